@@ -1,0 +1,13 @@
+//! Scripts to committed transactions, in one flush each; serves both databases.
+//!
+//! One script is one transaction. COMMIT counts only by its tag; after an error the pipe is emptied
+//! before anything else is sent; without an answer in time the connection is dropped, and the next
+//! session reads the checkpoint under lock.
+
+mod checkpoint;
+mod staging;
+mod transaction;
+
+pub use checkpoint::{Advance, Lease, Request, Taken, advance, hold, release, take};
+pub use staging::Stager;
+pub use transaction::{Applier, Done, NotApplied, Script};

@@ -1,0 +1,15 @@
+//! Bytes off the replication socket, and positions back to it.
+//!
+//! One task owns the socket. It hands frames on as long as the memory budget lasts, and reports
+//! positions on its own timer however busy the rest is. What to say and when is [`pulse`]'s
+//! decision; this module only carries it out.
+
+mod frame;
+mod pulse;
+mod stream;
+mod table;
+
+pub use frame::{BadFrame, Frame};
+pub use pulse::{Due, Pulse};
+pub use stream::{Capture, Delivery, Start};
+pub use table::TableReader;

@@ -1,0 +1,154 @@
+//! When to report, when to ask, when to give up: the replication session as a state machine.
+//!
+//! Pure: frames, committed positions and `now` in; the next thing due out.
+
+use std::time::{Duration, Instant};
+
+use super::frame::Frame;
+use crate::limits;
+use crate::model::{Committed, Lsn, Received};
+
+/// What a session knows about its two ends.
+#[derive(Debug)]
+pub struct Pulse {
+    received: Received,
+    committed: Committed,
+    every: Duration,
+    last_frame: Instant,
+    last_report: Instant,
+    /// Something must be said at once: a reply was requested, or a position was committed.
+    owed: bool,
+    asked: bool,
+}
+
+/// The next thing to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Due {
+    /// Report positions; `ask` for a reply.
+    Report {
+        /// Nothing has come for a while.
+        ask: bool,
+    },
+    /// The server has said nothing for too long.
+    Silent,
+    /// Nothing before then.
+    At(Instant),
+}
+
+impl Pulse {
+    /// Starts at a checkpoint. `sender_timeout` is the server's `wal_sender_timeout`, zero for none.
+    pub fn new(now: Instant, start: Committed, sender_timeout: Duration) -> Pulse {
+        let third = if sender_timeout.is_zero() { limits::FEEDBACK_EVERY } else { sender_timeout / 3 };
+        Pulse {
+            received: Received(start.lsn()),
+            committed: start,
+            every: limits::FEEDBACK_EVERY.min(third),
+            last_frame: now,
+            last_report: now,
+            owed: true,
+            asked: false,
+        }
+    }
+
+    /// A frame came.
+    pub fn frame(&mut self, now: Instant, frame: &Frame) {
+        self.heard(now);
+        let at = match frame {
+            Frame::Data { at, .. } => *at,
+            Frame::Keepalive { end, reply } => {
+                self.owed |= reply;
+                *end
+            }
+        };
+        self.received = self.received.max(Received(at));
+    }
+
+    /// We were not listening until now, so silence means nothing.
+    pub fn heard(&mut self, now: Instant) {
+        self.last_frame = now;
+        self.asked = false;
+    }
+
+    /// The cloud has committed.
+    pub fn committed(&mut self, committed: Committed) {
+        if committed > self.committed {
+            self.committed = committed;
+            self.owed = true;
+        }
+    }
+
+    /// What is due now. Asking for it does it: the answer is carried out by the caller.
+    pub fn due(&mut self, now: Instant) -> Due {
+        let silent = now.saturating_duration_since(self.last_frame);
+        if silent >= limits::SILENCE_MAX {
+            return Due::Silent;
+        }
+        let ask = silent >= limits::SILENCE_BEFORE_ASKING && !self.asked;
+        if self.owed || ask || now.saturating_duration_since(self.last_report) >= self.every {
+            self.owed = false;
+            self.asked |= ask;
+            self.last_report = now;
+            return Due::Report { ask };
+        }
+        let ask_at = if self.asked { limits::SILENCE_MAX } else { limits::SILENCE_BEFORE_ASKING };
+        Due::At((self.last_report + self.every).min(self.last_frame + ask_at))
+    }
+
+    /// What has arrived and what is in the cloud.
+    pub fn positions(&self) -> (Received, Committed) {
+        (self.received, self.committed)
+    }
+
+    /// How far the server has come.
+    pub fn received(&self) -> Lsn {
+        self.received.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64, start: Instant) -> Instant {
+        start + Duration::from_secs(seconds)
+    }
+
+    fn pulse(start: Instant) -> Pulse {
+        let mut pulse = Pulse::new(start, Committed::proven(Lsn(100)), Duration::from_secs(60));
+        assert_eq!(pulse.due(start), Due::Report { ask: false });
+        pulse
+    }
+
+    #[test]
+    fn p2_only_a_committed_position_is_confirmed() {
+        let start = Instant::now();
+        let mut pulse = pulse(start);
+        pulse.frame(start, &Frame::Keepalive { end: Lsn(900), reply: false });
+        assert_eq!(pulse.positions(), (Received(Lsn(900)), Committed::proven(Lsn(100))));
+        pulse.committed(Committed::proven(Lsn(500)));
+        assert_eq!(pulse.due(start), Due::Report { ask: false });
+        pulse.committed(Committed::proven(Lsn(400)));
+        assert_eq!(pulse.positions().1, Committed::proven(Lsn(500)), "a position never goes back");
+    }
+
+    #[test]
+    fn p13_silence_is_asked_about_then_ends_the_session_within_30_s() {
+        let start = Instant::now();
+        let mut pulse = pulse(start);
+        assert_eq!(pulse.due(at(1, start)), Due::At(at(10, start)));
+        assert_eq!(pulse.due(at(10, start)), Due::Report { ask: true });
+        assert_eq!(pulse.due(at(20, start)), Due::Report { ask: false });
+        assert_eq!(pulse.due(at(21, start)), Due::At(at(25, start)));
+        assert_eq!(pulse.due(at(25, start)), Due::Silent);
+        pulse.frame(at(26, start), &Frame::Keepalive { end: Lsn(1), reply: true });
+        assert_eq!(pulse.due(at(26, start)), Due::Report { ask: false }, "a requested reply is sent at once");
+    }
+
+    #[test]
+    fn reports_come_three_times_within_a_short_sender_timeout() {
+        let start = Instant::now();
+        let mut pulse = Pulse::new(start, Committed::proven(Lsn(1)), Duration::from_secs(3));
+        assert_eq!(pulse.due(start), Due::Report { ask: false });
+        assert_eq!(pulse.due(start), Due::At(at(1, start)));
+    }
+}

@@ -1,0 +1,70 @@
+//! Keys are measured, not believed.
+
+use tokio_postgres::Client;
+
+use crate::fault::Side;
+use crate::model::{Key, Name, Source, Table};
+use crate::plan::{Guard, admitted, quote};
+use crate::wire::WireError;
+
+/// A key that names more than one row.
+#[derive(Clone, Debug)]
+pub struct Ambiguous {
+    /// The table.
+    pub table: String,
+    /// The side on which it was counted.
+    pub side: Side,
+    /// The key's columns, cloud names.
+    pub key: Vec<String>,
+    /// Keys that name more than one row.
+    pub keys: i64,
+    /// Rows that they name.
+    pub rows: i64,
+}
+
+impl Ambiguous {
+    /// In plain words, with the choices.
+    pub fn words(&self) -> String {
+        format!(
+            "key ({}) does not name one row on the {}: {} values of it name {} rows; choose a longer key, or key = [] to count equal rows",
+            self.key.join(", "),
+            self.side,
+            self.keys,
+            self.rows
+        )
+    }
+}
+
+/// Counts keys that are not unique, on one side.
+///
+/// # Errors
+/// When the query fails.
+pub async fn measure(client: &Client, table: &Table, side: Side) -> Result<Option<Ambiguous>, WireError> {
+    let Key::Columns(key) = &table.key else { return Ok(None) };
+    let columns: Vec<_> = key.iter().map(|at| &table.columns[*at]).collect();
+    let names = columns.iter().filter_map(|column| match (&column.from, side) {
+        (_, Side::Cloud) => Some(quote::ident(&column.cloud)),
+        (Source::Desktop(name), Side::Desktop) => Some(quote::ident(name)),
+        (Source::Constant(_), Side::Desktop) => None,
+    });
+    let names: Vec<_> = names.collect();
+    if names.is_empty() {
+        return Ok(None);
+    }
+    let (from, of_ours) = match side {
+        Side::Cloud => (&table.cloud, Guard::of(table).owned()),
+        Side::Desktop => (&table.desktop, admitted(table)),
+    };
+    let (keys, rows) = count(client, from, &names.join(", "), &of_ours).await?;
+    let key = columns.iter().map(|column| column.cloud.clone()).collect();
+    Ok((keys > 0).then(|| Ambiguous { table: table.name.clone(), side, key, keys, rows }))
+}
+
+async fn count(client: &Client, from: &Name, names: &str, of_ours: &str) -> Result<(i64, i64), WireError> {
+    let from = quote::table(from);
+    let sql = format!(
+        "select count(*), coalesce(sum(n), 0)::bigint from (select count(*) as n from {from} as t where {of_ours} group by {names} having count(*) > 1) as many"
+    );
+    let rows = client.query_typed(&sql, &[]).await?;
+    Ok(rows.first().map_or((0, 0), |row| (row.get(0), row.get(1))))
+}

@@ -1,0 +1,20 @@
+//! What the two databases look like, and the one door through which tables come in.
+//!
+//! [`resolve`] holds the settings against both catalogs and lists everything that doesn't fit at
+//! once, before a row moves. Behind it a table has a key and a column has a mapping.
+
+mod facts;
+mod measure;
+mod narrow;
+mod order;
+mod relation;
+mod resolve;
+mod slot;
+
+pub use facts::{Facts, facts};
+pub use measure::{Ambiguous, measure};
+pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
+pub use resolve::{Mismatch, Pair, resolve};
+pub use slot::{Slot, SlotFacts, create, drop_slot, slot};
+
+pub use order::parents_first;

@@ -1,0 +1,141 @@
+//! Whether a receiving column can hold less than the sending one (P11: nothing is shortened or
+//! rounded in silence).
+
+use super::relation::ColumnFacts;
+
+/// `atttypmod` of `varchar`, `char` and `numeric` counts a header of 4 bytes.
+const HEADER: i32 = 4;
+
+/// Why values of `from` may not fit into `to`; none when all fit.
+pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<String> {
+    let says = |why: &str| Some(format!("{} on the desktop, {} in the cloud: {why}", from.full_type, to.full_type));
+    if is_text(to) {
+        let (from_length, to_length) = (length(from), length(to));
+        return match (from_length, to_length) {
+            (_, None) => None,
+            (None, Some(_)) if is_text(from) => says("longer values would not fit"),
+            (Some(sent), Some(held)) if sent > held && is_text(from) => says("longer values would not fit"),
+            _ => None,
+        };
+    }
+    if from.type_name == to.type_name {
+        return match (precision(from), precision(to)) {
+            (_, None) => None,
+            (None, Some(_)) => says("some values would be rounded or refused"),
+            (Some(from), Some(to)) if !from.fits(to) => says("some values would be rounded or refused"),
+            _ => None,
+        };
+    }
+    match (whole_digits(from), whole_digits(to)) {
+        (Some(sent), Some(held)) if sent <= held => None,
+        (Some(_), Some(_)) => says("larger numbers would not fit"),
+        _ if from.category == 'N' && to.category == 'N' => match (from.type_name.as_str(), to.type_name.as_str()) {
+            ("float4", "float8") => None,
+            ("int2" | "int4" | "int8" | "float4" | "float8", "numeric") if to.modifier < 0 => None,
+            ("int2", "float4" | "float8") | ("int4", "float8") => None,
+            _ => says("some numbers would be rounded or refused"),
+        },
+        _ => says("these types do not hold the same values"),
+    }
+}
+
+fn is_text(column: &ColumnFacts) -> bool {
+    matches!(column.type_name.as_str(), "text" | "varchar" | "bpchar" | "citext" | "name")
+}
+
+/// The most characters that a text column holds; none for no limit.
+fn length(column: &ColumnFacts) -> Option<i32> {
+    match column.type_name.as_str() {
+        "varchar" | "bpchar" if column.modifier >= HEADER => Some(column.modifier - HEADER),
+        "name" => Some(63),
+        _ => None,
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Precision {
+    digits: i32,
+    scale: i32,
+}
+
+impl Precision {
+    fn fits(self, into: Precision) -> bool {
+        self.scale <= into.scale && self.digits - self.scale <= into.digits - into.scale
+    }
+}
+
+/// What a modifier limits: digits of `numeric`, digits of a second, bits.
+fn precision(column: &ColumnFacts) -> Option<Precision> {
+    if column.modifier < 0 {
+        return None;
+    }
+    let modifier = column.modifier;
+    match column.type_name.as_str() {
+        "numeric" => {
+            let packed = modifier - HEADER;
+            // The scale is an 11-bit signed number since PostgreSQL 15, and was never larger before.
+            let scale = ((packed & 0x7ff) ^ 1024) - 1024;
+            Some(Precision { digits: (packed >> 16) & 0xffff, scale })
+        }
+        "timestamp" | "timestamptz" | "time" | "timetz" => Some(Precision { digits: modifier, scale: modifier }),
+        _ => Some(Precision { digits: modifier, scale: 0 }),
+    }
+}
+
+/// How many digits of whole numbers a type holds for sure; a number type with a fraction has none.
+fn whole_digits(column: &ColumnFacts) -> Option<i32> {
+    match column.type_name.as_str() {
+        "int2" => Some(4),
+        "int4" => Some(9),
+        "int8" => Some(18),
+        "numeric" => precision(column).filter(|precision| precision.scale == 0).map(|precision| precision.digits),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn column(type_name: &str, modifier: i32, category: char) -> ColumnFacts {
+        ColumnFacts {
+            name: "c".to_owned(),
+            base_type: type_name.to_owned(),
+            full_type: type_name.to_owned(),
+            type_name: type_name.to_owned(),
+            category,
+            modifier,
+            not_null: false,
+            has_default: false,
+            generated: false,
+        }
+    }
+
+    fn numeric(digits: i32, scale: i32) -> ColumnFacts {
+        column("numeric", ((digits << 16) | (scale & 0x7ff)) + HEADER, 'N')
+    }
+
+    #[test]
+    fn f36_a_receiving_column_that_can_hold_less_is_a_mismatch() {
+        let varchar = |length: i32| column("varchar", length + HEADER, 'S');
+        for (from, to, fits) in [
+            (varchar(15), varchar(15), true),
+            (varchar(15), column("text", -1, 'S'), true),
+            (varchar(100), varchar(50), false),
+            (column("text", -1, 'S'), varchar(50), false),
+            (numeric(5, 0), numeric(8, 0), true),
+            (numeric(8, 2), numeric(8, 0), false),
+            (numeric(10, 0), column("int4", -1, 'N'), false),
+            (numeric(10, 0), column("int8", -1, 'N'), true),
+            (column("int4", -1, 'N'), column("int8", -1, 'N'), true),
+            (column("int8", -1, 'N'), column("int4", -1, 'N'), false),
+            (column("timestamp", -1, 'D'), column("time", -1, 'D'), false),
+            (column("numeric", -1, 'N'), numeric(8, 2), false),
+            (column("date", -1, 'D'), column("date", -1, 'D'), true),
+            (column("float8", -1, 'N'), column("numeric", -1, 'N'), true),
+            (column("bool", -1, 'B'), column("int4", -1, 'N'), false),
+        ] {
+            assert_eq!(misfit(&from, &to).is_none(), fits, "{} {} -> {} {}", from.type_name, from.modifier, to.type_name, to.modifier);
+        }
+    }
+}

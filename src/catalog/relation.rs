@@ -1,0 +1,115 @@
+//! One table as a database's catalog describes it.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use crate::model::Name;
+use crate::wire::WireError;
+
+/// A table and its columns.
+#[derive(Clone, Debug)]
+pub struct RelationFacts {
+    /// Its name.
+    pub name: Name,
+    /// Its identifier.
+    pub oid: u32,
+    /// `pg_class.relkind`.
+    pub kind: char,
+    /// Its columns in order.
+    pub columns: Vec<ColumnFacts>,
+    /// The primary key's columns.
+    pub primary_key: Vec<String>,
+    /// Tables that its foreign keys refer to.
+    pub parents: Vec<u32>,
+}
+
+/// A column.
+#[derive(Clone, Debug)]
+pub struct ColumnFacts {
+    /// Its name.
+    pub name: String,
+    /// Its type without modifier, domains resolved, qualified.
+    pub base_type: String,
+    /// The same with its modifier.
+    pub full_type: String,
+    /// The base type's name in `pg_type`, for rules about types.
+    pub type_name: String,
+    /// `pg_type.typcategory`.
+    pub category: char,
+    /// The type's modifier, -1 for none.
+    pub modifier: i32,
+    /// NULL is refused.
+    pub not_null: bool,
+    /// Something fills it when an insert doesn't.
+    pub has_default: bool,
+    /// It is computed (`GENERATED ... STORED`) or may not be given (`GENERATED ALWAYS AS IDENTITY`).
+    pub generated: bool,
+}
+
+impl RelationFacts {
+    /// The column of this name.
+    pub fn column(&self, name: &str) -> Option<&ColumnFacts> {
+        self.columns.iter().find(|column| column.name == name)
+    }
+}
+
+/// Domains are followed to the type below them; its modifier may come from any of them.
+const COLUMNS: &str = "with recursive typed as ( \
+        select a.attnum, a.atttypid as type, a.atttypmod as modifier, a.attnotnull as not_null \
+        from pg_attribute a where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
+      union all \
+        select typed.attnum, t.typbasetype, case when t.typtypmod >= 0 then t.typtypmod else typed.modifier end, \
+               typed.not_null or t.typnotnull \
+        from typed join pg_type t on t.oid = typed.type where t.typtype = 'd') \
+    select a.attname::text, format_type(typed.type, -1), format_type(typed.type, typed.modifier), t.typname::text, \
+           t.typcategory::text, typed.modifier, typed.not_null, \
+           a.atthasdef or a.attidentity <> '' or exists (select from pg_type d where d.oid = a.atttypid and d.typdefault is not null), \
+           a.attgenerated <> '' or a.attidentity = 'a' \
+    from typed join pg_type t on t.oid = typed.type and t.typtype <> 'd' \
+    join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum order by a.attnum";
+
+/// Looks a table up; none when it doesn't exist. Types come qualified whatever the search path of a
+/// later session is, so call this inside [`unpathed`]'s transaction.
+///
+/// # Errors
+/// When a query fails.
+pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFacts>, WireError> {
+    let found = "select c.oid, c.relkind::text, \
+        coalesce((select array_agg(a.attname::text order by k.nth) from pg_index i, unnest(i.indkey::int2[]) with ordinality k(num, nth) \
+            join pg_attribute a on a.attnum = k.num where a.attrelid = c.oid and i.indrelid = c.oid and i.indisprimary), '{}'), \
+        coalesce((select array_agg(distinct f.confrelid) from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'), '{}') \
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2";
+    let rows = client.query_typed(found, &[(&name.schema, Type::TEXT), (&name.relation, Type::TEXT)]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let oid: u32 = row.get(0);
+    let columns = client.query_typed(COLUMNS, &[(&oid, Type::OID)]).await?;
+    let letter = |text: String| text.chars().next().unwrap_or(' ');
+    let columns = columns.iter().map(|row| ColumnFacts {
+        name: row.get(0),
+        base_type: row.get(1),
+        full_type: row.get(2),
+        type_name: row.get(3),
+        category: letter(row.get(4)),
+        modifier: row.get(5),
+        not_null: row.get(6),
+        has_default: row.get(7),
+        generated: row.get(8),
+    });
+    Ok(Some(RelationFacts {
+        name: name.clone(),
+        oid,
+        kind: letter(row.get(1)),
+        columns: columns.collect(),
+        primary_key: row.get(2),
+        parents: row.get(3),
+    }))
+}
+
+/// Opens a read-only transaction in which every type that isn't built in is written with its schema.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn unpathed(client: &Client) -> Result<(), WireError> {
+    client.batch_execute("begin isolation level repeatable read read only; set local search_path = pg_catalog").await?;
+    Ok(())
+}

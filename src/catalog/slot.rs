@@ -1,0 +1,105 @@
+//! The replication slot on the desktop.
+
+use fallible_iterator::FallibleIterator;
+use postgres_protocol::message::backend::Message;
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use crate::config::Endpoint;
+use crate::model::Lsn;
+use crate::plan::quote;
+use crate::wire::{Mode, PINNED, Session, WireError};
+
+/// What `pg_replication_slots` says about it.
+#[derive(Clone, Debug)]
+pub struct SlotFacts {
+    /// `pgoutput`?
+    pub plugin: String,
+    /// The database that it reads.
+    pub database: String,
+    /// Somebody reads it.
+    pub active_pid: Option<i32>,
+    /// Everything before it may be forgotten.
+    pub confirmed: Option<Lsn>,
+    /// WAL is kept from here on; none when it is lost.
+    pub restart: Option<Lsn>,
+    /// `lost` when the server has dropped the WAL that it needs.
+    pub lost: bool,
+}
+
+/// Looks the slot up.
+///
+/// # Errors
+/// When the query fails.
+pub async fn slot(desktop: &Client, name: &str) -> Result<Option<SlotFacts>, WireError> {
+    let sql = "select coalesce(plugin::text, ''), coalesce(database::text, ''), active_pid, confirmed_flush_lsn::text, restart_lsn::text, \
+               coalesce(wal_status = 'lost', false) from pg_replication_slots where slot_name = $1";
+    let rows = desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
+    let Some(row) = rows.first() else { return Ok(None) };
+    let lsn = |at: usize| row.get::<_, Option<String>>(at).and_then(|text| text.parse().ok());
+    Ok(Some(SlotFacts {
+        plugin: row.get(0),
+        database: row.get(1),
+        active_pid: row.get(2),
+        confirmed: lsn(3),
+        restart: lsn(4),
+        lost: row.get(5),
+    }))
+}
+
+/// A new slot, and the session that keeps its snapshot alive until it runs its next command.
+pub struct Slot {
+    session: Session,
+    /// The stream starts here: the snapshot has everything before it and nothing after.
+    pub consistent: Lsn,
+    /// The exported snapshot's name.
+    pub snapshot: String,
+}
+
+/// Creates a slot. Waits for all transactions of the server that are open now, as long as they last.
+///
+/// # Errors
+/// What the server says.
+pub async fn create(endpoint: &Endpoint, name: &str, temporary: bool) -> Result<Slot, WireError> {
+    let mut session = Session::connect(endpoint, Mode::Replication, PINNED).await?;
+    let temporary = if temporary { " TEMPORARY" } else { "" };
+    // This older form of the options works on all versions from 14 on.
+    let command = format!("CREATE_REPLICATION_SLOT {}{temporary} LOGICAL pgoutput EXPORT_SNAPSHOT", quote::ident(name));
+    session.query(&command).await?;
+    let mut answer = None;
+    loop {
+        match session.next().await? {
+            Message::DataRow(body) => {
+                let cell = |range: Option<std::ops::Range<usize>>| {
+                    range.and_then(|range| std::str::from_utf8(&body.buffer()[range]).ok()).unwrap_or_default().to_owned()
+                };
+                let cells: Vec<String> = body.ranges().map(|range| Ok(cell(range))).collect()?;
+                answer = Some(cells);
+            }
+            Message::ReadyForQuery(_) => break,
+            _ => {}
+        }
+    }
+    let strange = || WireError::Protocol("CREATE_REPLICATION_SLOT gave no position".to_owned());
+    let cells = answer.ok_or_else(strange)?;
+    let consistent = cells.get(1).and_then(|text| text.parse().ok()).ok_or_else(strange)?;
+    let snapshot = cells.get(2).cloned().ok_or_else(strange)?;
+    Ok(Slot { session, consistent, snapshot })
+}
+
+impl Slot {
+    /// Lets the snapshot, and a temporary slot, go.
+    pub async fn close(self) {
+        self.session.terminate().await;
+    }
+}
+
+/// Drops the slot if it is there.
+///
+/// # Errors
+/// When it is in use, or the query fails.
+pub async fn drop_slot(desktop: &Client, name: &str) -> Result<(), WireError> {
+    let sql = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1";
+    desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
+    Ok(())
+}

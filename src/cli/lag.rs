@@ -1,0 +1,57 @@
+//! `tandem lag`
+
+use std::time::Duration;
+
+use clap::Args;
+use tokio::time::sleep;
+
+use super::{duration, show};
+use crate::config::Settings;
+use crate::fault::{Exit, Fault};
+use crate::service::{Onlooker, Sample, State};
+
+/// Shows how far the cloud is behind, hop by hop.
+#[derive(Args)]
+pub(super) struct Options {
+    /// One document on standard output
+    #[arg(long)]
+    json: bool,
+    /// A sample every two seconds until interrupted
+    #[arg(long)]
+    watch: bool,
+    /// Exit 1 when the lag is longer than this
+    #[arg(long, value_name = "DURATION", value_parser = duration)]
+    max: Option<Duration>,
+}
+
+const WATCH_EVERY: Duration = Duration::from_secs(2);
+
+pub(super) async fn lag(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+    let onlooker = Onlooker::connect(settings).await?;
+    loop {
+        let sample = onlooker.sample(settings).await?.aged();
+        match (options.json, options.watch) {
+            (true, _) => show::document(&sample),
+            (false, true) => show::result(&show::lag_line(&sample)),
+            (false, false) => show::lag(&sample),
+        }
+        if !options.watch {
+            return Ok(verdict(&sample, options.max));
+        }
+        sleep(WATCH_EVERY).await;
+    }
+}
+
+fn verdict(sample: &Sample, max: Option<Duration>) -> Exit {
+    let late = max.is_some_and(|max| {
+        // What isn't known isn't known to be short.
+        let lag = sample.lag_ms.map(|lag| lag.unsigned_abs() + sample.measured_age_ms);
+        lag.is_none_or(|lag| Duration::from_millis(lag) > max)
+    });
+    match sample.state {
+        State::Down => Exit::NotRunning,
+        State::Stalled | State::SlotLost => Exit::BadNews,
+        State::Bootstrapping | State::Streaming | State::CatchingUp if late => Exit::BadNews,
+        State::Bootstrapping | State::Streaming | State::CatchingUp => Exit::Fine,
+    }
+}

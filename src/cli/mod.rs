@@ -1,0 +1,164 @@
+//! The command line: a file per command; `show` renders what they found.
+
+mod demo;
+mod lag;
+mod run;
+mod show;
+mod wait;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ColorChoice, Parser, Subcommand};
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::config::{self, Settings, Sources};
+use crate::fault::{Decision, Exit, Fault, Kind};
+
+/// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
+#[derive(Parser)]
+#[command(name = "tandem", version, max_term_width = 100, arg_required_else_help = true, after_help = HELP)]
+pub struct Arguments {
+    #[command(flatten)]
+    common: Common,
+    #[command(subcommand)]
+    command: Command,
+}
+
+const HELP: &str = "Examples:
+  tandem demo                        two throw-away databases, live changes; nothing of yours is touched
+  tandem run                         the service
+  tandem wait --timeout 30s          until the cloud has all that the desktop has now
+  tandem lag --max 30s || notify     replication is late
+
+Exit status: 0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
+
+#[derive(Args)]
+struct Common {
+    /// Settings file [env TANDEM_CONFIG] [default ./tandem.toml]
+    #[arg(short, long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Only errors
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// More detail; repeat for more
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    /// Colours: auto, always or never; NO_COLOR is honoured
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: ColorChoice,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
+    Demo(demo::Options),
+    /// The service: streams the desktop's changes to the cloud; fills the tables first if that was never done
+    Run(run::Options),
+    /// Where the delay is
+    Lag(lag::Options),
+    /// Return when the cloud has all that the desktop had committed when the command started
+    Wait(wait::Options),
+}
+
+/// Runs a command and says how the process ends.
+pub fn main() -> u8 {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Help and version are answers, everything else is a mistake in the input.
+            let code = if error.use_stderr() { Exit::Input } else { Exit::Fine };
+            let _ = error.print();
+            return code as u8;
+        }
+    };
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let fault = Fault::new(Kind::Internal, "the program could not start its threads").cause(error);
+            return report(&fault, Exit::Protected);
+        }
+    };
+    let code = runtime.block_on(dispatch(&arguments));
+    // A name look-up that hangs must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(200));
+    code
+}
+
+async fn dispatch(arguments: &Arguments) -> u8 {
+    let common = &arguments.common;
+    let (result, mode) = match &arguments.command {
+        Command::Demo(options) => (Box::pin(demo::demo(options)).await, Mode::Service),
+        Command::Run(options) => (with_settings(common, async |settings| run::run(common, options, settings).await).await, Mode::Service),
+        Command::Lag(options) => (with_settings(common, async |settings| lag::lag(options, settings).await).await, Mode::Question),
+        Command::Wait(options) => (with_settings(common, async |settings| wait::wait(options, settings).await).await, Mode::Question),
+    };
+    finish(result, mode)
+}
+
+async fn with_settings(common: &Common, command: impl AsyncFnOnce(&Settings) -> Result<Exit, Fault>) -> Result<Exit, Fault> {
+    match load(common) {
+        Ok(settings) => Box::pin(command(&settings)).await,
+        Err(problems) => {
+            show::problems(&problems);
+            Ok(Exit::Input)
+        }
+    }
+}
+
+fn load(common: &Common) -> Result<Settings, config::Problems> {
+    let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
+    config::load(&Sources {
+        file: common.config.clone(),
+        env: std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect(),
+        cwd: std::env::current_dir().unwrap_or_default(),
+        home,
+        flags: Vec::new(),
+    })
+}
+
+impl Common {
+    fn level(&self) -> LevelFilter {
+        match (self.quiet, self.verbose) {
+            (true, _) => LevelFilter::ERROR,
+            (false, 0) => LevelFilter::INFO,
+            (false, 1) => LevelFilter::DEBUG,
+            (false, _) => LevelFilter::TRACE,
+        }
+    }
+
+    fn colors(&self) -> bool {
+        show::colors(self.color)
+    }
+}
+
+/// What a fault means for the exit code: a service retries weather, a question can't be answered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    Service,
+    Question,
+}
+
+fn finish(result: Result<Exit, Fault>, mode: Mode) -> u8 {
+    match result {
+        Ok(exit) => exit as u8,
+        Err(fault) => {
+            let exit = match fault.decision() {
+                Decision::Retry => Exit::CannotTell,
+                Decision::Stop(Exit::Protected) if mode == Mode::Question => Exit::CannotTell,
+                Decision::Stop(exit) => exit,
+            };
+            report(&fault, exit)
+        }
+    }
+}
+
+fn report(fault: &Fault, exit: Exit) -> u8 {
+    show::fault(fault);
+    exit as u8
+}
+
+/// "30s", "5m": the settings' own durations.
+fn duration(text: &str) -> Result<Duration, String> {
+    config::duration(text).ok_or_else(|| "not a duration; write 500ms, 30s, 5m, 1h or 1d".to_owned())
+}

@@ -1,0 +1,47 @@
+//! `tandem run`
+
+use clap::Args;
+use tokio_util::sync::CancellationToken;
+
+use super::{Common, show};
+use crate::config::Settings;
+use crate::fault::{Exit, Fault, Kind};
+use crate::{platform, service};
+
+/// Streams until Ctrl-C or SIGTERM: then finishes the batch and ends with 0. A second signal stops at once; both are safe.
+#[derive(Args)]
+pub(super) struct Options {}
+
+pub(super) async fn run(common: &Common, _options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+    let _logging = service::start_log(&settings.log, common.level(), common.colors())?;
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let (stop, now) = (CancellationToken::new(), CancellationToken::new());
+    let signals = tokio::spawn(platform::watch_signals(stop.clone(), now.clone()));
+    let told = stop.clone();
+    tokio::spawn(async move {
+        told.cancelled().await;
+        tracing::info!("finishing the current batch; a second signal stops at once");
+    });
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), "tandem starts");
+    tokio::select! {
+        ended = service::run(settings, &stop) => {
+            signals.abort();
+            match ended {
+                Ok(()) => {
+                    tracing::info!("stopped");
+                    Ok(Exit::Fine)
+                }
+                Err(fault) => {
+                    tracing::error!("{fault}");
+                    Err(fault)
+                }
+            }
+        }
+        () = now.cancelled() => {
+            show::progress("stopped at once; what was not finished is done again at the next start");
+            Err(Fault::new(Kind::Interrupted, "interrupted"))
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! What people see. Results go to standard output, everything else to standard error.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+use std::io::IsTerminal;
+
+use clap::ColorChoice;
+
+use crate::config::Problems;
+use crate::fault::Fault;
+use crate::service::{Sample, State};
+
+/// Whether standard error gets colours.
+pub(super) fn colors(choice: ColorChoice) -> bool {
+    match choice {
+        ColorChoice::Always => true,
+        ColorChoice::Never => false,
+        ColorChoice::Auto => std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) && std::io::stderr().is_terminal(),
+    }
+}
+
+/// What is wrong, the original text, what to do, the next command.
+pub(super) fn fault(fault: &Fault) {
+    eprintln!("error: {}", clean(&fault.what));
+    if let Some(cause) = &fault.cause {
+        eprintln!("cause: {}", clean(cause));
+    }
+    if let Some(hint) = &fault.hint {
+        eprintln!("hint: {}", clean(hint));
+    }
+    if let Some(next) = &fault.next {
+        eprintln!("next: {}", clean(next));
+    }
+}
+
+/// Everything that is wrong with the settings.
+pub(super) fn problems(problems: &Problems) {
+    eprintln!("{problems}");
+}
+
+/// A line of a result.
+pub(super) fn result(text: &str) {
+    println!("{}", clean(text));
+}
+
+/// A line about what is going on.
+pub(super) fn progress(text: &str) {
+    eprintln!("{}", clean(text));
+}
+
+/// A document.
+pub(super) fn document(document: &impl serde::Serialize) {
+    if let Ok(text) = serde_json::to_string(document) {
+        println!("{text}");
+    }
+}
+
+/// Text from databases must not steer the terminal.
+fn clean(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+}
+
+/// The state in a word.
+pub(super) fn word(state: State) -> &'static str {
+    match state {
+        State::Bootstrapping => "bootstrapping",
+        State::Streaming => "streaming",
+        State::CatchingUp => "catching up",
+        State::Stalled => "STALLED",
+        State::Down => "not running",
+        State::SlotLost => "SLOT LOST",
+    }
+}
+
+/// The hops, one under the other.
+pub(super) fn lag(sample: &Sample) {
+    let position = |lsn: &Option<String>| lsn.clone().unwrap_or_else(|| "unknown".to_owned());
+    result(&format!("{}   {} behind, {} missing", word(sample.state), seconds(sample.lag_ms), bytes(sample.lag_bytes)));
+    result(&format!("  desktop wrote      {}", position(&sample.desktop_lsn)));
+    result(&format!("  we received        {}", position(&sample.received_lsn)));
+    result(&format!("  cloud has          {}", position(&sample.cloud_lsn)));
+    let (held, limit) = (bytes(sample.wal_held_bytes), bytes(Some(sample.wal_held_bytes_max)));
+    result(&format!("  desktop may drop   {}   keeps {held} of WAL for us, limit {limit}", position(&sample.confirmed_lsn)));
+    result(&format!("  measured {:.1} s ago", sample.measured_age_ms as f64 / 1000.0));
+}
+
+/// One line for a sample, where a screen can't be redrawn.
+pub(super) fn lag_line(sample: &Sample) -> String {
+    let number = |value: Option<u64>| value.map_or("unknown".to_owned(), |value| value.to_string());
+    format!(
+        "state={} lag_ms={} lag_bytes={} wal_held_bytes={} measured_age_ms={}",
+        word(sample.state).replace(' ', "_").to_lowercase(),
+        sample.lag_ms.map_or("unknown".to_owned(), |lag| lag.to_string()),
+        number(sample.lag_bytes),
+        number(sample.wal_held_bytes),
+        sample.measured_age_ms
+    )
+}
+
+/// A duration in seconds.
+pub(super) fn seconds(ms: Option<i64>) -> String {
+    ms.map_or("unknown".to_owned(), |ms| format!("{:.3} s", ms as f64 / 1000.0))
+}
+
+fn bytes(count: Option<u64>) -> String {
+    match count {
+        None => "unknown".to_owned(),
+        Some(count) if count < 10 << 10 => format!("{count} B"),
+        Some(count) if count < 10 << 20 => format!("{} kB", count >> 10),
+        Some(count) => format!("{} MB", count >> 20),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p16_text_from_databases_cannot_steer_the_terminal() {
+        assert_eq!(clean("a\u{1b}[31mb\u{7}\nc"), "a\u{fffd}[31mb\u{fffd}\nc");
+    }
+}

@@ -1,0 +1,472 @@
+//! libpq's connection URLs: `postgres://user:password@host:port/database?parameter=value`.
+//! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>
+//!
+//! No complaint repeats a part of the URL, since with one missing `@` any part may be the password.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::check::Complaint;
+use super::secret::Secret;
+use super::url::{decode, one_host, place, port, split};
+
+/// Where a URL without a host leads: libpq's socket folder, as Debian and Red Hat build it.
+#[cfg(target_os = "linux")]
+pub(super) const DEFAULT_HOST: &str = "/var/run/postgresql";
+/// Where a URL without a host leads: libpq's socket folder, as PostgreSQL itself builds it.
+#[cfg(all(unix, not(target_os = "linux")))]
+pub(super) const DEFAULT_HOST: &str = "/tmp";
+/// Where a URL without a host leads.
+#[cfg(not(unix))]
+pub(super) const DEFAULT_HOST: &str = "localhost";
+
+/// PostgreSQL's registered port.
+const DEFAULT_PORT: u16 = 5432;
+
+/// How to reach one database and as whom.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Endpoint {
+    /// The server, or the folder of its Unix socket.
+    pub host: Host,
+    /// Its port; part of the socket's file name too.
+    pub port: u16,
+    /// The role. Default: `$PGUSER`, else the name of the operating system's user.
+    pub user: String,
+    /// The database. Default: the user's name, as libpq has it.
+    pub database: String,
+    /// The password, from wherever it came; [`super::Side::password_from`] says where.
+    pub password: Option<Secret>,
+    /// Whether to use TLS and what to check. Default: prefer, and verify-full with `sslrootcert=system`.
+    pub ssl_mode: SslMode,
+    /// The certificates that may have signed the server's. None: as libpq, `~/.postgresql/root.crt` if it's there.
+    pub ssl_root_cert: Option<RootCert>,
+    /// The name shown in `pg_stat_activity`; none leaves the choice to the product.
+    pub application_name: Option<String>,
+    /// How long to try to connect; none (or 0 in the URL) leaves the choice to the product.
+    pub connect_timeout: Option<Duration>,
+    /// Whether SCRAM is bound to the TLS channel. Default: prefer.
+    pub channel_binding: ChannelBinding,
+}
+
+/// The two ways to a server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Host {
+    /// A name or address; an IPv6 address without brackets.
+    Tcp(String),
+    /// The folder that holds `.s.PGSQL.<port>`.
+    Unix(PathBuf),
+}
+
+/// libpq's `sslmode`, weakest first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum SslMode {
+    /// Never TLS.
+    Disable,
+    /// TLS if the server insists.
+    Allow,
+    /// TLS if the server offers it.
+    Prefer,
+    /// TLS or nothing; the certificate isn't checked unless there is a root certificate.
+    Require,
+    /// TLS, and the certificate is signed by the root certificate.
+    VerifyCa,
+    /// TLS, and the certificate is signed by the root certificate and made out to this host.
+    VerifyFull,
+}
+
+/// Whom to trust.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum RootCert {
+    /// A PEM file; a relative path was resolved beside the settings file.
+    File(PathBuf),
+    /// What the operating system trusts.
+    System,
+}
+
+/// libpq's `channel_binding`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChannelBinding {
+    /// Never.
+    Disable,
+    /// If the server offers it.
+    Prefer,
+    /// Or no connection.
+    Require,
+}
+
+const SSL_MODES: [(&str, SslMode); 6] = [
+    ("disable", SslMode::Disable),
+    ("allow", SslMode::Allow),
+    ("prefer", SslMode::Prefer),
+    ("require", SslMode::Require),
+    ("verify-ca", SslMode::VerifyCa),
+    ("verify-full", SslMode::VerifyFull),
+];
+const CHANNEL_BINDINGS: [(&str, ChannelBinding); 3] = [
+    ("disable", ChannelBinding::Disable),
+    ("prefer", ChannelBinding::Prefer),
+    ("require", ChannelBinding::Require),
+];
+const PARAMETERS: &str = "host, port, user, password, dbname, sslmode, sslrootcert, application_name, connect_timeout, channel_binding";
+
+/// What the URL says, decoded.
+#[derive(Default)]
+struct Said {
+    host: Option<String>,
+    port: Option<u16>,
+    user: Option<String>,
+    password: Option<String>,
+    database: Option<String>,
+    ssl_mode: Option<SslMode>,
+    ssl_root_cert: Option<String>,
+    application_name: Option<String>,
+    connect_timeout: Option<Duration>,
+    channel_binding: Option<ChannelBinding>,
+}
+
+/// Reads a URL. Relative certificate paths start at `folder`; `os_user` is the role when the URL names none.
+///
+/// Fails on the first thing that is wrong with it.
+pub(super) fn parse(
+    url: &str,
+    folder: &Path,
+    os_user: Option<&str>,
+) -> Result<Endpoint, Complaint> {
+    let parts = split(url)?;
+    let mut said = Said {
+        user: parts
+            .user
+            .map(|text| decode(text, "the user"))
+            .transpose()?,
+        password: parts
+            .password
+            .map(|text| decode(text, "the password"))
+            .transpose()?,
+        database: Some(decode(parts.database, "the database")?),
+        ..Said::default()
+    };
+    (said.host, said.port) = place(parts.place)?;
+    for pair in parts.query.split('&').filter(|pair| !pair.is_empty()) {
+        parameter(pair, &mut said)?;
+    }
+    said.check(folder, os_user)
+}
+
+/// Takes in one `name=value` of the query; as with libpq it wins over the URL's other parts.
+fn parameter(pair: &str, said: &mut Said) -> Result<(), Complaint> {
+    let bare = || {
+        Complaint::new("has a parameter without a value")
+            .hint("parameters look like ?sslmode=require")
+    };
+    let (name, value) = pair.split_once('=').ok_or_else(bare)?;
+    let name = decode(name, "a parameter's name")?;
+    let value = decode(value, "a parameter")?;
+    match name.as_str() {
+        "host" => {
+            one_host(&value)?;
+            said.host = Some(value).filter(|host| !host.is_empty());
+        }
+        "port" => {
+            one_host(&value)?;
+            said.port = port(&value)?;
+        }
+        "user" => said.user = Some(value),
+        "password" => said.password = Some(value),
+        "dbname" => said.database = Some(value),
+        "sslmode" => said.ssl_mode = Some(choice(&name, &value, &SSL_MODES)?),
+        "ssl" if value == "true" => said.ssl_mode = Some(SslMode::Require),
+        "sslrootcert" => said.ssl_root_cert = Some(value).filter(|path| !path.is_empty()),
+        "application_name" => said.application_name = Some(value),
+        "connect_timeout" => said.connect_timeout = seconds(&value)?,
+        "channel_binding" => said.channel_binding = Some(choice(&name, &value, &CHANNEL_BINDINGS)?),
+        _ => {
+            return Err(
+                Complaint::new(format!("has the parameter {name}, which isn't supported"))
+                    .hint(format!("supported are {PARAMETERS}")),
+            );
+        }
+    }
+    Ok(())
+}
+
+fn choice<T: Copy>(name: &str, value: &str, choices: &[(&str, T)]) -> Result<T, Complaint> {
+    let found = choices
+        .iter()
+        .find(|(word, _)| *word == value)
+        .map(|(_, meant)| *meant);
+    found.ok_or_else(|| {
+        let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+        Complaint::new(format!("has an unknown {name}"))
+            .hint(format!("{name} is one of {}", words.join(", ")))
+    })
+}
+
+/// Whole seconds; 0 and below mean no limit of its own.
+fn seconds(text: &str) -> Result<Option<Duration>, Complaint> {
+    let count: i32 = text.parse().map_err(|_| {
+        Complaint::new("has a connect_timeout that isn't a number").hint("it counts whole seconds")
+    })?;
+    Ok(u64::try_from(count)
+        .ok()
+        .filter(|seconds| *seconds > 0)
+        .map(Duration::from_secs))
+}
+
+impl Said {
+    /// Fills in the defaults and checks what only makes sense together.
+    fn check(self, folder: &Path, os_user: Option<&str>) -> Result<Endpoint, Complaint> {
+        let user = self
+            .user
+            .filter(|user| !user.is_empty())
+            .or_else(|| os_user.map(str::to_owned));
+        let user = user.ok_or_else(|| {
+            Complaint::new("names no user").hint("write postgres://USER@host/database")
+        })?;
+        let host = self.host.unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let root = self.ssl_root_cert.map(|path| match path.as_str() {
+            "system" => RootCert::System,
+            path => RootCert::File(folder.join(path)),
+        });
+        let default_mode = if root == Some(RootCert::System) {
+            SslMode::VerifyFull
+        } else {
+            SslMode::Prefer
+        };
+        let ssl_mode = self.ssl_mode.unwrap_or(default_mode);
+        if root == Some(RootCert::System) && ssl_mode != SslMode::VerifyFull {
+            return Err(Complaint::new("has sslrootcert=system with a weaker sslmode than verify-full")
+                .hint("anybody can get a certificate that the system trusts: sslmode=verify-full checks the name"));
+        }
+        Ok(Endpoint {
+            host: if host.starts_with('/') {
+                Host::Unix(PathBuf::from(host))
+            } else {
+                Host::Tcp(host)
+            },
+            port: self.port.unwrap_or(DEFAULT_PORT),
+            database: self
+                .database
+                .filter(|name| !name.is_empty())
+                .unwrap_or_else(|| user.clone()),
+            user,
+            password: self
+                .password
+                .filter(|password| !password.is_empty())
+                .map(Secret::new),
+            ssl_mode,
+            ssl_root_cert: root,
+            application_name: self.application_name,
+            connect_timeout: self.connect_timeout,
+            channel_binding: self.channel_binding.unwrap_or(ChannelBinding::Prefer),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The endpoint in one line: user:password@host:port/database, then what differs from the defaults.
+    fn line(url: &str) -> String {
+        let read = match parse(url, Path::new("/etc/tandem"), Some("me")) {
+            Ok(read) => read,
+            Err(complaint) => return complaint.says,
+        };
+        let host = match &read.host {
+            Host::Tcp(name) => name.clone(),
+            Host::Unix(folder) => format!("unix {}", folder.display()),
+        };
+        let password = read.password.as_ref().map_or("-", Secret::expose);
+        let mut out = format!(
+            "{}:{password}@{host}:{}/{}",
+            read.user, read.port, read.database
+        );
+        if read.ssl_mode != SslMode::Prefer {
+            out += &format!(" {:?}", read.ssl_mode);
+        }
+        match read.ssl_root_cert {
+            Some(RootCert::File(path)) => out += &format!(" ca {}", path.display()),
+            Some(RootCert::System) => out += " ca system",
+            None => {}
+        }
+        if let Some(name) = read.application_name {
+            out += &format!(" as {name}");
+        }
+        if let Some(timeout) = read.connect_timeout {
+            out += &format!(" in {timeout:?}");
+        }
+        if read.channel_binding != ChannelBinding::Prefer {
+            out += &format!(" {:?}", read.channel_binding);
+        }
+        out
+    }
+
+    #[test]
+    fn urls() {
+        let socket = if cfg!(target_os = "linux") {
+            "unix /var/run/postgresql"
+        } else {
+            return;
+        };
+        for (url, expected) in [
+            ("postgres://a:b@h:5433/d", "a:b@h:5433/d".to_owned()),
+            ("postgresql://a:b@h:5433/d", "a:b@h:5433/d".into()),
+            ("postgres://h", "me:-@h:5432/me".into()),
+            ("postgres://h/", "me:-@h:5432/me".into()),
+            ("postgres://h:/d", "me:-@h:5432/d".into()),
+            ("postgres://a@h", "a:-@h:5432/a".into()),
+            ("postgres://a:@h/d", "a:-@h:5432/d".into()),
+            ("postgres://@h/d", "me:-@h:5432/d".into()),
+            ("postgres://", format!("me:-@{socket}:5432/me")),
+            ("postgres:///d", format!("me:-@{socket}:5432/d")),
+            ("postgres://a@/d", format!("a:-@{socket}:5432/d")),
+            ("postgres://:5433/d", format!("me:-@{socket}:5433/d")),
+            ("postgres:///d?host=/tmp", "me:-@unix /tmp:5432/d".into()),
+            (
+                "postgres://a@%2Fvar%2Frun:5433/d",
+                "a:-@unix /var/run:5433/d".into(),
+            ),
+            ("postgres://h1/d?host=h2&port=99", "me:-@h2:99/d".into()),
+            (
+                "postgres://h?user=u&dbname=x&password=p",
+                "u:p@h:5432/x".into(),
+            ),
+            ("postgres://a@[::1]:5433/d", "a:-@::1:5433/d".into()),
+            (
+                "postgres://[2001:db8::7]/d",
+                "me:-@2001:db8::7:5432/d".into(),
+            ),
+            (
+                "postgres://[fe80::1%25eth0]/d",
+                "me:-@fe80::1%eth0:5432/d".into(),
+            ),
+            (
+                "postgres://a%40b:p%2Fw%3A%25@h/d%20e",
+                "a@b:p/w:%@h:5432/d e".into(),
+            ),
+            ("postgres://a:b:c@h/d", "a:b:c@h:5432/d".into()),
+            ("postgres://a:b?c@h/d", "a:b?c@h:5432/d".into()),
+            ("postgres://a:%C3%A4@h/d", "a:ä@h:5432/d".into()),
+            (
+                "postgres://a.ref:p@x.pooler.supabase.com:6543/postgres",
+                "a.ref:p@x.pooler.supabase.com:6543/postgres".into(),
+            ),
+            (
+                "postgres://a@h/d?sslmode=verify-full&sslrootcert=prod-ca.crt",
+                "a:-@h:5432/d VerifyFull ca /etc/tandem/prod-ca.crt".into(),
+            ),
+            (
+                "postgres://a@h/d?sslrootcert=/x/ca.crt",
+                "a:-@h:5432/d ca /x/ca.crt".into(),
+            ),
+            (
+                "postgres://a@h/d?sslrootcert=system",
+                "a:-@h:5432/d VerifyFull ca system".into(),
+            ),
+            (
+                "postgres://a@h/d?sslmode=disable",
+                "a:-@h:5432/d Disable".into(),
+            ),
+            ("postgres://a@h/d?ssl=true", "a:-@h:5432/d Require".into()),
+            (
+                "postgres://a@h/d?application_name=my%20app&connect_timeout=10",
+                "a:-@h:5432/d as my app in 10s".into(),
+            ),
+            ("postgres://a@h/d?connect_timeout=0", "a:-@h:5432/d".into()),
+            (
+                "postgres://a@h/d?channel_binding=require",
+                "a:-@h:5432/d Require".into(),
+            ),
+            ("postgres://a@h/d?", "a:-@h:5432/d".into()),
+        ] {
+            assert_eq!(line(url), expected, "{url}");
+        }
+    }
+
+    #[test]
+    fn wrong_urls() {
+        for (url, says) in [
+            ("", "isn't a PostgreSQL URL"),
+            ("mysql://h", "isn't a PostgreSQL URL"),
+            ("host=h user=u", "isn't a PostgreSQL URL"),
+            ("postgres:/h", "isn't a PostgreSQL URL"),
+            (
+                "postgres://h1,h2/d",
+                "names several hosts, but one is supported",
+            ),
+            (
+                "postgres://h1:1,h2:2/d",
+                "names several hosts, but one is supported",
+            ),
+            (
+                "postgres:///d?host=a,b",
+                "names several hosts, but one is supported",
+            ),
+            (
+                "postgres://h:x/d",
+                "has a port that isn't a number from 1 to 65535",
+            ),
+            (
+                "postgres://h:0/d",
+                "has a port that isn't a number from 1 to 65535",
+            ),
+            (
+                "postgres://h:65536/d",
+                "has a port that isn't a number from 1 to 65535",
+            ),
+            (
+                "postgres://h:+1/d",
+                "has a port that isn't a number from 1 to 65535",
+            ),
+            ("postgres://[::1/d", "has a [ without its ]"),
+            (
+                "postgres://[nonsense]/d",
+                "has something in its [ ] that isn't an IPv6 address",
+            ),
+            (
+                "postgres://[::1]x/d",
+                "has something between its host and its port",
+            ),
+            ("postgres://a:can@ary@h/d", "has an @ too many"),
+            ("postgres://a:can/ary@h/d", "has an @ too many"),
+            (
+                "postgres://a:can%zzary@h/d",
+                "has a % in the password that isn't followed by two hexadecimal digits",
+            ),
+            (
+                "postgres://a:%FF@h/d",
+                "has bytes in the password that aren't UTF-8",
+            ),
+            ("postgres://a:%00@h/d", "has a NUL in the password"),
+            ("postgres://h/d?sslmode=on", "has an unknown sslmode"),
+            (
+                "postgres://h/d?channel_binding=1",
+                "has an unknown channel_binding",
+            ),
+            (
+                "postgres://h/d?connect_timeout=10s",
+                "has a connect_timeout that isn't a number",
+            ),
+            (
+                "postgres://h/d?sslcert=x",
+                "has the parameter sslcert, which isn't supported",
+            ),
+            (
+                "postgres://h/d?nonsense=1",
+                "has the parameter nonsense, which isn't supported",
+            ),
+            ("postgres://h/d?sslmode", "has a parameter without a value"),
+            (
+                "postgres://h/d?sslrootcert=system&sslmode=require",
+                "has sslrootcert=system with a weaker sslmode than verify-full",
+            ),
+        ] {
+            assert_eq!(line(url), says, "{url}");
+        }
+        let nobody = parse("postgres://h", Path::new("/"), None);
+        assert_eq!(
+            nobody.map_err(|complaint| complaint.says),
+            Err("names no user".to_owned())
+        );
+    }
+}

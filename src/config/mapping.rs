@@ -1,0 +1,148 @@
+//! A table's settings as they count: what travels, where to, and under which names.
+
+use std::time::Duration;
+
+/// One table of the desktop and its counterpart.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Table {
+    /// The name as written; it stands for the table in commands, documents and metrics.
+    pub name: String,
+    /// The desktop's schema; `public` where none is written.
+    pub schema: String,
+    /// The desktop's table.
+    pub relation: String,
+    /// The table in the cloud.
+    pub cloud: CloudTable,
+    /// Which ways rows travel. Pending: always forward.
+    pub flow: Flow,
+    /// The cloud columns that name a row. None: the cloud's primary key. Empty: the whole mapped row, as a multiset.
+    pub key: Option<Vec<String>>,
+    /// Whether changes stream. Pending: always.
+    pub stream: bool,
+    /// Time between two swaps; none is off. Pending.
+    pub swap: Option<Duration>,
+    /// The largest share of rows that a swap may delete. Pending.
+    pub max_shrink: Option<f64>,
+    /// What the tenant means for this table.
+    pub tenant: TenantRule,
+    /// Desktop columns that don't travel, besides those of [`super::Forward::skip`].
+    pub skip: Vec<String>,
+    /// Desktop column and its cloud name, in the file's order.
+    pub rename: Vec<(String, String)>,
+    /// Cloud column and the constant it gets, as text, in the file's order.
+    pub set: Vec<(String, String)>,
+    /// Cloud columns that are looked up in another table. Pending.
+    pub lookup: Vec<Lookup>,
+    /// Cloud column and SQL over the arriving row. Pending.
+    pub convert: Vec<(String, String)>,
+    /// What happens to a column that can hold less than the sending one.
+    pub narrow: Narrow,
+    /// Columns that forward sets on insert only. Pending.
+    pub cloud_owned: Vec<String>,
+    /// What happens to a row without its parent. Pending.
+    pub orphans: Orphans,
+    /// What a desktop change of a mobile row does.
+    pub on_mobile_row: OnMobileRow,
+    /// The way home. Pending.
+    pub reverse: TableReverse,
+    /// The line of its `name`, for the messages of later checks.
+    pub line: usize,
+}
+
+/// A table in the cloud.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudTable {
+    /// Its schema; `public` where none is written.
+    pub schema: String,
+    /// Its name.
+    pub relation: String,
+}
+
+/// Which ways rows travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flow {
+    /// Desktop to cloud.
+    Forward,
+    /// Cloud to desktop.
+    Reverse,
+    /// Both.
+    Both,
+}
+
+/// What `[tenant]` means for a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TenantRule {
+    /// The table has the tenant's columns.
+    Inherit,
+    /// The table has no tenant and isn't shared.
+    None,
+    /// The tenant is found in a parent table, by cloud column and the parent's column. Pending.
+    Via {
+        /// The parent, a cloud table.
+        parent: String,
+        /// This table's column and the parent's.
+        on: Vec<(String, String)>,
+    },
+}
+
+/// A cloud column that is looked up in a parent table; all names are the cloud's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lookup {
+    /// The column that is filled.
+    pub column: String,
+    /// The table that is asked.
+    pub from: String,
+    /// This table's column and the parent's.
+    pub on: Vec<(String, String)>,
+    /// The parent's column whose value is taken.
+    pub take: String,
+}
+
+/// What happens when a receiving column can hold less than the sending one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Narrow {
+    /// The table isn't started.
+    Refuse,
+    /// Rows that don't fit are put aside.
+    Quarantine,
+}
+
+/// What happens to a row whose foreign key has no parent yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Orphans {
+    /// It is put aside.
+    Quarantine,
+    /// Its foreign key becomes NULL.
+    Null,
+}
+
+/// What a desktop change of a row that came from the phone does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnMobileRow {
+    /// Nothing; it is counted.
+    Keep,
+    /// It is applied.
+    Apply,
+}
+
+/// The way home of one table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableReverse {
+    /// Desktop column and SQL over the cloud row.
+    pub convert: Vec<(String, String)>,
+    /// Cloud columns that don't come home.
+    pub skip: Vec<String>,
+    /// What happens where the desktop row isn't what tandem last wrote.
+    pub on_conflict: OnConflict,
+    /// Whether deletes come home.
+    pub deletes: bool,
+}
+
+/// What happens to a desktop row that both sides changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnConflict {
+    /// The phone's version wins.
+    Update,
+    /// The desktop's version stays.
+    Keep,
+}

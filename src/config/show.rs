@@ -1,0 +1,62 @@
+//! What `config show` prints: every setting, its value and where it came from.
+
+use super::Settings;
+
+/// One setting as it counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// `forward.slot`, `table.visits.flow`.
+    pub key: String,
+    /// The value in the file's words, on one line; empty when there is none. Secrets are `***`.
+    pub value: String,
+    /// `default`, `file tandem.toml:12`, `environment TANDEM_FORWARD_SLOT` or `flag`; a password may also come from
+    /// `password_file …`, `url` or `password file …`.
+    pub from: String,
+    /// The environment variable that sets it; none for lists and for `[[table]]`.
+    pub variable: Option<String>,
+}
+
+impl Settings {
+    /// Every setting with where it came from, in the order of the contract; tables last, in the file's order.
+    pub fn rows(&self) -> Vec<Row> {
+        self.rows.clone()
+    }
+}
+
+/// A value on one line, without characters that a terminal would obey.
+pub(super) fn line(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+/// A list as the file would write it.
+pub(super) fn list(items: &[String]) -> String {
+    let quoted: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
+    format!("[{}]", quoted.join(", "))
+}
+
+/// A table as the file would write it.
+pub(super) fn pairs(pairs: &[(String, String)]) -> String {
+    if pairs.is_empty() {
+        return "{}".to_owned();
+    }
+    let written: Vec<String> = pairs
+        .iter()
+        .map(|(key, value)| format!("{key} = {value:?}"))
+        .collect();
+    format!("{{ {} }}", written.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compounds_are_written_as_in_the_file() {
+        assert_eq!(list(&["a".into(), "b\"c".into()]), r#"["a", "b\"c"]"#);
+        assert_eq!(pairs(&[("a".into(), "b".into())]), r#"{ a = "b" }"#);
+        assert_eq!((list(&[]), pairs(&[])), ("[]".into(), "{}".into()));
+        assert_eq!(line("a\nb\u{1b}[1m"), "a b [1m");
+    }
+}

@@ -1,0 +1,97 @@
+//! Messages to whole transactions.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::message::{Message, message};
+use super::reader::Damage;
+use crate::model::{Change, Oid, Operation, Relation, Transaction};
+
+/// Messages that are readable but don't follow one another as the protocol says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Disorder {
+    /// A message can't be read.
+    #[error(transparent)]
+    Damage(#[from] Damage),
+    /// A change of a table that was never described.
+    #[error("a change of table {0} before its description")]
+    UnknownRelation(Oid),
+    /// A change, COMMIT or ORIGIN outside a transaction, or BEGIN inside one.
+    #[error("{0} out of place")]
+    OutOfPlace(&'static str),
+    /// COMMIT names another transaction than BEGIN.
+    #[error("COMMIT does not belong to the transaction that began")]
+    WrongCommit,
+}
+
+/// Joins messages into transactions; one for each replication session, since the server describes
+/// every table anew in each session.
+#[derive(Default)]
+pub struct Assembler {
+    relations: HashMap<Oid, Arc<Relation>>,
+    open: Option<Transaction>,
+}
+
+impl Assembler {
+    /// Takes one message and returns the transaction that it completes.
+    ///
+    /// # Errors
+    /// When the message is damaged or out of place; the session can't go on then.
+    pub fn push(&mut self, bytes: &Bytes) -> Result<Option<Transaction>, Disorder> {
+        let message = message(bytes)?;
+        if let Some(open) = &mut self.open {
+            open.bytes += bytes.len();
+        }
+        match message {
+            Message::Insert { relation, new } => self.change(relation, Operation::Insert(new))?,
+            Message::Update { relation, old, new } => self.change(relation, Operation::Update { old, new })?,
+            Message::Delete { relation, old } => self.change(relation, Operation::Delete(old))?,
+            Message::Truncate { relations } => {
+                for relation in relations {
+                    self.change(relation, Operation::Truncate)?;
+                }
+            }
+            Message::Relation(relation) => {
+                self.relations.insert(relation.oid, relation);
+            }
+            Message::Begin { commit, committed_at, xid } => {
+                if self.open.is_some() {
+                    return Err(Disorder::OutOfPlace("BEGIN"));
+                }
+                let bytes = bytes.len();
+                let (changes, marks) = (Vec::new(), Vec::new());
+                self.open = Some(Transaction { xid, commit, end: commit, committed_at, changes, marks, bytes });
+            }
+            Message::Commit { commit, end, .. } => {
+                let mut transaction = self.open.take().ok_or(Disorder::OutOfPlace("COMMIT"))?;
+                if transaction.commit != commit || end < commit {
+                    return Err(Disorder::WrongCommit);
+                }
+                transaction.end = end;
+                return Ok(Some(transaction));
+            }
+            Message::Mark { transactional: true, mark } => {
+                self.open.as_mut().ok_or(Disorder::OutOfPlace("MESSAGE"))?.marks.push(mark);
+            }
+            Message::Origin { .. } if self.open.is_none() => return Err(Disorder::OutOfPlace("ORIGIN")),
+            // A message outside transactions proves nothing (it isn't even flushed when it is sent);
+            // types are described by name only, and values travel as text.
+            Message::Mark { .. } | Message::Origin { .. } | Message::Type { .. } => {}
+        }
+        Ok(None)
+    }
+
+    /// Bytes of the transaction that has begun and not ended.
+    pub fn open_bytes(&self) -> usize {
+        self.open.as_ref().map_or(0, |open| open.bytes)
+    }
+
+    fn change(&mut self, relation: Oid, operation: Operation) -> Result<(), Disorder> {
+        let relation = self.relations.get(&relation).ok_or(Disorder::UnknownRelation(relation))?;
+        let open = self.open.as_mut().ok_or(Disorder::OutOfPlace("a row change"))?;
+        open.changes.push(Change { relation: relation.clone(), operation });
+        Ok(())
+    }
+}

@@ -1,0 +1,206 @@
+//! Everything that can go wrong, as a decision and a remedy.
+//!
+//! [`Fault::decision`] is the one `match`: retry, stop one table, or stop the service and say why.
+//! It has no wildcard, and what is unknown stops.
+
+use std::fmt;
+
+use crate::wire::{ServerError, WireError};
+
+/// One of the two databases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// The office's database.
+    Desktop,
+    /// Supabase.
+    Cloud,
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Side::Desktop => "desktop",
+            Side::Cloud => "cloud",
+        })
+    }
+}
+
+/// What went wrong.
+#[derive(Debug)]
+pub enum Kind {
+    /// A connection was lost, couldn't be made, or the server said something that passes.
+    Weather(Side),
+    /// The server doesn't let us in, or can't do what tandem needs: a person has to act.
+    Refused(Side),
+    /// Settings and databases don't fit.
+    Input,
+    /// The slot is lost, is ahead of the checkpoint, or belongs to another database.
+    Lineage,
+    /// Another program has the lease.
+    LeaseHeld,
+    /// Another program took the lease while we ran.
+    LeaseLost,
+    /// A transaction is larger than the memory that it may take.
+    TooLarge,
+    /// The server sent what can't be.
+    Damaged,
+    /// The cloud refused something that no table is to blame for.
+    Unknown,
+    /// A mistake of ours.
+    Internal,
+    /// A second signal: stop at once.
+    Interrupted,
+}
+
+/// What to do about it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Connect again after a pause, without end.
+    Retry,
+    /// End with this exit code.
+    Stop(Exit),
+}
+
+/// Exit codes; source: the contract.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// Fine.
+    Fine = 0,
+    /// The answer is bad news.
+    BadNews = 1,
+    /// The input needs mending.
+    Input = 2,
+    /// The service isn't running.
+    NotRunning = 3,
+    /// A side could not be reached.
+    CannotTell = 4,
+    /// Stopped to protect data.
+    Protected = 5,
+    /// Interrupted before it was done.
+    Interrupted = 130,
+}
+
+/// A fault with what a person needs to know.
+#[derive(Debug)]
+pub struct Fault {
+    /// What it is.
+    pub kind: Kind,
+    /// What is wrong, in plain words.
+    pub what: String,
+    /// The original text, with its SQLSTATE.
+    pub cause: Option<String>,
+    /// What to do.
+    pub hint: Option<String>,
+    /// The next command.
+    pub next: Option<String>,
+}
+
+impl Fault {
+    /// A fault in plain words.
+    pub fn new(kind: Kind, what: impl Into<String>) -> Fault {
+        Fault { kind, what: what.into(), cause: None, hint: None, next: None }
+    }
+
+    /// With the original text.
+    #[must_use]
+    pub fn cause(mut self, cause: impl fmt::Display) -> Fault {
+        self.cause = Some(cause.to_string());
+        self
+    }
+
+    /// With what to do.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Fault {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// With the next command.
+    #[must_use]
+    pub fn next(mut self, next: impl Into<String>) -> Fault {
+        self.next = Some(next.into());
+        self
+    }
+
+    /// A connection's error on one side.
+    pub fn wire(side: Side, error: &WireError) -> Fault {
+        match error {
+            WireError::Server(server) => Fault::server(side, server),
+            WireError::Io(_) | WireError::Timeout(_) | WireError::Closed => {
+                Fault::new(Kind::Weather(side), format!("the {side} cannot be reached")).cause(error)
+            }
+            WireError::Tls(_) => Fault::new(Kind::Refused(side), format!("no encrypted connection to the {side}"))
+                .cause(error)
+                .hint(format!("check sslmode and sslrootcert in {side}.url")),
+            WireError::Authentication(_) => Fault::new(Kind::Refused(side), format!("the {side} does not let us in"))
+                .cause(error)
+                .hint(format!("check the user in {side}.url and {side}.password")),
+            WireError::Protocol(_) => {
+                Fault::new(Kind::Damaged, format!("the {side} sent something that PostgreSQL does not send")).cause(error)
+            }
+        }
+    }
+
+    /// An error that a server reported.
+    pub fn server(side: Side, error: &ServerError) -> Fault {
+        let fault = |kind, what: String| Fault::new(kind, what).cause(error);
+        match (error.class(), error.code.as_str()) {
+            (_, "25006") => fault(Kind::Weather(side), format!("the {side} is read-only")),
+            (_, "53100") => fault(Kind::Weather(side), format!("the {side}'s disk is full")),
+            (_, "TD001") => fault(Kind::LeaseLost, "another tandem has taken over".to_owned())
+                .hint("nothing of ours was written after that; run one tandem per replicator"),
+            ("28", _) => fault(Kind::Refused(side), format!("the {side} does not let us in"))
+                .hint(format!("check the user in {side}.url and {side}.password")),
+            ("3D", _) => fault(Kind::Refused(side), format!("the {side} has no such database")),
+            (_, "42501") => fault(Kind::Refused(side), format!("the {side} does not allow this to our user")),
+            _ if is_transient(error) => fault(Kind::Weather(side), format!("the {side} is busy or away")),
+            _ => fault(Kind::Unknown, format!("the {side} refused something that tandem needs")),
+        }
+    }
+
+    /// What to do about it.
+    pub fn decision(&self) -> Decision {
+        match self.kind {
+            Kind::Weather(_) => Decision::Retry,
+            Kind::Refused(_) | Kind::Input | Kind::TooLarge => Decision::Stop(Exit::Input),
+            Kind::Interrupted => Decision::Stop(Exit::Interrupted),
+            Kind::Lineage | Kind::LeaseHeld | Kind::LeaseLost | Kind::Damaged | Kind::Unknown | Kind::Internal => {
+                Decision::Stop(Exit::Protected)
+            }
+        }
+    }
+}
+
+/// Whether an error passes by itself: an allow-list. Source: PostgreSQL documentation, appendix A.
+pub fn is_transient(error: &ServerError) -> bool {
+    match error.code.as_str() {
+        // A statement time-out, a lock wait, a serialization failure, a deadlock.
+        "57014" | "55P03" | "40001" | "40P01" => true,
+        // Read-only, and shutdown, crash or start of the server.
+        "25006" | "57P01" | "57P02" | "57P03" | "57P05" => true,
+        // The slot is still active for a session that the server has not noticed to be gone.
+        "55006" => true,
+        // Idle-in-transaction and transaction time-outs of the server.
+        "25P03" | "25P04" => true,
+        // Connections and resources.
+        _ => matches!(error.class(), "08" | "53"),
+    }
+}
+
+/// Whether the cloud refuses a table's rows for a reason that lies in that table: its data, its
+/// columns, its constraints, its triggers, our rights on it.
+pub fn blames_table(error: &ServerError) -> bool {
+    matches!(error.class(), "21" | "22" | "23" | "42" | "44" | "P0") && !is_transient(error)
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        match &self.cause {
+            Some(cause) => write!(f, ": {cause}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}

@@ -1,0 +1,216 @@
+//! Tables filled from one snapshot of the desktop: stage whole, then make the cloud's owned rows
+//! equal by a diff, parents before children. What is surplus goes last, children first.
+
+use std::time::Instant;
+
+use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold};
+use crate::capture::TableReader;
+use crate::config::Endpoint;
+use crate::fault::{Fault, Side, blames_table};
+use crate::model::{Lsn, Param, Statement, Table, oid};
+use crate::plan::{Diff, Opening, copy_out, diff, opening, probe_insert};
+use crate::wire::ServerError;
+
+/// What a fill needs.
+pub struct Fill<'a> {
+    /// The desktop.
+    pub desktop: &'a Endpoint,
+    /// The connection to the cloud.
+    pub applier: &'a mut Applier,
+    /// Settings of each transaction.
+    pub opening: &'a Opening,
+    /// Who writes.
+    pub lease: &'a Lease,
+    /// The snapshot to read in.
+    pub snapshot: &'a str,
+    /// Where the stream takes over: the snapshot has everything before it.
+    pub consistent: Lsn,
+}
+
+/// One table to fill.
+pub struct Filled<'a> {
+    /// The table.
+    pub table: &'a Table,
+    /// It was filled before: rows that the desktop no longer has are known to be ours to remove.
+    pub again: bool,
+}
+
+/// Fills tables, given parents first. A table that the cloud refuses is stopped with the reason;
+/// the others go on. Returns the tables that stopped.
+///
+/// # Errors
+/// When a connection fails or the lease is lost; nothing is half-filled then.
+pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<String>, Fault> {
+    let mut reader = TableReader::open(with.desktop, with.snapshot).await.map_err(desktop)?;
+    let (mut stopped, mut filled) = (Vec::new(), Vec::new());
+    for wanted in tables {
+        let started = Instant::now();
+        let rows = with.stage(&mut reader, wanted.table).await?;
+        match with.merge(wanted, rows).await? {
+            None => {
+                tracing::info!(table = %wanted.table.name, rows, ms = started.elapsed().as_millis() as u64, "copied");
+                filled.push(wanted);
+            }
+            Some(why) => {
+                tracing::error!(table = %wanted.table.name, why, "stopped");
+                stopped.push(wanted.table.name.clone());
+            }
+        }
+    }
+    reader.close().await;
+    for wanted in filled.iter().rev() {
+        if let Some(why) = with.tidy(wanted).await? {
+            tracing::error!(table = %wanted.table.name, why, "stopped");
+            stopped.push(wanted.table.name.clone());
+        }
+    }
+    Ok(stopped)
+}
+
+impl Fill<'_> {
+    async fn stage(&mut self, reader: &mut TableReader, table: &Table) -> Result<u64, Fault> {
+        let started = [self.state(table, "copying", None), self.unstage(table)];
+        self.run(started).await.map_err(not_applied)?;
+        reader.start(&copy_out(table)).await.map_err(desktop)?;
+        let mut stager = Stager::new(self.applier, self.lease, &table.name);
+        let mut rows = 0;
+        while let Some(line) = reader.row().await.map_err(desktop)? {
+            stager.row(&line).await.map_err(cloud)?;
+            rows += 1;
+        }
+        stager.finish().await.map_err(cloud)?;
+        Ok(rows)
+    }
+
+    /// Updates what differs and inserts what is missing; says why the cloud refused, if it did.
+    async fn merge(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
+        let table = wanted.table;
+        let Diff { remove, update, insert, .. } = diff(table, &self.lease.replicator, self.lease.epoch);
+        let copied = self.set(table, "copied = $3::bigint", &rows.to_string());
+        let plain: Vec<_> = update.iter().chain([&insert, &copied]).cloned().collect();
+        let mut outcome = self.run(plain.clone()).await;
+        if wanted.again && refusal(&outcome).is_some_and(|error| error.code == "23505") {
+            // A surplus row may be in the way of a new one.
+            outcome = self.run([remove].into_iter().chain(plain)).await;
+        }
+        match refusal(&outcome).cloned() {
+            Some(error) => self.stop(table, &error).await.map(Some),
+            None => outcome.map(|()| None).map_err(not_applied),
+        }
+    }
+
+    /// Removes what is surplus, or only counts it where it was there before us.
+    async fn tidy(&mut self, wanted: &Filled<'_>) -> Result<Option<String>, Fault> {
+        let table = wanted.table;
+        let Diff { remove, extras, .. } = diff(table, &self.lease.replicator, self.lease.epoch);
+        let surplus = if wanted.again { remove } else { extras };
+        let at = self.set(table, "copied_at = $3::pg_lsn, state = 'streaming', since = now(), why = null", &self.consistent.to_string());
+        let outcome = self.run([surplus, at, self.unstage(table)]).await;
+        match refusal(&outcome).cloned() {
+            Some(error) => self.stop(table, &error).await.map(Some),
+            None => outcome.map(|()| None).map_err(not_applied),
+        }
+    }
+
+    /// Finds out how many rows are refused, and stops the table.
+    async fn stop(&mut self, table: &Table, error: &ServerError) -> Result<String, Fault> {
+        let look = Statement::bookkeeping(
+            "select p.refused::text, p.sqlstate_of, p.message_of, p.detail_of from tandem.probe($1, $2, $3, $4) as p",
+            vec![text(&self.lease.replicator), self.epoch(), text(&table.name), text(&probe_insert(table))],
+        );
+        let statements = self.guarded([look]);
+        let script = Script { statements, checkpoint: None, look_only: true };
+        let mut why = describe(error, None);
+        if let Ok(done) = self.applier.run(&script).await
+            && let Some(Some(cells)) = done.answers.get(4)
+        {
+            let cell = |at: usize| cells.get(at).cloned().flatten().map(|text| String::from_utf8_lossy(&text).into_owned());
+            let refused = cell(0).and_then(|count| count.parse::<u64>().ok()).filter(|count| *count > 0);
+            if let (Some(refused), Some(code), Some(message)) = (refused, cell(1), cell(2)) {
+                let first = ServerError { code, message, detail: cell(3), ..ServerError::default() };
+                why = describe(&first, Some(refused));
+            }
+        }
+        let stopped = [self.state(table, "stopped", Some(&why)), self.unstage(table)];
+        self.run(stopped).await.map_err(not_applied)?;
+        Ok(why)
+    }
+
+    async fn run(&mut self, statements: impl IntoIterator<Item = Statement>) -> Result<(), NotApplied> {
+        let statements = self.guarded(statements);
+        self.applier.run(&Script { statements, checkpoint: None, look_only: false }).await.map(drop)
+    }
+
+    /// BEGIN, settings, the lease's fence, then the statements.
+    fn guarded(&self, statements: impl IntoIterator<Item = Statement>) -> Vec<Statement> {
+        let mut all = opening(self.opening);
+        // Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
+        all.push(Statement::bookkeeping("select set_config('enable_nestloop', 'off', true)", Vec::new()));
+        all.push(hold(self.lease));
+        all.extend(statements);
+        all
+    }
+
+    fn unstage(&self, table: &Table) -> Statement {
+        let sql = "delete from tandem.staging where replicator = $1 and \"table\" = $2";
+        Statement::bookkeeping(sql, vec![text(&self.lease.replicator), text(&table.name)])
+    }
+
+    fn set(&self, table: &Table, what: &str, value: &str) -> Statement {
+        let sql = format!("update tandem.table_state set {what} where replicator = $1 and \"table\" = $2");
+        Statement::bookkeeping(sql, vec![text(&self.lease.replicator), text(&table.name), text(value)])
+    }
+
+    fn state(&self, table: &Table, state: &str, why: Option<&str>) -> Statement {
+        set_state(&self.lease.replicator, table, state, why)
+    }
+
+    fn epoch(&self) -> Param {
+        Param::text(oid::INT8, self.lease.epoch.to_string())
+    }
+}
+
+/// Writes a table's state; makes its row where there is none.
+pub(super) fn set_state(replicator: &str, table: &Table, state: &str, why: Option<&str>) -> Statement {
+    let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state, why) values ($1, $2, $3, $4, $5, $6) \
+        on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
+        since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = excluded.why";
+    let why = why.map_or(Param::null(oid::TEXT), text);
+    let cloud = table.cloud.to_string();
+    Statement::bookkeeping(sql, vec![text(replicator), text(&table.name), text(&cloud), text(&table.fingerprint), text(state), why])
+}
+
+/// Constraint, key and count in one sentence.
+pub(super) fn describe(error: &ServerError, rows: Option<u64>) -> String {
+    let rows = rows.map(|rows| format!("; {rows} {} refused", if rows == 1 { "row is" } else { "rows are" }));
+    format!("the cloud refuses it: {error}{}", rows.unwrap_or_default())
+}
+
+fn text(value: &str) -> Param {
+    Param::text(oid::TEXT, value)
+}
+
+/// The error that lies in the table's own rows or definition.
+fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> {
+    match outcome {
+        Err(NotApplied::Refused { error, .. }) if blames_table(error) => Some(error),
+        _ => None,
+    }
+}
+
+fn desktop(error: crate::wire::WireError) -> Fault {
+    Fault::wire(Side::Desktop, &error)
+}
+
+fn cloud(error: crate::wire::WireError) -> Fault {
+    Fault::wire(Side::Cloud, &error)
+}
+
+/// A transaction that failed for a reason that no table is to blame for.
+pub fn not_applied(error: NotApplied) -> Fault {
+    match error {
+        NotApplied::Wire(error) => cloud(error),
+        NotApplied::Refused { error, .. } => Fault::server(Side::Cloud, &error),
+        NotApplied::Undone => Fault::new(crate::fault::Kind::Weather(Side::Cloud), "the cloud undid a transaction without saying why"),
+    }
+}

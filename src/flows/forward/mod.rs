@@ -1,0 +1,184 @@
+//! The stream: desktop WAL -> capture -> decode -> fold -> plan -> apply -> capture.
+//!
+//! One place waits ([`Forward::run`]). Transactions gather while the cloud works on the last batch;
+//! when it is done, all that has come meanwhile is the next one.
+
+mod beat;
+mod gather;
+mod write;
+
+use std::future::pending;
+use std::time::{Duration, Instant};
+
+use tokio::time::sleep_until;
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{Applier, Lease};
+use crate::capture::{Capture, Start};
+use crate::config::Settings;
+use crate::fault::{Fault, Kind, Side};
+use crate::fold::Book;
+use crate::limits;
+use crate::model::{Committed, Tables};
+use crate::plan::Opening;
+use crate::wire::control::Control;
+
+use beat::Heart;
+use gather::Gather;
+use write::{Outcome, Writer};
+
+/// The connections that a stream uses, and who writes.
+pub struct Sides<'a> {
+    /// The settings.
+    pub settings: &'a Settings,
+    /// Watched: a desktop that shuts down tells its ordinary clients at once.
+    pub desktop: &'a Control,
+    /// The connection to the cloud.
+    pub applier: Applier,
+    /// Settings of each cloud transaction.
+    pub opening: Opening,
+    /// Our turn to write.
+    pub lease: Lease,
+}
+
+/// A stream from a checkpoint on.
+pub struct Forward<'a> {
+    sides: &'a Settings,
+    desktop: &'a Control,
+    tables: &'a Tables,
+    writer: Writer<'a>,
+    gather: Gather,
+    committed: Committed,
+    capture: Option<Capture>,
+    /// Since when a batch has been waiting for the cloud's answer.
+    busy_since: Option<Instant>,
+}
+
+impl<'a> Forward<'a> {
+    /// Starts streaming at the checkpoint.
+    ///
+    /// # Errors
+    /// When the desktop doesn't let us.
+    pub async fn start(sides: Sides<'a>, tables: &'a Tables, book: Book, from: Committed, sender_timeout: Duration) -> Result<Forward<'a>, Fault> {
+        let forward = &sides.settings.forward;
+        let start = Start {
+            slot: forward.slot.clone(),
+            publication: forward.publication.clone(),
+            from,
+            sender_timeout,
+            memory_max: forward.memory_max,
+        };
+        let endpoint = &sides.settings.desktop.endpoint;
+        let capture = Capture::start(endpoint, &start).await.map_err(|error| Fault::wire(Side::Desktop, &error))?;
+        Ok(Forward {
+            sides: sides.settings,
+            desktop: sides.desktop,
+            tables,
+            writer: Writer::new(sides.applier, sides.opening, sides.lease, tables, book, from),
+            gather: Gather::new(forward),
+            committed: from,
+            capture: Some(capture),
+            busy_since: None,
+        })
+    }
+
+    /// Streams until told to stop. Then: finish the batch, send the last feedback, say goodbye.
+    ///
+    /// # Errors
+    /// Why the stream ended.
+    pub async fn run(mut self, stop: &CancellationToken) -> Result<(), Fault> {
+        let mut heart = Heart::start(self.sides.heartbeat.every);
+        let ended = self.stream(stop, &mut heart).await;
+        let Some(capture) = self.capture.take() else { return ended };
+        if ended.is_err() {
+            // The server may be shutting down and must not wait for us (P10).
+            capture.abandon().await;
+            return ended;
+        }
+        if let Some(last) = self.writer.finish().await? {
+            capture.confirm(last);
+        }
+        capture.finish().await;
+        self.writer.close().await;
+        Ok(())
+    }
+
+    /// Everything that waits, waits here.
+    async fn stream(&mut self, stop: &CancellationToken, heart: &mut Heart) -> Result<(), Fault> {
+        loop {
+            self.write_next().await?;
+            let impatient = self.busy_since.filter(|_| self.capture.is_some()).map(|since| since + limits::UNCONFIRMED_MAX);
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                end = self.desktop.ended() => {
+                    let words = end.server.map_or("the connection ended".to_owned(), |error| error.to_string());
+                    return Err(Fault::new(Kind::Weather(Side::Desktop), "the desktop went away").cause(words));
+                }
+                outcome = self.writer.outcome() => self.written(outcome?).await?,
+                delivery = next(&mut self.capture) => match delivery {
+                    Some(Ok(delivery)) => self.gather.take(delivery)?,
+                    Some(Err(error)) => return Err(Fault::wire(Side::Desktop, &error)),
+                    None => return Err(Fault::new(Kind::Weather(Side::Desktop), "the stream ended")),
+                },
+                beat = heart.beat(&self.desktop.client) => beat?,
+                () = at(impatient) => {
+                    // The slot's position doesn't move, so a shutdown of the desktop would wait for us.
+                    tracing::warn!("the cloud has confirmed nothing for {} s; leaving the stream until it answers", limits::UNCONFIRMED_MAX.as_secs());
+                    if let Some(capture) = self.capture.take() {
+                        capture.abandon().await;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Sends all that has gathered, if the cloud is idle.
+    async fn write_next(&mut self) -> Result<(), Fault> {
+        if self.writer.is_busy() {
+            return Ok(());
+        }
+        if let Some(batch) = self.gather.batch() {
+            self.writer.write(batch);
+            self.busy_since = Some(Instant::now());
+        } else {
+            self.gather.check_room(self.sides.forward.memory_max)?;
+        }
+        Ok(())
+    }
+
+    async fn written(&mut self, outcome: Outcome) -> Result<(), Fault> {
+        let Outcome::Committed(committed) = outcome else { return Ok(()) };
+        self.busy_since = None;
+        self.committed = committed;
+        match &self.capture {
+            Some(capture) => capture.confirm(committed),
+            None => return Err(Fault::new(Kind::Weather(Side::Cloud), "the cloud answered late")),
+        }
+        Ok(())
+    }
+
+    /// How far the cloud has come.
+    pub fn committed(&self) -> Committed {
+        self.committed
+    }
+
+    /// The tables that are streamed.
+    pub fn tables(&self) -> &Tables {
+        self.tables
+    }
+}
+
+async fn next(capture: &mut Option<Capture>) -> Option<Result<crate::capture::Delivery, crate::wire::WireError>> {
+    match capture {
+        Some(capture) => capture.next().await,
+        None => pending().await,
+    }
+}
+
+async fn at(when: Option<Instant>) {
+    match when {
+        Some(when) => sleep_until(when.into()).await,
+        None => pending().await,
+    }
+}

@@ -1,0 +1,9 @@
+//! What tandem does from start to finish, a story each.
+
+mod agree;
+mod fill;
+mod forward;
+
+pub use agree::agree;
+pub use fill::{Fill, Filled, fill, not_applied};
+pub use forward::{Forward, Sides};

@@ -1,0 +1,1 @@
+pub mod config; pub mod decode; pub mod fold; pub mod model; pub mod wire; pub mod limits; pub mod capture; pub mod plan; pub mod apply; pub mod fault; pub mod catalog; pub mod demo; pub mod flows; pub mod install; pub mod service; pub mod platform; pub mod cli;

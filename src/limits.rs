@@ -1,0 +1,73 @@
+//! Every bound in one place, with its unit in its name and its reason beside it.
+
+use std::time::Duration;
+
+/// Bytes read from a socket at once: large enough that a backlog costs few system calls.
+pub const READ_BYTES: usize = 256 * 1024;
+
+/// The largest frame that is accepted, in bytes: PostgreSQL's own limit (`MaxAllocSize`).
+pub const FRAME_BYTES_MAX: usize = 0x3fff_ffff;
+
+/// Connecting, TLS and authentication together, where the URL says nothing.
+pub const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// TCP asks an idle peer whether it lives after this long...
+pub const KEEPALIVE_IDLE: Duration = Duration::from_secs(10);
+/// ...again after each of these...
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+/// ...and gives up after this many: a half-open socket is noticed in 25 s.
+pub const KEEPALIVE_PROBES: u32 = 3;
+/// Data that the peer's kernel doesn't acknowledge for this long ends the connection.
+pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(25);
+
+/// The longest time between two positions reported to the desktop.
+pub const FEEDBACK_EVERY: Duration = Duration::from_secs(10);
+/// No frame for this long: ask the desktop for a reply.
+pub const SILENCE_BEFORE_ASKING: Duration = Duration::from_secs(10);
+/// No frame for this long: the session is dead (P13: noticed in 30 s at most).
+pub const SILENCE_MAX: Duration = Duration::from_secs(25);
+
+/// Nothing confirmed for this long while something is outstanding: the stream is ended, so that a
+/// shutdown of the desktop's server does not wait for a cloud that is away (P10).
+pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
+
+/// A stopping session waits this long for the server's goodbye.
+pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
+
+/// The longest stall that set-up causes for the office program, per table and try (P10).
+pub const SETUP_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
+/// The pause between two such tries, so that the office program's queue drains.
+pub const SETUP_LOCK_PAUSE: Duration = Duration::from_millis(700);
+/// Tries for one table before set-up gives up and says who holds it.
+pub const SETUP_LOCK_TRIES: u32 = 60;
+
+/// Lock waits of a cloud transaction; far below the 8 s after which phones see errors.
+pub const CLOUD_LOCK_TIMEOUT: Duration = Duration::from_secs(5);
+/// The cloud ends a transaction of ours that has lost its client after this long.
+pub const CLOUD_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// Added to the statement time-out before an unanswered batch is given up.
+pub const ANSWER_SLACK: Duration = Duration::from_secs(15);
+
+/// The lease outlives its last renewal by this many heartbeats.
+pub const LEASE_HEARTBEATS: u32 = 3;
+/// The shortest term of a lease: shorter heartbeats don't make a slow network a lost lease.
+pub const LEASE_TERM_MIN: Duration = Duration::from_secs(15);
+
+/// Bytes of one COPY message when tables are filled.
+pub const COPY_BYTES: usize = 64 * 1024;
+/// Bytes of one staging transaction when tables are filled.
+pub const STAGE_BYTES: usize = 16 * 1024 * 1024;
+
+/// The first pause before a retry...
+pub const RETRY_FIRST: Duration = Duration::from_millis(200);
+/// ...and the longest.
+pub const RETRY_MAX: Duration = Duration::from_secs(10);
+/// A session that lived this long was healthy: the pauses start small again.
+pub const RETRY_RESET_AFTER: Duration = Duration::from_secs(20);
+
+/// How long a marker may take before the sample says that the cloud is behind.
+pub const PROBE_MAX: Duration = Duration::from_secs(2);
+/// How often the cloud is asked whether it has come.
+pub const PROBE_EVERY: Duration = Duration::from_millis(10);
+/// How often `wait` asks.
+pub const WAIT_EVERY: Duration = Duration::from_millis(50);

@@ -1,0 +1,100 @@
+//! What a run of whole transactions comes to: for each table the rows to write, and the counts.
+
+use std::sync::Arc;
+
+use super::{Layout, Lsn, TableId, Timestamp, Tuple};
+
+/// A folded batch. Applying it takes the cloud from one checkpoint to [`Batch::end`].
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// What to write, in this order.
+    pub steps: Vec<Step>,
+    /// For each table that was touched: what became of its messages (P7).
+    pub counts: Vec<(TableId, Counts)>,
+    /// Tables that can't go on, and why.
+    pub halts: Vec<Halt>,
+    /// Where the last transaction ends.
+    pub end: Lsn,
+    /// When the last transaction committed on the desktop.
+    pub committed_at: Timestamp,
+    /// How many transactions.
+    pub transactions: u64,
+    /// What the desktop's last heartbeat in this batch said.
+    pub beat: Option<String>,
+    /// The same rows could not be folded (a key changed while a column was not sent).
+    pub needs_order: bool,
+}
+
+/// A set of rows of one table to which the same statement applies.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The table.
+    pub table: TableId,
+    /// What to do with the rows.
+    pub work: Work,
+    /// What the rows have in common.
+    pub shape: Shape,
+    /// The rows; never empty.
+    pub rows: Vec<Row>,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Work {
+    /// Make the row with this key look like this: update what differs, insert what is missing.
+    Upsert,
+    /// Move a row to another key; its unsent columns stay as they are.
+    Rekey,
+    /// Remove the row with this key.
+    Delete,
+    /// Remove `count` of the rows that look like this.
+    RemoveCopies,
+    /// Insert `count` rows that look like this.
+    AddCopies,
+}
+
+/// Rows of one step share this, so that one statement fits them all.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Shape {
+    /// Columns of the key that are NULL in every row: `=` never finds them.
+    pub null_keys: Vec<usize>,
+    /// Columns that were not sent (unchanged TOAST): they stay as the cloud has them.
+    pub unsent: Vec<usize>,
+}
+
+/// One row to write.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Where its columns are.
+    pub layout: Arc<Layout>,
+    /// Its cells; for a delete at least the key's.
+    pub tuple: Tuple,
+    /// For [`Work::Rekey`]: the row under its old key.
+    pub old: Option<Tuple>,
+    /// For copies: how many.
+    pub count: u64,
+}
+
+/// What became of a table's row messages: `received = applied + folded + ruled_out` (P7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Row messages that arrived.
+    pub received: u64,
+    /// Messages whose effect was written.
+    pub applied: u64,
+    /// Messages that a later one, or their own sum, made unnecessary.
+    pub folded: u64,
+    /// Messages of rows that aren't ours to send.
+    pub ruled_out: u64,
+    /// Messages of a stopped table; its way back is a new copy.
+    pub missed: u64,
+}
+
+/// A table that must stop, found before anything was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Halt {
+    /// The table.
+    pub table: TableId,
+    /// Why, in plain words.
+    pub why: String,
+}

@@ -1,0 +1,17 @@
+//! The plain types that every stage understands. A thin room: no I/O, no clock, no decisions.
+
+mod batch;
+mod change;
+mod lsn;
+mod statement;
+mod table;
+mod tuple;
+
+pub use batch::{Batch, Counts, Halt, Row, Shape, Step, Work};
+pub use change::{
+    Change, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp, Transaction,
+};
+pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
+pub use statement::{Param, Statement, oid};
+pub use table::{Column, Key, Layout, Name, Owner, Source, Table, TableId, Tables, TenantColumn};
+pub use tuple::{BadTuple, Cell, Cells, Tuple};

@@ -1,0 +1,72 @@
+//! A statement ready for the wire: SQL text and parameters already encoded.
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+
+use super::{Oid, TableId};
+
+/// One statement of a cloud transaction.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    /// The text, with `$1`...
+    pub sql: Arc<str>,
+    /// Its parameters.
+    pub params: Vec<Param>,
+    /// The table whose rows it writes; none for our own bookkeeping.
+    pub table: Option<TableId>,
+    /// The step of the batch that it carries out.
+    pub step: Option<usize>,
+}
+
+/// One parameter.
+#[derive(Clone, Debug)]
+pub struct Param {
+    /// Its type in the cloud.
+    pub type_oid: Oid,
+    /// Its value; `binary` says how it is encoded.
+    pub value: Option<Bytes>,
+    /// Binary instead of text format.
+    pub binary: bool,
+}
+
+/// `text` and what else our own statements use; source: `pg_type.dat`.
+pub mod oid {
+    use super::Oid;
+    /// `int8`
+    pub const INT8: Oid = 20;
+    /// `text`
+    pub const TEXT: Oid = 25;
+    /// `text[]`
+    pub const TEXT_ARRAY: Oid = 1009;
+    /// `int8[]`
+    pub const INT8_ARRAY: Oid = 1016;
+    /// `timestamptz`
+    pub const TIMESTAMPTZ: Oid = 1184;
+    /// `pg_lsn`
+    pub const PG_LSN: Oid = 3220;
+}
+
+impl Param {
+    /// A parameter in text format.
+    pub fn text(type_oid: Oid, value: impl Into<String>) -> Param {
+        Param { type_oid, value: Some(Bytes::from(value.into())), binary: false }
+    }
+
+    /// SQL NULL.
+    pub fn null(type_oid: Oid) -> Param {
+        Param { type_oid, value: None, binary: false }
+    }
+
+    /// A finished `text[]` in binary format.
+    pub fn text_array(value: BytesMut) -> Param {
+        Param { type_oid: oid::TEXT_ARRAY, value: Some(value.freeze()), binary: true }
+    }
+}
+
+impl Statement {
+    /// A statement of our own bookkeeping.
+    pub fn bookkeeping(sql: impl Into<Arc<str>>, params: Vec<Param>) -> Statement {
+        Statement { sql: sql.into(), params, table: None, step: None }
+    }
+}

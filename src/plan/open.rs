@@ -1,0 +1,50 @@
+//! The first statements of every cloud transaction.
+
+use std::time::Duration;
+
+use super::quote;
+use crate::limits;
+use crate::model::{Param, Statement, oid};
+use crate::wire::PINNED;
+
+/// What all transactions of a session share.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    /// `[cloud] statement_timeout`.
+    pub statement_timeout: Duration,
+}
+
+/// BEGIN, and the settings. Poolers hand the connection to others between two transactions, so the
+/// settings are local to each. `tandem.apply` names this transaction, and so can neither be forged
+/// nor leak: triggers that look for it see only our own writes as ours.
+pub fn opening(opening: &Opening) -> Vec<Statement> {
+    let own = [
+        ("statement_timeout", milliseconds(opening.statement_timeout)),
+        ("lock_timeout", milliseconds(limits::CLOUD_LOCK_TIMEOUT)),
+        ("idle_in_transaction_session_timeout", milliseconds(limits::CLOUD_IDLE_TIMEOUT)),
+        ("synchronous_commit", "on".to_owned()),
+    ];
+    // `client_encoding` belongs to the session, and poolers carry it over themselves.
+    let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
+    let pinned = pinned.filter(|(name, _)| own.iter().all(|(mine, _)| mine != name));
+    let pinned = pinned.map(|(name, value)| (*name, (*value).to_owned()));
+    let settings: Vec<_> = pinned.chain(own.iter().cloned()).collect();
+    let calls: Vec<_> = settings
+        .iter()
+        .map(|(name, value)| format!("set_config({}, {}, true)", quote::literal(name), quote::literal(value)))
+        .collect();
+    let apply = "set_config('tandem.apply', pg_current_xact_id()::text, true)";
+    vec![
+        Statement::bookkeeping("begin isolation level read committed read write", Vec::new()),
+        Statement::bookkeeping(format!("select {apply}, {}", calls.join(", ")), Vec::new()),
+    ]
+}
+
+fn milliseconds(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// A `text` parameter.
+pub(super) fn text(value: &str) -> Param {
+    Param::text(oid::TEXT, value)
+}

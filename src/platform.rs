@@ -1,0 +1,71 @@
+//! The one place that knows which operating system this is: signals, processes, names.
+
+use tokio_util::sync::CancellationToken;
+
+/// Who this process is: host, process and when it started, so that a process that is gone, and
+/// whose number another has now, can be told from one that lives.
+pub fn holder() -> String {
+    let process = std::process::id();
+    format!("{}/{process}/{}", host(), started(process).unwrap_or_default())
+}
+
+/// Whether the process that `holder` names is known to be gone: it ran on this host and doesn't any more.
+pub fn is_gone(holder: &str) -> bool {
+    let mut parts = holder.rsplitn(3, '/');
+    let (Some(start), Some(process), Some(on)) = (parts.next(), parts.next(), parts.next()) else { return false };
+    let Ok(process) = process.parse() else { return false };
+    on == host() && cfg!(target_os = "linux") && started(process).as_deref() != Some(start)
+}
+
+/// This computer's name.
+fn host() -> String {
+    let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = from_kernel.or_else(|| std::env::var("COMPUTERNAME").ok()).or_else(|| std::env::var("HOSTNAME").ok());
+    name.map_or("localhost".to_owned(), |name| name.trim().to_owned())
+}
+
+/// When a process started, in clock ticks since boot; none when it isn't there. Source: proc(5), field 22.
+fn started(process: u32) -> Option<String> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let behind_name = stat.rsplit_once(')')?.1;
+    behind_name.split_whitespace().nth(19).map(str::to_owned)
+}
+
+/// Cancels `stop` at the first request to end, and `now` at the second.
+pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> std::io::Result<()> {
+    next_signal().await?;
+    stop.cancel();
+    next_signal().await?;
+    now.cancel();
+    Ok(())
+}
+
+#[cfg(unix)]
+async fn next_signal() -> std::io::Result<()> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+    Ok(())
+}
+
+#[cfg(not(unix))]
+async fn next_signal() -> std::io::Result<()> {
+    tokio::signal::ctrl_c().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_process_is_not_gone_and_a_stranger_is_not_judged() {
+        assert!(!is_gone(&holder()));
+        assert!(!is_gone("elsewhere/1/1"));
+        assert!(!is_gone("nonsense"));
+        #[cfg(target_os = "linux")]
+        assert!(is_gone(&format!("{}/{}/1", host(), std::process::id())));
+    }
+}

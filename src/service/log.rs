@@ -1,0 +1,61 @@
+//! Logs: text on a terminal, JSON elsewhere, on standard error and in daily files.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::time::Duration;
+
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
+use tracing_appender::rolling::{RollingFileAppender, Rotation};
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{Layer, fmt};
+
+use crate::config::{Format, Log};
+use crate::fault::{Fault, Kind};
+
+/// Keeps the files' writer alive; what is buffered is written when it is dropped.
+pub struct Logging {
+    _files: Option<WorkerGuard>,
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Starts logging. `level` is what the command line asks for.
+///
+/// # Errors
+/// When the folder of the daily files can't be used.
+pub fn start_log(log: &Log, level: LevelFilter, color: bool) -> Result<Logging, Fault> {
+    let json = match log.format {
+        Format::Json => true,
+        Format::Text => false,
+        Format::Auto => !std::io::stderr().is_terminal(),
+    };
+    let lines = fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let console = if json { lines.json().flatten_event(true).boxed() } else { lines.with_ansi(color).boxed() };
+    let (files, guard) = log.file.as_deref().map(|folder| daily(folder, log.keep)).transpose()?.unzip();
+    let files = files.map(|files| {
+        let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(files);
+        lines.json().flatten_event(true).boxed()
+    });
+    // A second start in one process (tests) keeps the first.
+    let _ = tracing_subscriber::registry().with(console).with(files).with(level).try_init();
+    Ok(Logging { _files: guard })
+}
+
+/// A file a day, as many as `keep` has days.
+fn daily(folder: &Path, keep: Duration) -> Result<(NonBlocking, WorkerGuard), Fault> {
+    let days = usize::try_from(keep.as_secs().div_ceil(DAY.as_secs()).max(1)).unwrap_or(usize::MAX);
+    let files = RollingFileAppender::builder()
+        .rotation(Rotation::DAILY)
+        .filename_prefix("tandem")
+        .filename_suffix("log")
+        .max_log_files(days)
+        .build(folder);
+    let files = files.map_err(|error| {
+        Fault::new(Kind::Input, format!("the log folder {} can't be used", folder.display()))
+            .cause(error)
+            .hint("name another folder in log.file, or \"off\"")
+    })?;
+    Ok(tracing_appender::non_blocking(files))
+}

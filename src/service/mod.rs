@@ -1,0 +1,12 @@
+//! Running unattended: one session after the other, with pauses between, until told to stop.
+
+mod lease;
+mod log;
+mod observe;
+mod session;
+mod supervise;
+
+pub use lease::name_of;
+pub use observe::{Onlooker, ReverseSample, Sample, Seen, State};
+pub use log::{Logging, start_log};
+pub use supervise::run;

@@ -1,0 +1,253 @@
+//! One sample of both sides that every view renders; works when the service is down, since both
+//! databases can be asked.
+
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use tokio::time::sleep;
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::lease::name_of;
+use crate::catalog::{self, Facts, facts};
+use crate::config::Settings;
+use crate::fault::{Fault, Side};
+use crate::limits;
+use crate::model::Lsn;
+use crate::wire::WireError;
+use crate::wire::control::{self, Control};
+
+/// In which state the forward direction is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// The tables are being filled for the first time.
+    Bootstrapping,
+    /// All that was committed when the sample began is in the cloud.
+    Streaming,
+    /// The cloud moves, but has not everything yet.
+    CatchingUp,
+    /// The service runs, but the cloud doesn't move.
+    Stalled,
+    /// The service doesn't run.
+    Down,
+    /// The desktop no longer keeps what is missing in the cloud.
+    SlotLost,
+}
+
+/// The `lag` document; source: the contract. Unknown numbers are null.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sample {
+    /// The document's version.
+    pub schema: u32,
+    /// The state.
+    pub state: State,
+    /// How long the oldest missing transaction has been waiting, in milliseconds.
+    pub lag_ms: Option<i64>,
+    /// WAL between the cloud's position and the desktop's; 0 when nothing is missing.
+    pub lag_bytes: Option<u64>,
+    /// How old the numbers are.
+    pub measured_age_ms: u64,
+    /// How far the desktop has written.
+    pub desktop_lsn: Option<String>,
+    /// How far we have received.
+    pub received_lsn: Option<String>,
+    /// How far the cloud has committed.
+    pub cloud_lsn: Option<String>,
+    /// How far the desktop may forget.
+    pub confirmed_lsn: Option<String>,
+    /// WAL that the desktop keeps for us.
+    pub wal_held_bytes: Option<u64>,
+    /// The settings' limit for it.
+    pub wal_held_bytes_max: u64,
+    /// The way home: not in this version.
+    pub reverse: ReverseSample,
+    /// When the numbers were taken.
+    #[serde(skip)]
+    pub taken: Option<Instant>,
+}
+
+/// The reverse part of a sample.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct ReverseSample {
+    /// Entries that wait.
+    pub pending: Option<u64>,
+    /// How long the oldest has been waiting.
+    pub lag_ms: Option<i64>,
+    /// When the last poll was.
+    pub last_poll_age_ms: Option<u64>,
+}
+
+/// The checkpoint row as an onlooker sees it.
+#[derive(Clone, Debug, Default)]
+pub struct Seen {
+    /// The checkpoint; none before the tables were filled.
+    pub lsn: Option<Lsn>,
+    /// The lease was renewed in time.
+    pub leased: bool,
+    /// Since the cloud's last transaction of ours, by its clock.
+    pub age: Duration,
+    /// When the last transaction committed, microseconds since 1970 by the desktop's clock.
+    pub committed_at: Option<i64>,
+    /// What the service said when it stopped.
+    pub last_words: Option<String>,
+}
+
+/// Both sides, connected for looking.
+pub struct Onlooker {
+    /// The desktop.
+    pub desktop: Control,
+    /// The cloud.
+    pub cloud: Control,
+    /// The desktop's identity.
+    pub identity: Facts,
+    /// Whose state is looked at.
+    pub replicator: String,
+}
+
+impl Onlooker {
+    /// Connects both sides.
+    ///
+    /// # Errors
+    /// When one can't be reached, or is no server for tandem.
+    pub async fn connect(settings: &Settings) -> Result<Onlooker, Fault> {
+        let (desktop, cloud) = tokio::join!(control::connect(&settings.desktop.endpoint), control::connect(&settings.cloud.endpoint));
+        let desktop = desktop.map_err(|error| Fault::wire(Side::Desktop, &error))?;
+        let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+        let identity = facts(&desktop.client, Side::Desktop).await?;
+        facts(&cloud.client, Side::Cloud).await?;
+        let replicator = name_of(settings, &identity);
+        Ok(Onlooker { desktop, cloud, identity, replicator })
+    }
+
+    /// Reads the checkpoint; none when tandem never ran here.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn checkpoint(&self) -> Result<Option<Seen>, Fault> {
+        let cloud = &self.cloud.client;
+        let installed = one(cloud, Side::Cloud, "select to_regclass('tandem.checkpoint') is not null", &[]).await?;
+        if !installed.is_some_and(|row| row.get(0)) {
+            return Ok(None);
+        }
+        let sql = "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
+                   (extract(epoch from committed_at) * 1000000)::bigint, last_words from tandem.checkpoint where replicator = $1";
+        let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
+        Ok(row.map(|row| Seen {
+            lsn: row.get::<_, Option<String>>(0).and_then(|text| text.parse().ok()),
+            leased: row.get(1),
+            age: Duration::from_millis(row.get::<_, i64>(2).unsigned_abs()),
+            committed_at: row.get(3),
+            last_words: row.get(4),
+        }))
+    }
+
+    /// Writes a marker into the desktop's log and says where it stands: whatever was committed
+    /// before stands before it. Its transaction is flushed when this returns.
+    ///
+    /// # Errors
+    /// When the desktop refuses.
+    pub async fn mark(&self) -> Result<Lsn, Fault> {
+        let sql = "select set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'tandem.mark', '')::text";
+        let row = one(&self.desktop.client, Side::Desktop, sql, &[]).await?;
+        let lsn = row.and_then(|row| row.get::<_, String>(1).parse().ok());
+        lsn.ok_or_else(|| Fault::wire(Side::Desktop, &WireError::Protocol("no position for our marker".to_owned())))
+    }
+
+    /// Whether the service runs: the lease was renewed in time, else the slot is active.
+    ///
+    /// # Errors
+    /// When a query fails.
+    pub async fn is_running(&self, settings: &Settings, seen: &Seen) -> Result<bool, Fault> {
+        if seen.leased {
+            return Ok(true);
+        }
+        let slot = catalog::slot(&self.desktop.client, &settings.forward.slot).await;
+        let slot = slot.map_err(|error| Fault::wire(Side::Desktop, &error))?;
+        Ok(slot.is_some_and(|slot| slot.active_pid.is_some()))
+    }
+
+    /// Tables that don't go on, with the reason.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn troubled(&self) -> Result<Vec<(String, String, String)>, Fault> {
+        let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state where replicator = $1 and state in ('stopped', 'held') order by 1";
+        let rows = self.cloud.client.query_typed(sql, &[(&self.replicator, Type::TEXT)]).await;
+        let rows = rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))?;
+        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+    }
+
+    /// Takes a sample. While the service runs, a marker is sent through the whole way: if it arrives
+    /// in time, nothing that was committed before it is missing, and its way took the lag.
+    ///
+    /// # Errors
+    /// When a side can't be asked.
+    pub async fn sample(&self, settings: &Settings) -> Result<Sample, Fault> {
+        let Some(first) = self.checkpoint().await? else { return self.finish(settings, State::Down, &Seen::default(), None).await };
+        if !self.is_running(settings, &first).await? {
+            return self.finish(settings, State::Down, &first, None).await;
+        }
+        if first.lsn.is_none() {
+            return self.finish(settings, State::Bootstrapping, &first, None).await;
+        }
+        let marker = self.mark().await?;
+        let sent = Instant::now();
+        let mut seen = first.clone();
+        while sent.elapsed() < limits::PROBE_MAX {
+            seen = self.checkpoint().await?.unwrap_or_default();
+            if seen.lsn.is_some_and(|lsn| lsn >= marker) {
+                let lag = i64::try_from(sent.elapsed().as_millis()).unwrap_or(i64::MAX);
+                return self.finish(settings, State::Streaming, &seen, Some(lag)).await;
+            }
+            sleep(limits::PROBE_EVERY).await;
+        }
+        let quiet = seen.age > (settings.heartbeat.every * 3).max(limits::UNCONFIRMED_MAX);
+        let state = if seen.lsn == first.lsn && quiet { State::Stalled } else { State::CatchingUp };
+        self.finish(settings, state, &seen, None).await
+    }
+
+    async fn finish(&self, settings: &Settings, state: State, seen: &Seen, lag_ms: Option<i64>) -> Result<Sample, Fault> {
+        let sql = "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
+            pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint, r.write_lsn::text, \
+            (extract(epoch from clock_timestamp()) * 1000000)::bigint, s.slot_name is null or coalesce(s.wal_status = 'lost', false) \
+            from (select 1) as one left join pg_replication_slots s on s.slot_name = $1 left join pg_stat_replication r on r.pid = s.active_pid";
+        let row = one(&self.desktop.client, Side::Desktop, sql, &[(&settings.forward.slot, Type::TEXT)]).await?;
+        let Some(row) = row else { return Err(Fault::wire(Side::Desktop, &WireError::Closed)) };
+        let desktop_lsn: String = row.get(0);
+        let missing = seen.lsn.zip(desktop_lsn.parse::<Lsn>().ok()).map(|(cloud, desktop)| desktop.bytes_since(cloud));
+        let waiting = seen.committed_at.map(|committed| (row.get::<_, i64>(4) - committed).max(0) / 1000);
+        let caught_up = state == State::Streaming;
+        let lost = seen.lsn.is_some() && row.get::<_, bool>(5);
+        Ok(Sample {
+            schema: 1,
+            state: if lost { State::SlotLost } else { state },
+            lag_ms: if caught_up { lag_ms } else { waiting },
+            lag_bytes: if caught_up { Some(0) } else { missing },
+            measured_age_ms: 0,
+            received_lsn: row.get(3),
+            desktop_lsn: Some(desktop_lsn),
+            cloud_lsn: seen.lsn.map(|lsn| lsn.to_string()),
+            confirmed_lsn: row.get(1),
+            wal_held_bytes: row.get::<_, Option<i64>>(2).map(|bytes| bytes.max(0).unsigned_abs()),
+            wal_held_bytes_max: settings.forward.wal_held_max,
+            reverse: ReverseSample::default(),
+            taken: Some(Instant::now()),
+        })
+    }
+}
+
+impl Sample {
+    /// The sample as it is now: its age moves on.
+    pub fn aged(mut self) -> Sample {
+        let age = self.taken.map(|taken| taken.elapsed().as_millis());
+        self.measured_age_ms = age.and_then(|age| u64::try_from(age).ok()).unwrap_or_default();
+        self
+    }
+}
+
+async fn one(client: &Client, side: Side, sql: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<Option<tokio_postgres::Row>, Fault> {
+    let rows = client.query_typed(sql, params).await;
+    let rows = rows.map_err(|error| Fault::wire(side, &error.into()))?;
+    Ok(rows.into_iter().next())
+}

@@ -1,0 +1,151 @@
+//! Ordinary clients for catalog and control queries, by `tokio-postgres` over our sockets and TLS.
+//!
+//! Only `query_typed` and `simple_query`/`batch_execute` are used: they prepare nothing by name, so
+//! they work through a transaction pooler.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_postgres::config::SslMode as Negotiation;
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_postgres::{Client, Config};
+use tokio_rustls::client::TlsStream as Rustls;
+
+use super::socket::{self, Stream};
+use super::{ServerError, WireError, tls};
+use crate::config::{ChannelBinding as Binding, Endpoint, SslMode};
+use crate::limits;
+
+/// A client, and the news of its end.
+pub struct Control {
+    /// Runs queries.
+    pub client: Client,
+    ended: watch::Receiver<Option<End>>,
+}
+
+/// How a control connection ended.
+#[derive(Clone, Debug)]
+pub struct End {
+    /// What the server said last, if anything.
+    pub server: Option<ServerError>,
+}
+
+impl Control {
+    /// Waits for the connection's end: a server that shuts down tells its ordinary clients at once
+    /// (57P01), while it waits for replication (P10).
+    pub async fn ended(&self) -> End {
+        let mut ended = self.ended.clone();
+        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        end.unwrap_or(End { server: None })
+    }
+}
+
+/// Connects an ordinary client.
+///
+/// # Errors
+/// As [`super::Session::connect`].
+pub async fn connect(endpoint: &Endpoint) -> Result<Control, WireError> {
+    let limit = endpoint.connect_timeout.unwrap_or(limits::CONNECT_TIMEOUT);
+    timeout(limit, Box::pin(login(endpoint))).await.map_err(|_| WireError::Timeout(limit.as_secs()))?
+}
+
+async fn login(endpoint: &Endpoint) -> Result<Control, WireError> {
+    let negotiation = match endpoint.ssl_mode {
+        SslMode::Disable | SslMode::Allow => Negotiation::Disable,
+        SslMode::Prefer => Negotiation::Prefer,
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Negotiation::Require,
+    };
+    match attempt(endpoint, negotiation).await {
+        Err(WireError::Server(error)) if error.code == "28000" && endpoint.ssl_mode == SslMode::Allow => {
+            attempt(endpoint, Negotiation::Require).await
+        }
+        Err(WireError::Tls(_)) if endpoint.ssl_mode == SslMode::Prefer => {
+            attempt(endpoint, Negotiation::Disable).await
+        }
+        result => result,
+    }
+}
+
+async fn attempt(endpoint: &Endpoint, negotiation: Negotiation) -> Result<Control, WireError> {
+    let mut config = Config::new();
+    config.user(&endpoint.user).dbname(&endpoint.database).ssl_mode(negotiation);
+    config.application_name(endpoint.application_name.as_deref().unwrap_or("tandem"));
+    config.channel_binding(match endpoint.channel_binding {
+        Binding::Disable => tokio_postgres::config::ChannelBinding::Disable,
+        Binding::Prefer => tokio_postgres::config::ChannelBinding::Prefer,
+        Binding::Require => tokio_postgres::config::ChannelBinding::Require,
+    });
+    if let Some(password) = &endpoint.password {
+        config.password(password.expose());
+    }
+    let stream = socket::connect(endpoint).await?;
+    let (client, connection) = config.connect_raw(stream, Upgrade(endpoint.clone())).await.map_err(refused)?;
+    let (told, ended) = watch::channel(None);
+    tokio::spawn(async move {
+        let error = connection.await.err();
+        let server = error.as_ref().and_then(|error| error.as_db_error().map(ServerError::from));
+        told.send_replace(Some(End { server }));
+    });
+    Ok(Control { client, ended })
+}
+
+/// Keeps apart what a person has to mend (TLS, authentication) from a network that comes back.
+fn refused(error: tokio_postgres::Error) -> WireError {
+    let text = error.to_string();
+    let cause = || std::error::Error::source(&error).map_or(text.clone(), ToString::to_string);
+    if error.as_db_error().is_none() {
+        if text.starts_with("error performing TLS handshake") {
+            return WireError::Tls(cause());
+        }
+        if text.starts_with("authentication error") || text.starts_with("invalid configuration") {
+            return WireError::Authentication(cause());
+        }
+    }
+    error.into()
+}
+
+/// Performs the TLS handshake in `tokio-postgres`'s stead.
+struct Upgrade(Endpoint);
+
+impl TlsConnect<Stream> for Upgrade {
+    type Stream = Encrypted;
+    type Error = WireError;
+    type Future = Pin<Box<dyn Future<Output = Result<Encrypted, WireError>> + Send>>;
+
+    fn connect(self, stream: Stream) -> Self::Future {
+        Box::pin(async move { tls::upgrade(stream, &self.0).await.map(Encrypted) })
+    }
+}
+
+/// An encrypted socket that knows what SCRAM may bind to.
+struct Encrypted(Rustls<Stream>);
+
+impl TlsStream for Encrypted {
+    fn channel_binding(&self) -> ChannelBinding {
+        tls::server_end_point(&self.0).map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
+    }
+}
+
+impl AsyncRead for Encrypted {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Encrypted {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<std::io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,249 @@
+//! One connection: messages out, messages in.
+
+use bytes::{Buf, BufMut, BytesMut};
+use postgres_protocol::message::backend::{Header, Message};
+use postgres_protocol::message::frontend;
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
+use tokio::time::timeout;
+
+use super::login;
+use super::socket::Stream;
+use super::{ServerError, WireError};
+use crate::config::Endpoint;
+use crate::limits;
+use crate::model::Statement;
+
+/// What a session is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// SQL.
+    Ordinary,
+    /// SQL by the simple protocol and replication commands (`replication=database`).
+    Replication,
+}
+
+/// A connection that is logged in.
+pub struct Session {
+    reader: ReadHalf<Stream>,
+    writer: WriteHalf<Stream>,
+    inbox: BytesMut,
+    outbox: BytesMut,
+    /// The password exchange was bound to the TLS channel.
+    pub(super) bound: bool,
+}
+
+impl Session {
+    /// Connects, encrypts and logs in.
+    ///
+    /// # Errors
+    /// Everything that [`WireError`] names; nothing is retried here.
+    pub async fn connect(endpoint: &Endpoint, mode: Mode, options: &[(&str, &str)]) -> Result<Session, WireError> {
+        let limit = endpoint.connect_timeout.unwrap_or(limits::CONNECT_TIMEOUT);
+        let login = Box::pin(login::login(endpoint, mode, options));
+        timeout(limit, login).await.map_err(|_| WireError::Timeout(limit.as_secs()))?
+    }
+
+    pub(super) fn over(stream: Stream) -> Session {
+        let (reader, writer) = split(stream);
+        Session { reader, writer, inbox: BytesMut::new(), outbox: BytesMut::new(), bound: false }
+    }
+
+    /// Whether the password exchange was bound to the TLS channel.
+    pub fn is_channel_bound(&self) -> bool {
+        self.bound
+    }
+
+    /// Where messages are put before [`Session::flush`].
+    pub fn out(&mut self) -> &mut BytesMut {
+        &mut self.outbox
+    }
+
+    /// Sends what was put out. Reads meanwhile, so that two full pipes can't wait for each other.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn flush(&mut self) -> Result<(), WireError> {
+        while !self.outbox.is_empty() {
+            self.inbox.reserve(limits::READ_BYTES / 16);
+            tokio::select! {
+                biased;
+                written = self.writer.write_buf(&mut self.outbox) => {
+                    if written? == 0 {
+                        return Err(WireError::Closed);
+                    }
+                }
+                read = self.reader.read_buf(&mut self.inbox) => {
+                    if read? == 0 {
+                        return Err(self.last_words());
+                    }
+                }
+            }
+        }
+        Ok(self.writer.flush().await?)
+    }
+
+    /// A server that hangs up while we write may have said why.
+    fn last_words(&mut self) -> WireError {
+        while let Ok(Some(message)) = Message::parse(&mut self.inbox) {
+            if let Message::ErrorResponse(body) = message
+                && let Ok(error) = ServerError::read(body.fields())
+            {
+                return WireError::Server(Box::new(error));
+            }
+        }
+        WireError::Closed
+    }
+
+    /// The next message; errors of the server become [`WireError::Server`], notices and parameter
+    /// reports are passed over. Safe to cancel: a half-read message stays in the inbox.
+    ///
+    /// # Errors
+    /// When the socket fails, the server reports an error, or a frame is impossible.
+    pub async fn next(&mut self) -> Result<Message, WireError> {
+        loop {
+            if let Some(message) = self.buffered()? {
+                return Ok(message);
+            }
+            self.inbox.reserve(limits::READ_BYTES);
+            if self.reader.read_buf(&mut self.inbox).await? == 0 {
+                return Err(WireError::Closed);
+            }
+        }
+    }
+
+    /// The next message that has already arrived.
+    ///
+    /// # Errors
+    /// As [`Session::next`].
+    pub fn buffered(&mut self) -> Result<Option<Message>, WireError> {
+        loop {
+            if let Some(header) = Header::parse(&self.inbox).map_err(|error| WireError::Protocol(error.to_string()))?
+                && header.len() as usize > limits::FRAME_BYTES_MAX
+            {
+                return Err(WireError::Protocol(format!("a message of {} bytes", header.len())));
+            }
+            let parsed = Message::parse(&mut self.inbox).map_err(|error| WireError::Protocol(error.to_string()))?;
+            match parsed {
+                None => return Ok(None),
+                Some(Message::ErrorResponse(body)) => {
+                    return Err(WireError::Server(Box::new(ServerError::read(body.fields())?)));
+                }
+                Some(Message::NoticeResponse(_) | Message::ParameterStatus(_) | Message::NotificationResponse(_)) => {}
+                Some(message) => return Ok(Some(message)),
+            }
+        }
+    }
+
+    /// Reads up to ReadyForQuery and says whether a transaction is open (`I`, `T` or `E`).
+    ///
+    /// # Errors
+    /// The first error on the way, after the answer has been read to its end.
+    pub async fn wait_until_ready(&mut self) -> Result<u8, WireError> {
+        let mut first = None;
+        loop {
+            match self.next().await {
+                Ok(Message::ReadyForQuery(body)) => return first.map_or(Ok(body.status()), Err),
+                Ok(_) => {}
+                // A fatal error has no ReadyForQuery behind it.
+                Err(WireError::Server(error)) if error.severity == "ERROR" => {
+                    first.get_or_insert(WireError::Server(error));
+                }
+                Err(error) => return Err(first.unwrap_or(error)),
+            }
+        }
+    }
+
+    /// Runs SQL by the simple protocol, ignoring rows.
+    ///
+    /// # Errors
+    /// The first error of the script.
+    pub async fn run(&mut self, sql: &str) -> Result<(), WireError> {
+        self.query(sql).await?;
+        self.wait_until_ready().await.map(drop)
+    }
+
+    /// Sends SQL by the simple protocol without waiting for an answer.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn query(&mut self, sql: &str) -> Result<(), WireError> {
+        frontend::query(sql, &mut self.outbox)?;
+        self.flush().await
+    }
+
+    /// Runs a command that turns the session into a stream in both directions. `postgres-protocol`
+    /// has no CopyBothResponse (`W`), so it is recognised here.
+    ///
+    /// # Errors
+    /// What the server says instead.
+    pub async fn start_copy_both(&mut self, command: &str) -> Result<(), WireError> {
+        self.query(command).await?;
+        const COPY_BOTH: u8 = b'W';
+        loop {
+            let header = Header::parse(&self.inbox).map_err(|error| WireError::Protocol(error.to_string()))?;
+            if let Some(header) = header.filter(|header| header.tag() == COPY_BOTH)
+                && self.inbox.len() > header.len() as usize
+            {
+                self.inbox.advance(1 + header.len() as usize);
+                return Ok(());
+            }
+            if self.inbox.first().is_some_and(|tag| *tag != COPY_BOTH) {
+                if self.buffered()?.is_some() {
+                    return Err(WireError::Protocol("the command did not start a stream".to_owned()));
+                }
+                if self.inbox.first() == Some(&COPY_BOTH) {
+                    continue;
+                }
+            }
+            if self.reader.read_buf(&mut self.inbox).await? == 0 {
+                return Err(WireError::Closed);
+            }
+        }
+    }
+
+    /// Puts one unnamed statement out: Parse, Bind, Execute.
+    ///
+    /// # Errors
+    /// When a name holds a NUL or a parameter is beyond the protocol's 2 GB.
+    pub fn put(&mut self, statement: &Statement) -> Result<(), WireError> {
+        let types = statement.params.iter().map(|param| param.type_oid);
+        frontend::parse("", &statement.sql, types, &mut self.outbox)?;
+        let formats = statement.params.iter().map(|param| i16::from(param.binary));
+        let bound = frontend::bind(
+            "",
+            "",
+            formats,
+            &statement.params,
+            |param, out| match &param.value {
+                None => Ok(postgres_protocol::IsNull::Yes),
+                Some(value) => {
+                    out.put_slice(value);
+                    Ok(postgres_protocol::IsNull::No)
+                }
+            },
+            [0],
+            &mut self.outbox,
+        );
+        bound.map_err(|_| WireError::Protocol("a parameter is too large for the protocol".to_owned()))?;
+        Ok(frontend::execute("", 0, &mut self.outbox)?)
+    }
+
+    /// Ends the group of statements that were [`put`](Session::put).
+    pub fn sync(&mut self) {
+        frontend::sync(&mut self.outbox);
+    }
+
+    /// Puts one piece of COPY data out.
+    pub fn put_copy(&mut self, data: &[u8]) {
+        self.outbox.put_u8(b'd');
+        self.outbox.put_u32(data.len() as u32 + 4);
+        self.outbox.put_slice(data);
+    }
+
+    /// Says goodbye; a server that is gone already is fine.
+    pub async fn terminate(mut self) {
+        frontend::terminate(&mut self.outbox);
+        let _ = timeout(limits::GOODBYE_MAX, self.flush()).await;
+        let _ = timeout(limits::GOODBYE_MAX, self.writer.shutdown()).await;
+    }
+}
