@@ -8,4 +8,23 @@ pub mod binaries;
 pub mod certificate;
 pub mod cluster;
 mod place;
+pub mod story;
 mod template;
+
+use crate::config::{ChannelBinding, Endpoint, Host, SslMode};
+
+/// How to reach a throw-away server: on loopback, trusted, without TLS.
+pub fn endpoint(cluster: &cluster::Cluster, user: &str, database: &str) -> Endpoint {
+    Endpoint {
+        host: Host::Tcp(cluster.host().to_owned()),
+        port: cluster.port(),
+        user: user.to_owned(),
+        database: database.to_owned(),
+        password: None,
+        ssl_mode: SslMode::Disable,
+        ssl_root_cert: None,
+        application_name: None,
+        connect_timeout: None,
+        channel_binding: ChannelBinding::Prefer,
+    }
+}
