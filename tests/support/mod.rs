@@ -4,6 +4,7 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 pub mod bouncer;
+pub mod office;
 pub mod proxy;
 pub mod servers;
 

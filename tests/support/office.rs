@@ -1,0 +1,308 @@
+//! PowerCA's office: two servers with the fixture, settings that lead to them, and tandem as a process.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tandem::config::{self, Endpoint, Settings, Sources};
+use tandem::demo::cluster::{Binaries, Cluster, ClusterSpec};
+use tandem::flows::agree;
+use tandem::model::{Key, Table, Tables};
+use tandem::plan::{cloud_digest, desktop_digest};
+use tandem::service::Onlooker;
+use tandem::wire::control::{self, Control};
+use tokio::process::{Child, Command};
+use tokio::time::{interval, timeout};
+
+use super::bouncer::Bouncer;
+use super::proxy::Proxy;
+use super::servers::Pair;
+
+/// Nothing in the tests takes longer than this unless something is wrong.
+pub const PATIENCE: Duration = Duration::from_secs(90);
+
+/// PowerCA's own settings, without the lines that lead to its servers.
+pub const POWERCA: &str = include_str!("../../deploy/powerca.toml");
+
+const DATABASE: &str = "enterprise_db";
+
+/// What an office is made of.
+pub struct Plan {
+    pub binaries: Binaries,
+    /// Size of the fixture; 1 is PowerCA's 93,000 rows, 0 loads none of it.
+    pub scale: f64,
+    /// `[[table]]` sections and more, without `[desktop]` and `[cloud]`.
+    pub settings: String,
+    /// Put PgBouncer (transaction mode) in front of the cloud.
+    pub bouncer: bool,
+    pub desktop: ClusterSpec,
+    pub cloud: ClusterSpec,
+}
+
+impl Plan {
+    /// PowerCA's tables and settings.
+    pub fn powerca(binaries: &Binaries, scale: f64) -> Plan {
+        Plan { scale, settings: powerca_tables(), ..Plan::empty(binaries) }
+    }
+
+    /// Two empty servers and no table.
+    pub fn empty(binaries: &Binaries) -> Plan {
+        let cloud = ClusterSpec { superuser: "supabase_admin".into(), ..ClusterSpec::default() };
+        let (desktop, settings) = (ClusterSpec::default(), String::new());
+        Plan { binaries: binaries.clone(), scale: 0.0, settings, bouncer: false, desktop, cloud }
+    }
+
+    /// Two empty servers and these tables.
+    pub fn tables(binaries: &Binaries, settings: &str) -> Plan {
+        Plan { settings: settings.to_owned(), ..Plan::empty(binaries) }
+    }
+}
+
+/// `deploy/powerca.toml` from `[forward]` on.
+pub fn powerca_tables() -> String {
+    let start = POWERCA.find("[forward]").unwrap();
+    POWERCA[start..].to_owned()
+}
+
+/// A running office.
+pub struct Office {
+    pub desktop: Control,
+    pub cloud: Control,
+    pub to_desktop: Proxy,
+    pub to_cloud: Proxy,
+    pub settings: Settings,
+    pub folder: PathBuf,
+    _bouncer: Option<Bouncer>,
+    pub servers: Pair,
+}
+
+impl Drop for Office {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- end of {}/run.log", self.folder.display());
+            let log = std::fs::read_to_string(self.folder.join("run.log")).unwrap_or_default();
+            let lines: Vec<_> = log.lines().collect();
+            lines.iter().skip(lines.len().saturating_sub(40)).for_each(|line| eprintln!("{line}"));
+        }
+        let _ = std::fs::remove_dir_all(&self.folder);
+    }
+}
+
+impl Office {
+    /// Starts both servers, loads the fixture, writes the settings. tandem reaches both through a
+    /// proxy that can delay, stall, cut and reset; the test's own clients go straight.
+    pub async fn open(plan: &Plan) -> Office {
+        let servers = Pair::start_with((&plan.binaries, &plan.desktop), (&plan.binaries, &plan.cloud)).unwrap();
+        let admin = connect(&servers.desktop, "postgres", "postgres").await;
+        exec(&admin, &format!("create database {DATABASE}")).await;
+        let desktop = connect(&servers.desktop, "postgres", DATABASE).await;
+        let cloud = connect(&servers.cloud, "supabase_admin", "postgres").await;
+        load(&cloud, &["cloud", "phone"]).await;
+        if plan.scale > 0.0 {
+            load(&desktop, &["desktop", "generate", "work", "dirty", "tenants_desktop"]).await;
+            exec(&desktop, &format!("select demo.generate(1, {})", plan.scale)).await;
+        }
+        let bouncer = plan.bouncer.then(|| Bouncer::start(&servers.cloud).unwrap());
+        let to_desktop = Proxy::start(servers.desktop.host(), servers.desktop.port()).unwrap();
+        let cloud_port = bouncer.as_ref().map_or(servers.cloud.port(), |bouncer| bouncer.port());
+        let to_cloud = Proxy::start(servers.cloud.host(), cloud_port).unwrap();
+        let folder = servers.desktop.socket_dir().join("office");
+        std::fs::create_dir_all(&folder).unwrap();
+        let settings = write_settings(&folder, &to_desktop, &to_cloud, &plan.settings);
+        Office { desktop, cloud, to_desktop, to_cloud, settings, folder, _bouncer: bouncer, servers }
+    }
+
+    /// The settings file.
+    pub fn file(&self) -> PathBuf {
+        self.folder.join("tandem.toml")
+    }
+
+    /// Starts `tandem run`.
+    pub fn run(&self) -> Service {
+        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("run.log")).unwrap();
+        let mut command = self.command(&["run"]);
+        command.stdout(Stdio::null()).stderr(log).kill_on_drop(true);
+        Service { child: command.spawn().unwrap() }
+    }
+
+    /// Everything that the service has logged.
+    pub fn log(&self) -> String {
+        std::fs::read_to_string(self.folder.join("run.log")).unwrap_or_default()
+    }
+
+    /// `tandem` with these arguments and the office's settings.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = tandem();
+        command.arg("--config").arg(self.file()).args(arguments);
+        command
+    }
+
+    /// Runs a command to its end: exit code, standard output, standard error.
+    pub async fn ask(&self, arguments: &[&str]) -> (i32, String, String) {
+        finish(&mut self.command(arguments)).await
+    }
+
+    /// Waits until the cloud has all that the desktop has committed by now. Panics when the service
+    /// ends or takes too long.
+    pub async fn caught_up(&self, service: &mut Service) {
+        let onlooker = self.onlooker().await;
+        let marker = onlooker.mark().await.unwrap();
+        let arrives = async {
+            let mut ticks = interval(Duration::from_millis(10));
+            loop {
+                ticks.tick().await;
+                if let Some(status) = service.child.try_wait().unwrap() {
+                    panic!("tandem ended with {status}");
+                }
+                let seen = onlooker.checkpoint().await.unwrap().unwrap_or_default();
+                if seen.lsn.is_some_and(|lsn| lsn >= marker) {
+                    return;
+                }
+            }
+        };
+        timeout(PATIENCE, arrives).await.expect("the cloud does not catch up");
+    }
+
+    /// Both sides as the commands see them, but straight to the servers.
+    pub async fn onlooker(&self) -> Onlooker {
+        Onlooker::connect(&self.straight()).await.unwrap()
+    }
+
+    /// The settings, with the proxies left out.
+    pub fn straight(&self) -> Settings {
+        let mut settings = self.settings.clone();
+        settings.desktop.endpoint.port = self.servers.desktop.port();
+        settings.cloud.endpoint.port = self.servers.cloud.port();
+        settings
+    }
+
+    /// The tables as tandem resolves them.
+    pub async fn tables(&self) -> Tables {
+        agree(&self.settings, &self.desktop.client, &self.cloud.client).await.unwrap()
+    }
+
+    /// Owned, mapped rows of both sides, as count and sum of row hashes; tables in `but` may differ.
+    pub async fn assert_equal_but(&self, but: &[&str]) {
+        for table in self.tables().await.iter().filter(|table| !but.contains(&table.name.as_str())) {
+            let desktop = digest(&self.desktop, &desktop_digest(table)).await;
+            let cloud = digest(&self.cloud, &cloud_digest(table)).await;
+            assert_eq!(desktop, cloud, "{}: desktop and cloud differ (count, sum)", table.name);
+        }
+    }
+
+    /// All owned, mapped rows of both sides are equal.
+    pub async fn assert_equal(&self) {
+        self.assert_equal_but(&[]).await;
+    }
+
+    /// Table, state and reason as the cloud has them.
+    pub async fn states(&self) -> Vec<(String, String, String)> {
+        let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state order by 1";
+        let rows = self.cloud.client.query_typed(sql, &[]).await.unwrap();
+        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+    }
+}
+
+/// `tandem run` as a process.
+pub struct Service {
+    pub child: Child,
+}
+
+impl Service {
+    /// kill -9, and gone.
+    pub async fn kill(mut self) {
+        self.child.kill().await.unwrap();
+    }
+
+    /// SIGTERM; returns the exit code.
+    pub async fn stop(mut self) -> i32 {
+        self.signal("TERM");
+        self.ended().await
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
+        let process = self.child.id().unwrap().to_string();
+        assert!(std::process::Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
+    }
+
+    /// Waits for the process's own end; returns the exit code.
+    pub async fn ended(&mut self) -> i32 {
+        let status = timeout(PATIENCE, self.child.wait()).await.expect("tandem does not end").unwrap();
+        status.code().unwrap_or(-1)
+    }
+}
+
+/// The program, with nothing of this process's environment that it would read.
+pub fn tandem() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
+    command.stdin(Stdio::null());
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TANDEM_") || name.starts_with("PG")) {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// Runs a command to its end: exit code, standard output, standard error.
+pub async fn finish(command: &mut Command) -> (i32, String, String) {
+    let output = timeout(PATIENCE, command.output()).await.expect("the command does not end").unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+}
+
+/// An ordinary client.
+pub async fn connect(cluster: &Cluster, user: &str, database: &str) -> Control {
+    connect_to(&tandem::demo::endpoint(cluster, user, database)).await
+}
+
+/// An ordinary client.
+pub async fn connect_to(endpoint: &Endpoint) -> Control {
+    control::connect(endpoint).await.unwrap()
+}
+
+/// Runs statements.
+pub async fn exec(side: &Control, sql: &str) {
+    side.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
+}
+
+/// One value as text; panics when there is none.
+pub async fn value(side: &Control, sql: &str) -> String {
+    let sql = format!("select coalesce(v::text, '') from ({sql}) as one(v)");
+    let rows = side.client.query_typed(&sql, &[]).await.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
+    rows.first().unwrap_or_else(|| panic!("no row from {sql}")).get(0)
+}
+
+/// The files of sql/demo, by name.
+pub async fn load(side: &Control, files: &[&str]) {
+    for file in files {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/demo").join(format!("{file}.sql"));
+        exec(side, &std::fs::read_to_string(path).unwrap()).await;
+    }
+}
+
+/// `count` and sum of hashes of a digest query.
+pub async fn digest(side: &Control, sql: &str) -> (i64, String) {
+    let rows = side.client.query_typed(sql, &[]).await.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
+    (rows[0].get(0), rows[0].get(1))
+}
+
+/// The key's columns.
+pub fn key_of(table: &Table) -> Vec<String> {
+    match &table.key {
+        Key::Multiset => Vec::new(),
+        Key::Columns(columns) => columns.iter().map(|at| table.columns[*at].cloud.clone()).collect(),
+    }
+}
+
+fn write_settings(folder: &Path, desktop: &Proxy, cloud: &Proxy, rest: &str) -> Settings {
+    let text = format!(
+        "[desktop]\nurl = \"postgres://postgres@{}:{}/{DATABASE}\"\n\n[cloud]\nurl = \"postgres://postgres@{}:{}/postgres\"\n\n{rest}\n",
+        desktop.host(),
+        desktop.port(),
+        cloud.host(),
+        cloud.port()
+    );
+    std::fs::write(folder.join("tandem.toml"), text).unwrap();
+    let sources = Sources { file: Some(folder.join("tandem.toml")), cwd: folder.to_owned(), ..Sources::default() };
+    config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"))
+}
