@@ -147,26 +147,28 @@ begin
     end if;
 end $$;
 
--- How many of a table's staged rows the cloud refuses, and the first of them: each is tried alone
--- and undone. `p_insert` inserts the row given as $1 text[].
+-- How many of a table's staged rows the cloud refuses, and the first of them: each is tried alone.
+-- `p_write` writes the row given as $1 text[]. Only called in transactions that are rolled back.
 create function tandem.probe(
-    p_replicator text, p_epoch bigint, p_table text, p_insert text,
-    out refused bigint, out sqlstate_of text, out message_of text, out detail_of text, out constraint_of text
+    p_replicator text, p_epoch bigint, p_table text, p_write text,
+    out refused bigint, out sqlstate_of text, out message_of text, out detail_of text, out cells text[]
 ) language plpgsql as $$
 declare
     staged text[];
-    code text; message text; detail text; constraint_name text;
+    code text; message text; detail text;
 begin
     refused := 0;
-    for staged in select cells from tandem.staging where replicator = p_replicator and epoch = p_epoch and "table" = p_table loop
+    for staged in
+        select s.cells from tandem.staging as s
+        where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table
+    loop
         begin
-            execute p_insert using staged;
+            execute p_write using staged;
         exception when others then
             refused := refused + 1;
             if refused = 1 then
-                get stacked diagnostics code = returned_sqlstate, message = message_text,
-                    detail = pg_exception_detail, constraint_name = constraint_name;
-                sqlstate_of := code; message_of := message; detail_of := detail; constraint_of := constraint_name;
+                get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+                sqlstate_of := code; message_of := message; detail_of := detail; cells := staged;
             end if;
         end;
     end loop;

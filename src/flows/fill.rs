@@ -3,12 +3,13 @@
 
 use std::time::Instant;
 
+use super::refusal::Refusal;
 use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold};
 use crate::capture::TableReader;
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::model::{Lsn, Param, Statement, Table, oid};
-use crate::plan::{Diff, Opening, copy_out, diff, opening, probe_insert};
+use crate::plan::{Diff, Opening, copy_out, diff, opening, probe};
 use crate::wire::ServerError;
 
 /// What a fill needs.
@@ -114,23 +115,12 @@ impl Fill<'_> {
 
     /// Finds out how many rows are refused, and stops the table.
     async fn stop(&mut self, table: &Table, error: &ServerError) -> Result<String, Fault> {
-        let look = Statement::bookkeeping(
-            "select p.refused::text, p.sqlstate_of, p.message_of, p.detail_of from tandem.probe($1, $2, $3, $4) as p",
-            vec![text(&self.lease.replicator), self.epoch(), text(&table.name), text(&probe_insert(table))],
-        );
+        let look = probe(table, &self.lease.replicator, self.lease.epoch);
         let statements = self.guarded([look]);
         let script = Script { statements, checkpoint: None, look_only: true };
-        let mut why = describe(error, None);
-        if let Ok(done) = self.applier.run(&script).await
-            && let Some(Some(cells)) = done.answers.get(4)
-        {
-            let cell = |at: usize| cells.get(at).cloned().flatten().map(|text| String::from_utf8_lossy(&text).into_owned());
-            let refused = cell(0).and_then(|count| count.parse::<u64>().ok()).filter(|count| *count > 0);
-            if let (Some(refused), Some(code), Some(message)) = (refused, cell(1), cell(2)) {
-                let first = ServerError { code, message, detail: cell(3), ..ServerError::default() };
-                why = describe(&first, Some(refused));
-            }
-        }
+        let looked = self.applier.run(&script).await;
+        let answer = looked.as_ref().ok().and_then(|done| done.answers.get(done.answers.len().checked_sub(2)?)?.as_ref());
+        let why = Refusal::of(error).probed(answer).words(table);
         let stopped = [self.state(table, "stopped", Some(&why)), self.unstage(table)];
         self.run(stopped).await.map_err(not_applied)?;
         Ok(why)
@@ -164,10 +154,6 @@ impl Fill<'_> {
     fn state(&self, table: &Table, state: &str, why: Option<&str>) -> Statement {
         set_state(&self.lease.replicator, table, state, why)
     }
-
-    fn epoch(&self) -> Param {
-        Param::text(oid::INT8, self.lease.epoch.to_string())
-    }
 }
 
 /// Writes a table's state; makes its row where there is none.
@@ -178,12 +164,6 @@ pub(super) fn set_state(replicator: &str, table: &Table, state: &str, why: Optio
     let why = why.map_or(Param::null(oid::TEXT), text);
     let cloud = table.cloud.to_string();
     Statement::bookkeeping(sql, vec![text(replicator), text(&table.name), text(&cloud), text(&table.fingerprint), text(state), why])
-}
-
-/// Constraint, key and count in one sentence.
-pub(super) fn describe(error: &ServerError, rows: Option<u64>) -> String {
-    let rows = rows.map(|rows| format!("; {rows} {} refused", if rows == 1 { "row is" } else { "rows are" }));
-    format!("the cloud refuses it: {error}{}", rows.unwrap_or_default())
 }
 
 fn text(value: &str) -> Param {

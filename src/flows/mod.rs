@@ -3,6 +3,7 @@
 mod agree;
 mod fill;
 mod forward;
+mod refusal;
 
 pub use agree::agree;
 pub use fill::{Fill, Filled, fill, not_applied};

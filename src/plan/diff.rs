@@ -74,10 +74,3 @@ fn staged(table: &Table) -> String {
     let columns = typed(&all(table), |index| format!("s.cells[{}]", index + 1));
     format!("with src as materialized (select {columns} from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3)")
 }
-
-/// Inserts one staged row, given as `$1 text[]`: for finding out which rows the cloud refuses.
-pub fn probe_insert(table: &Table) -> String {
-    let columns = typed(&all(table), |index| format!("($1)[{}]", index + 1));
-    let (names, values) = insertion(table, &all(table));
-    format!("with src as (select {columns}) insert into {} ({names}) select {values} from src", qualified(&table.cloud))
-}

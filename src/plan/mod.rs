@@ -9,14 +9,16 @@ mod diff;
 mod digest;
 mod guard;
 mod open;
+mod probe;
 pub mod quote;
 mod source;
 mod write;
 
-pub use diff::{Diff, copy_out, diff, probe_insert};
+pub use diff::{Diff, copy_out, diff};
 pub use digest::{admitted, cloud_digest, desktop_digest};
 pub use guard::Guard;
 pub use open::{Opening, opening};
+pub use probe::{key_names, probe, stage_step};
 pub use write::Planner;
 
 #[cfg(test)]

@@ -30,7 +30,7 @@ impl Planner {
 }
 
 /// Arriving columns that a step's statement takes, in the order of its parameters.
-fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
+pub(super) fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
     let columns = if work == Work::Delete { key(table) } else { all(table) };
     let arriving = columns.iter().filter(|(index, column)| {
         matches!(column.from, Source::Desktop(_)) && !shape.unsent.contains(index)
@@ -38,7 +38,7 @@ fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
     arriving.map(|(index, _)| *index).collect()
 }
 
-fn params(table: &Table, step: &Step) -> Vec<crate::model::Param> {
+pub(super) fn params(table: &Table, step: &Step) -> Vec<crate::model::Param> {
     let columns = taken(table, step.work, &step.shape);
     let mut arrays: Vec<_> = columns.iter().map(|_| TextArray::new()).collect();
     let mut old_keys: Vec<_> = key(table).iter().map(|_| TextArray::new()).collect();
@@ -82,7 +82,7 @@ fn push_old_key(table: &Table, row: &Row, old_keys: &mut [TextArray]) {
 }
 
 /// `unnest($1, ...) as u(c0, ...)`, named after the columns' numbers.
-fn arrived(columns: &[usize], extra: &[String]) -> String {
+pub(super) fn arrived(columns: &[usize], extra: &[String]) -> String {
     let names: Vec<_> = columns.iter().map(|index| format!("c{index}")).chain(extra.iter().cloned()).collect();
     let numbers: Vec<_> = (1..=names.len()).map(|number| format!("${number}")).collect();
     format!("unnest({}) as u({})", numbers.join(", "), names.join(", "))
@@ -112,15 +112,18 @@ fn sent<'a>(columns: Vec<(usize, &'a Column)>, shape: &Shape) -> Vec<(usize, &'a
     columns.into_iter().filter(|(index, _)| !shape.unsent.contains(index)).collect()
 }
 
-/// Update what differs by join, insert what is missing by anti-join: both see the same snapshot.
-/// `ON CONFLICT DO UPDATE` would lock rows that are equal and burn their sequences.
 fn upsert(table: &Table, shape: &Shape) -> String {
     let columns = sent(all(table), shape);
-    let source = format!(
-        "with src as materialized (select {} from {})",
-        typed(&columns, |index| format!("u.c{index}")),
-        arrived(&taken(table, Work::Upsert, shape), &[]),
-    );
+    let values = typed(&columns, |index| format!("u.c{index}"));
+    let arrived = arrived(&taken(table, Work::Upsert, shape), &[]);
+    upsert_from(table, shape, &format!("select {values} from {arrived}"))
+}
+
+/// Update what differs by join, insert what is missing by anti-join: both see the same snapshot.
+/// `ON CONFLICT DO UPDATE` would lock rows that are equal and burn their sequences.
+pub(super) fn upsert_from(table: &Table, shape: &Shape, source: &str) -> String {
+    let columns = sent(all(table), shape);
+    let source = format!("with src as materialized ({source})");
     let (target, guard, found) = (qualified(&table.cloud), Guard::of(table), matches(table, shape));
     let changing = sent(rest(table), shape);
     let set = assignments(table, &changing);

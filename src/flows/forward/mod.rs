@@ -95,9 +95,8 @@ impl<'a> Forward<'a> {
             capture.abandon().await;
             return ended;
         }
-        if let Some(last) = self.writer.finish().await? {
-            capture.confirm(last);
-        }
+        let last = self.writer.finish().await?;
+        capture.confirm(last);
         capture.finish().await;
         self.writer.close().await;
         Ok(())

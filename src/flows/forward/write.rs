@@ -5,13 +5,14 @@ use std::future::pending;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::super::fill::{describe, not_applied, set_state};
+use super::super::fill::{not_applied, set_state};
+use super::super::refusal::Refusal;
 use super::gather::Gathered;
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance};
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::fold::{Book, fold, in_order};
 use crate::model::{Batch, Committed, Halt, Statement, TableId, Tables, Transaction};
-use crate::plan::{Opening, Planner, opening};
+use crate::plan::{Opening, Planner, opening, probe, stage_step};
 use crate::wire::ServerError;
 
 /// Writes batches one behind the other.
@@ -26,21 +27,34 @@ pub(super) struct Writer<'a> {
     flight: Option<Flight>,
 }
 
-/// A batch that the cloud is working on.
+/// What the cloud is working on.
 struct Flight {
     answer: JoinHandle<(Applier, Result<Done, NotApplied>)>,
-    transactions: Vec<Transaction>,
-    _memory: Option<OwnedSemaphorePermit>,
-    /// It was sent in source order already.
-    ordered: bool,
-    rows: Vec<usize>,
+    work: Work,
+    purpose: Purpose,
 }
 
-/// What became of a batch.
+/// A batch, with what it takes to form it anew.
+struct Work {
+    transactions: Vec<Transaction>,
+    memory: Option<OwnedSemaphorePermit>,
+    batch: Batch,
+}
+
+enum Purpose {
+    /// Write the folded batch.
+    Write,
+    /// Write it in source order, since its folded form met a unique constraint.
+    InOrder { table: TableId, step: Option<usize>, error: Box<ServerError>, folded: Box<Batch> },
+    /// Look which rows of a table are refused, before it is stopped.
+    Explain { table: TableId, error: Box<ServerError> },
+}
+
+/// What became of a flight.
 pub(super) enum Outcome {
-    /// It is in the cloud.
+    /// A batch is in the cloud.
     Committed(Committed),
-    /// It was sent again in another form.
+    /// The same batch is on its way in another form.
     Again,
 }
 
@@ -57,94 +71,136 @@ impl<'a> Writer<'a> {
     /// Sends a batch; [`Writer::outcome`] tells what became of it.
     pub(super) fn write(&mut self, gathered: Gathered) {
         let Gathered { transactions, memory } = gathered;
-        let batch = self.fold(&transactions, false);
-        self.send(transactions, memory, batch, false);
+        let batch = self.fold(&transactions);
+        self.send(Work { transactions, memory, batch }, Purpose::Write);
     }
 
     /// Folds; where a table has to stop, again without it.
-    fn fold(&mut self, transactions: &[Transaction], ordered: bool) -> Batch {
-        let form = if ordered { in_order } else { fold };
-        let mut batch = form(transactions, self.tables, &mut self.book);
+    fn fold(&mut self, transactions: &[Transaction]) -> Batch {
         let mut halts = Vec::new();
-        while !batch.halts.is_empty() {
+        loop {
+            let mut batch = fold(transactions, self.tables, &mut self.book);
+            if batch.halts.is_empty() && batch.needs_order {
+                batch = in_order(transactions, self.tables, &mut self.book);
+            }
+            if batch.halts.is_empty() {
+                batch.halts = halts;
+                return batch;
+            }
             halts.append(&mut batch.halts);
-            batch = form(transactions, self.tables, &mut self.book);
         }
-        if batch.needs_order {
-            batch = in_order(transactions, self.tables, &mut self.book);
-        }
-        batch.halts = halts;
-        batch
     }
 
-    fn send(&mut self, transactions: Vec<Transaction>, memory: Option<OwnedSemaphorePermit>, batch: Batch, ordered: bool) {
+    fn send(&mut self, work: Work, purpose: Purpose) {
+        let script = self.script(&work.batch);
+        self.fly(script, work, purpose);
+    }
+
+    fn fly(&mut self, script: Script, work: Work, purpose: Purpose) {
         let Some(mut applier) = self.applier.take() else { return };
-        let script = self.script(&batch);
-        let rows = batch.steps.iter().map(|step| step.rows.len()).collect();
-        let ordered = ordered || batch.needs_order;
         let answer = tokio::spawn(async move {
             let answer = applier.run(&script).await;
             (applier, answer)
         });
-        self.flight = Some(Flight { answer, transactions, _memory: memory, ordered, rows });
+        self.flight = Some(Flight { answer, work, purpose });
     }
 
     /// BEGIN, settings, the compare-and-set, rows, the states of tables that stop.
     fn script(&mut self, batch: &Batch) -> Script {
-        let (from, to) = (Some(self.checkpoint.lsn()), batch.end);
-        let step = Advance { lease: &self.lease, from, to, committed_at: Some(batch.committed_at) };
-        let mut statements = opening(&self.opening);
-        statements.push(advance(&step, Some(batch), self.tables));
+        let mut statements = self.start_of(batch);
         statements.extend(self.planner.statements(&batch.steps, self.tables));
         for Halt { table, why } in &batch.halts {
-            statements.push(self.stopped(*table, why));
+            statements.push(set_state(&self.lease.replicator, self.tables.get(*table), "stopped", Some(why)));
         }
         Script { statements, checkpoint: Some(batch.end), look_only: false }
     }
 
-    fn stopped(&self, table: TableId, why: &str) -> Statement {
-        let table = self.tables.get(table);
-        tracing::error!(table = %table.name, why, "stopped; the other tables go on");
-        set_state(&self.lease.replicator, table, "stopped", Some(why))
+    fn start_of(&self, batch: &Batch) -> Vec<Statement> {
+        let (from, to) = (Some(self.checkpoint.lsn()), batch.end);
+        let step = Advance { lease: &self.lease, from, to, committed_at: Some(batch.committed_at) };
+        let mut statements = opening(&self.opening);
+        statements.push(advance(&step, Some(batch), self.tables));
+        statements
     }
 
     /// Waits for the cloud's answer. Safe to cancel.
     pub(super) async fn outcome(&mut self) -> Result<Outcome, Fault> {
         let Some(flight) = &mut self.flight else { return pending().await };
         let answered = (&mut flight.answer).await;
-        let flight = self.flight.take();
-        let ((applier, answer), Some(flight)) = (answered.map_err(internal)?, flight) else { return pending().await };
+        let Some(Flight { work, purpose, .. }) = self.flight.take() else { return pending().await };
+        let (applier, answer) = answered.map_err(internal)?;
         self.applier = Some(applier);
-        match answer {
-            Ok(Done { committed: Some(committed), .. }) => {
-                self.checkpoint = committed;
-                Ok(Outcome::Committed(committed))
+        match (purpose, answer) {
+            (Purpose::Explain { table, error }, Ok(done)) => {
+                let answer = done.answers.len().checked_sub(2).and_then(|last| done.answers.get(last)?.as_ref());
+                Ok(self.without(work, table, &Refusal::of(&error).probed(answer)))
             }
-            Ok(Done { committed: None, .. }) | Err(NotApplied::Undone) => Err(not_applied(NotApplied::Undone)),
-            Err(NotApplied::Refused { table, step, error }) => self.refused(flight, table, step, error),
-            Err(error) => Err(not_applied(error)),
+            (Purpose::Explain { table, error }, Err(NotApplied::Refused { .. })) => {
+                Ok(self.without(work, table, &Refusal::of(&error)))
+            }
+            (_, Ok(Done { committed: Some(committed), .. })) => Ok(self.committed(&work.batch, committed)),
+            (_, Ok(Done { committed: None, .. })) => Err(not_applied(NotApplied::Undone)),
+            (purpose, Err(NotApplied::Refused { table, step, error })) => self.refused(work, purpose, table, step, error),
+            (_, Err(error)) => Err(not_applied(error)),
         }
     }
 
-    /// The same batch in source order; if that doesn't help, without the table that is refused.
-    fn refused(&mut self, flight: Flight, table: Option<TableId>, step: Option<usize>, error: Box<ServerError>) -> Result<Outcome, Fault> {
+    fn committed(&mut self, batch: &Batch, committed: Committed) -> Outcome {
+        for Halt { table, why } in &batch.halts {
+            tracing::error!(table = %self.tables.get(*table).name, why, "stopped; the other tables go on");
+        }
+        self.checkpoint = committed;
+        Outcome::Committed(committed)
+    }
+
+    /// A batch whose folded form meets a unique constraint is tried in source order. If that is
+    /// refused too, the table that was refused first stops, and the others go on.
+    fn refused(&mut self, work: Work, purpose: Purpose, table: Option<TableId>, step: Option<usize>, error: Box<ServerError>) -> Result<Outcome, Fault> {
         let table = table.or_else(|| self.named(&error));
         let Some(table) = table.filter(|_| blames_table(&error)) else {
             return Err(not_applied(NotApplied::Refused { table, step, error }));
         };
-        let Flight { transactions, _memory: memory, ordered, rows, .. } = flight;
-        if error.code == "23505" && !ordered {
-            let batch = self.fold(&transactions, true);
-            self.send(transactions, memory, batch, true);
-            return Ok(Outcome::Again);
+        match purpose {
+            Purpose::InOrder { table, step, error, folded } => {
+                let work = Work { batch: *folded, ..work };
+                self.explain(work, table, step, error);
+            }
+            Purpose::Write if error.code == "23505" && !work.batch.needs_order => {
+                let batch = in_order(&work.transactions, self.tables, &mut self.book);
+                let (batch, folded) = (Batch { halts: work.batch.halts.clone(), ..batch }, Box::new(work.batch));
+                self.send(Work { batch, ..work_of(work.transactions, work.memory) }, Purpose::InOrder { table, step, error, folded });
+            }
+            Purpose::Write | Purpose::Explain { .. } => self.explain(work, table, step, error),
         }
-        let among = step.and_then(|step| rows.get(step)).map(|rows| format!(" (one of {rows} rows written together)"));
-        let why = format!("{}{}", describe(&error, None), among.unwrap_or_default());
-        self.book.stop(table);
-        let mut batch = self.fold(&transactions, false);
-        batch.halts.push(Halt { table, why });
-        self.send(transactions, memory, batch, false);
         Ok(Outcome::Again)
+    }
+
+    /// Asks the cloud which rows of a step it refuses, after all that stands before them.
+    fn explain(&mut self, work: Work, table: TableId, step: Option<usize>, error: Box<ServerError>) {
+        let found = self.tables.get(table);
+        let Lease { replicator, epoch, .. } = &self.lease;
+        let staged = step.and_then(|step| stage_step(found, work.batch.steps.get(step)?, replicator, *epoch));
+        let (Some(staged), Some(step)) = (staged, step) else {
+            self.without(work, table, &Refusal::of(&error));
+            return;
+        };
+        let probe = probe(found, replicator, *epoch);
+        let mut statements = self.start_of(&work.batch);
+        statements.extend(self.planner.statements(&work.batch.steps[..step], self.tables));
+        statements.extend([staged, probe]);
+        let script = Script { statements, checkpoint: None, look_only: true };
+        self.fly(script, work, Purpose::Explain { table, error });
+    }
+
+    /// The same transactions without a table, which stops with the reason.
+    fn without(&mut self, work: Work, table: TableId, refusal: &Refusal) -> Outcome {
+        let why = refusal.words(self.tables.get(table));
+        self.book.stop(table);
+        let mut batch = self.fold(&work.transactions);
+        batch.halts.extend(work.batch.halts);
+        batch.halts.push(Halt { table, why });
+        self.send(Work { batch, ..work_of(work.transactions, work.memory) }, Purpose::Write);
+        Outcome::Again
     }
 
     /// The table that an error at COMMIT names: a deferred constraint doesn't say whose statement it was.
@@ -155,11 +211,11 @@ impl<'a> Writer<'a> {
     }
 
     /// Waits for the batch that is on its way, if there is one.
-    pub(super) async fn finish(&mut self) -> Result<Option<Committed>, Fault> {
+    pub(super) async fn finish(&mut self) -> Result<Committed, Fault> {
         while self.is_busy() {
             self.outcome().await?;
         }
-        Ok(Some(self.checkpoint))
+        Ok(self.checkpoint)
     }
 
     /// Says goodbye to the cloud.
@@ -168,6 +224,10 @@ impl<'a> Writer<'a> {
             applier.close().await;
         }
     }
+}
+
+fn work_of(transactions: Vec<Transaction>, memory: Option<OwnedSemaphorePermit>) -> Work {
+    Work { transactions, memory, batch: Batch::default() }
 }
 
 fn internal(error: tokio::task::JoinError) -> Fault {

@@ -1,0 +1,144 @@
+//! Whose row is it: mobile, foreign and other tenants' rows stay as they are (P4), and a table whose
+//! rows the cloud refuses stops alone (P8).
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use support::office::{Office, Plan, exec, load, powerca_tables, value};
+use support::servers::{newest, versions};
+
+/// All that a row consists of, its version included, for rows that aren't the desktop's.
+async fn foreign_rows(office: &Office, tables: &[&str], which: &str) -> String {
+    let mut all = Vec::new();
+    for table in tables {
+        let sql = format!("select coalesce(sum(hashtextextended(t::text || t.xmin::text || t.ctid::text, 0)), 0) || '/' || count(*) from {table} as t where {which}");
+        all.push(value(&office.cloud, &sql).await);
+    }
+    all.join(" ")
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_mobile_and_foreign_rows_are_never_changed() {
+    for binaries in versions() {
+        let plan = Plan::tables(&binaries, "[[table]]\nname = \"item\"\n[[table]]\nname = \"loose\"\nkey = []\n[heartbeat]\nevery = \"200ms\"");
+        let office = Office::open(&plan).await;
+        exec(&office.desktop, "create table item (id int, what text, source char(1)); create table loose (what text, n int)").await;
+        exec(
+            &office.cloud,
+            "create table item (id int primary key, what text, source char(1)); create table loose (what text, n int, source char(1) default 'D'); \
+             alter table item owner to postgres; alter table loose owner to postgres; \
+             insert into item select i, 'phone', case when i % 3 = 0 then 'M' else 'S' end from generate_series(1000, 1999) i; \
+             insert into loose select 'same', 1, 'M' from generate_series(1, 50)",
+        )
+        .await;
+        let before = foreign_rows(&office, &["item", "loose"], "source in ('M', 'S')").await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        exec(
+            &office.desktop,
+            "insert into item select i, 'desk', 'D' from generate_series(1, 900) i; insert into loose select 'same', 1 from generate_series(1, 5); \
+             update item set what = 'edited' where id <= 500; delete from item where id > 800; delete from loose; \
+             insert into item values (1500, 'came home', 'M'); update item set what = 'changed here' where id = 1500; delete from item where id = 1500; \
+             update item set id = id + 5000 where id <= 10; update item set source = 'M' where id = 20",
+        )
+        .await;
+        office.caught_up(&mut service).await;
+        assert_eq!(foreign_rows(&office, &["item", "loose"], "source in ('M', 'S')").await, before);
+        office.assert_equal().await;
+        let counts = value(&office.cloud, "select concat_ws(' ', received, applied + folded + ruled_out + quarantined, ruled_out) from tandem.table_state where \"table\" = 'item'").await;
+        let counts: Vec<i64> = counts.split(' ').map(|count| count.parse().unwrap()).collect();
+        assert_eq!(counts[0], counts[1], "P7: received = applied + folded + ruled out");
+        assert_eq!(counts[2], 3, "the phone's own row came, changed and went without us");
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_other_tenants_rows_stay_byte_identical() {
+    let binaries = newest();
+    let settings = format!("[tenant]\norg_id = 1\n{}", powerca_tables());
+    let settings = settings.replace("name = \"locmaster\"", "name = \"locmaster\"\nkey = [\"org_id\", \"loc_id\"]");
+    let settings = settings.replace("cloud = \"remdetail\"", "cloud = \"remdetail\"\nkey = [\"org_id\", \"remdetid\"]");
+    let plan = Plan { settings, ..Plan::powerca(&binaries, 0.05) };
+    let office = Office::open(&plan).await;
+    load(&office.cloud, &["tenants_cloud"]).await;
+    // The other firm has the same ids, with other content.
+    exec(
+        &office.cloud,
+        "insert into orgmaster select 2, 'the other firm'; insert into locmaster (org_id, loc_id, locname) values (2, 1, 'theirs'); \
+         insert into climaster (org_id, con_id, loc_id, client_id, clientname) select 2, null, 1, i, 'their client' from generate_series(1, 100) i; \
+         insert into mbstaff (org_id, con_id, loc_id, staff_id, name) select 2, 0, 1, i, 'their staff' from generate_series(1, 30) i; \
+         insert into jobshead (org_id, loc_id, job_id, client_id) select 2, 1, i, 1 from generate_series(1, 400) i",
+    )
+    .await;
+    let theirs = ["orgmaster", "locmaster", "climaster", "mbstaff", "jobshead"];
+    let before = foreign_rows(&office, &theirs, "org_id = 2").await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.desktop, "select demo.work(1, 200)").await;
+    exec(&office.desktop, "select sync_views_to_tables()").await;
+    exec(&office.desktop, "delete from jobshead where job_id % 3 = 0; update climaster set clientname = 'ours' || client_id").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(foreign_rows(&office, &theirs, "org_id = 2").await, before);
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+/// Tables of the manifest, as `name in the settings -> SQLSTATE, constraint`.
+const DIRTY: [(&str, &str, &str); 4] = [
+    ("climaster", "23503", "climaster_loc_id_fkey"),
+    ("jobtasks", "23505", "jobtasks_job_task_unique"),
+    ("mbremdetail", "23503", "remdetail_rem_id_fkey"),
+    ("mbreminder", "23502", "null value in column"),
+];
+
+async fn assert_only_the_manifest_stopped(office: &Office) {
+    let stopped: Vec<_> = office.states().await.into_iter().filter(|(_, state, _)| state != "streaming").collect();
+    let names: Vec<_> = stopped.iter().map(|(table, _, _)| table.as_str()).collect();
+    assert_eq!(names, DIRTY.map(|(table, ..)| table), "{stopped:?}");
+    for ((table, state, why), (_, code, constraint)) in stopped.iter().zip(DIRTY) {
+        assert_eq!(state, "stopped");
+        assert!(why.contains(code) && why.contains(constraint), "{table}: {why}");
+        assert!(code == "23502" || why.contains("Key ("), "{table} names the key: {why}");
+        assert!(why.contains(" row"), "{table} names a count: {why}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_dirty_rows_in_the_copy_stop_exactly_the_manifests_tables() {
+    for binaries in versions() {
+        let office = Office::open(&Plan::powerca(&binaries, 0.1)).await;
+        exec(&office.desktop, "select demo.dirty()").await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        assert_only_the_manifest_stopped(&office).await;
+        exec(&office.desktop, "update mbstaff set name = name || '!'; update jobshead set work_desc = 'new' where job_id % 7 = 0").await;
+        office.caught_up(&mut service).await;
+        office.assert_equal_but(&DIRTY.map(|(table, ..)| table)).await;
+        let (code, out, _) = office.ask(&["wait", "--timeout", "20s"]).await;
+        assert_eq!(code, 1, "stopped tables are bad news");
+        assert!(out.contains("jobtasks") && out.contains("23505"), "{out}");
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_dirty_rows_in_the_stream_stop_exactly_the_manifests_tables_and_a_mend_brings_them_back() {
+    let office = Office::open(&Plan::powerca(&newest(), 0.1)).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    exec(&office.desktop, "select demo.dirty()").await;
+    exec(&office.desktop, "update mbstaff set name = name || '!'").await;
+    office.caught_up(&mut service).await;
+    assert_only_the_manifest_stopped(&office).await;
+    office.assert_equal_but(&DIRTY.map(|(table, ..)| table)).await;
+    assert_eq!(service.stop().await, 0);
+    // The office mends its data; the next start copies what had stopped.
+    exec(&office.desktop, "select demo.generate(1, 0.1)").await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert!(office.states().await.iter().all(|(_, state, _)| state == "streaming"));
+    assert_eq!(service.stop().await, 0);
+}
