@@ -272,6 +272,17 @@ pub async fn value(side: &Control, sql: &str) -> String {
     rows.first().unwrap_or_else(|| panic!("no row from {sql}")).get(0)
 }
 
+/// Waits until a query answers true.
+pub async fn until(side: &Control, sql: &str) {
+    let waits = async {
+        let mut ticks = interval(Duration::from_millis(10));
+        while value(side, sql).await != "true" {
+            ticks.tick().await;
+        }
+    };
+    timeout(PATIENCE, waits).await.unwrap_or_else(|_| panic!("never true: {sql}"));
+}
+
 /// The files of sql/demo, by name.
 pub async fn load(side: &Control, files: &[&str]) {
     for file in files {
