@@ -141,9 +141,21 @@ impl Net {
     }
 
     /// Which of the live rows a change means: the one that looks like its old image, else the first.
-    fn position(&self, old: Option<&Old>) -> Option<usize> {
-        let equal = old.and_then(|old| self.live.iter().position(|row| *row == old.tuple));
-        equal.or(if self.live.is_empty() { None } else { Some(0) })
+    /// An old image that was never inserted in this batch is the row that was there before: a new
+    /// version may be inserted before the old one is deleted.
+    fn position(&mut self, old: Option<&Old>) -> Option<usize> {
+        if let Some(old) = old.filter(|old| old.whole) {
+            let equal = self.live.iter().position(|row| same_content(&self.layout, row, &old.tuple));
+            if equal.is_none() && !self.existed {
+                self.existed = true;
+                self.image = Some(old.tuple.clone());
+                return None;
+            }
+            if equal.is_some() {
+                return equal;
+            }
+        }
+        if self.live.is_empty() { None } else { Some(0) }
     }
 }
 
