@@ -98,7 +98,13 @@ pub struct Fault {
 impl Fault {
     /// A fault in plain words.
     pub fn new(kind: Kind, what: impl Into<String>) -> Fault {
-        Fault { kind, what: what.into(), cause: None, hint: None, next: None }
+        Fault {
+            kind,
+            what: what.into(),
+            cause: None,
+            hint: None,
+            next: None,
+        }
     }
 
     /// With the original text.
@@ -127,17 +133,26 @@ impl Fault {
         match error {
             WireError::Server(server) => Fault::server(side, server),
             WireError::Io(_) | WireError::Timeout(_) | WireError::Closed => {
-                Fault::new(Kind::Weather(side), format!("the {side} cannot be reached")).cause(error)
+                Fault::new(Kind::Weather(side), format!("the {side} cannot be reached"))
+                    .cause(error)
             }
-            WireError::Tls(_) => Fault::new(Kind::Refused(side), format!("no encrypted connection to the {side}"))
-                .cause(error)
-                .hint(format!("check sslmode and sslrootcert in {side}.url")),
-            WireError::Authentication(_) => Fault::new(Kind::Refused(side), format!("the {side} does not let us in"))
-                .cause(error)
-                .hint(format!("check the user in {side}.url and {side}.password")),
-            WireError::Protocol(_) => {
-                Fault::new(Kind::Damaged, format!("the {side} sent something that PostgreSQL does not send")).cause(error)
-            }
+            WireError::Tls(_) => Fault::new(
+                Kind::Refused(side),
+                format!("no encrypted connection to the {side}"),
+            )
+            .cause(error)
+            .hint(format!("check sslmode and sslrootcert in {side}.url")),
+            WireError::Authentication(_) => Fault::new(
+                Kind::Refused(side),
+                format!("the {side} does not let us in"),
+            )
+            .cause(error)
+            .hint(format!("check the user in {side}.url and {side}.password")),
+            WireError::Protocol(_) => Fault::new(
+                Kind::Damaged,
+                format!("the {side} sent something that PostgreSQL does not send"),
+            )
+            .cause(error),
         }
     }
 
@@ -149,12 +164,26 @@ impl Fault {
             (_, "53100") => fault(Kind::Weather(side), format!("the {side}'s disk is full")),
             (_, "TD001") => fault(Kind::LeaseLost, "another tandem has taken over".to_owned())
                 .hint("nothing of ours was written after that; run one tandem per replicator"),
-            ("28", _) => fault(Kind::Refused(side), format!("the {side} does not let us in"))
-                .hint(format!("check the user in {side}.url and {side}.password")),
-            ("3D", _) => fault(Kind::Refused(side), format!("the {side} has no such database")),
-            (_, "42501") => fault(Kind::Refused(side), format!("the {side} does not allow this to our user")),
-            _ if is_transient(error) => fault(Kind::Weather(side), format!("the {side} is busy or away")),
-            _ => fault(Kind::Unknown, format!("the {side} refused something that tandem needs")),
+            ("28", _) => fault(
+                Kind::Refused(side),
+                format!("the {side} does not let us in"),
+            )
+            .hint(format!("check the user in {side}.url and {side}.password")),
+            ("3D", _) => fault(
+                Kind::Refused(side),
+                format!("the {side} has no such database"),
+            ),
+            (_, "42501") => fault(
+                Kind::Refused(side),
+                format!("the {side} does not allow this to our user"),
+            ),
+            _ if is_transient(error) => {
+                fault(Kind::Weather(side), format!("the {side} is busy or away"))
+            }
+            _ => fault(
+                Kind::Unknown,
+                format!("the {side} refused something that tandem needs"),
+            ),
         }
     }
 
@@ -164,9 +193,12 @@ impl Fault {
             Kind::Weather(_) => Decision::Retry,
             Kind::Refused(_) | Kind::Input | Kind::TooLarge => Decision::Stop(Exit::Input),
             Kind::Interrupted => Decision::Stop(Exit::Interrupted),
-            Kind::Lineage | Kind::LeaseHeld | Kind::LeaseLost | Kind::Damaged | Kind::Unknown | Kind::Internal => {
-                Decision::Stop(Exit::Protected)
-            }
+            Kind::Lineage
+            | Kind::LeaseHeld
+            | Kind::LeaseLost
+            | Kind::Damaged
+            | Kind::Unknown
+            | Kind::Internal => Decision::Stop(Exit::Protected),
         }
     }
 }

@@ -1,1 +1,72 @@
-pub mod config; pub mod decode; pub mod fold; pub mod model; pub mod wire; pub mod limits; pub mod capture; pub mod plan; pub mod apply; pub mod fault; pub mod catalog; pub mod demo; pub mod flows; pub mod install; pub mod service; pub mod platform; pub mod cli;
+//! tandem keeps a desktop PostgreSQL and a cloud PostgreSQL (Supabase) saying the same thing.
+//!
+//! It runs beside the desktop database and only dials out. In this version it carries every change
+//! of the desktop to the cloud (*forward*); the way home comes later.
+//!
+//! # The path of one change
+//!
+//! ```text
+//! desktop WAL -> capture   bytes off the replication socket, feedback on its own timer   (I/O)
+//!             -> decode    frames -> pgoutput messages -> whole transactions             (pure)
+//!             -> fold      ours? mapped? then many changes of one key -> one             (pure)
+//!             -> plan      batch -> SQL text and arrays, guarded by ownership            (pure)
+//!             -> apply     one cloud transaction: checkpoint, rows, counts, COMMIT       (I/O)
+//!             -> capture   committed position -> confirmed to the desktop
+//! ```
+//!
+//! [`flows::Forward`] joins the stages and reads like this list. It is the only place that waits
+//! while a stream runs.
+//!
+//! # Floors
+//!
+//! Arrows point down: a room imports from rooms below it, and a stage never from another stage.
+//!
+//! ```text
+//! cli                      arguments in, exit code out; show renders
+//! service      demo        one session after the other; lease, logs, observing
+//! flows                    what it does from start to finish: agree, fill, forward
+//! install                  what sql/ installs; publishing
+//! apply  catalog  capture  I/O: one script, one transaction · what the databases look like · the stream
+//! plan   fold     decode   pure: bytes and values in, values out; no clock, no socket, no log
+//! wire                     the only socket
+//! fault  config  limits  platform
+//! model                    the plain types that every stage understands
+//! ```
+//!
+//! `tests/tidy.rs` keeps the floors and the purity.
+//!
+//! # What holds it together
+//!
+//! - **The checkpoint is the only authority at start.** It is written in the same cloud transaction
+//!   as the rows, by a compare-and-set that raises ([`apply::advance`]). Whatever is cut or killed,
+//!   the next session starts where the cloud is.
+//! - **A position says what it proves**: [`model::Received`], [`model::Committed`],
+//!   [`model::Confirmed`]. Only a COMMIT answered with its tag makes the second, only the second
+//!   becomes the third.
+//! - **Doors**: settings ([`config`]), catalogs ([`catalog::resolve`]) and bytes ([`decode`]) are
+//!   checked where they come in, and not again.
+//! - **Errors are decisions** ([`fault`]): wait and retry, stop one table, stop the service.
+//! - **Every bound** stands in [`limits`], with its reason.
+//!
+//! # Absent on purpose
+//!
+//! Traits for many sources and targets, a local state database, DDL replication, a query builder,
+//! plug-ins, protocol 2 streaming, `LISTEN`, replication origins.
+
+pub mod apply;
+pub mod capture;
+pub mod catalog;
+pub mod cli;
+pub mod config;
+pub mod decode;
+pub mod demo;
+pub mod fault;
+pub mod flows;
+pub mod fold;
+pub mod install;
+pub mod limits;
+pub mod model;
+pub mod plan;
+pub mod platform;
+pub mod service;
+pub mod wire;

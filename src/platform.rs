@@ -6,21 +6,31 @@ use tokio_util::sync::CancellationToken;
 /// whose number another has now, can be told from one that lives.
 pub fn holder() -> String {
     let process = std::process::id();
-    format!("{}/{process}/{}", host(), started(process).unwrap_or_default())
+    format!(
+        "{}/{process}/{}",
+        host(),
+        started(process).unwrap_or_default()
+    )
 }
 
 /// Whether the process that `holder` names is known to be gone: it ran on this host and doesn't any more.
 pub fn is_gone(holder: &str) -> bool {
     let mut parts = holder.rsplitn(3, '/');
-    let (Some(start), Some(process), Some(on)) = (parts.next(), parts.next(), parts.next()) else { return false };
-    let Ok(process) = process.parse() else { return false };
+    let (Some(start), Some(process), Some(on)) = (parts.next(), parts.next(), parts.next()) else {
+        return false;
+    };
+    let Ok(process) = process.parse() else {
+        return false;
+    };
     on == host() && cfg!(target_os = "linux") && started(process).as_deref() != Some(start)
 }
 
 /// This computer's name.
 fn host() -> String {
     let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = from_kernel.or_else(|| std::env::var("COMPUTERNAME").ok()).or_else(|| std::env::var("HOSTNAME").ok());
+    let name = from_kernel
+        .or_else(|| std::env::var("COMPUTERNAME").ok())
+        .or_else(|| std::env::var("HOSTNAME").ok());
     name.map_or("localhost".to_owned(), |name| name.trim().to_owned())
 }
 
@@ -43,7 +53,10 @@ pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> s
 #[cfg(unix)]
 async fn next_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+    let (mut interrupt, mut terminate) = (
+        signal(SignalKind::interrupt())?,
+        signal(SignalKind::terminate())?,
+    );
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}

@@ -10,7 +10,10 @@ use support::servers::versions;
 async fn versions_of_rows(office: &Office) -> String {
     let mut all = Vec::new();
     for table in office.tables().await.iter() {
-        let sql = format!("select coalesce(sum(hashtextextended(ctid::text || xmin::text || cmin::text, 0)), 0) from {}", table.cloud);
+        let sql = format!(
+            "select coalesce(sum(hashtextextended(ctid::text || xmin::text || cmin::text, 0)), 0) from {}",
+            table.cloud
+        );
         all.push(value(&office.cloud, &sql).await);
     }
     all.join(" ")
@@ -45,8 +48,15 @@ async fn p9_u26_f24_an_idle_refill_writes_nothing_to_the_cloud() {
         exec(&office.desktop, "select sync_views_to_tables()").await;
         office.caught_up(&mut service).await;
         assert_eq!(versions_of_rows(&office).await, before);
-        let counts = value(&office.cloud, "select concat(sum(received) >= 180000, ' ', sum(applied)) from tandem.table_state").await;
-        assert_eq!(counts, "t 0", "every message of the refill was received, none was applied");
+        let counts = value(
+            &office.cloud,
+            "select concat(sum(received) >= 180000, ' ', sum(applied)) from tandem.table_state",
+        )
+        .await;
+        assert_eq!(
+            counts, "t 0",
+            "every message of the refill was received, none was applied"
+        );
         assert_eq!(service.stop().await, 0);
     }
 }

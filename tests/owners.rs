@@ -11,7 +11,9 @@ use support::servers::{newest, versions};
 async fn foreign_rows(office: &Office, tables: &[&str], which: &str) -> String {
     let mut all = Vec::new();
     for table in tables {
-        let sql = format!("select coalesce(sum(hashtextextended(t::text || t.xmin::text || t.ctid::text, 0)), 0) || '/' || count(*) from {table} as t where {which}");
+        let sql = format!(
+            "select coalesce(sum(hashtextextended(t::text || t.xmin::text || t.ctid::text, 0)), 0) || '/' || count(*) from {table} as t where {which}"
+        );
         all.push(value(&office.cloud, &sql).await);
     }
     all.join(" ")
@@ -20,7 +22,10 @@ async fn foreign_rows(office: &Office, tables: &[&str], which: &str) -> String {
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_mobile_and_foreign_rows_are_never_changed() {
     for binaries in versions() {
-        let plan = Plan::tables(&binaries, "[[table]]\nname = \"item\"\n[[table]]\nname = \"loose\"\nkey = []\n[heartbeat]\nevery = \"200ms\"");
+        let plan = Plan::tables(
+            &binaries,
+            "[[table]]\nname = \"item\"\n[[table]]\nname = \"loose\"\nkey = []\n[heartbeat]\nevery = \"200ms\"",
+        );
         let office = Office::open(&plan).await;
         exec(&office.desktop, "create table item (id int, what text, source char(1)); create table loose (what text, n int)").await;
         exec(
@@ -43,12 +48,24 @@ async fn p4_mobile_and_foreign_rows_are_never_changed() {
         )
         .await;
         office.caught_up(&mut service).await;
-        assert_eq!(foreign_rows(&office, &["item", "loose"], "source in ('M', 'S')").await, before);
+        assert_eq!(
+            foreign_rows(&office, &["item", "loose"], "source in ('M', 'S')").await,
+            before
+        );
         office.assert_equal().await;
         let counts = value(&office.cloud, "select concat_ws(' ', received, applied + folded + ruled_out + quarantined, ruled_out) from tandem.table_state where \"table\" = 'item'").await;
-        let counts: Vec<i64> = counts.split(' ').map(|count| count.parse().unwrap()).collect();
-        assert_eq!(counts[0], counts[1], "P7: received = applied + folded + ruled out");
-        assert_eq!(counts[2], 3, "the phone's own row came, changed and went without us");
+        let counts: Vec<i64> = counts
+            .split(' ')
+            .map(|count| count.parse().unwrap())
+            .collect();
+        assert_eq!(
+            counts[0], counts[1],
+            "P7: received = applied + folded + ruled out"
+        );
+        assert_eq!(
+            counts[2], 3,
+            "the phone's own row came, changed and went without us"
+        );
         assert_eq!(service.stop().await, 0);
     }
 }
@@ -57,9 +74,18 @@ async fn p4_mobile_and_foreign_rows_are_never_changed() {
 async fn p4_other_tenants_rows_stay_byte_identical() {
     let binaries = newest();
     let settings = format!("[tenant]\norg_id = 1\n{}", powerca_tables());
-    let settings = settings.replace("name = \"locmaster\"", "name = \"locmaster\"\nkey = [\"org_id\", \"loc_id\"]");
-    let settings = settings.replace("cloud = \"remdetail\"", "cloud = \"remdetail\"\nkey = [\"org_id\", \"remdetid\"]");
-    let plan = Plan { settings, ..Plan::powerca(&binaries, 0.05) };
+    let settings = settings.replace(
+        "name = \"locmaster\"",
+        "name = \"locmaster\"\nkey = [\"org_id\", \"loc_id\"]",
+    );
+    let settings = settings.replace(
+        "cloud = \"remdetail\"",
+        "cloud = \"remdetail\"\nkey = [\"org_id\", \"remdetid\"]",
+    );
+    let plan = Plan {
+        settings,
+        ..Plan::powerca(&binaries, 0.05)
+    };
     let office = Office::open(&plan).await;
     load(&office.cloud, &["tenants_cloud"]).await;
     // The other firm has the same ids, with other content.
@@ -93,13 +119,24 @@ const DIRTY: [(&str, &str, &str); 4] = [
 ];
 
 async fn assert_only_the_manifest_stopped(office: &Office) {
-    let stopped: Vec<_> = office.states().await.into_iter().filter(|(_, state, _)| state != "streaming").collect();
+    let stopped: Vec<_> = office
+        .states()
+        .await
+        .into_iter()
+        .filter(|(_, state, _)| state != "streaming")
+        .collect();
     let names: Vec<_> = stopped.iter().map(|(table, _, _)| table.as_str()).collect();
     assert_eq!(names, DIRTY.map(|(table, ..)| table), "{stopped:?}");
     for ((table, state, why), (_, code, constraint)) in stopped.iter().zip(DIRTY) {
         assert_eq!(state, "stopped");
-        assert!(why.contains(code) && why.contains(constraint), "{table}: {why}");
-        assert!(code == "23502" || why.contains("Key ("), "{table} names the key: {why}");
+        assert!(
+            why.contains(code) && why.contains(constraint),
+            "{table}: {why}"
+        );
+        assert!(
+            code == "23502" || why.contains("Key ("),
+            "{table} names the key: {why}"
+        );
         assert!(why.contains(" row"), "{table} names a count: {why}");
     }
 }
@@ -114,7 +151,9 @@ async fn p8_dirty_rows_in_the_copy_stop_exactly_the_manifests_tables() {
         assert_only_the_manifest_stopped(&office).await;
         exec(&office.desktop, "update mbstaff set name = name || '!'; update jobshead set work_desc = 'new' where job_id % 7 = 0").await;
         office.caught_up(&mut service).await;
-        office.assert_equal_but(&DIRTY.map(|(table, ..)| table)).await;
+        office
+            .assert_equal_but(&DIRTY.map(|(table, ..)| table))
+            .await;
         let (code, out, _) = office.ask(&["wait", "--timeout", "20s"]).await;
         assert_eq!(code, 1, "stopped tables are bad news");
         assert!(out.contains("jobtasks") && out.contains("23505"), "{out}");
@@ -123,7 +162,8 @@ async fn p8_dirty_rows_in_the_copy_stop_exactly_the_manifests_tables() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p8_dirty_rows_in_the_stream_stop_exactly_the_manifests_tables_and_a_mend_brings_them_back() {
+async fn p8_dirty_rows_in_the_stream_stop_exactly_the_manifests_tables_and_a_mend_brings_them_back()
+{
     let office = Office::open(&Plan::powerca(&newest(), 0.1)).await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
@@ -132,13 +172,21 @@ async fn p8_dirty_rows_in_the_stream_stop_exactly_the_manifests_tables_and_a_men
     exec(&office.desktop, "update mbstaff set name = name || '!'").await;
     office.caught_up(&mut service).await;
     assert_only_the_manifest_stopped(&office).await;
-    office.assert_equal_but(&DIRTY.map(|(table, ..)| table)).await;
+    office
+        .assert_equal_but(&DIRTY.map(|(table, ..)| table))
+        .await;
     assert_eq!(service.stop().await, 0);
     // The office mends its data; the next start copies what had stopped.
     exec(&office.desktop, "select demo.generate(1, 0.1)").await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
     office.assert_equal().await;
-    assert!(office.states().await.iter().all(|(_, state, _)| state == "streaming"));
+    assert!(
+        office
+            .states()
+            .await
+            .iter()
+            .all(|(_, state, _)| state == "streaming")
+    );
     assert_eq!(service.stop().await, 0);
 }

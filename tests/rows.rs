@@ -10,7 +10,11 @@ use tandem::demo::cluster::Binaries;
 async fn office(binaries: &Binaries, settings: &str, ddl: &str) -> Office {
     let office = Office::open(&Plan::tables(binaries, settings)).await;
     exec(&office.desktop, ddl).await;
-    exec(&office.cloud, &format!("set role postgres; set search_path = public; {ddl}")).await;
+    exec(
+        &office.cloud,
+        &format!("set role postgres; set search_path = public; {ddl}"),
+    )
+    .await;
     office
 }
 
@@ -25,7 +29,11 @@ async fn unchanged_toast_keeps_what_the_cloud_has_under_each_identity() {
         let mut service = office.run();
         office.caught_up(&mut service).await;
         let identities = "select string_agg(relreplident::text, '' order by relname) from pg_class where relname in ('by_key', 'by_index', 'whole')";
-        assert_eq!(value(&office.desktop, identities).await, "idf", "an index, the primary key, the whole row");
+        assert_eq!(
+            value(&office.desktop, identities).await,
+            "idf",
+            "an index, the primary key, the whole row"
+        );
         for step in [
             "insert into by_key select i, repeat('k' || i, 3000), 0 from generate_series(1, 20) i; insert into by_index select i, 'x', repeat('i' || i, 3000), 0 from generate_series(1, 20) i; insert into whole select i, repeat('w' || i, 3000), 0 from generate_series(1, 20) i",
             "update by_key set n = 1 where id <= 10; update by_index set n = 1 where a <= 10; update whole set n = 1 where id <= 10",
@@ -50,14 +58,24 @@ async fn a_batch_whose_folded_form_meets_a_unique_constraint_is_written_in_sourc
         let ddl = "create table place (id int primary key, seat int unique, name text)";
         let office = office(&binaries, "[[table]]\nname = \"place\"", ddl).await;
         let mut service = office.run();
-        exec(&office.desktop, "insert into place select i, i, 'p' from generate_series(1, 9) i").await;
+        exec(
+            &office.desktop,
+            "insert into place select i, i, 'p' from generate_series(1, 9) i",
+        )
+        .await;
         office.caught_up(&mut service).await;
         // Two rows exchange their seats through a third value: folded, each wants the other's seat.
         exec(&office.desktop, "begin; update place set seat = 0 where id = 1; update place set seat = 1 where id = 2; update place set seat = 2 where id = 1; commit").await;
         exec(&office.desktop, "begin; delete from place where id = 3; insert into place values (33, 3, 'took the seat'); commit").await;
         office.caught_up(&mut service).await;
         office.assert_equal().await;
-        assert!(office.states().await.iter().all(|(_, state, _)| state == "streaming"));
+        assert!(
+            office
+                .states()
+                .await
+                .iter()
+                .all(|(_, state, _)| state == "streaming")
+        );
         assert_eq!(service.stop().await, 0);
     }
 }
@@ -65,8 +83,10 @@ async fn a_batch_whose_folded_form_meets_a_unique_constraint_is_written_in_sourc
 #[tokio::test(flavor = "multi_thread")]
 async fn nulls_in_keys_name_rows_and_equal_rows_are_counted() {
     for binaries in versions() {
-        let ddl = "create table part (a int, b text, n int); create table bag (a int, b text, j json)";
-        let settings = "[[table]]\nname = \"part\"\nkey = [\"a\", \"b\"]\n[[table]]\nname = \"bag\"\nkey = []";
+        let ddl =
+            "create table part (a int, b text, n int); create table bag (a int, b text, j json)";
+        let settings =
+            "[[table]]\nname = \"part\"\nkey = [\"a\", \"b\"]\n[[table]]\nname = \"bag\"\nkey = []";
         let office = office(&binaries, settings, ddl).await;
         exec(&office.desktop, "insert into part values (1, null, 1), (null, 'x', 2), (null, null, 3), (1, 'x', 4); insert into bag select 1, null, '{}' from generate_series(1, 5)").await;
         let mut service = office.run();
@@ -91,16 +111,36 @@ async fn p11_values_arrive_as_they_left_in_the_copy_and_in_the_stream() {
         let office = office(&binaries, "[[table]]\nname = \"every\"", ddl).await;
         let rows = "(ID, 32767, -9223372036854775808, 'NaN', 1.5, 'NaN', '-Infinity', true, E'tab\\t, \\\\ back, ''quote'', \\nline', 'naïve 日本', 'ab', '\\x00ff', 'infinity', '-infinity', '0044-01-01 00:00:00+00 BC', '24:00', '1 year -3 days 00:00:00.000001', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\":  1}', '{\"b\": [1, null]}', '<a>1</a>', '10.0.0.1/8', '[0:2]={1,NULL,3}', '{\"a,b\",NULL,\"NULL\",\"\"}', '[1,10)', 'Not fine', 12.30, '(1,\"x,y\")', '10101', '1', '12.34', '(1.5,-0)', 'z')";
         let null = "(ID, null, null, '1.500', null, '-0', 1e-300, null, '', '', '', '', null, '2024-02-29 12:00:00.123456', '2024-06-30 23:59:59.999+05:30', null, null, null, 'null', 'null', null, null, '{}', '{}', 'empty', null, null, null, null, '', null, null, '')";
-        exec(&office.desktop, &format!("insert into every values {}, {}", rows.replace("ID", "1"), null.replace("ID", "2"))).await;
+        exec(
+            &office.desktop,
+            &format!(
+                "insert into every values {}, {}",
+                rows.replace("ID", "1"),
+                null.replace("ID", "2")
+            ),
+        )
+        .await;
         let mut service = office.run();
         office.caught_up(&mut service).await;
         office.assert_equal().await;
-        exec(&office.desktop, &format!("insert into every values {}, {}", rows.replace("ID", "3"), null.replace("ID", "4"))).await;
+        exec(
+            &office.desktop,
+            &format!(
+                "insert into every values {}, {}",
+                rows.replace("ID", "3"),
+                null.replace("ID", "4")
+            ),
+        )
+        .await;
         exec(&office.desktop, "update every set n = 2.50, ar = '{{1,2},{3,4}}', c = 'abc  ', f8 = '-0' where id in (1, 4); update every set id = 9 where id = 3; delete from every where id = 2").await;
         office.caught_up(&mut service).await;
         office.assert_equal().await;
         let text = "select string_agg(md5(e::text), ' ' order by id) from every e";
-        assert_eq!(value(&office.desktop, text).await, value(&office.cloud, text).await, "every character of every row");
+        assert_eq!(
+            value(&office.desktop, text).await,
+            value(&office.cloud, text).await,
+            "every character of every row"
+        );
         assert_eq!(service.stop().await, 0);
     }
 }
@@ -111,7 +151,11 @@ async fn odd_names_are_only_names() {
     let settings = "[[table]]\nname = \"Büro.select\"\ncloud = \"Büro.select\"";
     let office = Office::open(&Plan::tables(&newest(), settings)).await;
     exec(&office.desktop, ddl).await;
-    exec(&office.cloud, &format!("{ddl}; alter table \"Büro\".\"select\" owner to postgres")).await;
+    exec(
+        &office.cloud,
+        &format!("{ddl}; alter table \"Büro\".\"select\" owner to postgres"),
+    )
+    .await;
     let mut service = office.run();
     exec(&office.desktop, "insert into \"Büro\".\"select\" values (1, 'x', 'y'), (2, 'a', 'b'); update \"Büro\".\"select\" set \"a\"\"b\" = 'z' where \"Key 1\" = 1; delete from \"Büro\".\"select\" where \"Key 1\" = 2").await;
     office.caught_up(&mut service).await;

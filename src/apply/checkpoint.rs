@@ -34,12 +34,23 @@ pub struct Advance<'a> {
 
 /// The raising compare-and-set, with what became of each table's messages.
 pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> Statement {
-    let counts = batch.map(|batch| batch.counts.as_slice()).unwrap_or_default();
-    let names = array(counts.iter().map(|(table, _)| tables.get(*table).name.as_str()));
+    let counts = batch
+        .map(|batch| batch.counts.as_slice())
+        .unwrap_or_default();
+    let names = array(
+        counts
+            .iter()
+            .map(|(table, _)| tables.get(*table).name.as_str()),
+    );
     let column = |of: fn(&crate::model::Counts) -> u64| {
-        Param::text(oid::INT8_ARRAY, array(counts.iter().map(|(_, counts)| of(counts))))
+        Param::text(
+            oid::INT8_ARRAY,
+            array(counts.iter().map(|(_, counts)| of(counts))),
+        )
     };
-    let optional = |type_oid, value: Option<String>| value.map_or(Param::null(type_oid), |value| Param::text(type_oid, value));
+    let optional = |type_oid, value: Option<String>| {
+        value.map_or(Param::null(type_oid), |value| Param::text(type_oid, value))
+    };
     let params = vec![
         Param::text(oid::TEXT, &*step.lease.replicator),
         Param::text(oid::TEXT, &*step.lease.slot),
@@ -48,7 +59,10 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
         Param::text(oid::PG_LSN, step.to.to_string()),
         optional(oid::INT8, step.committed_at.map(|time| time.0.to_string())),
         optional(oid::TEXT, batch.and_then(|batch| batch.beat.clone())),
-        Param::text(oid::INT8, batch.map_or(0, |batch| batch.transactions).to_string()),
+        Param::text(
+            oid::INT8,
+            batch.map_or(0, |batch| batch.transactions).to_string(),
+        ),
         Param::text(oid::TEXT_ARRAY, names),
         column(|counts| counts.received),
         column(|counts| counts.applied),
@@ -64,7 +78,10 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
 
 /// Fails unless the lease is still ours; for transactions that don't move the checkpoint.
 pub fn hold(lease: &Lease) -> Statement {
-    let params = vec![Param::text(oid::TEXT, &*lease.replicator), Param::text(oid::INT8, lease.epoch.to_string())];
+    let params = vec![
+        Param::text(oid::TEXT, &*lease.replicator),
+        Param::text(oid::INT8, lease.epoch.to_string()),
+    ];
     Statement::bookkeeping("select tandem.hold($1, $2)", params)
 }
 
@@ -127,7 +144,9 @@ pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<
     let sql = "select taken, o_epoch, o_holder, o_wait_ms, o_lsn::text, o_system_id, o_slot, o_database \
                from tandem.take_lease($1, $2, $3, $4, $5, $6, $7::interval, $8)";
     let rows = cloud.query_typed(sql, &params).await?;
-    let row = rows.first().ok_or_else(|| WireError::Protocol("take_lease gave no row".to_owned()))?;
+    let row = rows
+        .first()
+        .ok_or_else(|| WireError::Protocol("take_lease gave no row".to_owned()))?;
     let lsn: Option<String> = row.get(4);
     let checkpoint = lsn.map(|text| text.parse::<Lsn>()).transpose();
     let checkpoint = checkpoint.map_err(|error| WireError::Protocol(error.to_string()))?;
@@ -147,10 +166,17 @@ pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<
 ///
 /// # Errors
 /// When the query fails; the lease then ends by itself.
-pub async fn release(cloud: &Client, lease: &Lease, last_words: Option<&str>) -> Result<(), WireError> {
+pub async fn release(
+    cloud: &Client,
+    lease: &Lease,
+    last_words: Option<&str>,
+) -> Result<(), WireError> {
     let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] =
-        [(&lease.replicator, Type::TEXT), (&epoch, Type::INT8), (&last_words, Type::TEXT)];
+    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+        (&lease.replicator, Type::TEXT),
+        (&epoch, Type::INT8),
+        (&last_words, Type::TEXT),
+    ];
     let sql = "update tandem.checkpoint set held_until = now(), last_words = $3 where replicator = $1 and epoch = $2";
     cloud.query_typed(sql, &params).await?;
     Ok(())

@@ -22,8 +22,19 @@ pub struct Stager<'a> {
 impl<'a> Stager<'a> {
     /// For rows of `table`.
     pub fn new(applier: &'a mut Applier, lease: &Lease, table: &str) -> Stager<'a> {
-        let prefix = format!("{}\t{}\t{}\t", escape(&lease.replicator), lease.epoch, escape(table)).into_bytes();
-        Stager { applier, prefix, buffer: BytesMut::new(), open: None }
+        let prefix = format!(
+            "{}\t{}\t{}\t",
+            escape(&lease.replicator),
+            lease.epoch,
+            escape(table)
+        )
+        .into_bytes();
+        Stager {
+            applier,
+            prefix,
+            buffer: BytesMut::new(),
+            open: None,
+        }
     }
 
     /// Takes one line of the desktop's `COPY ... TO`: one array, already escaped, with its newline.
@@ -42,7 +53,9 @@ impl<'a> Stager<'a> {
     async fn send(&mut self) -> Result<(), WireError> {
         let session = self.applier.session();
         if self.open.is_none() {
-            session.query("copy tandem.staging (replicator, epoch, \"table\", cells) from stdin").await?;
+            session
+                .query("copy tandem.staging (replicator, epoch, \"table\", cells) from stdin")
+                .await?;
             let Message::CopyInResponse(_) = session.next().await? else {
                 return Err(WireError::Protocol("COPY did not start".to_owned()));
             };
@@ -53,7 +66,11 @@ impl<'a> Stager<'a> {
         let sent = self.open.unwrap_or_default() + self.buffer.len();
         self.buffer.clear();
         self.open = Some(sent);
-        if sent >= limits::STAGE_BYTES { self.close().await } else { Ok(()) }
+        if sent >= limits::STAGE_BYTES {
+            self.close().await
+        } else {
+            Ok(())
+        }
     }
 
     async fn close(&mut self) -> Result<(), WireError> {
@@ -80,5 +97,9 @@ impl<'a> Stager<'a> {
 
 /// A value in COPY's text format.
 fn escape(value: &str) -> String {
-    value.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n").replace('\r', "\\r")
+    value
+        .replace('\\', "\\\\")
+        .replace('\t', "\\t")
+        .replace('\n', "\\n")
+        .replace('\r', "\\r")
 }

@@ -66,10 +66,16 @@ impl Applier {
     ///
     /// # Errors
     /// As [`Session::connect`].
-    pub async fn connect(endpoint: &Endpoint, statement_timeout: Duration) -> Result<Applier, WireError> {
+    pub async fn connect(
+        endpoint: &Endpoint,
+        statement_timeout: Duration,
+    ) -> Result<Applier, WireError> {
         // Poolers refuse start-up parameters, so there are none: each transaction sets its own.
         let session = Session::connect(endpoint, Mode::Ordinary, &[]).await?;
-        Ok(Applier { session, patience: statement_timeout + limits::ANSWER_SLACK })
+        Ok(Applier {
+            session,
+            patience: statement_timeout + limits::ANSWER_SLACK,
+        })
     }
 
     /// Runs one script.
@@ -86,7 +92,11 @@ impl Applier {
         for statement in &script.statements {
             self.session.put(statement)?;
         }
-        let end = if script.look_only { "rollback" } else { "commit" };
+        let end = if script.look_only {
+            "rollback"
+        } else {
+            "commit"
+        };
         self.session.put(&Statement::bookkeeping(end, Vec::new()))?;
         self.session.sync();
         self.session.flush().await?;
@@ -104,7 +114,12 @@ impl Applier {
     }
 
     /// Empties the pipe and leaves the failed transaction.
-    async fn undo(&mut self, script: &Script, failed: usize, error: Box<ServerError>) -> Result<NotApplied, WireError> {
+    async fn undo(
+        &mut self,
+        script: &Script,
+        failed: usize,
+        error: Box<ServerError>,
+    ) -> Result<NotApplied, WireError> {
         if self.session.wait_until_ready().await? != b'I' {
             self.session.run("rollback").await?;
         }
@@ -145,23 +160,40 @@ impl Answers {
                 self.rows.push(self.row.take());
             }
             Message::DataRow(body) if self.row.is_none() => self.row = Some(cells(&body)?),
-            Message::DataRow(_) | Message::ParseComplete | Message::BindComplete | Message::NoData => {}
+            Message::DataRow(_)
+            | Message::ParseComplete
+            | Message::BindComplete
+            | Message::NoData => {}
             Message::RowDescription(_) => {}
-            _ => return Err(WireError::Protocol("an unexpected answer to a batch".to_owned())),
+            _ => {
+                return Err(WireError::Protocol(
+                    "an unexpected answer to a batch".to_owned(),
+                ));
+            }
         }
         Ok(())
     }
 
     /// The transaction is committed only if COMMIT says so itself.
     fn finish(self, script: &Script, status: u8) -> Result<Done, NotApplied> {
-        let wanted = if script.look_only { "ROLLBACK" } else { "COMMIT" };
+        let wanted = if script.look_only {
+            "ROLLBACK"
+        } else {
+            "COMMIT"
+        };
         let whole = self.tags.len() == script.statements.len() + 1;
         if status != b'I' || !whole || self.tags.last().map(String::as_str) != Some(wanted) {
             return Err(NotApplied::Undone);
         }
-        let written = self.tags.iter().map(|tag| tag.rsplit(' ').next().and_then(|count| count.parse().ok()));
+        let written = self
+            .tags
+            .iter()
+            .map(|tag| tag.rsplit(' ').next().and_then(|count| count.parse().ok()));
         Ok(Done {
-            committed: script.checkpoint.filter(|_| !script.look_only).map(Committed::proven),
+            committed: script
+                .checkpoint
+                .filter(|_| !script.look_only)
+                .map(Committed::proven),
             written: written.map(Option::unwrap_or_default).collect(),
             answers: self.rows,
         })
@@ -170,5 +202,8 @@ impl Answers {
 
 fn cells(body: &DataRowBody) -> Result<Vec<Option<Bytes>>, WireError> {
     let bytes = body.buffer_bytes();
-    Ok(body.ranges().map(|range| Ok(range.map(|range| bytes.slice(range)))).collect()?)
+    Ok(body
+        .ranges()
+        .map(|range| Ok(range.map(|range| bytes.slice(range))))
+        .collect()?)
 }

@@ -39,24 +39,34 @@ impl Frame {
     /// When it is too short or of an unknown kind.
     pub fn read(bytes: Bytes) -> Result<Frame, BadFrame> {
         let position = |at: usize| {
-            let field = bytes.get(at..at + 8).and_then(|field| field.try_into().ok());
+            let field = bytes
+                .get(at..at + 8)
+                .and_then(|field| field.try_into().ok());
             field.map(|field| Lsn(u64::from_be_bytes(field)))
         };
         let bad = BadFrame(bytes.first().copied());
         match (bytes.first(), position(1)) {
-            (Some(b'w'), Some(at)) if bytes.len() >= DATA_HEADER => {
-                Ok(Frame::Data { at, message: bytes.slice(DATA_HEADER..) })
-            }
-            (Some(b'k'), Some(end)) if bytes.len() == KEEPALIVE => {
-                Ok(Frame::Keepalive { end, reply: bytes[KEEPALIVE - 1] == 1 })
-            }
+            (Some(b'w'), Some(at)) if bytes.len() >= DATA_HEADER => Ok(Frame::Data {
+                at,
+                message: bytes.slice(DATA_HEADER..),
+            }),
+            (Some(b'k'), Some(end)) if bytes.len() == KEEPALIVE => Ok(Frame::Keepalive {
+                end,
+                reply: bytes[KEEPALIVE - 1] == 1,
+            }),
             _ => Err(bad),
         }
     }
 }
 
 /// Writes a standby status update: write = received, flush = apply = in the cloud.
-pub(super) fn status(out: &mut BytesMut, received: Received, committed: Committed, clock: i64, ask: bool) {
+pub(super) fn status(
+    out: &mut BytesMut,
+    received: Received,
+    committed: Committed,
+    clock: i64,
+    ask: bool,
+) {
     let committed = committed.lsn();
     out.put_u8(b'r');
     out.put_u64(received.0.max(committed).0);
@@ -81,8 +91,21 @@ mod tests {
     #[test]
     fn a_status_says_received_and_committed() {
         let mut out = BytesMut::new();
-        status(&mut out, Received(Lsn(9)), Committed::proven(Lsn(7)), 5, true);
-        let want = [&[b'r'][..], &9u64.to_be_bytes(), &7u64.to_be_bytes(), &7u64.to_be_bytes(), &5i64.to_be_bytes(), &[1]];
+        status(
+            &mut out,
+            Received(Lsn(9)),
+            Committed::proven(Lsn(7)),
+            5,
+            true,
+        );
+        let want = [
+            &[b'r'][..],
+            &9u64.to_be_bytes(),
+            &7u64.to_be_bytes(),
+            &7u64.to_be_bytes(),
+            &5i64.to_be_bytes(),
+            &[1],
+        ];
         assert_eq!(out[..], want.concat());
     }
 }

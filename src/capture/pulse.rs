@@ -38,7 +38,11 @@ pub enum Due {
 impl Pulse {
     /// Starts at a checkpoint. `sender_timeout` is the server's `wal_sender_timeout`, zero for none.
     pub fn new(now: Instant, start: Committed, sender_timeout: Duration) -> Pulse {
-        let third = if sender_timeout.is_zero() { limits::FEEDBACK_EVERY } else { sender_timeout / 3 };
+        let third = if sender_timeout.is_zero() {
+            limits::FEEDBACK_EVERY
+        } else {
+            sender_timeout / 3
+        };
         Pulse {
             received: Received(start.lsn()),
             committed: start,
@@ -90,7 +94,11 @@ impl Pulse {
             self.last_report = now;
             return Due::Report { ask };
         }
-        let ask_at = if self.asked { limits::SILENCE_MAX } else { limits::SILENCE_BEFORE_ASKING };
+        let ask_at = if self.asked {
+            limits::SILENCE_MAX
+        } else {
+            limits::SILENCE_BEFORE_ASKING
+        };
         Due::At((self.last_report + self.every).min(self.last_frame + ask_at))
     }
 
@@ -123,12 +131,25 @@ mod tests {
     fn p2_only_a_committed_position_is_confirmed() {
         let start = Instant::now();
         let mut pulse = pulse(start);
-        pulse.frame(start, &Frame::Keepalive { end: Lsn(900), reply: false });
-        assert_eq!(pulse.positions(), (Received(Lsn(900)), Committed::proven(Lsn(100))));
+        pulse.frame(
+            start,
+            &Frame::Keepalive {
+                end: Lsn(900),
+                reply: false,
+            },
+        );
+        assert_eq!(
+            pulse.positions(),
+            (Received(Lsn(900)), Committed::proven(Lsn(100)))
+        );
         pulse.committed(Committed::proven(Lsn(500)));
         assert_eq!(pulse.due(start), Due::Report { ask: false });
         pulse.committed(Committed::proven(Lsn(400)));
-        assert_eq!(pulse.positions().1, Committed::proven(Lsn(500)), "a position never goes back");
+        assert_eq!(
+            pulse.positions().1,
+            Committed::proven(Lsn(500)),
+            "a position never goes back"
+        );
     }
 
     #[test]
@@ -140,8 +161,18 @@ mod tests {
         assert_eq!(pulse.due(at(20, start)), Due::Report { ask: false });
         assert_eq!(pulse.due(at(21, start)), Due::At(at(25, start)));
         assert_eq!(pulse.due(at(25, start)), Due::Silent);
-        pulse.frame(at(26, start), &Frame::Keepalive { end: Lsn(1), reply: true });
-        assert_eq!(pulse.due(at(26, start)), Due::Report { ask: false }, "a requested reply is sent at once");
+        pulse.frame(
+            at(26, start),
+            &Frame::Keepalive {
+                end: Lsn(1),
+                reply: true,
+            },
+        );
+        assert_eq!(
+            pulse.due(at(26, start)),
+            Due::Report { ask: false },
+            "a requested reply is sent at once"
+        );
     }
 
     #[test]

@@ -63,14 +63,21 @@ impl Capture {
         let pump = Pump {
             session,
             pulse: Pulse::new(Instant::now(), start.from, start.sender_timeout),
-            budget: Arc::new(Semaphore::new(start.memory_max.min(Semaphore::MAX_PERMITS as u64) as usize)),
+            budget: Arc::new(Semaphore::new(
+                start.memory_max.min(Semaphore::MAX_PERMITS as u64) as usize,
+            )),
             memory_max: start.memory_max,
             to_flow,
             committed: changes,
             stop: stop.clone(),
         };
         let task = tokio::spawn(pump.run());
-        Ok(Capture { deliveries, committed, stop, task })
+        Ok(Capture {
+            deliveries,
+            committed,
+            stop,
+            task,
+        })
     }
 }
 
@@ -182,7 +189,9 @@ impl Pump {
     fn take_buffered(&mut self, waiting: &mut Vec<Bytes>) -> Result<(), WireError> {
         let mut bytes = 0;
         while bytes < limits::READ_BYTES {
-            let Some(message) = self.session.buffered()? else { break };
+            let Some(message) = self.session.buffered()? else {
+                break;
+            };
             self.take(message, waiting)?;
             bytes = waiting.iter().map(Bytes::len).sum::<usize>().max(bytes + 1);
         }
@@ -192,7 +201,8 @@ impl Pump {
     fn take(&mut self, message: Message, waiting: &mut Vec<Bytes>) -> Result<(), WireError> {
         match message {
             Message::CopyData(body) => {
-                let frame = Frame::read(body.into_bytes()).map_err(|bad| WireError::Protocol(bad.to_string()))?;
+                let frame = Frame::read(body.into_bytes())
+                    .map_err(|bad| WireError::Protocol(bad.to_string()))?;
                 self.pulse.frame(Instant::now(), &frame);
                 if let Frame::Data { message, .. } = frame {
                     waiting.push(message);
@@ -200,8 +210,12 @@ impl Pump {
                 Ok(())
             }
             // The server ends the stream by itself when it shuts down.
-            Message::CopyDone | Message::CommandComplete(_) | Message::ReadyForQuery(_) => Err(WireError::Closed),
-            _ => Err(WireError::Protocol("an unexpected message in the stream".to_owned())),
+            Message::CopyDone | Message::CommandComplete(_) | Message::ReadyForQuery(_) => {
+                Err(WireError::Closed)
+            }
+            _ => Err(WireError::Protocol(
+                "an unexpected message in the stream".to_owned(),
+            )),
         }
     }
 
@@ -240,7 +254,9 @@ fn permits(messages: &[Bytes], memory_max: u64) -> u32 {
 /// Microseconds since 2000, as the protocol wants; only the server's statistics use it.
 fn postgres_clock() -> i64 {
     const UNIX_TO_2000: Duration = Duration::from_secs(946_684_800);
-    let since = SystemTime::now().duration_since(UNIX_EPOCH + UNIX_TO_2000).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH + UNIX_TO_2000)
+        .unwrap_or_default();
     since.as_micros() as i64
 }
 

@@ -19,7 +19,9 @@ impl TableReader {
     pub async fn open(endpoint: &Endpoint, snapshot: &str) -> Result<TableReader, WireError> {
         let mut session = Session::connect(endpoint, Mode::Ordinary, PINNED).await?;
         let snapshot = snapshot.replace('\'', "''");
-        let begin = format!("begin isolation level repeatable read read only; set transaction snapshot '{snapshot}'");
+        let begin = format!(
+            "begin isolation level repeatable read read only; set transaction snapshot '{snapshot}'"
+        );
         session.run(&begin).await?;
         Ok(TableReader { session })
     }
@@ -44,7 +46,9 @@ impl TableReader {
         match self.session.next().await? {
             Message::CopyData(body) => Ok(Some(body.into_bytes())),
             Message::CopyDone => self.session.wait_until_ready().await.map(|_| None),
-            _ => Err(WireError::Protocol("an unexpected message in a copy".to_owned())),
+            _ => Err(WireError::Protocol(
+                "an unexpected message in a copy".to_owned(),
+            )),
         }
     }
 

@@ -44,10 +44,18 @@ pub async fn facts(client: &Client, side: Side) -> Result<Facts, Fault> {
         coalesce((select setting::bigint from pg_settings where name = 'wal_sender_timeout'), 60000), \
         (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_user::text";
     let rows = client.query_typed(sql, &[]).await.map_err(wire)?;
-    let row = rows.first().ok_or_else(|| Fault::new(Kind::Unknown, format!("the {side} answered nothing")))?;
+    let row = rows
+        .first()
+        .ok_or_else(|| Fault::new(Kind::Unknown, format!("the {side} answered nothing")))?;
     let version = row.get::<_, i32>(0).unsigned_abs();
     if version < VERSION_MIN {
-        return Err(Fault::new(Kind::Refused(side), format!("the {side} is PostgreSQL {}; tandem needs 14 or newer", version / 10_000)));
+        return Err(Fault::new(
+            Kind::Refused(side),
+            format!(
+                "the {side} is PostgreSQL {}; tandem needs 14 or newer",
+                version / 10_000
+            ),
+        ));
     }
     Ok(Facts {
         version,
@@ -69,12 +77,17 @@ impl Facts {
     pub fn can_publish(&self) -> Result<(), Fault> {
         let refused = |what: &str| Fault::new(Kind::Refused(Side::Desktop), what);
         if self.wal_level != "logical" {
-            return Err(refused("the desktop's wal_level is not logical, so its changes can't be read")
-                .cause(format!("wal_level = {}", self.wal_level))
-                .hint("ALTER SYSTEM SET wal_level = logical; then restart PostgreSQL"));
+            return Err(refused(
+                "the desktop's wal_level is not logical, so its changes can't be read",
+            )
+            .cause(format!("wal_level = {}", self.wal_level))
+            .hint("ALTER SYSTEM SET wal_level = logical; then restart PostgreSQL"));
         }
         if !self.may_replicate {
-            let grant = format!("ALTER ROLE {} REPLICATION;", crate::plan::quote::ident(&self.user));
+            let grant = format!(
+                "ALTER ROLE {} REPLICATION;",
+                crate::plan::quote::ident(&self.user)
+            );
             return Err(refused("the desktop's user may not replicate").hint(grant));
         }
         Ok(())

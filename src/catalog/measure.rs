@@ -39,14 +39,22 @@ impl Ambiguous {
 ///
 /// # Errors
 /// When the query fails.
-pub async fn measure(client: &Client, table: &Table, side: Side) -> Result<Option<Ambiguous>, WireError> {
-    let Key::Columns(key) = &table.key else { return Ok(None) };
+pub async fn measure(
+    client: &Client,
+    table: &Table,
+    side: Side,
+) -> Result<Option<Ambiguous>, WireError> {
+    let Key::Columns(key) = &table.key else {
+        return Ok(None);
+    };
     let columns: Vec<_> = key.iter().map(|at| &table.columns[*at]).collect();
-    let names = columns.iter().filter_map(|column| match (&column.from, side) {
-        (_, Side::Cloud) => Some(quote::ident(&column.cloud)),
-        (Source::Desktop(name), Side::Desktop) => Some(quote::ident(name)),
-        (Source::Constant(_), Side::Desktop) => None,
-    });
+    let names = columns
+        .iter()
+        .filter_map(|column| match (&column.from, side) {
+            (_, Side::Cloud) => Some(quote::ident(&column.cloud)),
+            (Source::Desktop(name), Side::Desktop) => Some(quote::ident(name)),
+            (Source::Constant(_), Side::Desktop) => None,
+        });
     let names: Vec<_> = names.collect();
     if names.is_empty() {
         return Ok(None);
@@ -57,10 +65,21 @@ pub async fn measure(client: &Client, table: &Table, side: Side) -> Result<Optio
     };
     let (keys, rows) = count(client, from, &names.join(", "), &of_ours).await?;
     let key = columns.iter().map(|column| column.cloud.clone()).collect();
-    Ok((keys > 0).then(|| Ambiguous { table: table.name.clone(), side, key, keys, rows }))
+    Ok((keys > 0).then(|| Ambiguous {
+        table: table.name.clone(),
+        side,
+        key,
+        keys,
+        rows,
+    }))
 }
 
-async fn count(client: &Client, from: &Name, names: &str, of_ours: &str) -> Result<(i64, i64), WireError> {
+async fn count(
+    client: &Client,
+    from: &Name,
+    names: &str,
+    of_ours: &str,
+) -> Result<(i64, i64), WireError> {
     let from = quote::table(from);
     let sql = format!(
         "select count(*), coalesce(sum(n), 0)::bigint from (select count(*) as n from {from} as t where {of_ours} group by {names} having count(*) > 1) as many"

@@ -8,13 +8,20 @@ const HEADER: i32 = 4;
 
 /// Why values of `from` may not fit into `to`; none when all fit.
 pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<String> {
-    let says = |why: &str| Some(format!("{} on the desktop, {} in the cloud: {why}", from.full_type, to.full_type));
+    let says = |why: &str| {
+        Some(format!(
+            "{} on the desktop, {} in the cloud: {why}",
+            from.full_type, to.full_type
+        ))
+    };
     if is_text(to) {
         let (from_length, to_length) = (length(from), length(to));
         return match (from_length, to_length) {
             (_, None) => None,
             (None, Some(_)) if is_text(from) => says("longer values would not fit"),
-            (Some(sent), Some(held)) if sent > held && is_text(from) => says("longer values would not fit"),
+            (Some(sent), Some(held)) if sent > held && is_text(from) => {
+                says("longer values would not fit")
+            }
             _ => None,
         };
     }
@@ -22,25 +29,34 @@ pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<String> {
         return match (precision(from), precision(to)) {
             (_, None) => None,
             (None, Some(_)) => says("some values would be rounded or refused"),
-            (Some(from), Some(to)) if !from.fits(to) => says("some values would be rounded or refused"),
+            (Some(from), Some(to)) if !from.fits(to) => {
+                says("some values would be rounded or refused")
+            }
             _ => None,
         };
     }
     match (whole_digits(from), whole_digits(to)) {
         (Some(sent), Some(held)) if sent <= held => None,
         (Some(_), Some(_)) => says("larger numbers would not fit"),
-        _ if from.category == 'N' && to.category == 'N' => match (from.type_name.as_str(), to.type_name.as_str()) {
-            ("float4", "float8") => None,
-            ("int2" | "int4" | "int8" | "float4" | "float8", "numeric") if to.modifier < 0 => None,
-            ("int2", "float4" | "float8") | ("int4", "float8") => None,
-            _ => says("some numbers would be rounded or refused"),
-        },
+        _ if from.category == 'N' && to.category == 'N' => {
+            match (from.type_name.as_str(), to.type_name.as_str()) {
+                ("float4", "float8") => None,
+                ("int2" | "int4" | "int8" | "float4" | "float8", "numeric") if to.modifier < 0 => {
+                    None
+                }
+                ("int2", "float4" | "float8") | ("int4", "float8") => None,
+                _ => says("some numbers would be rounded or refused"),
+            }
+        }
         _ => says("these types do not hold the same values"),
     }
 }
 
 fn is_text(column: &ColumnFacts) -> bool {
-    matches!(column.type_name.as_str(), "text" | "varchar" | "bpchar" | "citext" | "name")
+    matches!(
+        column.type_name.as_str(),
+        "text" | "varchar" | "bpchar" | "citext" | "name"
+    )
 }
 
 /// The most characters that a text column holds; none for no limit.
@@ -75,10 +91,19 @@ fn precision(column: &ColumnFacts) -> Option<Precision> {
             let packed = modifier - HEADER;
             // The scale is an 11-bit signed number since PostgreSQL 15, and was never larger before.
             let scale = ((packed & 0x7ff) ^ 1024) - 1024;
-            Some(Precision { digits: (packed >> 16) & 0xffff, scale })
+            Some(Precision {
+                digits: (packed >> 16) & 0xffff,
+                scale,
+            })
         }
-        "timestamp" | "timestamptz" | "time" | "timetz" => Some(Precision { digits: modifier, scale: modifier }),
-        _ => Some(Precision { digits: modifier, scale: 0 }),
+        "timestamp" | "timestamptz" | "time" | "timetz" => Some(Precision {
+            digits: modifier,
+            scale: modifier,
+        }),
+        _ => Some(Precision {
+            digits: modifier,
+            scale: 0,
+        }),
     }
 }
 
@@ -88,7 +113,9 @@ fn whole_digits(column: &ColumnFacts) -> Option<i32> {
         "int2" => Some(4),
         "int4" => Some(9),
         "int8" => Some(18),
-        "numeric" => precision(column).filter(|precision| precision.scale == 0).map(|precision| precision.digits),
+        "numeric" => precision(column)
+            .filter(|precision| precision.scale == 0)
+            .map(|precision| precision.digits),
         _ => None,
     }
 }
@@ -107,7 +134,8 @@ mod tests {
             modifier,
             not_null: false,
             has_default: false,
-            generated: false,
+            computed: false,
+            always_identity: false,
         }
     }
 
@@ -135,7 +163,15 @@ mod tests {
             (column("float8", -1, 'N'), column("numeric", -1, 'N'), true),
             (column("bool", -1, 'B'), column("int4", -1, 'N'), false),
         ] {
-            assert_eq!(misfit(&from, &to).is_none(), fits, "{} {} -> {} {}", from.type_name, from.modifier, to.type_name, to.modifier);
+            assert_eq!(
+                misfit(&from, &to).is_none(),
+                fits,
+                "{} {} -> {} {}",
+                from.type_name,
+                from.modifier,
+                to.type_name,
+                to.modifier
+            );
         }
     }
 }

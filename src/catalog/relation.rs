@@ -42,8 +42,17 @@ pub struct ColumnFacts {
     pub not_null: bool,
     /// Something fills it when an insert doesn't.
     pub has_default: bool,
-    /// It is computed (`GENERATED ... STORED`) or may not be given (`GENERATED ALWAYS AS IDENTITY`).
-    pub generated: bool,
+    /// It is computed: `GENERATED ALWAYS AS (...)`.
+    pub computed: bool,
+    /// An insert may not give it: `GENERATED ALWAYS AS IDENTITY`.
+    pub always_identity: bool,
+}
+
+impl ColumnFacts {
+    /// The server fills it and takes no value.
+    pub fn refuses_values(&self) -> bool {
+        self.computed || self.always_identity
+    }
 }
 
 impl RelationFacts {
@@ -64,7 +73,7 @@ const COLUMNS: &str = "with recursive typed as ( \
     select a.attname::text, format_type(typed.type, -1), format_type(typed.type, typed.modifier), t.typname::text, \
            t.typcategory::text, typed.modifier, typed.not_null, \
            a.atthasdef or a.attidentity <> '' or exists (select from pg_type d where d.oid = a.atttypid and d.typdefault is not null), \
-           a.attgenerated <> '' or a.attidentity = 'a' \
+           a.attgenerated <> '', a.attidentity = 'a' \
     from typed join pg_type t on t.oid = typed.type and t.typtype <> 'd' \
     join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum order by a.attnum";
 
@@ -79,8 +88,15 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
             join pg_attribute a on a.attnum = k.num where a.attrelid = c.oid and i.indrelid = c.oid and i.indisprimary), '{}'), \
         coalesce((select array_agg(distinct f.confrelid) from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'), '{}') \
         from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2";
-    let rows = client.query_typed(found, &[(&name.schema, Type::TEXT), (&name.relation, Type::TEXT)]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
+    let rows = client
+        .query_typed(
+            found,
+            &[(&name.schema, Type::TEXT), (&name.relation, Type::TEXT)],
+        )
+        .await?;
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
     let oid: u32 = row.get(0);
     let columns = client.query_typed(COLUMNS, &[(&oid, Type::OID)]).await?;
     let letter = |text: String| text.chars().next().unwrap_or(' ');
@@ -93,7 +109,8 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         modifier: row.get(5),
         not_null: row.get(6),
         has_default: row.get(7),
-        generated: row.get(8),
+        computed: row.get(8),
+        always_identity: row.get(9),
     });
     Ok(Some(RelationFacts {
         name: name.clone(),
@@ -110,6 +127,10 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
 /// # Errors
 /// When the server refuses.
 pub async fn unpathed(client: &Client) -> Result<(), WireError> {
-    client.batch_execute("begin isolation level repeatable read read only; set local search_path = pg_catalog").await?;
+    client
+        .batch_execute(
+            "begin isolation level repeatable read read only; set local search_path = pg_catalog",
+        )
+        .await?;
     Ok(())
 }

@@ -35,8 +35,13 @@ pub async fn slot(desktop: &Client, name: &str) -> Result<Option<SlotFacts>, Wir
     let sql = "select coalesce(plugin::text, ''), coalesce(database::text, ''), active_pid, confirmed_flush_lsn::text, restart_lsn::text, \
                coalesce(wal_status = 'lost', false) from pg_replication_slots where slot_name = $1";
     let rows = desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
-    let Some(row) = rows.first() else { return Ok(None) };
-    let lsn = |at: usize| row.get::<_, Option<String>>(at).and_then(|text| text.parse().ok());
+    let Some(row) = rows.first() else {
+        return Ok(None);
+    };
+    let lsn = |at: usize| {
+        row.get::<_, Option<String>>(at)
+            .and_then(|text| text.parse().ok())
+    };
     Ok(Some(SlotFacts {
         plugin: row.get(0),
         database: row.get(1),
@@ -64,14 +69,20 @@ pub async fn create(endpoint: &Endpoint, name: &str, temporary: bool) -> Result<
     let mut session = Session::connect(endpoint, Mode::Replication, PINNED).await?;
     let temporary = if temporary { " TEMPORARY" } else { "" };
     // This older form of the options works on all versions from 14 on.
-    let command = format!("CREATE_REPLICATION_SLOT {}{temporary} LOGICAL pgoutput EXPORT_SNAPSHOT", quote::ident(name));
+    let command = format!(
+        "CREATE_REPLICATION_SLOT {}{temporary} LOGICAL pgoutput EXPORT_SNAPSHOT",
+        quote::ident(name)
+    );
     session.query(&command).await?;
     let mut answer = None;
     loop {
         match session.next().await? {
             Message::DataRow(body) => {
                 let cell = |range: Option<std::ops::Range<usize>>| {
-                    range.and_then(|range| std::str::from_utf8(&body.buffer()[range]).ok()).unwrap_or_default().to_owned()
+                    range
+                        .and_then(|range| std::str::from_utf8(&body.buffer()[range]).ok())
+                        .unwrap_or_default()
+                        .to_owned()
                 };
                 let cells: Vec<String> = body.ranges().map(|range| Ok(cell(range))).collect()?;
                 answer = Some(cells);
@@ -82,9 +93,16 @@ pub async fn create(endpoint: &Endpoint, name: &str, temporary: bool) -> Result<
     }
     let strange = || WireError::Protocol("CREATE_REPLICATION_SLOT gave no position".to_owned());
     let cells = answer.ok_or_else(strange)?;
-    let consistent = cells.get(1).and_then(|text| text.parse().ok()).ok_or_else(strange)?;
+    let consistent = cells
+        .get(1)
+        .and_then(|text| text.parse().ok())
+        .ok_or_else(strange)?;
     let snapshot = cells.get(2).cloned().ok_or_else(strange)?;
-    Ok(Slot { session, consistent, snapshot })
+    Ok(Slot {
+        session,
+        consistent,
+        snapshot,
+    })
 }
 
 impl Slot {
@@ -99,7 +117,8 @@ impl Slot {
 /// # Errors
 /// When it is in use, or the query fails.
 pub async fn drop_slot(desktop: &Client, name: &str) -> Result<(), WireError> {
-    let sql = "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1";
+    let sql =
+        "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1";
     desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
     Ok(())
 }

@@ -36,7 +36,9 @@ fn scale(text: &str) -> Result<f64, String> {
 }
 
 pub(super) async fn demo(options: &Options) -> Result<Exit, Fault> {
-    let program = std::env::current_exe().map_err(|error| Fault::new(Kind::Internal, "the program does not know where it is").cause(error))?;
+    let program = std::env::current_exe().map_err(|error| {
+        Fault::new(Kind::Internal, "the program does not know where it is").cause(error)
+    })?;
     let script = Script {
         traffic: Duration::from_secs(options.seconds),
         scale: options.scale,
@@ -52,6 +54,10 @@ pub(super) async fn demo(options: &Options) -> Result<Exit, Fault> {
         () = now.cancelled() => return Err(Fault::new(Kind::Interrupted, "interrupted")),
     };
     signals.abort();
-    show::result(if equal { "both sides are equal" } else { "the two sides differ" });
+    show::result(if equal {
+        "both sides are equal"
+    } else {
+        "the two sides differ"
+    });
     Ok(if equal { Exit::Fine } else { Exit::BadNews })
 }

@@ -45,7 +45,9 @@ pub(super) async fn lag(options: &Options, settings: &Settings) -> Result<Exit, 
 fn verdict(sample: &Sample, max: Option<Duration>) -> Exit {
     let late = max.is_some_and(|max| {
         // What isn't known isn't known to be short.
-        let lag = sample.lag_ms.map(|lag| lag.unsigned_abs() + sample.measured_age_ms);
+        let lag = sample
+            .lag_ms
+            .map(|lag| lag.unsigned_abs() + sample.measured_age_ms);
         lag.is_none_or(|lag| Duration::from_millis(lag) > max)
     });
     match sample.state {

@@ -67,15 +67,23 @@ pub fn main() -> u8 {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers, everything else is a mistake in the input.
-            let code = if error.use_stderr() { Exit::Input } else { Exit::Fine };
+            let code = if error.use_stderr() {
+                Exit::Input
+            } else {
+                Exit::Fine
+            };
             let _ = error.print();
             return code as u8;
         }
     };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => {
-            let fault = Fault::new(Kind::Internal, "the program could not start its threads").cause(error);
+            let fault =
+                Fault::new(Kind::Internal, "the program could not start its threads").cause(error);
             return report(&fault, Exit::Protected);
         }
     };
@@ -89,14 +97,29 @@ async fn dispatch(arguments: &Arguments) -> u8 {
     let common = &arguments.common;
     let (result, mode) = match &arguments.command {
         Command::Demo(options) => (Box::pin(demo::demo(options)).await, Mode::Service),
-        Command::Run(options) => (with_settings(common, async |settings| run::run(common, options, settings).await).await, Mode::Service),
-        Command::Lag(options) => (with_settings(common, async |settings| lag::lag(options, settings).await).await, Mode::Question),
-        Command::Wait(options) => (with_settings(common, async |settings| wait::wait(options, settings).await).await, Mode::Question),
+        Command::Run(options) => (
+            with_settings(common, async |settings| {
+                run::run(common, options, settings).await
+            })
+            .await,
+            Mode::Service,
+        ),
+        Command::Lag(options) => (
+            with_settings(common, async |settings| lag::lag(options, settings).await).await,
+            Mode::Question,
+        ),
+        Command::Wait(options) => (
+            with_settings(common, async |settings| wait::wait(options, settings).await).await,
+            Mode::Question,
+        ),
     };
     finish(result, mode)
 }
 
-async fn with_settings(common: &Common, command: impl AsyncFnOnce(&Settings) -> Result<Exit, Fault>) -> Result<Exit, Fault> {
+async fn with_settings(
+    common: &Common,
+    command: impl AsyncFnOnce(&Settings) -> Result<Exit, Fault>,
+) -> Result<Exit, Fault> {
     match load(common) {
         Ok(settings) => Box::pin(command(&settings)).await,
         Err(problems) => {
@@ -107,10 +130,14 @@ async fn with_settings(common: &Common, command: impl AsyncFnOnce(&Settings) -> 
 }
 
 fn load(common: &Common) -> Result<Settings, config::Problems> {
-    let home = std::env::var_os("HOME").or_else(|| std::env::var_os("USERPROFILE")).map(PathBuf::from);
+    let home = std::env::var_os("HOME")
+        .or_else(|| std::env::var_os("USERPROFILE"))
+        .map(PathBuf::from);
     config::load(&Sources {
         file: common.config.clone(),
-        env: std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect(),
+        env: std::env::vars_os()
+            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+            .collect(),
         cwd: std::env::current_dir().unwrap_or_default(),
         home,
         flags: Vec::new(),
@@ -160,5 +187,6 @@ fn report(fault: &Fault, exit: Exit) -> u8 {
 
 /// "30s", "5m": the settings' own durations.
 fn duration(text: &str) -> Result<Duration, String> {
-    config::duration(text).ok_or_else(|| "not a duration; write 500ms, 30s, 5m, 1h or 1d".to_owned())
+    config::duration(text)
+        .ok_or_else(|| "not a duration; write 500ms, 30s, 5m, 1h or 1d".to_owned())
 }

@@ -12,7 +12,11 @@ use crate::{platform, service};
 #[derive(Args)]
 pub(super) struct Options {}
 
-pub(super) async fn run(common: &Common, _options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+pub(super) async fn run(
+    common: &Common,
+    _options: &Options,
+    settings: &Settings,
+) -> Result<Exit, Fault> {
     let _logging = service::start_log(&settings.log, common.level(), common.colors())?;
     for warning in &settings.warnings {
         tracing::warn!("{warning}");

@@ -14,7 +14,10 @@ pub(super) fn colors(choice: ColorChoice) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
-        ColorChoice::Auto => std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) && std::io::stderr().is_terminal(),
+        ColorChoice::Auto => {
+            std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
+                && std::io::stderr().is_terminal()
+        }
     }
 }
 
@@ -56,7 +59,15 @@ pub(super) fn document(document: &impl serde::Serialize) {
 
 /// Text from databases must not steer the terminal.
 fn clean(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() && letter != '\n' { '\u{fffd}' } else { letter }).collect()
+    text.chars()
+        .map(|letter| {
+            if letter.is_control() && letter != '\n' {
+                '\u{fffd}'
+            } else {
+                letter
+            }
+        })
+        .collect()
 }
 
 /// The state in a word.
@@ -74,13 +85,36 @@ pub(super) fn word(state: State) -> &'static str {
 /// The hops, one under the other.
 pub(super) fn lag(sample: &Sample) {
     let position = |lsn: &Option<String>| lsn.clone().unwrap_or_else(|| "unknown".to_owned());
-    result(&format!("{}   {} behind, {} missing", word(sample.state), seconds(sample.lag_ms), bytes(sample.lag_bytes)));
-    result(&format!("  desktop wrote      {}", position(&sample.desktop_lsn)));
-    result(&format!("  we received        {}", position(&sample.received_lsn)));
-    result(&format!("  cloud has          {}", position(&sample.cloud_lsn)));
-    let (held, limit) = (bytes(sample.wal_held_bytes), bytes(Some(sample.wal_held_bytes_max)));
-    result(&format!("  desktop may drop   {}   keeps {held} of WAL for us, limit {limit}", position(&sample.confirmed_lsn)));
-    result(&format!("  measured {:.1} s ago", sample.measured_age_ms as f64 / 1000.0));
+    result(&format!(
+        "{}   {} behind, {} missing",
+        word(sample.state),
+        seconds(sample.lag_ms),
+        bytes(sample.lag_bytes)
+    ));
+    result(&format!(
+        "  desktop wrote      {}",
+        position(&sample.desktop_lsn)
+    ));
+    result(&format!(
+        "  we received        {}",
+        position(&sample.received_lsn)
+    ));
+    result(&format!(
+        "  cloud has          {}",
+        position(&sample.cloud_lsn)
+    ));
+    let (held, limit) = (
+        bytes(sample.wal_held_bytes),
+        bytes(Some(sample.wal_held_bytes_max)),
+    );
+    result(&format!(
+        "  desktop may drop   {}   keeps {held} of WAL for us, limit {limit}",
+        position(&sample.confirmed_lsn)
+    ));
+    result(&format!(
+        "  measured {:.1} s ago",
+        sample.measured_age_ms as f64 / 1000.0
+    ));
 }
 
 /// One line for a sample, where a screen can't be redrawn.
@@ -89,7 +123,9 @@ pub(super) fn lag_line(sample: &Sample) -> String {
     format!(
         "state={} lag_ms={} lag_bytes={} wal_held_bytes={} measured_age_ms={}",
         word(sample.state).replace(' ', "_").to_lowercase(),
-        sample.lag_ms.map_or("unknown".to_owned(), |lag| lag.to_string()),
+        sample
+            .lag_ms
+            .map_or("unknown".to_owned(), |lag| lag.to_string()),
         number(sample.lag_bytes),
         number(sample.wal_held_bytes),
         sample.measured_age_ms
@@ -98,7 +134,9 @@ pub(super) fn lag_line(sample: &Sample) -> String {
 
 /// A duration in seconds.
 pub(super) fn seconds(ms: Option<i64>) -> String {
-    ms.map_or("unknown".to_owned(), |ms| format!("{:.3} s", ms as f64 / 1000.0))
+    ms.map_or("unknown".to_owned(), |ms| {
+        format!("{:.3} s", ms as f64 / 1000.0)
+    })
 }
 
 fn bytes(count: Option<u64>) -> String {

@@ -24,7 +24,10 @@ pub(super) struct Options {
 
 pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     if options.reverse {
-        return Err(Fault::new(Kind::Input, "--reverse waits for the way home, which this version does not have yet"));
+        return Err(Fault::new(
+            Kind::Input,
+            "--reverse waits for the way home, which this version does not have yet",
+        ));
     }
     let started = Instant::now();
     let onlooker = Onlooker::connect(settings).await?;
@@ -42,9 +45,16 @@ pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit,
             show::progress("next: tandem run");
             return Ok(Exit::NotRunning);
         }
-        if options.timeout.is_some_and(|limit| started.elapsed() >= limit) {
-            let has = seen.lsn.map_or("nothing yet".to_owned(), |lsn| lsn.to_string());
-            show::progress(&format!("time-out: the cloud has {has}, the desktop had {marker}"));
+        if options
+            .timeout
+            .is_some_and(|limit| started.elapsed() >= limit)
+        {
+            let has = seen
+                .lsn
+                .map_or("nothing yet".to_owned(), |lsn| lsn.to_string());
+            show::progress(&format!(
+                "time-out: the cloud has {has}, the desktop had {marker}"
+            ));
             return Ok(Exit::BadNews);
         }
         sleep(limits::WAIT_EVERY).await;
@@ -57,5 +67,9 @@ async fn say_who_is_left_out(onlooker: &Onlooker) -> Result<Exit, Fault> {
     for (table, state, why) in &troubled {
         show::result(&format!("{table}   {state}   {why}"));
     }
-    Ok(if troubled.is_empty() { Exit::Fine } else { Exit::BadNews })
+    Ok(if troubled.is_empty() {
+        Exit::Fine
+    } else {
+        Exit::BadNews
+    })
 }

@@ -46,7 +46,9 @@ impl Assembler {
         }
         match message {
             Message::Insert { relation, new } => self.change(relation, Operation::Insert(new))?,
-            Message::Update { relation, old, new } => self.change(relation, Operation::Update { old, new })?,
+            Message::Update { relation, old, new } => {
+                self.change(relation, Operation::Update { old, new })?
+            }
             Message::Delete { relation, old } => self.change(relation, Operation::Delete(old))?,
             Message::Truncate { relations } => {
                 for relation in relations {
@@ -56,13 +58,25 @@ impl Assembler {
             Message::Relation(relation) => {
                 self.relations.insert(relation.oid, relation);
             }
-            Message::Begin { commit, committed_at, xid } => {
+            Message::Begin {
+                commit,
+                committed_at,
+                xid,
+            } => {
                 if self.open.is_some() {
                     return Err(Disorder::OutOfPlace("BEGIN"));
                 }
                 let bytes = bytes.len();
                 let (changes, marks) = (Vec::new(), Vec::new());
-                self.open = Some(Transaction { xid, commit, end: commit, committed_at, changes, marks, bytes });
+                self.open = Some(Transaction {
+                    xid,
+                    commit,
+                    end: commit,
+                    committed_at,
+                    changes,
+                    marks,
+                    bytes,
+                });
             }
             Message::Commit { commit, end, .. } => {
                 let mut transaction = self.open.take().ok_or(Disorder::OutOfPlace("COMMIT"))?;
@@ -72,10 +86,19 @@ impl Assembler {
                 transaction.end = end;
                 return Ok(Some(transaction));
             }
-            Message::Mark { transactional: true, mark } => {
-                self.open.as_mut().ok_or(Disorder::OutOfPlace("MESSAGE"))?.marks.push(mark);
+            Message::Mark {
+                transactional: true,
+                mark,
+            } => {
+                self.open
+                    .as_mut()
+                    .ok_or(Disorder::OutOfPlace("MESSAGE"))?
+                    .marks
+                    .push(mark);
             }
-            Message::Origin { .. } if self.open.is_none() => return Err(Disorder::OutOfPlace("ORIGIN")),
+            Message::Origin { .. } if self.open.is_none() => {
+                return Err(Disorder::OutOfPlace("ORIGIN"));
+            }
             // A message outside transactions proves nothing (it isn't even flushed when it is sent);
             // types are described by name only, and values travel as text.
             Message::Mark { .. } | Message::Origin { .. } | Message::Type { .. } => {}
@@ -89,9 +112,18 @@ impl Assembler {
     }
 
     fn change(&mut self, relation: Oid, operation: Operation) -> Result<(), Disorder> {
-        let relation = self.relations.get(&relation).ok_or(Disorder::UnknownRelation(relation))?;
-        let open = self.open.as_mut().ok_or(Disorder::OutOfPlace("a row change"))?;
-        open.changes.push(Change { relation: relation.clone(), operation });
+        let relation = self
+            .relations
+            .get(&relation)
+            .ok_or(Disorder::UnknownRelation(relation))?;
+        let open = self
+            .open
+            .as_mut()
+            .ok_or(Disorder::OutOfPlace("a row change"))?;
+        open.changes.push(Change {
+            relation: relation.clone(),
+            operation,
+        });
         Ok(())
     }
 }

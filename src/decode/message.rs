@@ -97,8 +97,12 @@ pub fn message(bytes: &Bytes) -> Result<Message, Damage> {
         b'O' => origin(&mut fields)?,
         b'T' => truncate(&mut fields)?,
         b'M' => mark(&mut fields)?,
-        b'S' | b'E' | b'c' | b'A' => return Err(fields.damage("part of a streamed transaction, which was not asked for")),
-        b'b' | b'P' | b'K' | b'r' | b'p' => return Err(fields.damage("part of a prepared transaction, which was not asked for")),
+        b'S' | b'E' | b'c' | b'A' => {
+            return Err(fields.damage("part of a streamed transaction, which was not asked for"));
+        }
+        b'b' | b'P' | b'K' | b'r' | b'p' => {
+            return Err(fields.damage("part of a prepared transaction, which was not asked for"));
+        }
         _ => return Err(fields.damage("an unknown message")),
     };
     fields.end()?;
@@ -127,7 +131,11 @@ fn commit(fields: &mut Reader<'_>) -> Result<Message, Damage> {
 
 fn origin(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     fields.lsn("cut off in the origin's position")?;
-    Ok(Message::Origin { name: fields.string("an origin's name without its end")?.to_owned() })
+    Ok(Message::Origin {
+        name: fields
+            .string("an origin's name without its end")?
+            .to_owned(),
+    })
 }
 
 fn relation(fields: &mut Reader<'_>) -> Result<Message, Damage> {
@@ -142,9 +150,21 @@ fn relation(fields: &mut Reader<'_>) -> Result<Message, Damage> {
         _ => return Err(fields.damage("an unknown replica identity")),
     };
     let count = fields.u16("cut off in the number of columns")?;
-    let columns = (0..count).map(|_| relation_column(fields)).collect::<Result<_, _>>()?;
-    let schema = if schema.is_empty() { "pg_catalog".to_owned() } else { schema };
-    Ok(Message::Relation(Arc::new(Relation { oid, schema, name, identity, columns })))
+    let columns = (0..count)
+        .map(|_| relation_column(fields))
+        .collect::<Result<_, _>>()?;
+    let schema = if schema.is_empty() {
+        "pg_catalog".to_owned()
+    } else {
+        schema
+    };
+    Ok(Message::Relation(Arc::new(Relation {
+        oid,
+        schema,
+        name,
+        identity,
+        columns,
+    })))
 }
 
 fn relation_column(fields: &mut Reader<'_>) -> Result<RelationColumn, Damage> {
@@ -160,13 +180,19 @@ fn type_name(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let oid = fields.u32("cut off in the type's id")?;
     let schema = fields.string("a type's schema without its end")?;
     let name = fields.string("a type's name without its end")?;
-    Ok(Message::Type { oid, name: format!("{schema}.{name}") })
+    Ok(Message::Type {
+        oid,
+        name: format!("{schema}.{name}"),
+    })
 }
 
 fn insert(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let relation = fields.u32("cut off in the table's id")?;
     match fields.u8("cut off before the new row")? {
-        b'N' => Ok(Message::Insert { relation, new: fields.tuple()? }),
+        b'N' => Ok(Message::Insert {
+            relation,
+            new: fields.tuple()?,
+        }),
         _ => Err(fields.damage("an insert without its new row")),
     }
 }
@@ -176,11 +202,18 @@ fn update(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let mut kind = fields.u8("cut off before the rows")?;
     let mut old = None;
     if matches!(kind, b'K' | b'O') {
-        old = Some(Old { whole: kind == b'O', tuple: fields.tuple()? });
+        old = Some(Old {
+            whole: kind == b'O',
+            tuple: fields.tuple()?,
+        });
         kind = fields.u8("cut off before the new row")?;
     }
     match kind {
-        b'N' => Ok(Message::Update { relation, old, new: fields.tuple()? }),
+        b'N' => Ok(Message::Update {
+            relation,
+            old,
+            new: fields.tuple()?,
+        }),
         _ => Err(fields.damage("an update without its new row")),
     }
 }
@@ -191,7 +224,13 @@ fn delete(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     if !matches!(kind, b'K' | b'O') {
         return Err(fields.damage("a delete without its old row"));
     }
-    Ok(Message::Delete { relation, old: Old { whole: kind == b'O', tuple: fields.tuple()? } })
+    Ok(Message::Delete {
+        relation,
+        old: Old {
+            whole: kind == b'O',
+            tuple: fields.tuple()?,
+        },
+    })
 }
 
 fn truncate(fields: &mut Reader<'_>) -> Result<Message, Damage> {
@@ -211,5 +250,8 @@ fn mark(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let prefix = fields.string("a prefix without its end")?.to_owned();
     let length = fields.u32("cut off in the content's length")? as usize;
     let content = fields.bytes(length, "content longer than its message")?;
-    Ok(Message::Mark { transactional, mark: Mark { prefix, content } })
+    Ok(Message::Mark {
+        transactional,
+        mark: Mark { prefix, content },
+    })
 }

@@ -27,17 +27,35 @@ impl<'a> Reader<'a> {
     /// Starts behind the tag.
     pub(super) fn new(bytes: &'a Bytes) -> Result<(u8, Reader<'a>), Damage> {
         let Some(&tag) = bytes.first() else {
-            return Err(Damage { tag: '\0', offset: 0, what: "an empty message" });
+            return Err(Damage {
+                tag: '\0',
+                offset: 0,
+                what: "an empty message",
+            });
         };
-        Ok((tag, Reader { bytes, at: 1, tag: tag as char }))
+        Ok((
+            tag,
+            Reader {
+                bytes,
+                at: 1,
+                tag: tag as char,
+            },
+        ))
     }
 
     pub(super) fn damage(&self, what: &'static str) -> Damage {
-        Damage { tag: self.tag, offset: self.at, what }
+        Damage {
+            tag: self.tag,
+            offset: self.at,
+            what,
+        }
     }
 
     fn take<const N: usize>(&mut self, what: &'static str) -> Result<[u8; N], Damage> {
-        let field = self.bytes.get(self.at..self.at + N).ok_or_else(|| self.damage(what))?;
+        let field = self
+            .bytes
+            .get(self.at..self.at + N)
+            .ok_or_else(|| self.damage(what))?;
         self.at += N;
         field.try_into().map_err(|_| self.damage(what))
     }
@@ -63,14 +81,16 @@ impl<'a> Reader<'a> {
     }
 
     pub(super) fn time(&mut self, what: &'static str) -> Result<Timestamp, Damage> {
-        self.take(what).map(|bytes| Timestamp(i64::from_be_bytes(bytes)))
+        self.take(what)
+            .map(|bytes| Timestamp(i64::from_be_bytes(bytes)))
     }
 
     /// A NUL-terminated string in UTF-8, which the pinned client encoding guarantees.
     pub(super) fn string(&mut self, what: &'static str) -> Result<&'a str, Damage> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let length = memchr::memchr(0, rest).ok_or_else(|| self.damage(what))?;
-        let text = std::str::from_utf8(&rest[..length]).map_err(|_| self.damage("a name that isn't UTF-8"))?;
+        let text = std::str::from_utf8(&rest[..length])
+            .map_err(|_| self.damage("a name that isn't UTF-8"))?;
         self.at += length + 1;
         Ok(text)
     }
@@ -87,14 +107,21 @@ impl<'a> Reader<'a> {
 
     pub(super) fn tuple(&mut self) -> Result<Tuple, Damage> {
         let rest = self.bytes.slice(self.at..);
-        let (tuple, taken) = Tuple::take(&rest)
-            .map_err(|bad| Damage { tag: self.tag, offset: self.at + bad.offset, what: bad.what })?;
+        let (tuple, taken) = Tuple::take(&rest).map_err(|bad| Damage {
+            tag: self.tag,
+            offset: self.at + bad.offset,
+            what: bad.what,
+        })?;
         self.at += taken;
         Ok(tuple)
     }
 
     /// Nothing may follow the last field.
     pub(super) fn end(self) -> Result<(), Damage> {
-        if self.at == self.bytes.len() { Ok(()) } else { Err(self.damage("bytes behind the message's end")) }
+        if self.at == self.bytes.len() {
+            Ok(())
+        } else {
+            Err(self.damage("bytes behind the message's end"))
+        }
     }
 }

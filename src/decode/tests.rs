@@ -60,7 +60,10 @@ proptest! {
 fn tags_of_streamed_transactions_are_refused_by_name() {
     for tag in *b"SEcA" {
         let damage = message(&Bytes::copy_from_slice(&[tag, 0, 0])).unwrap_err();
-        assert!(damage.to_string().contains("streamed transaction"), "{damage}");
+        assert!(
+            damage.to_string().contains("streamed transaction"),
+            "{damage}"
+        );
     }
 }
 

@@ -25,7 +25,10 @@ const DESKTOP: &[&str] = &[
     include_str!("../../sql/demo/generate.sql"),
     include_str!("../../sql/demo/work.sql"),
 ];
-const CLOUD: &[&str] = &[include_str!("../../sql/demo/cloud.sql"), include_str!("../../sql/demo/phone.sql")];
+const CLOUD: &[&str] = &[
+    include_str!("../../sql/demo/cloud.sql"),
+    include_str!("../../sql/demo/phone.sql"),
+];
 const DATABASE: &str = "enterprise_db";
 
 /// How the demo runs.
@@ -46,7 +49,11 @@ pub struct Script {
 ///
 /// # Errors
 /// When servers can't be had or the service fails.
-pub async fn demo(script: &Script, say: &(dyn Fn(&str) + Sync), stop: &CancellationToken) -> Result<bool, Fault> {
+pub async fn demo(
+    script: &Script,
+    say: &(dyn Fn(&str) + Sync),
+    stop: &CancellationToken,
+) -> Result<bool, Fault> {
     let stage = Stage::build(script, say).await?;
     let mut service = stage.start_service(&script.program)?;
     let onlooker = Onlooker::connect(&stage.settings).await?;
@@ -54,19 +61,39 @@ pub async fn demo(script: &Script, say: &(dyn Fn(&str) + Sync), stop: &Cancellat
     say("tandem run: publishing the tables and copying them from one snapshot");
     let began = Instant::now();
     stage.caught_up(&onlooker, &mut service).await?;
-    say(&format!("  copied and streaming after {:.1} s", began.elapsed().as_secs_f64()));
-    let phone = stage.cloud.client.batch_execute("select demo.phone(1)").await;
+    say(&format!(
+        "  copied and streaming after {:.1} s",
+        began.elapsed().as_secs_f64()
+    ));
+    let phone = stage
+        .cloud
+        .client
+        .batch_execute("select demo.phone(1)")
+        .await;
     phone.map_err(|error| Fault::wire(Side::Cloud, &error.into()))?;
-    say("someone logs time on a phone: 200 diary rows appear in the cloud; forward never touches them");
+    say(
+        "someone logs time on a phone: 200 diary rows appear in the cloud; forward never touches them",
+    );
     say("");
-    stage.traffic(script, &onlooker, &mut service, say, stop).await?;
+    stage
+        .traffic(script, &onlooker, &mut service, say, stop)
+        .await?;
     say("");
     stage.caught_up(&onlooker, &mut service).await?;
     let equal = stage.compare(&tables, say).await?;
     if script.keep {
-        say(&format!("desktop  {}", stage.servers.0.url("postgres", DATABASE)));
-        say(&format!("cloud    {}", stage.servers.1.url("postgres", "postgres")));
-        say(&format!("settings {}; Ctrl-C ends it all", stage.folder.join("tandem.toml").display()));
+        say(&format!(
+            "desktop  {}",
+            stage.servers.0.url("postgres", DATABASE)
+        ));
+        say(&format!(
+            "cloud    {}",
+            stage.servers.1.url("postgres", "postgres")
+        ));
+        say(&format!(
+            "settings {}; Ctrl-C ends it all",
+            stage.folder.join("tandem.toml").display()
+        ));
         stop.cancelled().await;
     }
     stage.end_service(service, say).await?;
@@ -91,14 +118,30 @@ impl Drop for Stage {
 impl Stage {
     async fn build(script: &Script, say: &(dyn Fn(&str) + Sync)) -> Result<Stage, Fault> {
         let found = find_binaries(script.binaries.as_deref()).map_err(|what| {
-            Fault::new(Kind::Input, what).hint("deploy/postgres.sh --install installs PostgreSQL's server programs")
+            Fault::new(Kind::Input, what)
+                .hint("deploy/postgres.sh --install installs PostgreSQL's server programs")
         })?;
-        let binaries = found.last().ok_or_else(|| Fault::new(Kind::Input, "no PostgreSQL server programs"))?;
-        say(&format!("two throw-away servers, PostgreSQL {}; nothing of yours is touched", binaries.release));
+        let binaries = found
+            .last()
+            .ok_or_else(|| Fault::new(Kind::Input, "no PostgreSQL server programs"))?;
+        say(&format!(
+            "two throw-away servers, PostgreSQL {}; nothing of yours is touched",
+            binaries.release
+        ));
         let desktop = Cluster::start(binaries, &ClusterSpec::default()).map_err(broken)?;
-        let spec = ClusterSpec { superuser: "supabase_admin".to_owned(), ..ClusterSpec::default() };
+        let spec = ClusterSpec {
+            superuser: "supabase_admin".to_owned(),
+            ..ClusterSpec::default()
+        };
         let cloud = Cluster::start(binaries, &spec).map_err(broken)?;
-        load(&desktop, "postgres", "postgres", Side::Desktop, &[&format!("create database {DATABASE}")]).await?;
+        load(
+            &desktop,
+            "postgres",
+            "postgres",
+            Side::Desktop,
+            &[&format!("create database {DATABASE}")],
+        )
+        .await?;
         load(&desktop, "postgres", DATABASE, Side::Desktop, DESKTOP).await?;
         load(&cloud, "supabase_admin", "postgres", Side::Cloud, CLOUD).await?;
         let fill = format!("select demo.generate(1, {})", script.scale);
@@ -106,18 +149,41 @@ impl Stage {
         let folder = std::env::temp_dir().join(format!("tandem-demo-{}", std::process::id()));
         let settings = write_settings(&folder, &desktop, &cloud)?;
         let (desktop_now, cloud_now) = (
-            control::connect(&settings.desktop.endpoint).await.map_err(|error| Fault::wire(Side::Desktop, &error))?,
-            control::connect(&settings.cloud.endpoint).await.map_err(|error| Fault::wire(Side::Cloud, &error))?,
+            control::connect(&settings.desktop.endpoint)
+                .await
+                .map_err(|error| Fault::wire(Side::Desktop, &error))?,
+            control::connect(&settings.cloud.endpoint)
+                .await
+                .map_err(|error| Fault::wire(Side::Cloud, &error))?,
         );
-        Ok(Stage { servers: (desktop, cloud), folder, settings, desktop: desktop_now, cloud: cloud_now })
+        Ok(Stage {
+            servers: (desktop, cloud),
+            folder,
+            settings,
+            desktop: desktop_now,
+            cloud: cloud_now,
+        })
     }
 
     fn start_service(&self, program: &Path) -> Result<Child, Fault> {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("run.log")).map_err(broken)?;
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("run.log"))
+            .map_err(broken)?;
         let mut command = Command::new(program);
-        command.arg("--config").arg(self.folder.join("tandem.toml")).arg("run");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::from(log)).kill_on_drop(true);
-        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TANDEM_")) {
+        command
+            .arg("--config")
+            .arg(self.folder.join("tandem.toml"))
+            .arg("run");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::from(log))
+            .kill_on_drop(true);
+        for (name, _) in
+            std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("TANDEM_"))
+        {
             command.env_remove(name);
         }
         // Ctrl-C is ours to handle: the service is told by us.
@@ -146,7 +212,14 @@ impl Stage {
     }
 
     /// Live changes, a refill now and then, one kill; a line each second.
-    async fn traffic(&self, script: &Script, onlooker: &Onlooker, service: &mut Child, say: &(dyn Fn(&str) + Sync), stop: &CancellationToken) -> Result<(), Fault> {
+    async fn traffic(
+        &self,
+        script: &Script,
+        onlooker: &Onlooker,
+        service: &mut Child,
+        say: &(dyn Fn(&str) + Sync),
+        stop: &CancellationToken,
+    ) -> Result<(), Fault> {
         let began = Instant::now();
         let (mut changes, mut seed, mut killed, mut refills) = (0i64, 0u64, false, 0u64);
         let mut ticks = interval(Duration::from_millis(100));
@@ -166,14 +239,25 @@ impl Stage {
             if began.elapsed() > refill_due {
                 refills += 1;
                 self.run_sql("select sync_views_to_tables()").await?;
-                say("    the office's refill: every row deleted and inserted again; only real differences travel");
+                say(
+                    "    the office's refill: every row deleted and inserted again; only real differences travel",
+                );
             }
             if began.elapsed() >= next_line {
                 next_line += Duration::from_secs(1);
                 let sample = onlooker.sample(&self.settings).await?;
-                let lag = sample.lag_ms.map_or("unknown".to_owned(), |lag| format!("{lag} ms"));
-                let state = if sample.state == State::Streaming { "caught up" } else { "catching up" };
-                say(&format!("{:5.1} s   {changes:6} changes   {state:11}   lag {lag}", began.elapsed().as_secs_f64()));
+                let lag = sample
+                    .lag_ms
+                    .map_or("unknown".to_owned(), |lag| format!("{lag} ms"));
+                let state = if sample.state == State::Streaming {
+                    "caught up"
+                } else {
+                    "catching up"
+                };
+                say(&format!(
+                    "{:5.1} s   {changes:6} changes   {state:11}   lag {lag}",
+                    began.elapsed().as_secs_f64()
+                ));
             }
         }
         Ok(())
@@ -186,7 +270,11 @@ impl Stage {
     }
 
     async fn run_sql(&self, sql: &str) -> Result<(), Fault> {
-        self.desktop.client.batch_execute(sql).await.map_err(|error| Fault::wire(Side::Desktop, &error.into()))
+        self.desktop
+            .client
+            .batch_execute(sql)
+            .await
+            .map_err(|error| Fault::wire(Side::Desktop, &error.into()))
     }
 
     /// Row by row, as one number per side and table.
@@ -194,23 +282,36 @@ impl Stage {
         let mut equal = true;
         say("table              desktop      cloud");
         for table in tables.iter() {
-            let (desktop, desktop_sum) = digest(&self.desktop, Side::Desktop, &desktop_digest(table)).await?;
+            let (desktop, desktop_sum) =
+                digest(&self.desktop, Side::Desktop, &desktop_digest(table)).await?;
             let (cloud, cloud_sum) = digest(&self.cloud, Side::Cloud, &cloud_digest(table)).await?;
             let same = desktop == cloud && desktop_sum == cloud_sum;
             equal &= same;
             let verdict = if same { "equal" } else { "DIFFERENT" };
-            say(&format!("{:16} {desktop:9} {cloud:10}   {verdict}", table.cloud.to_string()));
+            say(&format!(
+                "{:16} {desktop:9} {cloud:10}   {verdict}",
+                table.cloud.to_string()
+            ));
         }
         let mobile = "select count(*), ''::text from workdiary where source = 'M'";
         let (rows, _) = digest(&self.cloud, Side::Cloud, mobile).await?;
-        say(&format!("{:16} {:>9} {rows:10}   the phone's own rows, untouched", "workdiary", "-"));
+        say(&format!(
+            "{:16} {:>9} {rows:10}   the phone's own rows, untouched",
+            "workdiary", "-"
+        ));
         Ok(equal)
     }
 
-    async fn end_service(&self, mut service: Child, say: &(dyn Fn(&str) + Sync)) -> Result<(), Fault> {
+    async fn end_service(
+        &self,
+        mut service: Child,
+        say: &(dyn Fn(&str) + Sync),
+    ) -> Result<(), Fault> {
         #[cfg(unix)]
         if let Some(process) = service.id() {
-            let _ = std::process::Command::new("kill").arg(process.to_string()).status();
+            let _ = std::process::Command::new("kill")
+                .arg(process.to_string())
+                .status();
             let ended = tokio::time::timeout(Duration::from_secs(10), service.wait()).await;
             if let Ok(Ok(status)) = ended {
                 say(&format!("tandem stopped cleanly on SIGTERM: {status}"));
@@ -224,11 +325,21 @@ impl Stage {
 async fn digest(side: &Control, which: Side, sql: &str) -> Result<(i64, String), Fault> {
     let rows = side.client.query_typed(sql, &[]).await;
     let rows = rows.map_err(|error| Fault::wire(which, &error.into()))?;
-    Ok(rows.first().map_or((0, String::new()), |row| (row.get(0), row.get(1))))
+    Ok(rows
+        .first()
+        .map_or((0, String::new()), |row| (row.get(0), row.get(1))))
 }
 
-async fn load(cluster: &Cluster, user: &str, database: &str, side: Side, scripts: &[&str]) -> Result<(), Fault> {
-    let control = control::connect(&endpoint(cluster, user, database)).await.map_err(|error| Fault::wire(side, &error))?;
+async fn load(
+    cluster: &Cluster,
+    user: &str,
+    database: &str,
+    side: Side,
+    scripts: &[&str],
+) -> Result<(), Fault> {
+    let control = control::connect(&endpoint(cluster, user, database))
+        .await
+        .map_err(|error| Fault::wire(side, &error))?;
     for script in scripts {
         let done = control.client.batch_execute(script).await;
         done.map_err(|error| Fault::wire(side, &error.into()))?;
@@ -239,15 +350,21 @@ async fn load(cluster: &Cluster, user: &str, database: &str, side: Side, scripts
 /// PowerCA's own settings, led to the two servers by the environment's names in them.
 fn write_settings(folder: &Path, desktop: &Cluster, cloud: &Cluster) -> Result<Settings, Fault> {
     std::fs::create_dir_all(folder).map_err(broken)?;
-    let mut text = String::from("# PowerCA's settings (deploy/powerca.toml), led to the demo's two servers.\n\n");
+    let mut text = String::from(
+        "# PowerCA's settings (deploy/powerca.toml), led to the demo's two servers.\n\n",
+    );
     let mut section = "";
     for line in SETTINGS.lines() {
         if line.starts_with('[') {
             section = line.trim();
         }
         match (section, line.split('=').next().unwrap_or_default().trim()) {
-            ("[desktop]", "url") => text.push_str(&format!("url = \"{}\"", desktop.url("postgres", DATABASE))),
-            ("[cloud]", "url") => text.push_str(&format!("url = \"{}\"", cloud.url("postgres", "postgres"))),
+            ("[desktop]", "url") => {
+                text.push_str(&format!("url = \"{}\"", desktop.url("postgres", DATABASE)))
+            }
+            ("[cloud]", "url") => {
+                text.push_str(&format!("url = \"{}\"", cloud.url("postgres", "postgres")))
+            }
             ("[desktop]" | "[cloud]", "password") => {}
             _ => text.push_str(line),
         }
@@ -255,7 +372,11 @@ fn write_settings(folder: &Path, desktop: &Cluster, cloud: &Cluster) -> Result<S
     }
     text.push_str("\n[heartbeat]\nevery = \"1s\"\n");
     std::fs::write(folder.join("tandem.toml"), text).map_err(broken)?;
-    let sources = Sources { file: Some(folder.join("tandem.toml")), cwd: folder.to_owned(), ..Sources::default() };
+    let sources = Sources {
+        file: Some(folder.join("tandem.toml")),
+        cwd: folder.to_owned(),
+        ..Sources::default()
+    };
     config::load(&sources).map_err(broken)
 }
 

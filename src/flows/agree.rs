@@ -14,38 +14,76 @@ use crate::wire::WireError;
 /// All mismatches of all tables in one fault, before a row moves.
 pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Result<Tables, Fault> {
     if settings.tables.is_empty() {
-        return Err(Fault::new(Kind::Input, "no table is configured").hint("add a [[table]] with its name to the settings"));
+        return Err(Fault::new(Kind::Input, "no table is configured")
+            .hint("add a [[table]] with its name to the settings"));
     }
-    let desktop_names = settings.tables.iter().map(|table| Name { schema: table.schema.clone(), relation: table.relation.clone() });
-    let cloud_names = settings.tables.iter().map(|table| Name { schema: table.cloud.schema.clone(), relation: table.cloud.relation.clone() });
+    let desktop_names = settings.tables.iter().map(|table| Name {
+        schema: table.schema.clone(),
+        relation: table.relation.clone(),
+    });
+    let cloud_names = settings.tables.iter().map(|table| Name {
+        schema: table.cloud.schema.clone(),
+        relation: table.cloud.relation.clone(),
+    });
     let on_desktop = look(desktop, Side::Desktop, desktop_names).await?;
     let in_cloud = look(cloud, Side::Cloud, cloud_names).await?;
     let (mut tables, mut mismatches, mut ties) = (Vec::new(), Vec::new(), Vec::new());
     for (wanted, (desktop, cloud)) in settings.tables.iter().zip(on_desktop.iter().zip(&in_cloud)) {
-        match resolve(settings, &Pair { wanted, desktop: desktop.as_ref(), cloud: cloud.as_ref() }) {
+        match resolve(
+            settings,
+            &Pair {
+                wanted,
+                desktop: desktop.as_ref(),
+                cloud: cloud.as_ref(),
+            },
+        ) {
             Ok(table) => {
                 tables.push(table);
-                ties.push(cloud.as_ref().map_or((0, Vec::new()), |cloud| (cloud.oid, cloud.parents.clone())));
+                ties.push(
+                    cloud
+                        .as_ref()
+                        .map_or((0, Vec::new()), |cloud| (cloud.oid, cloud.parents.clone())),
+                );
             }
             Err(found) => mismatches.extend(found),
         }
     }
     if mismatches.is_empty() {
         let order = parents_first(&ties);
-        return Ok(Tables::new(order.into_iter().map(|at| tables[at].clone()).collect()));
+        return Ok(Tables::new(
+            order.into_iter().map(|at| tables[at].clone()).collect(),
+        ));
     }
-    let lines: Vec<_> = mismatches.iter().map(|found| format!("  {}: {}", found.table, found.what)).collect();
-    let what = format!("{} things in the settings and the two databases do not fit together\n{}", lines.len(), lines.join("\n"));
+    let lines: Vec<_> = mismatches
+        .iter()
+        .map(|found| format!("  {}: {}", found.table, found.what))
+        .collect();
+    let what = format!(
+        "{} things in the settings and the two databases do not fit together\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
     Err(Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved"))
 }
 
-async fn look(client: &Client, side: Side, names: impl Iterator<Item = Name>) -> Result<Vec<Option<RelationFacts>>, Fault> {
+async fn look(
+    client: &Client,
+    side: Side,
+    names: impl Iterator<Item = Name>,
+) -> Result<Vec<Option<RelationFacts>>, Fault> {
     let wire = |error: &WireError| Fault::wire(side, error);
     unpathed(client).await.map_err(|error| wire(&error))?;
     let mut found = Vec::new();
     for name in names {
-        found.push(relation(client, &name).await.map_err(|error| wire(&error))?);
+        found.push(
+            relation(client, &name)
+                .await
+                .map_err(|error| wire(&error))?,
+        );
     }
-    client.batch_execute("commit").await.map_err(|error| wire(&error.into()))?;
+    client
+        .batch_execute("commit")
+        .await
+        .map_err(|error| wire(&error.into()))?;
     Ok(found)
 }

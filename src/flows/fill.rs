@@ -42,7 +42,9 @@ pub struct Filled<'a> {
 /// # Errors
 /// When a connection fails or the lease is lost; nothing is half-filled then.
 pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<String>, Fault> {
-    let mut reader = TableReader::open(with.desktop, with.snapshot).await.map_err(desktop)?;
+    let mut reader = TableReader::open(with.desktop, with.snapshot)
+        .await
+        .map_err(desktop)?;
     let (mut stopped, mut filled) = (Vec::new(), Vec::new());
     for wanted in tables {
         let started = Instant::now();
@@ -86,7 +88,12 @@ impl Fill<'_> {
     /// Updates what differs and inserts what is missing; says why the cloud refused, if it did.
     async fn merge(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
         let table = wanted.table;
-        let Diff { remove, update, insert, .. } = diff(table, &self.lease.replicator, self.lease.epoch);
+        let Diff {
+            remove,
+            update,
+            insert,
+            ..
+        } = diff(table, &self.lease.replicator, self.lease.epoch);
         let copied = self.set(table, "copied = $3::bigint", &rows.to_string());
         let plain: Vec<_> = update.iter().chain([&insert, &copied]).cloned().collect();
         let mut outcome = self.run(plain.clone()).await;
@@ -105,7 +112,11 @@ impl Fill<'_> {
         let table = wanted.table;
         let Diff { remove, extras, .. } = diff(table, &self.lease.replicator, self.lease.epoch);
         let surplus = if wanted.again { remove } else { extras };
-        let at = self.set(table, "copied_at = $3::pg_lsn, state = 'streaming', since = now(), why = null", &self.consistent.to_string());
+        let at = self.set(
+            table,
+            "copied_at = $3::pg_lsn, state = 'streaming', since = now(), why = null",
+            &self.consistent.to_string(),
+        );
         let outcome = self.run([surplus, at, self.unstage(table)]).await;
         match refusal(&outcome).cloned() {
             Some(error) => self.stop(table, &error).await.map(Some),
@@ -117,25 +128,49 @@ impl Fill<'_> {
     async fn stop(&mut self, table: &Table, error: &ServerError) -> Result<String, Fault> {
         let look = probe(table, &self.lease.replicator, self.lease.epoch);
         let statements = self.guarded([look]);
-        let script = Script { statements, checkpoint: None, look_only: true };
+        let script = Script {
+            statements,
+            checkpoint: None,
+            look_only: true,
+        };
         let looked = self.applier.run(&script).await;
-        let answer = looked.as_ref().ok().and_then(|done| done.answers.get(done.answers.len().checked_sub(2)?)?.as_ref());
+        let answer = looked.as_ref().ok().and_then(|done| {
+            done.answers
+                .get(done.answers.len().checked_sub(2)?)?
+                .as_ref()
+        });
         let why = Refusal::of(error).probed(answer).words(table);
-        let stopped = [self.state(table, "stopped", Some(&why)), self.unstage(table)];
+        let stopped = [
+            self.state(table, "stopped", Some(&why)),
+            self.unstage(table),
+        ];
         self.run(stopped).await.map_err(not_applied)?;
         Ok(why)
     }
 
-    async fn run(&mut self, statements: impl IntoIterator<Item = Statement>) -> Result<(), NotApplied> {
+    async fn run(
+        &mut self,
+        statements: impl IntoIterator<Item = Statement>,
+    ) -> Result<(), NotApplied> {
         let statements = self.guarded(statements);
-        self.applier.run(&Script { statements, checkpoint: None, look_only: false }).await.map(drop)
+        self.applier
+            .run(&Script {
+                statements,
+                checkpoint: None,
+                look_only: false,
+            })
+            .await
+            .map(drop)
     }
 
     /// BEGIN, settings, the lease's fence, then the statements.
     fn guarded(&self, statements: impl IntoIterator<Item = Statement>) -> Vec<Statement> {
         let mut all = opening(self.opening);
         // Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
-        all.push(Statement::bookkeeping("select set_config('enable_nestloop', 'off', true)", Vec::new()));
+        all.push(Statement::bookkeeping(
+            "select set_config('enable_nestloop', 'off', true)",
+            Vec::new(),
+        ));
         all.push(hold(self.lease));
         all.extend(statements);
         all
@@ -147,8 +182,13 @@ impl Fill<'_> {
     }
 
     fn set(&self, table: &Table, what: &str, value: &str) -> Statement {
-        let sql = format!("update tandem.table_state set {what} where replicator = $1 and \"table\" = $2");
-        Statement::bookkeeping(sql, vec![text(&self.lease.replicator), text(&table.name), text(value)])
+        let sql = format!(
+            "update tandem.table_state set {what} where replicator = $1 and \"table\" = $2"
+        );
+        Statement::bookkeeping(
+            sql,
+            vec![text(&self.lease.replicator), text(&table.name), text(value)],
+        )
     }
 
     fn state(&self, table: &Table, state: &str, why: Option<&str>) -> Statement {
@@ -157,13 +197,28 @@ impl Fill<'_> {
 }
 
 /// Writes a table's state; makes its row where there is none.
-pub(super) fn set_state(replicator: &str, table: &Table, state: &str, why: Option<&str>) -> Statement {
+pub(super) fn set_state(
+    replicator: &str,
+    table: &Table,
+    state: &str,
+    why: Option<&str>,
+) -> Statement {
     let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state, why) values ($1, $2, $3, $4, $5, $6) \
         on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
         since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = excluded.why";
     let why = why.map_or(Param::null(oid::TEXT), text);
     let cloud = table.cloud.to_string();
-    Statement::bookkeeping(sql, vec![text(replicator), text(&table.name), text(&cloud), text(&table.fingerprint), text(state), why])
+    Statement::bookkeeping(
+        sql,
+        vec![
+            text(replicator),
+            text(&table.name),
+            text(&cloud),
+            text(&table.fingerprint),
+            text(state),
+            why,
+        ],
+    )
 }
 
 fn text(value: &str) -> Param {
@@ -191,6 +246,9 @@ pub fn not_applied(error: NotApplied) -> Fault {
     match error {
         NotApplied::Wire(error) => cloud(error),
         NotApplied::Refused { error, .. } => Fault::server(Side::Cloud, &error),
-        NotApplied::Undone => Fault::new(crate::fault::Kind::Weather(Side::Cloud), "the cloud undid a transaction without saying why"),
+        NotApplied::Undone => Fault::new(
+            crate::fault::Kind::Weather(Side::Cloud),
+            "the cloud undid a transaction without saying why",
+        ),
     }
 }

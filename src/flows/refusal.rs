@@ -18,7 +18,11 @@ pub(super) struct Refusal {
 impl Refusal {
     /// Only what the cloud said itself.
     pub(super) fn of(error: &ServerError) -> Refusal {
-        Refusal { error: error.clone(), key: None, rows: None }
+        Refusal {
+            error: error.clone(),
+            key: None,
+            rows: None,
+        }
     }
 
     /// With a probe's answer: rows, SQLSTATE, message, detail, key.
@@ -27,11 +31,22 @@ impl Refusal {
             let cell = answer.and_then(|cells| cells.get(at)).cloned().flatten();
             cell.map(|text| String::from_utf8_lossy(&text).into_owned())
         };
-        let rows = cell(0).and_then(|count| count.parse().ok()).filter(|count| *count > 0);
+        let rows = cell(0)
+            .and_then(|count| count.parse().ok())
+            .filter(|count| *count > 0);
         match (rows, cell(1), cell(2)) {
             (Some(rows), Some(code), Some(message)) => {
-                let error = ServerError { code, message, detail: cell(3).filter(|detail| !detail.is_empty()), ..ServerError::default() };
-                Refusal { error, key: cell(4), rows: Some(rows) }
+                let error = ServerError {
+                    code,
+                    message,
+                    detail: cell(3).filter(|detail| !detail.is_empty()),
+                    ..ServerError::default()
+                };
+                Refusal {
+                    error,
+                    key: cell(4),
+                    rows: Some(rows),
+                }
             }
             _ => self,
         }

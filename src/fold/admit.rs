@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
 use crate::model::{
-    Change, Counts, Halt, Layout, Lsn, Oid, Old, Operation, Relation, TableId, Tables, Transaction, Tuple,
+    Change, Counts, Halt, Layout, Lsn, Oid, Old, Operation, Relation, TableId, Tables, Transaction,
+    Tuple,
 };
 
 /// What is known of the tables while the stream runs: how their tuples are laid out, which have
@@ -71,7 +72,9 @@ impl Book {
             Known::Foreign => return Ok(None),
             Known::Ours(table, layout) => (table, layout),
             Known::Misfit(table, column) if !self.is_stopped(table) => {
-                let why = format!("column {column} is gone from the desktop's table; the settings still map it");
+                let why = format!(
+                    "column {column} is gone from the desktop's table; the settings still map it"
+                );
                 self.stop(table);
                 return Err(Halt { table, why });
             }
@@ -80,7 +83,11 @@ impl Book {
                 return Ok(None);
             }
         };
-        if self.copied_at.get(&table).is_some_and(|at| transaction.commit < *at) {
+        if self
+            .copied_at
+            .get(&table)
+            .is_some_and(|at| transaction.commit < *at)
+        {
             return Ok(None);
         }
         let counts = counts.entry(table).or_default();
@@ -112,7 +119,8 @@ impl Book {
                 Err(column) => Known::Misfit(table.id, column),
             },
         };
-        self.known.insert(relation.oid, (relation.clone(), known.clone()));
+        self.known
+            .insert(relation.oid, (relation.clone(), known.clone()));
         known
     }
 }
@@ -123,8 +131,15 @@ fn effect(operation: &Operation, layout: Arc<Layout>) -> Option<Effect> {
         Operation::Insert(new) => (Before::Absent, Some(new.clone())),
         Operation::Delete(old) => (Before::Sent(old.clone()), None),
         Operation::Update { old: None, new } => (Before::Unsent, Some(new.clone())),
-        Operation::Update { old: Some(old), new } => {
-            let new = if old.whole { new.clone().over(&old.tuple) } else { new.clone() };
+        Operation::Update {
+            old: Some(old),
+            new,
+        } => {
+            let new = if old.whole {
+                new.clone().over(&old.tuple)
+            } else {
+                new.clone()
+            };
             (Before::Sent(old.clone()), Some(new))
         }
         Operation::Truncate => return None,
@@ -139,8 +154,20 @@ fn effect(operation: &Operation, layout: Arc<Layout>) -> Option<Effect> {
     let is_ours = after.as_ref().is_some_and(|new| layout.admits(new));
     match (was_ours, is_ours) {
         (false, false) => None,
-        (true, true) => Some(Effect { layout, before, after }),
-        (true, false) => Some(Effect { layout, before, after: None }),
-        (false, true) => Some(Effect { layout, before: Before::Absent, after }),
+        (true, true) => Some(Effect {
+            layout,
+            before,
+            after,
+        }),
+        (true, false) => Some(Effect {
+            layout,
+            before,
+            after: None,
+        }),
+        (false, true) => Some(Effect {
+            layout,
+            before: Before::Absent,
+            after,
+        }),
     }
 }

@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::admit::{Before, Effect};
-use crate::model::{Batch, Cell, Counts, Halt, Key, Layout, Old, Row, Shape, Step, Table, TableId, Tuple, Work};
+use crate::model::{
+    Batch, Cell, Counts, Halt, Key, Layout, Old, Row, Shape, Step, Table, TableId, Tuple, Work,
+};
 
 /// What a batch does to the rows of one table, by key.
 #[derive(Default)]
@@ -30,7 +32,11 @@ struct Net {
 
 impl Nets {
     pub(super) fn push(&mut self, table: &Table, effect: Effect) {
-        let Effect { layout, before, after } = effect;
+        let Effect {
+            layout,
+            before,
+            after,
+        } = effect;
         let new_key = after.as_ref().and_then(|new| self.key(table, &layout, new));
         match (before, after) {
             (Before::Absent, Some(new)) => {
@@ -61,7 +67,13 @@ impl Nets {
         }
     }
 
-    fn update_in_place(&mut self, key: Option<Vec<u8>>, old: Option<Old>, new: Tuple, layout: &Arc<Layout>) {
+    fn update_in_place(
+        &mut self,
+        key: Option<Vec<u8>>,
+        old: Option<Old>,
+        new: Tuple,
+        layout: &Arc<Layout>,
+    ) {
         let net = match &old {
             Some(old) => self.existing(key, old, layout),
             None => self.net(key, true, None, &new, layout),
@@ -70,7 +82,11 @@ impl Nets {
         match net.position(old.as_ref()) {
             Some(at) => {
                 let under = std::mem::replace(&mut net.live[at], new.clone());
-                net.live[at] = if net.layout == *layout { new.over(&under) } else { new };
+                net.live[at] = if net.layout == *layout {
+                    new.over(&under)
+                } else {
+                    new
+                };
             }
             None => net.live.push(new),
         }
@@ -83,14 +99,31 @@ impl Nets {
         self.net(key, true, image, &old.tuple, layout)
     }
 
-    fn net(&mut self, key: Option<Vec<u8>>, existed: bool, image: Option<Tuple>, witness: &Tuple, layout: &Arc<Layout>) -> &mut Net {
+    fn net(
+        &mut self,
+        key: Option<Vec<u8>>,
+        existed: bool,
+        image: Option<Tuple>,
+        witness: &Tuple,
+        layout: &Arc<Layout>,
+    ) -> &mut Net {
         self.unsent_key |= key.is_none();
-        let at = *self.index.entry(key.unwrap_or_default()).or_insert_with(|| {
-            let live = image.iter().cloned().collect();
-            let (witness, layout) = (witness.clone(), layout.clone());
-            self.nets.push(Net { existed, image, live, witness, layout, messages: 0 });
-            self.nets.len() - 1
-        });
+        let at = *self
+            .index
+            .entry(key.unwrap_or_default())
+            .or_insert_with(|| {
+                let live = image.iter().cloned().collect();
+                let (witness, layout) = (witness.clone(), layout.clone());
+                self.nets.push(Net {
+                    existed,
+                    image,
+                    live,
+                    witness,
+                    layout,
+                    messages: 0,
+                });
+                self.nets.len() - 1
+            });
         &mut self.nets[at]
     }
 
@@ -99,22 +132,36 @@ impl Nets {
     }
 
     /// Writes steps, counts and halts.
-    pub(super) fn finish(self, table: &Table, counts: &mut Counts, batch: &mut Batch, halted: &mut Vec<Halt>) {
+    pub(super) fn finish(
+        self,
+        table: &Table,
+        counts: &mut Counts,
+        batch: &mut Batch,
+        halted: &mut Vec<Halt>,
+    ) {
         if self.unsent_key {
             let why = "a column of the key was not sent (a stored-apart value that did not change); choose a key without it";
-            halted.push(Halt { table: table.id, why: why.to_owned() });
+            halted.push(Halt {
+                table: table.id,
+                why: why.to_owned(),
+            });
             return;
         }
         batch.needs_order |= self.needs_order;
         let mut steps = Steps::new(table.id);
         for mut net in self.nets {
             if net.live.len() > 1 {
-                halted.push(Halt { table: table.id, why: not_unique(table, &net) });
+                halted.push(Halt {
+                    table: table.id,
+                    why: not_unique(table, &net),
+                });
                 return;
             }
             let row = net.live.pop();
             let unchanged = match (&net.image, &row) {
-                (Some(before), Some(after)) => net.existed && same_content(&net.layout, before, after),
+                (Some(before), Some(after)) => {
+                    net.existed && same_content(&net.layout, before, after)
+                }
                 (_, None) => !net.existed,
                 (None, Some(_)) => false,
             };
@@ -125,9 +172,22 @@ impl Nets {
             let written = net.messages.min(1);
             counts.applied += written;
             counts.folded += net.messages - written;
-            let work = if row.is_some() { Work::Upsert } else { Work::Delete };
+            let work = if row.is_some() {
+                Work::Upsert
+            } else {
+                Work::Delete
+            };
             let tuple = row.unwrap_or(net.witness);
-            steps.push(table, work, Row { layout: net.layout, tuple, old: None, count: 1 });
+            steps.push(
+                table,
+                work,
+                Row {
+                    layout: net.layout,
+                    tuple,
+                    old: None,
+                    count: 1,
+                },
+            );
         }
         batch.steps.extend(steps.list);
     }
@@ -145,7 +205,10 @@ impl Net {
     /// version may be inserted before the old one is deleted.
     fn position(&mut self, old: Option<&Old>) -> Option<usize> {
         if let Some(old) = old.filter(|old| old.whole) {
-            let equal = self.live.iter().position(|row| same_content(&self.layout, row, &old.tuple));
+            let equal = self
+                .live
+                .iter()
+                .position(|row| same_content(&self.layout, row, &old.tuple));
             if equal.is_none() && !self.existed {
                 self.existed = true;
                 self.image = Some(old.tuple.clone());
@@ -160,26 +223,39 @@ impl Net {
 }
 
 fn not_unique(table: &Table, net: &Net) -> String {
-    let Key::Columns(columns) = &table.key else { return String::new() };
-    let names: Vec<_> = columns.iter().map(|column| table.columns[*column].cloud.as_str()).collect();
+    let Key::Columns(columns) = &table.key else {
+        return String::new();
+    };
+    let names: Vec<_> = columns
+        .iter()
+        .map(|column| table.columns[*column].cloud.as_str())
+        .collect();
     let values = key_cells(table, &net.layout, &net.witness).map(|cell| match cell {
         Cell::Text(text) => String::from_utf8_lossy(text).into_owned(),
         Cell::Null | Cell::Unchanged => "NULL".to_owned(),
     });
     let values: Vec<_> = values.collect();
     let (names, values, rows) = (names.join(", "), values.join(", "), net.live.len());
-    format!("the key ({names}) = ({values}) names {rows} rows on the desktop; choose a longer key, or key = [] to count equal rows")
+    format!(
+        "the key ({names}) = ({values}) names {rows} rows on the desktop; choose a longer key, or key = [] to count equal rows"
+    )
 }
 
 /// The key's cells, in the key's order.
-fn key_cells<'a>(table: &'a Table, layout: &'a Layout, tuple: &'a Tuple) -> impl Iterator<Item = Cell<'a>> {
+fn key_cells<'a>(
+    table: &'a Table,
+    layout: &'a Layout,
+    tuple: &'a Tuple,
+) -> impl Iterator<Item = Cell<'a>> {
     let cells: Vec<_> = tuple.cells().collect();
     let columns: &[usize] = match &table.key {
         Key::Columns(columns) => columns,
         Key::Multiset => &[],
     };
     // A constant in the key is equal in all rows: it names nothing.
-    columns.iter().filter_map(move |column| layout.attribute(*column).map(|at| cells[at]))
+    columns
+        .iter()
+        .filter_map(move |column| layout.attribute(*column).map(|at| cells[at]))
 }
 
 /// The key's values as comparable bytes; none when one of them was not sent.
@@ -201,22 +277,33 @@ pub(super) fn key(table: &Table, layout: &Layout, tuple: &Tuple) -> Option<Vec<u
 
 fn same_content(layout: &Layout, before: &Tuple, after: &Tuple) -> bool {
     let cells = layout.slots.iter().zip(before.cells().zip(after.cells()));
-    before.columns() == after.columns() && cells.filter(|(slot, _)| slot.is_some()).all(|(_, (a, b))| a == b)
+    before.columns() == after.columns()
+        && cells
+            .filter(|(slot, _)| slot.is_some())
+            .all(|(_, (a, b))| a == b)
 }
 
 /// Whether a mapped column was not sent.
 pub(super) fn unsent(layout: &Layout, tuple: &Tuple) -> bool {
-    layout.slots.iter().zip(tuple.cells()).any(|(slot, cell)| slot.is_some() && cell == Cell::Unchanged)
+    layout
+        .slots
+        .iter()
+        .zip(tuple.cells())
+        .any(|(slot, cell)| slot.is_some() && cell == Cell::Unchanged)
 }
 
 /// What rows that one statement can serve have in common.
 pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
     let mut shape = Shape::default();
     for (slot, cell) in row.layout.slots.iter().zip(row.tuple.cells()) {
-        let Some(column) = slot.map(usize::from) else { continue };
+        let Some(column) = slot.map(usize::from) else {
+            continue;
+        };
         match (cell, &table.key) {
             (Cell::Unchanged, _) if work != Work::Delete => shape.unsent.push(column),
-            (Cell::Null, Key::Columns(key)) if key.contains(&column) => shape.null_keys.push(column),
+            (Cell::Null, Key::Columns(key)) if key.contains(&column) => {
+                shape.null_keys.push(column)
+            }
             _ => {}
         }
     }
@@ -232,15 +319,27 @@ pub(super) struct Steps {
 
 impl Steps {
     pub(super) fn new(table: TableId) -> Self {
-        Steps { table, list: Vec::new(), index: HashMap::new() }
+        Steps {
+            table,
+            list: Vec::new(),
+            index: HashMap::new(),
+        }
     }
 
     fn push(&mut self, table: &Table, work: Work, row: Row) {
         let shape = shape(table, &row, work);
-        let at = *self.index.entry((work, shape)).or_insert_with_key(|(work, shape)| {
-            self.list.push(Step { table: self.table, work: *work, shape: shape.clone(), rows: Vec::new() });
-            self.list.len() - 1
-        });
+        let at = *self
+            .index
+            .entry((work, shape))
+            .or_insert_with_key(|(work, shape)| {
+                self.list.push(Step {
+                    table: self.table,
+                    work: *work,
+                    shape: shape.clone(),
+                    rows: Vec::new(),
+                });
+                self.list.len() - 1
+            });
         self.list[at].rows.push(row);
     }
 }

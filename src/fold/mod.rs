@@ -38,7 +38,10 @@ pub fn fold(transactions: &[Transaction], tables: &Tables, book: &mut Book) -> B
             if tables.get(table).key == Key::Multiset {
                 multisets.entry(table).or_default().push(effect);
             } else {
-                keyed.entry(table).or_default().push(tables.get(table), effect);
+                keyed
+                    .entry(table)
+                    .or_default()
+                    .push(tables.get(table), effect);
             }
         }
     }
@@ -70,7 +73,10 @@ pub fn in_order(transactions: &[Transaction], tables: &Tables, book: &mut Book) 
             }
         }
     }
-    let batch = Batch { steps: runs.finish(), ..Batch::default() };
+    let batch = Batch {
+        steps: runs.finish(),
+        ..Batch::default()
+    };
     finish(batch, transactions, counts, halted, book)
 }
 
@@ -86,7 +92,10 @@ fn finish(
         batch.committed_at = last.committed_at;
     }
     batch.transactions = transactions.len() as u64;
-    let marks = transactions.iter().rev().flat_map(|transaction| transaction.marks.iter().rev());
+    let marks = transactions
+        .iter()
+        .rev()
+        .flat_map(|transaction| transaction.marks.iter().rev());
     batch.beat = marks
         .filter(|mark| mark.prefix == HEARTBEAT)
         .find_map(|mark| String::from_utf8(mark.content.to_vec()).ok());

@@ -20,30 +20,60 @@ struct Entry {
 
 impl Bag {
     pub(super) fn push(&mut self, effect: Effect) {
-        let Effect { layout, before, after } = effect;
+        let Effect {
+            layout,
+            before,
+            after,
+        } = effect;
         let mut message = 1;
         if let Some(new) = after {
-            let row = Row { layout: layout.clone(), tuple: new, old: None, count: 0 };
+            let row = Row {
+                layout: layout.clone(),
+                tuple: new,
+                old: None,
+                count: 0,
+            };
             self.count(row, 1, message);
             message = 0;
         }
         if let Before::Sent(old) = before {
-            self.count(Row { layout, tuple: old.tuple, old: None, count: 0 }, -1, message);
+            self.count(
+                Row {
+                    layout,
+                    tuple: old.tuple,
+                    old: None,
+                    count: 0,
+                },
+                -1,
+                message,
+            );
         }
     }
 
     fn count(&mut self, row: Row, copies: i64, messages: u64) {
-        let at = *self.index.entry(image(&row.layout, &row.tuple)).or_insert_with(|| {
-            self.entries.push(Entry { row, copies: 0, messages: 0 });
-            self.entries.len() - 1
-        });
+        let at = *self
+            .index
+            .entry(image(&row.layout, &row.tuple))
+            .or_insert_with(|| {
+                self.entries.push(Entry {
+                    row,
+                    copies: 0,
+                    messages: 0,
+                });
+                self.entries.len() - 1
+            });
         self.entries[at].copies += copies;
         self.entries[at].messages += messages;
     }
 
     pub(super) fn finish(self, table: TableId, counts: &mut Counts, batch: &mut Batch) {
         let (mut gone, mut new) = (Vec::new(), Vec::new());
-        for Entry { mut row, copies, messages } in self.entries {
+        for Entry {
+            mut row,
+            copies,
+            messages,
+        } in self.entries
+        {
             row.count = copies.unsigned_abs();
             let written = messages.min(row.count);
             counts.applied += written;
@@ -56,7 +86,12 @@ impl Bag {
         }
         for (work, rows) in [(Work::RemoveCopies, gone), (Work::AddCopies, new)] {
             if !rows.is_empty() {
-                batch.steps.push(Step { table, work, shape: Shape::default(), rows });
+                batch.steps.push(Step {
+                    table,
+                    work,
+                    shape: Shape::default(),
+                    rows,
+                });
             }
         }
     }

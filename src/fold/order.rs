@@ -17,18 +17,31 @@ pub(super) struct Runs {
 
 impl Runs {
     pub(super) fn push(&mut self, table: &Table, effect: Effect) {
-        let Effect { layout, before, after } = effect;
-        let row = |tuple: Tuple, old| Row { layout: layout.clone(), tuple, old, count: 1 };
+        let Effect {
+            layout,
+            before,
+            after,
+        } = effect;
+        let row = |tuple: Tuple, old| Row {
+            layout: layout.clone(),
+            tuple,
+            old,
+            count: 1,
+        };
         let multiset = table.key == Key::Multiset;
         match (before, after) {
-            (Before::Sent(old), None) if multiset => self.add(table, Work::RemoveCopies, row(old.tuple, None)),
+            (Before::Sent(old), None) if multiset => {
+                self.add(table, Work::RemoveCopies, row(old.tuple, None))
+            }
             (Before::Sent(old), Some(new)) if multiset => {
                 self.add(table, Work::RemoveCopies, row(old.tuple, None));
                 self.add(table, Work::AddCopies, row(new, None));
             }
             (_, Some(new)) if multiset => self.add(table, Work::AddCopies, row(new, None)),
             (Before::Sent(old), None) => self.add(table, Work::Delete, row(old.tuple, None)),
-            (Before::Sent(old), Some(new)) if key(table, &layout, &old.tuple) != key(table, &layout, &new) => {
+            (Before::Sent(old), Some(new))
+                if key(table, &layout, &old.tuple) != key(table, &layout, &new) =>
+            {
                 if unsent(&layout, &new) {
                     self.add(table, Work::Rekey, row(new, Some(old.tuple)));
                 } else {
@@ -48,7 +61,10 @@ impl Runs {
             Key::Columns(_) => key(table, &row.layout, &row.tuple).unwrap_or_default(),
         };
         let fits = self.steps.last().is_some_and(|last| {
-            last.table == table.id && last.work == work && last.shape == shape && work != Work::Rekey
+            last.table == table.id
+                && last.work == work
+                && last.shape == shape
+                && work != Work::Rekey
         });
         if fits && self.keys.insert(name.clone()) {
             if let Some(last) = self.steps.last_mut() {
@@ -57,7 +73,12 @@ impl Runs {
             return;
         }
         self.keys = HashSet::from([name]);
-        self.steps.push(Step { table: table.id, work, shape, rows: vec![row] });
+        self.steps.push(Step {
+            table: table.id,
+            work,
+            shape,
+            rows: vec![row],
+        });
     }
 
     pub(super) fn finish(self) -> Vec<Step> {

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Cell, Change, Column, Identity, Lsn, Name, Old, Operation, Owner, Relation, RelationColumn, Source, Table,
-    Timestamp, Tuple,
+    Cell, Change, Column, Identity, Lsn, Name, Old, Operation, Owner, Relation, RelationColumn,
+    Source, Table, Timestamp, Tuple,
 };
 
 /// `(id, body, note)`; `body` may be sent as unchanged.
@@ -26,7 +26,10 @@ fn column(name: &str) -> Column {
 }
 
 fn table(key: Key) -> Tables {
-    let name = Name { schema: "public".to_owned(), relation: "item".to_owned() };
+    let name = Name {
+        schema: "public".to_owned(),
+        relation: "item".to_owned(),
+    };
     Tables::new(vec![Table {
         id: TableId(0),
         name: "item".to_owned(),
@@ -34,7 +37,12 @@ fn table(key: Key) -> Tables {
         cloud: name,
         columns: ["id", "body", "note"].map(column).to_vec(),
         key,
-        owner: Some(Owner { column: "source".to_owned(), base_type: "text".to_owned(), desktop: "D".to_owned(), mobile: "M".to_owned() }),
+        owner: Some(Owner {
+            column: "source".to_owned(),
+            base_type: "text".to_owned(),
+            desktop: "D".to_owned(),
+            mobile: "M".to_owned(),
+        }),
         desktop_owner: Some("source".to_owned()),
         tenant: Vec::new(),
         fingerprint: String::new(),
@@ -42,13 +50,20 @@ fn table(key: Key) -> Tables {
 }
 
 fn relation(identity: Identity) -> Arc<Relation> {
-    let column = |name: &str| RelationColumn { in_identity: name == "id", name: name.to_owned(), type_oid: 25, modifier: -1 };
+    let column = |name: &str| RelationColumn {
+        in_identity: name == "id",
+        name: name.to_owned(),
+        type_oid: 25,
+        modifier: -1,
+    };
     Arc::new(Relation {
         oid: 1,
         schema: "public".to_owned(),
         name: "item".to_owned(),
         identity,
-        columns: ["skipped", "id", "body", "note", "source"].map(column).to_vec(),
+        columns: ["skipped", "id", "body", "note", "source"]
+            .map(column)
+            .to_vec(),
     })
 }
 
@@ -60,11 +75,22 @@ fn row(id: u8, (body, note): Content, skipped: u8) -> Tuple {
 
 fn key_only(id: u8) -> Tuple {
     let id = id.to_string();
-    Tuple::from_cells([Cell::Null, Cell::Text(id.as_bytes()), Cell::Null, Cell::Null, Cell::Null])
+    Tuple::from_cells([
+        Cell::Null,
+        Cell::Text(id.as_bytes()),
+        Cell::Null,
+        Cell::Null,
+        Cell::Null,
+    ])
 }
 
 fn without_body(tuple: &Tuple) -> Tuple {
-    Tuple::from_cells(tuple.cells().enumerate().map(|(at, cell)| if at == 2 { Cell::Unchanged } else { cell }))
+    Tuple::from_cells(
+        tuple
+            .cells()
+            .enumerate()
+            .map(|(at, cell)| if at == 2 { Cell::Unchanged } else { cell }),
+    )
 }
 
 /// What a person does to a row; `n` varies it.
@@ -78,7 +104,15 @@ struct Act {
 
 fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = (0..6u8, 0..5u8, (0..3u8, 0..3u8), 0..6u8);
-    prop::collection::vec(act.prop_map(|(id, kind, content, n)| Act { id, kind, content, n }), 0..40)
+    prop::collection::vec(
+        act.prop_map(|(id, kind, content, n)| Act {
+            id,
+            kind,
+            content,
+            n,
+        }),
+        0..40,
+    )
 }
 
 /// Turns acts that are possible on `store` into changes as the server would send them.
@@ -94,8 +128,15 @@ fn history(store: &mut Store, acts: &[Act], identity: Identity) -> Vec<Change> {
             }
             (2, Some(old)) => {
                 store.remove(&act.id);
-                let old = if full { row(act.id, old, 0) } else { key_only(act.id) };
-                Operation::Delete(Old { whole: full, tuple: old })
+                let old = if full {
+                    row(act.id, old, 0)
+                } else {
+                    key_only(act.id)
+                };
+                Operation::Delete(Old {
+                    whole: full,
+                    tuple: old,
+                })
             }
             (3, Some(old)) => {
                 let to = act.n;
@@ -106,18 +147,38 @@ fn history(store: &mut Store, acts: &[Act], identity: Identity) -> Vec<Change> {
                 store.remove(&act.id);
                 store.insert(to, content);
                 let new = without_body(&row(to, content, 0));
-                let old = if full { Some(row(act.id, old, 0)) } else { (to != act.id).then(|| key_only(act.id)) };
-                Operation::Update { old: old.map(|tuple| Old { whole: full, tuple }), new }
+                let old = if full {
+                    Some(row(act.id, old, 0))
+                } else {
+                    (to != act.id).then(|| key_only(act.id))
+                };
+                Operation::Update {
+                    old: old.map(|tuple| Old { whole: full, tuple }),
+                    new,
+                }
             }
             (_, Some(old)) => {
                 store.insert(act.id, act.content);
                 let new = row(act.id, act.content, act.n);
-                let new = if old.0 == act.content.0 { without_body(&new) } else { new };
-                Operation::Update { old: full.then(|| Old { whole: true, tuple: row(act.id, old, 0) }), new }
+                let new = if old.0 == act.content.0 {
+                    without_body(&new)
+                } else {
+                    new
+                };
+                Operation::Update {
+                    old: full.then(|| Old {
+                        whole: true,
+                        tuple: row(act.id, old, 0),
+                    }),
+                    new,
+                }
             }
             _ => continue,
         };
-        changes.push(Change { relation: relation.clone(), operation });
+        changes.push(Change {
+            relation: relation.clone(),
+            operation,
+        });
     }
     changes
 }
@@ -158,13 +219,28 @@ fn apply(store: &mut Store, steps: &[Step]) {
                 Work::Rekey => {
                     let old: Vec<_> = row.old.as_ref().unwrap().cells().collect();
                     let under = store.remove(&number(old[1]).unwrap()).unwrap();
-                    store.insert(id, (number(cells[2]).unwrap_or(under.0), number(cells[3]).unwrap_or(under.1)));
+                    store.insert(
+                        id,
+                        (
+                            number(cells[2]).unwrap_or(under.0),
+                            number(cells[3]).unwrap_or(under.1),
+                        ),
+                    );
                 }
                 Work::Upsert => {
                     let under = store.get(&id).copied();
-                    assert!(under.is_some() || step.shape.unsent.is_empty(), "an update without its row");
+                    assert!(
+                        under.is_some() || step.shape.unsent.is_empty(),
+                        "an update without its row"
+                    );
                     let under = under.unwrap_or_default();
-                    store.insert(id, (number(cells[2]).unwrap_or(under.0), number(cells[3]).unwrap_or(under.1)));
+                    store.insert(
+                        id,
+                        (
+                            number(cells[2]).unwrap_or(under.0),
+                            number(cells[3]).unwrap_or(under.1),
+                        ),
+                    );
                 }
                 Work::AddCopies | Work::RemoveCopies => panic!("copies of a keyed row"),
             }
@@ -174,7 +250,11 @@ fn apply(store: &mut Store, steps: &[Step]) {
 
 fn conserved(batch: &Batch) {
     for (_, counts) in &batch.counts {
-        assert_eq!(counts.received, counts.applied + counts.folded + counts.ruled_out, "P7: {counts:?}");
+        assert_eq!(
+            counts.received,
+            counts.applied + counts.folded + counts.ruled_out,
+            "P7: {counts:?}"
+        );
     }
 }
 
@@ -240,15 +320,29 @@ proptest! {
 }
 
 fn change(operation: Operation) -> Change {
-    Change { relation: relation(Identity::Full), operation }
+    Change {
+        relation: relation(Identity::Full),
+        operation,
+    }
 }
 
 #[test]
 fn f21_a_key_that_names_two_rows_stops_the_table_with_its_values() {
-    let changes = vec![change(Operation::Insert(row(7, (1, 1), 0))), change(Operation::Insert(row(7, (2, 2), 0)))];
+    let changes = vec![
+        change(Operation::Insert(row(7, (1, 1), 0))),
+        change(Operation::Insert(row(7, (2, 2), 0))),
+    ];
     let mut book = Book::default();
-    let batch = fold(&transactions(changes, 9), &table(Key::Columns(vec![0])), &mut book);
-    assert!(batch.halts[0].why.contains("(id) = (7) names 2 rows"), "{}", batch.halts[0].why);
+    let batch = fold(
+        &transactions(changes, 9),
+        &table(Key::Columns(vec![0])),
+        &mut book,
+    );
+    assert!(
+        batch.halts[0].why.contains("(id) = (7) names 2 rows"),
+        "{}",
+        batch.halts[0].why
+    );
     assert!(book.is_stopped(TableId(0)));
 }
 
@@ -256,10 +350,17 @@ fn f21_a_key_that_names_two_rows_stops_the_table_with_its_values() {
 fn a_new_version_inserted_before_the_old_one_is_deleted_is_one_row() {
     let changes = vec![
         change(Operation::Insert(row(7, (2, 2), 0))),
-        change(Operation::Delete(Old { whole: true, tuple: row(7, (1, 1), 0) })),
+        change(Operation::Delete(Old {
+            whole: true,
+            tuple: row(7, (1, 1), 0),
+        })),
     ];
     // The row with the old content was there before the batch; its delete comes behind the insert.
-    let batch = fold(&transactions(changes, 9), &table(Key::Columns(vec![0])), &mut Book::default());
+    let batch = fold(
+        &transactions(changes, 9),
+        &table(Key::Columns(vec![0])),
+        &mut Book::default(),
+    );
     assert!(batch.halts.is_empty());
     let mut store = Store::from([(7, (1, 1))]);
     apply(&mut store, &batch.steps);
@@ -271,14 +372,33 @@ fn p4_rows_that_came_from_a_phone_are_ruled_out() {
     let mobile = |id: u8| {
         let id = id.to_string();
         let text = Cell::Text(b"x");
-        Tuple::from_cells([text, Cell::Text(id.as_bytes()), text, text, Cell::Text(b"M")])
+        Tuple::from_cells([
+            text,
+            Cell::Text(id.as_bytes()),
+            text,
+            text,
+            Cell::Text(b"M"),
+        ])
     };
     let changes = vec![
         change(Operation::Insert(mobile(1))),
-        change(Operation::Update { old: Some(Old { whole: true, tuple: mobile(1) }), new: mobile(2) }),
-        change(Operation::Delete(Old { whole: true, tuple: mobile(2) })),
+        change(Operation::Update {
+            old: Some(Old {
+                whole: true,
+                tuple: mobile(1),
+            }),
+            new: mobile(2),
+        }),
+        change(Operation::Delete(Old {
+            whole: true,
+            tuple: mobile(2),
+        })),
     ];
-    let batch = fold(&transactions(changes, 9), &table(Key::Columns(vec![0])), &mut Book::default());
+    let batch = fold(
+        &transactions(changes, 9),
+        &table(Key::Columns(vec![0])),
+        &mut Book::default(),
+    );
     assert!(batch.steps.is_empty());
     assert_eq!(batch.counts[0].1.ruled_out, 3);
 }

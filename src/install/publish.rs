@@ -19,7 +19,10 @@ use crate::wire::WireError;
 /// When the server refuses.
 pub async fn ensure_publication(desktop: &Client, name: &str) -> Result<(), Fault> {
     let rows = desktop
-        .query_typed("select puballtables from pg_publication where pubname = $1", &[(&name, Type::TEXT)])
+        .query_typed(
+            "select puballtables from pg_publication where pubname = $1",
+            &[(&name, Type::TEXT)],
+        )
         .await
         .map_err(wire)?;
     match rows.first().map(|row| row.get::<_, bool>(0)) {
@@ -38,8 +41,15 @@ pub async fn ensure_publication(desktop: &Client, name: &str) -> Result<(), Faul
 ///
 /// # Errors
 /// When the table stays locked, or the server refuses.
-pub async fn publish(desktop: &Client, publication: &str, replicator: &str, table: &Table) -> Result<(), Fault> {
-    let Some(steps) = steps(desktop, publication, replicator, table).await? else { return Ok(()) };
+pub async fn publish(
+    desktop: &Client,
+    publication: &str,
+    replicator: &str,
+    table: &Table,
+) -> Result<(), Fault> {
+    let Some(steps) = steps(desktop, publication, replicator, table).await? else {
+        return Ok(());
+    };
     let timeout = limits::SETUP_LOCK_TIMEOUT.as_millis();
     let script = format!("begin; set local lock_timeout = '{timeout}ms'; {steps}; commit");
     for _ in 0..limits::SETUP_LOCK_TRIES {
@@ -58,12 +68,23 @@ pub async fn publish(desktop: &Client, publication: &str, replicator: &str, tabl
             }
         }
     }
-    Err(Fault::new(Kind::Weather(Side::Desktop), format!("table {} is locked by the office program all the time", table.name))
-        .hint("a transaction that stays open on it blocks the set-up; it is tried again"))
+    Err(Fault::new(
+        Kind::Weather(Side::Desktop),
+        format!(
+            "table {} is locked by the office program all the time",
+            table.name
+        ),
+    )
+    .hint("a transaction that stays open on it blocks the set-up; it is tried again"))
 }
 
 /// The statements that are still needed; none when the table is published with a good identity.
-async fn steps(desktop: &Client, publication: &str, replicator: &str, table: &Table) -> Result<Option<String>, Fault> {
+async fn steps(
+    desktop: &Client,
+    publication: &str,
+    replicator: &str,
+    table: &Table,
+) -> Result<Option<String>, Fault> {
     let name = quote::table(&table.desktop);
     let mut steps = Vec::new();
     if let Some(identity) = better_identity(desktop, table).await? {
@@ -85,7 +106,10 @@ async fn steps(desktop: &Client, publication: &str, replicator: &str, table: &Ta
         .await
         .map_err(wire)?;
     if published.is_empty() {
-        steps.push(format!("alter publication {} add table only {name}", quote::ident(publication)));
+        steps.push(format!(
+            "alter publication {} add table only {name}",
+            quote::ident(publication)
+        ));
     }
     Ok((!steps.is_empty()).then(|| steps.join("; ")))
 }
@@ -98,13 +122,20 @@ async fn better_identity(desktop: &Client, table: &Table) -> Result<Option<Strin
         left join pg_index i on i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null \
             and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull) \
         left join pg_class x on x.oid = i.indexrelid where n.nspname = $1 and c.relname = $2 order by 2";
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] =
-        [(&table.desktop.schema, Type::TEXT), (&table.desktop.relation, Type::TEXT)];
+    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] = [
+        (&table.desktop.schema, Type::TEXT),
+        (&table.desktop.relation, Type::TEXT),
+    ];
     let rows = desktop.query_typed(sql, &params).await.map_err(wire)?;
     let needed = needed(table);
-    let carries = |columns: &Vec<String>| needed.as_ref().is_some_and(|needed| needed.iter().all(|name| columns.contains(name)));
+    let carries = |columns: &Vec<String>| {
+        needed
+            .as_ref()
+            .is_some_and(|needed| needed.iter().all(|name| columns.contains(name)))
+    };
     for row in &rows {
-        let (identity, primary, chosen): (String, bool, bool) = (row.get(0), row.get(2), row.get(3));
+        let (identity, primary, chosen): (String, bool, bool) =
+            (row.get(0), row.get(2), row.get(3));
         let good = match identity.as_str() {
             "f" => true,
             "d" => primary && carries(&row.get(4)),
@@ -115,13 +146,19 @@ async fn better_identity(desktop: &Client, table: &Table) -> Result<Option<Strin
             return Ok(None);
         }
     }
-    let index = rows.iter().find(|row| !row.get::<_, String>(1).is_empty() && carries(&row.get(4)));
-    Ok(Some(index.map_or("full".to_owned(), |row| format!("using index {}", quote::ident(&row.get::<_, String>(1))))))
+    let index = rows
+        .iter()
+        .find(|row| !row.get::<_, String>(1).is_empty() && carries(&row.get(4)));
+    Ok(Some(index.map_or("full".to_owned(), |row| {
+        format!("using index {}", quote::ident(&row.get::<_, String>(1)))
+    })))
 }
 
 /// Desktop columns that an old row must carry; none when it must carry all.
 fn needed(table: &Table) -> Option<Vec<String>> {
-    let Key::Columns(key) = &table.key else { return None };
+    let Key::Columns(key) = &table.key else {
+        return None;
+    };
     let names = key.iter().filter_map(|at| match &table.columns[*at].from {
         Source::Desktop(name) => Some(name.clone()),
         Source::Constant(_) => None,

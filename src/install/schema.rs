@@ -14,7 +14,10 @@ const CLOUD: &str = include_str!("../../sql/cloud/001_state.sql");
 /// When a statement fails, or the schema was made for newer programs.
 pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
     let wire = |error: tokio_postgres::Error| Fault::wire(side, &WireError::from(error));
-    let found = client.query_typed("select to_regclass('tandem.version') is not null", &[]).await.map_err(wire)?;
+    let found = client
+        .query_typed("select to_regclass('tandem.version') is not null", &[])
+        .await
+        .map_err(wire)?;
     let installed = found.first().is_some_and(|row| row.get(0));
     if !installed {
         let sql = match side {
@@ -22,12 +25,18 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
             Side::Cloud => CLOUD,
         };
         // One simple query, so that a transaction pooler keeps it on one server connection.
-        let made = client.batch_execute(&format!("begin; {sql}\n; commit")).await;
+        let made = client
+            .batch_execute(&format!("begin; {sql}\n; commit"))
+            .await;
         if let Err(error) = made {
             let _ = client.batch_execute("rollback").await;
             // Another program may have been faster; then the schema is there now.
             let exists = error.code().is_some_and(|code| code.code() == "42P06");
-            return if exists { check_version(client, side).await } else { Err(wire(error)) };
+            return if exists {
+                check_version(client, side).await
+            } else {
+                Err(wire(error))
+            };
         }
         tracing::info!(%side, "installed the schema tandem");
     }
@@ -36,15 +45,22 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
 
 async fn check_version(client: &Client, side: Side) -> Result<(), Fault> {
     let wire = |error: tokio_postgres::Error| Fault::wire(side, &WireError::from(error));
-    let rows = client.query_typed("select oldest_binary from tandem.version", &[]).await.map_err(wire)?;
+    let rows = client
+        .query_typed("select oldest_binary from tandem.version", &[])
+        .await
+        .map_err(wire)?;
     let oldest: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
     if version(&oldest) > version(env!("CARGO_PKG_VERSION")) {
         let what = format!("the schema tandem on the {side} needs tandem {oldest} or newer");
-        return Err(Fault::new(Kind::Lineage, what).hint("install the newer program; nothing was changed"));
+        return Err(
+            Fault::new(Kind::Lineage, what).hint("install the newer program; nothing was changed")
+        );
     }
     Ok(())
 }
 
 fn version(text: &str) -> Vec<u32> {
-    text.split('.').map(|part| part.parse().unwrap_or(0)).collect()
+    text.split('.')
+        .map(|part| part.parse().unwrap_or(0))
+        .collect()
 }

@@ -50,23 +50,40 @@ pub mod oid {
 impl Param {
     /// A parameter in text format.
     pub fn text(type_oid: Oid, value: impl Into<String>) -> Param {
-        Param { type_oid, value: Some(Bytes::from(value.into())), binary: false }
+        Param {
+            type_oid,
+            value: Some(Bytes::from(value.into())),
+            binary: false,
+        }
     }
 
     /// SQL NULL.
     pub fn null(type_oid: Oid) -> Param {
-        Param { type_oid, value: None, binary: false }
+        Param {
+            type_oid,
+            value: None,
+            binary: false,
+        }
     }
 
     /// A finished `text[]` in binary format.
     pub fn text_array(value: BytesMut) -> Param {
-        Param { type_oid: oid::TEXT_ARRAY, value: Some(value.freeze()), binary: true }
+        Param {
+            type_oid: oid::TEXT_ARRAY,
+            value: Some(value.freeze()),
+            binary: true,
+        }
     }
 }
 
 impl Statement {
     /// A statement of our own bookkeeping.
     pub fn bookkeeping(sql: impl Into<Arc<str>>, params: Vec<Param>) -> Statement {
-        Statement { sql: sql.into(), params, table: None, step: None }
+        Statement {
+            sql: sql.into(),
+            params,
+            table: None,
+            step: None,
+        }
     }
 }

@@ -119,7 +119,10 @@ pub struct TenantColumn {
 impl Table {
     /// How many of [`Table::columns`] come from the desktop.
     pub fn arriving(&self) -> usize {
-        self.columns.iter().filter(|column| matches!(column.from, Source::Desktop(_))).count()
+        self.columns
+            .iter()
+            .filter(|column| matches!(column.from, Source::Desktop(_)))
+            .count()
     }
 
     /// Binds the mapping to the columns of a RELATION message.
@@ -127,7 +130,12 @@ impl Table {
     /// # Errors
     /// The name of a mapped column that the desktop's table no longer has.
     pub fn layout(&self, relation: &Relation) -> Result<Layout, String> {
-        let attribute = |name: &str| relation.columns.iter().position(|column| column.name == name);
+        let attribute = |name: &str| {
+            relation
+                .columns
+                .iter()
+                .position(|column| column.name == name)
+        };
         let mut slots = vec![None; relation.columns.len()];
         let mut attributes = Vec::with_capacity(self.columns.len());
         for (index, column) in self.columns.iter().enumerate() {
@@ -137,15 +145,31 @@ impl Table {
                 attributes.push(at);
             }
         }
-        let owner = self.desktop_owner.as_deref().map(|name| attribute(name).ok_or_else(|| name.to_owned()));
+        let owner = self
+            .desktop_owner
+            .as_deref()
+            .map(|name| attribute(name).ok_or_else(|| name.to_owned()));
         let mut tenant = Vec::new();
         for column in &self.tenant {
             if let Some(name) = &column.desktop {
-                tenant.push((attribute(name).ok_or_else(|| name.clone())?, column.value.clone()));
+                tenant.push((
+                    attribute(name).ok_or_else(|| name.clone())?,
+                    column.value.clone(),
+                ));
             }
         }
-        let mobile = self.owner.as_ref().map(|owner| owner.mobile.clone()).unwrap_or_default();
-        Ok(Layout { slots, attributes, owner: owner.transpose()?, mobile, tenant })
+        let mobile = self
+            .owner
+            .as_ref()
+            .map(|owner| owner.mobile.clone())
+            .unwrap_or_default();
+        Ok(Layout {
+            slots,
+            attributes,
+            owner: owner.transpose()?,
+            mobile,
+            tenant,
+        })
     }
 }
 
@@ -169,7 +193,8 @@ impl Layout {
 
     /// Whether a row is ours to send: it didn't come from a phone and belongs to the tenant.
     pub fn admits(&self, tuple: &Tuple) -> bool {
-        let is = |at: usize, value: &str| tuple.cells().nth(at) == Some(Cell::Text(value.as_bytes()));
+        let is =
+            |at: usize, value: &str| tuple.cells().nth(at) == Some(Cell::Text(value.as_bytes()));
         if self.owner.is_some_and(|at| is(at, &self.mobile)) {
             return false;
         }
@@ -190,7 +215,10 @@ impl Tables {
         for (number, table) in list.iter_mut().enumerate() {
             table.id = TableId(number as u16);
         }
-        let by_desktop = list.iter().map(|table| (table.desktop.clone(), table.id)).collect();
+        let by_desktop = list
+            .iter()
+            .map(|table| (table.desktop.clone(), table.id))
+            .collect();
         Tables { list, by_desktop }
     }
 
@@ -201,7 +229,10 @@ impl Tables {
 
     /// The table of a RELATION message.
     pub fn of(&self, relation: &Relation) -> Option<&Table> {
-        let name = Name { schema: relation.schema.clone(), relation: relation.name.clone() };
+        let name = Name {
+            schema: relation.schema.clone(),
+            relation: relation.name.clone(),
+        };
         self.by_desktop.get(&name).map(|id| self.get(*id))
     }
 

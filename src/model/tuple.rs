@@ -40,13 +40,22 @@ impl Tuple {
     /// # Errors
     /// When a length points outside `bytes` or a cell has a kind that text mode never sends.
     pub fn take(bytes: &Bytes) -> Result<(Tuple, usize), BadTuple> {
-        let count = bytes.get(..2).ok_or(BadTuple { offset: 0, what: "cut off in the column count" })?;
+        let count = bytes.get(..2).ok_or(BadTuple {
+            offset: 0,
+            what: "cut off in the column count",
+        })?;
         let columns = u16::from_be_bytes([count[0], count[1]]);
         let mut at = 2;
         for _ in 0..columns {
             at = skip_cell(bytes, at)?;
         }
-        Ok((Tuple { cells: bytes.slice(2..at), columns }, at))
+        Ok((
+            Tuple {
+                cells: bytes.slice(2..at),
+                columns,
+            },
+            at,
+        ))
     }
 
     /// Builds a tuple from cells; for rows that were put together here.
@@ -65,7 +74,10 @@ impl Tuple {
                 }
             }
         }
-        Tuple { cells: out.freeze(), columns }
+        Tuple {
+            cells: out.freeze(),
+            columns,
+        }
     }
 
     /// Number of columns.
@@ -107,10 +119,16 @@ fn skip_cell(bytes: &Bytes, at: usize) -> Result<usize, BadTuple> {
     match bytes.get(at) {
         Some(b'n' | b'u') => Ok(at + 1),
         Some(b't') => {
-            let length = bytes.get(at + 1..at + 5).ok_or(bad("cut off in a value's length"))?;
+            let length = bytes
+                .get(at + 1..at + 5)
+                .ok_or(bad("cut off in a value's length"))?;
             let length = u32::from_be_bytes([length[0], length[1], length[2], length[3]]) as usize;
             let end = at + 5 + length;
-            if end > bytes.len() { Err(bad("a value longer than its message")) } else { Ok(end) }
+            if end > bytes.len() {
+                Err(bad("a value longer than its message"))
+            } else {
+                Ok(end)
+            }
         }
         Some(b'b') => Err(bad("a binary value, which was not asked for")),
         Some(_) => Err(bad("an unknown kind of column value")),
@@ -156,7 +174,12 @@ mod tests {
 
     #[test]
     fn cells_come_back_as_they_were_put() {
-        let cells = [Cell::Text(b"1"), Cell::Null, Cell::Unchanged, Cell::Text(b"")];
+        let cells = [
+            Cell::Text(b"1"),
+            Cell::Null,
+            Cell::Unchanged,
+            Cell::Text(b""),
+        ];
         let tuple = Tuple::from_cells(cells);
         assert_eq!(tuple.cells().collect::<Vec<_>>(), cells);
         assert_eq!(tuple.columns(), 4);
@@ -165,7 +188,11 @@ mod tests {
     #[test]
     fn unchanged_columns_come_from_the_earlier_image() {
         let under = Tuple::from_cells([Cell::Text(b"a"), Cell::Text(b"big"), Cell::Null]);
-        let over = Tuple::from_cells([Cell::Text(b"b"), Cell::Unchanged, Cell::Text(b"c")]).over(&under);
-        assert_eq!(over, Tuple::from_cells([Cell::Text(b"b"), Cell::Text(b"big"), Cell::Text(b"c")]));
+        let over =
+            Tuple::from_cells([Cell::Text(b"b"), Cell::Unchanged, Cell::Text(b"c")]).over(&under);
+        assert_eq!(
+            over,
+            Tuple::from_cells([Cell::Text(b"b"), Cell::Text(b"big"), Cell::Text(b"c")])
+        );
     }
 }

@@ -22,7 +22,11 @@ impl TextArray {
         for field in [1, 0, oid::TEXT as i32, 0, 1] {
             bytes.put_i32(field);
         }
-        TextArray { bytes, length: 0, has_null: false }
+        TextArray {
+            bytes,
+            length: 0,
+            has_null: false,
+        }
     }
 
     pub(super) fn push(&mut self, cell: Cell<'_>) {

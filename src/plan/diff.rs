@@ -22,19 +22,36 @@ pub struct Diff {
 /// Reads a table's mapped columns as one `text[]` per row, through the types' output functions, so
 /// that a copied value is the text that the stream would send. Rows that aren't ours stay out.
 pub fn copy_out(table: &Table) -> String {
-    let arriving = table.columns.iter().filter_map(|column| match &column.from {
-        Source::Desktop(name) => Some(format!("t.{}", ident(name))),
-        Source::Constant(_) => None,
-    });
-    let cells: Vec<_> = arriving.map(|name| format!("case when {name} is not null then concat({name}) end")).collect();
+    let arriving = table
+        .columns
+        .iter()
+        .filter_map(|column| match &column.from {
+            Source::Desktop(name) => Some(format!("t.{}", ident(name))),
+            Source::Constant(_) => None,
+        });
+    let cells: Vec<_> = arriving
+        .map(|name| format!("case when {name} is not null then concat({name}) end"))
+        .collect();
     let (from, which) = (qualified(&table.desktop), admitted(table));
-    format!("copy (select array[{}]::text[] from only {from} as t where {which}) to stdout", cells.join(", "))
+    format!(
+        "copy (select array[{}]::text[] from only {from} as t where {which}) to stdout",
+        cells.join(", ")
+    )
 }
 
 /// Makes the diff's statements. `$1` is the replicator, `$2` the epoch, `$3` the table's name.
 pub fn diff(table: &Table, replicator: &str, epoch: u64) -> Diff {
-    let params = vec![text(replicator), Param::text(oid::INT8, epoch.to_string()), text(&table.name)];
-    let statement = |sql: String| Statement { sql: sql.into(), params: params.clone(), table: Some(table.id), step: None };
+    let params = vec![
+        text(replicator),
+        Param::text(oid::INT8, epoch.to_string()),
+        text(&table.name),
+    ];
+    let statement = |sql: String| Statement {
+        sql: sql.into(),
+        params: params.clone(),
+        table: Some(table.id),
+        step: None,
+    };
     let source = staged(table);
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     // The names are compared as text so that NULL equals NULL and the join can be hashed.
@@ -61,7 +78,9 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64) -> Diff {
         guard.owned(),
     );
     Diff {
-        remove: statement(format!("{extras} delete from {target} as t using extra where t.ctid = extra.at")),
+        remove: statement(format!(
+            "{extras} delete from {target} as t using extra where t.ctid = extra.at"
+        )),
         extras: statement(format!(
             "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3"
         )),
@@ -72,5 +91,7 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64) -> Diff {
 
 fn staged(table: &Table) -> String {
     let columns = typed(&all(table), |index| format!("s.cells[{}]", index + 1));
-    format!("with src as materialized (select {columns} from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3)")
+    format!(
+        "with src as materialized (select {columns} from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3)"
+    )
 }

@@ -6,7 +6,10 @@ use crate::model::{Source, Table};
 
 /// Counts and sums the cloud's owned rows as they compare: `count, sum`.
 pub fn cloud_digest(table: &Table) -> String {
-    let cells = table.columns.iter().map(|column| format!("t.{}::{}", ident(&column.cloud), column.compare_type));
+    let cells = table
+        .columns
+        .iter()
+        .map(|column| format!("t.{}::{}", ident(&column.cloud), column.compare_type));
     let cells: Vec<_> = cells.collect();
     let (from, of_ours) = (qualified(&table.cloud), Guard::of(table).owned());
     digest(&cells.join(", "), &from, &of_ours)
@@ -15,27 +18,51 @@ pub fn cloud_digest(table: &Table) -> String {
 /// The same of the desktop's rows that are ours, in the cloud's types.
 pub fn desktop_digest(table: &Table) -> String {
     let cells = table.columns.iter().map(|column| match &column.from {
-        Source::Desktop(name) => format!("t.{}::{}::{}", ident(name), column.base_type, column.compare_type),
-        Source::Constant(value) => format!("{}::{}::{}", literal(value), column.base_type, column.compare_type),
+        Source::Desktop(name) => format!(
+            "t.{}::{}::{}",
+            ident(name),
+            column.base_type,
+            column.compare_type
+        ),
+        Source::Constant(value) => format!(
+            "{}::{}::{}",
+            literal(value),
+            column.base_type,
+            column.compare_type
+        ),
     });
     let cells: Vec<_> = cells.collect();
-    digest(&cells.join(", "), &qualified(&table.desktop), &admitted(table))
+    digest(
+        &cells.join(", "),
+        &qualified(&table.desktop),
+        &admitted(table),
+    )
 }
 
 /// The desktop's rows that forward sends, as a predicate on `t`.
 pub fn admitted(table: &Table) -> String {
     let mut tests = vec!["true".to_owned()];
     if let (Some(name), Some(owner)) = (&table.desktop_owner, &table.owner) {
-        tests.push(format!("t.{}::text is distinct from {}", ident(name), literal(&owner.mobile)));
+        tests.push(format!(
+            "t.{}::text is distinct from {}",
+            ident(name),
+            literal(&owner.mobile)
+        ));
     }
     for column in &table.tenant {
         if let Some(name) = &column.desktop {
-            tests.push(format!("concat(t.{}) = {}", ident(name), literal(&column.value)));
+            tests.push(format!(
+                "concat(t.{}) = {}",
+                ident(name),
+                literal(&column.value)
+            ));
         }
     }
     tests.join(" and ")
 }
 
 fn digest(cells: &str, from: &str, which: &str) -> String {
-    format!("select count(*), coalesce(sum(hashtextextended(row({cells})::text, 0)), 0)::text from {from} as t where {which}")
+    format!(
+        "select count(*), coalesce(sum(hashtextextended(row({cells})::text, 0)), 0)::text from {from} as t where {which}"
+    )
 }

@@ -17,18 +17,37 @@ impl Guard {
         let tenant: Vec<_> = table
             .tenant
             .iter()
-            .map(|column| format!("t.{} = {}::{}", ident(&column.cloud), literal(&column.value), column.base_type))
+            .map(|column| {
+                format!(
+                    "t.{} = {}::{}",
+                    ident(&column.cloud),
+                    literal(&column.value),
+                    column.base_type
+                )
+            })
             .collect();
-        let tenant = if tenant.is_empty() { "true".to_owned() } else { tenant.join(" and ") };
+        let tenant = if tenant.is_empty() {
+            "true".to_owned()
+        } else {
+            tenant.join(" and ")
+        };
         let (owned, deletable) = match &table.owner {
             None => ("true".to_owned(), "true".to_owned()),
             Some(owner) => {
                 let column = ident(&owner.column);
-                let ours = format!("t.{column} = {}::{}", literal(&owner.desktop), owner.base_type);
+                let ours = format!(
+                    "t.{column} = {}::{}",
+                    literal(&owner.desktop),
+                    owner.base_type
+                );
                 (format!("({ours} or t.{column} is null)"), ours)
             }
         };
-        Guard { tenant, owned, deletable }
+        Guard {
+            tenant,
+            owned,
+            deletable,
+        }
     }
 
     /// Rows that may be updated: the desktop's, and those that nobody claims.

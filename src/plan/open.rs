@@ -21,7 +21,10 @@ pub fn opening(opening: &Opening) -> Vec<Statement> {
     let own = [
         ("statement_timeout", milliseconds(opening.statement_timeout)),
         ("lock_timeout", milliseconds(limits::CLOUD_LOCK_TIMEOUT)),
-        ("idle_in_transaction_session_timeout", milliseconds(limits::CLOUD_IDLE_TIMEOUT)),
+        (
+            "idle_in_transaction_session_timeout",
+            milliseconds(limits::CLOUD_IDLE_TIMEOUT),
+        ),
         ("synchronous_commit", "on".to_owned()),
     ];
     // `client_encoding` belongs to the session, and poolers carry it over themselves.
@@ -31,11 +34,20 @@ pub fn opening(opening: &Opening) -> Vec<Statement> {
     let settings: Vec<_> = pinned.chain(own.iter().cloned()).collect();
     let calls: Vec<_> = settings
         .iter()
-        .map(|(name, value)| format!("set_config({}, {}, true)", quote::literal(name), quote::literal(value)))
+        .map(|(name, value)| {
+            format!(
+                "set_config({}, {}, true)",
+                quote::literal(name),
+                quote::literal(value)
+            )
+        })
         .collect();
     let apply = "set_config('tandem.apply', pg_current_xact_id()::text, true)";
     vec![
-        Statement::bookkeeping("begin isolation level read committed read write", Vec::new()),
+        Statement::bookkeeping(
+            "begin isolation level read committed read write",
+            Vec::new(),
+        ),
         Statement::bookkeeping(format!("select {apply}, {}", calls.join(", ")), Vec::new()),
     ]
 }

@@ -15,10 +15,18 @@ pub fn stage_step(table: &Table, step: &Step, replicator: &str, epoch: u64) -> O
     let taken = taken(table, step.work, &step.shape);
     let arriving = 0..table.arriving();
     let cells: Vec<_> = arriving.map(|index| format!("u.c{index}")).collect();
-    let extra = if step.work == Work::AddCopies { vec!["copies".to_owned()] } else { Vec::new() };
+    let extra = if step.work == Work::AddCopies {
+        vec!["copies".to_owned()]
+    } else {
+        Vec::new()
+    };
     let mut params = params(table, step);
     let first = params.len() + 1;
-    params.extend([text(replicator), Param::text(oid::INT8, epoch.to_string()), text(&table.name)]);
+    params.extend([
+        text(replicator),
+        Param::text(oid::INT8, epoch.to_string()),
+        text(&table.name),
+    ]);
     let sql = format!(
         "insert into tandem.staging (replicator, epoch, \"table\", cells) select ${first}, ${}, ${}, array[{}]::text[] from {}",
         first + 1,
@@ -32,12 +40,30 @@ pub fn stage_step(table: &Table, step: &Step, replicator: &str, epoch: u64) -> O
 /// Tries the table's staged rows one by one. Answers: rows refused, SQLSTATE, message, detail and
 /// the key of the first.
 pub fn probe(table: &Table, replicator: &str, epoch: u64) -> Statement {
-    let key = key(table).into_iter().filter(|(_, column)| matches!(column.from, Source::Desktop(_)));
-    let cells: Vec<_> = key.map(|(index, _)| format!("coalesce(p.cells[{}], 'NULL')", index + 1)).collect();
-    let cells = if table.key == Key::Multiset || cells.is_empty() { "null".to_owned() } else { format!("concat_ws(', ', {})", cells.join(", ")) };
-    let sql = format!("select p.refused::text, p.sqlstate_of, p.message_of, p.detail_of, {cells} from tandem.probe($1, $2, $3, $4) as p");
+    let key = key(table)
+        .into_iter()
+        .filter(|(_, column)| matches!(column.from, Source::Desktop(_)));
+    let cells: Vec<_> = key
+        .map(|(index, _)| format!("coalesce(p.cells[{}], 'NULL')", index + 1))
+        .collect();
+    let cells = if table.key == Key::Multiset || cells.is_empty() {
+        "null".to_owned()
+    } else {
+        format!("concat_ws(', ', {})", cells.join(", "))
+    };
+    let sql = format!(
+        "select p.refused::text, p.sqlstate_of, p.message_of, p.detail_of, {cells} from tandem.probe($1, $2, $3, $4) as p"
+    );
     let epoch = Param::text(oid::INT8, epoch.to_string());
-    Statement::bookkeeping(sql, vec![text(replicator), epoch, text(&table.name), text(&one_row(table))])
+    Statement::bookkeeping(
+        sql,
+        vec![
+            text(replicator),
+            epoch,
+            text(&table.name),
+            text(&one_row(table)),
+        ],
+    )
 }
 
 /// Writes one staged row, given as `$1 text[]`.
@@ -47,11 +73,18 @@ fn one_row(table: &Table) -> String {
         return upsert_from(table, &Shape::default(), &format!("select {columns}"));
     }
     let (names, values) = insertion(table, &all(table));
-    format!("with src as (select {columns}) insert into {} ({names}) select {values} from src", quote::table(&table.cloud))
+    format!(
+        "with src as (select {columns}) insert into {} ({names}) select {values} from src",
+        quote::table(&table.cloud)
+    )
 }
 
 /// The names of the key's columns that arrive, for people.
 pub fn key_names(table: &Table) -> String {
-    let key = key(table).into_iter().filter(|(_, column)| matches!(column.from, Source::Desktop(_)));
-    key.map(|(_, column)| column.cloud.as_str()).collect::<Vec<_>>().join(", ")
+    let key = key(table)
+        .into_iter()
+        .filter(|(_, column)| matches!(column.from, Source::Desktop(_)));
+    key.map(|(_, column)| column.cloud.as_str())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

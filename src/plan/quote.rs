@@ -15,7 +15,11 @@ pub fn table(name: &Name) -> String {
 /// A string constant, whatever `standard_conforming_strings` says.
 pub fn literal(value: &str) -> String {
     let quoted = value.replace('\'', "''");
-    if value.contains('\\') { format!("E'{}'", quoted.replace('\\', "\\\\")) } else { format!("'{quoted}'") }
+    if value.contains('\\') {
+        format!("E'{}'", quoted.replace('\\', "\\\\"))
+    } else {
+        format!("'{quoted}'")
+    }
 }
 
 /// An array constant in text form, for parameters of type `text[]` or `int8[]`.

@@ -34,22 +34,34 @@ pub(super) fn all(table: &Table) -> Vec<(usize, &Column)> {
 pub(super) fn key(table: &Table) -> Vec<(usize, &Column)> {
     match &table.key {
         Key::Multiset => all(table),
-        Key::Columns(key) => key.iter().map(|index| (*index, &table.columns[*index])).collect(),
+        Key::Columns(key) => key
+            .iter()
+            .map(|index| (*index, &table.columns[*index]))
+            .collect(),
     }
 }
 
 /// Columns that are not in the key.
 pub(super) fn rest(table: &Table) -> Vec<(usize, &Column)> {
     let key = key(table);
-    all(table).into_iter().filter(|(index, _)| key.iter().all(|(in_key, _)| in_key != index)).collect()
+    all(table)
+        .into_iter()
+        .filter(|(index, _)| key.iter().all(|(in_key, _)| in_key != index))
+        .collect()
 }
 
 /// `"a" = src."a", ...` and the owner; empty when there is nothing to set.
 pub(super) fn assignments(table: &Table, columns: &[(usize, &Column)]) -> String {
-    let mut list: Vec<_> =
-        columns.iter().map(|(_, column)| format!("{0} = src.{0}", ident(&column.cloud))).collect();
+    let mut list: Vec<_> = columns
+        .iter()
+        .map(|(_, column)| format!("{0} = src.{0}", ident(&column.cloud)))
+        .collect();
     if let Some(owner) = &table.owner {
-        list.push(format!("{} = {}", ident(&owner.column), literal(&owner.desktop)));
+        list.push(format!(
+            "{} = {}",
+            ident(&owner.column),
+            literal(&owner.desktop)
+        ));
     }
     list.join(", ")
 }
@@ -58,17 +70,28 @@ pub(super) fn assignments(table: &Table, columns: &[(usize, &Column)]) -> String
 pub(super) fn differs(table: &Table, columns: &[(usize, &Column)]) -> String {
     let mut tests = Vec::new();
     if !columns.is_empty() {
-        tests.push(format!("{} *<> {}", image("t", columns), image("src", columns)));
+        tests.push(format!(
+            "{} *<> {}",
+            image("t", columns),
+            image("src", columns)
+        ));
     }
     if let Some(owner) = &table.owner {
         tests.push(format!("t.{} is null", ident(&owner.column)));
     }
-    if tests.is_empty() { "false".to_owned() } else { format!("({})", tests.join(" or ")) }
+    if tests.is_empty() {
+        "false".to_owned()
+    } else {
+        format!("({})", tests.join(" or "))
+    }
 }
 
 /// `("a", ..., "source")` and `src."a", ..., 'D'`.
 pub(super) fn insertion(table: &Table, columns: &[(usize, &Column)]) -> (String, String) {
-    let mut names: Vec<_> = columns.iter().map(|(_, column)| ident(&column.cloud)).collect();
+    let mut names: Vec<_> = columns
+        .iter()
+        .map(|(_, column)| ident(&column.cloud))
+        .collect();
     let mut values: Vec<_> = names.iter().map(|name| format!("src.{name}")).collect();
     if let Some(owner) = &table.owner {
         names.push(ident(&owner.column));

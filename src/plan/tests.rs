@@ -1,1 +1,141 @@
-//! x
+//! Every statement on a user's table carries its guard, whatever the table looks like.
+
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{
+    Cell, Column, Identity, Key, Name, Owner, Relation, RelationColumn, Row, Shape, Source, Step,
+    Table, TableId, Tables, TenantColumn, Tuple, Work,
+};
+
+fn table(key: Key) -> Table {
+    let name = Name {
+        schema: "public".to_owned(),
+        relation: "it\"em".to_owned(),
+    };
+    let column = |name: &str| Column {
+        cloud: name.to_owned(),
+        from: Source::Desktop(name.to_owned()),
+        base_type: "text".to_owned(),
+        compare_type: "text".to_owned(),
+        not_null: name == "id",
+    };
+    Table {
+        id: TableId(0),
+        name: "item".to_owned(),
+        desktop: name.clone(),
+        cloud: name,
+        columns: ["id", "what"].map(column).to_vec(),
+        key,
+        owner: Some(Owner {
+            column: "source".to_owned(),
+            base_type: "bpchar".to_owned(),
+            desktop: "D".to_owned(),
+            mobile: "M".to_owned(),
+        }),
+        desktop_owner: None,
+        tenant: vec![TenantColumn {
+            cloud: "org_id".to_owned(),
+            base_type: "numeric".to_owned(),
+            value: "1".to_owned(),
+            desktop: None,
+        }],
+        fingerprint: String::new(),
+    }
+}
+
+fn row(table: &Table) -> Row {
+    let columns = ["id", "what"].map(|name| RelationColumn {
+        in_identity: true,
+        name: name.to_owned(),
+        type_oid: 25,
+        modifier: -1,
+    });
+    let relation = Relation {
+        oid: 1,
+        schema: "public".to_owned(),
+        name: "it\"em".to_owned(),
+        identity: Identity::Full,
+        columns: columns.to_vec(),
+    };
+    let tuple = Tuple::from_cells([Cell::Text(b"1"), Cell::Text(b"x")]);
+    Row {
+        layout: Arc::new(table.layout(&relation).unwrap()),
+        tuple: tuple.clone(),
+        old: Some(tuple),
+        count: 1,
+    }
+}
+
+proptest! {
+    #[test]
+    fn p4_owner_and_tenant_stand_in_every_statement(work in prop::sample::select(vec![Work::Upsert, Work::Delete, Work::Rekey, Work::RemoveCopies]), null_key in any::<bool>(), unsent in any::<bool>()) {
+        let multiset = work == Work::RemoveCopies;
+        let table = table(if multiset { Key::Multiset } else { Key::Columns(vec![0]) });
+        let shape = Shape {
+            null_keys: if null_key && !multiset { vec![0] } else { Vec::new() },
+            unsent: if unsent && matches!(work, Work::Upsert | Work::Rekey) { vec![1] } else { Vec::new() },
+        };
+        let step = Step { table: TableId(0), work, shape, rows: vec![row(&table)] };
+        let tables = Tables::new(vec![table]);
+        let statement = Planner::default().statements(&[step], &tables).remove(0);
+        prop_assert!(statement.sql.contains("t.\"org_id\" = '1'::numeric"), "{}", statement.sql);
+        prop_assert!(statement.sql.contains("t.\"source\" = 'D'::bpchar"), "{}", statement.sql);
+        let upper = statement.sql.to_uppercase();
+        prop_assert!(!upper.contains("TRUNCATE") && !upper.contains("CASCADE") && !upper.contains("ON CONFLICT DO UPDATE"), "F43");
+    }
+}
+
+#[test]
+fn p4_a_whole_tables_diff_is_guarded_too() {
+    for key in [Key::Columns(vec![0]), Key::Multiset] {
+        let table = table(key);
+        let diff = diff(&table, "office", 1);
+        for statement in [
+            Some(diff.remove),
+            Some(diff.extras),
+            diff.update,
+            Some(diff.insert),
+        ]
+        .into_iter()
+        .flatten()
+        {
+            assert!(
+                statement.sql.contains("t.\"org_id\" = '1'::numeric")
+                    && statement.sql.contains("t.\"source\" = 'D'::bpchar"),
+                "{}",
+                statement.sql
+            );
+        }
+    }
+}
+
+#[test]
+fn an_array_of_arrays_of_values_is_one_parameter_per_column() {
+    let table = table(Key::Columns(vec![0]));
+    let rows = vec![row(&table), row(&table), row(&table)];
+    let step = Step {
+        table: TableId(0),
+        work: Work::Upsert,
+        shape: Shape::default(),
+        rows,
+    };
+    let statement = Planner::default()
+        .statements(&[step], &Tables::new(vec![table]))
+        .remove(0);
+    assert_eq!(statement.params.len(), 2);
+    let array = statement.params[0].value.clone().unwrap();
+    // ndim 1, no NULL, text, three elements from 1, each one byte long.
+    let want = [
+        &[0, 0, 0, 1][..],
+        &[0; 4],
+        &[0, 0, 0, 25],
+        &[0, 0, 0, 3],
+        &[0, 0, 0, 1],
+        &[0, 0, 0, 1, b'1'].repeat(3),
+    ]
+    .concat();
+    assert_eq!(array, want);
+}

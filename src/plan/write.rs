@@ -7,7 +7,9 @@ use super::array::TextArray;
 use super::guard::Guard;
 use super::quote::{ident, table as qualified};
 use super::source::{all, assignments, differs, image, insertion, key, rest, typed};
-use crate::model::{Cell, Column, Key, Row, Shape, Source, Statement, Step, Table, TableId, Tables, Work};
+use crate::model::{
+    Cell, Column, Key, Row, Shape, Source, Statement, Step, Table, TableId, Tables, Work,
+};
 
 /// Makes statements, and remembers their texts.
 #[derive(Default)]
@@ -19,19 +21,34 @@ impl Planner {
     /// The statements that carry out `steps`, in their order.
     pub fn statements(&mut self, steps: &[Step], tables: &Tables) -> Vec<Statement> {
         let steps = steps.iter().enumerate();
-        steps.map(|(number, step)| self.statement(number, step, tables.get(step.table))).collect()
+        steps
+            .map(|(number, step)| self.statement(number, step, tables.get(step.table)))
+            .collect()
     }
 
     fn statement(&mut self, number: usize, step: &Step, table: &Table) -> Statement {
         let name = (step.table, step.work, step.shape.clone());
-        let sql = self.texts.entry(name).or_insert_with(|| text(table, step.work, &step.shape).into()).clone();
-        Statement { sql, params: params(table, step), table: Some(table.id), step: Some(number) }
+        let sql = self
+            .texts
+            .entry(name)
+            .or_insert_with(|| text(table, step.work, &step.shape).into())
+            .clone();
+        Statement {
+            sql,
+            params: params(table, step),
+            table: Some(table.id),
+            step: Some(number),
+        }
     }
 }
 
 /// Arriving columns that a step's statement takes, in the order of its parameters.
 pub(super) fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
-    let columns = if work == Work::Delete { key(table) } else { all(table) };
+    let columns = if work == Work::Delete {
+        key(table)
+    } else {
+        all(table)
+    };
     let arriving = columns.iter().filter(|(index, column)| {
         matches!(column.from, Source::Desktop(_)) && !shape.unsent.contains(index)
     });
@@ -70,21 +87,39 @@ pub(super) fn params(table: &Table, step: &Step) -> Vec<crate::model::Param> {
 
 fn targets(row: &Row, columns: &[usize]) -> Vec<Option<usize>> {
     let slots = row.layout.slots.iter();
-    slots.map(|slot| slot.and_then(|slot| columns.iter().position(|column| *column == usize::from(slot)))).collect()
+    slots
+        .map(|slot| {
+            slot.and_then(|slot| {
+                columns
+                    .iter()
+                    .position(|column| *column == usize::from(slot))
+            })
+        })
+        .collect()
 }
 
 fn push_old_key(table: &Table, row: &Row, old_keys: &mut [TextArray]) {
     let Some(old) = &row.old else { return };
     let cells: Vec<_> = old.cells().collect();
     for ((index, _), array) in key(table).iter().zip(old_keys) {
-        array.push(row.layout.attribute(*index).map_or(Cell::Null, |at| cells[at]));
+        array.push(
+            row.layout
+                .attribute(*index)
+                .map_or(Cell::Null, |at| cells[at]),
+        );
     }
 }
 
 /// `unnest($1, ...) as u(c0, ...)`, named after the columns' numbers.
 pub(super) fn arrived(columns: &[usize], extra: &[String]) -> String {
-    let names: Vec<_> = columns.iter().map(|index| format!("c{index}")).chain(extra.iter().cloned()).collect();
-    let numbers: Vec<_> = (1..=names.len()).map(|number| format!("${number}")).collect();
+    let names: Vec<_> = columns
+        .iter()
+        .map(|index| format!("c{index}"))
+        .chain(extra.iter().cloned())
+        .collect();
+    let numbers: Vec<_> = (1..=names.len())
+        .map(|number| format!("${number}"))
+        .collect();
     format!("unnest({}) as u({})", numbers.join(", "), names.join(", "))
 }
 
@@ -102,14 +137,25 @@ fn text(table: &Table, work: Work, shape: &Shape) -> String {
 fn matches(table: &Table, shape: &Shape) -> String {
     let tests = key(table).into_iter().map(|(index, column)| {
         let name = ident(&column.cloud);
-        if shape.null_keys.contains(&index) { format!("t.{name} is null") } else { format!("t.{name} = src.{name}") }
+        if shape.null_keys.contains(&index) {
+            format!("t.{name} is null")
+        } else {
+            format!("t.{name} = src.{name}")
+        }
     });
     let tests: Vec<_> = tests.collect();
-    if tests.is_empty() { "true".to_owned() } else { tests.join(" and ") }
+    if tests.is_empty() {
+        "true".to_owned()
+    } else {
+        tests.join(" and ")
+    }
 }
 
 fn sent<'a>(columns: Vec<(usize, &'a Column)>, shape: &Shape) -> Vec<(usize, &'a Column)> {
-    columns.into_iter().filter(|(index, _)| !shape.unsent.contains(index)).collect()
+    columns
+        .into_iter()
+        .filter(|(index, _)| !shape.unsent.contains(index))
+        .collect()
 }
 
 fn upsert(table: &Table, shape: &Shape) -> String {
@@ -124,7 +170,11 @@ fn upsert(table: &Table, shape: &Shape) -> String {
 pub(super) fn upsert_from(table: &Table, shape: &Shape, source: &str) -> String {
     let columns = sent(all(table), shape);
     let source = format!("with src as materialized ({source})");
-    let (target, guard, found) = (qualified(&table.cloud), Guard::of(table), matches(table, shape));
+    let (target, guard, found) = (
+        qualified(&table.cloud),
+        Guard::of(table),
+        matches(table, shape),
+    );
     let changing = sent(rest(table), shape);
     let set = assignments(table, &changing);
     let update = format!(
@@ -140,7 +190,11 @@ pub(super) fn upsert_from(table: &Table, shape: &Shape, source: &str) -> String 
         "insert into {target} ({names}) select {values} from src where not exists (select from {target} as t where {found} and {})",
         guard.owned(),
     );
-    if set.is_empty() { format!("{source} {insert}") } else { format!("{source}, changed as ({update}) {insert}") }
+    if set.is_empty() {
+        format!("{source} {insert}")
+    } else {
+        format!("{source}, changed as ({update}) {insert}")
+    }
 }
 
 fn delete(table: &Table, shape: &Shape) -> String {
@@ -157,11 +211,19 @@ fn delete(table: &Table, shape: &Shape) -> String {
 /// A row whose key changes while a column was not sent: moved where it stands.
 fn rekey(table: &Table, shape: &Shape) -> String {
     let columns = sent(all(table), shape);
-    let olds: Vec<_> = key(table).iter().map(|(index, _)| format!("k{index}")).collect();
-    let old_values = key(table).into_iter().map(|(index, column)| format!("u.k{index}::{} as k{index}", column.base_type));
+    let olds: Vec<_> = key(table)
+        .iter()
+        .map(|(index, _)| format!("k{index}"))
+        .collect();
+    let old_values = key(table)
+        .into_iter()
+        .map(|(index, column)| format!("u.k{index}::{} as k{index}", column.base_type));
     let old_values: Vec<_> = old_values.collect();
     let found = key(table).into_iter().map(|(index, column)| {
-        format!("t.{} is not distinct from src.k{index}", ident(&column.cloud))
+        format!(
+            "t.{} is not distinct from src.k{index}",
+            ident(&column.cloud)
+        )
     });
     let found: Vec<_> = found.collect();
     format!(
@@ -178,23 +240,37 @@ fn rekey(table: &Table, shape: &Shape) -> String {
 
 fn copies(table: &Table) -> String {
     debug_assert_eq!(table.key, Key::Multiset);
-    let arrived = arrived(&taken(table, Work::AddCopies, &Shape::default()), &["copies".to_owned()]);
+    let arrived = arrived(
+        &taken(table, Work::AddCopies, &Shape::default()),
+        &["copies".to_owned()],
+    );
     let values = typed(&all(table), |index| format!("u.c{index}"));
-    format!("with src as materialized (select {values}, u.copies::bigint as \"tandem copies\", row_number() over () as \"tandem row\" from {arrived})")
+    format!(
+        "with src as materialized (select {values}, u.copies::bigint as \"tandem copies\", row_number() over () as \"tandem row\" from {arrived})"
+    )
 }
 
 fn add_copies(table: &Table) -> String {
     let (names, values) = insertion(table, &all(table));
     let target = qualified(&table.cloud);
-    format!("{} insert into {target} ({names}) select {values} from src, generate_series(1, src.\"tandem copies\")", copies(table))
+    format!(
+        "{} insert into {target} ({names}) select {values} from src, generate_series(1, src.\"tandem copies\")",
+        copies(table)
+    )
 }
 
 /// Any `copies` of the equal rows: they can't be told apart.
 fn remove_copies(table: &Table) -> String {
     let columns = all(table);
     let joins = columns.iter().filter(|(_, column)| column.not_null);
-    let mut tests: Vec<_> = joins.map(|(_, column)| format!("t.{0} = src.{0}", ident(&column.cloud))).collect();
-    tests.push(format!("{} *= {}", image("t", &columns), image("src", &columns)));
+    let mut tests: Vec<_> = joins
+        .map(|(_, column)| format!("t.{0} = src.{0}", ident(&column.cloud)))
+        .collect();
+    tests.push(format!(
+        "{} *= {}",
+        image("t", &columns),
+        image("src", &columns)
+    ));
     let target = qualified(&table.cloud);
     format!(
         "{}, hit as (select t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \

@@ -14,7 +14,12 @@ use crate::{limits, platform};
 
 /// The replicator's name: the settings', else made of the desktop's identity.
 pub fn name_of(settings: &Settings, desktop: &Facts) -> String {
-    let made = || format!("{}-{}-{}", desktop.system_id, desktop.database, settings.forward.slot);
+    let made = || {
+        format!(
+            "{}-{}-{}",
+            desktop.system_id, desktop.database, settings.forward.slot
+        )
+    };
     settings.replicator.clone().unwrap_or_else(made)
 }
 
@@ -23,7 +28,13 @@ pub fn name_of(settings: &Settings, desktop: &Facts) -> String {
 ///
 /// # Errors
 /// That another holds it, by name; or that the cloud failed.
-pub(super) async fn acquire(settings: &Settings, replicator: &str, desktop: &Facts, cloud: &Control, stop: &CancellationToken) -> Result<Taken, Fault> {
+pub(super) async fn acquire(
+    settings: &Settings,
+    replicator: &str,
+    desktop: &Facts,
+    cloud: &Control,
+    stop: &CancellationToken,
+) -> Result<Taken, Fault> {
     let term = (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN);
     let holder = platform::holder();
     let request = Request {
@@ -54,7 +65,11 @@ pub(super) async fn acquire(settings: &Settings, replicator: &str, desktop: &Fac
         () = sleep(first.wait + Duration::from_millis(100)) => {}
     }
     let second = take(&cloud.client, &request, false).await.map_err(wire)?;
-    if second.taken { Ok(second) } else { Err(held(&other)) }
+    if second.taken {
+        Ok(second)
+    } else {
+        Err(held(&other))
+    }
 }
 
 /// The holder lives on this computer: waiting would be in vain.
@@ -64,7 +79,10 @@ fn is_here(holder: &str) -> bool {
 }
 
 fn held(holder: &str) -> Fault {
-    Fault::new(Kind::LeaseHeld, format!("another tandem is running for this replicator: {holder}"))
-        .hint("stop it first, or give this one another replicator and slot; nothing was changed")
-        .next("tandem lag")
+    Fault::new(
+        Kind::LeaseHeld,
+        format!("another tandem is running for this replicator: {holder}"),
+    )
+    .hint("stop it first, or give this one another replicator and slot; nothing was changed")
+    .next("tandem lag")
 }

@@ -32,14 +32,30 @@ pub fn start_log(log: &Log, level: LevelFilter, color: bool) -> Result<Logging, 
         Format::Auto => !std::io::stderr().is_terminal(),
     };
     let lines = fmt::layer().with_target(false).with_writer(std::io::stderr);
-    let console = if json { lines.json().flatten_event(true).boxed() } else { lines.with_ansi(color).boxed() };
-    let (files, guard) = log.file.as_deref().map(|folder| daily(folder, log.keep)).transpose()?.unzip();
+    let console = if json {
+        lines.json().flatten_event(true).boxed()
+    } else {
+        lines.with_ansi(color).boxed()
+    };
+    let (files, guard) = log
+        .file
+        .as_deref()
+        .map(|folder| daily(folder, log.keep))
+        .transpose()?
+        .unzip();
     let files = files.map(|files| {
-        let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(files);
+        let lines = fmt::layer()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(files);
         lines.json().flatten_event(true).boxed()
     });
     // A second start in one process (tests) keeps the first.
-    let _ = tracing_subscriber::registry().with(console).with(files).with(level).try_init();
+    let _ = tracing_subscriber::registry()
+        .with(console)
+        .with(files)
+        .with(level)
+        .try_init();
     Ok(Logging { _files: guard })
 }
 
@@ -53,9 +69,12 @@ fn daily(folder: &Path, keep: Duration) -> Result<(NonBlocking, WorkerGuard), Fa
         .max_log_files(days)
         .build(folder);
     let files = files.map_err(|error| {
-        Fault::new(Kind::Input, format!("the log folder {} can't be used", folder.display()))
-            .cause(error)
-            .hint("name another folder in log.file, or \"off\"")
+        Fault::new(
+            Kind::Input,
+            format!("the log folder {} can't be used", folder.display()),
+        )
+        .cause(error)
+        .hint("name another folder in log.file, or \"off\"")
     })?;
     Ok(tracing_appender::non_blocking(files))
 }

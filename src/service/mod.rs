@@ -7,6 +7,6 @@ mod session;
 mod supervise;
 
 pub use lease::name_of;
-pub use observe::{Onlooker, ReverseSample, Sample, Seen, State};
 pub use log::{Logging, start_log};
+pub use observe::{Onlooker, ReverseSample, Sample, Seen, State};
 pub use supervise::run;

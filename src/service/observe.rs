@@ -111,13 +111,21 @@ impl Onlooker {
     /// # Errors
     /// When one can't be reached, or is no server for tandem.
     pub async fn connect(settings: &Settings) -> Result<Onlooker, Fault> {
-        let (desktop, cloud) = tokio::join!(control::connect(&settings.desktop.endpoint), control::connect(&settings.cloud.endpoint));
+        let (desktop, cloud) = tokio::join!(
+            control::connect(&settings.desktop.endpoint),
+            control::connect(&settings.cloud.endpoint)
+        );
         let desktop = desktop.map_err(|error| Fault::wire(Side::Desktop, &error))?;
         let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         facts(&cloud.client, Side::Cloud).await?;
         let replicator = name_of(settings, &identity);
-        Ok(Onlooker { desktop, cloud, identity, replicator })
+        Ok(Onlooker {
+            desktop,
+            cloud,
+            identity,
+            replicator,
+        })
     }
 
     /// Reads the checkpoint; none when tandem never ran here.
@@ -126,7 +134,13 @@ impl Onlooker {
     /// When the query fails.
     pub async fn checkpoint(&self) -> Result<Option<Seen>, Fault> {
         let cloud = &self.cloud.client;
-        let installed = one(cloud, Side::Cloud, "select to_regclass('tandem.checkpoint') is not null", &[]).await?;
+        let installed = one(
+            cloud,
+            Side::Cloud,
+            "select to_regclass('tandem.checkpoint') is not null",
+            &[],
+        )
+        .await?;
         if !installed.is_some_and(|row| row.get(0)) {
             return Ok(None);
         }
@@ -134,7 +148,9 @@ impl Onlooker {
                    (extract(epoch from committed_at) * 1000000)::bigint, last_words from tandem.checkpoint where replicator = $1";
         let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
         Ok(row.map(|row| Seen {
-            lsn: row.get::<_, Option<String>>(0).and_then(|text| text.parse().ok()),
+            lsn: row
+                .get::<_, Option<String>>(0)
+                .and_then(|text| text.parse().ok()),
             leased: row.get(1),
             age: Duration::from_millis(row.get::<_, i64>(2).unsigned_abs()),
             committed_at: row.get(3),
@@ -151,7 +167,12 @@ impl Onlooker {
         let sql = "select set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'tandem.mark', '')::text";
         let row = one(&self.desktop.client, Side::Desktop, sql, &[]).await?;
         let lsn = row.and_then(|row| row.get::<_, String>(1).parse().ok());
-        lsn.ok_or_else(|| Fault::wire(Side::Desktop, &WireError::Protocol("no position for our marker".to_owned())))
+        lsn.ok_or_else(|| {
+            Fault::wire(
+                Side::Desktop,
+                &WireError::Protocol("no position for our marker".to_owned()),
+            )
+        })
     }
 
     /// Whether the service runs: the lease was renewed in time, else the slot is active.
@@ -173,9 +194,16 @@ impl Onlooker {
     /// When the query fails.
     pub async fn troubled(&self) -> Result<Vec<(String, String, String)>, Fault> {
         let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state where replicator = $1 and state in ('stopped', 'held') order by 1";
-        let rows = self.cloud.client.query_typed(sql, &[(&self.replicator, Type::TEXT)]).await;
+        let rows = self
+            .cloud
+            .client
+            .query_typed(sql, &[(&self.replicator, Type::TEXT)])
+            .await;
         let rows = rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect())
+        Ok(rows
+            .iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect())
     }
 
     /// Takes a sample. While the service runs, a marker is sent through the whole way: if it arrives
@@ -184,12 +212,18 @@ impl Onlooker {
     /// # Errors
     /// When a side can't be asked.
     pub async fn sample(&self, settings: &Settings) -> Result<Sample, Fault> {
-        let Some(first) = self.checkpoint().await? else { return self.finish(settings, State::Down, &Seen::default(), None).await };
+        let Some(first) = self.checkpoint().await? else {
+            return self
+                .finish(settings, State::Down, &Seen::default(), None)
+                .await;
+        };
         if !self.is_running(settings, &first).await? {
             return self.finish(settings, State::Down, &first, None).await;
         }
         if first.lsn.is_none() {
-            return self.finish(settings, State::Bootstrapping, &first, None).await;
+            return self
+                .finish(settings, State::Bootstrapping, &first, None)
+                .await;
         }
         let marker = self.mark().await?;
         let sent = Instant::now();
@@ -198,25 +232,50 @@ impl Onlooker {
             seen = self.checkpoint().await?.unwrap_or_default();
             if seen.lsn.is_some_and(|lsn| lsn >= marker) {
                 let lag = i64::try_from(sent.elapsed().as_millis()).unwrap_or(i64::MAX);
-                return self.finish(settings, State::Streaming, &seen, Some(lag)).await;
+                return self
+                    .finish(settings, State::Streaming, &seen, Some(lag))
+                    .await;
             }
             sleep(limits::PROBE_EVERY).await;
         }
         let quiet = seen.age > (settings.heartbeat.every * 3).max(limits::UNCONFIRMED_MAX);
-        let state = if seen.lsn == first.lsn && quiet { State::Stalled } else { State::CatchingUp };
+        let state = if seen.lsn == first.lsn && quiet {
+            State::Stalled
+        } else {
+            State::CatchingUp
+        };
         self.finish(settings, state, &seen, None).await
     }
 
-    async fn finish(&self, settings: &Settings, state: State, seen: &Seen, lag_ms: Option<i64>) -> Result<Sample, Fault> {
+    async fn finish(
+        &self,
+        settings: &Settings,
+        state: State,
+        seen: &Seen,
+        lag_ms: Option<i64>,
+    ) -> Result<Sample, Fault> {
         let sql = "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
             pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint, r.write_lsn::text, \
             (extract(epoch from clock_timestamp()) * 1000000)::bigint, s.slot_name is null or coalesce(s.wal_status = 'lost', false) \
             from (select 1) as one left join pg_replication_slots s on s.slot_name = $1 left join pg_stat_replication r on r.pid = s.active_pid";
-        let row = one(&self.desktop.client, Side::Desktop, sql, &[(&settings.forward.slot, Type::TEXT)]).await?;
-        let Some(row) = row else { return Err(Fault::wire(Side::Desktop, &WireError::Closed)) };
+        let row = one(
+            &self.desktop.client,
+            Side::Desktop,
+            sql,
+            &[(&settings.forward.slot, Type::TEXT)],
+        )
+        .await?;
+        let Some(row) = row else {
+            return Err(Fault::wire(Side::Desktop, &WireError::Closed));
+        };
         let desktop_lsn: String = row.get(0);
-        let missing = seen.lsn.zip(desktop_lsn.parse::<Lsn>().ok()).map(|(cloud, desktop)| desktop.bytes_since(cloud));
-        let waiting = seen.committed_at.map(|committed| (row.get::<_, i64>(4) - committed).max(0) / 1000);
+        let missing = seen
+            .lsn
+            .zip(desktop_lsn.parse::<Lsn>().ok())
+            .map(|(cloud, desktop)| desktop.bytes_since(cloud));
+        let waiting = seen
+            .committed_at
+            .map(|committed| (row.get::<_, i64>(4) - committed).max(0) / 1000);
         let caught_up = state == State::Streaming;
         let lost = seen.lsn.is_some() && row.get::<_, bool>(5);
         Ok(Sample {
@@ -229,7 +288,9 @@ impl Onlooker {
             desktop_lsn: Some(desktop_lsn),
             cloud_lsn: seen.lsn.map(|lsn| lsn.to_string()),
             confirmed_lsn: row.get(1),
-            wal_held_bytes: row.get::<_, Option<i64>>(2).map(|bytes| bytes.max(0).unsigned_abs()),
+            wal_held_bytes: row
+                .get::<_, Option<i64>>(2)
+                .map(|bytes| bytes.max(0).unsigned_abs()),
             wal_held_bytes_max: settings.forward.wal_held_max,
             reverse: ReverseSample::default(),
             taken: Some(Instant::now()),
@@ -241,12 +302,19 @@ impl Sample {
     /// The sample as it is now: its age moves on.
     pub fn aged(mut self) -> Sample {
         let age = self.taken.map(|taken| taken.elapsed().as_millis());
-        self.measured_age_ms = age.and_then(|age| u64::try_from(age).ok()).unwrap_or_default();
+        self.measured_age_ms = age
+            .and_then(|age| u64::try_from(age).ok())
+            .unwrap_or_default();
         self
     }
 }
 
-async fn one(client: &Client, side: Side, sql: &str, params: &[(&(dyn ToSql + Sync), Type)]) -> Result<Option<tokio_postgres::Row>, Fault> {
+async fn one(
+    client: &Client,
+    side: Side,
+    sql: &str,
+    params: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Option<tokio_postgres::Row>, Fault> {
     let rows = client.query_typed(sql, params).await;
     let rows = rows.map_err(|error| Fault::wire(side, &error.into()))?;
     Ok(rows.into_iter().next())

@@ -22,26 +22,52 @@ use crate::wire::control::{self, Control};
 ///
 /// # Errors
 /// Why it ended.
-pub(super) async fn session(settings: &Settings, stop: &CancellationToken, fresh: bool) -> Result<(), Fault> {
+pub(super) async fn session(
+    settings: &Settings,
+    stop: &CancellationToken,
+    fresh: bool,
+) -> Result<(), Fault> {
     let connect = async {
         // The cloud first: no stream is opened while it is away.
-        let cloud = control::connect(&settings.cloud.endpoint).await.map_err(at_cloud)?;
+        let cloud = control::connect(&settings.cloud.endpoint)
+            .await
+            .map_err(at_cloud)?;
         facts(&cloud.client, Side::Cloud).await?;
-        let desktop = control::connect(&settings.desktop.endpoint).await.map_err(at_desktop)?;
+        let desktop = control::connect(&settings.desktop.endpoint)
+            .await
+            .map_err(at_desktop)?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         identity.can_publish()?;
         Ok::<_, Fault>((cloud, desktop, identity))
     };
-    let Some(connected) = stop.run_until_cancelled(connect).await else { return Ok(()) };
+    let Some(connected) = stop.run_until_cancelled(connect).await else {
+        return Ok(());
+    };
     let (cloud, desktop, identity) = connected?;
-    let Some(tables) = stop.run_until_cancelled(agree(settings, &desktop.client, &cloud.client)).await else { return Ok(()) };
+    let Some(tables) = stop
+        .run_until_cancelled(agree(settings, &desktop.client, &cloud.client))
+        .await
+    else {
+        return Ok(());
+    };
     let tables = tables?;
     ensure_schema(&cloud.client, Side::Cloud).await?;
     ensure_schema(&desktop.client, Side::Desktop).await?;
     let replicator = name_of(settings, &identity);
     let taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
-    let lease = Lease { replicator, slot: settings.forward.slot.clone(), epoch: taken.epoch };
-    let run = Session { settings, desktop: &desktop, cloud: &cloud, identity: &identity, tables: &tables, lease: lease.clone() };
+    let lease = Lease {
+        replicator,
+        slot: settings.forward.slot.clone(),
+        epoch: taken.epoch,
+    };
+    let run = Session {
+        settings,
+        desktop: &desktop,
+        cloud: &cloud,
+        identity: &identity,
+        tables: &tables,
+        lease: lease.clone(),
+    };
     let ended = run.run(&taken, stop, fresh).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);
     // The next program need not wait; if this fails, the lease ends by itself.
@@ -70,14 +96,33 @@ impl Session<'_> {
         self.check_lineage(taken)?;
         let remembered = self.remembered().await?;
         let timeout = self.settings.cloud.statement_timeout;
-        let opening = Opening { statement_timeout: timeout };
-        let mut applier = Applier::connect(&self.settings.cloud.endpoint, timeout).await.map_err(at_cloud)?;
+        let opening = Opening {
+            statement_timeout: timeout,
+        };
+        let mut applier = Applier::connect(&self.settings.cloud.endpoint, timeout)
+            .await
+            .map_err(at_cloud)?;
         let setup = self.set_up(taken, &remembered, &mut applier, &opening, fresh);
-        let Some(ready) = stop.run_until_cancelled(setup).await else { return Ok(()) };
+        let Some(ready) = stop.run_until_cancelled(setup).await else {
+            return Ok(());
+        };
         let (checkpoint, book) = ready?;
         let (settings, desktop, lease) = (self.settings, self.desktop, self.lease.clone());
-        let sides = Sides { settings, desktop, applier, opening, lease };
-        let forward = Forward::start(sides, self.tables, book, checkpoint, self.identity.sender_timeout).await?;
+        let sides = Sides {
+            settings,
+            desktop,
+            applier,
+            opening,
+            lease,
+        };
+        let forward = Forward::start(
+            sides,
+            self.tables,
+            book,
+            checkpoint,
+            self.identity.sender_timeout,
+        )
+        .await?;
         tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.len(), epoch = self.lease.epoch, "streaming");
         forward.run(stop).await
     }
@@ -104,50 +149,91 @@ impl Session<'_> {
     async fn remembered(&self) -> Result<HashMap<String, Remembered>, Fault> {
         let sql = "select \"table\", state, fingerprint, copied_at::text from tandem.table_state where replicator = $1";
         let params = [(&self.lease.replicator as _, Type::TEXT)];
-        let rows = self.cloud.client.query_typed(sql, &params).await.map_err(|error| at_cloud(error.into()))?;
+        let rows = self
+            .cloud
+            .client
+            .query_typed(sql, &params)
+            .await
+            .map_err(|error| at_cloud(error.into()))?;
         let remembered = rows.iter().map(|row| {
-            let copied_at = row.get::<_, Option<String>>(3).and_then(|text| text.parse().ok());
-            (row.get(0), Remembered { state: row.get(1), fingerprint: row.get(2), copied_at })
+            let copied_at = row
+                .get::<_, Option<String>>(3)
+                .and_then(|text| text.parse().ok());
+            (
+                row.get(0),
+                Remembered {
+                    state: row.get(1),
+                    fingerprint: row.get(2),
+                    copied_at,
+                },
+            )
         });
         Ok(remembered.collect())
     }
 
     /// Publishes, makes the slot, fills; says where the stream starts.
-    async fn set_up(&self, taken: &Taken, remembered: &HashMap<String, Remembered>, applier: &mut Applier, opening: &Opening, fresh: bool) -> Result<(Committed, Book), Fault> {
+    async fn set_up(
+        &self,
+        taken: &Taken,
+        remembered: &HashMap<String, Remembered>,
+        applier: &mut Applier,
+        opening: &Opening,
+        fresh: bool,
+    ) -> Result<(Committed, Book), Fault> {
         let desktop = &self.desktop.client;
         let mut book = Book::default();
         let mut wanted = Vec::new();
         for table in self.tables.iter() {
             match remembered.get(&table.name) {
-                Some(known) if taken.checkpoint.is_none() || known.fingerprint != table.fingerprint => wanted.push(Filled { table, again: known.copied_at.is_some() }),
+                Some(known)
+                    if taken.checkpoint.is_none() || known.fingerprint != table.fingerprint =>
+                {
+                    wanted.push(Filled {
+                        table,
+                        again: known.copied_at.is_some(),
+                    })
+                }
                 Some(known) if known.state == "streaming" => {
                     if let Some(at) = known.copied_at {
                         book.copied_at(table.id, at);
                     }
                 }
                 Some(known) if known.state == "stopped" && !fresh => book.stop(table.id),
-                known => wanted.push(Filled { table, again: known.is_some_and(|known| known.copied_at.is_some()) }),
+                known => wanted.push(Filled {
+                    table,
+                    again: known.is_some_and(|known| known.copied_at.is_some()),
+                }),
             }
         }
         self.check_keys(&wanted).await?;
         ensure_publication(desktop, &self.settings.forward.publication).await?;
         for table in self.tables.iter() {
-            publish(desktop, &self.settings.forward.publication, &self.lease.replicator, table).await?;
+            publish(
+                desktop,
+                &self.settings.forward.publication,
+                &self.lease.replicator,
+                table,
+            )
+            .await?;
         }
         let checkpoint = match taken.checkpoint {
             Some(checkpoint) => {
                 self.check_slot(checkpoint).await?;
                 if !wanted.is_empty() {
                     let slot = self.temporary_slot().await?;
-                    self.fill(&slot, &wanted, applier, opening, &mut book).await?;
+                    self.fill(&slot, &wanted, applier, opening, &mut book)
+                        .await?;
                     slot.close().await;
                 }
                 checkpoint
             }
             None => {
                 let slot = self.first_slot().await?;
-                self.fill(&slot, &wanted, applier, opening, &mut book).await?;
-                let checkpoint = self.first_checkpoint(slot.consistent, applier, opening).await?;
+                self.fill(&slot, &wanted, applier, opening, &mut book)
+                    .await?;
+                let checkpoint = self
+                    .first_checkpoint(slot.consistent, applier, opening)
+                    .await?;
                 slot.close().await;
                 checkpoint
             }
@@ -159,15 +245,24 @@ impl Session<'_> {
     async fn check_keys(&self, wanted: &[Filled<'_>]) -> Result<(), Fault> {
         let mut refused = Vec::new();
         for Filled { table, .. } in wanted {
-            for (client, side) in [(&self.desktop.client, Side::Desktop), (&self.cloud.client, Side::Cloud)] {
-                let found = measure(client, table, side).await.map_err(|error| Fault::wire(side, &error))?;
+            for (client, side) in [
+                (&self.desktop.client, Side::Desktop),
+                (&self.cloud.client, Side::Cloud),
+            ] {
+                let found = measure(client, table, side)
+                    .await
+                    .map_err(|error| Fault::wire(side, &error))?;
                 refused.extend(found.map(|found| format!("  {}: {}", found.table, found.words())));
             }
         }
         if refused.is_empty() {
             return Ok(());
         }
-        let what = format!("{} keys do not name one row\n{}", refused.len(), refused.join("\n"));
+        let what = format!(
+            "{} keys do not name one row\n{}",
+            refused.len(),
+            refused.join("\n")
+        );
         Err(Fault::new(Kind::Input, what).hint("no row was moved"))
     }
 
@@ -178,13 +273,24 @@ impl Session<'_> {
             Err(Fault::new(Kind::Lineage, what)
                 .hint(format!("the cloud has everything up to {}; changes after it may be gone from the desktop's WAL, so the tables must be copied anew", checkpoint.lsn())))
         };
-        let found = catalog::slot(&self.desktop.client, name).await.map_err(at_desktop)?;
-        let Some(slot) = found else { return lost(format!("slot {name} does not exist on the desktop any more")) };
+        let found = catalog::slot(&self.desktop.client, name)
+            .await
+            .map_err(at_desktop)?;
+        let Some(slot) = found else {
+            return lost(format!(
+                "slot {name} does not exist on the desktop any more"
+            ));
+        };
         if slot.lost {
-            return lost(format!("slot {name} is lost: the desktop has dropped WAL that was kept for us"));
+            return lost(format!(
+                "slot {name} is lost: the desktop has dropped WAL that was kept for us"
+            ));
         }
         if slot.plugin != "pgoutput" || slot.database != self.identity.database {
-            return lost(format!("slot {name} belongs to another program ({} on {})", slot.plugin, slot.database));
+            return lost(format!(
+                "slot {name} belongs to another program ({} on {})",
+                slot.plugin, slot.database
+            ));
         }
         match slot.confirmed {
             Some(confirmed) if confirmed > checkpoint.lsn() => {
@@ -200,41 +306,84 @@ impl Session<'_> {
     async fn first_slot(&self) -> Result<catalog::Slot, Fault> {
         let (desktop, name) = (&self.desktop.client, &self.settings.forward.slot);
         let ours = "select from tandem.slot where replicator = $1 and slot = $2";
-        let params = [(&self.lease.replicator as _, Type::TEXT), (name as _, Type::TEXT)];
-        let ours = !desktop.query_typed(ours, &params).await.map_err(|error| at_desktop(error.into()))?.is_empty();
-        if catalog::slot(desktop, name).await.map_err(at_desktop)?.is_some() {
+        let params = [
+            (&self.lease.replicator as _, Type::TEXT),
+            (name as _, Type::TEXT),
+        ];
+        let ours = !desktop
+            .query_typed(ours, &params)
+            .await
+            .map_err(|error| at_desktop(error.into()))?
+            .is_empty();
+        if catalog::slot(desktop, name)
+            .await
+            .map_err(at_desktop)?
+            .is_some()
+        {
             if !ours {
-                return Err(Fault::new(Kind::Input, format!("slot {name} exists on the desktop and tandem did not make it"))
-                    .hint("give forward.slot another name, or drop that slot if nobody needs it"));
+                return Err(Fault::new(
+                    Kind::Input,
+                    format!("slot {name} exists on the desktop and tandem did not make it"),
+                )
+                .hint("give forward.slot another name, or drop that slot if nobody needs it"));
             }
-            catalog::drop_slot(desktop, name).await.map_err(at_desktop)?;
+            catalog::drop_slot(desktop, name)
+                .await
+                .map_err(at_desktop)?;
         }
-        let note = "insert into tandem.slot (replicator, slot) values ($1, $2) on conflict do nothing";
-        desktop.query_typed(note, &params).await.map_err(|error| at_desktop(error.into()))?;
+        let note =
+            "insert into tandem.slot (replicator, slot) values ($1, $2) on conflict do nothing";
+        desktop
+            .query_typed(note, &params)
+            .await
+            .map_err(|error| at_desktop(error.into()))?;
         self.tell_who_is_waited_for().await?;
-        catalog::create(&self.settings.desktop.endpoint, name, false).await.map_err(at_desktop)
+        catalog::create(&self.settings.desktop.endpoint, name, false)
+            .await
+            .map_err(at_desktop)
     }
 
     /// A snapshot with an exact position for tables that join a running stream.
     async fn temporary_slot(&self) -> Result<catalog::Slot, Fault> {
         self.tell_who_is_waited_for().await?;
         let name = format!("tandem_copy_{}_{}", std::process::id(), self.lease.epoch);
-        catalog::create(&self.settings.desktop.endpoint, &name, true).await.map_err(at_desktop)
+        catalog::create(&self.settings.desktop.endpoint, &name, true)
+            .await
+            .map_err(at_desktop)
     }
 
     /// Making a slot waits for every open transaction of the server.
     async fn tell_who_is_waited_for(&self) -> Result<(), Fault> {
         let sql = "select pid, coalesce(usename::text, ''), coalesce(application_name, ''), extract(epoch from clock_timestamp() - xact_start)::bigint \
                    from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid() and xact_start < clock_timestamp() - interval '1 s'";
-        let rows = self.desktop.client.query_typed(sql, &[]).await.map_err(|error| at_desktop(error.into()))?;
+        let rows = self
+            .desktop
+            .client
+            .query_typed(sql, &[])
+            .await
+            .map_err(|error| at_desktop(error.into()))?;
         for row in rows {
-            let (pid, user, program, seconds): (i32, String, String, i64) = (row.get(0), row.get(1), row.get(2), row.get(3));
-            tracing::warn!(pid, user, program, seconds, "the copy starts when this open transaction of the desktop ends");
+            let (pid, user, program, seconds): (i32, String, String, i64) =
+                (row.get(0), row.get(1), row.get(2), row.get(3));
+            tracing::warn!(
+                pid,
+                user,
+                program,
+                seconds,
+                "the copy starts when this open transaction of the desktop ends"
+            );
         }
         Ok(())
     }
 
-    async fn fill(&self, slot: &catalog::Slot, wanted: &[Filled<'_>], applier: &mut Applier, opening: &Opening, book: &mut Book) -> Result<(), Fault> {
+    async fn fill(
+        &self,
+        slot: &catalog::Slot,
+        wanted: &[Filled<'_>],
+        applier: &mut Applier,
+        opening: &Opening,
+        book: &mut Book,
+    ) -> Result<(), Fault> {
         let with = Fill {
             desktop: &self.settings.desktop.endpoint,
             applier,
@@ -254,13 +403,35 @@ impl Session<'_> {
         Ok(())
     }
 
-    async fn first_checkpoint(&self, at: Lsn, applier: &mut Applier, settings: &Opening) -> Result<Committed, Fault> {
+    async fn first_checkpoint(
+        &self,
+        at: Lsn,
+        applier: &mut Applier,
+        settings: &Opening,
+    ) -> Result<Committed, Fault> {
         let mut statements = opening(settings);
-        let step = Advance { lease: &self.lease, from: None, to: at, committed_at: None };
+        let step = Advance {
+            lease: &self.lease,
+            from: None,
+            to: at,
+            committed_at: None,
+        };
         statements.push(advance(&step, None, self.tables));
-        let script = Script { statements, checkpoint: Some(at), look_only: false };
-        let done = applier.run(&script).await.map_err(crate::flows::not_applied)?;
-        done.committed.ok_or_else(|| Fault::new(Kind::Internal, "internal check failed: the first checkpoint is missing"))
+        let script = Script {
+            statements,
+            checkpoint: Some(at),
+            look_only: false,
+        };
+        let done = applier
+            .run(&script)
+            .await
+            .map_err(crate::flows::not_applied)?;
+        done.committed.ok_or_else(|| {
+            Fault::new(
+                Kind::Internal,
+                "internal check failed: the first checkpoint is missing",
+            )
+        })
     }
 }
 

@@ -39,7 +39,11 @@ pub async fn run(settings: &Settings, stop: &CancellationToken) -> Result<(), Fa
         }
         attempt += 1;
         let wait = pause.next().unwrap_or(limits::RETRY_MAX);
-        tracing::warn!(attempt, next_ms = wait.as_millis() as u64, "{fault}; nothing is lost, trying again");
+        tracing::warn!(
+            attempt,
+            next_ms = wait.as_millis() as u64,
+            "{fault}; nothing is lost, trying again"
+        );
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}

@@ -39,7 +39,11 @@ impl Control {
     /// (57P01), while it waits for replication (P10).
     pub async fn ended(&self) -> End {
         let mut ended = self.ended.clone();
-        let end = ended.wait_for(Option::is_some).await.ok().and_then(|end| end.clone());
+        let end = ended
+            .wait_for(Option::is_some)
+            .await
+            .ok()
+            .and_then(|end| end.clone());
         end.unwrap_or(End { server: None })
     }
 }
@@ -50,7 +54,9 @@ impl Control {
 /// As [`super::Session::connect`].
 pub async fn connect(endpoint: &Endpoint) -> Result<Control, WireError> {
     let limit = endpoint.connect_timeout.unwrap_or(limits::CONNECT_TIMEOUT);
-    timeout(limit, Box::pin(login(endpoint))).await.map_err(|_| WireError::Timeout(limit.as_secs()))?
+    timeout(limit, Box::pin(login(endpoint)))
+        .await
+        .map_err(|_| WireError::Timeout(limit.as_secs()))?
 }
 
 async fn login(endpoint: &Endpoint) -> Result<Control, WireError> {
@@ -60,7 +66,9 @@ async fn login(endpoint: &Endpoint) -> Result<Control, WireError> {
         SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => Negotiation::Require,
     };
     match attempt(endpoint, negotiation).await {
-        Err(WireError::Server(error)) if error.code == "28000" && endpoint.ssl_mode == SslMode::Allow => {
+        Err(WireError::Server(error))
+            if error.code == "28000" && endpoint.ssl_mode == SslMode::Allow =>
+        {
             attempt(endpoint, Negotiation::Require).await
         }
         Err(WireError::Tls(_)) if endpoint.ssl_mode == SslMode::Prefer => {
@@ -72,7 +80,10 @@ async fn login(endpoint: &Endpoint) -> Result<Control, WireError> {
 
 async fn attempt(endpoint: &Endpoint, negotiation: Negotiation) -> Result<Control, WireError> {
     let mut config = Config::new();
-    config.user(&endpoint.user).dbname(&endpoint.database).ssl_mode(negotiation);
+    config
+        .user(&endpoint.user)
+        .dbname(&endpoint.database)
+        .ssl_mode(negotiation);
     config.application_name(endpoint.application_name.as_deref().unwrap_or("tandem"));
     config.channel_binding(match endpoint.channel_binding {
         Binding::Disable => tokio_postgres::config::ChannelBinding::Disable,
@@ -83,11 +94,16 @@ async fn attempt(endpoint: &Endpoint, negotiation: Negotiation) -> Result<Contro
         config.password(password.expose());
     }
     let stream = socket::connect(endpoint).await?;
-    let (client, connection) = config.connect_raw(stream, Upgrade(endpoint.clone())).await.map_err(refused)?;
+    let (client, connection) = config
+        .connect_raw(stream, Upgrade(endpoint.clone()))
+        .await
+        .map_err(refused)?;
     let (told, ended) = watch::channel(None);
     tokio::spawn(async move {
         let error = connection.await.err();
-        let server = error.as_ref().and_then(|error| error.as_db_error().map(ServerError::from));
+        let server = error
+            .as_ref()
+            .and_then(|error| error.as_db_error().map(ServerError::from));
         told.send_replace(Some(End { server }));
     });
     Ok(Control { client, ended })
@@ -126,18 +142,27 @@ struct Encrypted(Rustls<Stream>);
 
 impl TlsStream for Encrypted {
     fn channel_binding(&self) -> ChannelBinding {
-        tls::server_end_point(&self.0).map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
+        tls::server_end_point(&self.0)
+            .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }
 
 impl AsyncRead for Encrypted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         Pin::new(&mut self.0).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Encrypted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<std::io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<std::io::Result<usize>> {
         Pin::new(&mut self.0).poll_write(cx, buf)
     }
 

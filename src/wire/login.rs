@@ -3,7 +3,9 @@
 
 use fallible_iterator::FallibleIterator;
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{self, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256};
+use postgres_protocol::authentication::sasl::{
+    self, SCRAM_SHA_256, SCRAM_SHA_256_PLUS, ScramSha256,
+};
 use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,11 +16,17 @@ use super::{WireError, tls};
 use crate::config::{ChannelBinding, Endpoint, SslMode};
 
 /// Connects and logs in, in the order of attempts that `sslmode` asks for.
-pub(super) async fn login(endpoint: &Endpoint, mode: Mode, options: &[(&str, &str)]) -> Result<Session, WireError> {
+pub(super) async fn login(
+    endpoint: &Endpoint,
+    mode: Mode,
+    options: &[(&str, &str)],
+) -> Result<Session, WireError> {
     let first_encrypted = !matches!(endpoint.ssl_mode, SslMode::Disable | SslMode::Allow);
     match attempt(endpoint, mode, options, first_encrypted).await {
         // `allow` and `prefer` try the other way once the server has refused the first.
-        Err(WireError::Server(error)) if error.code == "28000" && endpoint.ssl_mode == SslMode::Allow => {
+        Err(WireError::Server(error))
+            if error.code == "28000" && endpoint.ssl_mode == SslMode::Allow =>
+        {
             attempt(endpoint, mode, options, true).await
         }
         Err(WireError::Tls(_)) if endpoint.ssl_mode == SslMode::Prefer => {
@@ -28,11 +36,23 @@ pub(super) async fn login(endpoint: &Endpoint, mode: Mode, options: &[(&str, &st
     }
 }
 
-async fn attempt(endpoint: &Endpoint, mode: Mode, options: &[(&str, &str)], encrypted: bool) -> Result<Session, WireError> {
+async fn attempt(
+    endpoint: &Endpoint,
+    mode: Mode,
+    options: &[(&str, &str)],
+    encrypted: bool,
+) -> Result<Session, WireError> {
     let stream = socket::connect(endpoint).await?;
-    let (stream, binding) = if encrypted { encrypt(stream, endpoint).await? } else { (stream, None) };
+    let (stream, binding) = if encrypted {
+        encrypt(stream, endpoint).await?
+    } else {
+        (stream, None)
+    };
     let mut session = Session::over(stream);
-    let mut parameters = vec![("user", endpoint.user.as_str()), ("database", endpoint.database.as_str())];
+    let mut parameters = vec![
+        ("user", endpoint.user.as_str()),
+        ("database", endpoint.database.as_str()),
+    ];
     let name = endpoint.application_name.as_deref().unwrap_or("tandem");
     parameters.push(("application_name", name));
     if mode == Mode::Replication {
@@ -47,7 +67,10 @@ async fn attempt(endpoint: &Endpoint, mode: Mode, options: &[(&str, &str)], encr
 }
 
 /// Asks for TLS; a server that has none is an error unless the mode allows plain text.
-async fn encrypt(mut stream: Stream, endpoint: &Endpoint) -> Result<(Stream, Option<Vec<u8>>), WireError> {
+async fn encrypt(
+    mut stream: Stream,
+    endpoint: &Endpoint,
+) -> Result<(Stream, Option<Vec<u8>>), WireError> {
     let mut request = bytes::BytesMut::new();
     frontend::ssl_request(&mut request);
     stream.write_all(&request).await?;
@@ -60,11 +83,17 @@ async fn encrypt(mut stream: Stream, endpoint: &Endpoint) -> Result<(Stream, Opt
         }
         b'N' if endpoint.ssl_mode == SslMode::Prefer => Ok((stream, None)),
         b'N' => Err(WireError::Tls("the server does not offer TLS".to_owned())),
-        other => Err(WireError::Protocol(format!("answer {other} to the request for TLS"))),
+        other => Err(WireError::Protocol(format!(
+            "answer {other} to the request for TLS"
+        ))),
     }
 }
 
-async fn authenticate(session: &mut Session, endpoint: &Endpoint, binding: Option<Vec<u8>>) -> Result<(), WireError> {
+async fn authenticate(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    binding: Option<Vec<u8>>,
+) -> Result<(), WireError> {
     loop {
         match session.next().await? {
             Message::AuthenticationOk => return Ok(()),
@@ -77,35 +106,60 @@ async fn authenticate(session: &mut Session, endpoint: &Endpoint, binding: Optio
                 frontend::password_message(hash.as_bytes(), session.out())?;
                 session.flush().await?;
             }
-            Message::AuthenticationSasl(body) => scram(session, endpoint, &body, binding.clone()).await?,
+            Message::AuthenticationSasl(body) => {
+                scram(session, endpoint, &body, binding.clone()).await?
+            }
             _ => {
                 let text = "the server asks for a method that tandem does not have; it knows scram-sha-256, md5 and password";
                 return Err(WireError::Authentication(text.to_owned()));
             }
         }
         if endpoint.channel_binding == ChannelBinding::Require && !session.bound {
-            return Err(WireError::Authentication("channel_binding=require, but the server did not bind".to_owned()));
+            return Err(WireError::Authentication(
+                "channel_binding=require, but the server did not bind".to_owned(),
+            ));
         }
     }
 }
 
 fn password(endpoint: &Endpoint) -> Result<&[u8], WireError> {
-    let missing = || WireError::Authentication("the server asks for a password and none is set".to_owned());
-    endpoint.password.as_ref().map(|password| password.expose().as_bytes()).ok_or_else(missing)
+    let missing =
+        || WireError::Authentication("the server asks for a password and none is set".to_owned());
+    endpoint
+        .password
+        .as_ref()
+        .map(|password| password.expose().as_bytes())
+        .ok_or_else(missing)
 }
 
-async fn scram(session: &mut Session, endpoint: &Endpoint, body: &AuthenticationSaslBody, binding: Option<Vec<u8>>) -> Result<(), WireError> {
-    let offered: Vec<String> = body.mechanisms().map(|name| Ok(name.to_owned())).collect()?;
+async fn scram(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    body: &AuthenticationSaslBody,
+    binding: Option<Vec<u8>>,
+) -> Result<(), WireError> {
+    let offered: Vec<String> = body
+        .mechanisms()
+        .map(|name| Ok(name.to_owned()))
+        .collect()?;
     let offers = |name: &str| offered.iter().any(|mechanism| mechanism == name);
     let binding = binding.filter(|_| endpoint.channel_binding != ChannelBinding::Disable);
     let (mechanism, channel) = match binding {
         Some(hash) if offers(SCRAM_SHA_256_PLUS) => {
             session.bound = true;
-            (SCRAM_SHA_256_PLUS, sasl::ChannelBinding::tls_server_end_point(hash))
+            (
+                SCRAM_SHA_256_PLUS,
+                sasl::ChannelBinding::tls_server_end_point(hash),
+            )
         }
         Some(_) if offers(SCRAM_SHA_256) => (SCRAM_SHA_256, sasl::ChannelBinding::unrequested()),
         None if offers(SCRAM_SHA_256) => (SCRAM_SHA_256, sasl::ChannelBinding::unsupported()),
-        _ => return Err(WireError::Authentication(format!("the server offers only {}", offered.join(", ")))),
+        _ => {
+            return Err(WireError::Authentication(format!(
+                "the server offers only {}",
+                offered.join(", ")
+            )));
+        }
     };
     let mut scram = ScramSha256::new(password(endpoint)?, channel);
     frontend::sasl_initial_response(mechanism, scram.message(), session.out())?;
@@ -119,6 +173,10 @@ async fn scram(session: &mut Session, endpoint: &Endpoint, body: &Authentication
     let Message::AuthenticationSaslFinal(body) = session.next().await? else {
         return Err(WireError::Protocol("SASL did not end".to_owned()));
     };
-    let stranger = |_| WireError::Authentication("the server could not prove that it knows the password".to_owned());
+    let stranger = |_| {
+        WireError::Authentication(
+            "the server could not prove that it knows the password".to_owned(),
+        )
+    };
     scram.finish(body.data()).map_err(stranger)
 }

@@ -37,15 +37,27 @@ impl Session {
     ///
     /// # Errors
     /// Everything that [`WireError`] names; nothing is retried here.
-    pub async fn connect(endpoint: &Endpoint, mode: Mode, options: &[(&str, &str)]) -> Result<Session, WireError> {
+    pub async fn connect(
+        endpoint: &Endpoint,
+        mode: Mode,
+        options: &[(&str, &str)],
+    ) -> Result<Session, WireError> {
         let limit = endpoint.connect_timeout.unwrap_or(limits::CONNECT_TIMEOUT);
         let login = Box::pin(login::login(endpoint, mode, options));
-        timeout(limit, login).await.map_err(|_| WireError::Timeout(limit.as_secs()))?
+        timeout(limit, login)
+            .await
+            .map_err(|_| WireError::Timeout(limit.as_secs()))?
     }
 
     pub(super) fn over(stream: Stream) -> Session {
         let (reader, writer) = split(stream);
-        Session { reader, writer, inbox: BytesMut::new(), outbox: BytesMut::new(), bound: false }
+        Session {
+            reader,
+            writer,
+            inbox: BytesMut::new(),
+            outbox: BytesMut::new(),
+            bound: false,
+        }
     }
 
     /// Whether the password exchange was bound to the TLS channel.
@@ -117,18 +129,29 @@ impl Session {
     /// As [`Session::next`].
     pub fn buffered(&mut self) -> Result<Option<Message>, WireError> {
         loop {
-            if let Some(header) = Header::parse(&self.inbox).map_err(|error| WireError::Protocol(error.to_string()))?
+            if let Some(header) = Header::parse(&self.inbox)
+                .map_err(|error| WireError::Protocol(error.to_string()))?
                 && header.len() as usize > limits::FRAME_BYTES_MAX
             {
-                return Err(WireError::Protocol(format!("a message of {} bytes", header.len())));
+                return Err(WireError::Protocol(format!(
+                    "a message of {} bytes",
+                    header.len()
+                )));
             }
-            let parsed = Message::parse(&mut self.inbox).map_err(|error| WireError::Protocol(error.to_string()))?;
+            let parsed = Message::parse(&mut self.inbox)
+                .map_err(|error| WireError::Protocol(error.to_string()))?;
             match parsed {
                 None => return Ok(None),
                 Some(Message::ErrorResponse(body)) => {
-                    return Err(WireError::Server(Box::new(ServerError::read(body.fields())?)));
+                    return Err(WireError::Server(Box::new(ServerError::read(
+                        body.fields(),
+                    )?)));
                 }
-                Some(Message::NoticeResponse(_) | Message::ParameterStatus(_) | Message::NotificationResponse(_)) => {}
+                Some(
+                    Message::NoticeResponse(_)
+                    | Message::ParameterStatus(_)
+                    | Message::NotificationResponse(_),
+                ) => {}
                 Some(message) => return Ok(Some(message)),
             }
         }
@@ -180,7 +203,8 @@ impl Session {
         self.query(command).await?;
         const COPY_BOTH: u8 = b'W';
         loop {
-            let header = Header::parse(&self.inbox).map_err(|error| WireError::Protocol(error.to_string()))?;
+            let header = Header::parse(&self.inbox)
+                .map_err(|error| WireError::Protocol(error.to_string()))?;
             if let Some(header) = header.filter(|header| header.tag() == COPY_BOTH)
                 && self.inbox.len() > header.len() as usize
             {
@@ -189,7 +213,9 @@ impl Session {
             }
             if self.inbox.first().is_some_and(|tag| *tag != COPY_BOTH) {
                 if self.buffered()?.is_some() {
-                    return Err(WireError::Protocol("the command did not start a stream".to_owned()));
+                    return Err(WireError::Protocol(
+                        "the command did not start a stream".to_owned(),
+                    ));
                 }
                 if self.inbox.first() == Some(&COPY_BOTH) {
                     continue;
@@ -224,7 +250,9 @@ impl Session {
             [0],
             &mut self.outbox,
         );
-        bound.map_err(|_| WireError::Protocol("a parameter is too large for the protocol".to_owned()))?;
+        bound.map_err(|_| {
+            WireError::Protocol("a parameter is too large for the protocol".to_owned())
+        })?;
         Ok(frontend::execute("", 0, &mut self.outbox)?)
     }
 

@@ -6,10 +6,14 @@ use std::sync::Arc;
 
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring as provider, verify_tls12_signature, verify_tls13_signature};
+use rustls::crypto::{
+    CryptoProvider, ring as provider, verify_tls12_signature, verify_tls13_signature,
+};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use x509_cert::der::Decode;
@@ -19,24 +23,35 @@ use super::socket::Stream;
 use crate::config::{Endpoint, Host, RootCert, SslMode};
 
 /// Turns a plain socket into an encrypted one.
-pub(super) async fn upgrade(stream: Stream, endpoint: &Endpoint) -> Result<TlsStream<Stream>, WireError> {
+pub(super) async fn upgrade(
+    stream: Stream,
+    endpoint: &Endpoint,
+) -> Result<TlsStream<Stream>, WireError> {
     let connector = TlsConnector::from(Arc::new(client_config(endpoint)?));
     let name = match &endpoint.host {
         Host::Tcp(name) => name.clone(),
         Host::Unix(_) => "localhost".to_owned(),
     };
     let name = ServerName::try_from(name).map_err(|error| WireError::Tls(error.to_string()))?;
-    connector.connect(name, stream).await.map_err(|error| WireError::Tls(plain_words(&error, endpoint)))
+    connector
+        .connect(name, stream)
+        .await
+        .map_err(|error| WireError::Tls(plain_words(&error, endpoint)))
 }
 
 fn plain_words(error: &std::io::Error, endpoint: &Endpoint) -> String {
-    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
+    let rustls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<Error>());
     match rustls {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             format!("{error}; the server's CA is not known: name its file with sslrootcert=")
         }
         Some(Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })) => {
-            format!("{error}; the certificate is for another host than {:?}", endpoint.host)
+            format!(
+                "{error}; the certificate is for another host than {:?}",
+                endpoint.host
+            )
         }
         _ => error.to_string(),
     }
@@ -49,10 +64,14 @@ fn client_config(endpoint: &Endpoint) -> Result<ClientConfig, WireError> {
         .with_safe_default_protocol_versions()
         .map_err(broken)?;
     let config = match verification(endpoint) {
-        Verification::None => builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer(provider))),
+        Verification::None => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(AnyServer(provider))),
         Verification::Chain => {
             let verifier = web_pki(endpoint, provider)?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
+            builder
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
         }
         Verification::ChainAndName => builder.with_webpki_verifier(web_pki(endpoint, provider)?),
     };
@@ -74,7 +93,10 @@ fn verification(endpoint: &Endpoint) -> Verification {
     }
 }
 
-fn web_pki(endpoint: &Endpoint, provider: Arc<CryptoProvider>) -> Result<Arc<WebPkiServerVerifier>, WireError> {
+fn web_pki(
+    endpoint: &Endpoint,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, WireError> {
     let roots = Arc::new(roots(endpoint.ssl_root_cert.as_ref())?);
     WebPkiServerVerifier::builder_with_provider(roots, provider)
         .build()
@@ -90,15 +112,24 @@ fn roots(source: Option<&RootCert>) -> Result<RootCertStore, WireError> {
     // Some systems' stores hold certificates that nobody can parse; the others still count.
     store.add_parsable_certificates(certificates);
     if store.is_empty() {
-        let place = source.map_or("the system's store".to_owned(), |source| format!("{source:?}"));
-        return Err(WireError::Tls(format!("no usable CA certificate in {place}")));
+        let place = source.map_or("the system's store".to_owned(), |source| {
+            format!("{source:?}")
+        });
+        return Err(WireError::Tls(format!(
+            "no usable CA certificate in {place}"
+        )));
     }
     Ok(store)
 }
 
 fn pem_file(file: &PathBuf) -> Result<Vec<CertificateDer<'static>>, WireError> {
-    let broken = |error: rustls::pki_types::pem::Error| WireError::Tls(format!("{}: {error}", file.display()));
-    CertificateDer::pem_file_iter(file).map_err(broken)?.collect::<Result<_, _>>().map_err(broken)
+    let broken = |error: rustls::pki_types::pem::Error| {
+        WireError::Tls(format!("{}: {error}", file.display()))
+    };
+    CertificateDer::pem_file_iter(file)
+        .map_err(broken)?
+        .collect::<Result<_, _>>()
+        .map_err(broken)
 }
 
 /// The hash of the server's certificate that SCRAM binds to; none where RFC 5929 defines none.
@@ -108,13 +139,20 @@ pub(super) fn server_end_point(stream: &TlsStream<Stream>) -> Option<Vec<u8>> {
     let parsed = x509_cert::Certificate::from_der(certificate).ok()?;
     // RFC 5929: the hash of the signature, but MD5 and SHA-1 are replaced by SHA-256.
     let algorithm = match parsed.signature_algorithm.oid.to_string().as_str() {
-        "1.2.840.113549.1.1.4" | "1.2.840.113549.1.1.5" | "1.2.840.113549.1.1.11" | "1.2.840.10045.4.1"
+        "1.2.840.113549.1.1.4"
+        | "1.2.840.113549.1.1.5"
+        | "1.2.840.113549.1.1.11"
+        | "1.2.840.10045.4.1"
         | "1.2.840.10045.4.3.2" => &ring::digest::SHA256,
         "1.2.840.113549.1.1.12" | "1.2.840.10045.4.3.3" => &ring::digest::SHA384,
         "1.2.840.113549.1.1.13" | "1.2.840.10045.4.3.4" => &ring::digest::SHA512,
         _ => return None,
     };
-    Some(ring::digest::digest(algorithm, certificate).as_ref().to_vec())
+    Some(
+        ring::digest::digest(algorithm, certificate)
+            .as_ref()
+            .to_vec(),
+    )
 }
 
 /// `sslmode=require`: encrypted, but anybody may be at the other end.
@@ -126,16 +164,43 @@ struct AnyServer(Arc<CryptoProvider>);
 struct AnyName(Arc<WebPkiServerVerifier>);
 
 impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(&self, _: &CertificateDer<'_>, _: &[CertificateDer<'_>], _: &ServerName<'_>, _: &[u8], _: UnixTime) -> Result<ServerCertVerified, Error> {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
         Ok(ServerCertVerified::assertion())
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
@@ -144,7 +209,14 @@ impl ServerCertVerifier for AnyServer {
 }
 
 impl ServerCertVerifier for AnyName {
-    fn verify_server_cert(&self, end: &CertificateDer<'_>, chain: &[CertificateDer<'_>], name: &ServerName<'_>, ocsp: &[u8], now: UnixTime) -> Result<ServerCertVerified, Error> {
+    fn verify_server_cert(
+        &self,
+        end: &CertificateDer<'_>,
+        chain: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
         match self.0.verify_server_cert(end, chain, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
@@ -153,11 +225,21 @@ impl ServerCertVerifier for AnyName {
         }
     }
 
-    fn verify_tls12_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         self.0.verify_tls12_signature(message, certificate, signed)
     }
 
-    fn verify_tls13_signature(&self, message: &[u8], certificate: &CertificateDer<'_>, signed: &DigitallySignedStruct) -> Result<HandshakeSignatureValid, Error> {
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
         self.0.verify_tls13_signature(message, certificate, signed)
     }
 

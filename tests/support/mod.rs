@@ -1,7 +1,7 @@
 //! What the tests stand on: servers, a network that misbehaves on command, a connection pooler.
 //!
 //! Each test binary uses a part of it, hence the `allow`.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
 
 pub mod bouncer;
 pub mod office;

@@ -42,19 +42,36 @@ pub struct Plan {
 impl Plan {
     /// PowerCA's tables and settings.
     pub fn powerca(binaries: &Binaries, scale: f64) -> Plan {
-        Plan { scale, settings: powerca_tables(), ..Plan::empty(binaries) }
+        Plan {
+            scale,
+            settings: powerca_tables(),
+            ..Plan::empty(binaries)
+        }
     }
 
     /// Two empty servers and no table.
     pub fn empty(binaries: &Binaries) -> Plan {
-        let cloud = ClusterSpec { superuser: "supabase_admin".into(), ..ClusterSpec::default() };
+        let cloud = ClusterSpec {
+            superuser: "supabase_admin".into(),
+            ..ClusterSpec::default()
+        };
         let (desktop, settings) = (ClusterSpec::default(), String::new());
-        Plan { binaries: binaries.clone(), scale: 0.0, settings, bouncer: false, desktop, cloud }
+        Plan {
+            binaries: binaries.clone(),
+            scale: 0.0,
+            settings,
+            bouncer: false,
+            desktop,
+            cloud,
+        }
     }
 
     /// Two empty servers and these tables.
     pub fn tables(binaries: &Binaries, settings: &str) -> Plan {
-        Plan { settings: settings.to_owned(), ..Plan::empty(binaries) }
+        Plan {
+            settings: settings.to_owned(),
+            ..Plan::empty(binaries)
+        }
     }
 }
 
@@ -82,7 +99,10 @@ impl Drop for Office {
             eprintln!("--- end of {}/run.log", self.folder.display());
             let log = std::fs::read_to_string(self.folder.join("run.log")).unwrap_or_default();
             let lines: Vec<_> = log.lines().collect();
-            lines.iter().skip(lines.len().saturating_sub(40)).for_each(|line| eprintln!("{line}"));
+            lines
+                .iter()
+                .skip(lines.len().saturating_sub(40))
+                .for_each(|line| eprintln!("{line}"));
         }
         let _ = std::fs::remove_dir_all(&self.folder);
     }
@@ -92,24 +112,49 @@ impl Office {
     /// Starts both servers, loads the fixture, writes the settings. tandem reaches both through a
     /// proxy that can delay, stall, cut and reset; the test's own clients go straight.
     pub async fn open(plan: &Plan) -> Office {
-        let servers = Pair::start_with((&plan.binaries, &plan.desktop), (&plan.binaries, &plan.cloud)).unwrap();
+        let servers = Pair::start_with(
+            (&plan.binaries, &plan.desktop),
+            (&plan.binaries, &plan.cloud),
+        )
+        .unwrap();
         let admin = connect(&servers.desktop, "postgres", "postgres").await;
         exec(&admin, &format!("create database {DATABASE}")).await;
         let desktop = connect(&servers.desktop, "postgres", DATABASE).await;
         let cloud = connect(&servers.cloud, "supabase_admin", "postgres").await;
         load(&cloud, &["cloud", "phone"]).await;
         if plan.scale > 0.0 {
-            load(&desktop, &["desktop", "generate", "work", "dirty", "tenants_desktop"]).await;
-            exec(&desktop, &format!("select demo.generate(1, {})", plan.scale)).await;
+            load(
+                &desktop,
+                &["desktop", "generate", "work", "dirty", "tenants_desktop"],
+            )
+            .await;
+            exec(
+                &desktop,
+                &format!("select demo.generate(1, {})", plan.scale),
+            )
+            .await;
         }
-        let bouncer = plan.bouncer.then(|| Bouncer::start(&servers.cloud).unwrap());
+        let bouncer = plan
+            .bouncer
+            .then(|| Bouncer::start(&servers.cloud).unwrap());
         let to_desktop = Proxy::start(servers.desktop.host(), servers.desktop.port()).unwrap();
-        let cloud_port = bouncer.as_ref().map_or(servers.cloud.port(), |bouncer| bouncer.port());
+        let cloud_port = bouncer
+            .as_ref()
+            .map_or(servers.cloud.port(), |bouncer| bouncer.port());
         let to_cloud = Proxy::start(servers.cloud.host(), cloud_port).unwrap();
         let folder = servers.desktop.socket_dir().join("office");
         std::fs::create_dir_all(&folder).unwrap();
         let settings = write_settings(&folder, &to_desktop, &to_cloud, &plan.settings);
-        Office { desktop, cloud, to_desktop, to_cloud, settings, folder, _bouncer: bouncer, servers }
+        Office {
+            desktop,
+            cloud,
+            to_desktop,
+            to_cloud,
+            settings,
+            folder,
+            _bouncer: bouncer,
+            servers,
+        }
     }
 
     /// The settings file.
@@ -119,10 +164,16 @@ impl Office {
 
     /// Starts `tandem run`.
     pub fn run(&self) -> Service {
-        let log = std::fs::File::options().create(true).append(true).open(self.folder.join("run.log")).unwrap();
+        let log = std::fs::File::options()
+            .create(true)
+            .append(true)
+            .open(self.folder.join("run.log"))
+            .unwrap();
         let mut command = self.command(&["run"]);
         command.stdout(Stdio::null()).stderr(log).kill_on_drop(true);
-        Service { child: command.spawn().unwrap() }
+        Service {
+            child: command.spawn().unwrap(),
+        }
     }
 
     /// Everything that the service has logged.
@@ -160,7 +211,9 @@ impl Office {
                 }
             }
         };
-        timeout(PATIENCE, arrives).await.expect("the cloud does not catch up");
+        timeout(PATIENCE, arrives)
+            .await
+            .expect("the cloud does not catch up");
     }
 
     /// Both sides as the commands see them, but straight to the servers.
@@ -178,15 +231,26 @@ impl Office {
 
     /// The tables as tandem resolves them.
     pub async fn tables(&self) -> Tables {
-        agree(&self.settings, &self.desktop.client, &self.cloud.client).await.unwrap()
+        agree(&self.settings, &self.desktop.client, &self.cloud.client)
+            .await
+            .unwrap()
     }
 
     /// Owned, mapped rows of both sides, as count and sum of row hashes; tables in `but` may differ.
     pub async fn assert_equal_but(&self, but: &[&str]) {
-        for table in self.tables().await.iter().filter(|table| !but.contains(&table.name.as_str())) {
+        for table in self
+            .tables()
+            .await
+            .iter()
+            .filter(|table| !but.contains(&table.name.as_str()))
+        {
             let desktop = digest(&self.desktop, &desktop_digest(table)).await;
             let cloud = digest(&self.cloud, &cloud_digest(table)).await;
-            assert_eq!(desktop, cloud, "{}: desktop and cloud differ (count, sum)", table.name);
+            assert_eq!(
+                desktop, cloud,
+                "{}: desktop and cloud differ (count, sum)",
+                table.name
+            );
         }
     }
 
@@ -199,7 +263,9 @@ impl Office {
     pub async fn states(&self) -> Vec<(String, String, String)> {
         let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state order by 1";
         let rows = self.cloud.client.query_typed(sql, &[]).await.unwrap();
-        rows.iter().map(|row| (row.get(0), row.get(1), row.get(2))).collect()
+        rows.iter()
+            .map(|row| (row.get(0), row.get(1), row.get(2)))
+            .collect()
     }
 }
 
@@ -223,12 +289,21 @@ impl Service {
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
         let process = self.child.id().unwrap().to_string();
-        assert!(std::process::Command::new("kill").args(["-s", name, &process]).status().unwrap().success());
+        assert!(
+            std::process::Command::new("kill")
+                .args(["-s", name, &process])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 
     /// Waits for the process's own end; returns the exit code.
     pub async fn ended(&mut self) -> i32 {
-        let status = timeout(PATIENCE, self.child.wait()).await.expect("tandem does not end").unwrap();
+        let status = timeout(PATIENCE, self.child.wait())
+            .await
+            .expect("tandem does not end")
+            .unwrap();
         status.code().unwrap_or(-1)
     }
 }
@@ -237,7 +312,9 @@ impl Service {
 pub fn tandem() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_tandem"));
     command.stdin(Stdio::null());
-    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("TANDEM_") || name.starts_with("PG")) {
+    for (name, _) in
+        std::env::vars().filter(|(name, _)| name.starts_with("TANDEM_") || name.starts_with("PG"))
+    {
         command.env_remove(name);
     }
     command
@@ -245,9 +322,16 @@ pub fn tandem() -> Command {
 
 /// Runs a command to its end: exit code, standard output, standard error.
 pub async fn finish(command: &mut Command) -> (i32, String, String) {
-    let output = timeout(PATIENCE, command.output()).await.expect("the command does not end").unwrap();
+    let output = timeout(PATIENCE, command.output())
+        .await
+        .expect("the command does not end")
+        .unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
+    (
+        output.status.code().unwrap_or(-1),
+        text(output.stdout),
+        text(output.stderr),
+    )
 }
 
 /// An ordinary client.
@@ -262,14 +346,23 @@ pub async fn connect_to(endpoint: &Endpoint) -> Control {
 
 /// Runs statements.
 pub async fn exec(side: &Control, sql: &str) {
-    side.client.batch_execute(sql).await.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
+    side.client
+        .batch_execute(sql)
+        .await
+        .unwrap_or_else(|error| panic!("{error:?} in {sql}"));
 }
 
 /// One value as text; panics when there is none.
 pub async fn value(side: &Control, sql: &str) -> String {
     let sql = format!("select coalesce(v::text, '') from ({sql}) as one(v)");
-    let rows = side.client.query_typed(&sql, &[]).await.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
-    rows.first().unwrap_or_else(|| panic!("no row from {sql}")).get(0)
+    let rows = side
+        .client
+        .query_typed(&sql, &[])
+        .await
+        .unwrap_or_else(|error| panic!("{error:?} in {sql}"));
+    rows.first()
+        .unwrap_or_else(|| panic!("no row from {sql}"))
+        .get(0)
 }
 
 /// Waits until a query answers true.
@@ -280,20 +373,28 @@ pub async fn until(side: &Control, sql: &str) {
             ticks.tick().await;
         }
     };
-    timeout(PATIENCE, waits).await.unwrap_or_else(|_| panic!("never true: {sql}"));
+    timeout(PATIENCE, waits)
+        .await
+        .unwrap_or_else(|_| panic!("never true: {sql}"));
 }
 
 /// The files of sql/demo, by name.
 pub async fn load(side: &Control, files: &[&str]) {
     for file in files {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("sql/demo").join(format!("{file}.sql"));
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("sql/demo")
+            .join(format!("{file}.sql"));
         exec(side, &std::fs::read_to_string(path).unwrap()).await;
     }
 }
 
 /// `count` and sum of hashes of a digest query.
 pub async fn digest(side: &Control, sql: &str) -> (i64, String) {
-    let rows = side.client.query_typed(sql, &[]).await.unwrap_or_else(|error| panic!("{error:?} in {sql}"));
+    let rows = side
+        .client
+        .query_typed(sql, &[])
+        .await
+        .unwrap_or_else(|error| panic!("{error:?} in {sql}"));
     (rows[0].get(0), rows[0].get(1))
 }
 
@@ -301,7 +402,10 @@ pub async fn digest(side: &Control, sql: &str) -> (i64, String) {
 pub fn key_of(table: &Table) -> Vec<String> {
     match &table.key {
         Key::Multiset => Vec::new(),
-        Key::Columns(columns) => columns.iter().map(|at| table.columns[*at].cloud.clone()).collect(),
+        Key::Columns(columns) => columns
+            .iter()
+            .map(|at| table.columns[*at].cloud.clone())
+            .collect(),
     }
 }
 
@@ -314,6 +418,10 @@ fn write_settings(folder: &Path, desktop: &Proxy, cloud: &Proxy, rest: &str) -> 
         cloud.port()
     );
     std::fs::write(folder.join("tandem.toml"), text).unwrap();
-    let sources = Sources { file: Some(folder.join("tandem.toml")), cwd: folder.to_owned(), ..Sources::default() };
+    let sources = Sources {
+        file: Some(folder.join("tandem.toml")),
+        cwd: folder.to_owned(),
+        ..Sources::default()
+    };
     config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"))
 }

@@ -29,15 +29,22 @@ impl Heart {
     pub(super) async fn beat(&mut self, desktop: &Client) -> Result<(), Fault> {
         self.ticks.tick().await;
         self.beats += 1;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
         // Which beat it was tells apart two histories that went different ways (P13).
         let beat = format!("{}-{:x}-{}", std::process::id(), now.as_nanos(), self.beats);
         let sql = "select pg_logical_emit_message(true, $1, $2)";
-        let params: [(&(dyn ToSql + Sync), Type); 2] = [(&HEARTBEAT, Type::TEXT), (&beat, Type::TEXT)];
+        let params: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&HEARTBEAT, Type::TEXT), (&beat, Type::TEXT)];
         let written = desktop.query_typed(sql, &params);
         let written = timeout(limits::SILENCE_MAX, written).await;
         let silent = |_| WireError::Timeout(limits::SILENCE_MAX.as_secs());
-        let written = written.map_err(silent).and_then(|written| written.map_err(WireError::from));
-        written.map(drop).map_err(|error| Fault::wire(Side::Desktop, &error))
+        let written = written
+            .map_err(silent)
+            .and_then(|written| written.map_err(WireError::from));
+        written
+            .map(drop)
+            .map_err(|error| Fault::wire(Side::Desktop, &error))
     }
 }

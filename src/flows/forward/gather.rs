@@ -49,12 +49,18 @@ impl Gather {
         }
         for message in &delivery.messages {
             let whole = self.assembler.push(message).map_err(|disorder| {
-                Fault::new(Kind::Damaged, "the desktop sent something that can't be read")
-                    .cause(disorder)
-                    .hint("nothing of this transaction was written")
+                Fault::new(
+                    Kind::Damaged,
+                    "the desktop sent something that can't be read",
+                )
+                .cause(disorder)
+                .hint("nothing of this transaction was written")
             })?;
             if let Some(transaction) = whole {
-                let memory = self.open.as_mut().and_then(|open| open.split(transaction.bytes.min(open.num_permits())));
+                let memory = self
+                    .open
+                    .as_mut()
+                    .and_then(|open| open.split(transaction.bytes.min(open.num_permits())));
                 self.whole.push_back((transaction, memory));
             }
         }
@@ -69,7 +75,9 @@ impl Gather {
         let (mut transactions, mut memory) = (Vec::new(), None::<OwnedSemaphorePermit>);
         let (mut rows, mut bytes) = (0, 0);
         while rows < self.rows_max && bytes < self.bytes_max {
-            let Some((transaction, held)) = self.whole.pop_front() else { break };
+            let Some((transaction, held)) = self.whole.pop_front() else {
+                break;
+            };
             rows += transaction.changes.len();
             bytes += transaction.bytes;
             transactions.push(transaction);
@@ -79,7 +87,10 @@ impl Gather {
                 (Some(_), None) => {}
             }
         }
-        (!transactions.is_empty()).then_some(Gathered { transactions, memory })
+        (!transactions.is_empty()).then_some(Gathered {
+            transactions,
+            memory,
+        })
     }
 
     /// Nothing waits but one transaction that fills all memory: it would wait for ever.
@@ -91,7 +102,10 @@ impl Gather {
         if open + 2 * limits::READ_BYTES as u64 <= memory_max {
             return Ok(());
         }
-        let what = format!("a transaction of the desktop is larger than forward.memory_max ({} MB)", memory_max >> 20);
+        let what = format!(
+            "a transaction of the desktop is larger than forward.memory_max ({} MB)",
+            memory_max >> 20
+        );
         Err(Fault::new(Kind::TooLarge, what)
             .hint("raise forward.memory_max beyond the transaction's size; nothing is lost, the desktop keeps it"))
     }

@@ -59,7 +59,13 @@ impl<'a> Forward<'a> {
     ///
     /// # Errors
     /// When the desktop doesn't let us.
-    pub async fn start(sides: Sides<'a>, tables: &'a Tables, book: Book, from: Committed, sender_timeout: Duration) -> Result<Forward<'a>, Fault> {
+    pub async fn start(
+        sides: Sides<'a>,
+        tables: &'a Tables,
+        book: Book,
+        from: Committed,
+        sender_timeout: Duration,
+    ) -> Result<Forward<'a>, Fault> {
         let forward = &sides.settings.forward;
         let start = Start {
             slot: forward.slot.clone(),
@@ -69,12 +75,21 @@ impl<'a> Forward<'a> {
             memory_max: forward.memory_max,
         };
         let endpoint = &sides.settings.desktop.endpoint;
-        let capture = Capture::start(endpoint, &start).await.map_err(|error| Fault::wire(Side::Desktop, &error))?;
+        let capture = Capture::start(endpoint, &start)
+            .await
+            .map_err(|error| Fault::wire(Side::Desktop, &error))?;
         Ok(Forward {
             sides: sides.settings,
             desktop: sides.desktop,
             tables,
-            writer: Writer::new(sides.applier, sides.opening, sides.lease, tables, book, from),
+            writer: Writer::new(
+                sides.applier,
+                sides.opening,
+                sides.lease,
+                tables,
+                book,
+                from,
+            ),
             gather: Gather::new(forward),
             committed: from,
             capture: Some(capture),
@@ -89,7 +104,9 @@ impl<'a> Forward<'a> {
     pub async fn run(mut self, stop: &CancellationToken) -> Result<(), Fault> {
         let mut heart = Heart::start(self.sides.heartbeat.every);
         let ended = self.stream(stop, &mut heart).await;
-        let Some(capture) = self.capture.take() else { return ended };
+        let Some(capture) = self.capture.take() else {
+            return ended;
+        };
         if ended.is_err() {
             // The server may be shutting down and must not wait for us (P10).
             capture.abandon().await;
@@ -106,7 +123,10 @@ impl<'a> Forward<'a> {
     async fn stream(&mut self, stop: &CancellationToken, heart: &mut Heart) -> Result<(), Fault> {
         loop {
             self.write_next().await?;
-            let impatient = self.busy_since.filter(|_| self.capture.is_some()).map(|since| since + limits::UNCONFIRMED_MAX);
+            let impatient = self
+                .busy_since
+                .filter(|_| self.capture.is_some())
+                .map(|since| since + limits::UNCONFIRMED_MAX);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
@@ -147,12 +167,19 @@ impl<'a> Forward<'a> {
     }
 
     async fn written(&mut self, outcome: Outcome) -> Result<(), Fault> {
-        let Outcome::Committed(committed) = outcome else { return Ok(()) };
+        let Outcome::Committed(committed) = outcome else {
+            return Ok(());
+        };
         self.busy_since = None;
         self.committed = committed;
         match &self.capture {
             Some(capture) => capture.confirm(committed),
-            None => return Err(Fault::new(Kind::Weather(Side::Cloud), "the cloud answered late")),
+            None => {
+                return Err(Fault::new(
+                    Kind::Weather(Side::Cloud),
+                    "the cloud answered late",
+                ));
+            }
         }
         Ok(())
     }
@@ -168,7 +195,9 @@ impl<'a> Forward<'a> {
     }
 }
 
-async fn next(capture: &mut Option<Capture>) -> Option<Result<crate::capture::Delivery, crate::wire::WireError>> {
+async fn next(
+    capture: &mut Option<Capture>,
+) -> Option<Result<crate::capture::Delivery, crate::wire::WireError>> {
     match capture {
         Some(capture) => capture.next().await,
         None => pending().await,

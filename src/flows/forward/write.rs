@@ -45,9 +45,17 @@ enum Purpose {
     /// Write the folded batch.
     Write,
     /// Write it in source order, since its folded form met a unique constraint.
-    InOrder { table: TableId, step: Option<usize>, error: Box<ServerError>, folded: Box<Batch> },
+    InOrder {
+        table: TableId,
+        step: Option<usize>,
+        error: Box<ServerError>,
+        folded: Box<Batch>,
+    },
     /// Look which rows of a table are refused, before it is stopped.
-    Explain { table: TableId, error: Box<ServerError> },
+    Explain {
+        table: TableId,
+        error: Box<ServerError>,
+    },
 }
 
 /// What became of a flight.
@@ -59,9 +67,25 @@ pub(super) enum Outcome {
 }
 
 impl<'a> Writer<'a> {
-    pub(super) fn new(applier: Applier, opening: Opening, lease: Lease, tables: &'a Tables, book: Book, checkpoint: Committed) -> Writer<'a> {
+    pub(super) fn new(
+        applier: Applier,
+        opening: Opening,
+        lease: Lease,
+        tables: &'a Tables,
+        book: Book,
+        checkpoint: Committed,
+    ) -> Writer<'a> {
         let (planner, applier) = (Planner::default(), Some(applier));
-        Writer { opening, lease, tables, book, planner, checkpoint, applier, flight: None }
+        Writer {
+            opening,
+            lease,
+            tables,
+            book,
+            planner,
+            checkpoint,
+            applier,
+            flight: None,
+        }
     }
 
     pub(super) fn is_busy(&self) -> bool {
@@ -70,9 +94,19 @@ impl<'a> Writer<'a> {
 
     /// Sends a batch; [`Writer::outcome`] tells what became of it.
     pub(super) fn write(&mut self, gathered: Gathered) {
-        let Gathered { transactions, memory } = gathered;
+        let Gathered {
+            transactions,
+            memory,
+        } = gathered;
         let batch = self.fold(&transactions);
-        self.send(Work { transactions, memory, batch }, Purpose::Write);
+        self.send(
+            Work {
+                transactions,
+                memory,
+                batch,
+            },
+            Purpose::Write,
+        );
     }
 
     /// Folds; where a table has to stop, again without it.
@@ -97,12 +131,18 @@ impl<'a> Writer<'a> {
     }
 
     fn fly(&mut self, script: Script, work: Work, purpose: Purpose) {
-        let Some(mut applier) = self.applier.take() else { return };
+        let Some(mut applier) = self.applier.take() else {
+            return;
+        };
         let answer = tokio::spawn(async move {
             let answer = applier.run(&script).await;
             (applier, answer)
         });
-        self.flight = Some(Flight { answer, work, purpose });
+        self.flight = Some(Flight {
+            answer,
+            work,
+            purpose,
+        });
     }
 
     /// BEGIN, settings, the compare-and-set, rows, the states of tables that stop.
@@ -110,14 +150,28 @@ impl<'a> Writer<'a> {
         let mut statements = self.start_of(batch);
         statements.extend(self.planner.statements(&batch.steps, self.tables));
         for Halt { table, why } in &batch.halts {
-            statements.push(set_state(&self.lease.replicator, self.tables.get(*table), "stopped", Some(why)));
+            statements.push(set_state(
+                &self.lease.replicator,
+                self.tables.get(*table),
+                "stopped",
+                Some(why),
+            ));
         }
-        Script { statements, checkpoint: Some(batch.end), look_only: false }
+        Script {
+            statements,
+            checkpoint: Some(batch.end),
+            look_only: false,
+        }
     }
 
     fn start_of(&self, batch: &Batch) -> Vec<Statement> {
         let (from, to) = (Some(self.checkpoint.lsn()), batch.end);
-        let step = Advance { lease: &self.lease, from, to, committed_at: Some(batch.committed_at) };
+        let step = Advance {
+            lease: &self.lease,
+            from,
+            to,
+            committed_at: Some(batch.committed_at),
+        };
         let mut statements = opening(&self.opening);
         statements.push(advance(&step, Some(batch), self.tables));
         statements
@@ -125,22 +179,43 @@ impl<'a> Writer<'a> {
 
     /// Waits for the cloud's answer. Safe to cancel.
     pub(super) async fn outcome(&mut self) -> Result<Outcome, Fault> {
-        let Some(flight) = &mut self.flight else { return pending().await };
+        let Some(flight) = &mut self.flight else {
+            return pending().await;
+        };
         let answered = (&mut flight.answer).await;
-        let Some(Flight { work, purpose, .. }) = self.flight.take() else { return pending().await };
+        let Some(Flight { work, purpose, .. }) = self.flight.take() else {
+            return pending().await;
+        };
         let (applier, answer) = answered.map_err(internal)?;
         self.applier = Some(applier);
         match (purpose, answer) {
             (Purpose::Explain { table, error }, Ok(done)) => {
-                let answer = done.answers.len().checked_sub(2).and_then(|last| done.answers.get(last)?.as_ref());
+                let answer = done
+                    .answers
+                    .len()
+                    .checked_sub(2)
+                    .and_then(|last| done.answers.get(last)?.as_ref());
                 Ok(self.without(work, table, &Refusal::of(&error).probed(answer)))
             }
             (Purpose::Explain { table, error }, Err(NotApplied::Refused { .. })) => {
                 Ok(self.without(work, table, &Refusal::of(&error)))
             }
-            (_, Ok(Done { committed: Some(committed), .. })) => Ok(self.committed(&work.batch, committed)),
-            (_, Ok(Done { committed: None, .. })) => Err(not_applied(NotApplied::Undone)),
-            (purpose, Err(NotApplied::Refused { table, step, error })) => self.refused(work, purpose, table, step, error),
+            (
+                _,
+                Ok(Done {
+                    committed: Some(committed),
+                    ..
+                }),
+            ) => Ok(self.committed(&work.batch, committed)),
+            (
+                _,
+                Ok(Done {
+                    committed: None, ..
+                }),
+            ) => Err(not_applied(NotApplied::Undone)),
+            (purpose, Err(NotApplied::Refused { table, step, error })) => {
+                self.refused(work, purpose, table, step, error)
+            }
             (_, Err(error)) => Err(not_applied(error)),
         }
     }
@@ -155,20 +230,52 @@ impl<'a> Writer<'a> {
 
     /// A batch whose folded form meets a unique constraint is tried in source order. If that is
     /// refused too, the table that was refused first stops, and the others go on.
-    fn refused(&mut self, work: Work, purpose: Purpose, table: Option<TableId>, step: Option<usize>, error: Box<ServerError>) -> Result<Outcome, Fault> {
+    fn refused(
+        &mut self,
+        work: Work,
+        purpose: Purpose,
+        table: Option<TableId>,
+        step: Option<usize>,
+        error: Box<ServerError>,
+    ) -> Result<Outcome, Fault> {
         let table = table.or_else(|| self.named(&error));
         let Some(table) = table.filter(|_| blames_table(&error)) else {
             return Err(not_applied(NotApplied::Refused { table, step, error }));
         };
         match purpose {
-            Purpose::InOrder { table, step, error, folded } => {
-                let work = Work { batch: *folded, ..work };
+            Purpose::InOrder {
+                table,
+                step,
+                error,
+                folded,
+            } => {
+                let work = Work {
+                    batch: *folded,
+                    ..work
+                };
                 self.explain(work, table, step, error);
             }
             Purpose::Write if error.code == "23505" && !work.batch.needs_order => {
                 let batch = in_order(&work.transactions, self.tables, &mut self.book);
-                let (batch, folded) = (Batch { halts: work.batch.halts.clone(), ..batch }, Box::new(work.batch));
-                self.send(Work { batch, ..work_of(work.transactions, work.memory) }, Purpose::InOrder { table, step, error, folded });
+                let (batch, folded) = (
+                    Batch {
+                        halts: work.batch.halts.clone(),
+                        ..batch
+                    },
+                    Box::new(work.batch),
+                );
+                self.send(
+                    Work {
+                        batch,
+                        ..work_of(work.transactions, work.memory)
+                    },
+                    Purpose::InOrder {
+                        table,
+                        step,
+                        error,
+                        folded,
+                    },
+                );
             }
             Purpose::Write | Purpose::Explain { .. } => self.explain(work, table, step, error),
         }
@@ -176,19 +283,35 @@ impl<'a> Writer<'a> {
     }
 
     /// Asks the cloud which rows of a step it refuses, after all that stands before them.
-    fn explain(&mut self, work: Work, table: TableId, step: Option<usize>, error: Box<ServerError>) {
+    fn explain(
+        &mut self,
+        work: Work,
+        table: TableId,
+        step: Option<usize>,
+        error: Box<ServerError>,
+    ) {
         let found = self.tables.get(table);
-        let Lease { replicator, epoch, .. } = &self.lease;
-        let staged = step.and_then(|step| stage_step(found, work.batch.steps.get(step)?, replicator, *epoch));
+        let Lease {
+            replicator, epoch, ..
+        } = &self.lease;
+        let staged = step
+            .and_then(|step| stage_step(found, work.batch.steps.get(step)?, replicator, *epoch));
         let (Some(staged), Some(step)) = (staged, step) else {
             self.without(work, table, &Refusal::of(&error));
             return;
         };
         let probe = probe(found, replicator, *epoch);
         let mut statements = self.start_of(&work.batch);
-        statements.extend(self.planner.statements(&work.batch.steps[..step], self.tables));
+        statements.extend(
+            self.planner
+                .statements(&work.batch.steps[..step], self.tables),
+        );
         statements.extend([staged, probe]);
-        let script = Script { statements, checkpoint: None, look_only: true };
+        let script = Script {
+            statements,
+            checkpoint: None,
+            look_only: true,
+        };
         self.fly(script, work, Purpose::Explain { table, error });
     }
 
@@ -199,14 +322,23 @@ impl<'a> Writer<'a> {
         let mut batch = self.fold(&work.transactions);
         batch.halts.extend(work.batch.halts);
         batch.halts.push(Halt { table, why });
-        self.send(Work { batch, ..work_of(work.transactions, work.memory) }, Purpose::Write);
+        self.send(
+            Work {
+                batch,
+                ..work_of(work.transactions, work.memory)
+            },
+            Purpose::Write,
+        );
         Outcome::Again
     }
 
     /// The table that an error at COMMIT names: a deferred constraint doesn't say whose statement it was.
     fn named(&self, error: &ServerError) -> Option<TableId> {
         let (schema, relation) = (error.schema.as_ref()?, error.table.as_ref()?);
-        let found = self.tables.iter().find(|table| table.cloud.schema == *schema && table.cloud.relation == *relation);
+        let found = self
+            .tables
+            .iter()
+            .find(|table| table.cloud.schema == *schema && table.cloud.relation == *relation);
         found.map(|table| table.id)
     }
 
@@ -227,11 +359,21 @@ impl<'a> Writer<'a> {
 }
 
 fn work_of(transactions: Vec<Transaction>, memory: Option<OwnedSemaphorePermit>) -> Work {
-    Work { transactions, memory, batch: Batch::default() }
+    Work {
+        transactions,
+        memory,
+        batch: Batch::default(),
+    }
 }
 
 fn internal(error: tokio::task::JoinError) -> Fault {
-    Fault::new(Kind::Internal, "internal check failed: the task that writes to the cloud ended")
-        .cause(error)
-        .hint(format!("nothing unfinished was committed to the {}; a restart goes on from the checkpoint", Side::Cloud))
+    Fault::new(
+        Kind::Internal,
+        "internal check failed: the task that writes to the cloud ended",
+    )
+    .cause(error)
+    .hint(format!(
+        "nothing unfinished was committed to the {}; a restart goes on from the checkpoint",
+        Side::Cloud
+    ))
 }

@@ -1,0 +1,143 @@
+//! The pure stages without a database: what a core can do at most.
+#![allow(missing_docs)]
+
+use bytes::{BufMut, Bytes, BytesMut};
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use tandem::decode::Assembler;
+use tandem::fold::{Book, fold};
+use tandem::model::{Column, Key, Name, Source, Table, TableId, Tables, Transaction};
+use tandem::plan::Planner;
+
+const ROWS: u64 = 10_000;
+
+fn relation() -> Bytes {
+    let mut out = BytesMut::new();
+    out.put_u8(b'R');
+    out.put_u32(1);
+    out.put_slice(b"public\0jobs\0f");
+    out.put_u16(6);
+    for name in ["id", "client", "day", "status", "words", "updated_at"] {
+        out.put_u8(1);
+        out.put_slice(name.as_bytes());
+        out.put_u8(0);
+        out.put_u32(25);
+        out.put_i32(-1);
+    }
+    out.freeze()
+}
+
+fn put_row(out: &mut BytesMut, id: u64, stamp: &str) {
+    out.put_u16(6);
+    let id = id.to_string();
+    for value in [
+        id.as_str(),
+        "4711",
+        "2026-11-23",
+        "W",
+        "monthly accounts of the office",
+        stamp,
+    ] {
+        out.put_u8(b't');
+        out.put_u32(value.len() as u32);
+        out.put_slice(value.as_bytes());
+    }
+}
+
+fn frame(build: impl FnOnce(&mut BytesMut)) -> Bytes {
+    let mut out = BytesMut::new();
+    build(&mut out);
+    out.freeze()
+}
+
+/// One transaction: BEGIN, the table, ROWS updates with old and new row, COMMIT.
+fn updates() -> Vec<Bytes> {
+    let begin = frame(|out| {
+        out.put_u8(b'B');
+        out.put_slice(&[0; 16]);
+        out.put_u32(7);
+    });
+    let commit = frame(|out| {
+        out.put_u8(b'C');
+        out.put_slice(&[0; 25]);
+    });
+    let update = |id| {
+        frame(|out| {
+            out.put_u8(b'U');
+            out.put_u32(1);
+            out.put_u8(b'O');
+            put_row(out, id, "2026-11-23 09:00:00");
+            out.put_u8(b'N');
+            put_row(out, id, "2026-11-23 09:00:01");
+        })
+    };
+    [begin, relation()]
+        .into_iter()
+        .chain((0..ROWS).map(update))
+        .chain([commit])
+        .collect()
+}
+
+fn tables(skip_stamp: bool) -> Tables {
+    let name = Name {
+        schema: "public".to_owned(),
+        relation: "jobs".to_owned(),
+    };
+    let mut columns = vec!["id", "client", "day", "status", "words"];
+    if !skip_stamp {
+        columns.push("updated_at");
+    }
+    let column = |name: &str| Column {
+        cloud: name.to_owned(),
+        from: Source::Desktop(name.to_owned()),
+        base_type: "text".to_owned(),
+        compare_type: "text".to_owned(),
+        not_null: name == "id",
+    };
+    Tables::new(vec![Table {
+        id: TableId(0),
+        name: "jobs".to_owned(),
+        desktop: name.clone(),
+        cloud: name,
+        columns: columns.into_iter().map(column).collect(),
+        key: Key::Columns(vec![0]),
+        owner: None,
+        desktop_owner: None,
+        tenant: Vec::new(),
+        fingerprint: String::new(),
+    }])
+}
+
+fn decoded(frames: &[Bytes]) -> Vec<Transaction> {
+    let mut assembler = Assembler::default();
+    frames
+        .iter()
+        .filter_map(|frame| assembler.push(frame).ok().flatten())
+        .collect()
+}
+
+fn stages(criterion: &mut Criterion) {
+    let frames = updates();
+    let transactions = decoded(&frames);
+    let (changing, quiet) = (tables(false), tables(true));
+    let mut group = criterion.benchmark_group("stages");
+    group.throughput(Throughput::Elements(ROWS));
+    group.bench_function("decode", |bench| bench.iter(|| decoded(&frames)));
+    group.bench_function("fold", |bench| {
+        bench.iter(|| fold(&transactions, &changing, &mut Book::default()))
+    });
+    group.bench_function("fold, nothing left", |bench| {
+        bench.iter(|| fold(&transactions, &quiet, &mut Book::default()))
+    });
+    group.bench_function("plan", |bench| {
+        let batch = fold(&transactions, &changing, &mut Book::default());
+        bench.iter_batched(
+            Planner::default,
+            |mut planner| planner.statements(&batch.steps, &changing),
+            BatchSize::LargeInput,
+        );
+    });
+    group.finish();
+}
+
+criterion_group!(benches, stages);
+criterion_main!(benches);
