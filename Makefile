@@ -1,0 +1,38 @@
+# make demo   builds, finds or installs PostgreSQL, shows the main job on two throw-away servers
+# make test   everything
+# make soak   hundreds of kills and cuts under load
+# make bench  the pure stages
+# See also: .ci/run
+
+# Servers of tests live in memory where there is room for them; creating their files is most of the time.
+SHM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
+export TANDEM_PG_TMP ?= $(or $(SHM),$(or $(TMPDIR),/tmp))
+
+NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
+
+.PHONY: demo test soak bench servers newest
+
+demo: servers
+	cargo run --release --locked -- demo
+
+# Finds PostgreSQL's server programs, installs them if there are none.
+servers:
+	@sh deploy/postgres.sh --install >/dev/null
+
+# The newest major as well, and PgBouncer; what a machine can't have is skipped by name in the tests.
+newest: servers
+	@sh deploy/postgres.sh --install newest >/dev/null || echo "the newest PostgreSQL can't be had here: tests run on what there is"
+	@sh deploy/postgres.sh --with-pgbouncer >/dev/null || echo "PgBouncer can't be had here: its tests are skipped by name"
+
+test: newest
+ifeq ($(NEXTEST),yes)
+	cargo nextest run --locked --no-fail-fast
+else
+	cargo test --locked --no-fail-fast
+endif
+
+soak: newest
+	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
+
+bench:
+	cargo bench --locked --bench stages
