@@ -6,15 +6,14 @@ mod support;
 
 use std::fmt::Write;
 
-use support::office::{Office, Plan, exec, until, value};
-use support::servers::{newest, versions};
-use tandem::demo::cluster::Binaries;
+use support::office::{Office, Place, Plan, exec, places, until, value};
+use support::servers::newest;
 
 const BEAT: &str = "[heartbeat]\nevery = \"200ms\"\n";
 
 /// An office with these tables on both sides (`ddl`), in the cloud owned by tandem's user.
-async fn office(binaries: &Binaries, settings: &str, desktop: &str, cloud: &str) -> Office {
-    let office = Office::open(&Plan::tables(binaries, &format!("{BEAT}{settings}"))).await;
+async fn office(place: impl Into<Place>, settings: &str, desktop: &str, cloud: &str) -> Office {
+    let office = Office::open(&Plan::tables(place, &format!("{BEAT}{settings}"))).await;
     exec(&office.desktop, desktop).await;
     exec(
         &office.cloud,
@@ -66,10 +65,10 @@ async fn f03_an_idle_cycle_reads_and_writes_no_business_table() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f06_capture_depends_on_no_column_of_the_application() {
-    for binaries in versions() {
+    for place in places() {
         let desktop = "create table item (id int, what text, created_at timestamp default now(), updated_at timestamp default now())";
         let cloud = "create table item (id int primary key, what text, created_at timestamptz default now(), updated_at timestamptz default now())";
-        let office = office(&binaries, "[[table]]\nname = \"item\"", desktop, cloud).await;
+        let office = office(&place, "[[table]]\nname = \"item\"", desktop, cloud).await;
         let mut service = office.run();
         exec(
             &office.desktop,
@@ -88,14 +87,14 @@ const FAMILY: &str = "create table parent (id int primary key, name text); creat
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f14_parent_and_child_of_one_transaction_both_arrive() {
-    for binaries in versions() {
+    for place in places() {
         let (desktop, cloud) = (
             FAMILY.replace("REF", ""),
             FAMILY.replace("REF", "references parent"),
         );
         // The settings list the child first: the order comes from the cloud's foreign keys.
         let office = office(
-            &binaries,
+            &place,
             "[[table]]\nname = \"child\"\n[[table]]\nname = \"parent\"",
             &desktop,
             &cloud,
@@ -122,10 +121,10 @@ async fn f14_parent_and_child_of_one_transaction_both_arrive() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f15_u04_progress_is_commit_order_whatever_clocks_and_writers_do() {
-    for binaries in versions() {
+    for place in places() {
         let desktop = "create table item (id int, n int, updated_at timestamp)";
         let cloud = "create table item (id int primary key, n int, updated_at timestamptz)";
-        let office = office(&binaries, "[[table]]\nname = \"item\"", desktop, cloud).await;
+        let office = office(&place, "[[table]]\nname = \"item\"", desktop, cloud).await;
         let mut service = office.run();
         // A transaction that began first and commits last, with clocks in 1990 and 2099 around it.
         let late =
@@ -193,8 +192,8 @@ async fn f19_a_cloud_table_without_the_owner_column_holds_desktop_rows_only() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f23_u07_every_update_and_delete_of_a_published_column_arrives() {
-    for binaries in versions() {
-        let office = Office::open(&Plan::powerca(&binaries, 0.05)).await;
+    for place in places() {
+        let office = Office::open(&Plan::powerca(&place, 0.05)).await;
         let mut service = office.run();
         office.caught_up(&mut service).await;
         // Every mapped column of every table that has rows, one after the other.
@@ -264,8 +263,8 @@ async fn f42_tandem_only_dials_out() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn u27_the_applications_update_and_delete_work_on_published_keyless_tables() {
-    for binaries in versions() {
-        let office = Office::open(&Plan::powerca(&binaries, 0.02)).await;
+    for place in places() {
+        let office = Office::open(&Plan::powerca(&place, 0.02)).await;
         let mut service = office.run();
         office.caught_up(&mut service).await;
         for table in office.tables().await.iter() {
@@ -339,10 +338,10 @@ async fn u36_wide_tables_are_not_limited_by_the_number_of_parameters() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn u37_p3_no_reader_sees_part_of_a_transaction() {
-    for binaries in versions() {
+    for place in places() {
         let ddl = "create table left_side (id int primary key, amount int); create table right_side (id int primary key, amount int)";
         let office = office(
-            &binaries,
+            &place,
             "[[table]]\nname = \"left_side\"\n[[table]]\nname = \"right_side\"",
             ddl,
             ddl,

@@ -3,8 +3,7 @@
 
 mod support;
 
-use support::office::{Office, Plan, exec, value};
-use support::servers::versions;
+use support::office::{Office, Plan, exec, places, value};
 
 /// Every row version of the cloud's own tables, as one number.
 async fn versions_of_rows(office: &Office) -> String {
@@ -21,8 +20,8 @@ async fn versions_of_rows(office: &Office) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_the_clean_layer_ends_equal_after_copy_work_and_refill() {
-    for binaries in versions() {
-        let office = Office::open(&Plan::powerca(&binaries, 1.0)).await;
+    for place in places() {
+        let office = Office::open(&Plan::powerca(&place, 1.0)).await;
         let mut service = office.run();
         office.caught_up(&mut service).await;
         office.assert_equal().await;
@@ -40,8 +39,8 @@ async fn p1_the_clean_layer_ends_equal_after_copy_work_and_refill() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p9_u26_f24_an_idle_refill_writes_nothing_to_the_cloud() {
-    for binaries in versions() {
-        let office = Office::open(&Plan::powerca(&binaries, 1.0)).await;
+    for place in places() {
+        let office = Office::open(&Plan::powerca(&place, 1.0)).await;
         let mut service = office.run();
         office.caught_up(&mut service).await;
         let before = versions_of_rows(&office).await;

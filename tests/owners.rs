@@ -4,8 +4,8 @@
 
 mod support;
 
-use support::office::{Office, Plan, exec, load, powerca_tables, value};
-use support::servers::{newest, versions};
+use support::office::{Office, Plan, exec, load, places, powerca_tables, value};
+use support::servers::newest;
 
 /// All that a row consists of, its version included, for rows that aren't the desktop's.
 async fn foreign_rows(office: &Office, tables: &[&str], which: &str) -> String {
@@ -21,9 +21,9 @@ async fn foreign_rows(office: &Office, tables: &[&str], which: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_mobile_and_foreign_rows_are_never_changed() {
-    for binaries in versions() {
+    for place in places() {
         let plan = Plan::tables(
-            &binaries,
+            &place,
             "[[table]]\nname = \"item\"\n[[table]]\nname = \"loose\"\nkey = []\n[heartbeat]\nevery = \"200ms\"",
         );
         let office = Office::open(&plan).await;
@@ -143,8 +143,8 @@ async fn assert_only_the_manifest_stopped(office: &Office) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p8_dirty_rows_in_the_copy_stop_exactly_the_manifests_tables() {
-    for binaries in versions() {
-        let office = Office::open(&Plan::powerca(&binaries, 0.1)).await;
+    for place in places() {
+        let office = Office::open(&Plan::powerca(&place, 0.1)).await;
         exec(&office.desktop, "select demo.dirty()").await;
         let mut service = office.run();
         office.caught_up(&mut service).await;

@@ -3,12 +3,11 @@
 
 mod support;
 
-use support::office::{Office, Plan, exec, value};
-use support::servers::{newest, versions};
-use tandem::demo::cluster::Binaries;
+use support::office::{Office, Place, Plan, exec, places, value};
+use support::servers::newest;
 
-async fn office(binaries: &Binaries, settings: &str, ddl: &str) -> Office {
-    let office = Office::open(&Plan::tables(binaries, settings)).await;
+async fn office(place: impl Into<Place>, settings: &str, ddl: &str) -> Office {
+    let office = Office::open(&Plan::tables(place, settings)).await;
     exec(&office.desktop, ddl).await;
     exec(
         &office.cloud,
@@ -20,12 +19,12 @@ async fn office(binaries: &Binaries, settings: &str, ddl: &str) -> Office {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn unchanged_toast_keeps_what_the_cloud_has_under_each_identity() {
-    for binaries in versions() {
+    for place in places() {
         let ddl = "create table by_key (id int primary key, big text, n int); alter table by_key alter big set storage external; \
             create table by_index (a int not null, b text not null, big text, n int, unique (a, b)); alter table by_index alter big set storage external; \
             create table whole (id int, big text, n int); alter table whole alter big set storage external";
         let settings = "[[table]]\nname = \"by_key\"\n[[table]]\nname = \"by_index\"\nkey = [\"a\", \"b\"]\n[[table]]\nname = \"whole\"\nkey = [\"id\"]";
-        let office = office(&binaries, settings, ddl).await;
+        let office = office(&place, settings, ddl).await;
         let mut service = office.run();
         office.caught_up(&mut service).await;
         let identities = "select string_agg(relreplident::text, '' order by relname) from pg_class where relname in ('by_key', 'by_index', 'whole')";
@@ -54,9 +53,9 @@ async fn unchanged_toast_keeps_what_the_cloud_has_under_each_identity() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_whose_folded_form_meets_a_unique_constraint_is_written_in_source_order() {
-    for binaries in versions() {
+    for place in places() {
         let ddl = "create table place (id int primary key, seat int unique, name text)";
-        let office = office(&binaries, "[[table]]\nname = \"place\"", ddl).await;
+        let office = office(&place, "[[table]]\nname = \"place\"", ddl).await;
         let mut service = office.run();
         exec(
             &office.desktop,
@@ -82,12 +81,12 @@ async fn a_batch_whose_folded_form_meets_a_unique_constraint_is_written_in_sourc
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nulls_in_keys_name_rows_and_equal_rows_are_counted() {
-    for binaries in versions() {
+    for place in places() {
         let ddl =
             "create table part (a int, b text, n int); create table bag (a int, b text, j json)";
         let settings =
             "[[table]]\nname = \"part\"\nkey = [\"a\", \"b\"]\n[[table]]\nname = \"bag\"\nkey = []";
-        let office = office(&binaries, settings, ddl).await;
+        let office = office(&place, settings, ddl).await;
         exec(&office.desktop, "insert into part values (1, null, 1), (null, 'x', 2), (null, null, 3), (1, 'x', 4); insert into bag select 1, null, '{}' from generate_series(1, 5)").await;
         let mut service = office.run();
         office.caught_up(&mut service).await;
@@ -104,11 +103,11 @@ async fn nulls_in_keys_name_rows_and_equal_rows_are_counted() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p11_values_arrive_as_they_left_in_the_copy_and_in_the_stream() {
-    for binaries in versions() {
+    for place in places() {
         let ddl = "create type mood as enum ('fine', 'Not fine'); create domain small as numeric(6, 2); create type pair as (a int, b text); \
             create table every (id int primary key, i2 int2, i8 int8, n numeric, n2 numeric(10, 3), f4 float4, f8 float8, b bool, t text, v varchar(40), c char(9), by bytea, \
             d date, ts timestamp, tz timestamptz(3), tm time, iv interval, u uuid, j json, jb jsonb, x xml, ip inet, ar int[], ta text[], r int4range, m mood, s small, p pair, bt bit(5), vb varbit, mo money, pt point, q \"char\")";
-        let office = office(&binaries, "[[table]]\nname = \"every\"", ddl).await;
+        let office = office(&place, "[[table]]\nname = \"every\"", ddl).await;
         let rows = "(ID, 32767, -9223372036854775808, 'NaN', 1.5, 'NaN', '-Infinity', true, E'tab\\t, \\\\ back, ''quote'', \\nline', 'naïve 日本', 'ab', '\\x00ff', 'infinity', '-infinity', '0044-01-01 00:00:00+00 BC', '24:00', '1 year -3 days 00:00:00.000001', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{\"a\":  1}', '{\"b\": [1, null]}', '<a>1</a>', '10.0.0.1/8', '[0:2]={1,NULL,3}', '{\"a,b\",NULL,\"NULL\",\"\"}', '[1,10)', 'Not fine', 12.30, '(1,\"x,y\")', '10101', '1', '12.34', '(1.5,-0)', 'z')";
         let null = "(ID, null, null, '1.500', null, '-0', 1e-300, null, '', '', '', '', null, '2024-02-29 12:00:00.123456', '2024-06-30 23:59:59.999+05:30', null, null, null, 'null', 'null', null, null, '{}', '{}', 'empty', null, null, null, null, '', null, null, '')";
         exec(

@@ -1,7 +1,7 @@
 //! Bytes off the replication socket, and positions back to it.
 //!
 //! One task owns the socket. It hands frames on as long as the memory budget lasts, and reports
-//! positions on its own timer however busy the rest is. What to say and when is [`pulse`]'s
+//! positions on its own timer however busy the rest is. What to say and when is the pulse's
 //! decision; this module only carries it out.
 
 mod frame;

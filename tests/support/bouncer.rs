@@ -60,6 +60,11 @@ wait $!
 rm -rf "$2"
 "#;
 
+/// Whether pgbouncer is installed.
+pub fn is_here() -> bool {
+    find().is_some()
+}
+
 impl Bouncer {
     /// Starts pgbouncer before `cluster` and returns when it accepts connections.
     pub fn start(cluster: &Cluster) -> Result<Bouncer, BouncerError> {

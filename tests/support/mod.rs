@@ -1,7 +1,13 @@
 //! What the tests stand on: servers, a network that misbehaves on command, a connection pooler.
 //!
 //! Each test binary uses a part of it, hence the `allow`.
-#![allow(dead_code, unreachable_pub, clippy::unwrap_used, clippy::print_stderr)]
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    clippy::print_stdout
+)]
 
 pub mod bouncer;
 pub mod office;

@@ -16,7 +16,7 @@ use tokio::time::{interval, timeout};
 
 use super::bouncer::Bouncer;
 use super::proxy::Proxy;
-use super::servers::Pair;
+use super::servers::{Pair, versions};
 
 /// Nothing in the tests takes longer than this unless something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(90);
@@ -25,6 +25,44 @@ pub const PATIENCE: Duration = Duration::from_secs(90);
 pub const POWERCA: &str = include_str!("../../deploy/powerca.toml");
 
 const DATABASE: &str = "enterprise_db";
+
+/// Where an office stands: next to the cloud, or far from it behind a pooler.
+#[derive(Clone)]
+pub struct Place {
+    pub binaries: Binaries,
+    /// PgBouncer in transaction mode and 80 ms round trips before the cloud.
+    pub distant: bool,
+}
+
+impl From<&Binaries> for Place {
+    fn from(binaries: &Binaries) -> Place {
+        Place {
+            binaries: binaries.clone(),
+            distant: false,
+        }
+    }
+}
+
+impl From<&Place> for Place {
+    fn from(place: &Place) -> Place {
+        place.clone()
+    }
+}
+
+/// Each version at hand directly, and the newest through PgBouncer with 80 ms round trips.
+pub fn places() -> Vec<Place> {
+    let mut places: Vec<_> = versions().iter().map(Place::from).collect();
+    let newest = places.last().unwrap().clone();
+    if super::bouncer::is_here() {
+        places.push(Place {
+            distant: true,
+            ..newest
+        });
+    } else {
+        println!("skipped: through PgBouncer, which isn't installed");
+    }
+    places
+}
 
 /// What an office is made of.
 pub struct Plan {
@@ -35,42 +73,46 @@ pub struct Plan {
     pub settings: String,
     /// Put PgBouncer (transaction mode) in front of the cloud.
     pub bouncer: bool,
+    /// One way to the cloud and one way back take this long each.
+    pub delay: Duration,
     pub desktop: ClusterSpec,
     pub cloud: ClusterSpec,
 }
 
 impl Plan {
     /// PowerCA's tables and settings.
-    pub fn powerca(binaries: &Binaries, scale: f64) -> Plan {
+    pub fn powerca(place: impl Into<Place>, scale: f64) -> Plan {
         Plan {
             scale,
             settings: powerca_tables(),
-            ..Plan::empty(binaries)
+            ..Plan::empty(place)
         }
     }
 
     /// Two empty servers and no table.
-    pub fn empty(binaries: &Binaries) -> Plan {
+    pub fn empty(place: impl Into<Place>) -> Plan {
+        let Place { binaries, distant } = place.into();
         let cloud = ClusterSpec {
             superuser: "supabase_admin".into(),
             ..ClusterSpec::default()
         };
         let (desktop, settings) = (ClusterSpec::default(), String::new());
         Plan {
-            binaries: binaries.clone(),
+            binaries,
             scale: 0.0,
             settings,
-            bouncer: false,
+            bouncer: distant,
+            delay: Duration::from_millis(if distant { 40 } else { 0 }),
             desktop,
             cloud,
         }
     }
 
     /// Two empty servers and these tables.
-    pub fn tables(binaries: &Binaries, settings: &str) -> Plan {
+    pub fn tables(place: impl Into<Place>, settings: &str) -> Plan {
         Plan {
             settings: settings.to_owned(),
-            ..Plan::empty(binaries)
+            ..Plan::empty(place)
         }
     }
 }
@@ -142,6 +184,7 @@ impl Office {
             .as_ref()
             .map_or(servers.cloud.port(), |bouncer| bouncer.port());
         let to_cloud = Proxy::start(servers.cloud.host(), cloud_port).unwrap();
+        to_cloud.set_delay(plan.delay);
         let folder = servers.desktop.socket_dir().join("office");
         std::fs::create_dir_all(&folder).unwrap();
         let settings = write_settings(&folder, &to_desktop, &to_cloud, &plan.settings);
