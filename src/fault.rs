@@ -164,6 +164,10 @@ impl Fault {
             (_, "53100") => fault(Kind::Weather(side), format!("the {side}'s disk is full")),
             (_, "TD001") => fault(Kind::LeaseLost, "another tandem has taken over".to_owned())
                 .hint("nothing of ours was written after that; run one tandem per replicator"),
+            (_, "TD002") => fault(
+                Kind::Weather(side),
+                "the copy has to be made again".to_owned(),
+            ),
             ("28", _) => fault(
                 Kind::Refused(side),
                 format!("the {side} does not let us in"),

@@ -147,6 +147,21 @@ begin
     end if;
 end $$;
 
+-- Fails unless the staging table holds exactly the rows that were sent: a crash empties unlogged
+-- tables, and behind a pooler the client doesn't notice. A partial copy must never be merged.
+create function tandem.staged(p_replicator text, p_epoch bigint, p_table text, p_rows bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    present bigint;
+begin
+    select count(*) into present from tandem.staging
+     where replicator = p_replicator and epoch = p_epoch and "table" = p_table;
+    if present <> p_rows then
+        raise exception using errcode = 'TD002',
+            message = format('%s of %s staged rows of %s are there', present, p_rows, p_table);
+    end if;
+end $$;
+
 -- How many of a table's staged rows the cloud refuses, and the first of them: each is tried alone.
 -- `p_write` writes the row given as $1 text[]. Only called in transactions that are rolled back.
 create function tandem.probe(

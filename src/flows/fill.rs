@@ -52,7 +52,7 @@ pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<Strin
         match with.merge(wanted, rows).await? {
             None => {
                 tracing::info!(table = %wanted.table.name, rows, ms = started.elapsed().as_millis() as u64, "copied");
-                filled.push(wanted);
+                filled.push((wanted, rows));
             }
             Some(why) => {
                 tracing::error!(table = %wanted.table.name, why, "stopped");
@@ -61,8 +61,8 @@ pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<Strin
         }
     }
     reader.close().await;
-    for wanted in filled.iter().rev() {
-        if let Some(why) = with.tidy(wanted).await? {
+    for (wanted, rows) in filled.into_iter().rev() {
+        if let Some(why) = with.tidy(wanted, rows).await? {
             tracing::error!(table = %wanted.table.name, why, "stopped");
             stopped.push(wanted.table.name.clone());
         }
@@ -95,7 +95,9 @@ impl Fill<'_> {
             ..
         } = diff(table, &self.lease.replicator, self.lease.epoch);
         let copied = self.set(table, "copied = $3::bigint", &rows.to_string());
-        let plain: Vec<_> = update.iter().chain([&insert, &copied]).cloned().collect();
+        let whole = self.whole(table, rows);
+        let plain = update.iter().chain([&insert, &copied]).cloned();
+        let plain: Vec<_> = [whole].into_iter().chain(plain).collect();
         let mut outcome = self.run(plain.clone()).await;
         if wanted.again && refusal(&outcome).is_some_and(|error| error.code == "23505") {
             // A surplus row may be in the way of a new one.
@@ -108,7 +110,7 @@ impl Fill<'_> {
     }
 
     /// Removes what is surplus, or only counts it where it was there before us.
-    async fn tidy(&mut self, wanted: &Filled<'_>) -> Result<Option<String>, Fault> {
+    async fn tidy(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
         let table = wanted.table;
         let Diff { remove, extras, .. } = diff(table, &self.lease.replicator, self.lease.epoch);
         let surplus = if wanted.again { remove } else { extras };
@@ -117,7 +119,8 @@ impl Fill<'_> {
             "copied_at = $3::pg_lsn, state = 'streaming', since = now(), why = null",
             &self.consistent.to_string(),
         );
-        let outcome = self.run([surplus, at, self.unstage(table)]).await;
+        let whole = self.whole(table, rows);
+        let outcome = self.run([whole, surplus, at, self.unstage(table)]).await;
         match refusal(&outcome).cloned() {
             Some(error) => self.stop(table, &error).await.map(Some),
             None => outcome.map(|()| None).map_err(not_applied),
@@ -174,6 +177,19 @@ impl Fill<'_> {
         all.push(hold(self.lease));
         all.extend(statements);
         all
+    }
+
+    /// Fails unless all rows that were staged are still there: a crash of the cloud empties the
+    /// staging table, and a pooler hides the crash.
+    fn whole(&self, table: &Table, rows: u64) -> Statement {
+        let number = |value: u64| Param::text(oid::INT8, value.to_string());
+        let params = vec![
+            text(&self.lease.replicator),
+            number(self.lease.epoch),
+            text(&table.name),
+            number(rows),
+        ];
+        Statement::bookkeeping("select tandem.staged($1, $2, $3, $4)", params)
     }
 
     fn unstage(&self, table: &Table) -> Statement {
