@@ -71,3 +71,6 @@ pub const PROBE_MAX: Duration = Duration::from_secs(2);
 pub const PROBE_EVERY: Duration = Duration::from_millis(10);
 /// How often `wait` asks.
 pub const WAIT_EVERY: Duration = Duration::from_millis(50);
+
+/// How long the cloud may try a table's rows one by one to find out which it refuses.
+pub const EXPLAIN_MAX: Duration = Duration::from_secs(5);

@@ -164,15 +164,18 @@ end $$;
 
 -- How many of a table's staged rows the cloud refuses, and the first of them: each is tried alone.
 -- `p_write` writes the row given as $1 text[]. Only called in transactions that are rolled back.
+-- It ends after `p_limit`, and then `whole` is false: there may be more.
 create function tandem.probe(
-    p_replicator text, p_epoch bigint, p_table text, p_write text,
-    out refused bigint, out sqlstate_of text, out message_of text, out detail_of text, out cells text[]
+    p_replicator text, p_epoch bigint, p_table text, p_write text, p_limit interval,
+    out refused bigint, out whole boolean,
+    out sqlstate_of text, out message_of text, out detail_of text, out cells text[]
 ) language plpgsql as $$
 declare
     staged text[];
     code text; message text; detail text;
 begin
     refused := 0;
+    whole := true;
     for staged in
         select s.cells from tandem.staging as s
         where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table
@@ -186,6 +189,10 @@ begin
                 sqlstate_of := code; message_of := message; detail_of := detail; cells := staged;
             end if;
         end;
+        if clock_timestamp() > statement_timestamp() + p_limit then
+            whole := false;
+            exit;
+        end if;
     end loop;
 end $$;
 

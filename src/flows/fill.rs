@@ -97,7 +97,7 @@ impl Fill<'_> {
         let copied = self.set(table, "copied = $3::bigint", &rows.to_string());
         let whole = self.whole(table, rows);
         let plain = update.iter().chain([&insert, &copied]).cloned();
-        let plain: Vec<_> = [whole].into_iter().chain(plain).collect();
+        let plain: Vec<_> = [hash_joins(), whole].into_iter().chain(plain).collect();
         let mut outcome = self.run(plain.clone()).await;
         if wanted.again && refusal(&outcome).is_some_and(|error| error.code == "23505") {
             // A surplus row may be in the way of a new one.
@@ -120,7 +120,9 @@ impl Fill<'_> {
             &self.consistent.to_string(),
         );
         let whole = self.whole(table, rows);
-        let outcome = self.run([whole, surplus, at, self.unstage(table)]).await;
+        let outcome = self
+            .run([hash_joins(), whole, surplus, at, self.unstage(table)])
+            .await;
         match refusal(&outcome).cloned() {
             Some(error) => self.stop(table, &error).await.map(Some),
             None => outcome.map(|()| None).map_err(not_applied),
@@ -169,11 +171,6 @@ impl Fill<'_> {
     /// BEGIN, settings, the lease's fence, then the statements.
     fn guarded(&self, statements: impl IntoIterator<Item = Statement>) -> Vec<Statement> {
         let mut all = opening(self.opening);
-        // Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
-        all.push(Statement::bookkeeping(
-            "select set_config('enable_nestloop', 'off', true)",
-            Vec::new(),
-        ));
         all.push(hold(self.lease));
         all.extend(statements);
         all
@@ -210,6 +207,14 @@ impl Fill<'_> {
     fn state(&self, table: &Table, state: &str, why: Option<&str>) -> Statement {
         set_state(&self.lease.replicator, table, state, why)
     }
+}
+
+/// Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
+fn hash_joins() -> Statement {
+    Statement::bookkeeping(
+        "select set_config('enable_nestloop', 'off', true)",
+        Vec::new(),
+    )
 }
 
 /// Writes a table's state; makes its row where there is none.

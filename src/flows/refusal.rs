@@ -13,6 +13,8 @@ pub(super) struct Refusal {
     pub(super) key: Option<String>,
     /// How many rows are refused.
     pub(super) rows: Option<u64>,
+    /// All rows were tried; else there may be more.
+    pub(super) whole: bool,
 }
 
 impl Refusal {
@@ -22,10 +24,11 @@ impl Refusal {
             error: error.clone(),
             key: None,
             rows: None,
+            whole: true,
         }
     }
 
-    /// With a probe's answer: rows, SQLSTATE, message, detail, key.
+    /// With a probe's answer: rows, all tried, SQLSTATE, message, detail, key.
     pub(super) fn probed(self, answer: Option<&Vec<Option<Bytes>>>) -> Refusal {
         let cell = |at: usize| {
             let cell = answer.and_then(|cells| cells.get(at)).cloned().flatten();
@@ -34,18 +37,19 @@ impl Refusal {
         let rows = cell(0)
             .and_then(|count| count.parse().ok())
             .filter(|count| *count > 0);
-        match (rows, cell(1), cell(2)) {
+        match (rows, cell(2), cell(3)) {
             (Some(rows), Some(code), Some(message)) => {
                 let error = ServerError {
                     code,
                     message,
-                    detail: cell(3).filter(|detail| !detail.is_empty()),
+                    detail: cell(4).filter(|detail| !detail.is_empty()),
                     ..ServerError::default()
                 };
                 Refusal {
                     error,
-                    key: cell(4),
+                    key: cell(5),
                     rows: Some(rows),
+                    whole: cell(1).as_deref() == Some("true"),
                 }
             }
             _ => self,
@@ -64,6 +68,9 @@ impl Refusal {
             words.push_str(&format!("; first row ({}) = ({key})", key_names(table)));
         }
         match self.rows {
+            Some(rows) if !self.whole => {
+                words.push_str(&format!("; at least {rows} rows are refused"))
+            }
             Some(1) => words.push_str("; 1 row is refused"),
             Some(rows) => words.push_str(&format!("; {rows} rows are refused")),
             None => {}

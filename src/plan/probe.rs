@@ -1,10 +1,11 @@
 //! Which rows does the cloud refuse, and why? Each is tried alone and undone.
 
 use super::open::text;
+use super::quote;
 use super::source::{all, insertion, key, typed};
 use super::write::{arrived, params, taken, upsert_from};
+use crate::limits;
 use crate::model::{Key, Param, Shape, Source, Statement, Step, Table, Work, oid};
-use crate::plan::quote;
 
 /// Puts a step's rows into the staging table, for [`probe`] in the same, undone transaction. None
 /// for steps that only remove rows, or whose rows are not whole.
@@ -37,7 +38,7 @@ pub fn stage_step(table: &Table, step: &Step, replicator: &str, epoch: u64) -> O
     Some(Statement::bookkeeping(sql, params))
 }
 
-/// Tries the table's staged rows one by one. Answers: rows refused, SQLSTATE, message, detail and
+/// Tries the table's staged rows one by one. Answers: rows refused, whether all were tried, SQLSTATE, message, detail and
 /// the key of the first.
 pub fn probe(table: &Table, replicator: &str, epoch: u64) -> Statement {
     let key = key(table)
@@ -52,9 +53,10 @@ pub fn probe(table: &Table, replicator: &str, epoch: u64) -> Statement {
         format!("concat_ws(', ', {})", cells.join(", "))
     };
     let sql = format!(
-        "select p.refused::text, p.sqlstate_of, p.message_of, p.detail_of, {cells} from tandem.probe($1, $2, $3, $4) as p"
+        "select p.refused::text, p.whole::text, p.sqlstate_of, p.message_of, p.detail_of, {cells} from tandem.probe($1, $2, $3, $4, $5::interval) as p"
     );
     let epoch = Param::text(oid::INT8, epoch.to_string());
+    let limit = format!("{} milliseconds", limits::EXPLAIN_MAX.as_millis());
     Statement::bookkeeping(
         sql,
         vec![
@@ -62,6 +64,7 @@ pub fn probe(table: &Table, replicator: &str, epoch: u64) -> Statement {
             epoch,
             text(&table.name),
             text(&one_row(table)),
+            text(&limit),
         ],
     )
 }
