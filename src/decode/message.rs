@@ -109,6 +109,9 @@ pub fn message(bytes: &Bytes) -> Result<Message, Damage> {
     Ok(message)
 }
 
+/// What an empty schema name stands for. Source: `proto.c`, `logicalrep_write_namespace`.
+const CATALOG: &str = "pg_catalog";
+
 fn begin(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     Ok(Message::Begin {
         commit: fields.lsn("cut off in the final position")?,
@@ -150,21 +153,9 @@ fn relation(fields: &mut Reader<'_>) -> Result<Message, Damage> {
         _ => return Err(fields.damage("an unknown replica identity")),
     };
     let count = fields.u16("cut off in the number of columns")?;
-    let columns = (0..count)
-        .map(|_| relation_column(fields))
-        .collect::<Result<_, _>>()?;
-    let schema = if schema.is_empty() {
-        "pg_catalog".to_owned()
-    } else {
-        schema
-    };
-    Ok(Message::Relation(Arc::new(Relation {
-        oid,
-        schema,
-        name,
-        identity,
-        columns,
-    })))
+    let columns = (0..count).map(|_| relation_column(fields)).collect::<Result<_, _>>()?;
+    let schema = if schema.is_empty() { CATALOG.to_owned() } else { schema };
+    Ok(Message::Relation(Arc::new(Relation { oid, schema, name, identity, columns })))
 }
 
 fn relation_column(fields: &mut Reader<'_>) -> Result<RelationColumn, Damage> {
@@ -180,10 +171,8 @@ fn type_name(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let oid = fields.u32("cut off in the type's id")?;
     let schema = fields.string("a type's schema without its end")?;
     let name = fields.string("a type's name without its end")?;
-    Ok(Message::Type {
-        oid,
-        name: format!("{schema}.{name}"),
-    })
+    let schema = if schema.is_empty() { CATALOG } else { schema };
+    Ok(Message::Type { oid, name: format!("{schema}.{name}") })
 }
 
 fn insert(fields: &mut Reader<'_>) -> Result<Message, Damage> {
