@@ -29,6 +29,9 @@ pub(super) async fn login(
         {
             attempt(endpoint, mode, options, true).await
         }
+        Err(WireError::Server(error)) if error.code == "28000" && endpoint.ssl_mode == SslMode::Prefer => {
+            attempt(endpoint, mode, options, false).await
+        }
         Err(WireError::Tls(_)) if endpoint.ssl_mode == SslMode::Prefer => {
             attempt(endpoint, mode, options, false).await
         }
@@ -89,13 +92,15 @@ async fn encrypt(
     }
 }
 
-async fn authenticate(
-    session: &mut Session,
-    endpoint: &Endpoint,
-    binding: Option<Vec<u8>>,
-) -> Result<(), WireError> {
+async fn authenticate(session: &mut Session, endpoint: &Endpoint, binding: Option<Vec<u8>>) -> Result<(), WireError> {
+    let must_bind = endpoint.channel_binding == ChannelBinding::Require;
     loop {
-        match session.next().await? {
+        let message = session.next().await?;
+        // Before anything is sent: whoever asks in another way must not get the password, nor pass for the server.
+        if must_bind && !session.bound && !matches!(message, Message::AuthenticationSasl(_)) {
+            return Err(not_bound());
+        }
+        match message {
             Message::AuthenticationOk => return Ok(()),
             Message::AuthenticationCleartextPassword => {
                 frontend::password_message(password(endpoint)?, session.out())?;
@@ -114,12 +119,11 @@ async fn authenticate(
                 return Err(WireError::Authentication(text.to_owned()));
             }
         }
-        if endpoint.channel_binding == ChannelBinding::Require && !session.bound {
-            return Err(WireError::Authentication(
-                "channel_binding=require, but the server did not bind".to_owned(),
-            ));
-        }
     }
+}
+
+fn not_bound() -> WireError {
+    WireError::Authentication("channel_binding=require, but the server does not bind its log-in to a TLS channel".to_owned())
 }
 
 fn password(endpoint: &Endpoint) -> Result<&[u8], WireError> {
@@ -152,6 +156,7 @@ async fn scram(
                 sasl::ChannelBinding::tls_server_end_point(hash),
             )
         }
+        _ if endpoint.channel_binding == ChannelBinding::Require => return Err(not_bound()),
         Some(_) if offers(SCRAM_SHA_256) => (SCRAM_SHA_256, sasl::ChannelBinding::unrequested()),
         None if offers(SCRAM_SHA_256) => (SCRAM_SHA_256, sasl::ChannelBinding::unsupported()),
         _ => {

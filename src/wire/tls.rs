@@ -28,15 +28,15 @@ pub(super) async fn upgrade(
     endpoint: &Endpoint,
 ) -> Result<TlsStream<Stream>, WireError> {
     let connector = TlsConnector::from(Arc::new(client_config(endpoint)?));
-    let name = match &endpoint.host {
-        Host::Tcp(name) => name.clone(),
-        Host::Unix(_) => "localhost".to_owned(),
-    };
-    let name = ServerName::try_from(name).map_err(|error| WireError::Tls(error.to_string()))?;
-    connector
-        .connect(name, stream)
-        .await
-        .map_err(|error| WireError::Tls(plain_words(&error, endpoint)))
+    let name = ServerName::try_from(host(endpoint).to_owned()).map_err(|error| WireError::Tls(error.to_string()))?;
+    connector.connect(name, stream).await.map_err(|error| WireError::Tls(plain_words(&error, endpoint)))
+}
+
+fn host(endpoint: &Endpoint) -> &str {
+    match &endpoint.host {
+        Host::Tcp(name) => name,
+        Host::Unix(_) => "localhost",
+    }
 }
 
 fn plain_words(error: &std::io::Error, endpoint: &Endpoint) -> String {
@@ -47,11 +47,12 @@ fn plain_words(error: &std::io::Error, endpoint: &Endpoint) -> String {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
             format!("{error}; the server's CA is not known: name its file with sslrootcert=")
         }
-        Some(Error::InvalidCertificate(CertificateError::NotValidForNameContext { .. })) => {
-            format!(
-                "{error}; the certificate is for another host than {:?}",
-                endpoint.host
-            )
+        // A CA that was made anew under its old name: found by the name, but it didn't sign this.
+        Some(Error::InvalidCertificate(CertificateError::BadSignature)) => {
+            format!("{error}; another CA of the same name signed the server's certificate: name the right file with sslrootcert=")
+        }
+        Some(Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
+            format!("{error}; the certificate is for another host than {}", host(endpoint))
         }
         _ => error.to_string(),
     }
@@ -112,12 +113,11 @@ fn roots(source: Option<&RootCert>) -> Result<RootCertStore, WireError> {
     // Some systems' stores hold certificates that nobody can parse; the others still count.
     store.add_parsable_certificates(certificates);
     if store.is_empty() {
-        let place = source.map_or("the system's store".to_owned(), |source| {
-            format!("{source:?}")
-        });
-        return Err(WireError::Tls(format!(
-            "no usable CA certificate in {place}"
-        )));
+        let place = match source {
+            Some(RootCert::File(file)) => file.display().to_string(),
+            Some(RootCert::System) | None => "the system's store".to_owned(),
+        };
+        return Err(WireError::Tls(format!("no usable CA certificate in {place}")));
     }
     Ok(store)
 }
