@@ -1,0 +1,10 @@
+//! TLS, log-in, feedback and poolers on real servers.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+mod wire {
+    mod both;
+    mod login;
+    mod pooler;
+    mod tls;
+}
