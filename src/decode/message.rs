@@ -153,9 +153,21 @@ fn relation(fields: &mut Reader<'_>) -> Result<Message, Damage> {
         _ => return Err(fields.damage("an unknown replica identity")),
     };
     let count = fields.u16("cut off in the number of columns")?;
-    let columns = (0..count).map(|_| relation_column(fields)).collect::<Result<_, _>>()?;
-    let schema = if schema.is_empty() { CATALOG.to_owned() } else { schema };
-    Ok(Message::Relation(Arc::new(Relation { oid, schema, name, identity, columns })))
+    let columns = (0..count)
+        .map(|_| relation_column(fields))
+        .collect::<Result<_, _>>()?;
+    let schema = if schema.is_empty() {
+        CATALOG.to_owned()
+    } else {
+        schema
+    };
+    Ok(Message::Relation(Arc::new(Relation {
+        oid,
+        schema,
+        name,
+        identity,
+        columns,
+    })))
 }
 
 fn relation_column(fields: &mut Reader<'_>) -> Result<RelationColumn, Damage> {
@@ -172,7 +184,10 @@ fn type_name(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let schema = fields.string("a type's schema without its end")?;
     let name = fields.string("a type's name without its end")?;
     let schema = if schema.is_empty() { CATALOG } else { schema };
-    Ok(Message::Type { oid, name: format!("{schema}.{name}") })
+    Ok(Message::Type {
+        oid,
+        name: format!("{schema}.{name}"),
+    })
 }
 
 fn insert(fields: &mut Reader<'_>) -> Result<Message, Damage> {

@@ -71,7 +71,9 @@ async fn login(endpoint: &Endpoint) -> Result<Control, WireError> {
         {
             attempt(endpoint, Negotiation::Require).await
         }
-        Err(WireError::Server(error)) if error.code == "28000" && endpoint.ssl_mode == SslMode::Prefer => {
+        Err(WireError::Server(error))
+            if error.code == "28000" && endpoint.ssl_mode == SslMode::Prefer =>
+        {
             attempt(endpoint, Negotiation::Disable).await
         }
         Err(WireError::Tls(_)) if endpoint.ssl_mode == SslMode::Prefer => {

@@ -29,7 +29,9 @@ pub(super) async fn login(
         {
             attempt(endpoint, mode, options, true).await
         }
-        Err(WireError::Server(error)) if error.code == "28000" && endpoint.ssl_mode == SslMode::Prefer => {
+        Err(WireError::Server(error))
+            if error.code == "28000" && endpoint.ssl_mode == SslMode::Prefer =>
+        {
             attempt(endpoint, mode, options, false).await
         }
         Err(WireError::Tls(_)) if endpoint.ssl_mode == SslMode::Prefer => {
@@ -92,7 +94,11 @@ async fn encrypt(
     }
 }
 
-async fn authenticate(session: &mut Session, endpoint: &Endpoint, binding: Option<Vec<u8>>) -> Result<(), WireError> {
+async fn authenticate(
+    session: &mut Session,
+    endpoint: &Endpoint,
+    binding: Option<Vec<u8>>,
+) -> Result<(), WireError> {
     let must_bind = endpoint.channel_binding == ChannelBinding::Require;
     loop {
         let message = session.next().await?;
@@ -123,7 +129,10 @@ async fn authenticate(session: &mut Session, endpoint: &Endpoint, binding: Optio
 }
 
 fn not_bound() -> WireError {
-    WireError::Authentication("channel_binding=require, but the server does not bind its log-in to a TLS channel".to_owned())
+    WireError::Authentication(
+        "channel_binding=require, but the server does not bind its log-in to a TLS channel"
+            .to_owned(),
+    )
 }
 
 fn password(endpoint: &Endpoint) -> Result<&[u8], WireError> {

@@ -28,8 +28,12 @@ pub(super) async fn upgrade(
     endpoint: &Endpoint,
 ) -> Result<TlsStream<Stream>, WireError> {
     let connector = TlsConnector::from(Arc::new(client_config(endpoint)?));
-    let name = ServerName::try_from(host(endpoint).to_owned()).map_err(|error| WireError::Tls(error.to_string()))?;
-    connector.connect(name, stream).await.map_err(|error| WireError::Tls(plain_words(&error, endpoint)))
+    let name = ServerName::try_from(host(endpoint).to_owned())
+        .map_err(|error| WireError::Tls(error.to_string()))?;
+    connector
+        .connect(name, stream)
+        .await
+        .map_err(|error| WireError::Tls(plain_words(&error, endpoint)))
 }
 
 fn host(endpoint: &Endpoint) -> &str {
@@ -49,10 +53,17 @@ fn plain_words(error: &std::io::Error, endpoint: &Endpoint) -> String {
         }
         // A CA that was made anew under its old name: found by the name, but it didn't sign this.
         Some(Error::InvalidCertificate(CertificateError::BadSignature)) => {
-            format!("{error}; another CA of the same name signed the server's certificate: name the right file with sslrootcert=")
+            format!(
+                "{error}; another CA of the same name signed the server's certificate: name the right file with sslrootcert="
+            )
         }
-        Some(Error::InvalidCertificate(CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. })) => {
-            format!("{error}; the certificate is for another host than {}", host(endpoint))
+        Some(Error::InvalidCertificate(
+            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
+        )) => {
+            format!(
+                "{error}; the certificate is for another host than {}",
+                host(endpoint)
+            )
         }
         _ => error.to_string(),
     }
@@ -117,7 +128,9 @@ fn roots(source: Option<&RootCert>) -> Result<RootCertStore, WireError> {
             Some(RootCert::File(file)) => file.display().to_string(),
             Some(RootCert::System) | None => "the system's store".to_owned(),
         };
-        return Err(WireError::Tls(format!("no usable CA certificate in {place}")));
+        return Err(WireError::Tls(format!(
+            "no usable CA certificate in {place}"
+        )));
     }
     Ok(store)
 }
