@@ -122,7 +122,7 @@ impl Drop for Bouncer {
     }
 }
 
-fn find() -> Option<PathBuf> {
+pub(super) fn find() -> Option<PathBuf> {
     let named = std::env::var_os("TANDEM_PGBOUNCER").map(PathBuf::from);
     let path = std::env::var_os("PATH").unwrap_or_default();
     let usual = ["/usr/sbin", "/usr/local/bin", "/opt/homebrew/bin"].map(PathBuf::from);

@@ -9,6 +9,7 @@
     clippy::print_stdout
 )]
 
+pub mod bank;
 pub mod bouncer;
 pub mod office;
 pub mod proxy;
@@ -27,4 +28,13 @@ pub fn poll<T>(patience: Duration, mut found: impl FnMut() -> Option<T>) -> Opti
         }
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+/// Says by name what is skipped when PgBouncer isn't installed.
+pub fn no_bouncer() -> bool {
+    let missing = bouncer::find().is_none();
+    if missing {
+        println!("skipped: PgBouncer isn't installed");
+    }
+    missing
 }
