@@ -112,9 +112,19 @@ impl<'a> Forward<'a> {
             capture.abandon().await;
             return ended;
         }
-        let last = self.writer.finish().await?;
-        capture.confirm(last);
-        capture.finish().await;
+        tokio::select! {
+            last = self.writer.finish() => {
+                if let Some(last) = last? {
+                    capture.confirm(last);
+                }
+                capture.finish().await;
+            }
+            // A computer that shuts down tells all its programs at once, and the cloud may be silent.
+            _ = self.desktop.ended() => {
+                capture.abandon().await;
+                self.writer.finish().await?;
+            }
+        }
         self.writer.close().await;
         Ok(())
     }
