@@ -114,9 +114,7 @@ impl<'a> Forward<'a> {
         }
         tokio::select! {
             last = self.writer.finish() => {
-                if let Some(last) = last? {
-                    capture.confirm(last);
-                }
+                capture.confirm(last?);
                 capture.finish().await;
             }
             // A computer that shuts down tells all its programs at once, and the cloud may be silent.
