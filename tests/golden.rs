@@ -5,7 +5,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod golden {
-    pub mod bytes;
+    pub(crate) mod bytes;
     pub mod framing;
     pub mod record;
     pub mod summary;
@@ -104,7 +104,7 @@ fn the_messages_join_into_the_transactions_that_were_made() {
     for golden in all() {
         let mut assembler = Assembler::default();
         let mut made = Vec::new();
-        for bytes in messages(&golden) {
+        for bytes in messages(golden) {
             made.extend(assembler.push(&bytes).unwrap());
         }
         assert_eq!(assembler.open_bytes(), 0, "nothing is left open");
@@ -151,14 +151,14 @@ fn the_messages_join_into_the_transactions_that_were_made() {
             "commit order is log order"
         );
         let bytes: usize = made.iter().map(|transaction| transaction.bytes).sum();
-        let outside: usize = messages(&golden)
+        let outside: usize = messages(golden)
             .iter()
             .filter(|bytes| is_outside(bytes))
             .map(Bytes::len)
             .sum();
         assert_eq!(
             bytes + outside,
-            messages(&golden).iter().map(Bytes::len).sum::<usize>(),
+            messages(golden).iter().map(Bytes::len).sum::<usize>(),
             "every byte is counted once"
         );
     }
@@ -179,7 +179,7 @@ fn is_outside(bytes: &Bytes) -> bool {
 fn a_change_keeps_the_columns_of_its_time() {
     for golden in all() {
         let mut assembler = Assembler::default();
-        let made = messages(&golden)
+        let made = messages(golden)
             .into_iter()
             .filter_map(|bytes| assembler.push(&bytes).unwrap())
             .collect::<Vec<_>>();
@@ -207,7 +207,7 @@ fn a_change_keeps_the_columns_of_its_time() {
 #[test]
 fn every_truncation_is_damage_that_names_tag_and_offset() {
     for golden in all() {
-        for whole in messages(&golden) {
+        for whole in messages(golden) {
             // Every length of the head, then a sample: the cuts within one long value are alike.
             for cut in
                 (0..whole.len()).filter(|cut| *cut < 300 || cut % 997 == 0 || cut + 9 > whole.len())

@@ -1,5 +1,5 @@
 //! TLS, log-in, feedback and poolers on real servers.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, unreachable_pub)]
 
 mod support;
 mod wire {

@@ -162,35 +162,53 @@ begin
     end if;
 end $$;
 
--- How many of a table's staged rows the cloud refuses, and the first of them: each is tried alone.
--- `p_write` writes the row given as $1 text[]. Only called in transactions that are rolled back.
--- It ends after `p_limit`, and then `whole` is false: there may be more.
+-- How many of a table's staged rows the cloud refuses, and the first of them: found by halves.
+-- `p_write` writes the staged rows given as $1 tid[]. Only called in transactions that are rolled
+-- back. It ends after `p_limit`, and then `whole` is false: there may be more.
 create function tandem.probe(
     p_replicator text, p_epoch bigint, p_table text, p_write text, p_limit interval,
     out refused bigint, out whole boolean,
     out sqlstate_of text, out message_of text, out detail_of text, out cells text[]
 ) language plpgsql as $$
 declare
-    staged text[];
+    staged tid[];
+    -- ranges that are still to be tried, the leftmost on top: what went in stays in
+    lows integer[];
+    highs integer[];
+    low integer; high integer; middle integer; top integer;
     code text; message text; detail text;
 begin
     refused := 0;
     whole := true;
-    for staged in
-        select s.cells from tandem.staging as s
-        where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table
-    loop
+    select coalesce(array_agg(s.ctid order by s.ctid), '{}') into staged from tandem.staging as s
+     where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table;
+    lows := array[1];
+    highs := array[cardinality(staged)];
+    while cardinality(lows) > 0 loop
+        top := cardinality(lows);
+        low := lows[top];
+        high := highs[top];
+        lows := lows[:top - 1];
+        highs := highs[:top - 1];
+        continue when low > high;
         begin
-            execute p_write using staged;
+            execute p_write using staged[low:high];
         exception when others then
-            refused := refused + 1;
-            if refused = 1 then
-                get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail;
-                sqlstate_of := code; message_of := message; detail_of := detail; cells := staged;
+            if low < high then
+                middle := (low + high) / 2;
+                lows := lows || array[middle + 1, low];
+                highs := highs || array[high, middle];
+            else
+                refused := refused + 1;
+                if refused = 1 then
+                    get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+                    sqlstate_of := code; message_of := message; detail_of := detail;
+                    select s.cells into cells from tandem.staging as s where s.ctid = staged[low];
+                end if;
             end if;
         end;
         if clock_timestamp() > statement_timestamp() + p_limit then
-            whole := false;
+            whole := cardinality(lows) = 0;
             exit;
         end if;
     end loop;

@@ -82,15 +82,18 @@ impl Applier {
     ///
     /// # Errors
     /// As [`NotApplied`] says.
-    pub async fn run(&mut self, script: &Script) -> Result<Done, NotApplied> {
+    pub async fn run(&mut self, script: Script) -> Result<Done, NotApplied> {
         let patience = self.patience;
         let answered = timeout(patience, Box::pin(self.exchange(script))).await;
         answered.map_err(|_| WireError::Timeout(patience.as_secs()))?
     }
 
-    async fn exchange(&mut self, script: &Script) -> Result<Done, NotApplied> {
-        for statement in &script.statements {
+    async fn exchange(&mut self, mut script: Script) -> Result<Done, NotApplied> {
+        for statement in &mut script.statements {
             self.session.put(statement)?;
+            // The rows are on their way; they need not be held twice.
+            statement.params = Vec::new();
+            self.session.flush_much().await?;
         }
         let end = if script.look_only {
             "rollback"
@@ -103,10 +106,10 @@ impl Applier {
         let mut answers = Answers::default();
         loop {
             match self.session.next().await {
-                Ok(Message::ReadyForQuery(body)) => return answers.finish(script, body.status()),
+                Ok(Message::ReadyForQuery(body)) => return answers.finish(&script, body.status()),
                 Ok(message) => answers.take(message)?,
                 Err(WireError::Server(error)) if error.severity == "ERROR" => {
-                    return Err(self.undo(script, answers.finished(), error).await?);
+                    return Err(self.undo(&script, answers.finished(), error).await?);
                 }
                 Err(error) => return Err(error.into()),
             }

@@ -247,7 +247,10 @@ impl Pump {
 
 /// What a delivery costs: its bytes, but never more than the whole budget, which would wait for ever.
 fn permits(messages: &[Bytes], memory_max: u64) -> u32 {
-    let bytes: u64 = messages.iter().map(|message| message.len() as u64).sum();
+    let bytes: u64 = messages
+        .iter()
+        .map(|message| (message.len() + limits::MESSAGE_OVERHEAD) as u64)
+        .sum();
     u32::try_from(bytes.min(memory_max)).unwrap_or(u32::MAX)
 }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::message::{Message, message};
 use super::reader::Damage;
+use crate::limits;
 use crate::model::{Change, Oid, Operation, Relation, Transaction};
 
 /// Messages that are readable but don't follow one another as the protocol says.
@@ -42,7 +43,7 @@ impl Assembler {
     pub fn push(&mut self, bytes: &Bytes) -> Result<Option<Transaction>, Disorder> {
         let message = message(bytes)?;
         if let Some(open) = &mut self.open {
-            open.bytes += bytes.len();
+            open.bytes += cost(bytes);
         }
         match message {
             Message::Insert { relation, new } => self.change(relation, Operation::Insert(new))?,
@@ -66,7 +67,7 @@ impl Assembler {
                 if self.open.is_some() {
                     return Err(Disorder::OutOfPlace("BEGIN"));
                 }
-                let bytes = bytes.len();
+                let bytes = cost(bytes);
                 let (changes, marks) = (Vec::new(), Vec::new());
                 self.open = Some(Transaction {
                     xid,
@@ -126,4 +127,9 @@ impl Assembler {
         });
         Ok(())
     }
+}
+
+/// What it costs to keep a message, in bytes.
+fn cost(message: &Bytes) -> usize {
+    message.len() + limits::MESSAGE_OVERHEAD
 }

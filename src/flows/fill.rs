@@ -138,7 +138,7 @@ impl Fill<'_> {
             checkpoint: None,
             look_only: true,
         };
-        let looked = self.applier.run(&script).await;
+        let looked = self.applier.run(script).await;
         let answer = looked.as_ref().ok().and_then(|done| {
             done.answers
                 .get(done.answers.len().checked_sub(2)?)?
@@ -159,7 +159,7 @@ impl Fill<'_> {
     ) -> Result<(), NotApplied> {
         let statements = self.guarded(statements);
         self.applier
-            .run(&Script {
+            .run(Script {
                 statements,
                 checkpoint: None,
                 look_only: false,

@@ -23,7 +23,7 @@ struct Net {
     existed: bool,
     image: Option<Tuple>,
     /// The rows that have the key now: at most one once the batch is whole.
-    live: Vec<Tuple>,
+    live: Live,
     /// A tuple that holds the key's values.
     witness: Tuple,
     layout: Arc<Layout>,
@@ -81,12 +81,9 @@ impl Nets {
         net.messages += 1;
         match net.position(old.as_ref()) {
             Some(at) => {
-                let under = std::mem::replace(&mut net.live[at], new.clone());
-                net.live[at] = if net.layout == *layout {
-                    new.over(&under)
-                } else {
-                    new
-                };
+                let same_layout = net.layout == *layout;
+                let row = net.live.at(at);
+                *row = if same_layout { new.over(row) } else { new };
             }
             None => net.live.push(new),
         }
@@ -112,7 +109,10 @@ impl Nets {
             .index
             .entry(key.unwrap_or_default())
             .or_insert_with(|| {
-                let live = image.iter().cloned().collect();
+                let live = Live {
+                    one: image.clone(),
+                    more: Vec::new(),
+                };
                 let (witness, layout) = (witness.clone(), layout.clone());
                 self.nets.push(Net {
                     existed,
@@ -150,14 +150,14 @@ impl Nets {
         batch.needs_order |= self.needs_order;
         let mut steps = Steps::new(table.id);
         for mut net in self.nets {
-            if net.live.len() > 1 {
+            if net.live.rows() > 1 {
                 halted.push(Halt {
                     table: table.id,
                     why: not_unique(table, &net),
                 });
                 return;
             }
-            let row = net.live.pop();
+            let row = net.live.one.take();
             let unchanged = match (&net.image, &row) {
                 (Some(before), Some(after)) => {
                     net.existed && same_content(&net.layout, before, after)
@@ -218,7 +218,51 @@ impl Net {
                 return equal;
             }
         }
-        if self.live.is_empty() { None } else { Some(0) }
+        if self.live.one.is_none() {
+            None
+        } else {
+            Some(0)
+        }
+    }
+}
+
+/// Rows of one key; nearly always one or none, and then nothing is allocated for them.
+#[derive(Default)]
+struct Live {
+    one: Option<Tuple>,
+    /// Further rows; empty while there is no first.
+    more: Vec<Tuple>,
+}
+
+impl Live {
+    fn rows(&self) -> usize {
+        usize::from(self.one.is_some()) + self.more.len()
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &Tuple> {
+        self.one.iter().chain(&self.more)
+    }
+
+    fn push(&mut self, row: Tuple) {
+        match self.one {
+            None => self.one = Some(row),
+            Some(_) => self.more.push(row),
+        }
+    }
+
+    /// The row at a place that [`Net::position`] gave.
+    fn at(&mut self, at: usize) -> &mut Tuple {
+        match at.checked_sub(1) {
+            Some(further) => &mut self.more[further],
+            None => self.one.get_or_insert_with(|| Tuple::from_cells([])),
+        }
+    }
+
+    fn remove(&mut self, at: usize) {
+        match at.checked_sub(1) {
+            Some(further) => drop(self.more.remove(further)),
+            None => self.one = self.more.pop(),
+        }
     }
 }
 
@@ -235,7 +279,7 @@ fn not_unique(table: &Table, net: &Net) -> String {
         Cell::Null | Cell::Unchanged => "NULL".to_owned(),
     });
     let values: Vec<_> = values.collect();
-    let (names, values, rows) = (names.join(", "), values.join(", "), net.live.len());
+    let (names, values, rows) = (names.join(", "), values.join(", "), net.live.rows());
     format!(
         "the key ({names}) = ({values}) names {rows} rows on the desktop; choose a longer key, or key = [] to count equal rows"
     )

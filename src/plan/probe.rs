@@ -1,4 +1,4 @@
-//! Which rows does the cloud refuse, and why? Each is tried alone and undone.
+//! Which rows does the cloud refuse, and why? Found by halves, and undone.
 
 use super::open::text;
 use super::quote;
@@ -38,7 +38,7 @@ pub fn stage_step(table: &Table, step: &Step, replicator: &str, epoch: u64) -> O
     Some(Statement::bookkeeping(sql, params))
 }
 
-/// Tries the table's staged rows one by one. Answers: rows refused, whether all were tried, SQLSTATE, message, detail and
+/// Tries the table's staged rows, by halves. Answers: rows refused, whether all were tried, SQLSTATE, message, detail and
 /// the key of the first.
 pub fn probe(table: &Table, replicator: &str, epoch: u64) -> Statement {
     let key = key(table)
@@ -63,23 +63,22 @@ pub fn probe(table: &Table, replicator: &str, epoch: u64) -> Statement {
             text(replicator),
             epoch,
             text(&table.name),
-            text(&one_row(table)),
+            text(&some_rows(table)),
             text(&limit),
         ],
     )
 }
 
-/// Writes one staged row, given as `$1 text[]`.
-fn one_row(table: &Table) -> String {
-    let columns = typed(&all(table), |index| format!("($1)[{}]", index + 1));
+/// Writes the staged rows given as `$1 tid[]`.
+fn some_rows(table: &Table) -> String {
+    let columns = typed(&all(table), |index| format!("s.cells[{}]", index + 1));
+    let source = format!("select {columns} from tandem.staging as s where s.ctid = any($1)");
     if table.key != Key::Multiset {
-        return upsert_from(table, &Shape::default(), &format!("select {columns}"));
+        return upsert_from(table, &Shape::default(), &source);
     }
     let (names, values) = insertion(table, &all(table));
-    format!(
-        "with src as (select {columns}) insert into {} ({names}) select {values} from src",
-        quote::table(&table.cloud)
-    )
+    let target = quote::table(&table.cloud);
+    format!("with src as ({source}) insert into {target} ({names}) select {values} from src")
 }
 
 /// The names of the key's columns that arrive, for people.

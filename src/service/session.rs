@@ -423,7 +423,7 @@ impl Session<'_> {
             look_only: false,
         };
         let done = applier
-            .run(&script)
+            .run(script)
             .await
             .map_err(crate::flows::not_applied)?;
         done.committed.ok_or_else(|| {

@@ -91,7 +91,22 @@ impl Session {
                 }
             }
         }
+        if self.outbox.capacity() > 4 * limits::WRITE_BYTES {
+            self.outbox = BytesMut::new();
+        }
         Ok(self.writer.flush().await?)
+    }
+
+    /// Sends what was put out once it is worth a system call.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn flush_much(&mut self) -> Result<(), WireError> {
+        if self.outbox.len() >= limits::WRITE_BYTES {
+            self.flush().await
+        } else {
+            Ok(())
+        }
     }
 
     /// A server that hangs up while we write may have said why.

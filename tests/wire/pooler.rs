@@ -43,7 +43,7 @@ async fn write(mut applier: Applier, writer: u32) -> u32 {
         if fails {
             statements.push(text("select 1 / length($1)", ""));
         }
-        match applier.run(&script(statements)).await {
+        match applier.run(script(statements)).await {
             Ok(done) => assert_eq!((fails, &done.written[2..4]), (false, &[1, 1][..])),
             Err(NotApplied::Refused { error, .. }) => {
                 assert_eq!(error.code, "22012", "{error}");

@@ -34,28 +34,31 @@ struct Flight {
     purpose: Purpose,
 }
 
-/// A batch, with what it takes to form it anew.
+/// What it takes to form a batch anew. Its rows are not kept: they are folded again when needed.
 struct Work {
     transactions: Vec<Transaction>,
-    memory: Option<OwnedSemaphorePermit>,
-    batch: Batch,
+    /// Given back when the batch is committed and this is dropped.
+    _memory: Option<OwnedSemaphorePermit>,
+    /// Tables that stop with this batch.
+    halts: Vec<Halt>,
+    /// It could not be folded and was written in source order to begin with.
+    ordered: bool,
+}
+
+/// A refusal, and whose statement it was.
+struct Blame {
+    table: TableId,
+    step: Option<usize>,
+    error: Box<ServerError>,
 }
 
 enum Purpose {
     /// Write the folded batch.
     Write,
     /// Write it in source order, since its folded form met a unique constraint.
-    InOrder {
-        table: TableId,
-        step: Option<usize>,
-        error: Box<ServerError>,
-        folded: Box<Batch>,
-    },
+    InOrder(Blame),
     /// Look which rows of a table are refused, before it is stopped.
-    Explain {
-        table: TableId,
-        error: Box<ServerError>,
-    },
+    Explain(Blame),
 }
 
 /// What became of a flight.
@@ -98,35 +101,39 @@ impl<'a> Writer<'a> {
             transactions,
             memory,
         } = gathered;
-        let batch = self.fold(&transactions);
-        self.send(
-            Work {
-                transactions,
-                memory,
-                batch,
-            },
-            Purpose::Write,
-        );
+        let work = Work {
+            transactions,
+            _memory: memory,
+            halts: Vec::new(),
+            ordered: false,
+        };
+        self.write_folded(work);
     }
 
     /// Folds; where a table has to stop, again without it.
-    fn fold(&mut self, transactions: &[Transaction]) -> Batch {
-        let mut halts = Vec::new();
-        loop {
-            let mut batch = fold(transactions, self.tables, &mut self.book);
-            if batch.halts.is_empty() && batch.needs_order {
-                batch = in_order(transactions, self.tables, &mut self.book);
-            }
+    fn write_folded(&mut self, mut work: Work) {
+        let batch = loop {
+            let mut batch = fold(&work.transactions, self.tables, &mut self.book);
             if batch.halts.is_empty() {
-                batch.halts = halts;
-                return batch;
+                break batch;
             }
-            halts.append(&mut batch.halts);
-        }
+            work.halts.append(&mut batch.halts);
+        };
+        work.ordered = batch.needs_order;
+        let batch = if work.ordered {
+            self.in_order(&work)
+        } else {
+            batch
+        };
+        self.send(work, batch, Purpose::Write);
     }
 
-    fn send(&mut self, work: Work, purpose: Purpose) {
-        let script = self.script(&work.batch);
+    fn in_order(&mut self, work: &Work) -> Batch {
+        in_order(&work.transactions, self.tables, &mut self.book)
+    }
+
+    fn send(&mut self, work: Work, batch: Batch, purpose: Purpose) {
+        let script = self.script(&batch, &work.halts);
         self.fly(script, work, purpose);
     }
 
@@ -135,7 +142,7 @@ impl<'a> Writer<'a> {
             return;
         };
         let answer = tokio::spawn(async move {
-            let answer = applier.run(&script).await;
+            let answer = applier.run(script).await;
             (applier, answer)
         });
         self.flight = Some(Flight {
@@ -146,10 +153,10 @@ impl<'a> Writer<'a> {
     }
 
     /// BEGIN, settings, the compare-and-set, rows, the states of tables that stop.
-    fn script(&mut self, batch: &Batch) -> Script {
+    fn script(&mut self, batch: &Batch, halts: &[Halt]) -> Script {
         let mut statements = self.start_of(batch);
         statements.extend(self.planner.statements(&batch.steps, self.tables));
-        for Halt { table, why } in &batch.halts {
+        for Halt { table, why } in halts {
             statements.push(set_state(
                 &self.lease.replicator,
                 self.tables.get(*table),
@@ -189,16 +196,16 @@ impl<'a> Writer<'a> {
         let (applier, answer) = answered.map_err(internal)?;
         self.applier = Some(applier);
         match (purpose, answer) {
-            (Purpose::Explain { table, error }, Ok(done)) => {
+            (Purpose::Explain(blame), Ok(done)) => {
                 let answer = done
                     .answers
                     .len()
                     .checked_sub(2)
                     .and_then(|last| done.answers.get(last)?.as_ref());
-                Ok(self.without(work, table, &Refusal::of(&error).probed(answer)))
+                Ok(self.without(work, blame.table, &Refusal::of(&blame.error).probed(answer)))
             }
-            (Purpose::Explain { table, error }, Err(NotApplied::Refused { .. })) => {
-                Ok(self.without(work, table, &Refusal::of(&error)))
+            (Purpose::Explain(blame), Err(NotApplied::Refused { .. })) => {
+                Ok(self.without(work, blame.table, &Refusal::of(&blame.error)))
             }
             (
                 _,
@@ -206,7 +213,7 @@ impl<'a> Writer<'a> {
                     committed: Some(committed),
                     ..
                 }),
-            ) => Ok(self.committed(&work.batch, committed)),
+            ) => Ok(self.committed(&work.halts, committed)),
             (
                 _,
                 Ok(Done {
@@ -220,8 +227,8 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn committed(&mut self, batch: &Batch, committed: Committed) -> Outcome {
-        for Halt { table, why } in &batch.halts {
+    fn committed(&mut self, halts: &[Halt], committed: Committed) -> Outcome {
+        for Halt { table, why } in halts {
             tracing::error!(table = %self.tables.get(*table).name, why, "stopped; the other tables go on");
         }
         self.checkpoint = committed;
@@ -242,93 +249,54 @@ impl<'a> Writer<'a> {
         let Some(table) = table.filter(|_| blames_table(&error)) else {
             return Err(not_applied(NotApplied::Refused { table, step, error }));
         };
-        match purpose {
-            Purpose::InOrder {
-                table,
-                step,
-                error,
-                folded,
-            } => {
-                let work = Work {
-                    batch: *folded,
-                    ..work
-                };
-                self.explain(work, table, step, error);
+        let blame = Blame { table, step, error };
+        Ok(match purpose {
+            Purpose::Write if blame.error.code == "23505" && !work.ordered => {
+                let batch = self.in_order(&work);
+                self.send(work, batch, Purpose::InOrder(blame));
+                Outcome::Again
             }
-            Purpose::Write if error.code == "23505" && !work.batch.needs_order => {
-                let batch = in_order(&work.transactions, self.tables, &mut self.book);
-                let (batch, folded) = (
-                    Batch {
-                        halts: work.batch.halts.clone(),
-                        ..batch
-                    },
-                    Box::new(work.batch),
-                );
-                self.send(
-                    Work {
-                        batch,
-                        ..work_of(work.transactions, work.memory)
-                    },
-                    Purpose::InOrder {
-                        table,
-                        step,
-                        error,
-                        folded,
-                    },
-                );
-            }
-            Purpose::Write | Purpose::Explain { .. } => self.explain(work, table, step, error),
-        }
-        Ok(Outcome::Again)
+            Purpose::InOrder(first) => self.explain(work, first),
+            Purpose::Write | Purpose::Explain(_) => self.explain(work, blame),
+        })
     }
 
     /// Asks the cloud which rows of a step it refuses, after all that stands before them.
-    fn explain(
-        &mut self,
-        work: Work,
-        table: TableId,
-        step: Option<usize>,
-        error: Box<ServerError>,
-    ) {
-        let found = self.tables.get(table);
-        let Lease {
-            replicator, epoch, ..
-        } = &self.lease;
-        let staged = step
-            .and_then(|step| stage_step(found, work.batch.steps.get(step)?, replicator, *epoch));
-        let (Some(staged), Some(step)) = (staged, step) else {
-            self.without(work, table, &Refusal::of(&error));
-            return;
+    fn explain(&mut self, work: Work, blame: Blame) -> Outcome {
+        let table = self.tables.get(blame.table);
+        let (replicator, epoch) = (self.lease.replicator.clone(), self.lease.epoch);
+        let batch = if work.ordered {
+            self.in_order(&work)
+        } else {
+            fold(&work.transactions, self.tables, &mut self.book)
         };
-        let probe = probe(found, replicator, *epoch);
-        let mut statements = self.start_of(&work.batch);
-        statements.extend(
-            self.planner
-                .statements(&work.batch.steps[..step], self.tables),
+        let staged = blame
+            .step
+            .and_then(|step| stage_step(table, batch.steps.get(step)?, &replicator, epoch));
+        let (Some(staged), Some(step)) = (staged, blame.step) else {
+            return self.without(work, blame.table, &Refusal::of(&blame.error));
+        };
+        let mut statements = self.start_of(&batch);
+        statements.extend(self.planner.statements(&batch.steps[..step], self.tables));
+        statements.extend([staged, probe(table, &replicator, epoch)]);
+        self.fly(
+            Script {
+                statements,
+                checkpoint: None,
+                look_only: true,
+            },
+            work,
+            Purpose::Explain(blame),
         );
-        statements.extend([staged, probe]);
-        let script = Script {
-            statements,
-            checkpoint: None,
-            look_only: true,
-        };
-        self.fly(script, work, Purpose::Explain { table, error });
+        Outcome::Again
     }
 
     /// The same transactions without a table, which stops with the reason.
-    fn without(&mut self, work: Work, table: TableId, refusal: &Refusal) -> Outcome {
+    fn without(&mut self, mut work: Work, table: TableId, refusal: &Refusal) -> Outcome {
         let why = refusal.words(self.tables.get(table));
         self.book.stop(table);
-        let mut batch = self.fold(&work.transactions);
-        batch.halts.extend(work.batch.halts);
-        batch.halts.push(Halt { table, why });
-        self.send(
-            Work {
-                batch,
-                ..work_of(work.transactions, work.memory)
-            },
-            Purpose::Write,
-        );
+        work.halts.push(Halt { table, why });
+        self.write_folded(work);
         Outcome::Again
     }
 
@@ -355,14 +323,6 @@ impl<'a> Writer<'a> {
         if let Some(applier) = self.applier {
             applier.close().await;
         }
-    }
-}
-
-fn work_of(transactions: Vec<Transaction>, memory: Option<OwnedSemaphorePermit>) -> Work {
-    Work {
-        transactions,
-        memory,
-        batch: Batch::default(),
     }
 }
 
