@@ -5,6 +5,6 @@ mod fill;
 mod forward;
 mod refusal;
 
-pub use agree::agree;
+pub use agree::{agree, check_keys};
 pub use fill::{Fill, Filled, fill, not_applied};
 pub use forward::{Forward, Sides};

@@ -6,4 +6,4 @@ mod publish;
 mod schema;
 
 pub use publish::{ensure_publication, publish};
-pub use schema::ensure_schema;
+pub use schema::{ensure_schema, is_installed};

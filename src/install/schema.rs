@@ -14,12 +14,7 @@ const CLOUD: &str = include_str!("../../sql/cloud/001_state.sql");
 /// When a statement fails, or the schema was made for newer programs.
 pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
     let wire = |error: tokio_postgres::Error| Fault::wire(side, &WireError::from(error));
-    let found = client
-        .query_typed("select to_regclass('tandem.version') is not null", &[])
-        .await
-        .map_err(wire)?;
-    let installed = found.first().is_some_and(|row| row.get(0));
-    if !installed {
+    if !is_installed(client, side).await? {
         let sql = match side {
             Side::Desktop => DESKTOP,
             Side::Cloud => CLOUD,
@@ -41,6 +36,16 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
         tracing::info!(%side, "installed the schema tandem");
     }
     check_version(client, side).await
+}
+
+/// Whether the schema is there.
+///
+/// # Errors
+/// When the query fails.
+pub async fn is_installed(client: &Client, side: Side) -> Result<bool, Fault> {
+    let found = client.query_typed("select to_regclass('tandem.version') is not null", &[]).await;
+    let found = found.map_err(|error| Fault::wire(side, &WireError::from(error)))?;
+    Ok(found.first().is_some_and(|row| row.get(0)))
 }
 
 async fn check_version(client: &Client, side: Side) -> Result<(), Fault> {

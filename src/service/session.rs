@@ -7,12 +7,12 @@ use tokio_util::sync::CancellationToken;
 
 use super::lease::{acquire, name_of};
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, release};
-use crate::catalog::{self, Facts, facts, measure};
+use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Fill, Filled, Forward, Sides, agree, fill};
+use crate::flows::{Fill, Filled, Forward, Sides, agree, check_keys, fill};
 use crate::fold::Book;
-use crate::install::{ensure_publication, ensure_schema, publish};
+use crate::install::{ensure_publication, ensure_schema, is_installed, publish};
 use crate::model::{Committed, Lsn, Tables};
 use crate::plan::{Opening, opening};
 use crate::wire::WireError;
@@ -51,23 +51,17 @@ pub(super) async fn session(
         return Ok(());
     };
     let tables = tables?;
+    // Where tandem never was, a key that doesn't hold is found before anything is changed.
+    let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
+    if unknown {
+        check_keys(&tables.iter().collect::<Vec<_>>(), &desktop.client, &cloud.client).await?;
+    }
     ensure_schema(&cloud.client, Side::Cloud).await?;
     ensure_schema(&desktop.client, Side::Desktop).await?;
     let replicator = name_of(settings, &identity);
     let taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
-    let lease = Lease {
-        replicator,
-        slot: settings.forward.slot.clone(),
-        epoch: taken.epoch,
-    };
-    let run = Session {
-        settings,
-        desktop: &desktop,
-        cloud: &cloud,
-        identity: &identity,
-        tables: &tables,
-        lease: lease.clone(),
-    };
+    let lease = Lease { replicator, slot: settings.forward.slot.clone(), epoch: taken.epoch };
+    let run = Session { settings, desktop: &desktop, cloud: &cloud, identity: &identity, tables: &tables, lease: lease.clone(), measured: unknown };
     let ended = run.run(&taken, stop, fresh).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);
     // The next program need not wait; if this fails, the lease ends by itself.
@@ -82,6 +76,8 @@ struct Session<'a> {
     identity: &'a Facts,
     tables: &'a Tables,
     lease: Lease,
+    /// All keys were measured a moment ago.
+    measured: bool,
 }
 
 /// What the cloud remembers of a table.
@@ -205,7 +201,10 @@ impl Session<'_> {
                 }),
             }
         }
-        self.check_keys(&wanted).await?;
+        if !self.measured {
+            let tables: Vec<_> = wanted.iter().map(|wanted| wanted.table).collect();
+            check_keys(&tables, desktop, &self.cloud.client).await?;
+        }
         ensure_publication(desktop, &self.settings.forward.publication).await?;
         for table in self.tables.iter() {
             publish(
@@ -239,31 +238,6 @@ impl Session<'_> {
             }
         };
         Ok((checkpoint, book))
-    }
-
-    /// A declared key that isn't unique is refused before a row moves.
-    async fn check_keys(&self, wanted: &[Filled<'_>]) -> Result<(), Fault> {
-        let mut refused = Vec::new();
-        for Filled { table, .. } in wanted {
-            for (client, side) in [
-                (&self.desktop.client, Side::Desktop),
-                (&self.cloud.client, Side::Cloud),
-            ] {
-                let found = measure(client, table, side)
-                    .await
-                    .map_err(|error| Fault::wire(side, &error))?;
-                refused.extend(found.map(|found| format!("  {}: {}", found.table, found.words())));
-            }
-        }
-        if refused.is_empty() {
-            return Ok(());
-        }
-        let what = format!(
-            "{} keys do not name one row\n{}",
-            refused.len(),
-            refused.join("\n")
-        );
-        Err(Fault::new(Kind::Input, what).hint("no row was moved"))
     }
 
     /// The slot must still be there, and not be ahead of what the cloud has (P2).
