@@ -13,7 +13,7 @@ use super::section::Section;
 use super::show::Row;
 
 /// The variables with our prefix that aren't settings.
-const OTHER_VARIABLES: [&str; 2] = ["TANDEM_CONFIG", "TANDEM_PG_BIN"];
+const OTHER_VARIABLES: [&str; 4] = ["TANDEM_CONFIG", "TANDEM_PG_BIN", "TANDEM_PG_TMP", "TANDEM_CACHE"];
 /// The prefix of our variables.
 const PREFIX: &str = "TANDEM_";
 /// The prefix of variables that belong to the tests.
