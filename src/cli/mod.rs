@@ -26,12 +26,13 @@ pub struct Arguments {
 }
 
 const HELP: &str = "Examples:
-  tandem demo                        two throw-away databases, live changes; nothing of yours is touched
+  tandem demo                        two throw-away databases; nothing of yours is touched
   tandem run                         the service
   tandem wait --timeout 30s          until the cloud has all that the desktop has now
   tandem lag --max 30s || notify     replication is late
 
-Exit status: 0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
+Exit status:
+  0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
 
 #[derive(Args)]
 struct Common {
@@ -44,8 +45,8 @@ struct Common {
     /// More detail; repeat for more
     #[arg(short, long, global = true, action = clap::ArgAction::Count)]
     verbose: u8,
-    /// Colours: auto, always or never; NO_COLOR is honoured
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    /// Colours: auto (the default), always or never; NO_COLOR is honoured
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true, hide_default_value = true)]
     color: ColorChoice,
 }
 
@@ -53,7 +54,7 @@ struct Common {
 enum Command {
     /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
     Demo(demo::Options),
-    /// The service: streams the desktop's changes to the cloud; fills the tables first if that was never done
+    /// The service: streams the desktop's changes; fills the tables first if that was never done
     Run(run::Options),
     /// Where the delay is
     Lag(lag::Options),
