@@ -1,0 +1,12 @@
+//! tandem from outside: exit codes, words, documents, secrets; what the contract promises and nothing else.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+mod cli {
+    mod alone;
+    mod lineage;
+    mod logs;
+    mod mismatch;
+    mod questions;
+    mod secrets;
+}

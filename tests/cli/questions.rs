@@ -1,0 +1,237 @@
+//! `lag` and `wait`: what they say, and as which exit code, whatever state things are in.
+
+use serde_json::Value;
+
+use crate::support::office::{Office, Plan, Service, connect, exec, until, value};
+use crate::support::servers::{newest, versions};
+use tandem::demo::cluster::Binaries;
+
+const DDL: &str = "create table item (id int primary key, what text)";
+const SETTINGS: &str = "[heartbeat]\nevery = \"1s\"\n[[table]]\nname = \"item\"";
+
+async fn office(binaries: &Binaries) -> Office {
+    let office = Office::open(&Plan::tables(binaries, SETTINGS)).await;
+    exec(&office.desktop, DDL).await;
+    exec(&office.cloud, &format!("set role postgres; {DDL}")).await;
+    office
+}
+
+async fn streaming(office: &Office) -> Service {
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    until(
+        &office.desktop,
+        "select count(*) = 1 from pg_stat_replication where state = 'streaming'",
+    )
+    .await;
+    service
+}
+
+/// The contract's fields, and whether each is a number, a text or a document; null stands for what isn't known.
+const FIELDS: [(&str, char); 12] = [
+    ("schema", 'n'),
+    ("state", 't'),
+    ("lag_ms", 'n'),
+    ("lag_bytes", 'n'),
+    ("measured_age_ms", 'n'),
+    ("desktop_lsn", 't'),
+    ("received_lsn", 't'),
+    ("cloud_lsn", 't'),
+    ("confirmed_lsn", 't'),
+    ("wal_held_bytes", 'n'),
+    ("wal_held_bytes_max", 'n'),
+    ("reverse", 'd'),
+];
+const REVERSE: [&str; 3] = ["pending", "lag_ms", "last_poll_age_ms"];
+
+fn document(out: &str) -> Value {
+    assert_eq!(out.lines().count(), 1, "one document, one line: {out}");
+    let document: Value = serde_json::from_str(out).unwrap();
+    let fields = document.as_object().unwrap();
+    assert_eq!(fields.len(), FIELDS.len(), "{out}");
+    for (name, kind) in FIELDS {
+        let field = &fields[name];
+        let fits = match kind {
+            'n' => field.is_u64(),
+            't' => field.is_string(),
+            _ => field.is_object(),
+        };
+        assert!(fits || field.is_null(), "{name}: {field}");
+    }
+    assert_eq!(fields["schema"], 1);
+    let reverse = fields["reverse"].as_object().unwrap();
+    assert_eq!(reverse.len(), REVERSE.len());
+    assert!(
+        REVERSE
+            .iter()
+            .all(|name| reverse[*name].is_u64() || reverse[*name].is_null()),
+        "{out}"
+    );
+    document
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_not_running_is_exit_3_and_lag_still_says_what_can_be_known() {
+    for binaries in versions() {
+        let office = office(&binaries).await;
+        for ran in [false, true] {
+            if ran {
+                assert_eq!(streaming(&office).await.stop().await, 0);
+                exec(
+                    &office.desktop,
+                    "insert into item values (1, 'after the end')",
+                )
+                .await;
+            }
+            let (code, out, error) = office.ask(&["lag", "--json"]).await;
+            assert_eq!(code, 3, "{out} {error}");
+            let down = document(&out);
+            assert_eq!(down["state"], "down");
+            assert!(down["desktop_lsn"].is_string());
+            assert_eq!(down["cloud_lsn"].is_string(), ran, "{out}");
+            assert_eq!(down["confirmed_lsn"].is_string(), ran, "{out}");
+            if ran {
+                assert!(down["lag_bytes"].as_u64().unwrap() > 0, "{out}");
+            }
+            let (code, out, _) = office.ask(&["lag"]).await;
+            assert!(code == 3 && out.contains("not running"), "{code} {out}");
+            let (code, out, error) = office.ask(&["wait", "--timeout", "5s"]).await;
+            assert_eq!((code, out.as_str()), (3, ""), "{error}");
+            assert!(
+                error.contains("not running") && error.contains("tandem run"),
+                "{error}"
+            );
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_streaming_service_is_measured_and_max_judges_it() {
+    for binaries in versions() {
+        let office = office(&binaries).await;
+        let service = streaming(&office).await;
+        exec(&office.desktop, "insert into item values (1, 'x')").await;
+        let (code, out, error) = office.ask(&["lag", "--json", "--max", "1h"]).await;
+        assert_eq!(code, 0, "{out} {error}");
+        let document = document(&out);
+        assert_eq!(
+            (&document["state"], &document["lag_bytes"]),
+            (&Value::from("streaming"), &Value::from(0)),
+            "{out}"
+        );
+        for known in [
+            "lag_ms",
+            "desktop_lsn",
+            "received_lsn",
+            "cloud_lsn",
+            "confirmed_lsn",
+            "wal_held_bytes",
+        ] {
+            assert!(!document[known].is_null(), "{known} in {out}");
+        }
+        assert_eq!(document["wal_held_bytes_max"], 4_u64 << 30);
+        office
+            .to_cloud
+            .set_delay(std::time::Duration::from_millis(20));
+        let (code, out, error) = office.ask(&["lag", "--max", "1ms"]).await;
+        assert_eq!((code, error.as_str()), (1, ""), "{out}");
+        assert!(out.contains("streaming"), "{out}");
+        let (code, ..) = office.ask(&["wait"]).await;
+        assert_eq!(code, 0);
+        assert_eq!(
+            value(&office.cloud, "select count(*) from item").await,
+            "1",
+            "wait means it"
+        );
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_side_that_cannot_be_reached_is_exit_4_by_name() {
+    let office = office(&newest()).await;
+    let service = streaming(&office).await;
+    for (side, proxy) in [("desktop", &office.to_desktop), ("cloud", &office.to_cloud)] {
+        proxy.refuse(true);
+        for question in [
+            &["lag"][..],
+            &["lag", "--json"],
+            &["wait", "--timeout", "1s"],
+        ] {
+            let (code, out, error) = office.ask(question).await;
+            assert_eq!((code, out.as_str()), (4, ""), "{question:?} {error}");
+            assert!(
+                error.contains(&format!("the {side} cannot be reached"))
+                    && error.contains("cause:"),
+                "{error}"
+            );
+        }
+        proxy.refuse(false);
+    }
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_gives_up_when_asked_to_and_says_how_far_it_came() {
+    for binaries in versions() {
+        let office = office(&binaries).await;
+        let service = streaming(&office).await;
+        let phone = connect(&office.servers.cloud, "supabase_admin", "postgres").await;
+        exec(&phone, "begin; lock table item in access exclusive mode").await;
+        exec(&office.desktop, "insert into item values (1, 'x')").await;
+        let (code, out, error) = office.ask(&["wait", "--timeout", "500ms"]).await;
+        assert_eq!((code, out.as_str()), (1, ""), "{error}");
+        assert!(
+            error.contains("time-out") && error.contains("the desktop had"),
+            "{error}"
+        );
+        exec(&phone, "commit").await;
+        let (code, _, error) = office.ask(&["wait", "--timeout", "60s"]).await;
+        assert_eq!(code, 0, "{error}");
+        assert_eq!(value(&office.cloud, "select count(*) from item").await, "1");
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_wait_is_bad_news_when_a_table_is_left_behind_and_names_it() {
+    for binaries in versions() {
+        let settings = format!("{SETTINGS}\n[[table]]\nname = \"poor\"");
+        let office = Office::open(&Plan::tables(&binaries, &settings)).await;
+        exec(
+            &office.desktop,
+            &format!("{DDL}; create table poor (id int primary key, n int)"),
+        )
+        .await;
+        exec(&office.cloud, &format!("set role postgres; {DDL}; create table poor (id int primary key, n int check (n < 10))")).await;
+        let service = streaming(&office).await;
+        exec(
+            &office.desktop,
+            "insert into poor values (1, 99); insert into item values (1, 'x')",
+        )
+        .await;
+        let (code, out, error) = office.ask(&["wait", "--timeout", "60s"]).await;
+        assert_eq!(code, 1, "{out} {error}");
+        assert!(
+            out.contains("poor") && out.contains("stopped") && out.contains("poor_n_check"),
+            "{out}"
+        );
+        assert!(!out.contains("item"), "{out}");
+        assert_eq!(
+            value(&office.cloud, "select count(*) from item").await,
+            "1",
+            "the other table goes on"
+        );
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_for_the_way_home_is_refused_until_it_is_built() {
+    let office = office(&newest()).await;
+    let (code, _, error) = office.ask(&["wait", "--reverse"]).await;
+    assert!(
+        code == 2 && error.contains("does not have yet"),
+        "{code} {error}"
+    );
+}
