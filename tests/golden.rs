@@ -2,7 +2,7 @@
 //!
 //! `TANDEM_GOLDEN=record cargo test --test golden` records it anew from every server at hand and rewrites
 //! `golden/summary.txt`; read the difference before it is committed.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, unreachable_pub)]
 
 mod golden {
     pub(crate) mod bytes;

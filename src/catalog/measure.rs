@@ -26,10 +26,14 @@ impl Ambiguous {
     /// In plain words, with the choices.
     pub fn words(&self) -> String {
         format!(
-            "key ({}) does not name one row on the {}: {} values of it name {} rows; choose a longer key, or key = [] to count equal rows",
+            "key ({}) does not name one row on the {}: {} name {} rows; choose a longer key, or key = [] to count equal rows",
             self.key.join(", "),
             self.side,
-            self.keys,
+            if self.keys == 1 {
+                "1 value of it".to_owned()
+            } else {
+                format!("{} values of it", self.keys)
+            },
             self.rows
         )
     }

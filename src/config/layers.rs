@@ -13,7 +13,12 @@ use super::section::Section;
 use super::show::Row;
 
 /// The variables with our prefix that aren't settings.
-const OTHER_VARIABLES: [&str; 4] = ["TANDEM_CONFIG", "TANDEM_PG_BIN", "TANDEM_PG_TMP", "TANDEM_CACHE"];
+const OTHER_VARIABLES: [&str; 4] = [
+    "TANDEM_CONFIG",
+    "TANDEM_PG_BIN",
+    "TANDEM_PG_TMP",
+    "TANDEM_CACHE",
+];
 /// The prefix of our variables.
 const PREFIX: &str = "TANDEM_";
 /// The prefix of variables that belong to the tests.

@@ -2,7 +2,9 @@
 
 use tokio_postgres::Client;
 
-use crate::catalog::{Ambiguous, Mismatch, Pair, RelationFacts, measure, parents_first, relation, resolve, unpathed};
+use crate::catalog::{
+    Ambiguous, Mismatch, Pair, RelationFacts, measure, parents_first, relation, resolve, unpathed,
+};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::{Name, Table, Tables};
@@ -57,10 +59,20 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
     // All at once: what the other tables' keys are like is asked too.
     let others: Vec<_> = tables.iter().collect();
     for found in ambiguous(&others, desktop, cloud).await? {
-        mismatches.push(Mismatch { what: found.words(), table: found.table });
+        mismatches.push(Mismatch {
+            what: found.words(),
+            table: found.table,
+        });
     }
-    let lines: Vec<_> = mismatches.iter().map(|found| format!("  {}: {}", found.table, found.what)).collect();
-    let what = format!("{} things in the settings and the two databases do not fit together\n{}", lines.len(), lines.join("\n"));
+    let lines: Vec<_> = mismatches
+        .iter()
+        .map(|found| format!("  {}: {}", found.table, found.what))
+        .collect();
+    let what = format!(
+        "{} things in the settings and the two databases do not fit together\n{}",
+        lines.len(),
+        lines.join("\n")
+    );
     Err(Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved"))
 }
 
@@ -73,22 +85,41 @@ pub async fn check_keys(tables: &[&Table], desktop: &Client, cloud: &Client) -> 
     if refused.is_empty() {
         return Ok(());
     }
-    let lines: Vec<_> = refused.iter().map(|found| format!("  {}: {}", found.table, found.words())).collect();
-    let what = format!("{} keys do not name one row\n{}", refused.len(), lines.join("\n"));
+    let lines: Vec<_> = refused
+        .iter()
+        .map(|found| format!("  {}: {}", found.table, found.words()))
+        .collect();
+    let what = format!(
+        "{} keys do not name one row\n{}",
+        refused.len(),
+        lines.join("\n")
+    );
     Err(Fault::new(Kind::Input, what).hint("no row was moved"))
 }
 
-async fn ambiguous(tables: &[&Table], desktop: &Client, cloud: &Client) -> Result<Vec<Ambiguous>, Fault> {
+async fn ambiguous(
+    tables: &[&Table],
+    desktop: &Client,
+    cloud: &Client,
+) -> Result<Vec<Ambiguous>, Fault> {
     let mut refused = Vec::new();
     for table in tables {
         for (client, side) in [(desktop, Side::Desktop), (cloud, Side::Cloud)] {
-            refused.extend(measure(client, table, side).await.map_err(|error| Fault::wire(side, &error))?);
+            refused.extend(
+                measure(client, table, side)
+                    .await
+                    .map_err(|error| Fault::wire(side, &error))?,
+            );
         }
     }
     Ok(refused)
 }
 
-async fn look(client: &Client, side: Side, names: impl Iterator<Item = Name>) -> Result<Vec<Option<RelationFacts>>, Fault> {
+async fn look(
+    client: &Client,
+    side: Side,
+    names: impl Iterator<Item = Name>,
+) -> Result<Vec<Option<RelationFacts>>, Fault> {
     let wire = |error: &WireError| Fault::wire(side, error);
     unpathed(client).await.map_err(|error| wire(&error))?;
     let mut found = Vec::new();

@@ -43,7 +43,9 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
 /// # Errors
 /// When the query fails.
 pub async fn is_installed(client: &Client, side: Side) -> Result<bool, Fault> {
-    let found = client.query_typed("select to_regclass('tandem.version') is not null", &[]).await;
+    let found = client
+        .query_typed("select to_regclass('tandem.version') is not null", &[])
+        .await;
     let found = found.map_err(|error| Fault::wire(side, &WireError::from(error)))?;
     Ok(found.first().is_some_and(|row| row.get(0)))
 }

@@ -44,9 +44,16 @@ pub fn start_log(log: &Log, level: LevelFilter, color: bool) -> Result<Logging, 
         .transpose()?
         .unzip();
     let files = files.map(|files| {
-        let lines = fmt::layer().with_target(false).with_ansi(false).with_writer(files);
+        let lines = fmt::layer()
+            .with_target(false)
+            .with_ansi(false)
+            .with_writer(files);
         // A file is no terminal.
-        if log.format == Format::Text { lines.boxed() } else { lines.json().flatten_event(true).boxed() }
+        if log.format == Format::Text {
+            lines.boxed()
+        } else {
+            lines.json().flatten_event(true).boxed()
+        }
     });
     // A second start in one process (tests) keeps the first.
     let _ = tracing_subscriber::registry()
@@ -61,9 +68,12 @@ pub fn start_log(log: &Log, level: LevelFilter, color: bool) -> Result<Logging, 
 fn daily(folder: &Path, keep: Duration) -> Result<(NonBlocking, WorkerGuard), Fault> {
     let days = usize::try_from(keep.as_secs().div_ceil(DAY.as_secs()).max(1)).unwrap_or(usize::MAX);
     let unusable = |error: &dyn std::fmt::Display| {
-        Fault::new(Kind::Input, format!("the log folder {} can't be used", folder.display()))
-            .cause(error)
-            .hint("name another folder in log.file, or \"off\"")
+        Fault::new(
+            Kind::Input,
+            format!("the log folder {} can't be used", folder.display()),
+        )
+        .cause(error)
+        .hint("name another folder in log.file, or \"off\"")
     };
     // The appender looks for old files before it makes the folder, and prints that there is none.
     std::fs::create_dir_all(folder).map_err(|error| unusable(&error))?;

@@ -54,14 +54,31 @@ pub(super) async fn session(
     // Where tandem never was, a key that doesn't hold is found before anything is changed.
     let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
     if unknown {
-        check_keys(&tables.iter().collect::<Vec<_>>(), &desktop.client, &cloud.client).await?;
+        check_keys(
+            &tables.iter().collect::<Vec<_>>(),
+            &desktop.client,
+            &cloud.client,
+        )
+        .await?;
     }
     ensure_schema(&cloud.client, Side::Cloud).await?;
     ensure_schema(&desktop.client, Side::Desktop).await?;
     let replicator = name_of(settings, &identity);
     let taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
-    let lease = Lease { replicator, slot: settings.forward.slot.clone(), epoch: taken.epoch };
-    let run = Session { settings, desktop: &desktop, cloud: &cloud, identity: &identity, tables: &tables, lease: lease.clone(), measured: unknown };
+    let lease = Lease {
+        replicator,
+        slot: settings.forward.slot.clone(),
+        epoch: taken.epoch,
+    };
+    let run = Session {
+        settings,
+        desktop: &desktop,
+        cloud: &cloud,
+        identity: &identity,
+        tables: &tables,
+        lease: lease.clone(),
+        measured: unknown,
+    };
     let ended = run.run(&taken, stop, fresh).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);
     // The next program need not wait; if this fails, the lease ends by itself.

@@ -96,11 +96,11 @@ enum Verification {
     ChainAndName,
 }
 
-/// `require` with a root file verifies the chain, as libpq does.
+/// A root file makes every mode verify the chain, as libpq does.
 fn verification(endpoint: &Endpoint) -> Verification {
     match (endpoint.ssl_mode, &endpoint.ssl_root_cert) {
         (SslMode::VerifyFull, _) | (_, Some(RootCert::System)) => Verification::ChainAndName,
-        (SslMode::VerifyCa, _) | (SslMode::Require, Some(RootCert::File(_))) => Verification::Chain,
+        (SslMode::VerifyCa, _) | (_, Some(RootCert::File(_))) => Verification::Chain,
         _ => Verification::None,
     }
 }

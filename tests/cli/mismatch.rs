@@ -120,7 +120,7 @@ async fn a_key_that_names_many_rows_is_refused_with_counts_and_nothing_is_change
         assert_eq!(code, 2, "{error}");
         for words in [
             ["on the desktop", "2 values of it name 5 rows"],
-            ["on the cloud", "1 values of it name 2 rows"],
+            ["on the cloud", "1 value of it name 2 rows"],
         ] {
             assert!(
                 error
