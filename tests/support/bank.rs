@@ -117,7 +117,8 @@ pub fn seed() -> u64 {
 pub struct Teller {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicU64>,
-    work: JoinHandle<()>,
+    /// Fails when its server went away.
+    work: JoinHandle<Result<(), String>>,
 }
 
 impl Teller {
@@ -140,12 +141,19 @@ impl Teller {
             let mut number = last.parse::<u64>().unwrap();
             while !told.load(Ordering::Relaxed) {
                 number += 1;
-                exec(&desktop, &transaction(&mut dice, number)).await;
+                let sql = transaction(&mut dice, number);
+                if let Err(error) = desktop.client.batch_execute(&sql).await {
+                    let away = error.is_closed()
+                        || error.code().is_some_and(|code| code.code() == "57P01");
+                    assert!(away, "{error:?} in {sql}");
+                    return Err(error.to_string());
+                }
                 count.fetch_add(1, Ordering::Relaxed);
                 if !pause.is_zero() {
                     tokio::time::sleep(pause).await;
                 }
             }
+            Ok(())
         });
         Teller { stop, done, work }
     }
@@ -155,10 +163,19 @@ impl Teller {
         self.done.load(Ordering::Relaxed)
     }
 
+    /// Its server went away, or is about to.
+    pub async fn cut_off(self) {
+        let ended = tokio::time::timeout(super::office::PATIENCE, self.work).await;
+        ended
+            .expect("the bank's server is still there")
+            .unwrap()
+            .unwrap_err();
+    }
+
     /// Ends after the transaction at hand; returns how many there were.
     pub async fn stop(self) -> u64 {
         self.stop.store(true, Ordering::Relaxed);
-        self.work.await.unwrap();
+        self.work.await.unwrap().unwrap();
         self.done.load(Ordering::Relaxed)
     }
 }

@@ -1,0 +1,194 @@
+//! Servers that stop and come back: the desktop's shutdown never waits for us (P10), and we wait for both.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::bank::{self, Teller};
+use support::office::{Office, PATIENCE, Service, connect};
+use support::poll;
+use support::servers::{newest, versions};
+use tandem::demo::cluster::Mode;
+use tokio::time::sleep;
+
+/// Between two transactions of the bank.
+const PACE: Duration = Duration::from_millis(4);
+/// P10: the desktop's shutdown, tandem or not.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
+/// Shorter and longer than tandem waits for the cloud before it leaves the stream.
+const SHORT: Duration = Duration::from_secs(3);
+const LONG: Duration = Duration::from_secs(35);
+
+/// What the bank does meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bank {
+    Idle,
+    Busy,
+}
+
+/// A running office, and a bank that works if it is to.
+async fn started(office: &Office, bank: Bank) -> (Service, Option<Teller>) {
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    if bank == Bank::Idle {
+        return (service, None);
+    }
+    let teller = Teller::paced(office, 1, PACE).await;
+    bank::busy(&teller, 50).await;
+    (service, Some(teller))
+}
+
+/// The desktop's fast shutdown is fast, whoever works.
+async fn shut_down(office: &Office, teller: Option<Teller>) {
+    let took = office.servers.desktop.stop(Mode::Fast).unwrap();
+    println!("the desktop's shutdown took {took:.1?}");
+    assert!(
+        took < SHUTDOWN_MAX,
+        "the desktop's shutdown waited {took:?} for us"
+    );
+    if let Some(teller) = teller {
+        teller.cut_off().await;
+    }
+}
+
+/// The test's own clients ended with their servers.
+async fn reconnect(office: &mut Office) {
+    office.desktop = connect(&office.servers.desktop, "postgres", "enterprise_db").await;
+    office.cloud = connect(&office.servers.cloud, "supabase_admin", "postgres").await;
+}
+
+/// The bank works once more, and both sides end equal.
+async fn ends_equal(office: &Office, mut service: Service) {
+    let teller = Teller::paced(office, 7, PACE).await;
+    bank::busy(&teller, 50).await;
+    teller.stop().await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    bank::assert_once(office).await;
+    assert_eq!(service.stop().await, 0);
+}
+
+/// The desktop stops after the cloud was silent for `stall`, and comes back.
+async fn desktop_stops(mut office: Office, bank: Bank, stall: Option<Duration>) {
+    let (service, teller) = started(&office, bank).await;
+    if let Some(stall) = stall {
+        office.to_cloud.stall();
+        sleep(stall).await;
+    }
+    shut_down(&office, teller).await;
+    office.servers.desktop.start_again().unwrap();
+    office.to_cloud.resume();
+    reconnect(&mut office).await;
+    ends_equal(&office, service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_desktop_stops_at_once_while_streaming() {
+    for binaries in versions() {
+        for bank in [Bank::Idle, Bank::Busy] {
+            desktop_stops(bank::open(&binaries).await, bank, None).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_desktop_stops_at_once_while_the_cloud_is_silent_for_a_moment() {
+    for binaries in versions() {
+        for bank in [Bank::Idle, Bank::Busy] {
+            desktop_stops(bank::open(&binaries).await, bank, Some(SHORT)).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_desktop_stops_at_once_while_the_cloud_is_silent_for_long() {
+    desktop_stops(bank::open(&newest()).await, Bank::Idle, Some(LONG)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_a_busy_desktop_stops_at_once_while_the_cloud_is_silent_for_long() {
+    desktop_stops(bank::open(&newest()).await, Bank::Busy, Some(LONG)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_computer_shuts_down_while_the_cloud_is_silent() {
+    let mut office = bank::open(&newest()).await;
+    let (mut service, teller) = started(&office, Bank::Busy).await;
+    office.to_cloud.stall();
+    sleep(SHORT).await;
+    // An operating system tells all its programs at once.
+    service.signal("TERM");
+    logged(&office, "finishing the current batch").await;
+    shut_down(&office, teller).await;
+    office.to_cloud.resume();
+    assert_eq!(service.ended().await, 0);
+    office.servers.desktop.start_again().unwrap();
+    reconnect(&mut office).await;
+    let service = office.run();
+    ends_equal(&office, service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_desktop_that_crashes_is_waited_for() {
+    let mut office = bank::open(&newest()).await;
+    let (service, teller) = started(&office, Bank::Busy).await;
+    office.servers.desktop.kill_hard().unwrap();
+    teller.unwrap().cut_off().await;
+    office.servers.desktop.start_again().unwrap();
+    reconnect(&mut office).await;
+    ends_equal(&office, service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_cloud_that_stops_or_crashes_is_waited_for() {
+    for binaries in versions() {
+        let mut office = bank::open(&binaries).await;
+        for (bank, mode) in [
+            (Bank::Idle, Mode::Fast),
+            (Bank::Busy, Mode::Fast),
+            (Bank::Busy, Mode::Immediate),
+        ] {
+            let (mut service, teller) = started(&office, bank).await;
+            office.servers.cloud.stop(mode).unwrap();
+            office.servers.cloud.start_again().unwrap();
+            reconnect(&mut office).await;
+            if let Some(teller) = teller {
+                bank::busy(&teller, 50).await;
+                teller.stop().await;
+            }
+            office.caught_up(&mut service).await;
+            assert_eq!(service.stop().await, 0);
+        }
+        let service = office.run();
+        ends_equal(&office, service).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_server_that_is_down_at_the_start_is_waited_for() {
+    let mut office = bank::open(&newest()).await;
+    for desktop in [true, false] {
+        let down = if desktop {
+            &office.servers.desktop
+        } else {
+            &office.servers.cloud
+        };
+        down.stop(Mode::Fast).unwrap();
+        let before = office.log().matches("trying again").count();
+        let service = office.run();
+        poll(PATIENCE, || {
+            (office.log().matches("trying again").count() > before + 1).then_some(())
+        })
+        .expect("no second try");
+        down.start_again().unwrap();
+        reconnect(&mut office).await;
+        ends_equal(&office, service).await;
+    }
+}
+
+/// Waits for a line of the service.
+async fn logged(office: &Office, words: &str) {
+    poll(PATIENCE, || office.log().contains(words).then_some(()))
+        .unwrap_or_else(|| panic!("not logged: {words}"));
+}
