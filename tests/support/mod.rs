@@ -9,6 +9,7 @@
     clippy::print_stdout
 )]
 
+pub mod app;
 pub mod bank;
 pub mod bouncer;
 pub mod office;
