@@ -131,7 +131,10 @@ impl Session {
             if let Some(message) = self.buffered()? {
                 return Ok(message);
             }
-            self.inbox.reserve(limits::READ_BYTES);
+            // Messages share the inbox's memory for as long as they are kept: fill it before another is begun.
+            if self.inbox.capacity() - self.inbox.len() < limits::READ_BYTES / 16 {
+                self.inbox.reserve(limits::READ_BYTES);
+            }
             if self.reader.read_buf(&mut self.inbox).await? == 0 {
                 return Err(WireError::Closed);
             }
