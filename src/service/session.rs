@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{Fill, Filled, Forward, Sides, agree, check_keys, fill};
 use crate::fold::Book;
-use crate::install::{ensure_publication, ensure_schema, publish};
+use crate::install::{ensure_publication, ensure_schema, is_installed, publish};
 use crate::limits;
 use crate::model::{Committed, Lsn, Tables};
 use crate::plan::{Opening, opening};
@@ -84,7 +84,11 @@ pub(super) async fn session(
     let ended = run.run(&taken, stop, fresh).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);
     // The next program need not wait; if this fails, the lease ends by itself.
-    let _ = timeout(limits::GOODBYE_MAX, release(&cloud.client, &lease, last_words.as_deref())).await;
+    let _ = timeout(
+        limits::GOODBYE_MAX,
+        release(&cloud.client, &lease, last_words.as_deref()),
+    )
+    .await;
     ended
 }
 
@@ -112,7 +116,9 @@ impl Session<'_> {
         let remembered = self.remembered().await?;
         let statement_timeout = self.settings.cloud.statement_timeout;
         let opening = Opening { statement_timeout };
-        let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout).await.map_err(at_cloud)?;
+        let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
+            .await
+            .map_err(at_cloud)?;
         let setup = self.set_up(taken, &remembered, &mut applier, &opening, fresh);
         let Some(ready) = stop.run_until_cancelled(setup).await else {
             return Ok(());
