@@ -103,6 +103,7 @@ fn tables(skip_stamp: bool) -> Tables {
         owner: None,
         desktop_owner: None,
         tenant: Vec::new(),
+        refers_to_itself: false,
         fingerprint: String::new(),
     }])
 }
@@ -119,6 +120,7 @@ fn stages(criterion: &mut Criterion) {
     let frames = updates();
     let transactions = decoded(&frames);
     let (changing, quiet) = (tables(false), tables(true));
+    let shared = std::sync::Arc::new(tables(false));
     let mut group = criterion.benchmark_group("stages");
     group.throughput(Throughput::Elements(ROWS));
     group.bench_function("decode", |bench| bench.iter(|| decoded(&frames)));
@@ -131,8 +133,8 @@ fn stages(criterion: &mut Criterion) {
     group.bench_function("plan", |bench| {
         let batch = fold(&transactions, &changing, &mut Book::default());
         bench.iter_batched(
-            Planner::default,
-            |mut planner| planner.statements(&batch.steps, &changing),
+            || batch.steps.clone(),
+            |steps| Planner::default().statements(steps, &shared).count(),
             BatchSize::LargeInput,
         );
     });

@@ -41,6 +41,9 @@ pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
 /// A batch's messages go out in pieces of about this size, so that they aren't held twice.
 pub const WRITE_BYTES: usize = 256 * 1024;
 
+/// Rows of one statement, in bytes: they are encoded together.
+pub const STATEMENT_BYTES: usize = 2 * 1024 * 1024;
+
 /// The longest stall that set-up causes for the office program, per table and try (P10).
 pub const SETUP_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 /// The pause between two such tries, so that the office program's queue drains.

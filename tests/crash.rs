@@ -1,7 +1,7 @@
 //! Killed at random moments, with a bad network on top: nothing happens twice, nothing is torn, nothing is missing.
 //!
 //! `TANDEM_TEST_SEED` replays a run as far as chance is ours; `TANDEM_SOAK_KILLS` sets the number of kills.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! The desktop never suffers (P10): its program's statements, its WAL.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! One writer (P14), and how the service ends: told to, told twice, killed, fenced off.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

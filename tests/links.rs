@@ -1,5 +1,5 @@
 //! The network between the two servers cuts, resets, stalls and goes away; tandem goes on by itself and loses nothing.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

@@ -1,5 +1,5 @@
 //! Memory has a bound (P12), whatever the size of a transaction, a table or a backlog.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

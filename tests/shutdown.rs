@@ -1,5 +1,5 @@
 //! Servers that stop and come back: the desktop's shutdown never waits for us (P10), and we wait for both.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod support;
 

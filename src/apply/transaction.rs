@@ -14,12 +14,49 @@ use crate::wire::{Mode, ServerError, Session, WireError};
 
 /// A transaction to run: from BEGIN up to, not including, COMMIT.
 pub struct Script {
-    /// The statements in order.
-    pub statements: Vec<Statement>,
-    /// Where the checkpoint stands once it is committed; none when it doesn't move it.
-    pub checkpoint: Option<Lsn>,
-    /// Undo everything instead of committing: for looking.
-    pub look_only: bool,
+    statements: Box<dyn Iterator<Item = Statement> + Send>,
+    checkpoint: Option<Lsn>,
+    look_only: bool,
+}
+
+impl Script {
+    /// A transaction that moves the checkpoint to `to`. Statements are asked for one by one, when
+    /// there is room to send them, so that a large batch is never encoded whole.
+    pub fn moving<I>(statements: I, to: Lsn) -> Script
+    where
+        I: IntoIterator<Item = Statement>,
+        I::IntoIter: Send + 'static,
+    {
+        Script {
+            checkpoint: Some(to),
+            ..Script::staying(statements)
+        }
+    }
+
+    /// A transaction that leaves the checkpoint where it is.
+    pub fn staying<I>(statements: I) -> Script
+    where
+        I: IntoIterator<Item = Statement>,
+        I::IntoIter: Send + 'static,
+    {
+        Script {
+            statements: Box::new(statements.into_iter()),
+            checkpoint: None,
+            look_only: false,
+        }
+    }
+
+    /// A transaction that is undone at its end: for looking.
+    pub fn looking<I>(statements: I) -> Script
+    where
+        I: IntoIterator<Item = Statement>,
+        I::IntoIter: Send + 'static,
+    {
+        Script {
+            look_only: true,
+            ..Script::staying(statements)
+        }
+    }
 }
 
 /// A transaction that is committed.
@@ -88,28 +125,35 @@ impl Applier {
         answered.map_err(|_| WireError::Timeout(patience.as_secs()))?
     }
 
-    async fn exchange(&mut self, mut script: Script) -> Result<Done, NotApplied> {
-        for statement in &mut script.statements {
-            self.session.put(statement)?;
-            // The rows are on their way; they need not be held twice.
-            statement.params = Vec::new();
+    async fn exchange(&mut self, script: Script) -> Result<Done, NotApplied> {
+        let Script {
+            statements,
+            checkpoint,
+            look_only,
+        } = script;
+        let mut sent = Vec::new();
+        for statement in statements {
+            self.session.put(&statement)?;
+            sent.push((statement.table, statement.step));
+            drop(statement);
             self.session.flush_much().await?;
         }
-        let end = if script.look_only {
-            "rollback"
-        } else {
-            "commit"
-        };
+        let end = if look_only { "rollback" } else { "commit" };
         self.session.put(&Statement::bookkeeping(end, Vec::new()))?;
         self.session.sync();
         self.session.flush().await?;
         let mut answers = Answers::default();
         loop {
             match self.session.next().await {
-                Ok(Message::ReadyForQuery(body)) => return answers.finish(&script, body.status()),
+                Ok(Message::ReadyForQuery(body)) => {
+                    let whole = answers.finished() == sent.len() + 1 && body.status() == b'I';
+                    return answers.finish(whole, &end.to_uppercase(), checkpoint);
+                }
                 Ok(message) => answers.take(message)?,
                 Err(WireError::Server(error)) if error.severity == "ERROR" => {
-                    return Err(self.undo(&script, answers.finished(), error).await?);
+                    let (table, step) = sent.get(answers.finished()).copied().unwrap_or_default();
+                    self.undo().await?;
+                    return Err(NotApplied::Refused { table, step, error });
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -117,19 +161,11 @@ impl Applier {
     }
 
     /// Empties the pipe and leaves the failed transaction.
-    async fn undo(
-        &mut self,
-        script: &Script,
-        failed: usize,
-        error: Box<ServerError>,
-    ) -> Result<NotApplied, WireError> {
+    async fn undo(&mut self) -> Result<(), WireError> {
         if self.session.wait_until_ready().await? != b'I' {
             self.session.run("rollback").await?;
         }
-        let statement = script.statements.get(failed);
-        let table = statement.and_then(|statement| statement.table);
-        let step = statement.and_then(|statement| statement.step);
-        Ok(NotApplied::Refused { table, step, error })
+        Ok(())
     }
 
     /// The connection itself, for a COPY while nothing else is outstanding.
@@ -178,14 +214,13 @@ impl Answers {
     }
 
     /// The transaction is committed only if COMMIT says so itself.
-    fn finish(self, script: &Script, status: u8) -> Result<Done, NotApplied> {
-        let wanted = if script.look_only {
-            "ROLLBACK"
-        } else {
-            "COMMIT"
-        };
-        let whole = self.tags.len() == script.statements.len() + 1;
-        if status != b'I' || !whole || self.tags.last().map(String::as_str) != Some(wanted) {
+    fn finish(
+        self,
+        whole: bool,
+        wanted: &str,
+        checkpoint: Option<Lsn>,
+    ) -> Result<Done, NotApplied> {
+        if !whole || self.tags.last().map(String::as_str) != Some(wanted) {
             return Err(NotApplied::Undone);
         }
         let written = self
@@ -193,9 +228,8 @@ impl Answers {
             .iter()
             .map(|tag| tag.rsplit(' ').next().and_then(|count| count.parse().ok()));
         Ok(Done {
-            committed: script
-                .checkpoint
-                .filter(|_| !script.look_only)
+            committed: checkpoint
+                .filter(|_| wanted == "COMMIT")
                 .map(Committed::proven),
             written: written.map(Option::unwrap_or_default).collect(),
             answers: self.rows,

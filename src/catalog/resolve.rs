@@ -81,6 +81,7 @@ fn attempt(settings: &Settings, pair: &Pair<'_>, complaints: &mut Vec<String>) -
         owner,
         desktop_owner,
         tenant,
+        refers_to_itself: cloud.parents.contains(&cloud.oid),
         fingerprint: String::new(),
     };
     table.fingerprint = fingerprint(&table);

@@ -133,12 +133,7 @@ impl Fill<'_> {
     async fn stop(&mut self, table: &Table, error: &ServerError) -> Result<String, Fault> {
         let look = probe(table, &self.lease.replicator, self.lease.epoch);
         let statements = self.guarded([look]);
-        let script = Script {
-            statements,
-            checkpoint: None,
-            look_only: true,
-        };
-        let looked = self.applier.run(script).await;
+        let looked = self.applier.run(Script::looking(statements)).await;
         let answer = looked.as_ref().ok().and_then(|done| {
             done.answers
                 .get(done.answers.len().checked_sub(2)?)?
@@ -159,11 +154,7 @@ impl Fill<'_> {
     ) -> Result<(), NotApplied> {
         let statements = self.guarded(statements);
         self.applier
-            .run(Script {
-                statements,
-                checkpoint: None,
-                look_only: false,
-            })
+            .run(Script::staying(statements))
             .await
             .map(drop)
     }

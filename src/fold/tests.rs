@@ -45,6 +45,7 @@ fn table(key: Key) -> Tables {
         }),
         desktop_owner: Some("source".to_owned()),
         tenant: Vec::new(),
+        refers_to_itself: false,
         fingerprint: String::new(),
     }])
 }

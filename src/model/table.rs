@@ -99,6 +99,8 @@ pub struct Table {
     pub desktop_owner: Option<String>,
     /// Cloud columns (name, type, value) that every statement is limited to.
     pub tenant: Vec<TenantColumn>,
+    /// The cloud's table has a foreign key to itself.
+    pub refers_to_itself: bool,
     /// A hash over key and mapping, to notice a change between two runs.
     pub fingerprint: String,
 }

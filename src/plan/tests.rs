@@ -42,6 +42,7 @@ fn table(key: Key) -> Table {
             value: "1".to_owned(),
             desktop: None,
         }],
+        refers_to_itself: false,
         fingerprint: String::new(),
     }
 }
@@ -79,8 +80,8 @@ proptest! {
             unsent: if unsent && matches!(work, Work::Upsert | Work::Rekey) { vec![1] } else { Vec::new() },
         };
         let step = Step { table: TableId(0), work, shape, rows: vec![row(&table)] };
-        let tables = Tables::new(vec![table]);
-        let statement = Planner::default().statements(&[step], &tables).remove(0);
+        let tables = Arc::new(Tables::new(vec![table]));
+        let statement = Planner::default().statements(vec![step], &tables).next().unwrap();
         prop_assert!(statement.sql.contains("t.\"org_id\" = '1'::numeric"), "{}", statement.sql);
         prop_assert!(statement.sql.contains("t.\"source\" = 'D'::bpchar"), "{}", statement.sql);
         let upper = statement.sql.to_uppercase();
@@ -123,8 +124,9 @@ fn an_array_of_arrays_of_values_is_one_parameter_per_column() {
         rows,
     };
     let statement = Planner::default()
-        .statements(&[step], &Tables::new(vec![table]))
-        .remove(0);
+        .statements(vec![step], &Arc::new(Tables::new(vec![table])))
+        .next()
+        .unwrap();
     assert_eq!(statement.params.len(), 2);
     let array = statement.params[0].value.clone().unwrap();
     // ndim 1, no NULL, text, three elements from 1, each one byte long.

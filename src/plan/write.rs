@@ -7,6 +7,7 @@ use super::array::TextArray;
 use super::guard::Guard;
 use super::quote::{ident, table as qualified};
 use super::source::{all, assignments, differs, image, insertion, key, rest, typed};
+use crate::limits;
 use crate::model::{
     Cell, Column, Key, Row, Shape, Source, Statement, Step, Table, TableId, Tables, Work,
 };
@@ -18,28 +19,59 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// The statements that carry out `steps`, in their order.
-    pub fn statements(&mut self, steps: &[Step], tables: &Tables) -> Vec<Statement> {
-        let steps = steps.iter().enumerate();
+    /// The statements that carry out `steps`, in their order. They are made one by one as they are
+    /// asked for: a step of many bytes becomes several, so that it is never encoded whole.
+    pub fn statements(
+        &mut self,
+        steps: Vec<Step>,
+        tables: &Arc<Tables>,
+    ) -> impl Iterator<Item = Statement> + Send + use<> {
+        let texts: Vec<_> = steps
+            .iter()
+            .map(|step| self.text(step, tables.get(step.table)))
+            .collect();
+        let tables = tables.clone();
         steps
-            .map(|(number, step)| self.statement(number, step, tables.get(step.table)))
-            .collect()
+            .into_iter()
+            .zip(texts)
+            .enumerate()
+            .flat_map(move |(number, (step, sql))| {
+                let tables = tables.clone();
+                pieces(step, &tables).map(move |piece| Statement {
+                    sql: sql.clone(),
+                    params: params(tables.get(piece.table), &piece),
+                    table: Some(piece.table),
+                    step: Some(number),
+                })
+            })
     }
 
-    fn statement(&mut self, number: usize, step: &Step, table: &Table) -> Statement {
+    fn text(&mut self, step: &Step, table: &Table) -> Arc<str> {
         let name = (step.table, step.work, step.shape.clone());
-        let sql = self
+        let text = self
             .texts
             .entry(name)
-            .or_insert_with(|| text(table, step.work, &step.shape).into())
-            .clone();
-        Statement {
-            sql,
-            params: params(table, step),
-            table: Some(table.id),
-            step: Some(number),
-        }
+            .or_insert_with(|| text(table, step.work, &step.shape).into());
+        text.clone()
     }
+}
+
+/// Cuts a step's rows into pieces of a bounded size. Rows of a table that refers to itself stay
+/// together: a foreign key is checked at the end of each statement.
+fn pieces(mut step: Step, tables: &Tables) -> impl Iterator<Item = Step> + Send + use<> {
+    let cut = !tables.get(step.table).refers_to_itself;
+    let mut rows = std::mem::take(&mut step.rows).into_iter().peekable();
+    std::iter::from_fn(move || {
+        let (mut piece, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next_if(|_| !cut || bytes < limits::STATEMENT_BYTES) {
+            bytes += row.tuple.bytes();
+            piece.push(row);
+        }
+        (!piece.is_empty()).then(|| Step {
+            rows: piece,
+            ..step.clone()
+        })
+    })
 }
 
 /// Arriving columns that a step's statement takes, in the order of its parameters.

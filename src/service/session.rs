@@ -1,6 +1,7 @@
 //! One session: connect both sides, agree, set up, fill what must be filled, stream.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tokio::time::timeout;
 use tokio_postgres::types::Type;
@@ -52,7 +53,7 @@ pub(super) async fn session(
     else {
         return Ok(());
     };
-    let tables = tables?;
+    let tables = Arc::new(tables?);
     // Where tandem never was, a key that doesn't hold is found before anything is changed.
     let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
     if unknown {
@@ -97,7 +98,7 @@ struct Session<'a> {
     desktop: &'a Control,
     cloud: &'a Control,
     identity: &'a Facts,
-    tables: &'a Tables,
+    tables: &'a Arc<Tables>,
     lease: Lease,
     /// All keys were measured a moment ago.
     measured: bool,
@@ -134,7 +135,7 @@ impl Session<'_> {
         };
         let forward = Forward::start(
             sides,
-            self.tables,
+            self.tables.clone(),
             book,
             checkpoint,
             self.identity.sender_timeout,
@@ -412,13 +413,8 @@ impl Session<'_> {
             committed_at: None,
         };
         statements.push(advance(&step, None, self.tables));
-        let script = Script {
-            statements,
-            checkpoint: Some(at),
-            look_only: false,
-        };
         let done = applier
-            .run(script)
+            .run(Script::moving(statements, at))
             .await
             .map_err(crate::flows::not_applied)?;
         done.committed.ok_or_else(|| {

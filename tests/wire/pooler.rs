@@ -21,11 +21,7 @@ fn script(statements: impl IntoIterator<Item = Statement>) -> Script {
         statement_timeout: TIMEOUT,
     });
     all.extend(statements);
-    Script {
-        statements: all,
-        checkpoint: None,
-        look_only: false,
-    }
+    Script::staying(all)
 }
 
 fn text(sql: &str, value: &str) -> Statement {

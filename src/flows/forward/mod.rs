@@ -8,6 +8,7 @@ mod gather;
 mod write;
 
 use std::future::pending;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep_until;
@@ -45,8 +46,7 @@ pub struct Sides<'a> {
 pub struct Forward<'a> {
     sides: &'a Settings,
     desktop: &'a Control,
-    tables: &'a Tables,
-    writer: Writer<'a>,
+    writer: Writer,
     gather: Gather,
     committed: Committed,
     capture: Option<Capture>,
@@ -61,7 +61,7 @@ impl<'a> Forward<'a> {
     /// When the desktop doesn't let us.
     pub async fn start(
         sides: Sides<'a>,
-        tables: &'a Tables,
+        tables: Arc<Tables>,
         book: Book,
         from: Committed,
         sender_timeout: Duration,
@@ -81,7 +81,6 @@ impl<'a> Forward<'a> {
         Ok(Forward {
             sides: sides.settings,
             desktop: sides.desktop,
-            tables,
             writer: Writer::new(
                 sides.applier,
                 sides.opening,
@@ -195,11 +194,6 @@ impl<'a> Forward<'a> {
     /// How far the cloud has come.
     pub fn committed(&self) -> Committed {
         self.committed
-    }
-
-    /// The tables that are streamed.
-    pub fn tables(&self) -> &Tables {
-        self.tables
     }
 }
 

@@ -1,6 +1,7 @@
 //! One batch to the cloud, and what to do when the cloud refuses it.
 
 use std::future::pending;
+use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
@@ -16,10 +17,10 @@ use crate::plan::{Opening, Planner, opening, probe, stage_step};
 use crate::wire::ServerError;
 
 /// Writes batches one behind the other.
-pub(super) struct Writer<'a> {
+pub(super) struct Writer {
     opening: Opening,
     lease: Lease,
-    tables: &'a Tables,
+    tables: Arc<Tables>,
     book: Book,
     planner: Planner,
     checkpoint: Committed,
@@ -69,15 +70,15 @@ pub(super) enum Outcome {
     Again,
 }
 
-impl<'a> Writer<'a> {
+impl Writer {
     pub(super) fn new(
         applier: Applier,
         opening: Opening,
         lease: Lease,
-        tables: &'a Tables,
+        tables: Arc<Tables>,
         book: Book,
         checkpoint: Committed,
-    ) -> Writer<'a> {
+    ) -> Writer {
         let (planner, applier) = (Planner::default(), Some(applier));
         Writer {
             opening,
@@ -113,7 +114,7 @@ impl<'a> Writer<'a> {
     /// Folds; where a table has to stop, again without it.
     fn write_folded(&mut self, mut work: Work) {
         let batch = loop {
-            let mut batch = fold(&work.transactions, self.tables, &mut self.book);
+            let mut batch = fold(&work.transactions, &self.tables, &mut self.book);
             if batch.halts.is_empty() {
                 break batch;
             }
@@ -129,11 +130,11 @@ impl<'a> Writer<'a> {
     }
 
     fn in_order(&mut self, work: &Work) -> Batch {
-        in_order(&work.transactions, self.tables, &mut self.book)
+        in_order(&work.transactions, &self.tables, &mut self.book)
     }
 
     fn send(&mut self, work: Work, batch: Batch, purpose: Purpose) {
-        let script = self.script(&batch, &work.halts);
+        let script = self.script(batch, &work.halts);
         self.fly(script, work, purpose);
     }
 
@@ -153,22 +154,17 @@ impl<'a> Writer<'a> {
     }
 
     /// BEGIN, settings, the compare-and-set, rows, the states of tables that stop.
-    fn script(&mut self, batch: &Batch, halts: &[Halt]) -> Script {
-        let mut statements = self.start_of(batch);
-        statements.extend(self.planner.statements(&batch.steps, self.tables));
-        for Halt { table, why } in halts {
-            statements.push(set_state(
-                &self.lease.replicator,
-                self.tables.get(*table),
-                "stopped",
-                Some(why),
-            ));
-        }
-        Script {
-            statements,
-            checkpoint: Some(batch.end),
-            look_only: false,
-        }
+    fn script(&mut self, mut batch: Batch, halts: &[Halt]) -> Script {
+        let start = self.start_of(&batch);
+        let rows = self
+            .planner
+            .statements(std::mem::take(&mut batch.steps), &self.tables);
+        let replicator = &self.lease.replicator;
+        let stops = halts.iter().map(|Halt { table, why }| {
+            set_state(replicator, self.tables.get(*table), "stopped", Some(why))
+        });
+        let stops: Vec<_> = stops.collect();
+        Script::moving(start.into_iter().chain(rows).chain(stops), batch.end)
     }
 
     fn start_of(&self, batch: &Batch) -> Vec<Statement> {
@@ -180,7 +176,7 @@ impl<'a> Writer<'a> {
             committed_at: Some(batch.committed_at),
         };
         let mut statements = opening(&self.opening);
-        statements.push(advance(&step, Some(batch), self.tables));
+        statements.push(advance(&step, Some(batch), &self.tables));
         statements
     }
 
@@ -263,31 +259,25 @@ impl<'a> Writer<'a> {
 
     /// Asks the cloud which rows of a step it refuses, after all that stands before them.
     fn explain(&mut self, work: Work, blame: Blame) -> Outcome {
-        let table = self.tables.get(blame.table);
         let (replicator, epoch) = (self.lease.replicator.clone(), self.lease.epoch);
-        let batch = if work.ordered {
+        let mut batch = if work.ordered {
             self.in_order(&work)
         } else {
-            fold(&work.transactions, self.tables, &mut self.book)
+            fold(&work.transactions, &self.tables, &mut self.book)
         };
+        let table = self.tables.get(blame.table);
         let staged = blame
             .step
             .and_then(|step| stage_step(table, batch.steps.get(step)?, &replicator, epoch));
         let (Some(staged), Some(step)) = (staged, blame.step) else {
             return self.without(work, blame.table, &Refusal::of(&blame.error));
         };
-        let mut statements = self.start_of(&batch);
-        statements.extend(self.planner.statements(&batch.steps[..step], self.tables));
-        statements.extend([staged, probe(table, &replicator, epoch)]);
-        self.fly(
-            Script {
-                statements,
-                checkpoint: None,
-                look_only: true,
-            },
-            work,
-            Purpose::Explain(blame),
-        );
+        let probe = probe(table, &replicator, epoch);
+        let start = self.start_of(&batch);
+        batch.steps.truncate(step);
+        let before = self.planner.statements(batch.steps, &self.tables);
+        let script = Script::looking(start.into_iter().chain(before).chain([staged, probe]));
+        self.fly(script, work, Purpose::Explain(blame));
         Outcome::Again
     }
 
