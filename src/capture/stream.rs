@@ -185,15 +185,10 @@ impl Pump {
         }
     }
 
-    /// What has arrived with the same read, up to about a read's size.
+    /// What has arrived with the same read.
     fn take_buffered(&mut self, waiting: &mut Vec<Bytes>) -> Result<(), WireError> {
-        let mut bytes = 0;
-        while bytes < limits::READ_BYTES {
-            let Some(message) = self.session.buffered()? else {
-                break;
-            };
+        while let Some(message) = self.session.buffered()? {
             self.take(message, waiting)?;
-            bytes = waiting.iter().map(Bytes::len).sum::<usize>().max(bytes + 1);
         }
         Ok(())
     }
