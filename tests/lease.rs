@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::bank::{self, Teller};
-use support::office::{Office, PATIENCE, Service, exec, finish, value};
+use support::office::{Office, PATIENCE, Plan, Service, exec, finish, value};
 use support::poll;
 use support::servers::{newest, versions};
 
@@ -14,6 +14,8 @@ use support::servers::{newest, versions};
 const PACE: Duration = Duration::from_millis(4);
 /// A second signal, or a lease whose holder is dead, is a matter of moments.
 const AT_ONCE: Duration = Duration::from_secs(3);
+/// A start takes some twenty round trips; still far below the lease's term of 15 s.
+const AT_ONCE_AFAR: Duration = Duration::from_secs(8);
 
 async fn epoch(office: &Office) -> i64 {
     value(&office.cloud, "select epoch from tandem.checkpoint")
@@ -45,104 +47,88 @@ async fn ends_equal(office: &Office, mut service: Service, teller: Teller) {
     assert_eq!(service.stop().await, 0);
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p14_stopped_under_load_it_ends_with_0_and_the_next_start_goes_on_at_once() {
-    for binaries in versions() {
-        let office = bank::open(&binaries).await;
-        let (mut service, teller) = busy_office(&office).await;
-        for _ in 0..3 {
-            assert_eq!(service.stop().await, 0);
-            let lease = value(
-                &office.cloud,
-                "select held_until <= clock_timestamp() from tandem.checkpoint",
-            )
-            .await;
-            assert_eq!(lease, "true", "a stopped service gives its lease back");
-            let active = value(
-                &office.desktop,
-                "select active from pg_replication_slots where slot_name = 'tandem'",
-            )
-            .await;
-            assert_eq!(active, "false", "it has said goodbye to the desktop");
-            service = office.run();
-            let since = Instant::now();
-            office.caught_up(&mut service).await;
-            assert!(
-                since.elapsed() < AT_ONCE,
-                "caught up after {:?}",
-                since.elapsed()
-            );
-        }
-        ends_equal(&office, service, teller).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn p14_a_second_signal_stops_at_once_while_the_cloud_is_silent() {
-    for binaries in versions() {
-        let office = bank::open(&binaries).await;
-        let (mut service, teller) = busy_office(&office).await;
-        office.to_cloud.stall();
-        bank::busy(&teller, 50).await;
-        service.signal("TERM");
-        logged(&office, "finishing the current batch");
-        assert!(
-            service.child.try_wait().unwrap().is_none(),
-            "the first signal finishes the batch"
-        );
-        let since = Instant::now();
-        service.signal("TERM");
-        assert_eq!(service.ended().await, 130);
-        assert!(
-            since.elapsed() < AT_ONCE,
-            "ended after {:?}",
-            since.elapsed()
-        );
-        office.to_cloud.resume();
-        ends_equal(&office, office.run(), teller).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn p14_the_lease_of_a_killed_holder_is_taken_over_at_once() {
-    for binaries in versions() {
-        let office = bank::open(&binaries).await;
-        let (service, teller) = busy_office(&office).await;
-        let before = epoch(&office).await;
-        service.kill().await;
-        let mut service = office.run();
+async fn stops_and_goes_on(office: &Office, at_once: Duration) {
+    let (mut service, teller) = busy_office(office).await;
+    for _ in 0..3 {
+        assert_eq!(service.stop().await, 0);
+        let lease = value(
+            &office.cloud,
+            "select held_until <= clock_timestamp() from tandem.checkpoint",
+        )
+        .await;
+        assert_eq!(lease, "true", "a stopped service gives its lease back");
+        let active = value(
+            &office.desktop,
+            "select active from pg_replication_slots where slot_name = 'tandem'",
+        )
+        .await;
+        assert_eq!(active, "false", "it has said goodbye to the desktop");
+        service = office.run();
         let since = Instant::now();
         office.caught_up(&mut service).await;
         assert!(
-            since.elapsed() < AT_ONCE,
-            "took over after {:?}",
+            since.elapsed() < at_once,
+            "caught up after {:?}",
             since.elapsed()
         );
-        assert!(
-            epoch(&office).await > before,
-            "each holder has an epoch of its own"
-        );
-        ends_equal(&office, service, teller).await;
     }
+    ends_equal(office, service, teller).await;
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn p14_a_second_run_is_refused_with_the_holders_name() {
-    for binaries in versions() {
-        let office = bank::open(&binaries).await;
-        let (service, teller) = busy_office(&office).await;
-        let before = epoch(&office).await;
-        let holder = value(&office.cloud, "select holder from tandem.checkpoint").await;
-        assert!(
-            holder.contains(&format!("/{}/", service.child.id().unwrap())),
-            "{holder} is not the service"
-        );
-        let (code, out, words) = finish(&mut office.command(&["run"])).await;
-        assert_eq!((code, out.as_str()), (5, ""), "{words}");
-        assert!(words.contains(&holder), "{words} does not name {holder}");
-        assert_eq!(epoch(&office).await, before, "the holder was not disturbed");
-        ends_equal(&office, service, teller).await;
-    }
+async fn second_signal(office: &Office, at_once: Duration) {
+    let (mut service, teller) = busy_office(office).await;
+    office.to_cloud.stall();
+    bank::busy(&teller, 50).await;
+    service.signal("TERM");
+    logged(office, "finishing the current batch");
+    assert!(
+        service.child.try_wait().unwrap().is_none(),
+        "the first signal finishes the batch"
+    );
+    let since = Instant::now();
+    service.signal("TERM");
+    assert_eq!(service.ended().await, 130);
+    assert!(
+        since.elapsed() < at_once,
+        "ended after {:?}",
+        since.elapsed()
+    );
+    office.to_cloud.resume();
+    ends_equal(office, office.run(), teller).await;
+}
+
+async fn killed_holder(office: &Office, at_once: Duration) {
+    let (service, teller) = busy_office(office).await;
+    let before = epoch(office).await;
+    service.kill().await;
+    let mut service = office.run();
+    let since = Instant::now();
+    office.caught_up(&mut service).await;
+    assert!(
+        since.elapsed() < at_once,
+        "took over after {:?}",
+        since.elapsed()
+    );
+    assert!(
+        epoch(office).await > before,
+        "each holder has an epoch of its own"
+    );
+    ends_equal(office, service, teller).await;
+}
+
+async fn second_run(office: &Office) {
+    let (service, teller) = busy_office(office).await;
+    let before = epoch(office).await;
+    let holder = value(&office.cloud, "select holder from tandem.checkpoint").await;
+    assert!(
+        holder.contains(&format!("/{}/", service.child.id().unwrap())),
+        "{holder} is not the service"
+    );
+    let (code, out, words) = finish(&mut office.command(&["run"])).await;
+    assert_eq!((code, out.as_str()), (5, ""), "{words}");
+    assert!(words.contains(&holder), "{words} does not name {holder}");
+    assert_eq!(epoch(office).await, before, "the holder was not disturbed");
+    ends_equal(office, service, teller).await;
 }
 
 /// Lease, checkpoint and every row version that was written.
@@ -151,39 +137,33 @@ async fn written(office: &Office) -> String {
 }
 
 /// A program that was asleep while another took its lease ends with 5 and writes nothing, whatever it had in hand.
-#[tokio::test(flavor = "multi_thread")]
-async fn p14_a_zombie_whose_lease_was_taken_writes_nothing_and_ends_with_5() {
-    for binaries in versions() {
-        let office = bank::open(&binaries).await;
-        let (mut service, teller) = busy_office(&office).await;
-        service.signal("STOP");
-        bank::busy(&teller, 100).await;
-        let rest =
-            "system_id, timeline, database, slot, 'elsewhere/1/1', interval '1 minute', true";
-        exec(
-            &office.cloud,
-            &format!("select taken from tandem.checkpoint, tandem.take_lease(replicator, {rest})"),
-        )
-        .await;
-        let before = written(&office).await;
-        service.signal("CONT");
-        assert_eq!(service.ended().await, 5);
-        assert_eq!(written(&office).await, before, "the zombie wrote");
-        assert!(office.log().contains("another tandem has taken over"));
-        let lease =
-            "select concat(holder, ' ', held_until > clock_timestamp()) from tandem.checkpoint";
-        assert_eq!(
-            value(&office.cloud, lease).await,
-            "elsewhere/1/1 t",
-            "the zombie touched its successor's lease"
-        );
-        exec(
-            &office.cloud,
-            "update tandem.checkpoint set held_until = 'epoch'",
-        )
-        .await;
-        ends_equal(&office, office.run(), teller).await;
-    }
+async fn zombie(office: &Office) {
+    let (mut service, teller) = busy_office(office).await;
+    service.signal("STOP");
+    bank::busy(&teller, 100).await;
+    let rest = "system_id, timeline, database, slot, 'elsewhere/1/1', interval '1 minute', true";
+    exec(
+        &office.cloud,
+        &format!("select taken from tandem.checkpoint, tandem.take_lease(replicator, {rest})"),
+    )
+    .await;
+    let before = written(office).await;
+    service.signal("CONT");
+    assert_eq!(service.ended().await, 5);
+    assert_eq!(written(office).await, before, "the zombie wrote");
+    assert!(office.log().contains("another tandem has taken over"));
+    let lease = "select concat(holder, ' ', held_until > clock_timestamp()) from tandem.checkpoint";
+    assert_eq!(
+        value(&office.cloud, lease).await,
+        "elsewhere/1/1 t",
+        "the zombie touched its successor's lease"
+    );
+    exec(
+        &office.cloud,
+        "update tandem.checkpoint set held_until = 'epoch'",
+    )
+    .await;
+    ends_equal(office, office.run(), teller).await;
 }
 
 /// The same without help: a stopped service on a computer that can't be asked is waited for until its term is over.
@@ -207,4 +187,57 @@ async fn p14_the_lease_of_a_sleeping_stranger_is_waited_for() {
     zombie.signal("CONT");
     assert_eq!(zombie.ended().await, 5);
     ends_equal(&office, service, teller).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_stopped_under_load_it_ends_with_0_and_the_next_start_goes_on_at_once() {
+    for binaries in versions() {
+        stops_and_goes_on(&bank::open(&binaries).await, AT_ONCE).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_a_second_signal_stops_at_once_while_the_cloud_is_silent() {
+    for binaries in versions() {
+        second_signal(&bank::open(&binaries).await, AT_ONCE).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_the_lease_of_a_killed_holder_is_taken_over_at_once() {
+    for binaries in versions() {
+        killed_holder(&bank::open(&binaries).await, AT_ONCE).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_a_second_run_is_refused_with_the_holders_name() {
+    for binaries in versions() {
+        second_run(&bank::open(&binaries).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_a_zombie_whose_lease_was_taken_writes_nothing_and_ends_with_5() {
+    for binaries in versions() {
+        zombie(&bank::open(&binaries).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_one_writer_and_all_ends_through_a_pooler_80_ms_away() {
+    if support::no_bouncer() {
+        return;
+    }
+    let plan = Plan {
+        bouncer: true,
+        ..Plan::tables(&newest(), bank::SETTINGS)
+    };
+    let office = bank::open_plan(&plan).await;
+    office.to_cloud.set_delay(Duration::from_millis(40));
+    stops_and_goes_on(&office, AT_ONCE_AFAR).await;
+    second_signal(&office, AT_ONCE_AFAR).await;
+    killed_holder(&office, AT_ONCE_AFAR).await;
+    second_run(&office).await;
+    zombie(&office).await;
 }
