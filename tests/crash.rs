@@ -8,7 +8,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::bank::{self, Auditor, Dice, Teller};
-use support::office::{Office, Plan, exec};
+use support::office::{Office, exec};
 use support::proxy::Proxy;
 use support::servers::{newest, versions};
 use tandem::demo::cluster::Binaries;
@@ -91,16 +91,10 @@ async fn p1_p3_kill_at_random_moments_changes_nothing_on_the_oldest_server() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_p3_kill_at_random_moments_through_a_pooler_80_ms_away() {
-    if support::no_bouncer() {
+    let Some(office) = bank::open_afar(&newest()).await else {
         return;
-    }
-    let mut dice = Dice::new(bank::seed());
-    let plan = Plan {
-        bouncer: true,
-        ..Plan::tables(&newest(), bank::SETTINGS)
     };
-    let office = bank::open_plan(&plan).await;
-    office.to_cloud.set_delay(Duration::from_millis(40));
+    let mut dice = Dice::new(bank::seed());
     // A start takes some twenty round trips.
     let life_max_ms = 2 * LIFE_MAX_MS;
     kill_again_and_again(&office, &mut dice, kills(20).div_ceil(3), life_max_ms).await;

@@ -9,7 +9,7 @@ use support::app::{self, App};
 use support::bank;
 use support::office::{Office, PATIENCE, Plan, connect, exec, value};
 use support::poll;
-use support::servers::versions;
+use support::servers::{newest, versions};
 use tokio::time::sleep;
 
 /// How long the office program works alone, and together with a stream.
@@ -29,28 +29,46 @@ async fn office_with_app(plan: &Plan) -> Office {
     office
 }
 
+async fn works_alone_then_together(office: &Office) {
+    let alone = App::start(office).await;
+    sleep(WORK).await;
+    let alone = alone.stop().await;
+    let together = App::start(office).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    sleep(WORK).await;
+    let together = together.stop().await;
+    println!("alone {alone:?}, together {together:?}");
+    assert!(together.statements > 100);
+    assert!(
+        together.worst <= alone.worst + WORSE_MAX,
+        "alone {alone:?}, together {together:?}"
+    );
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p10_u27_the_office_program_gets_no_error_and_waits_at_most_a_second_more() {
     for binaries in versions() {
-        let office = office_with_app(&Plan::tables(&binaries, &app::settings())).await;
-        let alone = App::start(&office).await;
-        sleep(WORK).await;
-        let alone = alone.stop().await;
-        let together = App::start(&office).await;
-        let mut service = office.run();
-        office.caught_up(&mut service).await;
-        sleep(WORK).await;
-        let together = together.stop().await;
-        println!("alone {alone:?}, together {together:?}");
-        assert!(together.statements > 100);
-        assert!(
-            together.worst <= alone.worst + WORSE_MAX,
-            "alone {alone:?}, together {together:?}"
-        );
-        office.caught_up(&mut service).await;
-        office.assert_equal().await;
-        assert_eq!(service.stop().await, 0);
+        let plan = Plan::tables(&binaries, &app::settings());
+        works_alone_then_together(&office_with_app(&plan).await).await;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_u27_the_office_program_waits_no_longer_for_a_pooled_cloud_80_ms_away() {
+    if support::no_bouncer() {
+        return;
+    }
+    let plan = Plan {
+        bouncer: true,
+        ..Plan::tables(&newest(), &app::settings())
+    };
+    let office = office_with_app(&plan).await;
+    office.to_cloud.set_delay(Duration::from_millis(40));
+    works_alone_then_together(&office).await;
 }
 
 /// Set-up queues for a table that is in use: seen `times` times, each of which it gave up by itself.

@@ -6,7 +6,7 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::bank::{self, Teller};
-use support::office::{Office, PATIENCE, Plan, Service, exec, finish, value};
+use support::office::{Office, PATIENCE, Service, exec, finish, value};
 use support::poll;
 use support::servers::{newest, versions};
 
@@ -226,15 +226,9 @@ async fn p14_a_zombie_whose_lease_was_taken_writes_nothing_and_ends_with_5() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_one_writer_and_all_ends_through_a_pooler_80_ms_away() {
-    if support::no_bouncer() {
+    let Some(office) = bank::open_afar(&newest()).await else {
         return;
-    }
-    let plan = Plan {
-        bouncer: true,
-        ..Plan::tables(&newest(), bank::SETTINGS)
     };
-    let office = bank::open_plan(&plan).await;
-    office.to_cloud.set_delay(Duration::from_millis(40));
     stops_and_goes_on(&office, AT_ONCE_AFAR).await;
     second_signal(&office, AT_ONCE_AFAR).await;
     killed_holder(&office, AT_ONCE_AFAR).await;

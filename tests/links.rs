@@ -82,15 +82,9 @@ async fn p1_the_cloud_link_heals_by_itself() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_both_links_heal_by_themselves_through_a_pooler_80_ms_away() {
-    if support::no_bouncer() {
+    let Some(office) = bank::open_afar(&newest()).await else {
         return;
-    }
-    let plan = Plan {
-        bouncer: true,
-        ..Plan::tables(&newest(), bank::SETTINGS)
     };
-    let office = bank::open_plan(&plan).await;
-    office.to_cloud.set_delay(Duration::from_millis(40));
     heals(&office, &office.to_cloud).await;
     heals(&office, &office.to_desktop).await;
 }

@@ -140,28 +140,47 @@ async fn p13_a_desktop_that_crashes_is_waited_for() {
     ends_equal(&office, service).await;
 }
 
+async fn cloud_stops(mut office: Office) {
+    for (bank, mode) in [
+        (Bank::Idle, Mode::Fast),
+        (Bank::Busy, Mode::Fast),
+        (Bank::Busy, Mode::Immediate),
+    ] {
+        let (mut service, teller) = started(&office, bank).await;
+        office.servers.cloud.stop(mode).unwrap();
+        office.servers.cloud.start_again().unwrap();
+        reconnect(&mut office).await;
+        if let Some(teller) = teller {
+            bank::busy(&teller, 50).await;
+            teller.stop().await;
+        }
+        office.caught_up(&mut service).await;
+        assert_eq!(service.stop().await, 0);
+    }
+    let service = office.run();
+    ends_equal(&office, service).await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn p13_a_cloud_that_stops_or_crashes_is_waited_for() {
     for binaries in versions() {
-        let mut office = bank::open(&binaries).await;
-        for (bank, mode) in [
-            (Bank::Idle, Mode::Fast),
-            (Bank::Busy, Mode::Fast),
-            (Bank::Busy, Mode::Immediate),
-        ] {
-            let (mut service, teller) = started(&office, bank).await;
-            office.servers.cloud.stop(mode).unwrap();
-            office.servers.cloud.start_again().unwrap();
-            reconnect(&mut office).await;
-            if let Some(teller) = teller {
-                bank::busy(&teller, 50).await;
-                teller.stop().await;
-            }
-            office.caught_up(&mut service).await;
-            assert_eq!(service.stop().await, 0);
+        cloud_stops(bank::open(&binaries).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_cloud_behind_a_pooler_80_ms_away_that_stops_is_waited_for() {
+    if let Some(office) = bank::open_afar(&newest()).await {
+        cloud_stops(office).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_desktop_stops_at_once_while_streaming_80_ms_away() {
+    for stall in [None, Some(SHORT)] {
+        if let Some(office) = bank::open_afar(&newest()).await {
+            desktop_stops(office, Bank::Busy, stall).await;
         }
-        let service = office.run();
-        ends_equal(&office, service).await;
     }
 }
 

@@ -82,6 +82,20 @@ pub async fn open_plan(plan: &Plan) -> Office {
     office
 }
 
+/// As [`open`], behind PgBouncer and 80 ms away; none where PgBouncer isn't installed, which is said.
+pub async fn open_afar(binaries: &Binaries) -> Option<Office> {
+    if super::no_bouncer() {
+        return None;
+    }
+    let plan = Plan {
+        bouncer: true,
+        ..Plan::tables(binaries, SETTINGS)
+    };
+    let office = open_plan(&plan).await;
+    office.to_cloud.set_delay(Duration::from_millis(40));
+    Some(office)
+}
+
 /// Numbers that a seed repeats (splitmix64).
 pub struct Dice(u64);
 
