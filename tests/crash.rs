@@ -8,7 +8,8 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::bank::{self, Auditor, Dice, Teller};
-use support::office::{Office, exec};
+use support::office::{Office, PATIENCE, connect, exec};
+use support::poll;
 use support::proxy::Proxy;
 use support::servers::{newest, versions};
 use tandem::demo::cluster::Binaries;
@@ -114,6 +115,25 @@ async fn p1_killed_during_the_first_copy_it_starts_over_and_ends_equal() {
         service.kill().await;
     }
     teller.stop().await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    bank::assert_once(&office).await;
+    assert_eq!(service.stop().await, 0);
+}
+
+/// A row that only an interrupted copy brought to the cloud, and that the desktop has deleted since, is ours to remove.
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_row_deleted_between_two_tries_of_the_first_copy_does_not_stay_in_the_cloud() {
+    let office = bank::open(&newest()).await;
+    let blocker = connect(&office.servers.cloud, "supabase_admin", "postgres").await;
+    exec(&blocker, "begin; lock table scrap").await;
+    let service = office.run();
+    let copied = "\"copied\",\"table\":\"item\"";
+    poll(PATIENCE, || office.log().contains(copied).then_some(())).expect("item is not copied");
+    service.kill().await;
+    exec(&office.desktop, "delete from item where id <= 100").await;
+    exec(&blocker, "rollback").await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
     office.assert_equal().await;
