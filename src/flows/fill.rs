@@ -9,7 +9,7 @@ use crate::capture::TableReader;
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::model::{Lsn, Param, Statement, Table, oid};
-use crate::plan::{Diff, Opening, copy_out, diff, opening, probe};
+use crate::plan::{Opening, copy_out, diff, opening, probe};
 use crate::wire::ServerError;
 
 /// What a fill needs.
@@ -52,7 +52,9 @@ pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<Strin
         match with.merge(wanted, rows).await? {
             None => {
                 tracing::info!(table = %wanted.table.name, rows, ms = started.elapsed().as_millis() as u64, "copied");
-                filled.push((wanted, rows));
+                if wanted.again {
+                    filled.push((wanted, rows));
+                }
             }
             Some(why) => {
                 tracing::error!(table = %wanted.table.name, why, "stopped");
@@ -85,44 +87,51 @@ impl Fill<'_> {
         Ok(rows)
     }
 
-    /// Updates what differs and inserts what is missing; says why the cloud refused, if it did.
+    /// Updates what differs and inserts what is missing; says why the cloud refused, if it did. A
+    /// table that is filled for the first time is finished with that, in one transaction: whatever
+    /// is surplus was there before us, and is counted. A later try can tell it from our own rows.
     async fn merge(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
         let table = wanted.table;
-        let Diff {
-            remove,
-            update,
-            insert,
-            ..
-        } = diff(table, &self.lease.replicator, self.lease.epoch);
+        let diff = diff(table, &self.lease.replicator, self.lease.epoch);
         let copied = self.set(table, "copied = $3::bigint", &rows.to_string());
-        let whole = self.whole(table, rows);
-        let plain = update.iter().chain([&insert, &copied]).cloned();
-        let plain: Vec<_> = [hash_joins(), whole].into_iter().chain(plain).collect();
+        let whole = [hash_joins(), self.whole(table, rows)].into_iter();
+        let rows = whole.chain(diff.update).chain([diff.insert, copied]);
+        let mut plain: Vec<_> = rows.collect();
+        if !wanted.again {
+            plain.push(diff.extras);
+            plain.extend(self.settled(table));
+        }
         let mut outcome = self.run(plain.clone()).await;
         if wanted.again && refusal(&outcome).is_some_and(|error| error.code == "23505") {
             // A surplus row may be in the way of a new one.
-            outcome = self.run([remove].into_iter().chain(plain)).await;
+            outcome = self.run([diff.remove].into_iter().chain(plain)).await;
         }
-        match refusal(&outcome).cloned() {
-            Some(error) => self.stop(table, &error).await.map(Some),
-            None => outcome.map(|()| None).map_err(not_applied),
-        }
+        self.judge(table, outcome).await
     }
 
-    /// Removes what is surplus, or only counts it where it was there before us.
+    /// Removes what is surplus in a table that was filled before.
     async fn tidy(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
         let table = wanted.table;
-        let Diff { remove, extras, .. } = diff(table, &self.lease.replicator, self.lease.epoch);
-        let surplus = if wanted.again { remove } else { extras };
-        let at = self.set(
-            table,
-            "copied_at = $3::pg_lsn, state = 'streaming', since = now(), why = null",
-            &self.consistent.to_string(),
-        );
-        let whole = self.whole(table, rows);
-        let outcome = self
-            .run([hash_joins(), whole, surplus, at, self.unstage(table)])
-            .await;
+        let remove = diff(table, &self.lease.replicator, self.lease.epoch).remove;
+        let whole = [hash_joins(), self.whole(table, rows), remove];
+        let statements: Vec<_> = whole.into_iter().chain(self.settled(table)).collect();
+        let outcome = self.run(statements).await;
+        self.judge(table, outcome).await
+    }
+
+    /// From now on the table streams.
+    fn settled(&self, table: &Table) -> [Statement; 2] {
+        let what = "copied_at = $3::pg_lsn, state = 'streaming', since = now(), why = null";
+        let at = self.consistent.to_string();
+        [self.set(table, what, &at), self.unstage(table)]
+    }
+
+    /// A refusal that lies in the table stops it; anything else is a fault.
+    async fn judge(
+        &mut self,
+        table: &Table,
+        outcome: Result<(), NotApplied>,
+    ) -> Result<Option<String>, Fault> {
         match refusal(&outcome).cloned() {
             Some(error) => self.stop(table, &error).await.map(Some),
             None => outcome.map(|()| None).map_err(not_applied),

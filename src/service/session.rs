@@ -109,6 +109,15 @@ struct Remembered {
     state: String,
     fingerprint: String,
     copied_at: Option<Lsn>,
+    /// Rows that were in the cloud before us and that the desktop doesn't have.
+    extras: i64,
+}
+
+impl Remembered {
+    /// All owned rows of the table are known to be ours: what is surplus may be removed.
+    fn is_ours(&self) -> bool {
+        self.copied_at.is_some() && self.extras == 0
+    }
 }
 
 impl Session<'_> {
@@ -165,7 +174,7 @@ impl Session<'_> {
     }
 
     async fn remembered(&self) -> Result<HashMap<String, Remembered>, Fault> {
-        let sql = "select \"table\", state, fingerprint, copied_at::text from tandem.table_state where replicator = $1";
+        let sql = "select \"table\", state, fingerprint, copied_at::text, extras from tandem.table_state where replicator = $1";
         let params = [(&self.lease.replicator as _, Type::TEXT)];
         let rows = self
             .cloud
@@ -183,6 +192,7 @@ impl Session<'_> {
                     state: row.get(1),
                     fingerprint: row.get(2),
                     copied_at,
+                    extras: row.get(4),
                 },
             )
         });
@@ -208,7 +218,7 @@ impl Session<'_> {
                 {
                     wanted.push(Filled {
                         table,
-                        again: known.copied_at.is_some(),
+                        again: known.is_ours(),
                     })
                 }
                 Some(known) if known.state == "streaming" => {
@@ -219,7 +229,7 @@ impl Session<'_> {
                 Some(known) if known.state == "stopped" && !fresh => book.stop(table.id),
                 known => wanted.push(Filled {
                     table,
-                    again: known.is_some_and(|known| known.copied_at.is_some()),
+                    again: known.is_some_and(Remembered::is_ours),
                 }),
             }
         }
