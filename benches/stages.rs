@@ -91,12 +91,14 @@ fn tables(skip_stamp: bool) -> Tables {
         from: Source::Desktop(name.to_owned()),
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
+        exact: true,
         not_null: name == "id",
     };
     Tables::new(vec![Table {
         id: TableId(0),
         name: "jobs".to_owned(),
         desktop: name.clone(),
+        desktop_oid: 1,
         cloud: name,
         columns: columns.into_iter().map(column).collect(),
         key: Key::Columns(vec![0]),

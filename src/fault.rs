@@ -223,10 +223,11 @@ pub fn is_transient(error: &ServerError) -> bool {
     }
 }
 
-/// Whether the cloud refuses a table's rows for a reason that lies in that table: its data, its
-/// columns, its constraints, its triggers, our rights on it.
+/// Whether an error of a statement on a table stops that table: its data, columns, constraints,
+/// triggers and rights. Not so what passes, what is wrong with the server or the connection, and
+/// our own conditions.
 pub fn blames_table(error: &ServerError) -> bool {
-    matches!(error.class(), "21" | "22" | "23" | "42" | "44" | "P0") && !is_transient(error)
+    !is_transient(error) && !matches!(error.class(), "25" | "57" | "58" | "F0" | "TD" | "XX")
 }
 
 impl fmt::Display for Fault {

@@ -84,3 +84,6 @@ pub const WAIT_EVERY: Duration = Duration::from_millis(50);
 
 /// How long the cloud may try a table's rows one by one to find out which it refuses.
 pub const EXPLAIN_MAX: Duration = Duration::from_secs(5);
+
+/// A table that was filled with at least so many rows gets statistics at once.
+pub const ANALYZE_ROWS_MIN: u64 = 100;

@@ -25,8 +25,28 @@ pub fn is_gone(holder: &str) -> bool {
     on == host() && cfg!(target_os = "linux") && started(process).as_deref() != Some(start)
 }
 
-/// This computer's name.
+/// Where process numbers mean the same: this computer since it was started, and this container.
 fn host() -> String {
+    let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
+    let boot: String = read("/proc/sys/kernel/random/boot_id")
+        .chars()
+        .take(8)
+        .collect();
+    let space = std::fs::read_link("/proc/self/ns/pid").unwrap_or_default();
+    let space: String = space
+        .to_string_lossy()
+        .chars()
+        .filter(char::is_ascii_digit)
+        .collect();
+    if boot.is_empty() {
+        name()
+    } else {
+        format!("{}+{boot}+{space}", name())
+    }
+}
+
+/// This computer's name.
+fn name() -> String {
     let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = from_kernel
         .or_else(|| std::env::var("COMPUTERNAME").ok())

@@ -220,7 +220,9 @@ fn f43_no_sql_of_ours_truncates_or_cascades_on_user_tables() {
     {
         for (at, line) in code(&text) {
             let lower = line.to_lowercase();
-            if lower.contains("truncate ") && !lower.contains("publish") && line.contains('"')
+            if (lower.contains("\"truncate ") || lower.contains("truncate table"))
+                && !lower.contains("publish")
+                && line.contains('"')
                 || lower.contains(" cascade\"")
             {
                 wrong.push(format!("{}:{at}: {line}", path.display()));

@@ -81,7 +81,7 @@ begin
            beat = coalesce(p_beat, beat),
            transactions = transactions + p_transactions,
            applied_at = now(),
-           held_until = now() + term
+           held_until = clock_timestamp() + term
      where replicator = p_replicator and slot = p_slot and epoch = p_epoch
        and lsn is not distinct from p_from;
     if not found then
@@ -129,7 +129,7 @@ begin
     if taken then
         o_epoch := found_row.epoch + 1;
         update tandem.checkpoint
-           set epoch = o_epoch, holder = p_holder, term = p_term, held_until = now() + p_term,
+           set epoch = o_epoch, holder = p_holder, term = p_term, held_until = clock_timestamp() + p_term,
                last_words = null
          where replicator = p_replicator;
     end if;
@@ -139,7 +139,7 @@ end $$;
 create function tandem.hold(p_replicator text, p_epoch bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    update tandem.checkpoint set held_until = now() + term
+    update tandem.checkpoint set held_until = clock_timestamp() + term
      where replicator = p_replicator and epoch = p_epoch;
     if not found then
         raise exception using errcode = 'TD001',

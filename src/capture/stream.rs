@@ -1,6 +1,7 @@
 //! The task that owns the replication socket.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,8 @@ pub struct Delivery {
 pub struct Capture {
     deliveries: mpsc::UnboundedReceiver<Result<Delivery, WireError>>,
     committed: watch::Sender<Committed>,
+    /// Bytes that wait for room.
+    wanted: Arc<AtomicU64>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -60,6 +63,7 @@ impl Capture {
         let (to_flow, deliveries) = mpsc::unbounded_channel();
         let (committed, changes) = watch::channel(start.from);
         let stop = CancellationToken::new();
+        let wanted = Arc::new(AtomicU64::new(0));
         let pump = Pump {
             session,
             pulse: Pulse::new(Instant::now(), start.from, start.sender_timeout),
@@ -69,12 +73,14 @@ impl Capture {
             memory_max: start.memory_max,
             to_flow,
             committed: changes,
+            wanted: wanted.clone(),
             stop: stop.clone(),
         };
         let task = tokio::spawn(pump.run());
         Ok(Capture {
             deliveries,
             committed,
+            wanted,
             stop,
             task,
         })
@@ -88,6 +94,16 @@ impl Capture {
     /// Why the stream ended.
     pub async fn next(&mut self) -> Option<Result<Delivery, WireError>> {
         self.deliveries.recv().await
+    }
+
+    /// Bytes that have arrived and find no room, once everything before them was taken.
+    pub fn starved_of(&self) -> u64 {
+        let wanted = self.wanted.load(Ordering::Acquire);
+        if self.deliveries.is_empty() {
+            wanted
+        } else {
+            0
+        }
     }
 
     /// The cloud has committed up to here: tell the desktop.
@@ -126,6 +142,7 @@ struct Pump {
     memory_max: u64,
     to_flow: mpsc::UnboundedSender<Result<Delivery, WireError>>,
     committed: watch::Receiver<Committed>,
+    wanted: Arc<AtomicU64>,
     stop: CancellationToken,
 }
 
@@ -152,6 +169,7 @@ impl Pump {
                 Due::At(when) => when,
             };
             let size = permits(&waiting, self.memory_max);
+            self.wanted.store(u64::from(size), Ordering::Release);
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),

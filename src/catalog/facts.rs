@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use crate::fault::{Fault, Kind, Side};
+use crate::model::Lsn;
 use crate::wire::WireError;
 
 /// What identifies a server and what it is set to.
@@ -26,6 +27,8 @@ pub struct Facts {
     pub may_replicate: bool,
     /// Our role.
     pub user: String,
+    /// Where its log ends.
+    pub wal_end: Lsn,
 }
 
 /// The oldest server that tandem works with: logical messages need 14.
@@ -42,7 +45,8 @@ pub async fn facts(client: &Client, side: Side) -> Result<Facts, Fault> {
         (select timeline_id from pg_control_checkpoint()), \
         current_database()::text, current_setting('wal_level'), \
         coalesce((select setting::bigint from pg_settings where name = 'wal_sender_timeout'), 60000), \
-        (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_user::text";
+        (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_user::text, \
+        case when pg_is_in_recovery() then '0/0' else pg_current_wal_insert_lsn()::text end";
     let rows = client.query_typed(sql, &[]).await.map_err(wire)?;
     let row = rows
         .first()
@@ -66,6 +70,7 @@ pub async fn facts(client: &Client, side: Side) -> Result<Facts, Fault> {
         sender_timeout: Duration::from_millis(row.get::<_, i64>(5).unsigned_abs()),
         may_replicate: row.get(6),
         user: row.get(7),
+        wal_end: row.get::<_, String>(8).parse().unwrap_or_default(),
     })
 }
 

@@ -75,6 +75,7 @@ fn attempt(settings: &Settings, pair: &Pair<'_>, complaints: &mut Vec<String>) -
         id: TableId(0),
         name: wanted.name.clone(),
         desktop: desktop.name.clone(),
+        desktop_oid: desktop.oid,
         cloud: cloud.name.clone(),
         columns,
         key,
@@ -193,7 +194,17 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
         from,
         base_type: to.base_type.clone(),
         compare_type,
+        exact: from_type_is_exact(to),
         not_null: to.not_null && comparable,
+    }
+}
+
+/// Types whose equal values are always written alike.
+fn from_type_is_exact(to: &ColumnFacts) -> bool {
+    match to.type_name.as_str() {
+        "numeric" => to.modifier >= 0,
+        "bpchar" | "citext" | "interval" | "float4" | "float8" => false,
+        _ => true,
     }
 }
 
@@ -313,8 +324,9 @@ fn fingerprint(table: &Table) -> String {
         .map(|column| format!("{}={:?}:{}", column.cloud, column.from, column.base_type))
         .collect();
     let text = format!(
-        "{}|{}|{:?}|{}|{:?}|{:?}",
+        "{}|{}|{}|{:?}|{}|{:?}|{:?}",
         table.desktop,
+        table.desktop_oid,
         table.cloud,
         table.key,
         columns.join(","),

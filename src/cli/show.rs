@@ -1,7 +1,7 @@
 //! What people see. Results go to standard output, everything else to standard error.
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 
 use clap::ColorChoice;
 
@@ -42,7 +42,8 @@ pub(super) fn problems(problems: &Problems) {
 
 /// A line of a result.
 pub(super) fn result(text: &str) {
-    println!("{}", clean(text));
+    // A reader that has seen enough (`| head`) is no error.
+    let _ = writeln!(std::io::stdout(), "{}", clean(text));
 }
 
 /// A line about what is going on.
@@ -53,7 +54,7 @@ pub(super) fn progress(text: &str) {
 /// A document.
 pub(super) fn document(document: &impl serde::Serialize) {
     if let Ok(text) = serde_json::to_string(document) {
-        println!("{text}");
+        let _ = writeln!(std::io::stdout(), "{text}");
     }
 }
 

@@ -8,8 +8,9 @@ use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold};
 use crate::capture::TableReader;
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side, blames_table};
+use crate::limits;
 use crate::model::{Lsn, Param, Statement, Table, oid};
-use crate::plan::{Opening, copy_out, diff, opening, probe};
+use crate::plan::{Opening, copy_out, diff, opening, probe, quote};
 use crate::wire::ServerError;
 
 /// What a fill needs.
@@ -52,6 +53,7 @@ pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<Strin
         match with.merge(wanted, rows).await? {
             None => {
                 tracing::info!(table = %wanted.table.name, rows, ms = started.elapsed().as_millis() as u64, "copied");
+                with.measure(wanted.table, rows).await?;
                 if wanted.again {
                     filled.push((wanted, rows));
                 }
@@ -117,6 +119,22 @@ impl Fill<'_> {
         let statements: Vec<_> = whole.into_iter().chain(self.settled(table)).collect();
         let outcome = self.run(statements).await;
         self.judge(table, outcome).await
+    }
+
+    /// Statistics for the stream's statements: without them a plan may take a full table for empty.
+    async fn measure(&mut self, table: &Table, rows: u64) -> Result<(), Fault> {
+        if rows < limits::ANALYZE_ROWS_MIN {
+            return Ok(());
+        }
+        let analyze = format!("analyze {}", quote::table(&table.cloud));
+        let analyzed = self
+            .run([Statement::bookkeeping(analyze, Vec::new())])
+            .await;
+        match analyzed {
+            // Not everybody may; autovacuum does it a little later.
+            Ok(()) | Err(NotApplied::Refused { .. }) => Ok(()),
+            Err(error) => Err(not_applied(error)),
+        }
     }
 
     /// From now on the table streams.

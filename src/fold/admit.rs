@@ -22,7 +22,7 @@ enum Known {
     /// Published, but not one of ours.
     Foreign,
     Ours(TableId, Arc<Layout>),
-    /// The desktop's table lost a column that the mapping needs.
+    /// The desktop's table is no longer the one that was mapped, and why.
     Misfit(TableId, String),
 }
 
@@ -71,10 +71,7 @@ impl Book {
         let (table, layout) = match self.look_up(&change.relation, tables) {
             Known::Foreign => return Ok(None),
             Known::Ours(table, layout) => (table, layout),
-            Known::Misfit(table, column) if !self.is_stopped(table) => {
-                let why = format!(
-                    "column {column} is gone from the desktop's table; the settings still map it"
-                );
+            Known::Misfit(table, why) if !self.is_stopped(table) => {
                 self.stop(table);
                 return Err(Halt { table, why });
             }
@@ -112,11 +109,28 @@ impl Book {
         {
             return known.clone();
         }
-        let known = match tables.of(relation) {
-            None => Known::Foreign,
-            Some(table) => match table.layout(relation) {
+        let known = match (tables.of(relation), tables.with_oid(relation.oid)) {
+            (None, None) => Known::Foreign,
+            (None, Some(table)) => {
+                let why = format!(
+                    "the desktop's table was renamed to {}.{}",
+                    relation.schema, relation.name
+                );
+                Known::Misfit(table.id, why)
+            }
+            (Some(table), _) if table.desktop_oid != relation.oid => {
+                let why =
+                    "the desktop's table was dropped and made again; a restart copies it anew";
+                Known::Misfit(table.id, why.to_owned())
+            }
+            (Some(table), _) => match table.layout(relation) {
                 Ok(layout) => Known::Ours(table.id, Arc::new(layout)),
-                Err(column) => Known::Misfit(table.id, column),
+                Err(column) => {
+                    let why = format!(
+                        "column {column} is gone from the desktop's table; the settings still map it"
+                    );
+                    Known::Misfit(table.id, why)
+                }
             },
         };
         self.known

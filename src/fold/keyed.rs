@@ -79,15 +79,19 @@ impl Nets {
             None => self.net(key, true, None, &new, layout),
         };
         net.messages += 1;
+        let mut apart = false;
         match net.position(old.as_ref()) {
             Some(at) => {
+                // What was not sent stands in an image of another layout: the cloud has to merge them.
                 let same_layout = net.layout == *layout;
+                apart = !same_layout && unsent(layout, &new);
                 let row = net.live.at(at);
                 *row = if same_layout { new.over(row) } else { new };
             }
             None => net.live.push(new),
         }
         net.layout = layout.clone();
+        self.needs_order |= apart;
     }
 
     /// The net of a row that was there when the change came.
@@ -189,6 +193,8 @@ impl Nets {
                 },
             );
         }
+        // A delete of one spelling of a key must not follow the insert of another.
+        batch.needs_order |= !table.has_exact_key() && steps.removes_and_writes();
         batch.steps.extend(steps.list);
     }
 }
@@ -368,6 +374,11 @@ impl Steps {
             list: Vec::new(),
             index: HashMap::new(),
         }
+    }
+
+    fn removes_and_writes(&self) -> bool {
+        let removes = |step: &Step| step.work == Work::Delete;
+        self.list.iter().any(removes) && !self.list.iter().all(removes)
     }
 
     fn push(&mut self, table: &Table, work: Work, row: Row) {

@@ -21,6 +21,7 @@ fn column(name: &str) -> Column {
         from: Source::Desktop(name.to_owned()),
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
+        exact: true,
         not_null: false,
     }
 }
@@ -34,6 +35,7 @@ fn table(key: Key) -> Tables {
         id: TableId(0),
         name: "item".to_owned(),
         desktop: name.clone(),
+        desktop_oid: 1,
         cloud: name,
         columns: ["id", "body", "note"].map(column).to_vec(),
         key,

@@ -20,14 +20,16 @@ use crate::wire::WireError;
 pub async fn ensure_publication(desktop: &Client, name: &str) -> Result<(), Fault> {
     let rows = desktop
         .query_typed(
-            "select puballtables from pg_publication where pubname = $1",
+            "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate from pg_publication where pubname = $1",
             &[(&name, Type::TEXT)],
         )
         .await
         .map_err(wire)?;
-    match rows.first().map(|row| row.get::<_, bool>(0)) {
-        Some(false) => Ok(()),
-        Some(true) => Err(Fault::new(Kind::Input, format!("publication {name} exists and is FOR ALL TABLES"))
+    match rows.first().map(|row| (row.get::<_, bool>(0), row.get::<_, bool>(1))) {
+        Some((false, true)) => Ok(()),
+        Some((false, false)) => Err(Fault::new(Kind::Input, format!("publication {name} leaves out some operations"))
+            .hint(format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate');", quote::ident(name)))),
+        Some((true, _)) => Err(Fault::new(Kind::Input, format!("publication {name} exists and is FOR ALL TABLES"))
             .hint("give forward.publication another name: tables of it without replica identity can't be updated")),
         None => {
             let sql = format!("create publication {} with (publish = 'insert, update, delete, truncate')", quote::ident(name));
@@ -117,7 +119,7 @@ async fn steps(
 /// The identity to set, if the present one doesn't carry the key: an index that does, else FULL.
 async fn better_identity(desktop: &Client, table: &Table) -> Result<Option<String>, Fault> {
     let sql = "select c.relreplident::text, coalesce(x.relname::text, ''), coalesce(i.indisprimary, false), coalesce(i.indisreplident, false), \
-        coalesce((select array_agg(a.attname::text) from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey)), '{}') \
+        coalesce((select array_agg(a.attname::text) from pg_attribute a where a.attrelid = c.oid and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])), '{}') \
         from pg_class c join pg_namespace n on n.oid = c.relnamespace \
         left join pg_index i on i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null \
             and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull) \
@@ -163,7 +165,17 @@ fn needed(table: &Table) -> Option<Vec<String>> {
         Source::Desktop(name) => Some(name.clone()),
         Source::Constant(_) => None,
     });
-    Some(names.collect())
+    // Whose the old row was has to be known too.
+    let tenant = table
+        .tenant
+        .iter()
+        .filter_map(|column| column.desktop.clone());
+    Some(
+        names
+            .chain(tenant)
+            .chain(table.desktop_owner.clone())
+            .collect(),
+    )
 }
 
 fn wire(error: tokio_postgres::Error) -> Fault {

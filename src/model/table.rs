@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Cell, Relation, Tuple};
+use super::{Cell, Oid, Relation, Tuple};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -43,6 +43,9 @@ pub struct Column {
     /// Its type with modifier where that normalises a value without refusing it (`numeric(8,2)`,
     /// `timestamp(0)`): stored and arriving values are compared in this form. `text` for `char(n)`.
     pub compare_type: String,
+    /// Values that are written differently are different: not so for `numeric` without a scale,
+    /// blanks of `char(n)`, `citext`, or floats.
+    pub exact: bool,
     /// Whether the cloud refuses NULL here, so that `=` can join on it.
     pub not_null: bool,
 }
@@ -87,6 +90,8 @@ pub struct Table {
     pub name: String,
     /// Its name on the desktop.
     pub desktop: Name,
+    /// Its identifier there: another one means another table.
+    pub desktop_oid: Oid,
     /// Its name in the cloud.
     pub cloud: Name,
     /// The columns that forward writes; those from the desktop come first.
@@ -119,6 +124,14 @@ pub struct TenantColumn {
 }
 
 impl Table {
+    /// Whether keys that are written differently name different rows.
+    pub fn has_exact_key(&self) -> bool {
+        match &self.key {
+            Key::Multiset => true,
+            Key::Columns(columns) => columns.iter().all(|column| self.columns[*column].exact),
+        }
+    }
+
     /// How many of [`Table::columns`] come from the desktop.
     pub fn arriving(&self) -> usize {
         self.columns
@@ -236,6 +249,11 @@ impl Tables {
             relation: relation.name.clone(),
         };
         self.by_desktop.get(&name).map(|id| self.get(*id))
+    }
+
+    /// The table with this identifier on the desktop, whatever its name is now.
+    pub fn with_oid(&self, oid: Oid) -> Option<&Table> {
+        self.list.iter().find(|table| table.desktop_oid == oid)
     }
 
     /// All of them, parents first.

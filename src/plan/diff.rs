@@ -13,7 +13,7 @@ pub struct Diff {
     pub remove: Statement,
     /// Counts owned rows that the desktop doesn't have, into the table's state.
     pub extras: Statement,
-    /// Updates what differs; none for a multiset, whose rows are only there or not.
+    /// Updates what differs; in a multiset only whom a row belongs to.
     pub update: Option<Statement>,
     /// Inserts what is missing.
     pub insert: Statement,
@@ -30,7 +30,7 @@ pub fn copy_out(table: &Table) -> String {
             Source::Constant(_) => None,
         });
     let cells: Vec<_> = arriving
-        .map(|name| format!("case when {name} is not null then concat({name}) end"))
+        .map(|name| format!("case when {name} is distinct from null then concat({name}) end"))
         .collect();
     let (from, which) = (qualified(&table.desktop), admitted(table));
     format!(
@@ -59,13 +59,21 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64) -> Diff {
     let (stored, wanted) = (names_of("t"), names_of("src"));
     let extras = format!(
         "{source}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
-         have as (select t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}), \
-         extra as (select have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0))",
+         have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}), \
+         extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0))",
         guard.deletable(),
     );
     let changing = rest(table);
     let set = assignments(table, &changing);
-    let update = (table.key != Key::Multiset && !set.is_empty()).then(|| {
+    let update = (!set.is_empty()).then(|| {
+        if table.key == Key::Multiset {
+            // Equal rows that nobody claims become the desktop's; nothing else of them can differ.
+            return format!(
+                "{source}, want as (select distinct {wanted} as name from src) update {target} as t set {set} from want where {stored} = want.name and {} and {}",
+                guard.owned(),
+                differs(table, &changing)
+            );
+        }
         let differs = differs(table, &changing);
         format!("{source} update {target} as t set {set} from src where {stored} = {wanted} and {} and {differs}", guard.owned())
     });
@@ -79,7 +87,8 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64) -> Diff {
     );
     Diff {
         remove: statement(format!(
-            "{extras} delete from {target} as t using extra where t.ctid = extra.at"
+            "{extras} delete from {target} as t using extra where t.tableoid = extra.part and t.ctid = extra.at and {}",
+            guard.deletable()
         )),
         extras: statement(format!(
             "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3"

@@ -26,6 +26,8 @@ pub fn opening(opening: &Opening) -> Vec<Statement> {
             milliseconds(limits::CLOUD_IDLE_TIMEOUT),
         ),
         ("synchronous_commit", "on".to_owned()),
+        // A policy that hides rows would make our writes do nothing without a word: an error instead.
+        ("row_security", "off".to_owned()),
     ];
     // `client_encoding` belongs to the session, and poolers carry it over themselves.
     let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");

@@ -20,12 +20,14 @@ fn table(key: Key) -> Table {
         from: Source::Desktop(name.to_owned()),
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
+        exact: true,
         not_null: name == "id",
     };
     Table {
         id: TableId(0),
         name: "item".to_owned(),
         desktop: name.clone(),
+        desktop_oid: 1,
         cloud: name,
         columns: ["id", "what"].map(column).to_vec(),
         key,

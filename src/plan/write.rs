@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::array::TextArray;
 use super::guard::Guard;
-use super::quote::{ident, table as qualified};
+use super::quote::{ident, literal, table as qualified};
 use super::source::{all, assignments, differs, image, insertion, key, rest, typed};
 use crate::limits;
 use crate::model::{
@@ -247,9 +247,13 @@ fn rekey(table: &Table, shape: &Shape) -> String {
         .iter()
         .map(|(index, _)| format!("k{index}"))
         .collect();
-    let old_values = key(table)
-        .into_iter()
-        .map(|(index, column)| format!("u.k{index}::{} as k{index}", column.base_type));
+    let old_values = key(table).into_iter().map(|(index, column)| {
+        let value = match &column.from {
+            Source::Desktop(_) => format!("u.k{index}"),
+            Source::Constant(value) => literal(value),
+        };
+        format!("{value}::{} as k{index}", column.base_type)
+    });
     let old_values: Vec<_> = old_values.collect();
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
@@ -303,13 +307,15 @@ fn remove_copies(table: &Table) -> String {
         image("t", &columns),
         image("src", &columns)
     ));
-    let target = qualified(&table.cloud);
+    // A ctid names a row within one partition only.
+    let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     format!(
-        "{}, hit as (select t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
+        "{}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
          from {target} as t join src on {} where {}) \
-         delete from {target} as t using hit where t.ctid = hit.at and hit.nth <= hit.copies",
+         delete from {target} as t using hit where t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {}",
         copies(table),
         tests.join(" and "),
-        Guard::of(table).deletable(),
+        guard.deletable(),
+        guard.deletable(),
     )
 }

@@ -61,7 +61,8 @@ pub(super) async fn acquire(
     }
     tracing::info!(holder = %other, wait_ms = first.wait.as_millis() as u64, "another tandem has the lease; waiting for its end");
     tokio::select! {
-        () = stop.cancelled() => return Err(held(&other)),
+        // The service ends cleanly: it was told to stop before its turn came.
+        () = stop.cancelled() => return Err(Fault::new(Kind::Weather(Side::Cloud), "stopped while waiting for the lease")),
         () = sleep(first.wait + Duration::from_millis(100)) => {}
     }
     let second = take(&cloud.client, &request, false).await.map_err(wire)?;

@@ -4,14 +4,14 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::time::timeout;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::lease::{acquire, name_of};
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, release};
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
-use crate::fault::{Fault, Kind, Side};
+use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{Fill, Filled, Forward, Sides, agree, check_keys, fill};
 use crate::fold::Book;
 use crate::install::{ensure_publication, ensure_schema, is_installed, publish};
@@ -28,7 +28,7 @@ use crate::wire::control::{self, Control};
 pub(super) async fn session(
     settings: &Settings,
     stop: &CancellationToken,
-    fresh: bool,
+    fresh: &mut bool,
 ) -> Result<(), Fault> {
     let connect = async {
         // The cloud first: no stream is opened while it is away.
@@ -84,6 +84,14 @@ pub(super) async fn session(
     };
     let ended = run.run(&taken, stop, fresh).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);
+    if ended
+        .as_ref()
+        .is_err_and(|fault| fault.decision() == Decision::Retry)
+        && !stop.is_cancelled()
+    {
+        // We come back at once, and are still the one that runs.
+        return ended;
+    }
     // The next program need not wait; if this fails, the lease ends by itself.
     let _ = timeout(
         limits::GOODBYE_MAX,
@@ -121,7 +129,12 @@ impl Remembered {
 }
 
 impl Session<'_> {
-    async fn run(&self, taken: &Taken, stop: &CancellationToken, fresh: bool) -> Result<(), Fault> {
+    async fn run(
+        &self,
+        taken: &Taken,
+        stop: &CancellationToken,
+        fresh: &mut bool,
+    ) -> Result<(), Fault> {
         self.check_lineage(taken)?;
         let remembered = self.remembered().await?;
         let statement_timeout = self.settings.cloud.statement_timeout;
@@ -129,11 +142,12 @@ impl Session<'_> {
         let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
             .await
             .map_err(at_cloud)?;
-        let setup = self.set_up(taken, &remembered, &mut applier, &opening, fresh);
+        let setup = self.set_up(taken, &remembered, &mut applier, &opening, *fresh);
         let Some(ready) = stop.run_until_cancelled(setup).await else {
             return Ok(());
         };
         let (checkpoint, book) = ready?;
+        *fresh = false;
         let (settings, desktop, lease) = (self.settings, self.desktop, self.lease.clone());
         let sides = Sides {
             settings,
@@ -211,6 +225,7 @@ impl Session<'_> {
         let desktop = &self.desktop.client;
         let mut book = Book::default();
         let mut wanted = Vec::new();
+        self.remove_forgotten().await?;
         for table in self.tables.iter() {
             match remembered.get(&table.name) {
                 Some(known)
@@ -272,9 +287,32 @@ impl Session<'_> {
         Ok((checkpoint, book))
     }
 
+    /// Tables that left the settings: their rows stay, and if they come back they are copied anew.
+    async fn remove_forgotten(&self) -> Result<(), Fault> {
+        let names: Vec<&str> = self
+            .tables
+            .iter()
+            .map(|table| table.name.as_str())
+            .collect();
+        let sql = "update tandem.table_state set state = 'removed', since = now(), why = null \
+                   where replicator = $1 and state <> 'removed' and not (\"table\" = any($2))";
+        let params: [(&(dyn ToSql + Sync), Type); 2] = [
+            (&self.lease.replicator, Type::TEXT),
+            (&names, Type::TEXT_ARRAY),
+        ];
+        let done = self.cloud.client.query_typed(sql, &params).await;
+        done.map(drop).map_err(|error| at_cloud(error.into()))
+    }
+
     /// The slot must still be there, and not be ahead of what the cloud has (P2).
     async fn check_slot(&self, checkpoint: Committed) -> Result<(), Fault> {
         let name = &self.settings.forward.slot;
+        let end = self.identity.wal_end;
+        if end < checkpoint.lsn() {
+            return Err(Fault::new(Kind::Lineage, "the desktop's history is older than what the cloud has; stopping")
+                .cause(format!("the desktop has written up to {end}, the cloud has {}", checkpoint.lsn()))
+                .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed"));
+        }
         let lost = |what: String| {
             Err(Fault::new(Kind::Lineage, what)
                 .hint(format!("the cloud has everything up to {}; changes after it may be gone from the desktop's WAL, so the tables must be copied anew", checkpoint.lsn())))

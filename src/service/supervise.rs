@@ -22,9 +22,11 @@ pub async fn run(settings: &Settings, stop: &CancellationToken) -> Result<(), Fa
         .without_max_times();
     let mut pause = pauses.build();
     let mut attempt = 0u32;
+    // Stopped tables get one new try, in the first session that comes so far.
+    let mut fresh = true;
     loop {
         let started = Instant::now();
-        let fault = match Box::pin(session(settings, stop, attempt == 0)).await {
+        let fault = match Box::pin(session(settings, stop, &mut fresh)).await {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
         };

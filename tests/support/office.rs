@@ -329,6 +329,12 @@ impl Service {
         self.ended().await
     }
 
+    /// SIGTERM, without giving the process up; returns the exit code.
+    pub async fn ended_after_term(&mut self) -> i32 {
+        self.signal("TERM");
+        self.ended().await
+    }
+
     /// Sends a signal.
     pub fn signal(&self, name: &str) {
         let process = self.child.id().unwrap().to_string();

@@ -97,9 +97,9 @@ impl Gather {
     ///
     /// # Errors
     /// That transaction is too large for this version.
-    pub(super) fn check_room(&self, memory_max: u64) -> Result<(), Fault> {
+    pub(super) fn check_room(&self, memory_max: u64, starved_of: u64) -> Result<(), Fault> {
         let open = self.assembler.open_bytes() as u64;
-        if open + 2 * limits::READ_BYTES as u64 <= memory_max {
+        if open + starved_of.max(2 * limits::READ_BYTES as u64) <= memory_max {
             return Ok(());
         }
         let what = format!(

@@ -168,7 +168,9 @@ impl<'a> Forward<'a> {
             self.writer.write(batch);
             self.busy_since = Some(Instant::now());
         } else {
-            self.gather.check_room(self.sides.forward.memory_max)?;
+            let starved_of = self.capture.as_ref().map_or(0, Capture::starved_of);
+            self.gather
+                .check_room(self.sides.forward.memory_max, starved_of)?;
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use tokio::task::JoinHandle;
 use super::super::fill::{not_applied, set_state};
 use super::super::refusal::Refusal;
 use super::gather::Gathered;
-use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance};
+use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::fold::{Book, fold, in_order};
 use crate::model::{Batch, Committed, Halt, Statement, TableId, Tables, Transaction};
@@ -156,6 +156,8 @@ impl Writer {
     /// BEGIN, settings, the compare-and-set, rows, the states of tables that stop.
     fn script(&mut self, mut batch: Batch, halts: &[Halt]) -> Script {
         let start = self.start_of(&batch);
+        // A batch may take longer than the lease's term: its end renews it once more.
+        let renewal = (!batch.steps.is_empty()).then(|| hold(&self.lease));
         let rows = self
             .planner
             .statements(std::mem::take(&mut batch.steps), &self.tables);
@@ -164,7 +166,10 @@ impl Writer {
             set_state(replicator, self.tables.get(*table), "stopped", Some(why))
         });
         let stops: Vec<_> = stops.collect();
-        Script::moving(start.into_iter().chain(rows).chain(stops), batch.end)
+        Script::moving(
+            start.into_iter().chain(rows).chain(stops).chain(renewal),
+            batch.end,
+        )
     }
 
     fn start_of(&self, batch: &Batch) -> Vec<Statement> {

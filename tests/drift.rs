@@ -1,0 +1,259 @@
+//! What changes around a running replication: tables, keys, policies, publications, backups.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::process::Command;
+
+use support::office::{Office, Plan, exec, until, value};
+use support::servers::newest;
+use tandem::demo::cluster::Mode;
+
+const BEAT: &str = "[heartbeat]\nevery = \"200ms\"\n";
+
+async fn office(settings: &str, desktop: &str, cloud: &str) -> Office {
+    let office = Office::open(&Plan::tables(&newest(), &format!("{BEAT}{settings}"))).await;
+    exec(&office.desktop, desktop).await;
+    exec(
+        &office.cloud,
+        &format!("set role postgres; set search_path = public; {cloud}; reset role"),
+    )
+    .await;
+    office
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_copies_removed_from_a_partitioned_table_are_removed_from_the_right_partition() {
+    let cloud = "create table part (a int, b text, source text) partition by range (a); \
+        create table low partition of part for values from (0) to (100); create table high partition of part for values from (100) to (200)";
+    let office = office(
+        "[[table]]\nname = \"part\"\nkey = []",
+        "create table part (a int, b text)",
+        cloud,
+    )
+    .await;
+    exec(
+        &office.cloud,
+        "insert into part values (150, 'phone work', 'M')",
+    )
+    .await;
+    exec(
+        &office.desktop,
+        "insert into part values (1, 'x'), (101, 'z')",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.desktop, "delete from part where a = 1").await;
+    office.caught_up(&mut service).await;
+    let rows = "select string_agg(concat(a, source), ' ' order by a) from part";
+    assert_eq!(value(&office.cloud, rows).await, "101D 150M");
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_key_that_is_only_written_differently_keeps_its_row() {
+    let desktop = "create table n (k numeric primary key, v text); create table s (k varchar(10) primary key, v text)";
+    let cloud = "create table n (k numeric primary key, v text); create table s (k char(10) primary key, v text)";
+    let office = office(
+        "[[table]]\nname = \"n\"\n[[table]]\nname = \"s\"",
+        desktop,
+        cloud,
+    )
+    .await;
+    exec(
+        &office.desktop,
+        "insert into n values (1.0, 'one'), (2.0, 'two'); insert into s values ('ab ', 'x')",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.desktop, "update n set k = 1.00 where k = 1.0").await;
+    exec(
+        &office.desktop,
+        "begin; delete from n where k = 2.0; insert into n values (2.00, 'two'); commit",
+    )
+    .await;
+    exec(&office.desktop, "update s set k = 'ab' where k = 'ab '").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select concat((select count(*) from n), (select count(*) from s))"
+        )
+        .await,
+        "21"
+    );
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_table_made_anew_or_renamed_is_noticed_and_copied_again() {
+    let ddl = "create table a (id int primary key); create table b (id int primary key)";
+    let office = office("[[table]]\nname = \"a\"\n[[table]]\nname = \"b\"", ddl, ddl).await;
+    exec(
+        &office.desktop,
+        "insert into a values (1), (2); insert into b values (1)",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "alter table b rename to b_x; insert into b_x values (7)",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    let (_, state, why) = office.states().await.remove(1);
+    assert!(state == "stopped" && why.contains("renamed"), "{why}");
+    assert_eq!(service.stop().await, 0);
+    exec(&office.desktop, "alter table b_x rename to b; drop table a; create table a (id int primary key); insert into a values (3)").await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_that_leaves_the_settings_and_comes_back_is_copied_again() {
+    let ddl = "create table a (id int primary key); create table b (id int primary key)";
+    let office = office("[[table]]\nname = \"a\"\n[[table]]\nname = \"b\"", ddl, ddl).await;
+    exec(&office.desktop, "insert into b values (1), (2)").await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(service.stop().await, 0);
+    let whole = std::fs::read_to_string(office.file()).unwrap();
+    std::fs::write(office.file(), whole.replace("[[table]]\nname = \"b\"", "")).unwrap();
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(office.states().await[1].1, "removed");
+    exec(
+        &office.desktop,
+        "delete from b where id = 1; insert into b values (3)",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    assert_eq!(service.stop().await, 0);
+    std::fs::write(office.file(), whole).unwrap();
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_desktop_restored_from_an_image_stops_the_service() {
+    let ddl = "create table item (id int primary key)";
+    let office = office("[[table]]\nname = \"item\"", ddl, ddl).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(service.stop().await, 0);
+    let data = office.servers.desktop.data_dir();
+    let image = data.with_extension("image");
+    let copy = |from: &std::path::Path, to: &std::path::Path| {
+        assert!(
+            Command::new("cp")
+                .arg("-a")
+                .arg(from)
+                .arg(to)
+                .status()
+                .unwrap()
+                .success()
+        );
+    };
+    office.servers.desktop.stop(Mode::Fast).unwrap();
+    copy(&data, &image);
+    office.servers.desktop.start_again().unwrap();
+    let desktop =
+        support::office::connect(&office.servers.desktop, "postgres", "enterprise_db").await;
+    exec(
+        &desktop,
+        "insert into item select generate_series(1, 50000)",
+    )
+    .await;
+    let mut service = office.run();
+    until(&office.cloud, "select count(*) = 50000 from item").await;
+    assert_eq!(service.ended_after_term().await, 0);
+    office.servers.desktop.stop(Mode::Fast).unwrap();
+    std::fs::remove_dir_all(&data).unwrap();
+    copy(&image, &data);
+    office.servers.desktop.start_again().unwrap();
+    let mut service = office.run();
+    assert_eq!(service.ended().await, 5);
+    assert!(office.log().contains("restored from a backup"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_errors_of_any_class_stop_only_their_table() {
+    let ddl = "create table a (id int primary key); create table b (id int primary key)";
+    let cloud = format!(
+        "{ddl}; create function no() returns trigger language plpgsql as $$ begin raise sqlstate 'PT402' using message = 'not today'; end $$; \
+        create trigger no before insert on b for each row execute function no()"
+    );
+    let office = office(
+        "[[table]]\nname = \"a\"\n[[table]]\nname = \"b\"",
+        ddl,
+        &cloud,
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "insert into a values (1); insert into b values (1); insert into a values (2)",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    assert_eq!(value(&office.cloud, "select count(*) from a").await, "2");
+    let (_, state, why) = office.states().await.remove(1);
+    assert!(state == "stopped" && why.contains("PT402"), "{why}");
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_publication_that_leaves_out_operations_is_refused() {
+    let ddl = "create table item (id int primary key)";
+    let office = office("[[table]]\nname = \"item\"", ddl, ddl).await;
+    exec(
+        &office.desktop,
+        "create publication tandem with (publish = 'insert')",
+    )
+    .await;
+    let mut service = office.run();
+    assert_eq!(service.ended().await, 2);
+    assert!(office.log().contains("ALTER PUBLICATION"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p12_a_row_larger_than_memory_max_is_said_not_waited_for() {
+    let ddl = "create table item (id int primary key, big text)";
+    let office = office(
+        "[forward]\nmemory_max = \"8MB\"\n[[table]]\nname = \"item\"",
+        ddl,
+        ddl,
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "insert into item values (1, repeat('x', 12000000))",
+    )
+    .await;
+    assert_eq!(service.ended().await, 2);
+    assert!(office.log().contains("memory_max"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_goes_on_waiting_while_the_service_reconnects() {
+    let ddl = "create table item (id int primary key)";
+    let office = office("[[table]]\nname = \"item\"", ddl, ddl).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.to_cloud.cut();
+    exec(&office.desktop, "insert into item values (1)").await;
+    let (code, out, err) = office.ask(&["wait", "--timeout", "60s"]).await;
+    assert_eq!(code, 0, "{out}{err}");
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
