@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::frame::Frame;
 use crate::limits;
-use crate::model::{Committed, Lsn, Received};
+use crate::model::{Committed, Received};
 
 /// What a session knows about its two ends.
 #[derive(Debug)]
@@ -106,16 +106,12 @@ impl Pulse {
     pub fn positions(&self) -> (Received, Committed) {
         (self.received, self.committed)
     }
-
-    /// How far the server has come.
-    pub fn received(&self) -> Lsn {
-        self.received.0
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Lsn;
 
     fn at(seconds: u64, start: Instant) -> Instant {
         start + Duration::from_secs(seconds)

@@ -48,7 +48,6 @@ pub struct Forward<'a> {
     desktop: &'a Control,
     writer: Writer,
     gather: Gather,
-    committed: Committed,
     capture: Option<Capture>,
     /// Since when a batch has been waiting for the cloud's answer.
     busy_since: Option<Instant>,
@@ -90,7 +89,6 @@ impl<'a> Forward<'a> {
                 from,
             ),
             gather: Gather::new(forward),
-            committed: from,
             capture: Some(capture),
             busy_since: None,
         })
@@ -180,7 +178,6 @@ impl<'a> Forward<'a> {
             return Ok(());
         };
         self.busy_since = None;
-        self.committed = committed;
         match &self.capture {
             Some(capture) => capture.confirm(committed),
             None => {
@@ -191,11 +188,6 @@ impl<'a> Forward<'a> {
             }
         }
         Ok(())
-    }
-
-    /// How far the cloud has come.
-    pub fn committed(&self) -> Committed {
-        self.committed
     }
 }
 
