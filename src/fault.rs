@@ -128,6 +128,11 @@ impl Fault {
         self
     }
 
+    /// For `map_err`: an error of either client on one side.
+    pub fn at<E: Into<WireError>>(side: Side) -> impl Fn(E) -> Fault {
+        move |error| Fault::wire(side, &error.into())
+    }
+
     /// A connection's error on one side.
     pub fn wire(side: Side, error: &WireError) -> Fault {
         match error {

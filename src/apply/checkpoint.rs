@@ -52,9 +52,9 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
         value.map_or(Param::null(type_oid), |value| Param::text(type_oid, value))
     };
     let params = vec![
-        Param::text(oid::TEXT, &*step.lease.replicator),
-        Param::text(oid::TEXT, &*step.lease.slot),
-        Param::text(oid::INT8, step.lease.epoch.to_string()),
+        Param::string(&*step.lease.replicator),
+        Param::string(&*step.lease.slot),
+        Param::int8(step.lease.epoch),
         optional(oid::PG_LSN, step.from.map(|lsn| lsn.to_string())),
         Param::text(oid::PG_LSN, step.to.to_string()),
         optional(oid::INT8, step.committed_at.map(|time| time.0.to_string())),
@@ -78,10 +78,7 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
 
 /// Fails unless the lease is still ours; for transactions that don't move the checkpoint.
 pub fn hold(lease: &Lease) -> Statement {
-    let params = vec![
-        Param::text(oid::TEXT, &*lease.replicator),
-        Param::text(oid::INT8, lease.epoch.to_string()),
-    ];
+    let params = vec![Param::string(&*lease.replicator), Param::int8(lease.epoch)];
     Statement::bookkeeping("select tandem.hold($1, $2)", params)
 }
 

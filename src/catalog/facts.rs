@@ -6,7 +6,6 @@ use tokio_postgres::Client;
 
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Lsn;
-use crate::wire::WireError;
 
 /// What identifies a server and what it is set to.
 #[derive(Clone, Debug)]
@@ -39,7 +38,7 @@ const VERSION_MIN: u32 = 140_000;
 /// # Errors
 /// When the query fails, or the server is too old for tandem.
 pub async fn facts(client: &Client, side: Side) -> Result<Facts, Fault> {
-    let wire = |error: tokio_postgres::Error| Fault::wire(side, &WireError::from(error));
+    let wire = Fault::at::<tokio_postgres::Error>(side);
     let sql = "select current_setting('server_version_num')::int, \
         (select system_identifier::text from pg_control_system()), \
         (select timeline_id from pg_control_checkpoint()), \

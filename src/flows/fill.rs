@@ -45,7 +45,7 @@ pub struct Filled<'a> {
 pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<String>, Fault> {
     let mut reader = TableReader::open(with.desktop, with.snapshot)
         .await
-        .map_err(desktop)?;
+        .map_err(Fault::at(Side::Desktop))?;
     let (mut stopped, mut filled) = (Vec::new(), Vec::new());
     for wanted in tables {
         let started = Instant::now();
@@ -78,14 +78,17 @@ impl Fill<'_> {
     async fn stage(&mut self, reader: &mut TableReader, table: &Table) -> Result<u64, Fault> {
         let started = [self.state(table, "copying", None), self.unstage(table)];
         self.run(started).await.map_err(not_applied)?;
-        reader.start(&copy_out(table)).await.map_err(desktop)?;
+        reader
+            .start(&copy_out(table))
+            .await
+            .map_err(Fault::at(Side::Desktop))?;
         let mut stager = Stager::new(self.applier, self.lease, &table.name);
         let mut rows = 0;
-        while let Some(line) = reader.row().await.map_err(desktop)? {
-            stager.row(&line).await.map_err(cloud)?;
+        while let Some(line) = reader.row().await.map_err(Fault::at(Side::Desktop))? {
+            stager.row(&line).await.map_err(Fault::at(Side::Cloud))?;
             rows += 1;
         }
-        stager.finish().await.map_err(cloud)?;
+        stager.finish().await.map_err(Fault::at(Side::Cloud))?;
         Ok(rows)
     }
 
@@ -197,19 +200,24 @@ impl Fill<'_> {
     /// Fails unless all rows that were staged are still there: a crash of the cloud empties the
     /// staging table, and a pooler hides the crash.
     fn whole(&self, table: &Table, rows: u64) -> Statement {
-        let number = |value: u64| Param::text(oid::INT8, value.to_string());
         let params = vec![
-            text(&self.lease.replicator),
-            number(self.lease.epoch),
-            text(&table.name),
-            number(rows),
+            Param::string(&self.lease.replicator),
+            Param::int8(self.lease.epoch),
+            Param::string(&table.name),
+            Param::int8(rows),
         ];
         Statement::bookkeeping("select tandem.staged($1, $2, $3, $4)", params)
     }
 
     fn unstage(&self, table: &Table) -> Statement {
         let sql = "delete from tandem.staging where replicator = $1 and \"table\" = $2";
-        Statement::bookkeeping(sql, vec![text(&self.lease.replicator), text(&table.name)])
+        Statement::bookkeeping(
+            sql,
+            vec![
+                Param::string(&self.lease.replicator),
+                Param::string(&table.name),
+            ],
+        )
     }
 
     fn set(&self, table: &Table, what: &str, value: &str) -> Statement {
@@ -218,7 +226,11 @@ impl Fill<'_> {
         );
         Statement::bookkeeping(
             sql,
-            vec![text(&self.lease.replicator), text(&table.name), text(value)],
+            vec![
+                Param::string(&self.lease.replicator),
+                Param::string(&table.name),
+                Param::string(value),
+            ],
         )
     }
 
@@ -245,23 +257,19 @@ pub(super) fn set_state(
     let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state, why) values ($1, $2, $3, $4, $5, $6) \
         on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
         since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = excluded.why";
-    let why = why.map_or(Param::null(oid::TEXT), text);
+    let why = why.map_or(Param::null(oid::TEXT), Param::string);
     let cloud = table.cloud.to_string();
     Statement::bookkeeping(
         sql,
         vec![
-            text(replicator),
-            text(&table.name),
-            text(&cloud),
-            text(&table.fingerprint),
-            text(state),
+            Param::string(replicator),
+            Param::string(&table.name),
+            Param::string(&cloud),
+            Param::string(&table.fingerprint),
+            Param::string(state),
             why,
         ],
     )
-}
-
-fn text(value: &str) -> Param {
-    Param::text(oid::TEXT, value)
 }
 
 /// The error that lies in the table's own rows or definition.
@@ -272,18 +280,10 @@ fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> {
     }
 }
 
-fn desktop(error: crate::wire::WireError) -> Fault {
-    Fault::wire(Side::Desktop, &error)
-}
-
-fn cloud(error: crate::wire::WireError) -> Fault {
-    Fault::wire(Side::Cloud, &error)
-}
-
 /// A transaction that failed for a reason that no table is to blame for.
 pub fn not_applied(error: NotApplied) -> Fault {
     match error {
-        NotApplied::Wire(error) => cloud(error),
+        NotApplied::Wire(error) => Fault::wire(Side::Cloud, &error),
         NotApplied::Refused { error, .. } => Fault::server(Side::Cloud, &error),
         NotApplied::Undone => Fault::new(
             crate::fault::Kind::Weather(Side::Cloud),

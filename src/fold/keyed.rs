@@ -37,7 +37,7 @@ impl Nets {
             before,
             after,
         } = effect;
-        let new_key = after.as_ref().and_then(|new| self.key(table, &layout, new));
+        let new_key = after.as_ref().and_then(|new| key(table, &layout, new));
         match (before, after) {
             (Before::Absent, Some(new)) => {
                 let net = self.net(new_key, false, None, &new, &layout);
@@ -45,14 +45,14 @@ impl Nets {
                 net.live.push(new);
             }
             (Before::Sent(old), None) => {
-                let key = self.key(table, &layout, &old.tuple);
+                let key = key(table, &layout, &old.tuple);
                 let net = self.existing(key, &old, &layout);
                 net.messages += 1;
                 net.remove(&old);
             }
             (Before::Unsent, Some(new)) => self.update_in_place(new_key, None, new, &layout),
             (Before::Sent(old), Some(new)) => {
-                let old_key = self.key(table, &layout, &old.tuple);
+                let old_key = key(table, &layout, &old.tuple);
                 if old_key == new_key {
                     self.update_in_place(new_key, Some(old), new, &layout);
                 } else {
@@ -129,10 +129,6 @@ impl Nets {
                 self.nets.len() - 1
             });
         &mut self.nets[at]
-    }
-
-    fn key(&self, table: &Table, layout: &Layout, tuple: &Tuple) -> Option<Vec<u8>> {
-        key(table, layout, tuple)
     }
 
     /// Writes steps, counts and halts.

@@ -13,7 +13,7 @@ const CLOUD: &str = include_str!("../../sql/cloud/001_state.sql");
 /// # Errors
 /// When a statement fails, or the schema was made for newer programs.
 pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
-    let wire = |error: tokio_postgres::Error| Fault::wire(side, &WireError::from(error));
+    let wire = Fault::at::<tokio_postgres::Error>(side);
     if !is_installed(client, side).await? {
         let sql = match side {
             Side::Desktop => DESKTOP,
@@ -51,7 +51,7 @@ pub async fn is_installed(client: &Client, side: Side) -> Result<bool, Fault> {
 }
 
 async fn check_version(client: &Client, side: Side) -> Result<(), Fault> {
-    let wire = |error: tokio_postgres::Error| Fault::wire(side, &WireError::from(error));
+    let wire = Fault::at::<tokio_postgres::Error>(side);
     let rows = client
         .query_typed("select oldest_binary from tandem.version", &[])
         .await

@@ -57,6 +57,16 @@ impl Param {
         }
     }
 
+    /// A `text` parameter.
+    pub fn string(value: impl Into<String>) -> Param {
+        Param::text(oid::TEXT, value)
+    }
+
+    /// An `int8` parameter.
+    pub fn int8(value: u64) -> Param {
+        Param::text(oid::INT8, value.to_string())
+    }
+
     /// SQL NULL.
     pub fn null(type_oid: Oid) -> Param {
         Param {

@@ -2,10 +2,9 @@
 
 use super::digest::admitted;
 use super::guard::Guard;
-use super::open::text;
 use super::quote::{ident, table as qualified};
 use super::source::{all, assignments, differs, image, insertion, key, rest, typed};
-use crate::model::{Key, Param, Source, Statement, Table, oid};
+use crate::model::{Key, Param, Source, Statement, Table};
 
 /// The statements that make the cloud's owned rows equal to the staged ones.
 pub struct Diff {
@@ -42,9 +41,9 @@ pub fn copy_out(table: &Table) -> String {
 /// Makes the diff's statements. `$1` is the replicator, `$2` the epoch, `$3` the table's name.
 pub fn diff(table: &Table, replicator: &str, epoch: u64) -> Diff {
     let params = vec![
-        text(replicator),
-        Param::text(oid::INT8, epoch.to_string()),
-        text(&table.name),
+        Param::string(replicator),
+        Param::int8(epoch),
+        Param::string(&table.name),
     ];
     let statement = |sql: String| Statement {
         sql: sql.into(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::quote;
 use crate::limits;
-use crate::model::{Param, Statement, oid};
+use crate::model::Statement;
 use crate::wire::PINNED;
 
 /// What all transactions of a session share.
@@ -56,9 +56,4 @@ pub fn opening(opening: &Opening) -> Vec<Statement> {
 
 fn milliseconds(duration: Duration) -> String {
     duration.as_millis().to_string()
-}
-
-/// A `text` parameter.
-pub(super) fn text(value: &str) -> Param {
-    Param::text(oid::TEXT, value)
 }

@@ -1,11 +1,10 @@
 //! Which rows does the cloud refuse, and why? Found by halves, and undone.
 
-use super::open::text;
 use super::quote;
 use super::source::{all, insertion, key, typed};
 use super::write::{arrived, params, taken, upsert_from};
 use crate::limits;
-use crate::model::{Key, Param, Shape, Source, Statement, Step, Table, Work, oid};
+use crate::model::{Key, Param, Shape, Source, Statement, Step, Table, Work};
 
 /// Puts a step's rows into the staging table, for [`probe`] in the same, undone transaction. None
 /// for steps that only remove rows, or whose rows are not whole.
@@ -24,9 +23,9 @@ pub fn stage_step(table: &Table, step: &Step, replicator: &str, epoch: u64) -> O
     let mut params = params(table, step);
     let first = params.len() + 1;
     params.extend([
-        text(replicator),
-        Param::text(oid::INT8, epoch.to_string()),
-        text(&table.name),
+        Param::string(replicator),
+        Param::int8(epoch),
+        Param::string(&table.name),
     ]);
     let sql = format!(
         "insert into tandem.staging (replicator, epoch, \"table\", cells) select ${first}, ${}, ${}, array[{}]::text[] from {}",
@@ -55,16 +54,16 @@ pub fn probe(table: &Table, replicator: &str, epoch: u64) -> Statement {
     let sql = format!(
         "select p.refused::text, p.whole::text, p.sqlstate_of, p.message_of, p.detail_of, {cells} from tandem.probe($1, $2, $3, $4, $5::interval) as p"
     );
-    let epoch = Param::text(oid::INT8, epoch.to_string());
+    let epoch = Param::int8(epoch);
     let limit = format!("{} milliseconds", limits::EXPLAIN_MAX.as_millis());
     Statement::bookkeeping(
         sql,
         vec![
-            text(replicator),
+            Param::string(replicator),
             epoch,
-            text(&table.name),
-            text(&some_rows(table)),
-            text(&limit),
+            Param::string(&table.name),
+            Param::string(some_rows(table)),
+            Param::string(&limit),
         ],
     )
 }

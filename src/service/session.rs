@@ -18,7 +18,6 @@ use crate::install::{ensure_publication, ensure_schema, is_installed, publish};
 use crate::limits;
 use crate::model::{Committed, Lsn, Tables};
 use crate::plan::{Opening, opening};
-use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
 /// Runs until the stream ends. `fresh`: the program has just started, so stopped tables get another try.
@@ -34,11 +33,11 @@ pub(super) async fn session(
         // The cloud first: no stream is opened while it is away.
         let cloud = control::connect(&settings.cloud.endpoint)
             .await
-            .map_err(at_cloud)?;
+            .map_err(Fault::at(Side::Cloud))?;
         facts(&cloud.client, Side::Cloud).await?;
         let desktop = control::connect(&settings.desktop.endpoint)
             .await
-            .map_err(at_desktop)?;
+            .map_err(Fault::at(Side::Desktop))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         identity.can_publish()?;
         Ok::<_, Fault>((cloud, desktop, identity))
@@ -141,7 +140,7 @@ impl Session<'_> {
         let opening = Opening { statement_timeout };
         let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
             .await
-            .map_err(at_cloud)?;
+            .map_err(Fault::at(Side::Cloud))?;
         let setup = self.set_up(taken, &remembered, &mut applier, &opening, *fresh);
         let Some(ready) = stop.run_until_cancelled(setup).await else {
             return Ok(());
@@ -195,7 +194,7 @@ impl Session<'_> {
             .client
             .query_typed(sql, &params)
             .await
-            .map_err(|error| at_cloud(error.into()))?;
+            .map_err(Fault::at(Side::Cloud))?;
         let remembered = rows.iter().map(|row| {
             let copied_at = row
                 .get::<_, Option<String>>(3)
@@ -301,7 +300,7 @@ impl Session<'_> {
             (&names, Type::TEXT_ARRAY),
         ];
         let done = self.cloud.client.query_typed(sql, &params).await;
-        done.map(drop).map_err(|error| at_cloud(error.into()))
+        done.map(drop).map_err(Fault::at(Side::Cloud))
     }
 
     /// The slot must still be there, and not be ahead of what the cloud has (P2).
@@ -319,7 +318,7 @@ impl Session<'_> {
         };
         let found = catalog::slot(&self.desktop.client, name)
             .await
-            .map_err(at_desktop)?;
+            .map_err(Fault::at(Side::Desktop))?;
         let Some(slot) = found else {
             return lost(format!(
                 "slot {name} does not exist on the desktop any more"
@@ -357,11 +356,11 @@ impl Session<'_> {
         let ours = !desktop
             .query_typed(ours, &params)
             .await
-            .map_err(|error| at_desktop(error.into()))?
+            .map_err(Fault::at(Side::Desktop))?
             .is_empty();
         if catalog::slot(desktop, name)
             .await
-            .map_err(at_desktop)?
+            .map_err(Fault::at(Side::Desktop))?
             .is_some()
         {
             if !ours {
@@ -373,18 +372,18 @@ impl Session<'_> {
             }
             catalog::drop_slot(desktop, name)
                 .await
-                .map_err(at_desktop)?;
+                .map_err(Fault::at(Side::Desktop))?;
         }
         let note =
             "insert into tandem.slot (replicator, slot) values ($1, $2) on conflict do nothing";
         desktop
             .query_typed(note, &params)
             .await
-            .map_err(|error| at_desktop(error.into()))?;
+            .map_err(Fault::at(Side::Desktop))?;
         self.tell_who_is_waited_for().await?;
         catalog::create(&self.settings.desktop.endpoint, name, false)
             .await
-            .map_err(at_desktop)
+            .map_err(Fault::at(Side::Desktop))
     }
 
     /// A snapshot with an exact position for tables that join a running stream.
@@ -393,7 +392,7 @@ impl Session<'_> {
         let name = format!("tandem_copy_{}_{}", std::process::id(), self.lease.epoch);
         catalog::create(&self.settings.desktop.endpoint, &name, true)
             .await
-            .map_err(at_desktop)
+            .map_err(Fault::at(Side::Desktop))
     }
 
     /// Making a slot waits for every open transaction of the server.
@@ -405,7 +404,7 @@ impl Session<'_> {
             .client
             .query_typed(sql, &[])
             .await
-            .map_err(|error| at_desktop(error.into()))?;
+            .map_err(Fault::at(Side::Desktop))?;
         for row in rows {
             let (pid, user, program, seconds): (i32, String, String, i64) =
                 (row.get(0), row.get(1), row.get(2), row.get(3));
@@ -472,12 +471,4 @@ impl Session<'_> {
             )
         })
     }
-}
-
-fn at_desktop(error: WireError) -> Fault {
-    Fault::wire(Side::Desktop, &error)
-}
-
-fn at_cloud(error: WireError) -> Fault {
-    Fault::wire(Side::Cloud, &error)
 }

@@ -75,17 +75,21 @@ fn client_config(endpoint: &Endpoint) -> Result<ClientConfig, WireError> {
     let builder = ClientConfig::builder_with_provider(provider.clone())
         .with_safe_default_protocol_versions()
         .map_err(broken)?;
+    let lenient = |chain| {
+        Arc::new(Lenient {
+            chain,
+            provider: provider.clone(),
+        })
+    };
+    let chain = || web_pki(endpoint, provider.clone());
     let config = match verification(endpoint) {
+        Verification::ChainAndName => builder.with_webpki_verifier(chain()?),
+        Verification::Chain => builder
+            .dangerous()
+            .with_custom_certificate_verifier(lenient(Some(chain()?))),
         Verification::None => builder
             .dangerous()
-            .with_custom_certificate_verifier(Arc::new(AnyServer(provider))),
-        Verification::Chain => {
-            let verifier = web_pki(endpoint, provider)?;
-            builder
-                .dangerous()
-                .with_custom_certificate_verifier(Arc::new(AnyName(verifier)))
-        }
-        Verification::ChainAndName => builder.with_webpki_verifier(web_pki(endpoint, provider)?),
+            .with_custom_certificate_verifier(lenient(None)),
     };
     Ok(config.with_no_client_auth())
 }
@@ -168,60 +172,15 @@ pub(super) fn server_end_point(stream: &TlsStream<Stream>) -> Option<Vec<u8>> {
     )
 }
 
-/// `sslmode=require`: encrypted, but anybody may be at the other end.
+/// Checks less than a browser would: with `chain`, somebody whom the CA knows, whatever the name
+/// (`verify-ca`); without it anybody (`require`). Signatures are checked always.
 #[derive(Debug)]
-struct AnyServer(Arc<CryptoProvider>);
-
-/// `sslmode=verify-ca`: somebody whom the CA knows, whatever the name.
-#[derive(Debug)]
-struct AnyName(Arc<WebPkiServerVerifier>);
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(
-            message,
-            certificate,
-            signed,
-            &self.0.signature_verification_algorithms,
-        )
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Lenient {
+    chain: Option<Arc<WebPkiServerVerifier>>,
+    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for AnyName {
+impl ServerCertVerifier for Lenient {
     fn verify_server_cert(
         &self,
         end: &CertificateDer<'_>,
@@ -230,7 +189,10 @@ impl ServerCertVerifier for AnyName {
         ocsp: &[u8],
         now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
-        match self.0.verify_server_cert(end, chain, name, ocsp, now) {
+        let Some(verifier) = &self.chain else {
+            return Ok(ServerCertVerified::assertion());
+        };
+        match verifier.verify_server_cert(end, chain, name, ocsp, now) {
             Err(Error::InvalidCertificate(
                 CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
             )) => Ok(ServerCertVerified::assertion()),
@@ -244,7 +206,8 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls12_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
     }
 
     fn verify_tls13_signature(
@@ -253,10 +216,13 @@ impl ServerCertVerifier for AnyName {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        self.0.verify_tls13_signature(message, certificate, signed)
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.supported_verify_schemes()
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
