@@ -5,21 +5,14 @@ mod support;
 
 use std::process::Command;
 
-use support::office::{Office, Plan, exec, until, value};
+use support::office::{Office, exec, until, value};
 use support::servers::newest;
 use tandem::demo::cluster::Mode;
 
 const BEAT: &str = "[heartbeat]\nevery = \"200ms\"\n";
 
 async fn office(settings: &str, desktop: &str, cloud: &str) -> Office {
-    let office = Office::open(&Plan::tables(&newest(), &format!("{BEAT}{settings}"))).await;
-    exec(&office.desktop, desktop).await;
-    exec(
-        &office.cloud,
-        &format!("set role postgres; set search_path = public; {cloud}; reset role"),
-    )
-    .await;
-    office
+    Office::with_tables(&newest(), &format!("{BEAT}{settings}"), desktop, cloud).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

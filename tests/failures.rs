@@ -13,14 +13,7 @@ const BEAT: &str = "[heartbeat]\nevery = \"200ms\"\n";
 
 /// An office with these tables on both sides (`ddl`), in the cloud owned by tandem's user.
 async fn office(place: impl Into<Place>, settings: &str, desktop: &str, cloud: &str) -> Office {
-    let office = Office::open(&Plan::tables(place, &format!("{BEAT}{settings}"))).await;
-    exec(&office.desktop, desktop).await;
-    exec(
-        &office.cloud,
-        &format!("set role postgres; set search_path = public; {cloud}"),
-    )
-    .await;
-    office
+    Office::with_tables(place, &format!("{BEAT}{settings}"), desktop, cloud).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,14 +7,7 @@ use support::office::{Office, Place, Plan, exec, places, value};
 use support::servers::newest;
 
 async fn office(place: impl Into<Place>, settings: &str, ddl: &str) -> Office {
-    let office = Office::open(&Plan::tables(place, settings)).await;
-    exec(&office.desktop, ddl).await;
-    exec(
-        &office.cloud,
-        &format!("set role postgres; set search_path = public; {ddl}"),
-    )
-    .await;
-    office
+    Office::with_tables(place, settings, ddl, ddl).await
 }
 
 #[tokio::test(flavor = "multi_thread")]

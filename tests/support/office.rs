@@ -200,6 +200,20 @@ impl Office {
         }
     }
 
+    /// An office with these settings, and these tables on each side; the cloud's belong to tandem's user.
+    pub async fn with_tables(
+        place: impl Into<Place>,
+        settings: &str,
+        desktop: &str,
+        cloud: &str,
+    ) -> Office {
+        let office = Office::open(&Plan::tables(place, settings)).await;
+        exec(&office.desktop, desktop).await;
+        let cloud = format!("set role postgres; set search_path = public; {cloud}; reset role");
+        exec(&office.cloud, &cloud).await;
+        office
+    }
+
     /// The settings file.
     pub fn file(&self) -> PathBuf {
         self.folder.join("tandem.toml")
