@@ -1,12 +1,16 @@
 //! The pure stages without a database: what a core can do at most.
 #![allow(missing_docs)]
 
+use std::collections::BTreeSet;
+
 use bytes::{BufMut, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tandem::decode::Assembler;
-use tandem::fold::{Book, fold};
-use tandem::model::{Column, Key, Name, Source, Table, TableId, Tables, Transaction};
-use tandem::plan::Planner;
+use tandem::fold::{Book, Sorter, fold};
+use tandem::model::{
+    Arriving, Column, Key, Lsn, Name, Source, Step, Table, TableId, Tables, Tenant, Transaction,
+};
+use tandem::plan::{Manner, Planner};
 
 const ROWS: u64 = 10_000;
 
@@ -86,11 +90,17 @@ fn tables(skip_stamp: bool) -> Tables {
     if !skip_stamp {
         columns.push("updated_at");
     }
-    let column = |name: &str| Column {
+    let arriving = columns.iter().map(|name| Arriving {
+        name: (*name).to_owned(),
+        base_type: "text".to_owned(),
+    });
+    let arriving = arriving.collect();
+    let column = |(index, name): (usize, &str)| Column {
         cloud: name.to_owned(),
-        from: Source::Desktop(name.to_owned()),
+        from: Source::Desktop(index),
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
+        narrower: None,
         exact: true,
         not_null: name == "id",
     };
@@ -100,12 +110,18 @@ fn tables(skip_stamp: bool) -> Tables {
         desktop: name.clone(),
         desktop_oid: 1,
         cloud: name,
-        columns: columns.into_iter().map(column).collect(),
+        leaves: None,
+        arriving,
+        columns: columns.into_iter().enumerate().map(column).collect(),
+        lookups: Vec::new(),
         key: Key::Columns(vec![0]),
         owner: None,
         desktop_owner: None,
-        tenant: Vec::new(),
+        tenant: Tenant::default(),
+        reaches: Vec::new(),
         refers_to_itself: false,
+        is_looked_up: false,
+        max_shrink: 1.0,
         fingerprint: String::new(),
     }])
 }
@@ -127,16 +143,27 @@ fn stages(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(ROWS));
     group.bench_function("decode", |bench| bench.iter(|| decoded(&frames)));
     group.bench_function("fold", |bench| {
-        bench.iter(|| fold(&transactions, &changing, &mut Book::default()))
+        bench.iter(|| fold(&transactions, &changing, &mut Sorter::default(), &mut Book::default(), &BTreeSet::new()))
     });
     group.bench_function("fold, nothing left", |bench| {
-        bench.iter(|| fold(&transactions, &quiet, &mut Book::default()))
+        bench.iter(|| fold(&transactions, &quiet, &mut Sorter::default(), &mut Book::default(), &BTreeSet::new()))
     });
     group.bench_function("plan", |bench| {
-        let batch = fold(&transactions, &changing, &mut Book::default());
+        let batch = fold(&transactions, &changing, &mut Sorter::default(), &mut Book::default(), &BTreeSet::new());
         bench.iter_batched(
             || batch.steps.clone(),
-            |steps| Planner::default().statements(steps, &shared).count(),
+            |steps| {
+                let careful = |_: usize, _: &Step| false;
+                let manner = Manner {
+                    replicator: "office",
+                    epoch: 1,
+                    end: Lsn(1),
+                    patience: std::time::Duration::from_secs(1),
+                    careful: &careful,
+                };
+                let statements = Planner::default().statements(steps, &[], &shared, &manner);
+                statements.count()
+            },
             BatchSize::LargeInput,
         );
     });

@@ -69,4 +69,5 @@ pub mod model;
 pub mod plan;
 pub mod platform;
 pub mod service;
+pub mod spill;
 pub mod wire;

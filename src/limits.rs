@@ -82,8 +82,42 @@ pub const PROBE_EVERY: Duration = Duration::from_millis(10);
 /// How often `wait` asks.
 pub const WAIT_EVERY: Duration = Duration::from_millis(50);
 
-/// How long the cloud may try a table's rows one by one to find out which it refuses.
-pub const EXPLAIN_MAX: Duration = Duration::from_secs(5);
+/// How long the cloud may try a step's rows by halves to find those that it refuses. Its row locks last
+/// as long, and phones see errors after 8 s.
+pub const TRY_MAX: Duration = Duration::from_secs(5);
+/// The same while a table is copied: its rows are new, and nobody waits for them.
+pub const TRY_FILL_MAX: Duration = Duration::from_secs(60);
+/// Rows of one table that may wait in the quarantine: beyond it the table is broken, not its rows. Their
+/// names are kept in memory too.
+pub const PARKED_ROWS_MAX: u64 = 10_000;
+/// Parked rows of one table that are tried again at once.
+pub const RETRY_ROWS: u64 = 1_000;
+/// How soon after a batch parked rows are tried again: its rows may be what they wait for.
+pub const PARKED_RETRY_SOON: Duration = Duration::from_secs(1);
+/// How often they are tried again in any case.
+pub const PARKED_RETRY_EVERY: Duration = Duration::from_secs(60);
+/// Mass deletes are measured from here on (`max_shrink`).
+pub const SHRINK_ROWS_MIN: u64 = 100;
 
 /// A table that was filled with at least so many rows gets statistics at once.
 pub const ANALYZE_ROWS_MIN: u64 = 100;
+
+/// What folding costs for each key that a transaction touches, beside the rows' bytes: its place in the
+/// index and in the steps. Measured with narrow rows.
+pub const NET_OVERHEAD: usize = 400;
+
+/// A transaction is put on disk by key once it holds this share of `memory_max`...
+pub const SPILL_SHARE: usize = 3;
+/// ...in this many parts...
+pub const SPILL_PARTS: usize = 64;
+/// ...which stay in memory up to so many bytes each, and are written in pieces of as many.
+pub const SPILL_BUFFER_BYTES: usize = 16 * 1024;
+/// A part that costs more to fold than this is split again...
+pub const FOLD_BYTES_MAX: usize = 12 * 1024 * 1024;
+/// ...but not more often than this: rows of one key can't be parted.
+pub const SPILL_DEPTH_MAX: u32 = 4;
+/// Rows that took a new key while a column was not sent, in one transaction: each is remembered.
+pub const MOVED_ROWS_MAX: usize = 200_000;
+
+/// In a batch with more changes than this no table is tried in source order, one statement for each change.
+pub const IN_ORDER_MAX: usize = 20_000;

@@ -11,7 +11,7 @@ const FLOORS: &[&[&str]] = &[
     &["service", "demo"],
     &["flows"],
     &["install"],
-    &["apply", "catalog", "capture"],
+    &["apply", "catalog", "capture", "spill"],
     &["plan", "fold", "decode"],
     &["wire"],
     &["fault"],

@@ -53,18 +53,52 @@ create table tandem.table_state (
     ruled_out bigint not null default 0,
     quarantined bigint not null default 0,
     missed bigint not null default 0,
+    -- times that the desktop emptied it; counted apart from row messages
+    truncated bigint not null default 0,
     primary key (replicator, "table")
 ) with (fillfactor = 40);
 
--- Rows on their way into a table. Unlogged: after a crash the copy starts again anyway. The epoch
--- keeps a writer that lost its lease from adding rows to its successor's copy.
+-- Rows on their way into a table: of a copy, of a transaction too large for memory, or of a step that is tried
+-- row by row. Unlogged: after a crash they are sent again anyway. The epoch keeps a writer that lost its lease
+-- from adding rows to its successor's.
 create unlogged table tandem.staging (
     replicator text not null,
     epoch bigint not null,
     "table" text not null,
-    cells text[] not null
+    step integer not null,
+    n bigint not null,
+    cells text[] not null,
+    copies bigint not null default 1,
+    -- row messages that the row stands for
+    messages bigint not null default 0,
+    -- the row under its old key, where a column was not sent
+    origin text[]
 );
-create index staging_of on tandem.staging (replicator, epoch, "table");
+create index staging_of on tandem.staging (replicator, epoch, "table", step);
+alter table tandem.staging alter cells set statistics 0, alter origin set statistics 0;
+
+-- Rows that could not be written, each as it should look now. A later change of the same row takes its place.
+create table tandem.quarantine (
+    id bigint generated always as identity primary key,
+    replicator text not null references tandem.checkpoint on delete cascade,
+    direction text not null default 'forward' check (direction in ('forward', 'reverse')),
+    "table" text not null,
+    -- the sender's values: of the key, and of the row; a table without a key has the whole row as its key
+    key text[] not null,
+    key_hash text not null,
+    cells text[] not null,
+    unsent integer[] not null default '{}',
+    copies bigint not null default 1,
+    work text not null,
+    sqlstate text not null,
+    why text not null,
+    lsn pg_lsn,
+    since timestamptz not null default now(),
+    tried_at timestamptz not null default now(),
+    tries bigint not null default 1,
+    messages bigint not null default 1,
+    unique (replicator, direction, "table", key_hash)
+);
 
 -- The raising compare-and-set: the first statement on rows in each transaction. It fails when
 -- another writer has moved the checkpoint or taken the lease, and then nothing of ours is written.
@@ -72,7 +106,7 @@ create function tandem.advance(
     p_replicator text, p_slot text, p_epoch bigint, p_from pg_lsn, p_to pg_lsn,
     p_committed_at timestamptz, p_beat text, p_transactions bigint,
     p_tables text[], p_received bigint[], p_applied bigint[], p_folded bigint[], p_ruled_out bigint[],
-    p_missed bigint[]
+    p_missed bigint[], p_truncated bigint[]
 ) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     update tandem.checkpoint
@@ -92,9 +126,9 @@ begin
         update tandem.table_state as s
            set received = s.received + c.received, applied = s.applied + c.applied,
                folded = s.folded + c.folded, ruled_out = s.ruled_out + c.ruled_out,
-               missed = s.missed + c.missed
-          from unnest(p_tables, p_received, p_applied, p_folded, p_ruled_out, p_missed)
-               as c("table", received, applied, folded, ruled_out, missed)
+               missed = s.missed + c.missed, truncated = s.truncated + c.truncated
+          from unnest(p_tables, p_received, p_applied, p_folded, p_ruled_out, p_missed, p_truncated)
+               as c("table", received, applied, folded, ruled_out, missed, truncated)
          where s.replicator = p_replicator and s."table" = c."table";
     end if;
 end $$;
@@ -148,40 +182,109 @@ begin
 end $$;
 
 -- Fails unless the staging table holds exactly the rows that were sent: a crash empties unlogged
--- tables, and behind a pooler the client doesn't notice. A partial copy must never be merged.
-create function tandem.staged(p_replicator text, p_epoch bigint, p_table text, p_rows bigint) returns void
-language plpgsql set search_path = pg_catalog, pg_temp as $$
+-- tables, and behind a pooler the client doesn't notice. A part must never be taken for the whole.
+create function tandem.staged(p_replicator text, p_epoch bigint, p_table text, p_step integer, p_rows bigint)
+returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     present bigint;
 begin
     select count(*) into present from tandem.staging
-     where replicator = p_replicator and epoch = p_epoch and "table" = p_table;
+     where replicator = p_replicator and epoch = p_epoch and "table" = p_table and step = p_step;
     if present <> p_rows then
         raise exception using errcode = 'TD002',
             message = format('%s of %s staged rows of %s are there', present, p_rows, p_table);
     end if;
 end $$;
 
--- How many of a table's staged rows the cloud refuses, and the first of them: found by halves.
--- `p_write` writes the staged rows given as $1 tid[]. Only called in transactions that are rolled
--- back. It ends after `p_limit`, and then `whole` is false: there may be more.
-create function tandem.probe(
-    p_replicator text, p_epoch bigint, p_table text, p_write text, p_limit interval,
-    out refused bigint, out whole boolean,
-    out sqlstate_of text, out message_of text, out detail_of text, out cells text[]
-) language plpgsql as $$
+-- Empties the staging table of what this writer and its predecessors left. Where nobody else uses it, the
+-- table is given back whole, so that no bloat stays.
+create function tandem.unstage(p_replicator text, p_epoch bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if not exists (select from tandem.staging) then
+        return;
+    end if;
+    begin
+        lock table tandem.staging in access exclusive mode nowait;
+        if not exists (select from tandem.staging where replicator <> p_replicator or epoch > p_epoch) then
+            truncate tandem.staging;
+            return;
+        end if;
+    exception when lock_not_available or insufficient_privilege then
+        null;
+    end;
+    delete from tandem.staging where replicator = p_replicator and epoch <= p_epoch;
+end $$;
+
+-- A value that a narrower column would change is refused.
+create function tandem.fit(p_value anyelement, p_kept anyelement, p_column text) returns anyelement
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+    if p_value is distinct from p_kept then
+        raise exception using errcode = 'TD003', message = format('the value does not fit into column %s', p_column);
+    end if;
+    return p_value;
+end $$;
+
+-- Refuses a change that a foreign key's action would carry to rows of another table.
+create function tandem.reached(p_table text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception using errcode = 'TD005',
+        message = format('rows of %s refer to it and would change with it', p_table);
+end $$;
+
+-- Refuses a batch that would delete too large a share of a table's owned rows.
+create function tandem.shrink(p_table text, p_deletes bigint, p_owned bigint, p_share double precision) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if p_deletes > p_share * p_owned then
+        raise exception using errcode = 'TD004',
+            message = format('%s of its %s rows would be deleted at once, more than max_shrink = %s allows',
+                             p_deletes, p_owned, p_share);
+    end if;
+end $$;
+
+-- A replicator's parked rows of all tables, in the form in which try_rows answers.
+create function tandem.parked(p_replicator text) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(jsonb_agg(jsonb_build_object('table', q."table", 'key', q.key, 'cells', q.cells,
+               'unsent', q.unsent, 'copies', q.copies, 'work', q.work) order by q.id), '[]')
+      from tandem.quarantine as q where q.replicator = p_replicator and q.direction = 'forward'
+$$;
+
+-- A table that is copied or emptied starts without parked rows; their messages count as folded.
+create function tandem.void_parked(p_replicator text, p_table text) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    with gone as (
+        delete from tandem.quarantine as q
+         where q.replicator = p_replicator and q.direction = 'forward' and q."table" = p_table
+        returning q.messages),
+    counted as (select coalesce(sum(gone.messages), 0)::bigint as n from gone)
+    update tandem.table_state as s set quarantined = s.quarantined - counted.n, folded = s.folded + counted.n
+      from counted where s.replicator = p_replicator and s."table" = p_table and counted.n > 0
+$$;
+
+-- Writes the staged rows of a step by halves, until those that are refused stand alone, and parks these in the
+-- quarantine. `p_write` writes the staged rows given as $1 tid[]. Rows that get through leave the quarantine.
+-- Answers the parked rows. An error that isn't a row's own, too many refused rows, or too much time (`p_limit`)
+-- is an error of the whole step.
+create function tandem.try_rows(
+    p_replicator text, p_epoch bigint, p_table text, p_step integer, p_write text, p_work text,
+    p_key integer[], p_unsent integer[], p_lsn pg_lsn, p_limit interval, p_max bigint
+) returns jsonb language plpgsql as $$
 declare
     staged tid[];
     -- ranges that are still to be tried, the leftmost on top: what went in stays in
     lows integer[];
     highs integer[];
     low integer; high integer; middle integer; top integer;
+    refused tid[] := '{}'; codes text[] := '{}'; whys text[] := '{}';
     code text; message text; detail text;
+    healed bigint; parked bigint; answer jsonb;
 begin
-    refused := 0;
-    whole := true;
-    select coalesce(array_agg(s.ctid order by s.ctid), '{}') into staged from tandem.staging as s
-     where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table;
+    select coalesce(array_agg(s.ctid order by s.n), '{}') into staged from tandem.staging as s
+     where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
     lows := array[1];
     highs := array[cardinality(staged)];
     while cardinality(lows) > 0 loop
@@ -194,24 +297,71 @@ begin
         begin
             execute p_write using staged[low:high];
         exception when others then
+            get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail;
+            -- the connection, rights, the table's definition, resources, the server: no row is to blame
+            if left(code, 2) in ('08', '0A', '25', '28', '40', '42', '53', '55', '57', '58', 'F0', 'XX') then
+                raise;
+            end if;
             if low < high then
                 middle := (low + high) / 2;
                 lows := lows || array[middle + 1, low];
                 highs := highs || array[high, middle];
             else
-                refused := refused + 1;
-                if refused = 1 then
-                    get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail;
-                    sqlstate_of := code; message_of := message; detail_of := detail;
-                    select s.cells into cells from tandem.staging as s where s.ctid = staged[low];
+                -- the detail of these two is the whole row, with whatever personal data is in it
+                if code in ('23502', '23514') or detail = '' then
+                    detail := null;
                 end if;
+                refused := refused || staged[low];
+                codes := codes || code;
+                whys := whys || concat_ws(': ', message, detail);
             end if;
         end;
-        if clock_timestamp() > statement_timestamp() + p_limit then
-            whole := cardinality(lows) = 0;
-            exit;
+        if cardinality(refused) > p_max
+           or cardinality(refused) > 0 and cardinality(lows) > 0 and clock_timestamp() > statement_timestamp() + p_limit then
+            raise exception using errcode = 'TD006',
+                message = format('at least %s rows are refused; the first: %s %s', cardinality(refused), codes[1], whys[1]);
         end if;
     end loop;
+    with tried as (
+        select array(select s.cells[k.i] from unnest(p_key) with ordinality as k(i, nth) order by k.nth) as key
+          from tandem.staging as s where s.ctid = any (staged) and s.ctid <> all (refused)),
+    gone as (
+        delete from tandem.quarantine as q using tried
+         where q.replicator = p_replicator and q.direction = 'forward' and q."table" = p_table
+           and q.key_hash = md5(tried.key::text)
+        returning q.messages)
+    select coalesce(sum(gone.messages), 0) into healed from gone;
+    with bad as (
+        select s.n, s.cells, s.copies, s.messages, r.code, r.why,
+               array(select s.cells[k.i] from unnest(p_key) with ordinality as k(i, nth) order by k.nth) as key
+          from unnest(refused, codes, whys) as r(at, code, why) join tandem.staging as s on s.ctid = r.at),
+    put as (
+        insert into tandem.quarantine as q
+            (replicator, "table", key, key_hash, cells, unsent, copies, work, sqlstate, why, lsn, messages)
+        select p_replicator, p_table, bad.key, md5(bad.key::text), bad.cells, p_unsent, bad.copies, p_work, bad.code,
+               bad.why, p_lsn, bad.messages
+          from bad
+        on conflict (replicator, direction, "table", key_hash) do update
+           set cells = excluded.cells, unsent = excluded.unsent, copies = excluded.copies, work = excluded.work,
+               sqlstate = excluded.sqlstate, why = excluded.why, lsn = excluded.lsn, tried_at = now(),
+               tries = q.tries + 1, messages = q.messages + excluded.messages)
+    select coalesce(sum(bad.messages), 0),
+           coalesce(jsonb_agg(jsonb_build_object('key', bad.key, 'cells', bad.cells, 'unsent', p_unsent,
+               'copies', bad.copies, 'work', p_work, 'sqlstate', bad.code, 'why', bad.why) order by bad.n), '[]')
+      into parked, answer from bad;
+    if cardinality(refused) > 0 and p_max < (
+        select count(*) from tandem.quarantine as q where q.replicator = p_replicator and q."table" = p_table) then
+        raise exception using errcode = 'TD006',
+            message = format('more than %s rows are refused; the first now: %s %s', p_max, codes[1], whys[1]);
+    end if;
+    if healed <> 0 or parked <> 0 then
+        update tandem.table_state as s
+           set quarantined = s.quarantined + parked - healed, applied = s.applied - parked + healed
+         where s.replicator = p_replicator and s."table" = p_table;
+    end if;
+    delete from tandem.staging as s
+     where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
+    return answer;
 end $$;
 
 revoke all on all functions in schema tandem from public;

@@ -69,10 +69,11 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
         column(|counts| counts.folded),
         column(|counts| counts.ruled_out),
         column(|counts| counts.missed),
+        column(|counts| counts.truncated),
     ];
     // Microseconds since 2000 travel as a number: no date format can change them.
     let sql = "select tandem.advance($1, $2, $3, $4, $5, \
-               timestamptz '2000-01-01 00:00:00+00' + $6 * interval '1 microsecond', $7, $8, $9, $10, $11, $12, $13, $14)";
+               timestamptz '2000-01-01 00:00:00+00' + $6 * interval '1 microsecond', $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     Statement::bookkeeping(sql, params)
 }
 
@@ -80,6 +81,12 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
 pub fn hold(lease: &Lease) -> Statement {
     let params = vec![Param::string(&*lease.replicator), Param::int8(lease.epoch)];
     Statement::bookkeeping("select tandem.hold($1, $2)", params)
+}
+
+/// Empties the staging table of what the holder of the lease and its predecessors left.
+pub fn unstage(lease: &Lease) -> Statement {
+    let params = vec![Param::string(&*lease.replicator), Param::int8(lease.epoch)];
+    Statement::bookkeeping("select tandem.unstage($1, $2)", params)
 }
 
 /// What the checkpoint row said when the lease was taken, or why it wasn't.

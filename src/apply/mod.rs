@@ -8,6 +8,6 @@ mod checkpoint;
 mod staging;
 mod transaction;
 
-pub use checkpoint::{Advance, Lease, Request, Taken, advance, hold, release, take};
-pub use staging::Stager;
-pub use transaction::{Applier, Done, NotApplied, Script};
+pub use checkpoint::{Advance, Lease, Request, Taken, advance, hold, release, take, unstage};
+pub use staging::{StagedRow, Stager};
+pub use transaction::{Answer, Applier, Done, NotApplied, Script};

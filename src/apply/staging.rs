@@ -7,31 +7,45 @@ use postgres_protocol::message::frontend;
 use super::checkpoint::Lease;
 use super::transaction::Applier;
 use crate::limits;
+use crate::model::Cell;
 use crate::wire::WireError;
 
-/// Fills the staging table for one table; each [`limits::STAGE_BYTES`] are a short transaction.
+/// Fills the staging table; each [`limits::STAGE_BYTES`] are a short transaction.
 pub struct Stager<'a> {
     applier: &'a mut Applier,
-    /// `replicator TAB epoch TAB table TAB`, escaped.
+    /// `replicator TAB epoch TAB`, escaped.
     prefix: Vec<u8>,
+    /// Rows so far: their order.
+    rows: u64,
     buffer: BytesMut,
     /// Bytes sent in the COPY that is open, if one is.
     open: Option<usize>,
 }
 
+/// A row to stage: its cells in the order of the table's arriving columns.
+pub struct StagedRow<'a> {
+    /// The table's name in the settings.
+    pub table: &'a str,
+    /// The step that it belongs to.
+    pub step: usize,
+    /// Its cells.
+    pub cells: &'a [Cell<'a>],
+    /// How many such rows.
+    pub copies: u64,
+    /// How many row messages it stands for.
+    pub messages: u64,
+    /// The row under its old key.
+    pub origin: Option<&'a [Cell<'a>]>,
+}
+
 impl<'a> Stager<'a> {
-    /// For rows of `table`.
-    pub fn new(applier: &'a mut Applier, lease: &Lease, table: &str) -> Stager<'a> {
-        let prefix = format!(
-            "{}\t{}\t{}\t",
-            escape(&lease.replicator),
-            lease.epoch,
-            escape(table)
-        )
-        .into_bytes();
+    /// For the holder of a lease.
+    pub fn new(applier: &'a mut Applier, lease: &Lease) -> Stager<'a> {
+        let prefix = format!("{}\t{}\t", escape(&lease.replicator), lease.epoch).into_bytes();
         Stager {
             applier,
             prefix,
+            rows: 0,
             buffer: BytesMut::new(),
             open: None,
         }
@@ -41,9 +55,38 @@ impl<'a> Stager<'a> {
     ///
     /// # Errors
     /// When the connection fails or the cloud refuses.
-    pub async fn row(&mut self, line: &[u8]) -> Result<(), WireError> {
-        self.buffer.put_slice(&self.prefix);
+    pub async fn line(&mut self, table: &str, line: &[u8]) -> Result<(), WireError> {
+        self.begin(table, 0, (1, 0));
+        self.buffer.put_slice(b"\\N\t");
         self.buffer.put_slice(line);
+        self.send_much().await
+    }
+
+    /// Takes one row.
+    ///
+    /// # Errors
+    /// When the connection fails or the cloud refuses.
+    pub async fn row(&mut self, row: &StagedRow<'_>) -> Result<(), WireError> {
+        self.begin(row.table, row.step, (row.copies, row.messages));
+        match row.origin {
+            Some(origin) => put_array(&mut self.buffer, origin),
+            None => self.buffer.put_slice(b"\\N"),
+        }
+        self.buffer.put_u8(b'\t');
+        put_array(&mut self.buffer, row.cells);
+        self.buffer.put_u8(b'\n');
+        self.send_much().await
+    }
+
+    fn begin(&mut self, table: &str, step: usize, (copies, messages): (u64, u64)) {
+        self.buffer.put_slice(&self.prefix);
+        let (table, n) = (escape(table), self.rows);
+        self.rows += 1;
+        let fields = format!("{table}\t{step}\t{n}\t{copies}\t{messages}\t");
+        self.buffer.put_slice(fields.as_bytes());
+    }
+
+    async fn send_much(&mut self) -> Result<(), WireError> {
         if self.buffer.len() >= limits::COPY_BYTES {
             self.send().await?;
         }
@@ -54,7 +97,7 @@ impl<'a> Stager<'a> {
         let session = self.applier.session();
         if self.open.is_none() {
             session
-                .query("copy tandem.staging (replicator, epoch, \"table\", cells) from stdin")
+                .query("copy tandem.staging (replicator, epoch, \"table\", step, n, copies, messages, origin, cells) from stdin")
                 .await?;
             let Message::CopyInResponse(_) = session.next().await? else {
                 return Err(WireError::Protocol("COPY did not start".to_owned()));
@@ -93,6 +136,36 @@ impl<'a> Stager<'a> {
         }
         self.close().await
     }
+}
+
+/// `text[]` in COPY's text format: the array's own escapes, and COPY's over them.
+fn put_array(out: &mut BytesMut, cells: &[Cell<'_>]) {
+    out.put_u8(b'{');
+    for (at, cell) in cells.iter().enumerate() {
+        if at > 0 {
+            out.put_u8(b',');
+        }
+        let Cell::Text(text) = cell else {
+            out.put_slice(b"NULL");
+            continue;
+        };
+        out.put_u8(b'"');
+        let mut rest = *text;
+        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\t' | b'\n' | b'\r')) {
+            out.put_slice(&rest[..at]);
+            out.put_slice(match rest[at] {
+                b'"' => b"\\\\\"",
+                b'\\' => b"\\\\\\\\",
+                b'\t' => b"\\t",
+                b'\n' => b"\\n",
+                _ => b"\\r",
+            });
+            rest = &rest[at + 1..];
+        }
+        out.put_slice(rest);
+        out.put_u8(b'"');
+    }
+    out.put_u8(b'}');
 }
 
 /// A value in COPY's text format.

@@ -64,10 +64,21 @@ impl Script {
 pub struct Done {
     /// The new checkpoint, if the script moved it.
     pub committed: Option<Committed>,
-    /// For each statement the first column of its first row as text.
-    pub answers: Vec<Option<Vec<Option<Bytes>>>>,
-    /// For each statement how many rows it wrote.
-    pub written: Vec<u64>,
+    /// What the statements answered, in their order.
+    pub answers: Vec<Answer>,
+}
+
+/// What one statement of a script answered.
+#[derive(Debug)]
+pub struct Answer {
+    /// The table whose rows it wrote.
+    pub table: Option<TableId>,
+    /// The step that it belongs to.
+    pub step: Option<usize>,
+    /// Its first row as text, if it gave one.
+    pub row: Option<Vec<Option<Bytes>>>,
+    /// How many rows it wrote or gave.
+    pub rows: u64,
 }
 
 /// A transaction that left nothing behind, or whose fate is unknown.
@@ -147,7 +158,7 @@ impl Applier {
             match self.session.next().await {
                 Ok(Message::ReadyForQuery(body)) => {
                     let whole = answers.finished() == sent.len() + 1 && body.status() == b'I';
-                    return answers.finish(whole, &end.to_uppercase(), checkpoint);
+                    return answers.finish(whole, &end.to_uppercase(), checkpoint, &sent);
                 }
                 Ok(message) => answers.take(message)?,
                 Err(WireError::Server(error)) if error.severity == "ERROR" => {
@@ -219,20 +230,24 @@ impl Answers {
         whole: bool,
         wanted: &str,
         checkpoint: Option<Lsn>,
+        sent: &[(Option<TableId>, Option<usize>)],
     ) -> Result<Done, NotApplied> {
         if !whole || self.tags.last().map(String::as_str) != Some(wanted) {
             return Err(NotApplied::Undone);
         }
-        let written = self
-            .tags
-            .iter()
-            .map(|tag| tag.rsplit(' ').next().and_then(|count| count.parse().ok()));
+        let rows = |tag: &String| tag.rsplit(' ').next().and_then(|count| count.parse().ok());
+        let answers = sent.iter().zip(self.rows).zip(&self.tags);
+        let answers = answers.map(|(((table, step), row), tag)| Answer {
+            table: *table,
+            step: *step,
+            row,
+            rows: rows(tag).unwrap_or_default(),
+        });
         Ok(Done {
             committed: checkpoint
                 .filter(|_| wanted == "COMMIT")
                 .map(Committed::proven),
-            written: written.map(Option::unwrap_or_default).collect(),
-            answers: self.rows,
+            answers: answers.collect(),
         })
     }
 }

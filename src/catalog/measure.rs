@@ -52,14 +52,19 @@ pub async fn measure(
         return Ok(None);
     };
     let columns: Vec<_> = key.iter().map(|at| &table.columns[*at]).collect();
-    let names = columns
-        .iter()
-        .filter_map(|column| match (&column.from, side) {
-            (_, Side::Cloud) => Some(quote::ident(&column.cloud)),
-            (Source::Desktop(name), Side::Desktop) => Some(quote::ident(name)),
-            (Source::Constant(_), Side::Desktop) => None,
-        });
-    let names: Vec<_> = names.collect();
+    let named = |index: &usize| quote::ident(&table.arriving[*index].name);
+    let names: Vec<_> = match side {
+        Side::Cloud => columns.iter().map(|column| quote::ident(&column.cloud)).collect(),
+        // What a conversion makes of it is measured as the cloud will see it.
+        Side::Desktop => columns
+            .iter()
+            .filter_map(|column| match &column.from {
+                Source::Desktop(index) => Some(named(index)),
+                Source::Converted { sql, .. } => Some(format!("({sql}\n)")),
+                Source::Constant(_) | Source::LookedUp(_) => None,
+            })
+            .collect(),
+    };
     if names.is_empty() {
         return Ok(None);
     }

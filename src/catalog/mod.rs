@@ -5,16 +5,19 @@
 
 mod facts;
 mod measure;
+mod mention;
 mod narrow;
 mod order;
 mod relation;
 mod resolve;
 mod slot;
+mod trial;
 
 pub use facts::{Facts, facts};
 pub use measure::{Ambiguous, measure};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
 pub use resolve::{Mismatch, Pair, resolve};
+pub use trial::try_conversions;
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot};
 
 pub use order::parents_first;

@@ -6,49 +6,87 @@ use super::relation::ColumnFacts;
 /// `atttypmod` of `varchar`, `char` and `numeric` counts a header of 4 bytes.
 const HEADER: i32 = 4;
 
+/// Why a column doesn't take the values of another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Misfit {
+    /// Some of them: it holds less.
+    Narrower(String),
+    /// Any of them: it holds something else.
+    Unlike(String),
+    /// One says which time zone it means, and the other doesn't.
+    Zone,
+}
+
+impl Misfit {
+    /// In plain words.
+    pub(super) fn words(&self) -> &str {
+        match self {
+            Misfit::Narrower(why) | Misfit::Unlike(why) => why,
+            Misfit::Zone => "only one of them says which time zone it means",
+        }
+    }
+}
+
 /// Why values of `from` may not fit into `to`; none when all fit.
-pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<String> {
+pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<Misfit> {
     let says = |why: &str| {
         Some(format!(
             "{} on the desktop, {} in the cloud: {why}",
             from.full_type, to.full_type
         ))
     };
+    let narrower = |why: &str| says(why).map(Misfit::Narrower);
     if is_text(to) {
-        let (from_length, to_length) = (length(from), length(to));
-        return match (from_length, to_length) {
+        let sent = if is_text(from) { length(from) } else { written(from) };
+        return match (sent, length(to)) {
             (_, None) => None,
-            (None, Some(_)) if is_text(from) => says("longer values would not fit"),
-            (Some(sent), Some(held)) if sent > held && is_text(from) => {
-                says("longer values would not fit")
-            }
-            _ => None,
+            (Some(sent), Some(held)) if sent <= held => None,
+            _ => narrower("longer values would not fit"),
         };
     }
     if from.type_name == to.type_name {
         return match (precision(from), precision(to)) {
             (_, None) => None,
-            (None, Some(_)) => says("some values would be rounded or refused"),
-            (Some(from), Some(to)) if !from.fits(to) => {
-                says("some values would be rounded or refused")
-            }
-            _ => None,
+            (Some(from), Some(to)) if from.fits(to) => None,
+            _ => narrower("some values would be rounded or refused"),
         };
+    }
+    let times = (from.type_name.as_str(), to.type_name.as_str());
+    if matches!(times, ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp")) {
+        return Some(Misfit::Zone);
+    }
+    if times == ("date", "timestamp") {
+        return None;
     }
     match (whole_digits(from), whole_digits(to)) {
         (Some(sent), Some(held)) if sent <= held => None,
-        (Some(_), Some(_)) => says("larger numbers would not fit"),
-        _ if from.category == 'N' && to.category == 'N' => {
-            match (from.type_name.as_str(), to.type_name.as_str()) {
-                ("float4", "float8") => None,
-                ("int2" | "int4" | "int8" | "float4" | "float8", "numeric") if to.modifier < 0 => {
-                    None
-                }
-                ("int2", "float4" | "float8") | ("int4", "float8") => None,
-                _ => says("some numbers would be rounded or refused"),
-            }
-        }
-        _ => says("these types do not hold the same values"),
+        (Some(_), Some(_)) => narrower("larger numbers would not fit"),
+        _ if from.category == 'N' && to.category == 'N' => match times {
+            ("float4", "float8") => None,
+            ("int2" | "int4" | "int8" | "float4" | "float8", "numeric") if to.modifier < 0 => None,
+            ("int2", "float4" | "float8") | ("int4", "float8") => None,
+            _ => narrower("some numbers would be rounded or refused"),
+        },
+        _ => match times {
+            ("timestamp", "date") => narrower("the time of day would be lost"),
+            ("bpchar" | "varchar" | "text", "char") => narrower("longer values would not fit"),
+            _ => says("these types do not hold the same values").map(Misfit::Unlike),
+        },
+    }
+}
+
+/// The most characters that a value of a type takes when it is written; none where that isn't known.
+fn written(column: &ColumnFacts) -> Option<i32> {
+    match column.type_name.as_str() {
+        "bool" => Some(5),
+        "char" => Some(1),
+        "int2" => Some(6),
+        "int4" => Some(11),
+        "int8" => Some(20),
+        "uuid" => Some(36),
+        // A sign, a point, and the digits; NaN and the infinities are shorter than nine.
+        "numeric" => precision(column).map(|held| (held.digits.max(held.scale) + 3).max(9)),
+        _ => None,
     }
 }
 

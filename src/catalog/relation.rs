@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use crate::model::Name;
+use crate::model::{Name, Reach};
 use crate::wire::WireError;
 
 /// A table and its columns.
@@ -21,6 +21,12 @@ pub struct RelationFacts {
     pub primary_key: Vec<String>,
     /// Tables that its foreign keys refer to.
     pub parents: Vec<u32>,
+    /// Column sets of its unique indexes that name one row each.
+    pub unique: Vec<Vec<String>>,
+    /// Its partitions that hold rows: name, identifier, `relkind`.
+    pub leaves: Vec<(Name, u32, char)>,
+    /// Foreign keys of other tables whose action would change them when a row of this one changes.
+    pub reaches: Vec<Reach>,
 }
 
 /// A column.
@@ -99,7 +105,6 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     };
     let oid: u32 = row.get(0);
     let columns = client.query_typed(COLUMNS, &[(&oid, Type::OID)]).await?;
-    let letter = |text: String| text.chars().next().unwrap_or(' ');
     let columns = columns.iter().map(|row| ColumnFacts {
         name: row.get(0),
         base_type: row.get(1),
@@ -119,7 +124,61 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         columns: columns.collect(),
         primary_key: row.get(2),
         parents: row.get(3),
+        unique: unique(client, oid).await?,
+        leaves: leaves(client, oid).await?,
+        reaches: reaches(client, oid).await?,
     }))
+}
+
+fn letter(text: String) -> char {
+    text.chars().next().unwrap_or(' ')
+}
+
+/// Whole, immediate unique indexes, by the names of their columns.
+async fn unique(client: &Client, oid: u32) -> Result<Vec<Vec<String>>, WireError> {
+    let sql = "select array_agg(a.attname::text order by k.nth) from pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth) \
+        join pg_attribute a on a.attnum = k.num where a.attrelid = $1 and i.indrelid = $1 and i.indisunique and i.indisvalid \
+        and i.indpred is null and i.indexprs is null group by i.indexrelid order by i.indexrelid";
+    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, WireError> {
+    let sql = "select n.nspname::text, c.relname::text, c.oid, c.relkind::text from pg_partition_tree($1::oid::regclass) p \
+        join pg_class c on c.oid = p.relid join pg_namespace n on n.oid = c.relnamespace where p.isleaf and c.oid <> $1 order by c.oid";
+    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+    let leaf = |row: &tokio_postgres::Row| {
+        let name = Name {
+            schema: row.get(0),
+            relation: row.get(1),
+        };
+        (name, row.get(2), letter(row.get(3)))
+    };
+    Ok(rows.iter().map(leaf).collect())
+}
+
+/// Foreign keys to this table with an action: CASCADE, SET NULL or SET DEFAULT.
+async fn reaches(client: &Client, oid: u32) -> Result<Vec<Reach>, WireError> {
+    let sql = "select n.nspname::text, c.relname::text, \
+        array(select a.attname::text from unnest(f.conkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num order by k.nth), \
+        array(select a.attname::text from unnest(f.confkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.num order by k.nth), \
+        f.confdeltype in ('c', 'n', 'd'), f.confupdtype in ('c', 'n', 'd') \
+        from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace \
+        where f.confrelid = $1 and f.contype = 'f' and f.conparentid = 0 and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd')) order by f.oid";
+    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+    let reach = |row: &tokio_postgres::Row| {
+        let (child, own): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
+        Reach {
+            child: Name {
+                schema: row.get(0),
+                relation: row.get(1),
+            },
+            on: child.into_iter().zip(own).collect(),
+            on_delete: row.get(4),
+            on_update: row.get(5),
+        }
+    };
+    Ok(rows.iter().map(reach).collect())
 }
 
 /// Opens a read-only transaction in which every type that isn't built in is written with its schema.

@@ -1,9 +1,13 @@
 //! The settings against both catalogs. Pure.
 
-use super::narrow::misfit;
+mod derive;
+mod parent;
+
+use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
-use crate::config::{Settings, Table as Wanted, TenantRule};
-use crate::model::{Column, Key, Name, Owner, Source, Table, TableId, TenantColumn};
+use crate::config::{Narrow, Settings, Table as Wanted};
+use crate::model::{Arriving, Column, Key, Name, Owner, Source, Table, TableId, Tenant};
+use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
 pub struct Pair<'a> {
@@ -24,69 +28,236 @@ pub struct Mismatch {
     pub what: String,
 }
 
-/// Makes a table, or says everything that stands in its way.
+/// Makes the table of `all[at]`, or says everything that stands in its way.
 ///
 /// # Errors
 /// All mismatches of this table at once.
-pub fn resolve(settings: &Settings, pair: &Pair<'_>) -> Result<Table, Vec<Mismatch>> {
+pub fn resolve(settings: &Settings, all: &[Pair<'_>], at: usize) -> Result<Table, Vec<Mismatch>> {
     let mut complaints = Vec::new();
-    let table = attempt(settings, pair, &mut complaints);
+    let made = Resolver {
+        settings,
+        all,
+        wanted: all[at].wanted,
+    };
+    let table = made.attempt(&all[at], &mut complaints);
     match table {
         Some(table) if complaints.is_empty() => Ok(table),
         _ => Err(complaints
             .into_iter()
             .map(|what| Mismatch {
-                table: pair.wanted.name.clone(),
+                table: all[at].wanted.name.clone(),
                 what,
             })
             .collect()),
     }
 }
 
-fn attempt(settings: &Settings, pair: &Pair<'_>, complaints: &mut Vec<String>) -> Option<Table> {
-    let wanted = pair.wanted;
-    let desktop = exists(
-        pair.desktop,
-        "desktop",
-        &format!("{}.{}", wanted.schema, wanted.relation),
-        complaints,
-    );
-    let cloud_name = Name {
-        schema: wanted.cloud.schema.clone(),
-        relation: wanted.cloud.relation.clone(),
-    };
-    let cloud = exists(pair.cloud, "cloud", &cloud_name.to_string(), complaints);
-    let (desktop, cloud) = desktop.zip(cloud)?;
-    let owner = cloud.column(&settings.owner.column).map(|column| Owner {
-        column: column.name.clone(),
-        base_type: column.base_type.clone(),
-        desktop: settings.owner.desktop.clone(),
-        mobile: settings.owner.mobile.clone(),
-    });
-    let desktop_owner = desktop
-        .column(&settings.owner.column)
-        .map(|column| column.name.clone());
-    let mut columns = arriving(settings, wanted, desktop, cloud, complaints);
-    let tenant = tenant(settings, wanted, cloud, &columns, complaints);
-    constants(wanted, cloud, &tenant, &mut columns, complaints);
-    unfilled(cloud, &columns, owner.as_ref(), complaints);
-    let key = key(wanted, cloud, &columns, complaints);
-    let mut table = Table {
-        id: TableId(0),
-        name: wanted.name.clone(),
-        desktop: desktop.name.clone(),
-        desktop_oid: desktop.oid,
-        cloud: cloud.name.clone(),
-        columns,
-        key,
-        owner,
-        desktop_owner,
-        tenant,
-        refers_to_itself: cloud.parents.contains(&cloud.oid),
-        fingerprint: String::new(),
-    };
-    table.fingerprint = fingerprint(&table);
-    Some(table)
+struct Resolver<'a> {
+    settings: &'a Settings,
+    all: &'a [Pair<'a>],
+    wanted: &'a Wanted,
+}
+
+/// What is known of both sides of a table that exists on both.
+struct Sides<'a> {
+    desktop: &'a RelationFacts,
+    cloud: &'a RelationFacts,
+}
+
+/// Columns as they are found.
+#[derive(Default)]
+struct Mapping {
+    arriving: Vec<Arriving>,
+    columns: Vec<Column>,
+}
+
+impl Mapping {
+    /// The number of a desktop column that travels; it does from now on.
+    fn arrives(&mut self, from: &ColumnFacts) -> usize {
+        let known = self.arriving.iter().position(|known| known.name == from.name);
+        known.unwrap_or_else(|| {
+            self.arriving.push(Arriving {
+                name: from.name.clone(),
+                base_type: from.base_type.clone(),
+            });
+            self.arriving.len() - 1
+        })
+    }
+
+    fn fills(&self, name: &str) -> bool {
+        self.columns.iter().any(|column| column.cloud == name)
+    }
+}
+
+impl Resolver<'_> {
+    fn attempt(&self, pair: &Pair<'_>, complaints: &mut Vec<String>) -> Option<Table> {
+        let wanted = self.wanted;
+        let named = format!("{}.{}", wanted.schema, wanted.relation);
+        let cloud_name = Name {
+            schema: wanted.cloud.schema.clone(),
+            relation: wanted.cloud.relation.clone(),
+        };
+        let desktop = exists(pair.desktop, "desktop", &named, complaints);
+        let cloud = exists(pair.cloud, "cloud", &cloud_name.to_string(), complaints);
+        let (desktop, cloud) = desktop.zip(cloud)?;
+        let sides = Sides { desktop, cloud };
+        let owner = self.owner(cloud);
+        let desktop_owner = desktop.column(&self.settings.owner.column);
+        let mut mapping = self.arriving(&sides, complaints);
+        self.converted(&sides, &mut mapping, complaints);
+        let tenant = self.tenant(cloud, &mapping, complaints);
+        self.constants(cloud, &tenant, &mut mapping, complaints);
+        let lookups = self.lookups(cloud, &mut mapping, complaints);
+        unfilled(cloud, &mapping.columns, owner.as_ref(), complaints);
+        let key = key(wanted, cloud, &mapping.columns, complaints);
+        let leaves = desktop.leaves.iter().map(|(name, oid, _)| (name.clone(), *oid));
+        let mut table = Table {
+            id: TableId(0),
+            name: wanted.name.clone(),
+            desktop: desktop.name.clone(),
+            desktop_oid: desktop.oid,
+            leaves: (desktop.kind == 'p').then(|| leaves.collect()),
+            cloud: cloud.name.clone(),
+            arriving: mapping.arriving,
+            columns: mapping.columns,
+            lookups,
+            key,
+            owner,
+            desktop_owner: desktop_owner.map(|column| column.name.clone()),
+            tenant,
+            reaches: cloud.reaches.clone(),
+            refers_to_itself: cloud.parents.contains(&cloud.oid),
+            is_looked_up: false,
+            max_shrink: wanted.max_shrink,
+            fingerprint: String::new(),
+        };
+        table.fingerprint = fingerprint(&table);
+        Some(table)
+    }
+
+    fn owner(&self, cloud: &RelationFacts) -> Option<Owner> {
+        let settings = &self.settings.owner;
+        cloud.column(&settings.column).map(|column| Owner {
+            column: column.name.clone(),
+            base_type: column.base_type.clone(),
+            desktop: settings.desktop.clone(),
+            mobile: settings.mobile.clone(),
+        })
+    }
+
+    /// What fills a cloud column instead of a desktop column.
+    fn is_filled_otherwise(&self, name: &str) -> bool {
+        let wanted = self.wanted;
+        let given = wanted.set.iter().chain(&wanted.convert).any(|(filled, _)| filled == name);
+        given || wanted.lookup.iter().any(|lookup| lookup.column == name)
+    }
+
+    /// The cloud's name of a desktop column.
+    fn name_of<'b>(&'b self, from: &'b ColumnFacts) -> &'b str {
+        let renamed = self.wanted.rename.iter().find(|(desktop, _)| *desktop == from.name);
+        renamed.map_or(&from.name, |(_, cloud)| cloud)
+    }
+
+    /// Columns that take a desktop column's value as it is.
+    fn arriving(&self, sides: &Sides<'_>, complaints: &mut Vec<String>) -> Mapping {
+        let wanted = self.wanted;
+        let renamed = wanted.rename.iter().map(|(from, _)| from);
+        for name in wanted.skip.iter().chain(renamed) {
+            if sides.desktop.column(name).is_none() {
+                complaints.push(format!(
+                    "column {name} is in the settings, but not in the desktop's table"
+                ));
+            }
+        }
+        let mut mapping = Mapping::default();
+        for from in &sides.desktop.columns {
+            let skipped =
+                wanted.skip.contains(&from.name) || self.settings.forward.skip.contains(&from.name);
+            let name = self.name_of(from);
+            if skipped || from.name == self.settings.owner.column || self.is_filled_otherwise(name) {
+                continue;
+            }
+            let Some(to) = sides.cloud.column(name) else {
+                if !self.is_converted(from, sides.desktop) {
+                    complaints.push(format!("column {} of the desktop has no place in the cloud; add {name} there, or name it in skip or rename", from.name));
+                }
+                continue;
+            };
+            if from.computed && to.computed {
+                continue;
+            }
+            if from.computed {
+                complaints.push(format!(
+                    "column {} is computed on the desktop, which does not send it; name it in skip",
+                    from.name
+                ));
+            }
+            if to.refuses_values() {
+                complaints.push(format!(
+                    "column {name} is generated in the cloud and can't be written; name {} in skip",
+                    from.name
+                ));
+            }
+            self.place(from, to, &mut mapping, complaints);
+        }
+        mapping
+    }
+
+    fn place(
+        &self,
+        from: &ColumnFacts,
+        to: &ColumnFacts,
+        mapping: &mut Mapping,
+        complaints: &mut Vec<String>,
+    ) {
+        let index = mapping.arrives(from);
+        let mut column = column(to, Source::Desktop(index));
+        match misfit(from, to) {
+            None => {}
+            Some(Misfit::Narrower(_)) if self.wanted.narrow == Narrow::Quarantine => {
+                column.narrower = Some(to.full_type.clone());
+            }
+            Some(Misfit::Zone) => match &self.settings.desktop.time_zone {
+                Some(zone) => column.from = derive::zoned(from, index, zone),
+                None => complaints.push(format!(
+                    "column {}: {} on the desktop, {} in the cloud: only one of them says which time zone it means; set desktop.time_zone, or convert it",
+                    to.name, from.full_type, to.full_type
+                )),
+            },
+            Some(Misfit::Narrower(why)) => complaints.push(format!(
+                "column {}: {why}; widen it in the cloud, convert it, or say narrow = \"quarantine\"",
+                to.name
+            )),
+            Some(Misfit::Unlike(why)) => complaints.push(format!("column {}: {why}; convert it", to.name)),
+        }
+        mapping.columns.push(column);
+    }
+
+    fn constants(
+        &self,
+        cloud: &RelationFacts,
+        tenant: &Tenant,
+        mapping: &mut Mapping,
+        complaints: &mut Vec<String>,
+    ) {
+        let missing = tenant
+            .columns
+            .iter()
+            .filter(|column| column.desktop.is_none())
+            .map(|column| (&column.cloud, &column.value));
+        let set = self.wanted.set.iter().map(|(name, value)| (name, value));
+        for (name, value) in set.chain(missing) {
+            match cloud.column(name) {
+                None => complaints.push(format!(
+                    "set names column {name}, which the cloud's table does not have"
+                )),
+                Some(to) if !mapping.fills(name) => {
+                    mapping.columns.push(column(to, Source::Constant(value.clone())));
+                }
+                Some(_) => {}
+            }
+        }
+    }
 }
 
 fn exists<'a>(
@@ -99,13 +270,12 @@ fn exists<'a>(
         None => complaints.push(format!(
             "{name} does not exist on the {side}, or our user may not see it"
         )),
-        Some(facts) if facts.kind == 'r' => return Some(facts),
-        Some(facts) if facts.kind == 'p' && side == "cloud" => return Some(facts),
-        Some(facts) if facts.kind == 'p' => {
-            complaints.push(format!(
-                "{} is partitioned on the {side}, which this version does not stream",
-                facts.name
-            ));
+        Some(facts) if matches!(facts.kind, 'r' | 'p') => {
+            let foreign = facts.leaves.iter().find(|(_, _, kind)| *kind != 'r');
+            let Some((leaf, ..)) = foreign.filter(|_| side == "desktop") else {
+                return Some(facts);
+            };
+            complaints.push(format!("partition {leaf} is not an ordinary table, so its changes can't be read"));
         }
         Some(facts) => complaints.push(format!(
             "{} is not an ordinary table on the {side}",
@@ -115,64 +285,7 @@ fn exists<'a>(
     None
 }
 
-fn arriving(
-    settings: &Settings,
-    wanted: &Wanted,
-    desktop: &RelationFacts,
-    cloud: &RelationFacts,
-    complaints: &mut Vec<String>,
-) -> Vec<Column> {
-    let named = wanted
-        .skip
-        .iter()
-        .chain(wanted.rename.iter().map(|(from, _)| from));
-    for name in named.filter(|name| desktop.column(name).is_none()) {
-        complaints.push(format!(
-            "column {name} is in the settings, but not in the desktop's table"
-        ));
-    }
-    let mut columns = Vec::new();
-    for from in &desktop.columns {
-        let skipped =
-            wanted.skip.contains(&from.name) || settings.forward.skip.contains(&from.name);
-        if skipped || from.name == settings.owner.column {
-            continue;
-        }
-        let renamed = wanted
-            .rename
-            .iter()
-            .find(|(desktop, _)| *desktop == from.name);
-        let name = renamed.map_or(&from.name, |(_, cloud)| cloud);
-        if wanted.set.iter().any(|(set, _)| set == name) {
-            continue;
-        }
-        let Some(to) = cloud.column(name) else {
-            complaints.push(format!("column {} of the desktop has no place in the cloud; add {name} there, or name it in skip or rename", from.name));
-            continue;
-        };
-        if from.computed && to.computed {
-            continue;
-        }
-        if from.computed {
-            complaints.push(format!(
-                "column {} is computed on the desktop, which does not send it; name it in skip",
-                from.name
-            ));
-        }
-        if to.refuses_values() {
-            complaints.push(format!(
-                "column {name} is generated in the cloud and can't be written; name {} in skip",
-                from.name
-            ));
-        }
-        if let Some(why) = misfit(from, to) {
-            complaints.push(format!("column {name}: {why}"));
-        }
-        columns.push(column(to, Source::Desktop(from.name.clone())));
-    }
-    columns
-}
-
+/// A cloud column, whatever fills it.
 fn column(to: &ColumnFacts, from: Source) -> Column {
     let normalised = matches!(
         to.type_name.as_str(),
@@ -189,80 +302,24 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
             to.type_name.as_str(),
             "json" | "xml" | "jsonpath" | "pg_snapshot" | "txid_snapshot"
         );
+    let converted = matches!(from, Source::Converted { .. });
     Column {
         cloud: to.name.clone(),
         from,
         base_type: to.base_type.clone(),
         compare_type,
-        exact: from_type_is_exact(to),
+        narrower: None,
+        exact: !converted && type_is_exact(to),
         not_null: to.not_null && comparable,
     }
 }
 
 /// Types whose equal values are always written alike.
-fn from_type_is_exact(to: &ColumnFacts) -> bool {
+fn type_is_exact(to: &ColumnFacts) -> bool {
     match to.type_name.as_str() {
         "numeric" => to.modifier >= 0,
         "bpchar" | "citext" | "interval" | "float4" | "float8" => false,
         _ => true,
-    }
-}
-
-fn tenant(
-    settings: &Settings,
-    wanted: &Wanted,
-    cloud: &RelationFacts,
-    columns: &[Column],
-    complaints: &mut Vec<String>,
-) -> Vec<TenantColumn> {
-    if wanted.tenant == TenantRule::None {
-        return Vec::new();
-    }
-    let mut tenant = Vec::new();
-    for (name, value) in &settings.tenant {
-        let Some(to) = cloud.column(name) else {
-            complaints.push(format!("the cloud's table has no tenant column {name}; if nobody shares it, say tenant = false"));
-            continue;
-        };
-        let desktop = columns
-            .iter()
-            .find(|column| column.cloud == *name)
-            .and_then(|column| match &column.from {
-                Source::Desktop(from) => Some(from.clone()),
-                Source::Constant(_) => None,
-            });
-        tenant.push(TenantColumn {
-            cloud: name.clone(),
-            base_type: to.base_type.clone(),
-            value: value.clone(),
-            desktop,
-        });
-    }
-    tenant
-}
-
-fn constants(
-    wanted: &Wanted,
-    cloud: &RelationFacts,
-    tenant: &[TenantColumn],
-    columns: &mut Vec<Column>,
-    complaints: &mut Vec<String>,
-) {
-    let missing = tenant
-        .iter()
-        .filter(|column| column.desktop.is_none())
-        .map(|column| (&column.cloud, &column.value));
-    let set = wanted.set.iter().map(|(name, value)| (name, value));
-    for (name, value) in set.chain(missing) {
-        match cloud.column(name) {
-            None => complaints.push(format!(
-                "set names column {name}, which the cloud's table does not have"
-            )),
-            Some(to) if columns.iter().all(|column| column.cloud != *name) => {
-                columns.push(column(to, Source::Constant(value.clone())));
-            }
-            Some(_) => {}
-        }
     }
 }
 
@@ -302,6 +359,9 @@ fn key(
     let mut key = Vec::new();
     for name in names {
         match columns.iter().position(|column| column.cloud == *name) {
+            Some(at) if matches!(columns[at].from, Source::LookedUp(_)) => complaints.push(format!(
+                "key column {name} is looked up, so it can't name a row; choose another key, or key = []"
+            )),
             Some(at) => key.push(at),
             None if cloud.column(name).is_none() => {
                 complaints.push(format!(
@@ -318,18 +378,16 @@ fn key(
 
 /// A text that changes when key or mapping do.
 fn fingerprint(table: &Table) -> String {
-    let columns: Vec<_> = table
-        .columns
-        .iter()
-        .map(|column| format!("{}={:?}:{}", column.cloud, column.from, column.base_type))
-        .collect();
     let text = format!(
-        "{}|{}|{}|{:?}|{}|{:?}|{:?}",
+        "{}|{}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
         table.desktop,
         table.desktop_oid,
+        table.leaves,
         table.cloud,
         table.key,
-        columns.join(","),
+        table.arriving,
+        table.columns,
+        table.lookups,
         table.owner,
         table.tenant
     );
@@ -340,4 +398,9 @@ fn fingerprint(table: &Table) -> String {
         .take(16)
         .map(|byte| format!("{byte:02x}"))
         .collect()
+}
+
+/// A desktop column's name as SQL writes it.
+fn written(from: &ColumnFacts) -> String {
+    quote::ident(&from.name)
 }

@@ -21,8 +21,8 @@ pub struct Table {
     pub stream: bool,
     /// Time between two swaps; none is off. Pending.
     pub swap: Option<Duration>,
-    /// The largest share of rows that a swap may delete. Pending.
-    pub max_shrink: Option<f64>,
+    /// The largest share of the owned rows that a batch or a new copy may delete at once; 1 allows all.
+    pub max_shrink: f64,
     /// What the tenant means for this table.
     pub tenant: TenantRule,
     /// Desktop columns that don't travel, besides those of [`super::Forward::skip`].
@@ -31,9 +31,9 @@ pub struct Table {
     pub rename: Vec<(String, String)>,
     /// Cloud column and the constant it gets, as text, in the file's order.
     pub set: Vec<(String, String)>,
-    /// Cloud columns that are looked up in another table. Pending.
+    /// Cloud columns that are looked up in another table.
     pub lookup: Vec<Lookup>,
-    /// Cloud column and SQL over the arriving row. Pending.
+    /// Cloud column and SQL over the arriving row.
     pub convert: Vec<(String, String)>,
     /// What happens to a column that can hold less than the sending one.
     pub narrow: Narrow,
@@ -76,7 +76,7 @@ pub enum TenantRule {
     Inherit,
     /// The table has no tenant and isn't shared.
     None,
-    /// The tenant is found in a parent table, by cloud column and the parent's column. Pending.
+    /// The tenant is found in a parent table, by cloud column and the parent's column.
     Via {
         /// The parent, a cloud table.
         parent: String,

@@ -22,25 +22,15 @@ const fn but(key: &'static str, asks: &'static str, neutral: &'static [&'static 
     Pending { key, asks, neutral }
 }
 
-const PENDING: [Pending; 18] = [
+const PENDING: [Pending; 12] = [
     any("reverse.*", "the reverse direction"),
     any("refill.*", "refills"),
-    any("desktop.time_zone", "time zone conversion"),
     but("verify.every", "periodic verification", &["off"]),
     but("listen.http", "the HTTP listener", &["off"]),
     but("forward.wal_held_drop", "giving up the slot", &["off"]),
     but("table.flow", "the reverse direction", &["forward"]),
     but("table.stream", "tables that only swap", &["true"]),
     but("table.swap", "staging swaps", &["off"]),
-    any("table.max_shrink", "the guard against shrinking"),
-    but(
-        "table.tenant",
-        "a tenant through another table",
-        &["true", "false"],
-    ),
-    but("table.lookup", "lookups", &["{}"]),
-    but("table.convert", "conversions", &["{}"]),
-    but("table.narrow", "the quarantine", &["refuse"]),
     but("table.cloud_owned", "cloud-owned columns", &["[]"]),
     any("table.orphans", "the handling of orphans"),
     but(

@@ -195,13 +195,8 @@ impl<'d> Section<'_, 'd> {
     }
 
     /// A share from 0 to 1.
-    pub(super) fn share(&mut self, key: &str) -> Option<f64> {
-        self.or_default(
-            key,
-            None,
-            |input| share(input).map(Some),
-            |share: &Option<f64>| share.map_or_else(String::new, |share| share.to_string()),
-        )
+    pub(super) fn share(&mut self, key: &str, default: f64) -> f64 {
+        self.or_default(key, default, share, ToString::to_string)
     }
 
     /// Column names.

@@ -21,6 +21,9 @@ const SWAP: Limits<Duration> = Limits {
     why: "a swap reads the whole table",
 };
 
+/// A broken refill must not empty every phone.
+const MAX_SHRINK: f64 = 0.2;
+
 /// All tables, in the file's order; those with problems are left out.
 pub(super) fn tables(reader: &mut Reader<'_>, forward: &Forward) -> Vec<Table> {
     let document = reader.document;
@@ -118,7 +121,7 @@ fn read<'d>(
         key: key(section),
         stream: section.switch("stream", true),
         swap: section.duration_or_off("swap", &SWAP),
-        max_shrink: section.share("max_shrink"),
+        max_shrink: section.share("max_shrink", MAX_SHRINK),
         tenant: tenant(section),
         skip: section.columns("skip").unwrap_or_default(),
         rename: section.pairs("rename", check::name).unwrap_or_default(),

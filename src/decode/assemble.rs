@@ -107,6 +107,15 @@ impl Assembler {
         Ok(None)
     }
 
+    /// Takes the changes so far of the transaction that has begun and not ended; it keeps the rest of itself.
+    pub fn take_open(&mut self) -> Vec<Change> {
+        let Some(open) = &mut self.open else {
+            return Vec::new();
+        };
+        open.bytes = 0;
+        std::mem::take(&mut open.changes)
+    }
+
     /// Bytes of the transaction that has begun and not ended.
     pub fn open_bytes(&self) -> usize {
         self.open.as_ref().map_or(0, |open| open.bytes)

@@ -3,11 +3,12 @@
 use tokio_postgres::Client;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, measure, parents_first, relation, resolve, unpathed,
+    Ambiguous, Mismatch, Pair, RelationFacts, measure, parents_first, relation, resolve,
+    try_conversions, unpathed,
 };
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::model::{Name, Table, Tables};
+use crate::model::{Name, Source, Table, Tables};
 use crate::wire::WireError;
 
 /// Reads both catalogs and resolves every table of the settings.
@@ -29,29 +30,30 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
     });
     let on_desktop = look(desktop, Side::Desktop, desktop_names).await?;
     let in_cloud = look(cloud, Side::Cloud, cloud_names).await?;
-    let (mut tables, mut mismatches, mut ties) = (Vec::new(), Vec::new(), Vec::new());
-    for (wanted, (desktop, cloud)) in settings.tables.iter().zip(on_desktop.iter().zip(&in_cloud)) {
-        match resolve(
-            settings,
-            &Pair {
-                wanted,
-                desktop: desktop.as_ref(),
-                cloud: cloud.as_ref(),
-            },
-        ) {
-            Ok(table) => {
-                tables.push(table);
-                ties.push(
-                    cloud
-                        .as_ref()
-                        .map_or((0, Vec::new()), |cloud| (cloud.oid, cloud.parents.clone())),
-                );
-            }
+    let sides = settings.tables.iter().zip(on_desktop.iter().zip(&in_cloud));
+    let pairs = sides.map(|(wanted, (desktop, cloud))| Pair {
+        wanted,
+        desktop: desktop.as_ref(),
+        cloud: cloud.as_ref(),
+    });
+    let pairs: Vec<_> = pairs.collect();
+    let (mut tables, mut mismatches) = (Vec::new(), Vec::new());
+    for at in 0..pairs.len() {
+        match resolve(settings, &pairs, at) {
+            Ok(table) => tables.push(table),
             Err(found) => mismatches.extend(found),
         }
     }
+    for table in &tables {
+        let wrong = try_conversions(cloud, table).await?;
+        mismatches.extend(wrong.into_iter().map(|what| Mismatch {
+            table: table.name.clone(),
+            what,
+        }));
+    }
+    mismatches.extend(mark_looked_up(&mut tables));
     if mismatches.is_empty() {
-        let order = parents_first(&ties);
+        let order = parents_first(&ties(&tables, &pairs));
         return Ok(Tables::new(
             order.into_iter().map(|at| tables[at].clone()).collect(),
         ));
@@ -74,6 +76,53 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
         lines.join("\n")
     );
     Err(Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved"))
+}
+
+/// Parents of lookups are known as such; what a lookup asks of them has to arrive there.
+fn mark_looked_up(tables: &mut [Table]) -> Vec<Mismatch> {
+    let mut mismatches = Vec::new();
+    let lookups: Vec<_> = tables
+        .iter()
+        .flat_map(|table| table.lookups.iter().map(|lookup| (table.name.clone(), lookup.clone())))
+        .collect();
+    for (child, lookup) in lookups {
+        let Some(parent) = tables.iter_mut().find(|table| table.cloud == lookup.parent) else {
+            continue;
+        };
+        parent.is_looked_up = true;
+        for (_, named, _) in &lookup.on {
+            let arrives = |column: &&crate::model::Column| {
+                column.cloud == *named && matches!(column.from, Source::Desktop(_))
+            };
+            if parent.columns.iter().find(arrives).is_none() {
+                mismatches.push(Mismatch {
+                    table: child.clone(),
+                    what: format!(
+                        "lookup asks {} by {named}, which doesn't come from the desktop as it is, so its later changes can't be followed",
+                        parent.name
+                    ),
+                });
+            }
+        }
+    }
+    mismatches
+}
+
+/// Each table's identifier in the cloud, and those of the tables that have to be written before it.
+fn ties(tables: &[Table], pairs: &[Pair<'_>]) -> Vec<(u32, Vec<u32>)> {
+    let facts = |name: &Name| {
+        let clouds = pairs.iter().filter_map(|pair| pair.cloud);
+        clouds.into_iter().find(|cloud| cloud.name == *name)
+    };
+    let tie = |table: &Table| {
+        let own = facts(&table.cloud);
+        let asked = table.lookups.iter().map(|lookup| &lookup.parent);
+        let asked = asked.chain(table.tenant.via.iter().map(|via| &via.parent));
+        let asked = asked.filter_map(|name| facts(name).map(|cloud| cloud.oid));
+        let parents = own.map_or(Vec::new(), |cloud| cloud.parents.clone());
+        (own.map_or(0, |cloud| cloud.oid), parents.into_iter().chain(asked).collect())
+    };
+    tables.iter().map(tie).collect()
 }
 
 /// A declared key that isn't unique is refused before anything is changed.

@@ -3,14 +3,16 @@
 
 use std::time::Instant;
 
-use super::refusal::Refusal;
-use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold};
+use super::refusal::{lies_in_rows, words};
+use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold, unstage};
 use crate::capture::TableReader;
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
-use crate::model::{Lsn, Param, Statement, Table, oid};
-use crate::plan::{Opening, copy_out, diff, opening, probe, quote};
+use crate::model::{Lsn, Param, Statement, Table, Tables, WayBack, oid};
+use crate::plan::{
+    Diff, Manner, Opening, are_there, copy_out, diff, follow_all, opening, quote, try_whole, void_parked,
+};
 use crate::wire::ServerError;
 
 /// What a fill needs.
@@ -37,32 +39,34 @@ pub struct Filled<'a> {
     pub again: bool,
 }
 
-/// Fills tables, given parents first. A table that the cloud refuses is stopped with the reason;
-/// the others go on. Returns the tables that stopped.
+/// Fills tables, given parents first. Rows that the cloud refuses are parked; a table that it refuses is
+/// stopped with the reason; the others go on. Returns the tables that stopped.
 ///
 /// # Errors
 /// When a connection fails or the lease is lost; nothing is half-filled then.
-pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<String>, Fault> {
+pub async fn fill(
+    mut with: Fill<'_>,
+    wanted: &[Filled<'_>],
+    tables: &Tables,
+) -> Result<Vec<String>, Fault> {
     let mut reader = TableReader::open(with.desktop, with.snapshot)
         .await
         .map_err(Fault::at(Side::Desktop))?;
     let (mut stopped, mut filled) = (Vec::new(), Vec::new());
-    for wanted in tables {
+    for wanted in wanted {
         let started = Instant::now();
         let rows = with.stage(&mut reader, wanted.table).await?;
         match with.merge(wanted, rows).await? {
-            None => {
-                tracing::info!(table = %wanted.table.name, rows, ms = started.elapsed().as_millis() as u64, "copied");
-                with.measure(wanted.table, rows).await?;
-                if wanted.again {
-                    filled.push((wanted, rows));
-                }
-            }
-            Some(why) => {
+            Merged::Refused(why) => {
                 tracing::error!(table = %wanted.table.name, why, "stopped");
                 stopped.push(wanted.table.name.clone());
+                continue;
             }
+            Merged::Whole if wanted.again => filled.push((wanted, rows)),
+            Merged::Whole | Merged::Settled => {}
         }
+        tracing::info!(table = %wanted.table.name, rows, ms = started.elapsed().as_millis() as u64, "copied");
+        with.measure(wanted.table, rows).await?;
     }
     reader.close().await;
     for (wanted, rows) in filled.into_iter().rev() {
@@ -71,7 +75,22 @@ pub async fn fill(mut with: Fill<'_>, tables: &[Filled<'_>]) -> Result<Vec<Strin
             stopped.push(wanted.table.name.clone());
         }
     }
+    let followers: Vec<_> = tables.iter().flat_map(|table| follow_all(table, tables)).collect();
+    if !followers.is_empty() {
+        with.run(followers).await.map_err(not_applied)?;
+    }
+    with.run([unstage(with.lease)]).await.map_err(not_applied)?;
     Ok(stopped)
+}
+
+/// What became of a staged table.
+enum Merged {
+    /// All its rows are there; surplus ones are still to be removed.
+    Whole,
+    /// It is finished: rows that were refused are parked.
+    Settled,
+    /// The cloud refuses it.
+    Refused(String),
 }
 
 impl Fill<'_> {
@@ -82,46 +101,96 @@ impl Fill<'_> {
             .start(&copy_out(table))
             .await
             .map_err(Fault::at(Side::Desktop))?;
-        let mut stager = Stager::new(self.applier, self.lease, &table.name);
+        let mut stager = Stager::new(self.applier, self.lease);
         let mut rows = 0;
         while let Some(line) = reader.row().await.map_err(Fault::at(Side::Desktop))? {
-            stager.row(&line).await.map_err(Fault::at(Side::Cloud))?;
+            stager
+                .line(&table.name, &line)
+                .await
+                .map_err(Fault::at(Side::Cloud))?;
             rows += 1;
         }
         stager.finish().await.map_err(Fault::at(Side::Cloud))?;
         Ok(rows)
     }
 
-    /// Updates what differs and inserts what is missing; says why the cloud refused, if it did. A
-    /// table that is filled for the first time is finished with that, in one transaction: whatever
-    /// is surplus was there before us, and is counted. A later try can tell it from our own rows.
-    async fn merge(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
+    /// Updates what differs and inserts what is missing. A table that is filled for the first time is finished
+    /// with that, in one transaction: whatever is surplus was there before us, and is counted. A later try can
+    /// tell it from our own rows.
+    async fn merge(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Merged, Fault> {
         let table = wanted.table;
-        let diff = diff(table, &self.lease.replicator, self.lease.epoch);
+        let Diff {
+            update,
+            insert,
+            extras,
+            ..
+        } = self.diff(table);
         let copied = self.set(table, "copied = $3::bigint", &rows.to_string());
-        let whole = [hash_joins(), self.whole(table, rows)].into_iter();
-        let rows = whole.chain(diff.update).chain([diff.insert, copied]);
-        let mut plain: Vec<_> = rows.collect();
+        let whole = [self.parked_void(table), hash_joins(), self.whole(table, rows)].into_iter();
+        let rows_in = whole.clone().chain(update).chain([insert, copied.clone()]);
+        let mut plain: Vec<_> = rows_in.collect();
         if !wanted.again {
-            plain.push(diff.extras);
+            plain.push(extras.clone());
             plain.extend(self.settled(table));
         }
-        let mut outcome = self.run(plain.clone()).await;
-        if wanted.again && refusal(&outcome).is_some_and(|error| error.code == "23505") {
-            // A surplus row may be in the way of a new one.
-            outcome = self.run([diff.remove].into_iter().chain(plain)).await;
+        let outcome = self.run(plain).await;
+        let Some(error) = refusal(&outcome).cloned() else {
+            outcome.map_err(not_applied)?;
+            return Ok(Merged::Whole);
+        };
+        if !lies_in_rows(&error) {
+            return self.stop(table, &error).await.map(Merged::Refused);
         }
-        self.judge(table, outcome).await
+        // Row by row; what is surplus goes first, since trying takes the rows out of the staging table.
+        let before: Vec<_> = if wanted.again {
+            self.removal(table)
+        } else {
+            vec![extras]
+        };
+        let tried = try_whole(table, &self.manner());
+        let statements = whole.chain(before).chain(tried).chain([copied]).chain(self.settled(table));
+        let outcome = self.run(statements).await;
+        Ok(match self.judge(table, outcome).await? {
+            None => Merged::Settled,
+            Some(why) => Merged::Refused(why),
+        })
     }
 
     /// Removes what is surplus in a table that was filled before.
     async fn tidy(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
         let table = wanted.table;
-        let remove = diff(table, &self.lease.replicator, self.lease.epoch).remove;
-        let whole = [hash_joins(), self.whole(table, rows), remove];
-        let statements: Vec<_> = whole.into_iter().chain(self.settled(table)).collect();
+        let whole = [hash_joins(), self.whole(table, rows)];
+        let statements = whole.into_iter().chain(self.removal(table)).chain(self.settled(table));
         let outcome = self.run(statements).await;
         self.judge(table, outcome).await
+    }
+
+    fn removal(&self, table: &Table) -> Vec<Statement> {
+        let Diff {
+            shrink,
+            reached,
+            remove,
+            ..
+        } = self.diff(table);
+        [shrink].into_iter().chain(reached).chain([remove]).collect()
+    }
+
+    fn diff(&self, table: &Table) -> Diff {
+        diff(table, &self.lease.replicator, self.lease.epoch, 0)
+    }
+
+    fn manner(&self) -> Manner<'_> {
+        Manner {
+            replicator: &self.lease.replicator,
+            epoch: self.lease.epoch,
+            end: self.consistent,
+            patience: limits::TRY_FILL_MAX,
+            careful: &|_, _| true,
+        }
+    }
+
+    fn parked_void(&self, table: &Table) -> Statement {
+        void_parked(table, &self.lease.replicator)
     }
 
     /// Statistics for the stream's statements: without them a plan may take a full table for empty.
@@ -159,19 +228,15 @@ impl Fill<'_> {
         }
     }
 
-    /// Finds out how many rows are refused, and stops the table.
+    /// Stops the table, or holds it where it would lose too many rows.
     async fn stop(&mut self, table: &Table, error: &ServerError) -> Result<String, Fault> {
-        let look = probe(table, &self.lease.replicator, self.lease.epoch);
-        let statements = self.guarded([look]);
-        let looked = self.applier.run(Script::looking(statements)).await;
-        let answer = looked.as_ref().ok().and_then(|done| {
-            done.answers
-                .get(done.answers.len().checked_sub(2)?)?
-                .as_ref()
-        });
-        let why = Refusal::of(error).probed(answer).words(table);
+        let why = words(error);
+        let way = match error.code.as_str() {
+            "TD004" => WayBack::Allow,
+            _ => WayBack::Mend,
+        };
         let stopped = [
-            self.state(table, "stopped", Some(&why)),
+            self.state(table, way.state(), Some(&why)),
             self.unstage(table),
         ];
         self.run(stopped).await.map_err(not_applied)?;
@@ -200,13 +265,7 @@ impl Fill<'_> {
     /// Fails unless all rows that were staged are still there: a crash of the cloud empties the
     /// staging table, and a pooler hides the crash.
     fn whole(&self, table: &Table, rows: u64) -> Statement {
-        let params = vec![
-            Param::string(&self.lease.replicator),
-            Param::int8(self.lease.epoch),
-            Param::string(&table.name),
-            Param::int8(rows),
-        ];
-        Statement::bookkeeping("select tandem.staged($1, $2, $3, $4)", params)
+        are_there(table, 0, rows, &self.manner())
     }
 
     fn unstage(&self, table: &Table) -> Statement {
@@ -275,9 +334,14 @@ pub(super) fn set_state(
 /// The error that lies in the table's own rows or definition.
 fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> {
     match outcome {
-        Err(NotApplied::Refused { error, .. }) if blames_table(error) => Some(error),
+        Err(NotApplied::Refused { error, .. }) if blames_table(error) || is_ours(error) => Some(error),
         _ => None,
     }
+}
+
+/// Our own conditions on rows and tables.
+pub(super) fn is_ours(error: &ServerError) -> bool {
+    matches!(error.code.as_str(), "TD003" | "TD004" | "TD005" | "TD006")
 }
 
 /// A transaction that failed for a reason that no table is to blame for.

@@ -7,4 +7,4 @@ mod refusal;
 
 pub use agree::{agree, check_keys};
 pub use fill::{Fill, Filled, fill, not_applied};
-pub use forward::{Forward, Sides};
+pub use forward::{Forward, Sides, parked};

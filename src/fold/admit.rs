@@ -1,20 +1,28 @@
 //! Whose row is it, and which table's? The first question about every change.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
+use super::park::Parking;
 use crate::model::{
-    Change, Counts, Halt, Layout, Lsn, Oid, Old, Operation, Relation, TableId, Tables, Transaction,
-    Tuple,
+    Change, Counts, Halt, Layout, Lsn, Oid, Old, Operation, Relation, TableId, Tables, Tuple,
+    WayBack,
 };
 
-/// What is known of the tables while the stream runs: how their tuples are laid out, which have
-/// stopped, and from which position on each one's changes count.
-#[derive(Default)]
+/// What is known of the tables while the stream runs: which have stopped, from which position on each
+/// one's changes count, and which of their rows wait.
+#[derive(Clone, Default)]
 pub struct Book {
-    known: HashMap<Oid, (Arc<Relation>, Known)>,
     stopped: HashSet<TableId>,
     copied_at: HashMap<TableId, Lsn>,
+    /// Rows in the quarantine.
+    pub parking: Parking,
+}
+
+/// Sorts changes by table; it remembers how each table's tuples are laid out.
+#[derive(Default)]
+pub struct Sorter {
+    known: HashMap<Oid, (Arc<Relation>, Known)>,
 }
 
 #[derive(Clone)]
@@ -22,26 +30,55 @@ enum Known {
     /// Published, but not one of ours.
     Foreign,
     Ours(TableId, Arc<Layout>),
-    /// The desktop's table is no longer the one that was mapped, and why.
-    Misfit(TableId, String),
+    /// The desktop's table is no longer the one that was mapped.
+    Misfit(Halt),
+}
+
+/// What a change is to us, whatever has become of its table.
+pub enum Sorted {
+    /// No table of ours.
+    Foreign,
+    /// The desktop's table doesn't fit any more.
+    Misfit(Halt),
+    /// All rows are gone.
+    Emptied(TableId),
+    /// A row that isn't ours to send, before and after.
+    RuledOut(TableId),
+    /// A row of ours.
+    Effect(TableId, Effect),
 }
 
 /// A change of a row that is ours.
-pub(super) struct Effect {
-    pub(super) layout: Arc<Layout>,
-    pub(super) before: Before,
+#[derive(Clone, Debug)]
+pub struct Effect {
+    /// Where the columns of its tuples are.
+    pub layout: Arc<Layout>,
+    /// The row before.
+    pub before: Before,
     /// The row after the change; none when it is gone.
-    pub(super) after: Option<Tuple>,
+    pub after: Option<Tuple>,
 }
 
 /// The row before a change.
-pub(super) enum Before {
+#[derive(Clone, Debug)]
+pub enum Before {
     /// There was none.
     Absent,
     /// Not sent: its key is the new row's.
     Unsent,
     /// Sent: the whole row, or its identity.
     Sent(Old),
+}
+
+/// How a change of a table counts by what has become of the table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It is to be written.
+    Streams,
+    /// The table's copy has it already.
+    Copied,
+    /// The table has stopped: its way back is a new copy.
+    Stopped,
 }
 
 impl Book {
@@ -53,6 +90,7 @@ impl Book {
     /// From now on changes of this table are only counted as missed.
     pub fn stop(&mut self, table: TableId) {
         self.stopped.insert(table);
+        self.parking.clear(table);
     }
 
     /// Whether the table was stopped.
@@ -60,47 +98,72 @@ impl Book {
         self.stopped.contains(&table)
     }
 
-    /// Sorts one change: into an effect on a row of ours, or into a count.
-    pub(super) fn admit(
-        &mut self,
-        change: &Change,
-        transaction: &Transaction,
-        tables: &Tables,
-        counts: &mut BTreeMap<TableId, Counts>,
-    ) -> Result<Option<(TableId, Effect)>, Halt> {
+    /// How a change that was committed at `commit` counts.
+    pub fn standing(&self, table: TableId, commit: Lsn) -> Standing {
+        if self.copied_at.get(&table).is_some_and(|at| commit < *at) {
+            Standing::Copied
+        } else if self.is_stopped(table) {
+            Standing::Stopped
+        } else {
+            Standing::Streams
+        }
+    }
+
+    /// Adds what became of a number of messages, if the table streams, which is the answer. A table that has
+    /// stopped misses them.
+    pub fn streams(&self, table: TableId, commit: Lsn, counts: &Counts, sum: &mut Counts) -> bool {
+        match self.standing(table, commit) {
+            Standing::Copied => false,
+            Standing::Stopped => {
+                sum.missed += counts.received;
+                false
+            }
+            Standing::Streams => {
+                sum.add(*counts);
+                true
+            }
+        }
+    }
+
+    /// Counts a change that does nothing; says whether it has to be folded instead.
+    pub(super) fn counts(&self, table: TableId, commit: Lsn, counts: &mut Counts) -> bool {
+        match self.standing(table, commit) {
+            Standing::Copied => false,
+            Standing::Stopped => {
+                counts.missed += 1;
+                false
+            }
+            Standing::Streams => true,
+        }
+    }
+}
+
+impl Sorter {
+    /// Sorts one change.
+    pub fn sort(&mut self, change: &Change, tables: &Tables) -> Sorted {
         let (table, layout) = match self.look_up(&change.relation, tables) {
-            Known::Foreign => return Ok(None),
+            Known::Foreign => return Sorted::Foreign,
+            Known::Misfit(halt) => return Sorted::Misfit(halt),
             Known::Ours(table, layout) => (table, layout),
-            Known::Misfit(table, why) if !self.is_stopped(table) => {
-                self.stop(table);
-                return Err(Halt { table, why });
-            }
-            Known::Misfit(table, _) => {
-                counts.entry(table).or_default().missed += 1;
-                return Ok(None);
-            }
         };
-        if self
-            .copied_at
-            .get(&table)
-            .is_some_and(|at| transaction.commit < *at)
-        {
-            return Ok(None);
-        }
-        let counts = counts.entry(table).or_default();
-        if self.is_stopped(table) {
-            counts.missed += 1;
-            return Ok(None);
-        }
         if change.operation == Operation::Truncate {
-            self.stop(table);
-            let why = "the desktop's table was emptied with TRUNCATE, which this version does not carry over".to_owned();
-            return Err(Halt { table, why });
+            return match &tables.get(table).leaves {
+                None => Sorted::Emptied(table),
+                // What of it was left can't be told from one partition.
+                Some(_) => {
+                    let why = "a partition of the desktop's table was emptied; it is copied anew";
+                    Sorted::Misfit(Halt {
+                        table,
+                        why: why.to_owned(),
+                        way: WayBack::Copy,
+                    })
+                }
+            };
         }
-        counts.received += 1;
-        let effect = effect(&change.operation, layout);
-        counts.ruled_out += u64::from(effect.is_none());
-        Ok(effect.map(|effect| (table, effect)))
+        match effect(&change.operation, layout) {
+            Some(effect) => Sorted::Effect(table, effect),
+            None => Sorted::RuledOut(table),
+        }
     }
 
     fn look_up(&mut self, relation: &Arc<Relation>, tables: &Tables) -> Known {
@@ -109,27 +172,30 @@ impl Book {
         {
             return known.clone();
         }
-        let known = match (tables.of(relation), tables.with_oid(relation.oid)) {
+        let by_name = tables.named(&relation.schema, &relation.name);
+        let misfit = |table: TableId, why: String, way: WayBack| {
+            Known::Misfit(Halt { table, why, way })
+        };
+        let known = match (by_name, tables.with_oid(relation.oid)) {
             (None, None) => Known::Foreign,
-            (None, Some(table)) => {
+            (None, Some(table)) if table.desktop_oid == relation.oid => {
                 let why = format!(
                     "the desktop's table was renamed to {}.{}",
                     relation.schema, relation.name
                 );
-                Known::Misfit(table.id, why)
+                misfit(table.id, why, WayBack::Mend)
             }
             (Some(table), _) if table.desktop_oid != relation.oid => {
-                let why =
-                    "the desktop's table was dropped and made again; a restart copies it anew";
-                Known::Misfit(table.id, why.to_owned())
+                let why = "the desktop's table was dropped and made again; it is copied anew";
+                misfit(table.id, why.to_owned(), WayBack::Copy)
             }
-            (Some(table), _) => match table.layout(relation) {
+            (_, Some(table)) | (Some(table), None) => match table.layout(relation) {
                 Ok(layout) => Known::Ours(table.id, Arc::new(layout)),
                 Err(column) => {
                     let why = format!(
                         "column {column} is gone from the desktop's table; the settings still map it"
                     );
-                    Known::Misfit(table.id, why)
+                    misfit(table.id, why, WayBack::Mend)
                 }
             },
         };
@@ -166,22 +232,15 @@ fn effect(operation: &Operation, layout: Arc<Layout>) -> Option<Effect> {
         Before::Sent(old) => layout.admits(&old.tuple),
     };
     let is_ours = after.as_ref().is_some_and(|new| layout.admits(new));
-    match (was_ours, is_ours) {
-        (false, false) => None,
-        (true, true) => Some(Effect {
-            layout,
-            before,
-            after,
-        }),
-        (true, false) => Some(Effect {
-            layout,
-            before,
-            after: None,
-        }),
-        (false, true) => Some(Effect {
-            layout,
-            before: Before::Absent,
-            after,
-        }),
-    }
+    let (before, after) = match (was_ours, is_ours) {
+        (false, false) => return None,
+        (true, true) => (before, after),
+        (true, false) => (before, None),
+        (false, true) => (Before::Absent, after),
+    };
+    Some(Effect {
+        layout,
+        before,
+        after,
+    })
 }

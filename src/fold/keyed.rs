@@ -4,8 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::admit::{Before, Effect};
+use super::park::{Parked, ParkedRows};
+use crate::limits;
 use crate::model::{
-    Batch, Cell, Counts, Halt, Key, Layout, Old, Row, Shape, Step, Table, TableId, Tuple, Work,
+    Cell, Counts, Halt, Key, Layout, Old, Row, Shape, Source, Step, Table, TableId, Tuple, WayBack,
+    Work,
 };
 
 /// What a batch does to the rows of one table, by key.
@@ -13,8 +16,11 @@ use crate::model::{
 pub(super) struct Nets {
     index: HashMap<Vec<u8>, usize>,
     nets: Vec<Net>,
-    needs_order: bool,
+    /// A row changed its key while a column was not sent.
+    moves_unsent: bool,
     unsent_key: bool,
+    /// What keeping all this costs, in bytes.
+    bytes: usize,
 }
 
 /// What a batch does to one key.
@@ -26,45 +32,84 @@ struct Net {
     live: Live,
     /// A tuple that holds the key's values.
     witness: Tuple,
+    /// Where the columns of all these tuples are.
     layout: Arc<Layout>,
     messages: u64,
+    /// The row went because it was deleted, not because it has another key now.
+    deleted: bool,
+}
+
+/// One row image of the batch.
+struct Version {
+    tuple: Tuple,
+    /// The row under the key that it had before the batch, where a column was not sent since.
+    origin: Option<Box<Tuple>>,
 }
 
 impl Nets {
-    pub(super) fn push(&mut self, table: &Table, effect: Effect) {
+    pub(super) fn push(&mut self, effect: Effect) {
         let Effect {
             layout,
             before,
             after,
         } = effect;
-        let new_key = after.as_ref().and_then(|new| key(table, &layout, new));
+        let new_key = after.as_ref().and_then(|new| key(&layout, new));
         match (before, after) {
-            (Before::Absent, Some(new)) => {
-                let net = self.net(new_key, false, None, &new, &layout);
-                net.messages += 1;
-                net.live.push(new);
-            }
+            (Before::Absent, Some(new)) => self.arrives(new_key, new.into(), &layout),
             (Before::Sent(old), None) => {
-                let key = key(table, &layout, &old.tuple);
-                let net = self.existing(key, &old, &layout);
+                let net = self.existing(key(&layout, &old.tuple), &old, &layout);
                 net.messages += 1;
+                net.deleted = true;
                 net.remove(&old);
             }
             (Before::Unsent, Some(new)) => self.update_in_place(new_key, None, new, &layout),
             (Before::Sent(old), Some(new)) => {
-                let old_key = key(table, &layout, &old.tuple);
+                let old_key = key(&layout, &old.tuple);
                 if old_key == new_key {
                     self.update_in_place(new_key, Some(old), new, &layout);
                 } else {
-                    self.needs_order |= unsent(&layout, &new);
-                    self.existing(old_key, &old, &layout).remove(&old);
-                    let net = self.net(new_key, false, None, &new, &layout);
-                    net.messages += 1;
-                    net.live.push(new);
+                    let moved = self.leaves(old_key, old, new, &layout);
+                    self.arrives(new_key, moved, &layout);
                 }
             }
             (Before::Absent | Before::Unsent, None) => {}
         }
+    }
+
+    /// A row whose other half stands elsewhere leaves its key.
+    pub(super) fn leave(&mut self, effect: Effect) {
+        if let Before::Sent(old) = effect.before {
+            let net = self.existing(key(&effect.layout, &old.tuple), &old, &effect.layout);
+            net.deleted = false;
+            net.remove(&old);
+        }
+    }
+
+    fn arrives(&mut self, key: Option<Vec<u8>>, row: Version, layout: &Arc<Layout>) {
+        self.bytes += row.tuple.bytes();
+        let net = self.net(key, false, None, &row.tuple, layout);
+        net.messages += 1;
+        net.live.push(row);
+    }
+
+    /// A row leaves its key; what was not sent of the new one stands in what the batch knew of it.
+    fn leaves(
+        &mut self,
+        key: Option<Vec<u8>>,
+        old: Old,
+        new: Tuple,
+        layout: &Arc<Layout>,
+    ) -> Version {
+        let net = self.existing(key, &old, layout);
+        net.deleted = false;
+        let left = net.remove(&old);
+        let (tuple, origin) = match left {
+            Some(version) => (new.over(&version.tuple), version.origin),
+            None => (new, None),
+        };
+        let origin = unsent(layout, &tuple).then(|| origin.unwrap_or_else(|| Box::new(old.tuple)));
+        self.moves_unsent |= origin.is_some();
+        Version { tuple, origin }
     }
 
     fn update_in_place(
@@ -74,24 +119,17 @@ impl Nets {
         new: Tuple,
         layout: &Arc<Layout>,
     ) {
+        self.bytes += new.bytes();
         let net = match &old {
             Some(old) => self.existing(key, old, layout),
             None => self.net(key, true, None, &new, layout),
         };
         net.messages += 1;
-        let mut apart = false;
-        match net.position(old.as_ref()) {
-            Some(at) => {
-                // What was not sent stands in an image of another layout: the cloud has to merge them.
-                let same_layout = net.layout == *layout;
-                apart = !same_layout && unsent(layout, &new);
-                let row = net.live.at(at);
-                *row = if same_layout { new.over(row) } else { new };
-            }
-            None => net.live.push(new),
+        let at = net.position(old.as_ref());
+        match at.and_then(|at| net.live.at(at)) {
+            Some(version) => version.tuple = new.over(&version.tuple),
+            None => net.live.push(new.into()),
         }
-        net.layout = layout.clone();
-        self.needs_order |= apart;
     }
 
     /// The net of a row that was there when the change came.
@@ -113,93 +151,117 @@ impl Nets {
             .index
             .entry(key.unwrap_or_default())
             .or_insert_with(|| {
-                let live = Live {
-                    one: image.clone(),
-                    more: Vec::new(),
-                };
-                let (witness, layout) = (witness.clone(), layout.clone());
-                self.nets.push(Net {
-                    existed,
-                    image,
-                    live,
-                    witness,
-                    layout,
-                    messages: 0,
-                });
+                self.bytes += limits::NET_OVERHEAD + witness.bytes();
+                let net = Net::new(existed, image, witness.clone(), layout.clone());
+                self.nets.push(net);
                 self.nets.len() - 1
             });
-        &mut self.nets[at]
+        let net = &mut self.nets[at];
+        if !Arc::ptr_eq(&net.layout, layout) {
+            net.lay_out(layout);
+        }
+        net
     }
 
-    /// Writes steps, counts and halts.
+    /// What keeping it costs, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// The rows that have to be written, and what became of the messages.
+    ///
+    /// # Errors
+    /// The key doesn't name one row, or wasn't sent.
     pub(super) fn finish(
         self,
         table: &Table,
+        parked: Option<&ParkedRows>,
         counts: &mut Counts,
-        batch: &mut Batch,
-        halted: &mut Vec<Halt>,
-    ) {
+    ) -> Result<Finished, Halt> {
+        let halt = |why: String| Halt {
+            table: table.id,
+            why,
+            way: WayBack::Mend,
+        };
         if self.unsent_key {
-            let why = "a column of the key was not sent (a stored-apart value that did not change); choose a key without it";
-            halted.push(Halt {
-                table: table.id,
-                why: why.to_owned(),
-            });
-            return;
+            return Err(halt("a column of the key was not sent (a stored-apart value that did not change); choose a key without it".to_owned()));
         }
-        batch.needs_order |= self.needs_order;
+        let own = table.own_layout();
         let mut steps = Steps::new(table.id);
-        for mut net in self.nets {
+        let mut tally = Counts::default();
+        for net in self.nets {
             if net.live.rows() > 1 {
-                halted.push(Halt {
-                    table: table.id,
-                    why: not_unique(table, &net),
-                });
-                return;
+                return Err(halt(not_unique(table, &net)));
             }
-            let row = net.live.one.take();
-            let unchanged = match (&net.image, &row) {
-                (Some(before), Some(after)) => {
-                    net.existed && same_content(&net.layout, before, after)
+            let parked = parked.and_then(|rows| rows.get(&key(&net.layout, &net.witness)?));
+            let (messages, deleted) = (net.messages, net.deleted);
+            match net.settle(table, parked, &own) {
+                None => tally.folded += messages,
+                Some((work, row, shape)) => {
+                    tally.applied += row.messages;
+                    tally.folded += messages - row.messages;
+                    tally.deletes += u64::from(deleted && work == Work::Delete);
+                    steps.push(work, row, shape);
                 }
-                (_, None) => !net.existed,
-                (None, Some(_)) => false,
-            };
-            if unchanged {
-                counts.folded += net.messages;
-                continue;
             }
-            let written = net.messages.min(1);
-            counts.applied += written;
-            counts.folded += net.messages - written;
-            let work = if row.is_some() {
-                Work::Upsert
-            } else {
-                Work::Delete
-            };
-            let tuple = row.unwrap_or(net.witness);
-            steps.push(
-                table,
-                work,
-                Row {
-                    layout: net.layout,
-                    tuple,
-                    old: None,
-                    count: 1,
-                },
-            );
         }
+        counts.add(tally);
         // A delete of one spelling of a key must not follow the insert of another.
-        batch.needs_order |= !table.has_exact_key() && steps.removes_and_writes();
-        batch.steps.extend(steps.list);
+        let spelled = !table.has_exact_key() && steps.removes_and_writes();
+        Ok(Finished {
+            needs_order: self.moves_unsent || spelled,
+            steps: steps.list,
+        })
     }
 }
 
+/// What [`Nets`] come to.
+pub(super) struct Finished {
+    pub(super) steps: Vec<Step>,
+    /// The folded form is not what the source did: it has to be written in source order.
+    pub(super) needs_order: bool,
+}
+
 impl Net {
-    fn remove(&mut self, old: &Old) {
-        if let Some(at) = self.position(Some(old)) {
-            self.live.remove(at);
+    fn new(
+        existed: bool,
+        image: Option<Tuple>,
+        witness: Tuple,
+        layout: Arc<Layout>,
+    ) -> Net {
+        let one = image.clone().map(Version::from);
+        Net {
+            existed,
+            image,
+            live: Live {
+                one,
+                more: Vec::new(),
+            },
+            witness,
+            layout,
+            messages: 0,
+            deleted: false,
         }
+    }
+
+    /// The table was altered in the middle of the batch: all images get the new layout.
+    fn lay_out(&mut self, layout: &Arc<Layout>) {
+        let old = std::mem::replace(&mut self.layout, layout.clone());
+        if *old == **layout {
+            return;
+        }
+        let again = |tuple: &mut Tuple| *tuple = layout.adopt(tuple, &old);
+        again(&mut self.witness);
+        self.image.iter_mut().for_each(again);
+        for version in self.live.one.iter_mut().chain(&mut self.live.more) {
+            again(&mut version.tuple);
+            version.origin.as_deref_mut().map(again);
+        }
+    }
+
+    fn remove(&mut self, old: &Old) -> Option<Version> {
+        let at = self.position(Some(old))?;
+        self.live.remove(at)
     }
 
     /// Which of the live rows a change means: the one that looks like its old image, else the first.
@@ -207,10 +269,8 @@ impl Net {
     /// version may be inserted before the old one is deleted.
     fn position(&mut self, old: Option<&Old>) -> Option<usize> {
         if let Some(old) = old.filter(|old| old.whole) {
-            let equal = self
-                .live
-                .iter()
-                .position(|row| same_content(&self.layout, row, &old.tuple));
+            let same = |row: &Version| same_content(&self.layout, &row.tuple, &old.tuple);
+            let equal = self.live.iter().position(same);
             if equal.is_none() && !self.existed {
                 self.existed = true;
                 self.image = Some(old.tuple.clone());
@@ -220,10 +280,56 @@ impl Net {
                 return equal;
             }
         }
-        if self.live.one.is_none() {
-            None
-        } else {
-            Some(0)
+        self.live.one.as_ref().map(|_| 0)
+    }
+
+    /// What has to be written; none when the batch left the row as it was. A row whose earlier version
+    /// is parked never is what the cloud has.
+    fn settle(mut self, table: &Table, parked: Option<&Parked>, own: &Layout) -> Option<(Work, Row, Shape)> {
+        let version = self.live.one.take();
+        let unchanged = match (&self.image, &version) {
+            (Some(before), Some(after)) => {
+                self.existed && same_content(&self.layout, before, &after.tuple)
+            }
+            (_, None) => !self.existed,
+            (None, Some(_)) => false,
+        };
+        if unchanged && parked.is_none() {
+            return None;
+        }
+        let (work, mut tuple, origin) = match version {
+            Some(version) => (Work::Upsert, version.tuple, version.origin),
+            None => (Work::Delete, self.witness, None),
+        };
+        if let Some(image) = parked.and_then(|parked| parked.tuple.as_ref()) {
+            tuple = self.layout.merge(tuple, image, own);
+        }
+        let moved = origin.is_some() && unsent(&self.layout, &tuple);
+        let old = match origin.filter(|_| moved) {
+            Some(origin) => Some(*origin),
+            None => self.image.filter(|_| table.is_looked_up),
+        };
+        let row = Row {
+            layout: self.layout,
+            tuple,
+            old,
+            count: 1,
+            messages: self.messages.min(1),
+        };
+        let shape = Shape {
+            moved,
+            parked: parked.is_some(),
+            ..shape(table, &row, work)
+        };
+        Some((work, row, shape))
+    }
+}
+
+impl From<Tuple> for Version {
+    fn from(tuple: Tuple) -> Version {
+        Version {
+            tuple,
+            origin: None,
         }
     }
 }
@@ -231,9 +337,9 @@ impl Net {
 /// Rows of one key; nearly always one or none, and then nothing is allocated for them.
 #[derive(Default)]
 struct Live {
-    one: Option<Tuple>,
+    one: Option<Version>,
     /// Further rows; empty while there is no first.
-    more: Vec<Tuple>,
+    more: Vec<Version>,
 }
 
 impl Live {
@@ -241,11 +347,11 @@ impl Live {
         usize::from(self.one.is_some()) + self.more.len()
     }
 
-    fn iter(&self) -> impl Iterator<Item = &Tuple> {
+    fn iter(&self) -> impl Iterator<Item = &Version> {
         self.one.iter().chain(&self.more)
     }
 
-    fn push(&mut self, row: Tuple) {
+    fn push(&mut self, row: Version) {
         match self.one {
             None => self.one = Some(row),
             Some(_) => self.more.push(row),
@@ -253,30 +359,25 @@ impl Live {
     }
 
     /// The row at a place that [`Net::position`] gave.
-    fn at(&mut self, at: usize) -> &mut Tuple {
+    fn at(&mut self, at: usize) -> Option<&mut Version> {
         match at.checked_sub(1) {
-            Some(further) => &mut self.more[further],
-            None => self.one.get_or_insert_with(|| Tuple::from_cells([])),
+            Some(further) => self.more.get_mut(further),
+            None => self.one.as_mut(),
         }
     }
 
-    fn remove(&mut self, at: usize) {
+    fn remove(&mut self, at: usize) -> Option<Version> {
         match at.checked_sub(1) {
-            Some(further) => drop(self.more.remove(further)),
-            None => self.one = self.more.pop(),
+            Some(further) => Some(self.more.remove(further)),
+            None => std::mem::replace(&mut self.one, self.more.pop()),
         }
     }
 }
 
 fn not_unique(table: &Table, net: &Net) -> String {
-    let Key::Columns(columns) = &table.key else {
-        return String::new();
-    };
-    let names: Vec<_> = columns
-        .iter()
-        .map(|column| table.columns[*column].cloud.as_str())
-        .collect();
-    let values = key_cells(table, &net.layout, &net.witness).map(|cell| match cell {
+    let names: Vec<_> = table.key_names().collect();
+    let cells: Vec<_> = net.witness.cells().collect();
+    let values = net.layout.key().iter().map(|at| match cells[*at] {
         Cell::Text(text) => String::from_utf8_lossy(text).into_owned(),
         Cell::Null | Cell::Unchanged => "NULL".to_owned(),
     });
@@ -287,38 +388,31 @@ fn not_unique(table: &Table, net: &Net) -> String {
     )
 }
 
-/// The key's cells, in the key's order.
-fn key_cells<'a>(
-    table: &'a Table,
-    layout: &'a Layout,
-    tuple: &'a Tuple,
-) -> impl Iterator<Item = Cell<'a>> {
-    let cells: Vec<_> = tuple.cells().collect();
-    let columns: &[usize] = match &table.key {
-        Key::Columns(columns) => columns,
-        Key::Multiset => &[],
-    };
-    // A constant in the key is equal in all rows: it names nothing.
-    columns
-        .iter()
-        .filter_map(move |column| layout.attribute(*column).map(|at| cells[at]))
-}
-
 /// The key's values as comparable bytes; none when one of them was not sent.
-pub(super) fn key(table: &Table, layout: &Layout, tuple: &Tuple) -> Option<Vec<u8>> {
+pub fn key(layout: &Layout, tuple: &Tuple) -> Option<Vec<u8>> {
     let mut key = Vec::with_capacity(24);
-    for cell in key_cells(table, layout, tuple) {
-        match cell {
-            Cell::Null => key.push(0),
-            Cell::Unchanged => return None,
-            Cell::Text(text) => {
-                key.push(1);
-                key.extend_from_slice(&(text.len() as u32).to_be_bytes());
-                key.extend_from_slice(text);
-            }
-        }
+    if let [only] = layout.key() {
+        put(&mut key, tuple.cells().nth(*only)?)?;
+        return Some(key);
+    }
+    let cells: Vec<_> = tuple.cells().collect();
+    for at in layout.key() {
+        put(&mut key, *cells.get(*at)?)?;
     }
     Some(key)
+}
+
+pub(super) fn put(key: &mut Vec<u8>, cell: Cell<'_>) -> Option<()> {
+    match cell {
+        Cell::Null => key.push(0),
+        Cell::Unchanged => return None,
+        Cell::Text(text) => {
+            key.push(1);
+            key.extend_from_slice(&(text.len() as u32).to_be_bytes());
+            key.extend_from_slice(text);
+        }
+    }
+    Some(())
 }
 
 fn same_content(layout: &Layout, before: &Tuple, after: &Tuple) -> bool {
@@ -329,7 +423,7 @@ fn same_content(layout: &Layout, before: &Tuple, after: &Tuple) -> bool {
             .all(|(_, (a, b))| a == b)
 }
 
-/// Whether a mapped column was not sent.
+/// Whether an arriving column was not sent.
 pub(super) fn unsent(layout: &Layout, tuple: &Tuple) -> bool {
     layout
         .slots
@@ -341,17 +435,23 @@ pub(super) fn unsent(layout: &Layout, tuple: &Tuple) -> bool {
 /// What rows that one statement can serve have in common.
 pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
     let mut shape = Shape::default();
-    for (slot, cell) in row.layout.slots.iter().zip(row.tuple.cells()) {
-        let Some(column) = slot.map(usize::from) else {
-            continue;
-        };
-        match (cell, &table.key) {
-            (Cell::Unchanged, _) if work != Work::Delete => shape.unsent.push(column),
-            (Cell::Null, Key::Columns(key)) if key.contains(&column) => {
-                shape.null_keys.push(column)
+    if work != Work::Delete {
+        for (slot, cell) in row.layout.slots.iter().zip(row.tuple.cells()) {
+            if let (Some(slot), Cell::Unchanged) = (slot, cell) {
+                shape.unsent.push(usize::from(*slot));
             }
-            _ => {}
         }
+        shape.unsent.sort_unstable();
+    }
+    if let Key::Columns(key) = &table.key {
+        let is_null = |column: &&usize| {
+            let Source::Desktop(arriving) = table.columns[**column].from else {
+                return false;
+            };
+            let at = row.layout.attribute(arriving);
+            at.is_some_and(|at| row.tuple.cells().nth(at) == Some(Cell::Null))
+        };
+        shape.null_keys = key.iter().filter(is_null).copied().collect();
     }
     shape
 }
@@ -377,8 +477,7 @@ impl Steps {
         self.list.iter().any(removes) && !self.list.iter().all(removes)
     }
 
-    fn push(&mut self, table: &Table, work: Work, row: Row) {
-        let shape = shape(table, &row, work);
+    fn push(&mut self, work: Work, row: Row, shape: Shape) {
         let at = *self
             .index
             .entry((work, shape))

@@ -1,92 +1,216 @@
 //! A run of whole transactions to the rows that have to be written. Pure.
 //!
-//! [`Book`] decides whose a row is (the table's mapping, the owner, the tenant); [`fold`] lets many
-//! changes of one key become one; [`in_order`] keeps them apart, for batches whose folded form the
-//! cloud's other constraints refuse.
+//! [`Book`] decides whose a row is (the table's mapping, the owner, the tenant); [`Folder`] lets many
+//! changes of one key become one, and [`fold`] does so for a batch. Tables whose folded form the cloud's other
+//! constraints refuse are kept in source order.
 
 mod admit;
 mod keyed;
 mod multiset;
 mod order;
+mod park;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-pub use admit::Book;
+pub use admit::{Before, Book, Effect, Sorted, Sorter, Standing};
+pub use keyed::key;
+pub use park::{Parked, ParkedRows, Parking, name_of_cells, parking_name};
 
-use crate::model::{Batch, Counts, Halt, Key, Step, TableId, Tables, Transaction, Work};
+use crate::model::{
+    Batch, Counts, Halt, Key, Lsn, Step, Table, TableId, Tables, Transaction, WayBack, Work,
+};
 
 /// The desktop's heartbeat carries this prefix.
 pub const HEARTBEAT: &str = "tandem.heartbeat";
 
-/// Folds a run of transactions.
-pub fn fold(transactions: &[Transaction], tables: &Tables, book: &mut Book) -> Batch {
-    let mut batch = Batch::default();
-    let mut counts = BTreeMap::new();
-    let mut keyed: BTreeMap<TableId, keyed::Nets> = BTreeMap::new();
-    let mut multisets: BTreeMap<TableId, multiset::Bag> = BTreeMap::new();
-    let mut halted = Vec::new();
-    for transaction in transactions {
-        for change in &transaction.changes {
-            let (table, effect) = match book.admit(change, transaction, tables, &mut counts) {
-                Ok(Some(admitted)) => admitted,
-                Ok(None) => continue,
-                Err(halt) => {
-                    halted.push(halt);
-                    continue;
-                }
-            };
-            if tables.get(table).key == Key::Multiset {
-                multisets.entry(table).or_default().push(effect);
-            } else {
-                keyed
-                    .entry(table)
-                    .or_default()
-                    .push(tables.get(table), effect);
-            }
-        }
-    }
-    for (table, nets) in keyed {
-        let counts = counts.entry(table).or_default();
-        nets.finish(tables.get(table), counts, &mut batch, &mut halted);
-    }
-    for (table, bag) in multisets {
-        bag.finish(table, counts.entry(table).or_default(), &mut batch);
-    }
-    batch.steps.sort_by_key(write_order);
-    finish(batch, transactions, counts, halted, book)
-}
-
-/// The same run without folding: each change is a write of its own, in source order.
-pub fn in_order(transactions: &[Transaction], tables: &Tables, book: &mut Book) -> Batch {
-    let mut counts = BTreeMap::new();
-    let mut halted = Vec::new();
+/// Folds a run of transactions. Changes of the tables in `ordered` are not folded: each is a write of its own, in
+/// source order.
+pub fn fold(
+    transactions: &[Transaction],
+    tables: &Tables,
+    sorter: &mut Sorter,
+    book: &mut Book,
+    ordered: &BTreeSet<TableId>,
+) -> Batch {
+    let mut folder = Folder::default();
+    let mut halts = Vec::new();
     let mut runs = order::Runs::default();
     for transaction in transactions {
         for change in &transaction.changes {
-            match book.admit(change, transaction, tables, &mut counts) {
-                Ok(Some((table, effect))) => {
-                    counts.entry(table).or_default().applied += 1;
-                    runs.push(tables.get(table), effect);
-                }
-                Ok(None) => {}
-                Err(halt) => halted.push(halt),
+            let sorted = sorter.sort(change, tables);
+            if let Sorted::Effect(table, effect) = &sorted
+                && ordered.contains(table)
+                && book.standing(*table, transaction.commit) == Standing::Streams
+            {
+                runs.push(tables.get(*table), effect.clone(), &book.parking);
+            }
+            if let Err(halt) = folder.take(sorted, transaction.commit, tables, book) {
+                book.stop(halt.table);
+                halts.push(halt);
             }
         }
     }
-    let batch = Batch {
-        steps: runs.finish(),
-        ..Batch::default()
-    };
-    finish(batch, transactions, counts, halted, book)
+    let mut batch = folder.finish(tables, &book.parking);
+    for table in ordered {
+        in_order(&mut batch, *table, runs.finish(*table));
+    }
+    batch.halts.splice(..0, halts);
+    finish(batch, transactions, book)
 }
 
-fn finish(
-    mut batch: Batch,
-    transactions: &[Transaction],
+/// Puts a table's changes in source order in the place of its folded ones.
+fn in_order(batch: &mut Batch, table: TableId, steps: Vec<Step>) {
+    batch.needs_order.retain(|needs| *needs != table);
+    batch.steps.retain(|step| step.table != table);
+    let place = (1, i32::from(table.0));
+    let at = batch.steps.partition_point(|step| write_order(step) < place);
+    batch.steps.splice(at..at, steps);
+    let counts = batch.counts.iter_mut().filter(|(counted, _)| *counted == table);
+    for (_, counts) in counts {
+        counts.applied += counts.folded;
+        counts.folded = 0;
+    }
+}
+
+/// Changes gathered by table and key.
+#[derive(Default)]
+pub struct Folder {
+    keyed: BTreeMap<TableId, keyed::Nets>,
+    multisets: BTreeMap<TableId, multiset::Bag>,
     counts: BTreeMap<TableId, Counts>,
-    halted: Vec<Halt>,
-    book: &mut Book,
-) -> Batch {
+}
+
+impl Folder {
+    /// Takes a change by what it is and what has become of its table.
+    ///
+    /// # Errors
+    /// The table can't go on.
+    pub fn take(
+        &mut self,
+        sorted: Sorted,
+        commit: Lsn,
+        tables: &Tables,
+        book: &Book,
+    ) -> Result<(), Halt> {
+        let (table, effect) = match sorted {
+            Sorted::Foreign => return Ok(()),
+            Sorted::Effect(table, effect) => (table, Some(effect)),
+            Sorted::RuledOut(table) => (table, None),
+            Sorted::Misfit(Halt { table, why, way }) => {
+                let streams = self.counts(table, commit, book);
+                return if streams { Err(Halt { table, why, way }) } else { Ok(()) };
+            }
+            // A transaction with a TRUNCATE is staged; here it can only come for a table that has stopped.
+            Sorted::Emptied(table) => {
+                let why = "the desktop's table was emptied; it is copied anew".to_owned();
+                let streams = self.counts(table, commit, book);
+                let halt = Halt {
+                    table,
+                    why,
+                    way: WayBack::Copy,
+                };
+                return if streams { Err(halt) } else { Ok(()) };
+            }
+        };
+        if self.counts(table, commit, book) {
+            match effect {
+                Some(effect) => self.push(tables.get(table), effect),
+                None => self.rule_out(table),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a change of a transaction that was kept aside. `voided`: the table was emptied after it; `moves`: the
+    /// row goes because it has another name now.
+    pub fn replay(
+        &mut self,
+        (table, effect): (TableId, Effect),
+        commit: Lsn,
+        (voided, moves): (bool, bool),
+        (tables, book): (&Tables, &Book),
+    ) {
+        if moves && voided {
+            return;
+        }
+        // The message is counted where the row arrives.
+        if moves {
+            if book.standing(table, commit) == Standing::Streams {
+                self.leave(tables.get(table), effect);
+            }
+            return;
+        }
+        if !self.counts(table, commit, book) {
+            return;
+        }
+        if voided {
+            let counts = self.counts.entry(table).or_default();
+            counts.received += 1;
+            counts.folded += 1;
+        } else {
+            self.push(tables.get(table), effect);
+        }
+    }
+
+    /// A row leaves its name: its message is counted where it arrives.
+    fn leave(&mut self, table: &Table, effect: Effect) {
+        match table.key {
+            Key::Multiset => self.multisets.entry(table.id).or_default().leave(effect),
+            Key::Columns(_) => self.keyed.entry(table.id).or_default().leave(effect),
+        }
+    }
+
+    fn counts(&mut self, table: TableId, commit: Lsn, book: &Book) -> bool {
+        book.counts(table, commit, self.counts.entry(table).or_default())
+    }
+
+    /// Takes a change of a row that is ours.
+    fn push(&mut self, table: &Table, effect: Effect) {
+        self.counts.entry(table.id).or_default().received += 1;
+        match table.key {
+            Key::Multiset => self.multisets.entry(table.id).or_default().push(effect),
+            Key::Columns(_) => self.keyed.entry(table.id).or_default().push(effect),
+        }
+    }
+
+    /// Counts a change of a row that isn't ours.
+    fn rule_out(&mut self, table: TableId) {
+        let counts = self.counts.entry(table).or_default();
+        counts.received += 1;
+        counts.ruled_out += 1;
+    }
+
+    /// What keeping it costs, in bytes.
+    pub fn bytes(&self) -> usize {
+        let keyed = self.keyed.values().map(keyed::Nets::bytes);
+        let multisets = self.multisets.values().map(multiset::Bag::bytes);
+        keyed.chain(multisets).sum()
+    }
+
+    /// The rows that have to be written, in writing order, and what became of the messages.
+    pub fn finish(mut self, tables: &Tables, parking: &Parking) -> Batch {
+        let mut batch = Batch::default();
+        for (table, nets) in self.keyed {
+            let counts = self.counts.entry(table).or_default();
+            match nets.finish(tables.get(table), parking.of(table), counts) {
+                Ok(finished) => {
+                    batch.needs_order.extend(finished.needs_order.then_some(table));
+                    batch.steps.extend(finished.steps);
+                }
+                Err(halt) => batch.halts.push(halt),
+            }
+        }
+        for (table, bag) in self.multisets {
+            let counts = self.counts.entry(table).or_default();
+            batch.steps.extend(bag.finish(table, parking.of(table), counts));
+        }
+        batch.steps.sort_by_key(write_order);
+        batch.counts = self.counts.into_iter().collect();
+        batch
+    }
+}
+
+fn finish(mut batch: Batch, transactions: &[Transaction], book: &mut Book) -> Batch {
     if let Some(last) = transactions.last() {
         batch.end = last.end;
         batch.committed_at = last.committed_at;
@@ -99,8 +223,6 @@ fn finish(
     batch.beat = marks
         .filter(|mark| mark.prefix == HEARTBEAT)
         .find_map(|mark| String::from_utf8(mark.content.to_vec()).ok());
-    batch.counts = counts.into_iter().collect();
-    batch.halts = halted;
     for halt in &batch.halts {
         book.stop(halt.table);
     }
@@ -109,7 +231,7 @@ fn finish(
 
 /// Parents before children on the way in, children first on the way out; copies are removed before
 /// others are added.
-fn write_order(step: &Step) -> (u8, i32) {
+pub fn write_order(step: &Step) -> (u8, i32) {
     let table = i32::from(step.table.0);
     match step.work {
         Work::RemoveCopies => (0, -table),

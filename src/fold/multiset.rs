@@ -3,13 +3,18 @@
 use std::collections::HashMap;
 
 use super::admit::{Before, Effect};
-use crate::model::{Batch, Cell, Counts, Layout, Row, Shape, Step, TableId, Tuple, Work};
+use super::park::ParkedRows;
+use crate::limits;
+use crate::model::{Cell, Counts, Layout, Row, Shape, Step, TableId, Tuple, Work};
 
 /// How many copies of each row a batch adds or removes.
 #[derive(Default)]
 pub(super) struct Bag {
     index: HashMap<Vec<u8>, usize>,
     entries: Vec<Entry>,
+    /// Rows that went because they look different now.
+    changed: u64,
+    bytes: usize,
 }
 
 struct Entry {
@@ -25,86 +30,117 @@ impl Bag {
             before,
             after,
         } = effect;
+        let row = |tuple: Tuple| Row {
+            layout: layout.clone(),
+            tuple,
+            old: None,
+            count: 0,
+            messages: 0,
+        };
         let mut message = 1;
+        let updates = after.is_some();
         if let Some(new) = after {
-            let row = Row {
-                layout: layout.clone(),
-                tuple: new,
-                old: None,
-                count: 0,
-            };
-            self.count(row, 1, message);
+            self.count(row(new), 1, message);
             message = 0;
         }
         if let Before::Sent(old) = before {
-            self.count(
-                Row {
-                    layout,
-                    tuple: old.tuple,
-                    old: None,
-                    count: 0,
-                },
-                -1,
-                message,
-            );
+            self.changed += u64::from(updates);
+            self.count(row(old.tuple), -1, message);
+        }
+    }
+
+    /// A row whose other half stands elsewhere goes.
+    pub(super) fn leave(&mut self, effect: Effect) {
+        if let Before::Sent(old) = effect.before {
+            self.changed += 1;
+            let row = Row {
+                layout: effect.layout,
+                tuple: old.tuple,
+                old: None,
+                count: 0,
+                messages: 0,
+            };
+            self.count(row, -1, 0);
         }
     }
 
     fn count(&mut self, row: Row, copies: i64, messages: u64) {
-        let at = *self
-            .index
-            .entry(image(&row.layout, &row.tuple))
-            .or_insert_with(|| {
-                self.entries.push(Entry {
-                    row,
-                    copies: 0,
-                    messages: 0,
-                });
-                self.entries.len() - 1
+        let name = image(&row.layout, &row.tuple);
+        let cost = limits::NET_OVERHEAD + name.len() + row.tuple.bytes();
+        let at = *self.index.entry(name).or_insert_with(|| {
+            self.bytes += cost;
+            self.entries.push(Entry {
+                row,
+                copies: 0,
+                messages: 0,
             });
+            self.entries.len() - 1
+        });
         self.entries[at].copies += copies;
         self.entries[at].messages += messages;
     }
 
-    pub(super) fn finish(self, table: TableId, counts: &mut Counts, batch: &mut Batch) {
-        let (mut gone, mut new) = (Vec::new(), Vec::new());
+    /// What keeping it costs, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    pub(super) fn finish(
+        self,
+        table: TableId,
+        parked: Option<&ParkedRows>,
+        counts: &mut Counts,
+    ) -> Vec<Step> {
+        let mut steps: HashMap<(Work, bool), Vec<Row>> = HashMap::new();
+        let mut gone = 0;
         for Entry {
             mut row,
             copies,
             messages,
         } in self.entries
         {
-            row.count = copies.unsigned_abs();
-            let written = messages.min(row.count);
+            let written = messages.min(copies.unsigned_abs());
             counts.applied += written;
             counts.folded += messages - written;
-            match copies {
-                0 => {}
-                1.. => new.push(row),
-                _ => gone.push(row),
+            gone += copies.min(0).unsigned_abs();
+            // Copies that wait in the quarantine are not in the cloud yet: they come with the new ones,
+            // or are the first to go.
+            let waiting = parked.and_then(|rows| rows.get(&image(&row.layout, &row.tuple)));
+            let waiting_copies = waiting.map_or(0, |parked| parked.copies);
+            let total = copies.saturating_add_unsigned(waiting_copies);
+            if copies == 0 {
+                continue;
             }
+            row.count = total.unsigned_abs();
+            row.messages = written;
+            let work = if total < 0 {
+                Work::RemoveCopies
+            } else {
+                Work::AddCopies
+            };
+            steps.entry((work, waiting.is_some())).or_default().push(row);
         }
-        for (work, rows) in [(Work::RemoveCopies, gone), (Work::AddCopies, new)] {
-            if !rows.is_empty() {
-                batch.steps.push(Step {
-                    table,
-                    work,
-                    shape: Shape::default(),
-                    rows,
-                });
-            }
-        }
+        counts.deletes += gone.saturating_sub(self.changed);
+        let step = |((work, parked), rows): ((Work, bool), Vec<Row>)| Step {
+            table,
+            work,
+            shape: Shape {
+                parked,
+                ..Shape::default()
+            },
+            rows,
+        };
+        steps.into_iter().map(step).collect()
     }
 }
 
-/// The mapped columns as comparable bytes.
+/// The arriving columns as comparable bytes.
 pub(super) fn image(layout: &Layout, tuple: &Tuple) -> Vec<u8> {
     let mut image = Vec::with_capacity(tuple.bytes());
-    for (slot, cell) in layout.slots.iter().zip(tuple.cells()) {
-        match (slot, cell) {
-            (None, _) => {}
-            (Some(_), Cell::Null | Cell::Unchanged) => image.push(0),
-            (Some(_), Cell::Text(text)) => {
+    for cell in layout.arriving(tuple) {
+        match cell {
+            Cell::Null | Cell::Unchanged => image.push(0),
+            Cell::Text(text) => {
                 image.push(1);
                 image.extend_from_slice(&(text.len() as u32).to_be_bytes());
                 image.extend_from_slice(text);

@@ -1,78 +1,89 @@
 //! Changes in source order, as few steps as that allows.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use super::admit::{Before, Effect};
 use super::keyed::{key, shape, unsent};
-use super::multiset::image;
-use crate::model::{Key, Row, Step, Table, Tuple, Work};
+use super::park::{Parked, Parking};
+use crate::model::{Layout, Row, Shape, Step, Table, TableId, Tuple, Work};
 
-/// Neighbouring changes that one statement can carry out together.
+/// Neighbouring changes of tables with a key that one statement can carry out together.
 #[derive(Default)]
 pub(super) struct Runs {
     steps: Vec<Step>,
-    /// Keys of the last step: a statement must not meet a row twice.
-    keys: HashSet<Vec<u8>>,
+    /// Keys of each table's last step: a statement must not meet a row twice.
+    keys: HashMap<TableId, HashSet<Vec<u8>>>,
+    /// Parked rows as this batch leaves them.
+    parked: HashMap<(TableId, Vec<u8>), Tuple>,
 }
 
 impl Runs {
-    pub(super) fn push(&mut self, table: &Table, effect: Effect) {
+    pub(super) fn push(&mut self, table: &Table, effect: Effect, parking: &Parking) {
         let Effect {
             layout,
             before,
             after,
         } = effect;
-        let row = |tuple: Tuple, old| Row {
-            layout: layout.clone(),
+        let row = |tuple: Tuple, old: Option<Tuple>, messages: u64| Row {
+            layout: Arc::<Layout>::clone(&layout),
             tuple,
             old,
             count: 1,
+            messages,
         };
-        let multiset = table.key == Key::Multiset;
         match (before, after) {
-            (Before::Sent(old), None) if multiset => {
-                self.add(table, Work::RemoveCopies, row(old.tuple, None))
+            (Before::Sent(old), None) => {
+                self.add(table, Work::Delete, row(old.tuple, None, 1), parking);
             }
-            (Before::Sent(old), Some(new)) if multiset => {
-                self.add(table, Work::RemoveCopies, row(old.tuple, None));
-                self.add(table, Work::AddCopies, row(new, None));
-            }
-            (_, Some(new)) if multiset => self.add(table, Work::AddCopies, row(new, None)),
-            (Before::Sent(old), None) => self.add(table, Work::Delete, row(old.tuple, None)),
-            (Before::Sent(old), Some(new))
-                if key(table, &layout, &old.tuple) != key(table, &layout, &new) =>
-            {
+            (Before::Sent(old), Some(new)) if key(&layout, &old.tuple) != key(&layout, &new) => {
+                // A parked row has nothing in the cloud that could be moved.
+                let parked = self.parked_image(table, &layout, &old.tuple, parking).flatten();
+                let own = table.own_layout();
+                let new = match parked {
+                    Some(image) => layout.merge(new, &image, &own),
+                    None => new,
+                };
                 if unsent(&layout, &new) {
-                    self.add(table, Work::Rekey, row(new, Some(old.tuple)));
+                    self.add(table, Work::Rekey, row(new, Some(old.tuple), 1), parking);
                 } else {
-                    self.add(table, Work::Delete, row(old.tuple, None));
-                    self.add(table, Work::Upsert, row(new, None));
+                    self.add(table, Work::Delete, row(old.tuple, None, 0), parking);
+                    self.add(table, Work::Upsert, row(new, None, 1), parking);
                 }
             }
-            (_, Some(new)) => self.add(table, Work::Upsert, row(new, None)),
+            (Before::Sent(old), Some(new)) => {
+                let image = Some(old.tuple).filter(|_| old.whole && table.is_looked_up);
+                self.add(table, Work::Upsert, row(new, image, 1), parking);
+            }
+            (_, Some(new)) => self.add(table, Work::Upsert, row(new, None, 1), parking),
             (Before::Absent | Before::Unsent, None) => {}
         }
     }
 
-    fn add(&mut self, table: &Table, work: Work, row: Row) {
-        let shape = shape(table, &row, work);
-        let name = match &table.key {
-            Key::Multiset => image(&row.layout, &row.tuple),
-            Key::Columns(_) => key(table, &row.layout, &row.tuple).unwrap_or_default(),
+    fn add(&mut self, table: &Table, work: Work, mut row: Row, parking: &Parking) {
+        let parked = self.parked_image(table, &row.layout, &row.tuple, parking);
+        if let (Some(Some(image)), Work::Upsert) = (&parked, work) {
+            let own = table.own_layout();
+            row.tuple = row.layout.merge(row.tuple, image, &own);
+            let name = key(&row.layout, &row.tuple).unwrap_or_default();
+            let now = own.adopt(&row.tuple, &row.layout);
+            self.parked.insert((table.id, name), now);
+        }
+        let shape = Shape {
+            parked: parked.is_some(),
+            ..shape(table, &row, work)
         };
-        let fits = self.steps.last().is_some_and(|last| {
-            last.table == table.id
-                && last.work == work
-                && last.shape == shape
-                && work != Work::Rekey
-        });
-        if fits && self.keys.insert(name.clone()) {
-            if let Some(last) = self.steps.last_mut() {
-                last.rows.push(row);
-            }
+        let name = key(&row.layout, &row.tuple).unwrap_or_default();
+        let last = self.steps.iter_mut().rev().find(|step| step.table == table.id);
+        let last = last.filter(|last| last.work == work && last.shape == shape && work != Work::Rekey);
+        let keys = self.keys.entry(table.id).or_default();
+        if let Some(last) = last
+            && keys.insert(name.clone())
+        {
+            last.rows.push(row);
             return;
         }
-        self.keys = HashSet::from([name]);
+        *keys = HashSet::from([name]);
         self.steps.push(Step {
             table: table.id,
             work,
@@ -81,7 +92,26 @@ impl Runs {
         });
     }
 
-    pub(super) fn finish(self) -> Vec<Step> {
-        self.steps
+    /// How the parked version of a row looks at this point, if there is one.
+    fn parked_image(
+        &self,
+        table: &Table,
+        layout: &Layout,
+        tuple: &Tuple,
+        parking: &Parking,
+    ) -> Option<Option<Tuple>> {
+        let rows = parking.of(table.id)?;
+        let name = key(layout, tuple)?;
+        if let Some(tuple) = self.parked.get(&(table.id, name.clone())) {
+            return Some(Some(tuple.clone()));
+        }
+        rows.get(&name).map(|Parked { tuple, .. }| tuple.clone())
+    }
+
+    /// The steps of one table.
+    pub(super) fn finish(&mut self, table: TableId) -> Vec<Step> {
+        let (its, others) = std::mem::take(&mut self.steps).into_iter().partition(|step| step.table == table);
+        self.steps = others;
+        its
     }
 }

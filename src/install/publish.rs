@@ -9,7 +9,7 @@ use tokio_postgres::types::Type;
 
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
-use crate::model::{Key, Source, Table};
+use crate::model::{Key, Table};
 use crate::plan::quote;
 use crate::wire::WireError;
 
@@ -158,16 +158,15 @@ async fn better_identity(desktop: &Client, table: &Table) -> Result<Option<Strin
 
 /// Desktop columns that an old row must carry; none when it must carry all.
 fn needed(table: &Table) -> Option<Vec<String>> {
-    let Key::Columns(key) = &table.key else {
+    if table.key == Key::Multiset || table.is_looked_up {
         return None;
-    };
-    let names = key.iter().filter_map(|at| match &table.columns[*at].from {
-        Source::Desktop(name) => Some(name.clone()),
-        Source::Constant(_) => None,
-    });
+    }
+    let key = table.key_arriving().into_iter();
+    let names = key.map(|index| table.arriving[index].name.clone());
     // Whose the old row was has to be known too.
     let tenant = table
         .tenant
+        .columns
         .iter()
         .filter_map(|column| column.desktop.clone());
     Some(

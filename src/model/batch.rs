@@ -21,8 +21,8 @@ pub struct Batch {
     pub transactions: u64,
     /// What the desktop's last heartbeat in this batch said.
     pub beat: Option<String>,
-    /// The same rows could not be folded (a key changed while a column was not sent).
-    pub needs_order: bool,
+    /// Tables whose changes can't be folded (a key changed while a column was not sent).
+    pub needs_order: Vec<TableId>,
 }
 
 /// A set of rows of one table to which the same statement applies.
@@ -53,13 +53,38 @@ pub enum Work {
     AddCopies,
 }
 
+impl Work {
+    /// Whether it takes rows away and adds none.
+    pub fn removes(self) -> bool {
+        match self {
+            Work::Delete | Work::RemoveCopies => true,
+            Work::Upsert | Work::Rekey | Work::AddCopies => false,
+        }
+    }
+
+    /// The word for it in the state tables.
+    pub fn word(self) -> &'static str {
+        match self {
+            Work::Upsert => "upsert",
+            Work::Rekey => "rekey",
+            Work::Delete => "delete",
+            Work::RemoveCopies => "remove",
+            Work::AddCopies => "add",
+        }
+    }
+}
+
 /// Rows of one step share this, so that one statement fits them all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Shape {
     /// Columns of the key that are NULL in every row: `=` never finds them.
     pub null_keys: Vec<usize>,
-    /// Columns that were not sent (unchanged TOAST): they stay as the cloud has them.
+    /// Arriving columns that were not sent (unchanged TOAST): what is made of them stays as the cloud has it.
     pub unsent: Vec<usize>,
+    /// The unsent columns are those of the row under its old key, which is known ([`Row::old`]).
+    pub moved: bool,
+    /// Earlier versions of these rows are in the quarantine: they are tried one by one.
+    pub parked: bool,
 }
 
 /// One row to write.
@@ -69,13 +94,17 @@ pub struct Row {
     pub layout: Arc<Layout>,
     /// Its cells; for a delete at least the key's.
     pub tuple: Tuple,
-    /// For [`Work::Rekey`]: the row under its old key.
+    /// For [`Work::Rekey`] and moved rows the row under its old key, and for tables in which others look
+    /// something up the row as it was, both in the same layout.
     pub old: Option<Tuple>,
     /// For copies: how many.
     pub count: u64,
+    /// How many row messages it stands for in [`Counts::applied`].
+    pub messages: u64,
 }
 
-/// What became of a table's row messages: `received = applied + folded + ruled_out` (P7).
+/// What became of a table's row messages: `received = applied + folded + ruled_out + quarantined` (P7).
+/// What is quarantined is known when the cloud has refused it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Row messages that arrived.
@@ -88,6 +117,23 @@ pub struct Counts {
     pub ruled_out: u64,
     /// Messages of a stopped table; its way back is a new copy.
     pub missed: u64,
+    /// Times that the desktop emptied the table; no row messages.
+    pub truncated: u64,
+    /// Rows that go because the desktop deleted them: the measure of `max_shrink`.
+    pub deletes: u64,
+}
+
+impl Counts {
+    /// Adds another part of the same batch.
+    pub fn add(&mut self, other: Counts) {
+        self.received += other.received;
+        self.applied += other.applied;
+        self.folded += other.folded;
+        self.ruled_out += other.ruled_out;
+        self.missed += other.missed;
+        self.truncated += other.truncated;
+        self.deletes += other.deletes;
+    }
 }
 
 /// A table that must stop, found before anything was sent.
@@ -97,4 +143,28 @@ pub struct Halt {
     pub table: TableId,
     /// Why, in plain words.
     pub why: String,
+    /// What it waits for.
+    pub way: WayBack,
+}
+
+/// What a table that can't go on waits for. Its way back is always a new copy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WayBack {
+    /// A person: the state is `stopped`.
+    Mend,
+    /// A person who says that so many rows may go: the state is `held`.
+    Allow,
+    /// Nothing: the next session copies it. The state is `waiting`.
+    Copy,
+}
+
+impl WayBack {
+    /// The table's state.
+    pub fn state(self) -> &'static str {
+        match self {
+            WayBack::Mend => "stopped",
+            WayBack::Allow => "held",
+            WayBack::Copy => "waiting",
+        }
+    }
 }

@@ -7,11 +7,14 @@ mod statement;
 mod table;
 mod tuple;
 
-pub use batch::{Batch, Counts, Halt, Row, Shape, Step, Work};
+pub use batch::{Batch, Counts, Halt, Row, Shape, Step, WayBack, Work};
 pub use change::{
     Change, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp, Transaction,
 };
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use statement::{Param, Statement, oid};
-pub use table::{Column, Key, Layout, Name, Owner, Source, Table, TableId, Tables, TenantColumn};
+pub use table::{
+    Arriving, Column, Key, Layout, Lookup, Name, Owner, Reach, Source, Table, TableId, Tables, Tenant,
+    TenantColumn, Via,
+};
 pub use tuple::{BadTuple, Cell, Cells, Tuple};

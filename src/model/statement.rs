@@ -35,8 +35,14 @@ pub mod oid {
     use super::Oid;
     /// `int8`
     pub const INT8: Oid = 20;
+    /// `int4`
+    pub const INT4: Oid = 23;
     /// `text`
     pub const TEXT: Oid = 25;
+    /// `float8`
+    pub const FLOAT8: Oid = 701;
+    /// `int4[]`
+    pub const INT4_ARRAY: Oid = 1007;
     /// `text[]`
     pub const TEXT_ARRAY: Oid = 1009;
     /// `int8[]`

@@ -31,6 +31,15 @@ impl fmt::Display for Name {
     }
 }
 
+/// A desktop column whose value travels.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arriving {
+    /// Its name on the desktop.
+    pub name: String,
+    /// Its type without modifier, domains resolved, qualified: what a conversion sees.
+    pub base_type: String,
+}
+
 /// A cloud column that forward fills.
 #[derive(Clone, Debug)]
 pub struct Column {
@@ -43,8 +52,11 @@ pub struct Column {
     /// Its type with modifier where that normalises a value without refusing it (`numeric(8,2)`,
     /// `timestamp(0)`): stored and arriving values are compared in this form. `text` for `char(n)`.
     pub compare_type: String,
+    /// Its type with modifier where that can hold less than what is sent (`narrow = "quarantine"`): a
+    /// value that would change in it is refused.
+    pub narrower: Option<String>,
     /// Values that are written differently are different: not so for `numeric` without a scale,
-    /// blanks of `char(n)`, `citext`, or floats.
+    /// blanks of `char(n)`, `citext`, floats, or the result of a conversion.
     pub exact: bool,
     /// Whether the cloud refuses NULL here, so that `=` can join on it.
     pub not_null: bool,
@@ -53,10 +65,45 @@ pub struct Column {
 /// Where a column's value comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
-    /// The desktop column of this name.
-    Desktop(String),
+    /// This one of [`Table::arriving`].
+    Desktop(usize),
     /// The same text for every row (`set`, or a tenant value that the desktop doesn't have).
     Constant(String),
+    /// SQL over the arriving row, evaluated in the cloud.
+    Converted {
+        /// The expression; it uses the desktop's names and types.
+        sql: String,
+        /// The [`Table::arriving`] columns that it uses.
+        uses: Vec<usize>,
+    },
+    /// The value of a parent's column in the cloud: this one of [`Table::lookups`].
+    LookedUp(usize),
+}
+
+impl Source {
+    /// The arriving columns that it is made of.
+    pub fn uses(&self) -> &[usize] {
+        match self {
+            Source::Desktop(index) => std::slice::from_ref(index),
+            Source::Converted { uses, .. } => uses,
+            Source::Constant(_) | Source::LookedUp(_) => &[],
+        }
+    }
+}
+
+/// A column that follows a parent's column. Both tables are the cloud's.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The parent.
+    pub parent: Name,
+    /// This table's column, the parent's, and the type of the parent's without modifier.
+    pub on: Vec<(String, String, String)>,
+    /// The parent's column whose value is taken.
+    pub take: String,
+    /// Whose rows of the parent count.
+    pub owner: Option<Owner>,
+    /// Of which tenant.
+    pub tenant: Tenant,
 }
 
 /// What names a row on both sides.
@@ -81,6 +128,39 @@ pub struct Owner {
     pub mobile: String,
 }
 
+/// Which rows of a cloud table belong to this tenant.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tenant {
+    /// Columns that hold the tenant's values; all rows where there are none.
+    pub columns: Vec<TenantColumn>,
+    /// Rows whose parent belongs to the tenant.
+    pub via: Option<Box<Via>>,
+}
+
+/// A tenant that is found in a parent table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Via {
+    /// The parent, in the cloud.
+    pub parent: Name,
+    /// This table's column and the parent's; the latter name one row of the parent.
+    pub on: Vec<(String, String)>,
+    /// The parent's own tenant.
+    pub tenant: Tenant,
+}
+
+/// A foreign key of another cloud table whose action would change that table when a row of this one goes (P4).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reach {
+    /// The table that refers to this one.
+    pub child: Name,
+    /// Its columns, and those of this table that they refer to.
+    pub on: Vec<(String, String)>,
+    /// A delete here changes rows there.
+    pub on_delete: bool,
+    /// A change of the referred columns here changes rows there.
+    pub on_update: bool,
+}
+
 /// A table that is replicated.
 #[derive(Clone, Debug)]
 pub struct Table {
@@ -92,20 +172,32 @@ pub struct Table {
     pub desktop: Name,
     /// Its identifier there: another one means another table.
     pub desktop_oid: Oid,
+    /// Its partitions there, if it is partitioned: name and identifier of each that holds rows.
+    pub leaves: Option<Vec<(Name, Oid)>>,
     /// Its name in the cloud.
     pub cloud: Name,
-    /// The columns that forward writes; those from the desktop come first.
+    /// The desktop's columns that travel.
+    pub arriving: Vec<Arriving>,
+    /// The columns that forward writes.
     pub columns: Vec<Column>,
+    /// Columns that follow a parent's.
+    pub lookups: Vec<Lookup>,
     /// What names a row.
     pub key: Key,
     /// How the cloud's rows say who made them; none: all rows are the desktop's.
     pub owner: Option<Owner>,
     /// The owner column's name on the desktop, where it has one.
     pub desktop_owner: Option<String>,
-    /// Cloud columns (name, type, value) that every statement is limited to.
-    pub tenant: Vec<TenantColumn>,
+    /// What every statement is limited to.
+    pub tenant: Tenant,
+    /// Foreign keys by which a change of this table would change others.
+    pub reaches: Vec<Reach>,
     /// The cloud's table has a foreign key to itself.
     pub refers_to_itself: bool,
+    /// Other tables look columns up in this one, so the whole old row has to be known.
+    pub is_looked_up: bool,
+    /// The largest share of the owned rows that a batch may delete.
+    pub max_shrink: f64,
     /// A hash over key and mapping, to notice a change between two runs.
     pub fingerprint: String,
 }
@@ -132,12 +224,27 @@ impl Table {
         }
     }
 
-    /// How many of [`Table::columns`] come from the desktop.
-    pub fn arriving(&self) -> usize {
-        self.columns
-            .iter()
-            .filter(|column| matches!(column.from, Source::Desktop(_)))
-            .count()
+    /// The arriving columns that the key is made of. A constant is equal in all rows: it names nothing.
+    pub fn key_arriving(&self) -> Vec<usize> {
+        let Key::Columns(columns) = &self.key else {
+            return Vec::new();
+        };
+        let mut arriving: Vec<usize> = Vec::new();
+        for index in columns.iter().flat_map(|at| self.columns[*at].from.uses()) {
+            if !arriving.contains(index) {
+                arriving.push(*index);
+            }
+        }
+        arriving
+    }
+
+    /// The cloud names of the key's columns; none for a multiset.
+    pub fn key_names(&self) -> impl Iterator<Item = &str> {
+        let columns: &[usize] = match &self.key {
+            Key::Columns(columns) => columns,
+            Key::Multiset => &[],
+        };
+        columns.iter().map(|at| self.columns[*at].cloud.as_str())
     }
 
     /// Binds the mapping to the columns of a RELATION message.
@@ -145,65 +252,73 @@ impl Table {
     /// # Errors
     /// The name of a mapped column that the desktop's table no longer has.
     pub fn layout(&self, relation: &Relation) -> Result<Layout, String> {
-        let attribute = |name: &str| {
-            relation
-                .columns
-                .iter()
-                .position(|column| column.name == name)
+        let find = |name: &str| {
+            let at = relation.columns.iter().position(|column| column.name == name);
+            at.ok_or_else(|| name.to_owned())
         };
         let mut slots = vec![None; relation.columns.len()];
-        let mut attributes = Vec::with_capacity(self.columns.len());
-        for (index, column) in self.columns.iter().enumerate() {
-            if let Source::Desktop(name) = &column.from {
-                let at = attribute(name).ok_or_else(|| name.clone())?;
-                slots[at] = Some(index as u16);
-                attributes.push(at);
-            }
+        let mut attributes = Vec::with_capacity(self.arriving.len());
+        for (index, column) in self.arriving.iter().enumerate() {
+            let at = find(&column.name)?;
+            slots[at] = Some(index as u16);
+            attributes.push(at);
         }
-        let owner = self
-            .desktop_owner
-            .as_deref()
-            .map(|name| attribute(name).ok_or_else(|| name.to_owned()));
+        let owner = self.desktop_owner.as_deref().map(find).transpose()?;
         let mut tenant = Vec::new();
-        for column in &self.tenant {
+        for column in &self.tenant.columns {
             if let Some(name) = &column.desktop {
-                tenant.push((
-                    attribute(name).ok_or_else(|| name.clone())?,
-                    column.value.clone(),
-                ));
+                tenant.push((find(name)?, column.value.clone()));
             }
         }
-        let mobile = self
-            .owner
-            .as_ref()
-            .map(|owner| owner.mobile.clone())
-            .unwrap_or_default();
+        let mobile = self.owner.as_ref().map(|owner| owner.mobile.clone());
+        let key = self.key_arriving().into_iter().map(|index| attributes[index]);
         Ok(Layout {
+            key: key.collect(),
             slots,
             attributes,
-            owner: owner.transpose()?,
-            mobile,
+            owner,
+            mobile: mobile.unwrap_or_default(),
             tenant,
         })
     }
+
+    /// The layout of a row that holds exactly [`Table::arriving`], in that order, and is ours.
+    pub fn own_layout(&self) -> Layout {
+        let count = self.arriving.len();
+        Layout {
+            slots: (0..count).map(|index| Some(index as u16)).collect(),
+            attributes: (0..count).collect(),
+            key: self.key_arriving(),
+            owner: None,
+            mobile: String::new(),
+            tenant: Vec::new(),
+        }
+    }
 }
 
-/// Where a table's mapped columns stand in the tuples of one RELATION message.
+/// Where a table's arriving columns stand in the tuples of one RELATION message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
-    /// For each attribute of the tuple: the column it fills.
+    /// For each attribute of the tuple: the arriving column that it is.
     pub slots: Vec<Option<u16>>,
     /// For each arriving column: its attribute.
     attributes: Vec<usize>,
+    /// Attributes that the key is made of.
+    key: Vec<usize>,
     owner: Option<usize>,
     mobile: String,
     tenant: Vec<(usize, String)>,
 }
 
 impl Layout {
-    /// The attribute that fills arriving column `column`.
-    pub fn attribute(&self, column: usize) -> Option<usize> {
-        self.attributes.get(column).copied()
+    /// The attribute of an arriving column.
+    pub fn attribute(&self, arriving: usize) -> Option<usize> {
+        self.attributes.get(arriving).copied()
+    }
+
+    /// The attributes that the key is made of, in the key's order.
+    pub fn key(&self) -> &[usize] {
+        &self.key
     }
 
     /// Whether a row is ours to send: it didn't come from a phone and belongs to the tenant.
@@ -215,6 +330,37 @@ impl Layout {
         }
         self.tenant.iter().all(|(at, value)| is(*at, value))
     }
+
+    /// The arriving columns of a tuple, in their order.
+    pub fn arriving<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
+        let cells: Vec<_> = tuple.cells().collect();
+        let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
+        self.attributes.iter().map(cell).collect()
+    }
+
+    /// A tuple of another layout of the same table, in this one; columns that don't travel become NULL.
+    pub fn adopt(&self, tuple: &Tuple, layout: &Layout) -> Tuple {
+        let known = layout.arriving(tuple);
+        let cell = |slot: &Option<u16>| slot.map_or(Cell::Null, |slot| known[usize::from(slot)]);
+        Tuple::from_cells(self.slots.iter().map(cell))
+    }
+
+    /// `over` with each column that was not sent taken from `under`, an earlier image of the same row in
+    /// its own layout. Columns that `under` doesn't have stay unsent.
+    pub fn merge(&self, over: Tuple, under: &Tuple, layout: &Layout) -> Tuple {
+        if !over.has_unchanged() {
+            return over;
+        }
+        if self == layout {
+            return over.over(under);
+        }
+        let known = layout.arriving(under);
+        let merged = over.cells().zip(&self.slots).map(|(cell, slot)| match (cell, slot) {
+            (Cell::Unchanged, Some(slot)) => known[usize::from(*slot)],
+            _ => cell,
+        });
+        Tuple::from_cells(merged)
+    }
 }
 
 /// All tables of this run, parents first.
@@ -222,19 +368,26 @@ impl Layout {
 pub struct Tables {
     list: Vec<Table>,
     by_desktop: HashMap<Name, TableId>,
+    by_oid: HashMap<Oid, TableId>,
 }
 
 impl Tables {
     /// Numbers the tables in the given order.
     pub fn new(mut list: Vec<Table>) -> Self {
+        let (mut by_desktop, mut by_oid) = (HashMap::new(), HashMap::new());
         for (number, table) in list.iter_mut().enumerate() {
             table.id = TableId(number as u16);
+            by_desktop.insert(table.desktop.clone(), table.id);
+            let leaves = table.leaves.iter().flatten().map(|(_, oid)| *oid);
+            for oid in leaves.chain([table.desktop_oid]) {
+                by_oid.insert(oid, table.id);
+            }
         }
-        let by_desktop = list
-            .iter()
-            .map(|table| (table.desktop.clone(), table.id))
-            .collect();
-        Tables { list, by_desktop }
+        Tables {
+            list,
+            by_desktop,
+            by_oid,
+        }
     }
 
     /// The table with this number.
@@ -242,18 +395,28 @@ impl Tables {
         &self.list[usize::from(id.0)]
     }
 
-    /// The table of a RELATION message.
-    pub fn of(&self, relation: &Relation) -> Option<&Table> {
+    /// The table of this name on the desktop.
+    pub fn named(&self, schema: &str, relation: &str) -> Option<&Table> {
         let name = Name {
-            schema: relation.schema.clone(),
-            relation: relation.name.clone(),
+            schema: schema.to_owned(),
+            relation: relation.to_owned(),
         };
         self.by_desktop.get(&name).map(|id| self.get(*id))
     }
 
-    /// The table with this identifier on the desktop, whatever its name is now.
+    /// The table with this identifier on the desktop, or with a partition that has it, whatever its name is now.
     pub fn with_oid(&self, oid: Oid) -> Option<&Table> {
-        self.list.iter().find(|table| table.desktop_oid == oid)
+        self.by_oid.get(&oid).map(|id| self.get(*id))
+    }
+
+    /// Tables that look a column up in this one, with the number of the lookup.
+    pub fn lookups_in<'a>(&'a self, parent: &'a Table) -> impl Iterator<Item = (&'a Table, usize)> {
+        self.list.iter().flat_map(move |table| {
+            let lookups = table.lookups.iter().enumerate();
+            lookups
+                .filter(move |(_, lookup)| lookup.parent == parent.cloud)
+                .map(move |(at, _)| (table, at))
+        })
     }
 
     /// All of them, parents first.

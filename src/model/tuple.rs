@@ -80,6 +80,12 @@ impl Tuple {
         }
     }
 
+    /// Writes it in the form that [`Tuple::take`] reads.
+    pub fn put(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.columns.to_be_bytes());
+        out.extend_from_slice(&self.cells);
+    }
+
     /// Number of columns.
     pub fn columns(&self) -> usize {
         usize::from(self.columns)

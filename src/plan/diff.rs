@@ -1,105 +1,152 @@
 //! A whole table that was staged, against the cloud's owned rows.
 
+use super::careful::parked_key;
 use super::digest::admitted;
-use super::guard::Guard;
+use super::guard::{Guard, has_parent, reaches};
 use super::quote::{ident, table as qualified};
-use super::source::{all, assignments, differs, image, insertion, key, rest, typed};
-use crate::model::{Key, Param, Source, Statement, Table};
+use super::source::{Rows, all, assignments, image, insertion, key, rest, source};
+use super::write::update_differing;
+use crate::limits;
+use crate::model::{Key, Param, Source, Statement, Table, Work, oid};
 
 /// The statements that make the cloud's owned rows equal to the staged ones.
 pub struct Diff {
-    /// Removes owned rows that the desktop doesn't have. Run only where they are known to be ours.
+    /// Refuses to remove too large a share of the owned rows.
+    pub shrink: Statement,
+    /// Removes owned rows that the desktop doesn't have. Run only where they are known to be ours. Those that
+    /// others refer to, so that these would change with them, are left.
     pub remove: Statement,
+    /// Parks the removal of those.
+    pub reached: Option<Statement>,
     /// Counts owned rows that the desktop doesn't have, into the table's state.
     pub extras: Statement,
     /// Updates what differs; in a multiset only whom a row belongs to.
     pub update: Option<Statement>,
     /// Inserts what is missing.
     pub insert: Statement,
+    /// Leaves only those staged rows that are missing: for trying them one by one.
+    pub narrow: Statement,
 }
 
-/// Reads a table's mapped columns as one `text[]` per row, through the types' output functions, so
+/// Reads a table's arriving columns as one `text[]` per row, through the types' output functions, so
 /// that a copied value is the text that the stream would send. Rows that aren't ours stay out.
 pub fn copy_out(table: &Table) -> String {
     let arriving = table
-        .columns
+        .arriving
         .iter()
-        .filter_map(|column| match &column.from {
-            Source::Desktop(name) => Some(format!("t.{}", ident(name))),
-            Source::Constant(_) => None,
-        });
+        .map(|column| format!("t.{}", ident(&column.name)));
     let cells: Vec<_> = arriving
         .map(|name| format!("case when {name} is distinct from null then concat({name}) end"))
         .collect();
     let (from, which) = (qualified(&table.desktop), admitted(table));
+    // The children of an ordinary table are tables of their own; a partitioned table has no rows but theirs.
+    let only = if table.leaves.is_some() { "" } else { "only " };
     format!(
-        "copy (select array[{}]::text[] from only {from} as t where {which}) to stdout",
+        "copy (select array[{}]::text[] from {only}{from} as t where {which}) to stdout",
         cells.join(", ")
     )
 }
 
-/// Makes the diff's statements. `$1` is the replicator, `$2` the epoch, `$3` the table's name.
-pub fn diff(table: &Table, replicator: &str, epoch: u64) -> Diff {
+/// Makes the diff's statements for the rows of `step`. `$1` is the replicator, `$2` the epoch, `$3` the
+/// table's name, `$4` the step.
+pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
     let params = vec![
         Param::string(replicator),
         Param::int8(epoch),
         Param::string(&table.name),
+        Param::text(oid::INT4, step.to_string()),
     ];
     let statement = |sql: String| Statement {
         sql: sql.into(),
         params: params.clone(),
         table: Some(table.id),
-        step: None,
+        step: Some(step),
     };
-    let source = staged(table);
+    let at = ["u.ctid as \"tandem at\"".to_owned()];
+    let source = source(table, &all(table), &Rows::Staged, &at);
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     // The names are compared as text so that NULL equals NULL and the join can be hashed.
     let names_of = |alias: &str| format!("{}::text", image(alias, &key(table)));
     let (stored, wanted) = (names_of("t"), names_of("src"));
     let extras = format!(
-        "{source}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
+        "with {source}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
          have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}), \
          extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0))",
         guard.deletable(),
     );
-    let changing = rest(table);
-    let set = assignments(table, &changing);
-    let update = (!set.is_empty()).then(|| {
+    let found = format!("t.tableoid = extra.part and t.ctid = extra.at and {}", guard.deletable());
+    let reached = reaches(table);
+    let spared = reached.iter().map(|reached| format!(" and not {reached}")).collect::<String>();
+    let cells = stored_cells(table);
+    let reached = reached.map(|reached| {
+        format!(
+            "{extras} insert into tandem.quarantine as q (replicator, \"table\", key, key_hash, cells, work, sqlstate, why, messages) \
+             select $1, $3, key, md5(key::text), cells, '{}', 'TD005', 'rows of another table refer to it and would change with it', 0 \
+             from extra join {target} as t on {found}, lateral (select {cells}) as named(cells), \
+             lateral (select array[{}]::text[]) as keyed(key) where {reached} \
+             on conflict (replicator, direction, \"table\", key_hash) do update set cells = excluded.cells, work = excluded.work, sqlstate = excluded.sqlstate, why = excluded.why",
+            if table.key == Key::Multiset { Work::RemoveCopies } else { Work::Delete }.word(),
+            parked_key(table).iter().map(|index| format!("cells[{}]", index + 1)).collect::<Vec<_>>().join(", ")
+        )
+    });
+    let changing = match &table.key {
+        Key::Columns(_) => rest(table),
+        Key::Multiset => Vec::new(),
+    };
+    let update = (!assignments(table, &changing).is_empty()).then(|| {
         if table.key == Key::Multiset {
             // Equal rows that nobody claims become the desktop's; nothing else of them can differ.
-            return format!(
-                "{source}, want as (select distinct {wanted} as name from src) update {target} as t set {set} from want where {stored} = want.name and {} and {}",
-                guard.owned(),
-                differs(table, &changing)
-            );
+            let found = format!("{stored} = want.name and {}", guard.owned());
+            let update = update_differing(table, &changing, "want", &found);
+            return format!("with {source}, want as (select distinct {wanted} as name from src) {update}");
         }
-        let differs = differs(table, &changing);
-        format!("{source} update {target} as t set {set} from src where {stored} = {wanted} and {} and {differs}", guard.owned())
+        let found = format!("{stored} = {wanted} and {}", guard.owned());
+        format!("with {source} {}", update_differing(table, &changing, "src", &found))
     });
     let (names, values) = insertion(table, &all(table));
-    let insert = format!(
-        "{source}, want as (select src.*, {wanted} as \"tandem name\", row_number() over (partition by {wanted}) as \"tandem nth\" from src), \
-         have as (select {stored} as name, count(*) as copies from {target} as t where {} group by 1) \
-         insert into {target} ({names}) select {values} from want as src left join have on have.name = src.\"tandem name\" \
-         where src.\"tandem nth\" > coalesce(have.copies, 0)",
+    let ours = has_parent(table).map_or(String::new(), |ours| format!(" and {ours}"));
+    let missing = format!(
+        "with {source}, want as (select src.*, {wanted} as \"tandem name\", row_number() over (partition by {wanted}) as \"tandem nth\" from src), \
+         have as (select {stored} as name, count(*) as copies from {target} as t where {} group by 1)",
         guard.owned(),
     );
+    let which = format!(
+        "from want as src left join have on have.name = src.\"tandem name\" where src.\"tandem nth\" > coalesce(have.copies, 0){ours}"
+    );
     Diff {
-        remove: statement(format!(
-            "{extras} delete from {target} as t using extra where t.tableoid = extra.part and t.ctid = extra.at and {}",
-            guard.deletable()
+        shrink: statement(format!(
+            "{extras} select tandem.shrink($3, many.n, (select count(*) from {target} as t where {}), {}::float8) \
+             from (select count(*) as n from extra) as many where many.n > {}",
+            guard.owned(),
+            table.max_shrink,
+            limits::SHRINK_ROWS_MIN,
         )),
+        remove: statement(format!(
+            "{extras} delete from {target} as t using extra where {found}{spared}"
+        )),
+        reached: reached.map(&statement),
         extras: statement(format!(
             "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3"
         )),
         update: update.map(&statement),
-        insert: statement(insert),
+        insert: statement(format!("{missing} insert into {target} ({names}) select {values} {which}")),
+        narrow: statement(format!(
+            "{missing} delete from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3 and s.step = $4 and s.ctid not in (select src.\"tandem at\" {which})"
+        )),
     }
 }
 
-fn staged(table: &Table) -> String {
-    let columns = typed(&all(table), |index| format!("s.cells[{}]", index + 1));
-    format!(
-        "with src as materialized (select {columns} from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3)"
-    )
+/// The arriving cells of the stored row `t`, as far as they stand in it.
+fn stored_cells(table: &Table) -> String {
+    let cells = (0..table.arriving.len()).map(|index| {
+        let of = |column: &&crate::model::Column| column.from == Source::Desktop(index);
+        match table.columns.iter().find(of) {
+            None => "null".to_owned(),
+            Some(column) => {
+                let name = ident(&column.cloud);
+                format!("case when t.{name} is distinct from null then concat(t.{name}) end")
+            }
+        }
+    });
+    format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
 }

@@ -2,14 +2,13 @@
 
 use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Source, Table};
+use super::source::value;
+use crate::model::{Column, Source, Table};
 
 /// Counts and sums the cloud's owned rows as they compare: `count, sum`.
 pub fn cloud_digest(table: &Table) -> String {
-    let cells = table
-        .columns
-        .iter()
-        .map(|column| format!("t.{}::{}", ident(&column.cloud), column.compare_type));
+    let cells =
+        compared(table).map(|column| format!("t.{}::{}", ident(&column.cloud), column.compare_type));
     let cells: Vec<_> = cells.collect();
     let (from, of_ours) = (qualified(&table.cloud), Guard::of(table).owned());
     digest(&cells.join(", "), &from, &of_ours)
@@ -17,19 +16,13 @@ pub fn cloud_digest(table: &Table) -> String {
 
 /// The same of the desktop's rows that are ours, in the cloud's types.
 pub fn desktop_digest(table: &Table) -> String {
-    let cells = table.columns.iter().map(|column| match &column.from {
-        Source::Desktop(name) => format!(
-            "t.{}::{}::{}",
-            ident(name),
-            column.base_type,
-            column.compare_type
-        ),
-        Source::Constant(value) => format!(
-            "{}::{}::{}",
-            literal(value),
-            column.base_type,
-            column.compare_type
-        ),
+    let cells = compared(table).map(|column| {
+        let sent = |index: usize| format!("t.{}", ident(&table.arriving[index].name));
+        let plain = Column {
+            narrower: None,
+            ..column.clone()
+        };
+        format!("{}::{}", value(table, &plain, &sent), column.compare_type)
     });
     let cells: Vec<_> = cells.collect();
     digest(
@@ -37,6 +30,12 @@ pub fn desktop_digest(table: &Table) -> String {
         &qualified(&table.desktop),
         &admitted(table),
     )
+}
+
+/// The columns that both sides have: not those that are looked up in the cloud.
+fn compared(table: &Table) -> impl Iterator<Item = &Column> {
+    let columns = table.columns.iter();
+    columns.filter(|column| !matches!(column.from, Source::LookedUp(_)))
 }
 
 /// The desktop's rows that forward sends, as a predicate on `t`.
@@ -49,7 +48,7 @@ pub fn admitted(table: &Table) -> String {
             literal(&owner.mobile)
         ));
     }
-    for column in &table.tenant {
+    for column in &table.tenant.columns {
         if let Some(name) = &column.desktop {
             tests.push(format!(
                 "concat(t.{}) = {}",

@@ -1,8 +1,8 @@
 //! Whose rows a statement may touch (P4). Every statement on a user's table is made from a
 //! [`Guard`], and a guard can only be made from a table: there is no way to leave it out.
 
-use super::quote::{ident, literal};
-use crate::model::Table;
+use super::quote::{ident, literal, table as qualified};
+use crate::model::{Lookup, Owner, Table, Tenant};
 
 /// The predicates that limit a statement to a replicator's own rows.
 pub struct Guard {
@@ -14,37 +14,26 @@ pub struct Guard {
 impl Guard {
     /// The guard of a table whose cloud row is called `t`.
     pub fn of(table: &Table) -> Guard {
-        let tenant: Vec<_> = table
-            .tenant
-            .iter()
-            .map(|column| {
-                format!(
-                    "t.{} = {}::{}",
-                    ident(&column.cloud),
-                    literal(&column.value),
-                    column.base_type
-                )
-            })
-            .collect();
-        let tenant = if tenant.is_empty() {
-            "true".to_owned()
-        } else {
-            tenant.join(" and ")
-        };
-        let (owned, deletable) = match &table.owner {
+        Guard::made(&table.tenant, table.owner.as_ref(), "t")
+    }
+
+    /// The guard of the parent that a lookup asks; its row is called `p`.
+    pub(super) fn of_parent(lookup: &Lookup) -> Guard {
+        Guard::made(&lookup.tenant, lookup.owner.as_ref(), "p")
+    }
+
+    fn made(tenant: &Tenant, owner: Option<&Owner>, row: &str) -> Guard {
+        let (owned, deletable) = match owner {
             None => ("true".to_owned(), "true".to_owned()),
             Some(owner) => {
                 let column = ident(&owner.column);
-                let ours = format!(
-                    "t.{column} = {}::{}",
-                    literal(&owner.desktop),
-                    owner.base_type
-                );
-                (format!("({ours} or t.{column} is null)"), ours)
+                let (value, base) = (literal(&owner.desktop), &owner.base_type);
+                let ours = format!("{row}.{column} = {value}::{base}");
+                (format!("({ours} or {row}.{column} is null)"), ours)
             }
         };
         Guard {
-            tenant,
+            tenant: belongs(tenant, row),
             owned,
             deletable,
         }
@@ -60,4 +49,93 @@ impl Guard {
     pub fn deletable(&self) -> String {
         format!("{} and {}", self.tenant, self.deletable)
     }
+}
+
+/// The tenant's own parent of an arriving row called `src` exists; none where the row itself says whose it is.
+pub(super) fn has_parent(table: &Table) -> Option<String> {
+    let via = Tenant {
+        columns: Vec::new(),
+        via: Some(table.tenant.via.clone()?),
+    };
+    Some(belongs(&via, "src"))
+}
+
+/// A row belongs to the tenant: by its columns, or by its parent's.
+fn belongs(tenant: &Tenant, row: &str) -> String {
+    let own = tenant.columns.iter().map(|column| {
+        let (name, value) = (ident(&column.cloud), literal(&column.value));
+        format!("{row}.{name} = {value}::{}", column.base_type)
+    });
+    let mut tests: Vec<_> = own.collect();
+    if let Some(via) = &tenant.via {
+        let parent = format!("{row}p");
+        let on = via
+            .on
+            .iter()
+            .map(|(child, named)| format!("{parent}.{} = {row}.{}", ident(named), ident(child)));
+        let on: Vec<_> = on.collect();
+        tests.push(format!(
+            "exists (select from {} as {parent} where {} and {})",
+            qualified(&via.parent),
+            on.join(" and "),
+            belongs(&via.tenant, &parent)
+        ));
+    }
+    if tests.is_empty() {
+        "true".to_owned()
+    } else {
+        tests.join(" and ")
+    }
+}
+
+/// True unless the foreign keys of other tables would carry a change of the stored row `t` to rows there,
+/// which are not ours to change: then it is refused. `when` says that the row is going to be changed, and
+/// is asked first; `updates` that it changes, in these columns, instead of going.
+pub(super) fn spares(table: &Table, when: &str, updates: Option<&[String]>) -> Option<String> {
+    let mut reached = Vec::new();
+    for reach in &table.reaches {
+        let applies = match updates {
+            None => reach.on_delete,
+            Some(_) => reach.on_update,
+        };
+        if !applies {
+            continue;
+        }
+        let pairs = reach.on.iter();
+        let refers: Vec<_> = pairs
+            .clone()
+            .map(|(child, own)| format!("c.{} = t.{}", ident(child), ident(own)))
+            .collect();
+        let changes: Vec<_> = pairs
+            .filter(|(_, own)| updates.is_some_and(|columns| columns.contains(own)))
+            .map(|(_, own)| format!("t.{0} is distinct from src.{0}", ident(own)))
+            .collect();
+        let changes = match updates {
+            None => "true".to_owned(),
+            Some(_) if changes.is_empty() => continue,
+            Some(_) => format!("({})", changes.join(" or ")),
+        };
+        reached.push(format!(
+            "when {when} and {changes} and exists (select from {} as c where {}) then tandem.reached({})",
+            qualified(&reach.child),
+            refers.join(" and "),
+            literal(&reach.child.to_string())
+        ));
+    }
+    (!reached.is_empty()).then(|| format!("case {} else true end", reached.join(" ")))
+}
+
+/// True for a stored row `t` whose removal would change rows of other tables; none where no foreign key does that.
+pub(super) fn reaches(table: &Table) -> Option<String> {
+    let reached = table.reaches.iter().filter(|reach| reach.on_delete).map(|reach| {
+        let refers = reach
+            .on
+            .iter()
+            .map(|(child, own)| format!("c.{} = t.{}", ident(child), ident(own)));
+        let refers: Vec<_> = refers.collect();
+        let child = qualified(&reach.child);
+        format!("exists (select from {child} as c where {})", refers.join(" and "))
+    });
+    let reached: Vec<_> = reached.collect();
+    (!reached.is_empty()).then(|| format!("({})", reached.join(" or ")))
 }

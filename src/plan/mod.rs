@@ -1,25 +1,31 @@
 //! A batch to SQL text and parameters, every statement guarded by ownership and tenant. Pure.
 //!
 //! Statements are made once per table, work and shape, so that the same text goes over the wire
-//! each time. Values travel as `text[]` parameters, are parsed as the column's base type and then
-//! assigned (P11): nothing is shortened in silence.
+//! each time. Values travel as `text[]` parameters, or as rows of the staging table; they are parsed as
+//! the column's base type and then assigned (P11): nothing is shortened in silence.
 
 mod array;
+mod careful;
 mod diff;
 mod digest;
+mod follow;
 mod guard;
 mod open;
-mod probe;
+mod planner;
 pub mod quote;
+mod shrink;
 mod source;
+mod staged;
 mod write;
 
+pub use careful::{retry, try_whole, void_parked};
 pub use diff::{Diff, copy_out, diff};
 pub use digest::{admitted, cloud_digest, desktop_digest};
+pub use follow::follow_all;
 pub use guard::Guard;
 pub use open::{Opening, opening};
-pub use probe::{key_names, probe, stage_step};
-pub use write::Planner;
+pub use planner::{Manner, Planner};
+pub use staged::{StagedStep, are_there, staged};
 
 #[cfg(test)]
 mod tests;

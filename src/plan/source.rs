@@ -1,18 +1,152 @@
 //! How columns are read from what arrived, written, and compared.
 
-use super::quote::{ident, literal};
-use crate::model::{Column, Key, Source, Table};
+use super::guard::Guard;
+use super::quote::{ident, literal, table as qualified};
+use crate::model::{Column, Key, Lookup, Source, Table};
 
-/// `src`: the arrived values with their types. `column` gives the text of an arriving column.
-pub(super) fn typed(columns: &[(usize, &Column)], text_of: impl Fn(usize) -> String) -> String {
-    let typed = columns.iter().map(|(index, column)| {
-        let value = match &column.from {
-            Source::Desktop(_) => text_of(*index),
-            Source::Constant(value) => literal(value),
-        };
-        format!("{value}::{} as {}", column.base_type, ident(&column.cloud))
+/// Where arrived rows stand.
+#[derive(Clone, Debug)]
+pub(super) enum Rows {
+    /// In array parameters, one for each of these arriving columns, then one for each of these names.
+    Arrays(Vec<usize>, Vec<String>),
+    /// In the staging table, under replicator `$1`, epoch `$2`, table `$3` and step `$4`.
+    Staged,
+    /// In the staging table, the rows of `$1 tid[]`.
+    Chosen,
+}
+
+impl Rows {
+    /// The FROM item.
+    pub(super) fn from(&self) -> String {
+        match self {
+            Rows::Arrays(arriving, extra) => {
+                let names = arriving.iter().map(|index| format!("c{index}"));
+                let names: Vec<_> = names.chain(extra.iter().cloned()).collect();
+                let numbers: Vec<_> = (1..=names.len()).map(|at| format!("${at}")).collect();
+                format!("unnest({}) as u({})", numbers.join(", "), names.join(", "))
+            }
+            Rows::Staged => "tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = $4".to_owned(),
+            Rows::Chosen => "tandem.staging as u where u.ctid = any($1)".to_owned(),
+        }
+    }
+
+    /// The text of an arriving column.
+    pub(super) fn cell(&self, arriving: usize) -> String {
+        match self {
+            Rows::Arrays(..) => format!("u.c{arriving}"),
+            Rows::Staged | Rows::Chosen => format!("u.cells[{}]", arriving + 1),
+        }
+    }
+
+    /// The text of an arriving column of the row under its old key.
+    pub(super) fn origin(&self, arriving: usize) -> String {
+        match self {
+            Rows::Arrays(..) => format!("u.k{arriving}"),
+            Rows::Staged | Rows::Chosen => format!("u.origin[{}]", arriving + 1),
+        }
+    }
+}
+
+/// An arriving value with the column's type, before it is assigned. Parsing as the type without its
+/// modifier and assigning then lets nothing be shortened in silence (P11).
+pub(super) fn value(table: &Table, column: &Column, cell: &dyn Fn(usize) -> String) -> String {
+    let base = &column.base_type;
+    match &column.from {
+        Source::Desktop(index) => match &column.narrower {
+            None => format!("{}::{base}", cell(*index)),
+            Some(narrow) => {
+                let sent = &table.arriving[*index].base_type;
+                let text = cell(*index);
+                format!(
+                    "tandem.fit({text}::{sent}, {text}::{sent}::{narrow}::{sent}, {})::{base}",
+                    literal(&column.cloud)
+                )
+            }
+        },
+        Source::Constant(value) => format!("{}::{base}", literal(value)),
+        Source::Converted { sql, uses } => {
+            let names = uses.iter().map(|index| {
+                let sent = &table.arriving[*index];
+                format!("{}::{} as {}", cell(*index), sent.base_type, ident(&sent.name))
+            });
+            let names: Vec<_> = names.collect();
+            format!("(select ({sql}\n) from (select {}) as arriving)::{base}", names.join(", "))
+        }
+        // Filled in by `source`, once the columns that it depends on are there.
+        Source::LookedUp(_) => format!("null::{base}"),
+    }
+}
+
+/// The CTEs that end in `src`: the arrived rows with their types, under their cloud names.
+pub(super) fn source(table: &Table, columns: &[(usize, &Column)], rows: &Rows, extra: &[String]) -> String {
+    let plain = columns
+        .iter()
+        .filter(|(_, column)| !matches!(column.from, Source::LookedUp(_)));
+    let list = plain.map(|(_, column)| {
+        let value = value(table, column, &|index| rows.cell(index));
+        format!("{value} as {}", ident(&column.cloud))
     });
-    typed.collect::<Vec<_>>().join(", ")
+    let list: Vec<_> = list.chain(extra.iter().cloned()).collect();
+    looked_up(table, columns, &format!("select {} from {}", list.join(", "), rows.from()))
+}
+
+/// Names a SELECT of arrived rows `src`, and adds the columns that are looked up.
+pub(super) fn looked_up(table: &Table, columns: &[(usize, &Column)], select: &str) -> String {
+    let looked_up = columns.iter().filter_map(|(_, column)| match column.from {
+        Source::LookedUp(at) => Some((*column, &table.lookups[at])),
+        _ => None,
+    });
+    let looked_up: Vec<_> = looked_up.collect();
+    if looked_up.is_empty() {
+        return format!("src as materialized ({select})");
+    }
+    let (mut ctes, mut values, mut joins) = (Vec::new(), Vec::new(), Vec::new());
+    for (at, (column, lookup)) in looked_up.into_iter().enumerate() {
+        let wanted: Vec<_> = lookup
+            .on
+            .iter()
+            .map(|(child, ..)| format!("base.{}", ident(child)))
+            .collect();
+        let wanted = format!("select {} from base", wanted.join(", "));
+        ctes.push(format!("found{at} as ({})", parents(lookup, column, &wanted)));
+        values.push(format!("found{at}.value as {}", ident(&column.cloud)));
+        let on = lookup.on.iter().enumerate();
+        let on: Vec<_> = on
+            .map(|(nth, (child, ..))| format!("found{at}.k{nth} = base.{}", ident(child)))
+            .collect();
+        joins.push(format!("left join found{at} on {}", on.join(" and ")));
+    }
+    format!(
+        "base as materialized ({select}), {}, src as materialized (select base.*, {} from base {})",
+        ctes.join(", "),
+        values.join(", "),
+        joins.join(" ")
+    )
+}
+
+/// What each parent that is wanted says: `k0`, ..., `value`, `agreed`. Parents that disagree say NULL.
+pub(super) fn parents(lookup: &Lookup, column: &Column, wanted: &str) -> String {
+    let names: Vec<_> = lookup
+        .on
+        .iter()
+        .map(|(_, parent, _)| format!("p.{}", ident(parent)))
+        .collect();
+    let keys: Vec<_> = names
+        .iter()
+        .enumerate()
+        .map(|(nth, name)| format!("{name} as k{nth}"))
+        .collect();
+    let take = format!("p.{}::text", ident(&lookup.take));
+    let agreed = format!("count(distinct coalesce('v' || {take}, 'n')) = 1");
+    format!(
+        "select {}, case when {agreed} then min({take})::{} end as value, {agreed} as agreed from {} as p where ({}) in ({wanted}) and {} group by {}",
+        keys.join(", "),
+        column.base_type,
+        qualified(&lookup.parent),
+        names.join(", "),
+        Guard::of_parent(lookup).owned(),
+        names.join(", "),
+    )
 }
 
 /// The row as its binary image, in the form in which stored and arriving values are comparable:
@@ -30,10 +164,14 @@ pub(super) fn all(table: &Table) -> Vec<(usize, &Column)> {
     table.columns.iter().enumerate().collect()
 }
 
-/// The key's columns; for a multiset, all.
+/// The key's columns; for a multiset, all that aren't looked up: those follow from the others.
 pub(super) fn key(table: &Table) -> Vec<(usize, &Column)> {
     match &table.key {
-        Key::Multiset => all(table),
+        Key::Multiset => {
+            let mut columns = all(table);
+            columns.retain(|(_, column)| !matches!(column.from, Source::LookedUp(_)));
+            columns
+        }
         Key::Columns(key) => key
             .iter()
             .map(|index| (*index, &table.columns[*index]))

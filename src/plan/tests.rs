@@ -6,8 +6,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Cell, Column, Identity, Key, Name, Owner, Relation, RelationColumn, Row, Shape, Source, Step,
-    Table, TableId, Tables, TenantColumn, Tuple, Work,
+    Arriving, Cell, Column, Identity, Key, Lsn, Name, Owner, Relation, RelationColumn, Row, Shape,
+    Source, Statement, Step, Table, TableId, Tables, Tenant, TenantColumn, Tuple, Work,
 };
 
 fn table(key: Key) -> Table {
@@ -15,11 +15,12 @@ fn table(key: Key) -> Table {
         schema: "public".to_owned(),
         relation: "it\"em".to_owned(),
     };
-    let column = |name: &str| Column {
+    let column = |(index, name): (usize, &str)| Column {
         cloud: name.to_owned(),
-        from: Source::Desktop(name.to_owned()),
+        from: Source::Desktop(index),
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
+        narrower: None,
         exact: true,
         not_null: name == "id",
     };
@@ -29,7 +30,15 @@ fn table(key: Key) -> Table {
         desktop: name.clone(),
         desktop_oid: 1,
         cloud: name,
-        columns: ["id", "what"].map(column).to_vec(),
+        leaves: None,
+        arriving: ["id", "what"]
+            .map(|name| Arriving {
+                name: name.to_owned(),
+                base_type: "text".to_owned(),
+            })
+            .to_vec(),
+        columns: ["id", "what"].into_iter().enumerate().map(column).collect(),
+        lookups: Vec::new(),
         key,
         owner: Some(Owner {
             column: "source".to_owned(),
@@ -38,13 +47,19 @@ fn table(key: Key) -> Table {
             mobile: "M".to_owned(),
         }),
         desktop_owner: None,
-        tenant: vec![TenantColumn {
-            cloud: "org_id".to_owned(),
-            base_type: "numeric".to_owned(),
-            value: "1".to_owned(),
-            desktop: None,
-        }],
+        tenant: Tenant {
+            columns: vec![TenantColumn {
+                cloud: "org_id".to_owned(),
+                base_type: "numeric".to_owned(),
+                value: "1".to_owned(),
+                desktop: None,
+            }],
+            via: None,
+        },
+        reaches: Vec::new(),
         refers_to_itself: false,
+        is_looked_up: false,
+        max_shrink: 0.2,
         fingerprint: String::new(),
     }
 }
@@ -69,7 +84,22 @@ fn row(table: &Table) -> Row {
         tuple: tuple.clone(),
         old: Some(tuple),
         count: 1,
+        messages: 1,
     }
+}
+
+fn plan(steps: Vec<Step>, table: Table) -> Vec<Statement> {
+    let careful = |_: usize, _: &Step| false;
+    let manner = Manner {
+        replicator: "office",
+        epoch: 1,
+        end: Lsn(1),
+        patience: std::time::Duration::from_secs(1),
+        careful: &careful,
+    };
+    let tables = Arc::new(Tables::new(vec![table]));
+    let statements = Planner::default().statements(steps, &[], &tables, &manner);
+    statements.collect()
 }
 
 proptest! {
@@ -80,10 +110,10 @@ proptest! {
         let shape = Shape {
             null_keys: if null_key && !multiset { vec![0] } else { Vec::new() },
             unsent: if unsent && matches!(work, Work::Upsert | Work::Rekey) { vec![1] } else { Vec::new() },
+            ..Shape::default()
         };
         let step = Step { table: TableId(0), work, shape, rows: vec![row(&table)] };
-        let tables = Arc::new(Tables::new(vec![table]));
-        let statement = Planner::default().statements(vec![step], &tables).next().unwrap();
+        let statement = plan(vec![step], table).remove(0);
         prop_assert!(statement.sql.contains("t.\"org_id\" = '1'::numeric"), "{}", statement.sql);
         prop_assert!(statement.sql.contains("t.\"source\" = 'D'::bpchar"), "{}", statement.sql);
         let upper = statement.sql.to_uppercase();
@@ -95,12 +125,14 @@ proptest! {
 fn p4_a_whole_tables_diff_is_guarded_too() {
     for key in [Key::Columns(vec![0]), Key::Multiset] {
         let table = table(key);
-        let diff = diff(&table, "office", 1);
+        let diff = diff(&table, "office", 1, 0);
         for statement in [
             Some(diff.remove),
             Some(diff.extras),
             diff.update,
             Some(diff.insert),
+            Some(diff.shrink),
+            Some(diff.narrow),
         ]
         .into_iter()
         .flatten()
@@ -125,10 +157,7 @@ fn an_array_of_arrays_of_values_is_one_parameter_per_column() {
         shape: Shape::default(),
         rows,
     };
-    let statement = Planner::default()
-        .statements(vec![step], &Arc::new(Tables::new(vec![table])))
-        .next()
-        .unwrap();
+    let statement = plan(vec![step], table).remove(0);
     assert_eq!(statement.params.len(), 2);
     let array = statement.params[0].value.clone().unwrap();
     // ndim 1, no NULL, text, three elements from 1, each one byte long.

@@ -1,176 +1,56 @@
-//! The statements of a batch's steps.
+//! The statement of each kind of step.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use super::guard::{Guard, has_parent, spares};
+use super::quote::{ident, table as qualified};
+use super::source::{Rows, all, assignments, differs, image, insertion, key, rest, source, value};
+use crate::model::{Column, Key, Shape, Source, Table, Work};
 
-use super::array::TextArray;
-use super::guard::Guard;
-use super::quote::{ident, literal, table as qualified};
-use super::source::{all, assignments, differs, image, insertion, key, rest, typed};
-use crate::limits;
-use crate::model::{
-    Cell, Column, Key, Row, Shape, Source, Statement, Step, Table, TableId, Tables, Work,
-};
-
-/// Makes statements, and remembers their texts.
-#[derive(Default)]
-pub struct Planner {
-    texts: HashMap<(TableId, Work, Shape), Arc<str>>,
-}
-
-impl Planner {
-    /// The statements that carry out `steps`, in their order. They are made one by one as they are
-    /// asked for: a step of many bytes becomes several, so that it is never encoded whole.
-    pub fn statements(
-        &mut self,
-        steps: Vec<Step>,
-        tables: &Arc<Tables>,
-    ) -> impl Iterator<Item = Statement> + Send + use<> {
-        let texts: Vec<_> = steps
-            .iter()
-            .map(|step| self.text(step, tables.get(step.table)))
-            .collect();
-        let tables = tables.clone();
-        steps
-            .into_iter()
-            .zip(texts)
-            .enumerate()
-            .flat_map(move |(number, (step, sql))| {
-                let tables = tables.clone();
-                pieces(step, &tables).map(move |piece| Statement {
-                    sql: sql.clone(),
-                    params: params(tables.get(piece.table), &piece),
-                    table: Some(piece.table),
-                    step: Some(number),
-                })
-            })
-    }
-
-    fn text(&mut self, step: &Step, table: &Table) -> Arc<str> {
-        let name = (step.table, step.work, step.shape.clone());
-        let text = self
-            .texts
-            .entry(name)
-            .or_insert_with(|| text(table, step.work, &step.shape).into());
-        text.clone()
-    }
-}
-
-/// Cuts a step's rows into pieces of a bounded size. Rows of a table that refers to itself stay
-/// together: a foreign key is checked at the end of each statement.
-fn pieces(mut step: Step, tables: &Tables) -> impl Iterator<Item = Step> + Send + use<> {
-    let cut = !tables.get(step.table).refers_to_itself;
-    let mut rows = std::mem::take(&mut step.rows).into_iter().peekable();
-    std::iter::from_fn(move || {
-        let (mut piece, mut bytes) = (Vec::new(), 0);
-        while let Some(row) = rows.next_if(|_| !cut || bytes < limits::STATEMENT_BYTES) {
-            bytes += row.tuple.bytes();
-            piece.push(row);
-        }
-        (!piece.is_empty()).then(|| Step {
-            rows: piece,
-            ..step.clone()
-        })
-    })
-}
-
-/// Arriving columns that a step's statement takes, in the order of its parameters.
-pub(super) fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
-    let columns = if work == Work::Delete {
-        key(table)
-    } else {
-        all(table)
-    };
-    let arriving = columns.iter().filter(|(index, column)| {
-        matches!(column.from, Source::Desktop(_)) && !shape.unsent.contains(index)
-    });
-    arriving.map(|(index, _)| *index).collect()
-}
-
-pub(super) fn params(table: &Table, step: &Step) -> Vec<crate::model::Param> {
-    let columns = taken(table, step.work, &step.shape);
-    let mut arrays: Vec<_> = columns.iter().map(|_| TextArray::new()).collect();
-    let mut old_keys: Vec<_> = key(table).iter().map(|_| TextArray::new()).collect();
-    let mut counts = TextArray::new();
-    // For each attribute of the tuple, the array that it goes to.
-    let mut target: Vec<Option<usize>> = Vec::new();
-    let mut target_of: Option<&Arc<crate::model::Layout>> = None;
-    for row in &step.rows {
-        if !target_of.is_some_and(|known| Arc::ptr_eq(known, &row.layout)) {
-            target = targets(row, &columns);
-            target_of = Some(&row.layout);
-        }
-        for (cell, to) in row.tuple.cells().zip(&target) {
-            if let Some(to) = to {
-                arrays[*to].push(cell);
-            }
-        }
-        counts.push(Cell::Text(row.count.to_string().as_bytes()));
-        push_old_key(table, row, &mut old_keys);
-    }
-    let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
-    match step.work {
-        Work::Rekey => params.extend(old_keys.into_iter().map(TextArray::finish)),
-        Work::AddCopies | Work::RemoveCopies => params.push(counts.finish()),
-        Work::Upsert | Work::Delete => {}
-    }
-    params
-}
-
-fn targets(row: &Row, columns: &[usize]) -> Vec<Option<usize>> {
-    let slots = row.layout.slots.iter();
-    slots
-        .map(|slot| {
-            slot.and_then(|slot| {
-                columns
-                    .iter()
-                    .position(|column| *column == usize::from(slot))
-            })
-        })
-        .collect()
-}
-
-fn push_old_key(table: &Table, row: &Row, old_keys: &mut [TextArray]) {
-    let Some(old) = &row.old else { return };
-    let cells: Vec<_> = old.cells().collect();
-    for ((index, _), array) in key(table).iter().zip(old_keys) {
-        array.push(
-            row.layout
-                .attribute(*index)
-                .map_or(Cell::Null, |at| cells[at]),
-        );
-    }
-}
-
-/// `unnest($1, ...) as u(c0, ...)`, named after the columns' numbers.
-pub(super) fn arrived(columns: &[usize], extra: &[String]) -> String {
-    let names: Vec<_> = columns
-        .iter()
-        .map(|index| format!("c{index}"))
-        .chain(extra.iter().cloned())
-        .collect();
-    let numbers: Vec<_> = (1..=names.len())
-        .map(|number| format!("${number}"))
-        .collect();
-    format!("unnest({}) as u({})", numbers.join(", "), names.join(", "))
-}
-
-fn text(table: &Table, work: Work, shape: &Shape) -> String {
+/// What a step's statement says. `again`: rows of the step's other statements may have the same key, as they are in
+/// staging: what they write must not be removed.
+pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> String {
     match work {
-        Work::Upsert => upsert(table, shape),
-        Work::Delete => delete(table, shape),
-        Work::Rekey => rekey(table, shape),
-        Work::AddCopies => add_copies(table),
-        Work::RemoveCopies => remove_copies(table),
+        Work::Upsert => upsert(table, shape, rows),
+        Work::Delete => delete(table, shape, rows),
+        Work::Rekey => rekey(table, shape, rows),
+        Work::AddCopies => add_copies(table, rows),
+        Work::RemoveCopies => remove_copies(table, rows),
     }
 }
 
-/// Finds the stored row by its key. `=` can use an index; NULL in a key is told apart by shape.
+/// Arriving columns that a step's statement takes.
+pub(super) fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
+    match (work, &table.key) {
+        (Work::Delete, _) => table.key_arriving(),
+        _ => (0..table.arriving.len())
+            .filter(|index| !shape.unsent.contains(index))
+            .collect(),
+    }
+}
+
+/// The names of what a step's array parameters hold beside its arriving columns.
+pub(super) fn extras(table: &Table, work: Work) -> Vec<String> {
+    match work {
+        Work::Rekey => origin_names(table),
+        Work::AddCopies | Work::RemoveCopies => vec!["copies".to_owned()],
+        Work::Upsert | Work::Delete => Vec::new(),
+    }
+}
+
+fn origin_names(table: &Table) -> Vec<String> {
+    let key = table.key_arriving();
+    key.iter().map(|index| format!("k{index}")).collect()
+}
+
+/// Finds the stored row by its key. `=` can use an index; NULL in a key is told apart by shape, but for
+/// conversions, of which only the cloud knows when they give NULL.
 fn matches(table: &Table, shape: &Shape) -> String {
     let tests = key(table).into_iter().map(|(index, column)| {
         let name = ident(&column.cloud);
+        let converted = matches!(column.from, Source::Converted { .. });
         if shape.null_keys.contains(&index) {
             format!("t.{name} is null")
+        } else if converted && !column.not_null {
+            format!("t.{name} is not distinct from src.{name}")
         } else {
             format!("t.{name} = src.{name}")
         }
@@ -183,78 +63,119 @@ fn matches(table: &Table, shape: &Shape) -> String {
     }
 }
 
-fn sent<'a>(columns: Vec<(usize, &'a Column)>, shape: &Shape) -> Vec<(usize, &'a Column)> {
+/// Columns whose value is known: those made of what was sent, and those looked up by them.
+fn sent<'a>(table: &Table, columns: Vec<(usize, &'a Column)>, shape: &Shape) -> Vec<(usize, &'a Column)> {
+    let known = |column: &Column| column.from.uses().iter().all(|index| !shape.unsent.contains(index));
+    let by_name = |name: &String| {
+        let found = table.columns.iter().find(|column| column.cloud == *name);
+        found.is_some_and(known)
+    };
+    let mut columns = columns;
+    columns.retain(|(_, column)| match column.from {
+        Source::LookedUp(at) => table.lookups[at].on.iter().all(|(child, ..)| by_name(child)),
+        _ => known(column),
+    });
     columns
-        .into_iter()
-        .filter(|(index, _)| !shape.unsent.contains(index))
-        .collect()
-}
-
-fn upsert(table: &Table, shape: &Shape) -> String {
-    let columns = sent(all(table), shape);
-    let values = typed(&columns, |index| format!("u.c{index}"));
-    let arrived = arrived(&taken(table, Work::Upsert, shape), &[]);
-    upsert_from(table, shape, &format!("select {values} from {arrived}"))
 }
 
 /// Update what differs by join, insert what is missing by anti-join: both see the same snapshot.
 /// `ON CONFLICT DO UPDATE` would lock rows that are equal and burn their sequences.
-pub(super) fn upsert_from(table: &Table, shape: &Shape, source: &str) -> String {
-    let columns = sent(all(table), shape);
-    let source = format!("with src as materialized ({source})");
-    let (target, guard, found) = (
-        qualified(&table.cloud),
-        Guard::of(table),
-        matches(table, shape),
-    );
-    let changing = sent(rest(table), shape);
-    let set = assignments(table, &changing);
-    let update = format!(
-        "update {target} as t set {set} from src where {found} and {} and {}",
-        guard.owned(),
-        differs(table, &changing),
-    );
-    if !shape.unsent.is_empty() {
-        return format!("{source} {update}");
+fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
+    let columns = sent(table, all(table), shape);
+    if shape.moved {
+        let full = Shape {
+            unsent: Vec::new(),
+            ..shape.clone()
+        };
+        let (ctes, write) = (moved(table, &columns, rows), write(table, &full, "whole as src"));
+        return format!("with {ctes}{write}");
     }
-    let (names, values) = insertion(table, &columns);
+    let src = source(table, &columns, rows, &[]);
+    format!("with {src}{}", write(table, shape, "src"))
+}
+
+/// The rest of an upsert, whose rows are read from `from`.
+fn write(table: &Table, shape: &Shape, from: &str) -> String {
+    let (target, guard, found) = (qualified(&table.cloud), Guard::of(table), matches(table, shape));
+    let changing = sent(table, rest(table), shape);
+    let update = update_differing(table, &changing, from, &format!("{found} and {}", guard.owned()));
+    if !shape.unsent.is_empty() {
+        return format!(" {update}");
+    }
+    let (names, values) = insertion(table, &all(table));
+    let ours = has_parent(table).map_or(String::new(), |ours| format!(" and {ours}"));
     let insert = format!(
-        "insert into {target} ({names}) select {values} from src where not exists (select from {target} as t where {found} and {})",
+        "insert into {target} ({names}) select {values} from {from} where not exists (select from {target} as t where {found} and {}){ours}",
         guard.owned(),
     );
-    if set.is_empty() {
-        format!("{source} {insert}")
+    if assignments(table, &changing).is_empty() {
+        format!(" {insert}")
     } else {
-        format!("{source}, changed as ({update}) {insert}")
+        format!(", changed as ({update}) {insert}")
     }
 }
 
-fn delete(table: &Table, shape: &Shape) -> String {
+/// `update ... from` of the rows that `found` finds and that don't look as they should.
+pub(super) fn update_differing(
+    table: &Table,
+    changing: &[(usize, &Column)],
+    from: &str,
+    found: &str,
+) -> String {
+    let names: Vec<_> = changing.iter().map(|(_, column)| column.cloud.clone()).collect();
+    let when = format!("{found} and {}", differs(table, changing));
+    let spared = spares(table, &when, Some(&names)).map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
-        "with src as materialized (select {} from {}) delete from {} as t using src where {} and {}",
-        typed(&key(table), |index| format!("u.c{index}")),
-        arrived(&taken(table, Work::Delete, shape), &[]),
+        "update {} as t set {} from {from} where {when}{spared}",
         qualified(&table.cloud),
-        matches(table, shape),
-        Guard::of(table).deletable(),
+        assignments(table, changing),
+    )
+}
+
+/// Rows that have a new key, as one transaction leaves them: what was not sent stands in the row under its old key,
+/// which is removed later in the same transaction.
+fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
+    let olds = key(table).into_iter().map(|(index, column)| {
+        let value = value(table, column, &|arriving| rows.origin(arriving));
+        format!("{value} as \"tandem old {index}\"")
+    });
+    let base = source(table, columns, rows, &olds.collect::<Vec<_>>());
+    let found = key(table).into_iter().map(|(index, column)| {
+        format!("o.{} is not distinct from src.\"tandem old {index}\"", ident(&column.cloud))
+    });
+    let found: Vec<_> = found.collect();
+    let carried = all(table)
+        .into_iter()
+        .filter(|(index, _)| columns.iter().all(|(sent, _)| sent != index));
+    let carried: Vec<_> = carried
+        .map(|(_, column)| format!("o.{0}::{1} as {0}", ident(&column.cloud), column.base_type))
+        .collect();
+    format!(
+        "{base}, whole as materialized (select src.*, {} from src join {} as o on {})",
+        carried.join(", "),
+        qualified(&table.cloud),
+        found.join(" and "),
+    )
+}
+
+fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
+    let found = format!("{} and {}", matches(table, shape), Guard::of(table).deletable());
+    let spared = spares(table, &found, None).map_or(String::new(), |spared| format!(" and {spared}"));
+    format!(
+        "with {} delete from {} as t using src where {found}{spared}",
+        source(table, &key(table), rows, &[]),
+        qualified(&table.cloud),
     )
 }
 
 /// A row whose key changes while a column was not sent: moved where it stands.
-fn rekey(table: &Table, shape: &Shape) -> String {
-    let columns = sent(all(table), shape);
-    let olds: Vec<_> = key(table)
-        .iter()
-        .map(|(index, _)| format!("k{index}"))
-        .collect();
-    let old_values = key(table).into_iter().map(|(index, column)| {
-        let value = match &column.from {
-            Source::Desktop(_) => format!("u.k{index}"),
-            Source::Constant(value) => literal(value),
-        };
-        format!("{value}::{} as k{index}", column.base_type)
+fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
+    let columns = sent(table, all(table), shape);
+    let olds = key(table).into_iter().map(|(index, column)| {
+        let value = value(table, column, &|arriving| rows.origin(arriving));
+        format!("{value} as k{index}")
     });
-    let old_values: Vec<_> = old_values.collect();
+    let olds: Vec<_> = olds.collect();
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
             "t.{} is not distinct from src.k{index}",
@@ -262,42 +183,39 @@ fn rekey(table: &Table, shape: &Shape) -> String {
         )
     });
     let found: Vec<_> = found.collect();
+    let found = format!("{} and {}", found.join(" and "), Guard::of(table).owned());
+    let names: Vec<_> = columns.iter().map(|(_, column)| column.cloud.clone()).collect();
+    let spared = spares(table, &found, Some(&names)).map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
-        "with src as materialized (select {}, {} from {}) update {} as t set {} from src where {} and {}",
-        typed(&columns, |index| format!("u.c{index}")),
-        old_values.join(", "),
-        arrived(&taken(table, Work::Rekey, shape), &olds),
+        "with {} update {} as t set {} from src where {found}{spared}",
+        source(table, &columns, rows, &olds),
         qualified(&table.cloud),
         assignments(table, &columns),
-        found.join(" and "),
-        Guard::of(table).owned(),
     )
 }
 
-fn copies(table: &Table) -> String {
+fn copies(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
     debug_assert_eq!(table.key, Key::Multiset);
-    let arrived = arrived(
-        &taken(table, Work::AddCopies, &Shape::default()),
-        &["copies".to_owned()],
-    );
-    let values = typed(&all(table), |index| format!("u.c{index}"));
-    format!(
-        "with src as materialized (select {values}, u.copies::bigint as \"tandem copies\", row_number() over () as \"tandem row\" from {arrived})"
-    )
+    let extra = [
+        "u.copies::bigint as \"tandem copies\"".to_owned(),
+        "row_number() over () as \"tandem row\"".to_owned(),
+    ];
+    source(table, columns, rows, &extra)
 }
 
-fn add_copies(table: &Table) -> String {
+fn add_copies(table: &Table, rows: &Rows) -> String {
     let (names, values) = insertion(table, &all(table));
-    let target = qualified(&table.cloud);
+    let ours = has_parent(table).map_or(String::new(), |ours| format!(" where {ours}"));
     format!(
-        "{} insert into {target} ({names}) select {values} from src, generate_series(1, src.\"tandem copies\")",
-        copies(table)
+        "with {} insert into {} ({names}) select {values} from src, generate_series(1, src.\"tandem copies\"){ours}",
+        copies(table, &all(table), rows),
+        qualified(&table.cloud)
     )
 }
 
 /// Any `copies` of the equal rows: they can't be told apart.
-fn remove_copies(table: &Table) -> String {
-    let columns = all(table);
+fn remove_copies(table: &Table, rows: &Rows) -> String {
+    let columns = key(table);
     let joins = columns.iter().filter(|(_, column)| column.not_null);
     let mut tests: Vec<_> = joins
         .map(|(_, column)| format!("t.{0} = src.{0}", ident(&column.cloud)))
@@ -307,15 +225,15 @@ fn remove_copies(table: &Table) -> String {
         image("t", &columns),
         image("src", &columns)
     ));
+    let (target, deletable) = (qualified(&table.cloud), Guard::of(table).deletable());
     // A ctid names a row within one partition only.
-    let (target, guard) = (qualified(&table.cloud), Guard::of(table));
+    let found = format!("t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {deletable}");
+    let spared = spares(table, &found, None).map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
-        "{}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
-         from {target} as t join src on {} where {}) \
-         delete from {target} as t using hit where t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {}",
-        copies(table),
+        "with {}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
+         from {target} as t join src on {} where {deletable}) \
+         delete from {target} as t using hit where {found}{spared}",
+        copies(table, &columns, rows),
         tests.join(" and "),
-        guard.deletable(),
-        guard.deletable(),
     )
 }

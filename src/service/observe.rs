@@ -188,12 +188,14 @@ impl Onlooker {
         Ok(slot.is_some_and(|slot| slot.active_pid.is_some()))
     }
 
-    /// Tables that don't go on, with the reason.
+    /// Tables that don't go on, or of which rows wait in the quarantine, with the reason.
     ///
     /// # Errors
     /// When the query fails.
     pub async fn troubled(&self) -> Result<Vec<(String, String, String)>, Fault> {
-        let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state where replicator = $1 and state in ('stopped', 'held') order by 1";
+        let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state where replicator = $1 and state in ('stopped', 'held') \
+            union all select \"table\", 'quarantined', count(*) || case count(*) when 1 then ' row; ' else ' rows; the first: ' end || (array_agg(sqlstate || ' ' || why order by id))[1] \
+            from tandem.quarantine where replicator = $1 group by \"table\" order by 1, 2";
         let rows = self
             .cloud
             .client

@@ -12,7 +12,7 @@ use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, release};
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
-use crate::flows::{Fill, Filled, Forward, Sides, agree, check_keys, fill};
+use crate::flows::{Fill, Filled, Forward, Sides, agree, check_keys, fill, parked};
 use crate::fold::Book;
 use crate::install::{ensure_publication, ensure_schema, is_installed, publish};
 use crate::limits;
@@ -240,7 +240,9 @@ impl Session<'_> {
                         book.copied_at(table.id, at);
                     }
                 }
-                Some(known) if known.state == "stopped" && !fresh => book.stop(table.id),
+                Some(known) if matches!(known.state.as_str(), "stopped" | "held") && !fresh => {
+                    book.stop(table.id);
+                }
                 known => wanted.push(Filled {
                     table,
                     again: known.is_some_and(Remembered::is_ours),
@@ -283,6 +285,7 @@ impl Session<'_> {
                 checkpoint
             }
         };
+        book.parking = parked(&self.cloud.client, &self.lease.replicator, self.tables).await?;
         Ok((checkpoint, book))
     }
 
@@ -435,7 +438,7 @@ impl Session<'_> {
             snapshot: &slot.snapshot,
             consistent: slot.consistent,
         };
-        let stopped = fill(with, wanted).await?;
+        let stopped = fill(with, wanted, self.tables).await?;
         for Filled { table, .. } in wanted {
             if stopped.contains(&table.name) {
                 book.stop(table.id);

@@ -84,12 +84,17 @@ pub async fn open_plan(plan: &Plan) -> Office {
 
 /// As [`open`], behind PgBouncer and 80 ms away; none where PgBouncer isn't installed, which is said.
 pub async fn open_afar(binaries: &Binaries) -> Option<Office> {
+    open_plan_afar(binaries, SETTINGS).await
+}
+
+/// As [`open_afar`], with settings of one's own.
+pub async fn open_plan_afar(binaries: &Binaries, settings: &str) -> Option<Office> {
     if super::no_bouncer() {
         return None;
     }
     let plan = Plan {
         bouncer: true,
-        ..Plan::tables(binaries, SETTINGS)
+        ..Plan::tables(binaries, settings)
     };
     let office = open_plan(&plan).await;
     office.to_cloud.set_delay(Duration::from_millis(40));

@@ -117,6 +117,11 @@ impl Plan {
     }
 }
 
+/// The settings, with tables that may lose all their rows at once.
+pub fn may_shrink(settings: &str) -> String {
+    settings.replace("[[table]]\n", "[[table]]\nmax_shrink = 1\n")
+}
+
 /// `deploy/powerca.toml` from `[forward]` on.
 pub fn powerca_tables() -> String {
     let start = POWERCA.find("[forward]").unwrap();

@@ -173,26 +173,6 @@ fn what_is_not_built_yet_is_refused_in_its_own_words() {
             "3:8 swap = \"15m\" asks for staging swaps",
         ),
         (
-            "[[table]]\nname = \"a\"\nmax_shrink = 0.2",
-            "3:14 max_shrink = 0.2 asks for the guard against shrinking",
-        ),
-        (
-            "[[table]]\nname = \"a\"\ntenant = { via = \"p\", on = { a = \"b\" } }",
-            "3:1 tenant asks for a tenant through another table",
-        ),
-        (
-            "[[table]]\nname = \"a\"\nconvert = { a = \"b\" }",
-            "3:1 convert asks for conversions",
-        ),
-        (
-            "[[table]]\nname = \"a\"\nlookup.x = { from = \"t\", on = { a = \"b\" }, take = \"c\" }",
-            "3:1 lookup asks for lookups",
-        ),
-        (
-            "[[table]]\nname = \"a\"\nnarrow = \"quarantine\"",
-            "3:10 narrow = \"quarantine\" asks for the quarantine",
-        ),
-        (
             "[[table]]\nname = \"a\"\ncloud_owned = [\"x\"]",
             "3:15 cloud_owned asks for cloud-owned columns",
         ),
@@ -211,14 +191,6 @@ fn what_is_not_built_yet_is_refused_in_its_own_words() {
     ] {
         assert_eq!(bad(text), [format!("{asks}, {words}")], "{text}");
     }
-    let file = MINIMAL.replace("[cloud]", "time_zone = \"Asia/Kolkata\"\n[cloud]");
-    let problems = Folder::with(&file).load(&[]).unwrap_err();
-    assert!(
-        problems.items()[0]
-            .message
-            .contains("asks for time zone conversion"),
-        "{problems}"
-    );
 }
 
 #[test]

@@ -1,15 +1,17 @@
 //! Messages become transactions, transactions become batches; each keeps the memory that it holds.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::capture::Delivery;
 use crate::config;
 use crate::decode::Assembler;
-use crate::fault::{Fault, Kind};
+use crate::fault::{Fault, Kind, Side};
 use crate::limits;
-use crate::model::Transaction;
+use crate::model::{Operation, Tables, Transaction};
+use crate::spill::Spill;
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
 pub(super) struct Gathered {
@@ -17,24 +19,47 @@ pub(super) struct Gathered {
     pub(super) memory: Option<OwnedSemaphorePermit>,
 }
 
+/// What is written in one cloud transaction.
+pub(super) enum Unit {
+    /// Transactions that fit into memory.
+    Batch(Gathered),
+    /// One that doesn't, or that emptied a table.
+    Large(Box<Spill>),
+}
+
 /// What has come and wasn't sent yet.
 pub(super) struct Gather {
     assembler: Assembler,
-    whole: VecDeque<(Transaction, Option<OwnedSemaphorePermit>)>,
+    tables: Arc<Tables>,
+    whole: VecDeque<Waiting>,
     /// Memory of messages whose transaction isn't whole yet.
     open: Option<OwnedSemaphorePermit>,
+    /// The open transaction's first part, once it has become too large.
+    spill: Option<Box<Spill>>,
     rows_max: usize,
     bytes_max: usize,
+    open_max: usize,
+    memory_max: u64,
+}
+
+enum Waiting {
+    Whole(Transaction, Option<OwnedSemaphorePermit>),
+    Large(Box<Spill>),
 }
 
 impl Gather {
-    pub(super) fn new(forward: &config::Forward) -> Gather {
+    pub(super) fn new(forward: &config::Forward, tables: Arc<Tables>) -> Gather {
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Gather {
             assembler: Assembler::default(),
+            tables,
             whole: VecDeque::new(),
             open: None,
+            spill: None,
             rows_max: forward.batch_rows as usize,
-            bytes_max: usize::try_from(forward.batch_bytes).unwrap_or(usize::MAX),
+            bytes_max: bytes(forward.batch_bytes),
+            open_max: bytes(forward.memory_max) / limits::SPILL_SHARE,
+            memory_max: forward.memory_max,
         }
     }
 
@@ -56,12 +81,10 @@ impl Gather {
                 .cause(disorder)
                 .hint("nothing of this transaction was written")
             })?;
-            if let Some(transaction) = whole {
-                let memory = self
-                    .open
-                    .as_mut()
-                    .and_then(|open| open.split(transaction.bytes.min(open.num_permits())));
-                self.whole.push_back((transaction, memory));
+            match whole {
+                Some(transaction) => self.keep(transaction)?,
+                None if self.assembler.open_bytes() > self.open_max => self.spill_open()?,
+                None => {}
             }
         }
         if self.assembler.open_bytes() == 0 {
@@ -70,43 +93,104 @@ impl Gather {
         Ok(())
     }
 
-    /// The next batch: whole transactions up to the settings' limits, at least one if there is one.
-    pub(super) fn batch(&mut self) -> Option<Gathered> {
+    fn keep(&mut self, transaction: Transaction) -> Result<(), Fault> {
+        let bytes = transaction.bytes;
+        let emptied = |change: &crate::model::Change| change.operation == Operation::Truncate;
+        let large = match self.spill.take() {
+            Some(mut spill) => {
+                for change in &transaction.changes {
+                    spill.push(change, &self.tables).map_err(|error| no_room(&error))?;
+                }
+                spill.finish(transaction);
+                Some(spill)
+            }
+            None if transaction.changes.iter().any(emptied) => {
+                let spill = Spill::of(transaction, &self.tables);
+                Some(Box::new(spill.map_err(|error| no_room(&error))?))
+            }
+            None => {
+                let memory = self.memory(bytes);
+                self.whole.push_back(Waiting::Whole(transaction, memory));
+                None
+            }
+        };
+        if let Some(spill) = large {
+            drop(self.memory(bytes));
+            self.whole.push_back(Waiting::Large(spill));
+        }
+        Ok(())
+    }
+
+    /// The memory of that many bytes of what has come last.
+    fn memory(&mut self, bytes: usize) -> Option<OwnedSemaphorePermit> {
+        let open = self.open.as_mut()?;
+        open.split(bytes.min(open.num_permits()))
+    }
+
+    /// Nothing waits but one transaction, and what comes next of it finds no room: it would wait for ever.
+    ///
+    /// # Errors
+    /// When the disk has no room either.
+    pub(super) fn make_room(&mut self, wanted: u64) -> Result<(), Fault> {
+        let open = self.assembler.open_bytes() as u64;
+        if wanted > 0 && open > 0 && open + wanted > self.memory_max {
+            self.spill_open()?;
+        }
+        Ok(())
+    }
+
+    /// Puts what has come of the open transaction on disk, and gives its memory back.
+    fn spill_open(&mut self) -> Result<(), Fault> {
+        let bytes = self.assembler.open_bytes();
+        let spill = self.spill.get_or_insert_default();
+        for change in self.assembler.take_open() {
+            spill.push(&change, &self.tables).map_err(|error| no_room(&error))?;
+        }
+        drop(self.memory(bytes));
+        Ok(())
+    }
+
+    /// What is written next: whole transactions up to the settings' limits, at least one if there is one.
+    pub(super) fn next(&mut self) -> Option<Unit> {
         let (mut transactions, mut memory) = (Vec::new(), None::<OwnedSemaphorePermit>);
         let (mut rows, mut bytes) = (0, 0);
         while rows < self.rows_max && bytes < self.bytes_max {
-            let Some((transaction, held)) = self.whole.pop_front() else {
-                break;
-            };
-            rows += transaction.changes.len();
-            bytes += transaction.bytes;
-            transactions.push(transaction);
-            match (&mut memory, held) {
-                (Some(memory), Some(held)) => memory.merge(held),
-                (None, held) => memory = held,
-                (Some(_), None) => {}
+            match self.whole.pop_front() {
+                None => break,
+                Some(Waiting::Large(spill)) if transactions.is_empty() => {
+                    return Some(Unit::Large(spill));
+                }
+                Some(large @ Waiting::Large(_)) => {
+                    self.whole.push_front(large);
+                    break;
+                }
+                Some(Waiting::Whole(transaction, held)) => {
+                    rows += transaction.changes.len();
+                    bytes += transaction.bytes;
+                    transactions.push(transaction);
+                    match (&mut memory, held) {
+                        (Some(memory), Some(held)) => memory.merge(held),
+                        (None, held) => memory = held,
+                        (Some(_), None) => {}
+                    }
+                }
             }
         }
-        (!transactions.is_empty()).then_some(Gathered {
+        (!transactions.is_empty()).then_some(Unit::Batch(Gathered {
             transactions,
             memory,
-        })
+        }))
     }
+}
 
-    /// Nothing waits but one transaction that fills all memory: it would wait for ever.
-    ///
-    /// # Errors
-    /// That transaction is too large for this version.
-    pub(super) fn check_room(&self, memory_max: u64, starved_of: u64) -> Result<(), Fault> {
-        let open = self.assembler.open_bytes() as u64;
-        if open + starved_of.max(2 * limits::READ_BYTES as u64) <= memory_max {
-            return Ok(());
-        }
-        let what = format!(
-            "a transaction of the desktop is larger than forward.memory_max ({} MB)",
-            memory_max >> 20
-        );
-        Err(Fault::new(Kind::TooLarge, what)
-            .hint("raise forward.memory_max beyond the transaction's size; nothing is lost, the desktop keeps it"))
-    }
+/// The temporary folder has no room for a large transaction.
+pub(super) fn no_room(error: &std::io::Error) -> Fault {
+    let folder = std::env::temp_dir();
+    let what = format!(
+        "a large transaction of the desktop can't be kept in {}",
+        folder.display()
+    );
+    Fault::new(Kind::Weather(Side::Desktop), what)
+        .cause(error)
+        .hint("nothing is lost, the desktop keeps it; make room there, or set TMPDIR to a folder with room")
 }

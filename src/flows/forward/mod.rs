@@ -5,6 +5,9 @@
 
 mod beat;
 mod gather;
+mod job;
+mod large;
+mod parking;
 mod write;
 
 use std::future::pending;
@@ -26,6 +29,7 @@ use crate::wire::control::Control;
 
 use beat::Heart;
 use gather::Gather;
+pub use parking::parked;
 use write::{Outcome, Writer};
 
 /// The connections that a stream uses, and who writes.
@@ -80,6 +84,7 @@ impl<'a> Forward<'a> {
         Ok(Forward {
             sides: sides.settings,
             desktop: sides.desktop,
+            gather: Gather::new(forward, tables.clone()),
             writer: Writer::new(
                 sides.applier,
                 sides.opening,
@@ -88,7 +93,6 @@ impl<'a> Forward<'a> {
                 book,
                 from,
             ),
-            gather: Gather::new(forward),
             capture: Some(capture),
             busy_since: None,
         })
@@ -128,6 +132,7 @@ impl<'a> Forward<'a> {
     async fn stream(&mut self, stop: &CancellationToken, heart: &mut Heart) -> Result<(), Fault> {
         loop {
             self.write_next().await?;
+            let parked = self.writer.parked_due();
             let impatient = self
                 .busy_since
                 .filter(|_| self.capture.is_some())
@@ -146,6 +151,7 @@ impl<'a> Forward<'a> {
                     None => return Err(Fault::new(Kind::Weather(Side::Desktop), "the stream ended")),
                 },
                 beat = heart.beat(&self.desktop.client) => beat?,
+                () = at(parked) => self.writer.try_parked(),
                 () = at(impatient) => {
                     // The slot's position doesn't move, so a shutdown of the desktop would wait for us.
                     tracing::warn!("the cloud has confirmed nothing for {} s; leaving the stream until it answers", limits::UNCONFIRMED_MAX.as_secs());
@@ -162,32 +168,34 @@ impl<'a> Forward<'a> {
         if self.writer.is_busy() {
             return Ok(());
         }
-        if let Some(batch) = self.gather.batch() {
-            self.writer.write(batch);
+        if let Some(unit) = self.gather.next() {
+            self.writer.write(unit);
             self.busy_since = Some(Instant::now());
         } else {
-            let starved_of = self.capture.as_ref().map_or(0, Capture::starved_of);
-            self.gather
-                .check_room(self.sides.forward.memory_max, starved_of)?;
+            let wanted = self.capture.as_ref().map_or(0, Capture::starved_of);
+            self.gather.make_room(wanted)?;
         }
         Ok(())
     }
 
     async fn written(&mut self, outcome: Outcome) -> Result<(), Fault> {
-        let Outcome::Committed(committed) = outcome else {
-            return Ok(());
+        let (committed, copy) = match outcome {
+            Outcome::Again => return Ok(()),
+            Outcome::Committed(committed) => (committed, None),
+            Outcome::CopyAgain(why, committed) => (committed, Some(why)),
         };
         self.busy_since = None;
-        match &self.capture {
-            Some(capture) => capture.confirm(committed),
-            None => {
-                return Err(Fault::new(
-                    Kind::Weather(Side::Cloud),
-                    "the cloud answered late",
-                ));
+        match (&self.capture, copy) {
+            (_, Some(why)) => Err(Fault::new(Kind::Weather(Side::Desktop), why)),
+            (Some(capture), None) => {
+                capture.confirm(committed);
+                Ok(())
             }
+            (None, None) => Err(Fault::new(
+                Kind::Weather(Side::Cloud),
+                "the cloud answered late",
+            )),
         }
-        Ok(())
     }
 }
 

@@ -2,18 +2,22 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::time::Instant;
 
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 
-use super::super::fill::{not_applied, set_state};
-use super::super::refusal::Refusal;
-use super::gather::Gathered;
-use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
+use super::super::fill::{is_ours, not_applied, set_state};
+use super::super::refusal::{lies_in_rows, words};
+use super::gather::{Unit, no_room};
+use super::job::{BatchJob, Form, Job, LargeJob};
+use super::large::{Stumble, stage};
+use super::parking;
+use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold, unstage};
 use crate::fault::{Fault, Kind, Side, blames_table};
-use crate::fold::{Book, fold, in_order};
-use crate::model::{Batch, Committed, Halt, Statement, TableId, Tables, Transaction};
-use crate::plan::{Opening, Planner, opening, probe, stage_step};
+use crate::fold::{Book, Sorter};
+use crate::limits;
+use crate::model::{Batch, Committed, Halt, Param, Statement, TableId, Tables, WayBack};
+use crate::plan::{Manner, Opening, Planner, opening, retry};
 use crate::wire::ServerError;
 
 /// Writes batches one behind the other.
@@ -22,51 +26,36 @@ pub(super) struct Writer {
     lease: Lease,
     tables: Arc<Tables>,
     book: Book,
+    sorter: Sorter,
     planner: Planner,
     checkpoint: Committed,
     applier: Option<Applier>,
     flight: Option<Flight>,
+    /// When parked rows are tried again.
+    retry_at: Instant,
 }
 
 /// What the cloud is working on.
 struct Flight {
-    answer: JoinHandle<(Applier, Result<Done, NotApplied>)>,
-    work: Work,
-    purpose: Purpose,
+    answer: JoinHandle<(Applier, Result<Landed, Stumble>)>,
+    job: Job,
 }
 
-/// What it takes to form a batch anew. Its rows are not kept: they are folded again when needed.
-struct Work {
-    transactions: Vec<Transaction>,
-    /// Given back when the batch is committed and this is dropped.
-    _memory: Option<OwnedSemaphorePermit>,
-    /// Tables that stop with this batch.
-    halts: Vec<Halt>,
-    /// It could not be folded and was written in source order to begin with.
-    ordered: bool,
-}
-
-/// A refusal, and whose statement it was.
-struct Blame {
-    table: TableId,
-    step: Option<usize>,
-    error: Box<ServerError>,
-}
-
-enum Purpose {
-    /// Write the folded batch.
-    Write,
-    /// Write it in source order, since its folded form met a unique constraint.
-    InOrder(Blame),
-    /// Look which rows of a table are refused, before it is stopped.
-    Explain(Blame),
+/// What came of a flight.
+pub(super) enum Landed {
+    /// A script was carried out.
+    Done(Done),
+    /// A large transaction is in the staging table.
+    Staged(Box<LargeJob>),
 }
 
 /// What became of a flight.
 pub(super) enum Outcome {
     /// A batch is in the cloud.
     Committed(Committed),
-    /// The same batch is on its way in another form.
+    /// A batch is in the cloud, and a table has to be copied anew.
+    CopyAgain(String, Committed),
+    /// Something else has been done, or the same batch is on its way in another form.
     Again,
 }
 
@@ -79,16 +68,17 @@ impl Writer {
         book: Book,
         checkpoint: Committed,
     ) -> Writer {
-        let (planner, applier) = (Planner::default(), Some(applier));
         Writer {
             opening,
             lease,
             tables,
             book,
-            planner,
+            sorter: Sorter::default(),
+            planner: Planner::default(),
             checkpoint,
-            applier,
+            applier: Some(applier),
             flight: None,
+            retry_at: Instant::now(),
         }
     }
 
@@ -96,82 +86,128 @@ impl Writer {
         self.flight.is_some()
     }
 
-    /// Sends a batch; [`Writer::outcome`] tells what became of it.
-    pub(super) fn write(&mut self, gathered: Gathered) {
-        let Gathered {
-            transactions,
-            memory,
-        } = gathered;
-        let work = Work {
-            transactions,
-            _memory: memory,
-            halts: Vec::new(),
-            ordered: false,
-        };
-        self.write_folded(work);
-    }
-
-    /// Folds; where a table has to stop, again without it.
-    fn write_folded(&mut self, mut work: Work) {
-        let batch = loop {
-            let mut batch = fold(&work.transactions, &self.tables, &mut self.book);
-            if batch.halts.is_empty() {
-                break batch;
+    /// Sends what is next; [`Writer::outcome`] tells what became of it.
+    pub(super) fn write(&mut self, unit: Unit) {
+        match unit {
+            Unit::Batch(gathered) => {
+                let job = BatchJob::new(gathered);
+                self.send_batch(job);
             }
-            work.halts.append(&mut batch.halts);
-        };
-        work.ordered = batch.needs_order;
-        let batch = if work.ordered {
-            self.in_order(&work)
-        } else {
-            batch
-        };
-        self.send(work, batch, Purpose::Write);
+            Unit::Large(spill) => {
+                let (tables, book) = (self.tables.clone(), self.book.clone());
+                let (opening, lease) = (self.opening.clone(), self.lease.clone());
+                self.fly(Job::Stage, |mut applier: Applier| async move {
+                    let staged = stage(&mut applier, spill, &tables, &book, &opening, &lease).await;
+                    (applier, staged.map(|job| Landed::Staged(Box::new(job))))
+                });
+            }
+        }
     }
 
-    fn in_order(&mut self, work: &Work) -> Batch {
-        in_order(&work.transactions, &self.tables, &mut self.book)
+    /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
+    pub(super) fn parked_due(&self) -> Option<Instant> {
+        let waits = self.book.parking.tables().next().is_some();
+        (waits && !self.is_busy()).then_some(self.retry_at)
     }
 
-    fn send(&mut self, work: Work, batch: Batch, purpose: Purpose) {
-        let script = self.script(batch, &work.halts);
-        self.fly(script, work, purpose);
+    /// Tries parked rows again.
+    pub(super) fn try_parked(&mut self) {
+        self.retry_at = Instant::now() + limits::PARKED_RETRY_EVERY;
+        let mut statements = opening(&self.opening);
+        statements.push(hold(&self.lease));
+        let manner = self.manner(self.checkpoint.lsn(), &|_, _| true);
+        for (id, rows) in self.book.parking.tables() {
+            for (work, unsent) in parking::kinds(rows) {
+                statements.extend(retry(self.tables.get(id), work, &unsent, &manner));
+            }
+        }
+        let replicator = Param::string(&self.lease.replicator);
+        statements.push(Statement::bookkeeping(
+            "select tandem.parked($1)::text",
+            vec![replicator],
+        ));
+        self.run(Job::Retry, Script::staying(statements));
     }
 
-    fn fly(&mut self, script: Script, work: Work, purpose: Purpose) {
-        let Some(mut applier) = self.applier.take() else {
-            return;
-        };
-        let answer = tokio::spawn(async move {
-            let answer = applier.run(script).await;
-            (applier, answer)
-        });
-        self.flight = Some(Flight {
-            answer,
-            work,
-            purpose,
-        });
+    fn manner<'a>(
+        &'a self,
+        end: crate::model::Lsn,
+        careful: &'a dyn Fn(usize, &crate::model::Step) -> bool,
+    ) -> Manner<'a> {
+        Manner {
+            replicator: &self.lease.replicator,
+            epoch: self.lease.epoch,
+            end,
+            patience: limits::TRY_MAX,
+            careful,
+        }
     }
 
-    /// BEGIN, settings, the compare-and-set, rows, the states of tables that stop.
-    fn script(&mut self, mut batch: Batch, halts: &[Halt]) -> Script {
+    /// Folds and sends; where a table has to stop, without it.
+    fn send_batch(&mut self, mut job: BatchJob) {
+        let mut batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
         let start = self.start_of(&batch);
+        job.note_names(&batch, &self.tables, &self.book);
         // A batch may take longer than the lease's term: its end renews it once more.
         let renewal = (!batch.steps.is_empty()).then(|| hold(&self.lease));
-        let rows = self
-            .planner
-            .statements(std::mem::take(&mut batch.steps), &self.tables);
-        let replicator = &self.lease.replicator;
-        let stops = halts.iter().map(|Halt { table, why }| {
-            set_state(replicator, self.tables.get(*table), "stopped", Some(why))
-        });
-        let stops: Vec<_> = stops.collect();
-        Script::moving(
-            start.into_iter().chain(rows).chain(stops).chain(renewal),
-            batch.end,
-        )
+        let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
+        let form = &job.form;
+        let careful = |number: usize, step: &crate::model::Step| {
+            step.shape.parked || form.careful.contains(&number)
+        };
+        let manner = Manner {
+            replicator: &self.lease.replicator,
+            epoch: self.lease.epoch,
+            end: batch.end,
+            patience: limits::TRY_MAX,
+            careful: &careful,
+        };
+        let rows = self.planner.statements(steps, counts, &self.tables, &manner);
+        let stops = self.stops(&job.form.halts);
+        let statements = start.into_iter().chain(rows).chain(stops).chain(renewal);
+        let script = Script::moving(statements, batch.end);
+        self.run(Job::Batch(job), script);
     }
 
+    /// Carries out a staged transaction.
+    fn send_large(&mut self, mut job: LargeJob) {
+        let (batch, statements) = job.statements(&self.tables, &self.lease);
+        let mut all = self.start_of(&batch);
+        all.extend(statements);
+        all.extend(self.stops(&job.form.halts));
+        all.push(hold(&self.lease));
+        for halt in &job.form.halts {
+            self.book.stop(halt.table);
+        }
+        self.run(Job::Large(job), Script::moving(all, batch.end));
+    }
+
+    fn stops(&self, halts: &[Halt]) -> Vec<Statement> {
+        let stop = |halt: &Halt| {
+            let table = self.tables.get(halt.table);
+            set_state(&self.lease.replicator, table, halt.way.state(), Some(&halt.why))
+        };
+        halts.iter().map(stop).collect()
+    }
+
+    fn run(&mut self, job: Job, script: Script) {
+        self.fly(job, |mut applier: Applier| async move {
+            let done = applier.run(script).await.map_err(Stumble::from);
+            (applier, done.map(Landed::Done))
+        });
+    }
+
+    fn fly<F>(&mut self, job: Job, flight: impl FnOnce(Applier) -> F)
+    where
+        F: Future<Output = (Applier, Result<Landed, Stumble>)> + Send + 'static,
+    {
+        if let Some(applier) = self.applier.take() {
+            let answer = tokio::spawn(flight(applier));
+            self.flight = Some(Flight { answer, job });
+        }
+    }
+
+    /// BEGIN, settings, the compare-and-set.
     fn start_of(&self, batch: &Batch) -> Vec<Statement> {
         let (from, to) = (Some(self.checkpoint.lsn()), batch.end);
         let step = Advance {
@@ -191,108 +227,140 @@ impl Writer {
             return pending().await;
         };
         let answered = (&mut flight.answer).await;
-        let Some(Flight { work, purpose, .. }) = self.flight.take() else {
+        let Some(Flight { job, .. }) = self.flight.take() else {
             return pending().await;
         };
         let (applier, answer) = answered.map_err(internal)?;
         self.applier = Some(applier);
-        match (purpose, answer) {
-            (Purpose::Explain(blame), Ok(done)) => {
-                let answer = done
-                    .answers
-                    .len()
-                    .checked_sub(2)
-                    .and_then(|last| done.answers.get(last)?.as_ref());
-                Ok(self.without(work, blame.table, &Refusal::of(&blame.error).probed(answer)))
+        match (job, answer) {
+            (_, Ok(Landed::Staged(large))) => {
+                self.send_large(*large);
+                Ok(Outcome::Again)
             }
-            (Purpose::Explain(blame), Err(NotApplied::Refused { .. })) => {
-                Ok(self.without(work, blame.table, &Refusal::of(&blame.error)))
+            (Job::Retry, Ok(Landed::Done(done))) => {
+                self.reload(&done);
+                Ok(Outcome::Again)
             }
-            (
-                _,
-                Ok(Done {
-                    committed: Some(committed),
-                    ..
-                }),
-            ) => Ok(self.committed(&work.halts, committed)),
-            (
-                _,
-                Ok(Done {
-                    committed: None, ..
-                }),
-            ) => Err(not_applied(NotApplied::Undone)),
-            (purpose, Err(NotApplied::Refused { table, step, error })) => {
-                self.refused(work, purpose, table, step, error)
+            (Job::Retry | Job::Unstage, Err(Stumble::NotApplied(NotApplied::Refused { error, .. })))
+                if blames_table(&error) =>
+            {
+                tracing::debug!(%error, "not now");
+                Ok(Outcome::Again)
             }
-            (_, Err(error)) => Err(not_applied(error)),
+            (Job::Unstage, Ok(_)) => Ok(Outcome::Again),
+            (Job::Batch(BatchJob { form, .. }), Ok(Landed::Done(done))) => self.committed(form, &done),
+            (Job::Large(LargeJob { form, .. }), Ok(Landed::Done(done))) => {
+                let outcome = self.committed(form, &done);
+                self.unstage();
+                outcome
+            }
+            (job, Err(Stumble::NotApplied(NotApplied::Refused { table, step, error }))) => {
+                self.refused(job, table, step, error)
+            }
+            (_, Err(Stumble::Disk(error))) => Err(no_room(&error)),
+            (_, Err(Stumble::NotApplied(error))) => Err(not_applied(error)),
+            (Job::Stage, Ok(Landed::Done(_))) => Err(not_applied(NotApplied::Undone)),
         }
     }
 
-    fn committed(&mut self, halts: &[Halt], committed: Committed) -> Outcome {
-        for Halt { table, why } in halts {
-            tracing::error!(table = %self.tables.get(*table).name, why, "stopped; the other tables go on");
-        }
+    fn committed(&mut self, form: Form, done: &Done) -> Result<Outcome, Fault> {
+        let Some(committed) = done.committed else {
+            return Err(not_applied(NotApplied::Undone));
+        };
         self.checkpoint = committed;
-        Outcome::Committed(committed)
+        let mut copy = None;
+        for Halt { table, why, way } in &form.halts {
+            let name = &self.tables.get(*table).name;
+            match way {
+                WayBack::Mend => tracing::error!(table = %name, why, "stopped; the other tables go on"),
+                WayBack::Allow => tracing::error!(table = %name, why, "held; the other tables go on"),
+                WayBack::Copy => {
+                    tracing::warn!(table = %name, why, "it is copied anew");
+                    copy = Some(format!("table {name} has to be copied anew: {why}"));
+                }
+            }
+        }
+        parking::settle(&mut self.book.parking, &form, done, &self.tables);
+        self.retry_at = self.retry_at.min(Instant::now() + limits::PARKED_RETRY_SOON);
+        Ok(match copy {
+            Some(why) => Outcome::CopyAgain(why, committed),
+            None => Outcome::Committed(committed),
+        })
     }
 
-    /// A batch whose folded form meets a unique constraint is tried in source order. If that is
-    /// refused too, the table that was refused first stops, and the others go on.
+    fn reload(&mut self, done: &Done) {
+        let last = done.answers.last().and_then(|answer| answer.row.as_ref());
+        if let Some(Some(json)) = last.and_then(|row| row.first()) {
+            self.book.parking = parking::read(json, &self.tables);
+        }
+    }
+
+    /// Empties the staging table behind a large transaction.
+    fn unstage(&mut self) {
+        let mut statements = opening(&self.opening);
+        statements.push(hold(&self.lease));
+        statements.push(unstage(&self.lease));
+        self.run(Job::Unstage, Script::staying(statements));
+    }
+
+    /// A table whose folded form meets a unique constraint is tried in source order. A step whose rows are
+    /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
+    /// refused it stops, and the others go on.
     fn refused(
         &mut self,
-        work: Work,
-        purpose: Purpose,
+        job: Job,
         table: Option<TableId>,
         step: Option<usize>,
         error: Box<ServerError>,
     ) -> Result<Outcome, Fault> {
+        tracing::debug!(step, code = %error.code, message = %error.message, "refused");
         let table = table.or_else(|| self.named(&error));
-        let Some(table) = table.filter(|_| blames_table(&error)) else {
+        let Some(table) = table.filter(|_| blames_table(&error) || is_ours(&error))
+        else {
             return Err(not_applied(NotApplied::Refused { table, step, error }));
         };
-        let blame = Blame { table, step, error };
-        Ok(match purpose {
-            Purpose::Write if blame.error.code == "23505" && !work.ordered => {
-                let batch = self.in_order(&work);
-                self.send(work, batch, Purpose::InOrder(blame));
-                Outcome::Again
+        match job {
+            Job::Batch(mut job) => {
+                let few = job.changes() <= limits::IN_ORDER_MAX;
+                if error.code == "23505" && few && job.form.ordered.insert(table) {
+                    job.form.careful.clear();
+                } else if !job.form.try_carefully(step, &error) {
+                    job.form.halts.push(self.halt(table, &error));
+                    self.book.stop(table);
+                    job.form.careful.clear();
+                }
+                self.send_batch(job);
             }
-            Purpose::InOrder(first) => self.explain(work, first),
-            Purpose::Write | Purpose::Explain(_) => self.explain(work, blame),
-        })
+            Job::Large(mut job) => {
+                let unique = error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
+                if unique {
+                    job.form.ordered.insert(table);
+                } else if job.is_moved(step) || !job.form.try_carefully(step, &error) {
+                    job.form.halts.push(self.halt(table, &error));
+                }
+                self.send_large(job);
+            }
+            Job::Stage | Job::Retry | Job::Unstage => {
+                return Err(not_applied(NotApplied::Refused {
+                    table: None,
+                    step,
+                    error,
+                }));
+            }
+        }
+        Ok(Outcome::Again)
     }
 
-    /// Asks the cloud which rows of a step it refuses, after all that stands before them.
-    fn explain(&mut self, work: Work, blame: Blame) -> Outcome {
-        let (replicator, epoch) = (self.lease.replicator.clone(), self.lease.epoch);
-        let mut batch = if work.ordered {
-            self.in_order(&work)
-        } else {
-            fold(&work.transactions, &self.tables, &mut self.book)
+    fn halt(&self, table: TableId, error: &ServerError) -> Halt {
+        let way = match error.code.as_str() {
+            "TD004" => WayBack::Allow,
+            _ => WayBack::Mend,
         };
-        let table = self.tables.get(blame.table);
-        let staged = blame
-            .step
-            .and_then(|step| stage_step(table, batch.steps.get(step)?, &replicator, epoch));
-        let (Some(staged), Some(step)) = (staged, blame.step) else {
-            return self.without(work, blame.table, &Refusal::of(&blame.error));
-        };
-        let probe = probe(table, &replicator, epoch);
-        let start = self.start_of(&batch);
-        batch.steps.truncate(step);
-        let before = self.planner.statements(batch.steps, &self.tables);
-        let script = Script::looking(start.into_iter().chain(before).chain([staged, probe]));
-        self.fly(script, work, Purpose::Explain(blame));
-        Outcome::Again
-    }
-
-    /// The same transactions without a table, which stops with the reason.
-    fn without(&mut self, mut work: Work, table: TableId, refusal: &Refusal) -> Outcome {
-        let why = refusal.words(self.tables.get(table));
-        self.book.stop(table);
-        work.halts.push(Halt { table, why });
-        self.write_folded(work);
-        Outcome::Again
+        Halt {
+            table,
+            why: words(error),
+            way,
+        }
     }
 
     /// The table that an error at COMMIT names: a deferred constraint doesn't say whose statement it was.
@@ -305,10 +373,16 @@ impl Writer {
         found.map(|table| table.id)
     }
 
-    /// Waits for the batch that is on its way, if there is one.
+    /// Waits for the batch that is on its way, if there is one. A large transaction that is still being staged is
+    /// given up: nothing of it is in its tables.
     pub(super) async fn finish(&mut self) -> Result<Committed, Fault> {
-        while self.is_busy() {
-            self.outcome().await?;
+        while let Some(flight) = &self.flight {
+            if matches!(flight.job, Job::Stage) {
+                flight.answer.abort();
+                self.flight = None;
+            } else {
+                self.outcome().await?;
+            }
         }
         Ok(self.checkpoint)
     }
@@ -317,6 +391,16 @@ impl Writer {
     pub(super) async fn close(self) {
         if let Some(applier) = self.applier {
             applier.close().await;
+        }
+    }
+}
+
+impl Form {
+    /// Says that a step is to be tried row by row; false where that wouldn't help.
+    fn try_carefully(&mut self, step: Option<usize>, error: &ServerError) -> bool {
+        match step {
+            Some(step) => lies_in_rows(error) && self.careful.insert(step),
+            None => false,
         }
     }
 }

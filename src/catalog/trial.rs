@@ -1,0 +1,74 @@
+//! Conversions are tried where they will run, on a row of NULLs, before a row moves.
+
+use tokio_postgres::Client;
+
+use crate::fault::{Fault, Side};
+use crate::model::{Source, Table};
+use crate::plan::quote;
+
+/// Says what is wrong with a table's conversions: errors of the cloud, and expressions that are not immutable.
+///
+/// # Errors
+/// When the cloud can't be asked.
+pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String>, Fault> {
+    let mut wrong = Vec::new();
+    for column in &table.columns {
+        let Source::Converted { sql, uses } = &column.from else {
+            continue;
+        };
+        let sent = uses.iter().map(|index| &table.arriving[*index]);
+        let columns: Vec<_> = sent
+            .map(|sent| format!("{} {}", quote::ident(&sent.name), sent.base_type))
+            .collect();
+        // A generated column takes immutable expressions only. Nothing of this is kept.
+        let made = format!(
+            "begin; create temporary table tandem_trial ({}) on commit drop; \
+             alter table tandem_trial add \"tandem converted\" {} generated always as (({sql}\n)::{}) stored; rollback",
+            columns.join(", "),
+            column.base_type,
+            column.base_type
+        );
+        let plain = sent_nulls(table, uses);
+        let asked = format!("select ({sql}\n)::{} from (select {plain}) as arriving", column.base_type);
+        match cloud.query_typed(&asked, &[]).await {
+            Ok(_) => {}
+            Err(error) => match error.as_db_error() {
+                // What a row of NULLs raises is the row's fault, if it is anybody's.
+                Some(server) if server.code().code().starts_with("42") || server.code().code().starts_with("0A") => {
+                    wrong.push(format!("convert of {}: {}", column.cloud, server.message()));
+                    continue;
+                }
+                Some(server) if server.code().code() == "22023" => {
+                    wrong.push(format!("column {}: {}", column.cloud, server.message()));
+                    continue;
+                }
+                Some(_) => {}
+                None => return Err(Fault::at(Side::Cloud)(error)),
+            },
+        }
+        if let Err(error) = cloud.batch_execute(&made).await {
+            let _ = cloud.batch_execute("rollback").await;
+            match error.as_db_error() {
+                Some(server) if server.code().code() == "42P17" => {
+                    wrong.push(format!("convert of {}: it is not immutable, so the same row could give two values", column.cloud));
+                }
+                // Not everybody may make temporary tables.
+                Some(_) => {}
+                None => return Err(Fault::at(Side::Cloud)(error)),
+            }
+        }
+    }
+    Ok(wrong)
+}
+
+fn sent_nulls(table: &Table, uses: &[usize]) -> String {
+    let sent = uses.iter().map(|index| &table.arriving[*index]);
+    let columns: Vec<_> = sent
+        .map(|sent| format!("null::{} as {}", sent.base_type, quote::ident(&sent.name)))
+        .collect();
+    if columns.is_empty() {
+        "null".to_owned()
+    } else {
+        columns.join(", ")
+    }
+}

@@ -1,0 +1,159 @@
+//! What it takes to form a batch anew, and the form that it has now.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::gather::Gathered;
+use crate::apply::Lease;
+use crate::fold::{Book, HEARTBEAT, Sorter, fold, parking_name};
+use crate::limits;
+use crate::model::{
+    Batch, Counts, Halt, Statement, TableId, Tables, Transaction, Work,
+};
+use crate::plan::{Manner, StagedStep, staged};
+use crate::spill::Facts;
+
+/// What a flight is for.
+pub(super) enum Job {
+    /// Write a batch.
+    Batch(BatchJob),
+    /// Stage a large transaction.
+    Stage,
+    /// Carry out a staged transaction.
+    Large(LargeJob),
+    /// Empty the staging table.
+    Unstage,
+    /// Try parked rows again.
+    Retry,
+}
+
+/// How a batch is written.
+#[derive(Default)]
+pub(super) struct Form {
+    /// Tables that stop with it.
+    pub(super) halts: Vec<Halt>,
+    /// Steps that are tried row by row.
+    pub(super) careful: BTreeSet<usize>,
+    /// Tables whose changes are in source order instead of folded; a staged transaction with any of them has its
+    /// deletes first.
+    pub(super) ordered: BTreeSet<TableId>,
+    /// For steps with rows that were parked before: their names.
+    pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
+}
+
+/// A batch. Its rows are not kept: they are folded again when needed.
+pub(super) struct BatchJob {
+    transactions: Vec<Transaction>,
+    /// Given back when the batch is committed and this is dropped.
+    _memory: Option<OwnedSemaphorePermit>,
+    pub(super) form: Form,
+}
+
+impl BatchJob {
+    pub(super) fn new(gathered: Gathered) -> BatchJob {
+        let Gathered {
+            transactions,
+            memory,
+        } = gathered;
+        BatchJob {
+            transactions,
+            _memory: memory,
+            form: Form::default(),
+        }
+    }
+
+    /// How many changes it has.
+    pub(super) fn changes(&self) -> usize {
+        let changes = self.transactions.iter().map(|transaction| transaction.changes.len());
+        changes.sum()
+    }
+
+    /// Folds it; where a table has to stop, again without it, and where one can't be folded, with it in order.
+    pub(super) fn fold(&mut self, tables: &Tables, sorter: &mut Sorter, book: &mut Book) -> Batch {
+        loop {
+            let mut batch = fold(&self.transactions, tables, sorter, book, &self.form.ordered);
+            if batch.halts.is_empty() && batch.needs_order.is_empty() {
+                return batch;
+            }
+            self.form.halts.append(&mut batch.halts);
+            self.form.ordered.extend(batch.needs_order);
+        }
+    }
+
+    /// Notes under which names the rows of its steps may be parked.
+    pub(super) fn note_names(&mut self, batch: &Batch, tables: &Tables, book: &Book) {
+        self.form.names.clear();
+        for (number, step) in batch.steps.iter().enumerate() {
+            if book.parking.of(step.table).is_none() {
+                continue;
+            }
+            let table = tables.get(step.table);
+            let names = step
+                .rows
+                .iter()
+                .filter_map(|row| parking_name(table, &row.layout, &row.tuple));
+            self.form.names.insert(number, names.collect());
+        }
+    }
+}
+
+/// A transaction in the staging table.
+pub(super) struct LargeJob {
+    pub(super) facts: Facts,
+    /// Its steps, by number.
+    pub(super) steps: Vec<StagedStep>,
+    pub(super) counts: BTreeMap<TableId, Counts>,
+    pub(super) form: Form,
+}
+
+impl LargeJob {
+    /// What its final transaction says.
+    pub(super) fn statements(&mut self, tables: &Tables, lease: &Lease) -> (Batch, Vec<Statement>) {
+        let stopped: BTreeSet<_> = self.form.halts.iter().map(|halt| halt.table).collect();
+        let counts = self.counts.iter().map(|(table, counts)| {
+            let missed = Counts {
+                missed: counts.received + counts.missed,
+                ..Counts::default()
+            };
+            let counts = if stopped.contains(table) { missed } else { *counts };
+            (*table, counts)
+        });
+        let beat = self.facts.marks.iter().rev().filter(|mark| mark.prefix == HEARTBEAT);
+        let batch = Batch {
+            counts: counts.collect(),
+            end: self.facts.end,
+            committed_at: self.facts.committed_at,
+            transactions: 1,
+            beat: { beat }.find_map(|mark| String::from_utf8(mark.content.to_vec()).ok()),
+            ..Batch::default()
+        };
+        let going = self.steps.iter().cloned().enumerate();
+        let going: Vec<_> = going.filter(|(_, step)| !stopped.contains(&step.table)).collect();
+        let manner = Manner {
+            replicator: &lease.replicator,
+            epoch: lease.epoch,
+            end: batch.end,
+            patience: limits::TRY_MAX,
+            careful: &|_, _| false,
+        };
+        let form = (&self.form.careful, !self.form.ordered.is_empty());
+        let statements = staged(&going, &batch.counts, tables, &manner, form);
+        (batch, statements)
+    }
+
+    fn step(&self, number: Option<usize>) -> Option<&StagedStep> {
+        self.steps.get(number?)
+    }
+
+    /// The step's table was emptied first.
+    pub(super) fn is_whole(&self, number: Option<usize>) -> bool {
+        self.step(number).is_some_and(|step| step.whole)
+    }
+
+    /// The step's rows depend on rows under other keys: they can't be parked.
+    pub(super) fn is_moved(&self, number: Option<usize>) -> bool {
+        self.step(number)
+            .is_some_and(|step| step.shape.moved || step.work == Work::Rekey)
+    }
+}

@@ -1,0 +1,200 @@
+//! A transaction too large for memory: folded part by part into the staging table, in short transactions.
+
+use std::collections::HashMap;
+use std::io;
+
+use super::job::{Form, LargeJob};
+use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold, unstage};
+use crate::fold::{Book, Folder, parking_name};
+use crate::model::{Counts, Key, Shape, Statement, Step, TableId, Tables, Work};
+use crate::plan::{Opening, StagedStep, opening};
+use crate::spill::{Remainder, Spill};
+use crate::wire::WireError;
+
+/// Why a flight failed.
+pub(super) enum Stumble {
+    /// The cloud, or the way to it.
+    NotApplied(NotApplied),
+    /// The disk that holds a large transaction.
+    Disk(io::Error),
+}
+
+impl From<NotApplied> for Stumble {
+    fn from(error: NotApplied) -> Self {
+        Stumble::NotApplied(error)
+    }
+}
+
+impl From<WireError> for Stumble {
+    fn from(error: WireError) -> Self {
+        Stumble::NotApplied(error.into())
+    }
+}
+
+impl From<io::Error> for Stumble {
+    fn from(error: io::Error) -> Self {
+        Stumble::Disk(error)
+    }
+}
+
+/// Steps by number, and how to find them.
+struct Steps {
+    list: Vec<StagedStep>,
+    index: HashMap<(TableId, Work, Shape), usize>,
+    /// Names of rows that were parked before.
+    names: HashMap<usize, Vec<Vec<u8>>>,
+}
+
+/// Stages a transaction. Nothing of it is in its tables when this fails.
+pub(super) async fn stage(
+    applier: &mut Applier,
+    mut spill: Box<Spill>,
+    tables: &Tables,
+    book: &Book,
+    settings: &Opening,
+    lease: &Lease,
+) -> Result<LargeJob, Stumble> {
+    run(applier, settings, lease, [unstage(lease)]).await?;
+    let Remainder {
+        mut counts,
+        mut halts,
+        emptied,
+    } = spill.remainder(book);
+    let mut steps = Steps::new(&emptied, tables);
+    let mut stager = Stager::new(applier, lease);
+    while let Some(folder) = tokio::task::block_in_place(|| spill.next_part(tables, book))? {
+        let batch = fold_part(folder, tables, book, &mut counts);
+        halts.extend(batch.halts);
+        for step in batch.steps {
+            steps.stage(step, tables, &mut stager).await?;
+        }
+    }
+    stager.finish().await?;
+    if steps.list.iter().any(|step| step.rows > 0) {
+        // The planner knows nothing of these rows otherwise.
+        let analyze = Statement::bookkeeping("analyze tandem.staging", Vec::new());
+        run(applier, settings, lease, [analyze]).await?;
+    }
+    halts.sort_by_key(|halt| halt.table);
+    halts.dedup_by_key(|halt| halt.table);
+    Ok(LargeJob {
+        facts: std::mem::take(&mut spill.facts),
+        steps: steps.list,
+        counts,
+        form: Form {
+            halts,
+            names: steps.names,
+            ..Form::default()
+        },
+    })
+}
+
+fn fold_part(
+    folder: Folder,
+    tables: &Tables,
+    book: &Book,
+    counts: &mut std::collections::BTreeMap<TableId, Counts>,
+) -> crate::model::Batch {
+    let batch = folder.finish(tables, &book.parking);
+    for (table, part) in &batch.counts {
+        counts.entry(*table).or_default().add(*part);
+    }
+    batch
+}
+
+async fn run<const N: usize>(
+    applier: &mut Applier,
+    settings: &Opening,
+    lease: &Lease,
+    statements: [Statement; N],
+) -> Result<(), NotApplied> {
+    let mut all = opening(settings);
+    all.push(hold(lease));
+    all.extend(statements);
+    applier.run(Script::staying(all)).await.map(drop)
+}
+
+impl Steps {
+    fn new(emptied: &[TableId], tables: &Tables) -> Steps {
+        let mut steps = Steps {
+            list: Vec::new(),
+            index: HashMap::new(),
+            names: HashMap::new(),
+        };
+        for table in emptied {
+            let work = match tables.get(*table).key {
+                Key::Multiset => Work::AddCopies,
+                Key::Columns(_) => Work::Upsert,
+            };
+            let number = steps.number(*table, work, &Shape::default());
+            steps.list[number].whole = true;
+        }
+        steps
+    }
+
+    fn number(&mut self, table: TableId, work: Work, shape: &Shape) -> usize {
+        let name = (table, work, shape.clone());
+        *self.index.entry(name).or_insert_with(|| {
+            self.list.push(StagedStep {
+                table,
+                work,
+                shape: shape.clone(),
+                rows: 0,
+                whole: false,
+            });
+            self.list.len() - 1
+        })
+    }
+
+    /// The step of an emptied table: all its rows are of one kind.
+    fn whole(&self, table: TableId) -> Option<usize> {
+        self.list.iter().position(|step| step.table == table && step.whole)
+    }
+
+    async fn stage(
+        &mut self,
+        step: Step,
+        tables: &Tables,
+        stager: &mut Stager<'_>,
+    ) -> Result<(), WireError> {
+        let table = tables.get(step.table);
+        let whole = self.whole(step.table);
+        // What an emptied table had before is gone already.
+        if whole.is_some() && step.work.removes() {
+            return Ok(());
+        }
+        let number = match whole {
+            Some(number) => number,
+            None => self.number(step.table, step.work, &step.shape),
+        };
+        let own = table.own_layout();
+        for row in &step.rows {
+            let cells = row.layout.arriving(&row.tuple);
+            let origin = row.old.as_ref().filter(|_| step.shape.moved);
+            let origin = origin.map(|old| row.layout.arriving(old));
+            // The diff of a whole table counts rows, not copies.
+            let (times, copies) = match whole {
+                Some(_) => (row.count, 1),
+                None => (1, row.count),
+            };
+            for time in 0..times {
+                let staged = StagedRow {
+                    table: &table.name,
+                    step: number,
+                    cells: &cells,
+                    copies,
+                    messages: if time == 0 { row.messages } else { 0 },
+                    origin: origin.as_deref(),
+                };
+                stager.row(&staged).await?;
+            }
+            self.list[number].rows += times;
+            if step.shape.parked {
+                let tuple = own.adopt(&row.tuple, &row.layout);
+                let name = parking_name(table, &own, &tuple).unwrap_or_default();
+                self.names.entry(number).or_default().push(name);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,78 @@
+//! What the cloud would not take: the latest version of each such row, by key.
+//!
+//! The quarantine itself stands in the cloud. Here is what the fold needs of it: a later change of a
+//! parked row takes the parked version's place, and what was not sent of it stands there.
+
+use std::collections::HashMap;
+
+use super::keyed::{key, put};
+use super::multiset::image;
+use crate::model::{Cell, Key, Layout, Table, TableId, Tuple, Work};
+
+/// One row that waits in the quarantine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parked {
+    /// How the row should look, laid out as [`Table::own_layout`] says; none when it should be gone.
+    pub tuple: Option<Tuple>,
+    /// In a table without a key: how many such rows are missing.
+    pub copies: u64,
+    /// What could not be done with it.
+    pub work: Work,
+}
+
+/// The parked rows of one table, by key.
+pub type ParkedRows = HashMap<Vec<u8>, Parked>;
+
+/// The parked rows of all tables.
+#[derive(Clone, Debug, Default)]
+pub struct Parking {
+    tables: HashMap<TableId, ParkedRows>,
+}
+
+/// The name under which a row is parked: its key, or for tables without one the whole row.
+pub fn parking_name(table: &Table, layout: &Layout, tuple: &Tuple) -> Option<Vec<u8>> {
+    match table.key {
+        Key::Columns(_) => key(layout, tuple),
+        Key::Multiset => Some(image(layout, tuple)),
+    }
+}
+
+impl Parking {
+    /// The parked rows of a table, if there are any.
+    pub fn of(&self, table: TableId) -> Option<&ParkedRows> {
+        self.tables.get(&table).filter(|rows| !rows.is_empty())
+    }
+
+    /// Tables with parked rows.
+    pub fn tables(&self) -> impl Iterator<Item = (TableId, &ParkedRows)> {
+        let tables = self.tables.iter().filter(|(_, rows)| !rows.is_empty());
+        tables.map(|(table, rows)| (*table, rows))
+    }
+
+    /// Parks a row, in place of an earlier version of it.
+    pub fn park(&mut self, table: TableId, name: Vec<u8>, row: Parked) {
+        self.tables.entry(table).or_default().insert(name, row);
+    }
+
+    /// The row has found its place.
+    pub fn leave(&mut self, table: TableId, name: &[u8]) {
+        if let Some(rows) = self.tables.get_mut(&table) {
+            rows.remove(name);
+        }
+    }
+
+    /// A new copy of the table starts without parked rows.
+    pub fn clear(&mut self, table: TableId) {
+        self.tables.remove(&table);
+    }
+}
+
+/// The name under which a row with these key cells is parked.
+pub fn name_of_cells<'a>(cells: impl Iterator<Item = Option<&'a str>>) -> Vec<u8> {
+    let mut name = Vec::new();
+    for cell in cells {
+        let cell = cell.map_or(Cell::Null, |text| Cell::Text(text.as_bytes()));
+        let _ = put(&mut name, cell);
+    }
+    name
+}

@@ -1,0 +1,192 @@
+//! Rows that the cloud may refuse: staged, written by halves until those that are refused stand alone, and
+//! these parked in the quarantine (P8). All in one transaction, with one answer.
+
+use std::sync::Arc;
+
+use super::array::TextArray;
+use super::diff::diff;
+use super::planner::Manner;
+use super::source::Rows;
+use super::write::text;
+use crate::limits;
+use crate::model::{Cell, Key, Param, Shape, Statement, Step, Table, Work, oid};
+
+/// The statements of a careful step.
+pub(super) struct Careful {
+    pub(super) stage: Stage,
+    pub(super) finish: Statement,
+}
+
+/// Puts rows into the staging table.
+pub(super) struct Stage {
+    sql: Arc<str>,
+    /// Replicator, epoch, table and step.
+    place: Vec<Param>,
+    step: usize,
+}
+
+impl Careful {
+    pub(super) fn of(
+        table: &Table,
+        number: usize,
+        work: Work,
+        shape: &Shape,
+        manner: &Manner<'_>,
+    ) -> Careful {
+        let place = place(table, number, manner);
+        Careful {
+            stage: Stage {
+                sql: stage_text(table, &place).into(),
+                place,
+                step: number,
+            },
+            finish: try_staged(table, number, work, shape, manner),
+        }
+    }
+}
+
+/// Where a step's rows stand in the staging table: replicator, epoch, table and step.
+pub(super) fn place(table: &Table, number: usize, manner: &Manner<'_>) -> Vec<Param> {
+    vec![
+        Param::string(manner.replicator),
+        Param::int8(manner.epoch),
+        Param::string(&table.name),
+        Param::text(oid::INT4, number.to_string()),
+    ]
+}
+
+fn stage_text(table: &Table, place: &[Param]) -> String {
+    let key = table.key_arriving();
+    let cells = (0..table.arriving.len()).map(|index| format!("u.c{index}"));
+    let origin = (0..table.arriving.len()).map(|index| match key.contains(&index) {
+        true => format!("u.k{index}"),
+        false => "null".to_owned(),
+    });
+    let (cells, origin): (Vec<_>, Vec<_>) = (cells.collect(), origin.collect());
+    let extra = ["n", "copies", "messages"].map(str::to_owned).into_iter();
+    let extra: Vec<_> = extra.chain(key.iter().map(|index| format!("k{index}"))).collect();
+    let first = table.arriving.len() + extra.len() + 1;
+    let numbers: Vec<_> = (first..first + place.len()).map(|at| format!("${at}")).collect();
+    let rows = Rows::Arrays((0..table.arriving.len()).collect(), extra);
+    format!(
+        "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies, messages, origin) \
+         select {}, u.n::bigint, array[{}]::text[], u.copies::bigint, u.messages::bigint, array[{}]::text[] from {}",
+        numbers.join(", "),
+        cells.join(", "),
+        origin.join(", "),
+        rows.from(),
+    )
+}
+
+impl Stage {
+    /// The statement for some of the step's rows, the first of which has number `first`.
+    pub(super) fn fill(&self, table: &Table, piece: &Step, first: usize) -> Statement {
+        let mut cells: Vec<_> = table.arriving.iter().map(|_| TextArray::new()).collect();
+        let mut extra = [TextArray::new(), TextArray::new(), TextArray::new()];
+        let mut origins: Vec<_> = table.key_arriving().iter().map(|_| TextArray::new()).collect();
+        for (at, row) in piece.rows.iter().enumerate() {
+            for (array, cell) in cells.iter_mut().zip(row.layout.arriving(&row.tuple)) {
+                array.push(cell);
+            }
+            let numbers = [(first + at) as u64, row.count, row.messages];
+            for (array, number) in extra.iter_mut().zip(numbers) {
+                array.push(Cell::Text(number.to_string().as_bytes()));
+            }
+            let old: Vec<_> = row.old.iter().flat_map(|old| old.cells()).collect();
+            for (array, at) in origins.iter_mut().zip(row.layout.key()) {
+                array.push(old.get(*at).copied().unwrap_or(Cell::Null));
+            }
+        }
+        let arrays = cells.into_iter().chain(extra).chain(origins);
+        let mut params: Vec<_> = arrays.map(TextArray::finish).collect();
+        params.extend(self.place.iter().cloned());
+        Statement {
+            sql: self.sql.clone(),
+            params,
+            table: None,
+            step: Some(self.step),
+        }
+    }
+}
+
+/// The arriving columns under whose values a row is parked: its key's, or all.
+pub(super) fn parked_key(table: &Table) -> Vec<usize> {
+    match &table.key {
+        Key::Multiset => (0..table.arriving.len()).collect(),
+        Key::Columns(_) => table.key_arriving(),
+    }
+}
+
+/// Writes the staged rows of a step by halves. Answers one row of JSON: the rows that were parked.
+pub(super) fn try_staged(
+    table: &Table,
+    number: usize,
+    work: Work,
+    shape: &Shape,
+    manner: &Manner<'_>,
+) -> Statement {
+    let key = parked_key(table);
+    let mut params = place(table, number, manner);
+    params.extend([
+        Param::string(text(table, work, shape, &Rows::Chosen)),
+        Param::string(work.word()),
+        numbers(&key),
+        numbers(&shape.unsent),
+        Param::text(oid::PG_LSN, manner.end.to_string()),
+        Param::string(format!("{} milliseconds", manner.patience.as_millis())),
+        Param::int8(limits::PARKED_ROWS_MAX),
+    ]);
+    Statement {
+        sql: "select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::interval, $11)::text".into(),
+        params,
+        table: Some(table.id),
+        step: Some(number),
+    }
+}
+
+/// Tries the parked rows of a table again that have one kind of work and one set of unsent columns, those first
+/// that have waited longest.
+pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -> [Statement; 2] {
+    const STEP: usize = 0;
+    let shape = Shape {
+        unsent: unsent.to_vec(),
+        ..Shape::default()
+    };
+    let mut params = place(table, STEP, manner);
+    params.extend([
+        Param::string(work.word()),
+        numbers(unsent),
+        Param::int8(limits::RETRY_ROWS),
+    ]);
+    let staged = Statement {
+        sql: "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies) \
+              select $1, $2, $3, $4, q.id, q.cells, q.copies from tandem.quarantine as q \
+              where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 \
+              order by q.tried_at limit $7".into(),
+        params,
+        table: None,
+        step: None,
+    };
+    [staged, try_staged(table, STEP, work, &shape, manner)]
+}
+
+/// Tries all rows of a staged table (step 0), those of a table without a key only as far as they are missing.
+pub fn try_whole(table: &Table, manner: &Manner<'_>) -> Vec<Statement> {
+    let multiset = table.key == Key::Multiset;
+    let narrow = multiset.then(|| diff(table, manner.replicator, manner.epoch, 0).narrow);
+    let work = if multiset { Work::AddCopies } else { Work::Upsert };
+    let tried = try_staged(table, 0, work, &Shape::default(), manner);
+    narrow.into_iter().chain([tried]).collect()
+}
+
+/// A table that is copied or emptied starts without parked rows.
+pub fn void_parked(table: &Table, replicator: &str) -> Statement {
+    let params = vec![Param::string(replicator), Param::string(&table.name)];
+    Statement::bookkeeping("select tandem.void_parked($1, $2)", params)
+}
+
+/// Arriving columns as SQL counts them.
+fn numbers(list: &[usize]) -> Param {
+    let list: Vec<_> = list.iter().map(|index| (index + 1).to_string()).collect();
+    Param::text(oid::INT4_ARRAY, format!("{{{}}}", list.join(",")))
+}

@@ -1,0 +1,118 @@
+//! Columns that were looked up follow the parent's later changes.
+
+use std::collections::{BTreeMap, HashSet};
+
+use super::array::TextArray;
+use super::guard::Guard;
+use super::quote::{ident, table as qualified};
+use super::source::parents;
+use crate::model::{Cell, Param, Row, Source, Statement, Step, Table, TableId, Tables, Tuple};
+
+/// The statements that bring looked-up columns in line with parents which `steps` have written.
+pub(super) fn follow(steps: &[Step], tables: &Tables) -> Vec<Statement> {
+    let mut by_parent: BTreeMap<TableId, Vec<&Step>> = BTreeMap::new();
+    for step in steps.iter().filter(|step| tables.get(step.table).is_looked_up) {
+        by_parent.entry(step.table).or_default().push(step);
+    }
+    let mut statements = Vec::new();
+    for (parent, steps) in by_parent {
+        let parent = tables.get(parent);
+        for (child, at) in tables.lookups_in(parent) {
+            let touched = touched(&steps, parent, child, at);
+            statements.push(statement(child, at, Some(touched)));
+        }
+    }
+    statements
+}
+
+/// The same for all rows, after a table was filled or written from staging.
+pub fn follow_all(parent: &Table, tables: &Tables) -> Vec<Statement> {
+    let followers = tables.lookups_in(parent);
+    followers.map(|(child, at)| statement(child, at, None)).collect()
+}
+
+/// The values of the parent's columns by which it is found, of rows as they were and as they are.
+fn touched(steps: &[&Step], parent: &Table, child: &Table, at: usize) -> Vec<Param> {
+    let arriving = child.lookups[at].on.iter().map(|(_, named, _)| {
+        let column = parent.columns.iter().find(|column| column.cloud == *named);
+        match column.map(|column| &column.from) {
+            Some(Source::Desktop(index)) => *index,
+            // `catalog::resolve` lets no other source through.
+            _ => 0,
+        }
+    });
+    let arriving: Vec<usize> = arriving.collect();
+    let mut arrays: Vec<_> = arriving.iter().map(|_| TextArray::new()).collect();
+    let mut seen = HashSet::new();
+    let mut add = |row: &Row, tuple: &Tuple| {
+        let cells = row.layout.arriving(tuple);
+        let values: Vec<_> = arriving.iter().map(|index| cells[*index]).collect();
+        let owned = values.iter().map(|cell| match cell {
+            Cell::Text(text) => Some(text.to_vec()),
+            Cell::Null | Cell::Unchanged => None,
+        });
+        if seen.insert(owned.collect::<Vec<_>>()) {
+            for (array, value) in arrays.iter_mut().zip(values) {
+                array.push(value);
+            }
+        }
+    };
+    for row in steps.iter().flat_map(|step| &step.rows) {
+        add(row, &row.tuple);
+        if let Some(old) = &row.old {
+            add(row, old);
+        }
+    }
+    arrays.into_iter().map(TextArray::finish).collect()
+}
+
+fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement {
+    let lookup = &child.lookups[at];
+    let filled = child.columns.iter().find(|column| column.from == Source::LookedUp(at));
+    let Some(column) = filled else {
+        return Statement::bookkeeping("select", Vec::new());
+    };
+    let target = qualified(&child.cloud);
+    let keys = lookup.on.iter().enumerate();
+    let base = match &touched {
+        Some(params) => {
+            let values = keys.clone().map(|(nth, (.., parent))| format!("u.c{nth}::{parent} as k{nth}"));
+            let names = (0..params.len()).map(|nth| format!("c{nth}"));
+            let numbers = (1..=params.len()).map(|nth| format!("${nth}"));
+            format!(
+                "select {} from unnest({}) as u({})",
+                values.collect::<Vec<_>>().join(", "),
+                numbers.collect::<Vec<_>>().join(", "),
+                names.collect::<Vec<_>>().join(", ")
+            )
+        }
+        None => {
+            let values = keys.clone().map(|(nth, (own, ..))| format!("t.{} as k{nth}", ident(own)));
+            format!("select distinct {} from {target} as t", values.collect::<Vec<_>>().join(", "))
+        }
+    };
+    let wanted: Vec<_> = (0..lookup.on.len()).map(|nth| format!("touched.k{nth}")).collect();
+    let found = parents(lookup, column, &format!("select {} from touched", wanted.join(", ")));
+    let same = |left: &str| {
+        let tests = keys.clone().map(|(nth, (own, ..))| match left {
+            "found" => format!("found.k{nth} = touched.k{nth}"),
+            _ => format!("t.{} = touched.k{nth}", ident(own)),
+        });
+        tests.collect::<Vec<_>>().join(" and ")
+    };
+    let (name, compare) = (ident(&column.cloud), &column.compare_type);
+    let sql = format!(
+        "with touched as materialized ({base}), found as materialized ({found}) \
+         update {target} as t set {name} = found.value from touched left join found on {} \
+         where {} and {} and row(t.{name}::{compare})::record *<> row(found.value::{compare})::record",
+        same("found"),
+        same("t"),
+        Guard::of(child).owned(),
+    );
+    Statement {
+        sql: sql.into(),
+        params: touched.unwrap_or_default(),
+        table: Some(child.id),
+        step: None,
+    }
+}

@@ -1,0 +1,179 @@
+//! The statements of a batch's steps, with their parameters.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::array::TextArray;
+use super::careful::Careful;
+use super::follow::follow;
+use super::shrink::shrink;
+use super::source::Rows;
+use super::write::{extras, taken, text};
+use crate::limits;
+use crate::model::{
+    Cell, Counts, Layout, Lsn, Param, Row, Shape, Statement, Step, Table, TableId, Tables, Work,
+};
+
+/// Makes statements, and remembers their texts.
+#[derive(Default)]
+pub struct Planner {
+    texts: HashMap<(TableId, Work, Shape), Arc<str>>,
+}
+
+/// How the steps of a batch are to be written.
+pub struct Manner<'a> {
+    /// Whose rows they are in the staging table and the quarantine.
+    pub replicator: &'a str,
+    /// Our turn.
+    pub epoch: u64,
+    /// Where the batch ends: noted with rows that are parked.
+    pub end: Lsn,
+    /// How long rows are tried one by one before the table is given up.
+    pub patience: Duration,
+    /// Steps whose rows are tried one by one, and parked where the cloud refuses them.
+    pub careful: &'a dyn Fn(usize, &Step) -> bool,
+}
+
+impl Planner {
+    /// The statements that carry out `steps`, in their order. They are made one by one as they are
+    /// asked for: a step of many bytes becomes several, so that it is never encoded whole.
+    pub fn statements(
+        &mut self,
+        steps: Vec<Step>,
+        counts: &[(TableId, Counts)],
+        tables: &Arc<Tables>,
+        manner: &Manner<'_>,
+    ) -> impl Iterator<Item = Statement> + Send + use<> {
+        let followed = follow(&steps, tables);
+        let shrinks = shrink(counts, tables);
+        let plans = steps.into_iter().enumerate().map(|(number, step)| {
+            let table = tables.get(step.table);
+            let way = if (manner.careful)(number, &step) {
+                Way::Careful(Careful::of(table, number, step.work, &step.shape, manner))
+            } else {
+                Way::Plain(self.text(&step, table))
+            };
+            (number, way, step)
+        });
+        let plans: Vec<_> = plans.collect();
+        let tables = tables.clone();
+        let written = plans
+            .into_iter()
+            .flat_map(move |(number, way, step)| write(number, way, step, tables.clone()));
+        shrinks.into_iter().chain(written).chain(followed)
+    }
+
+    fn text(&mut self, step: &Step, table: &Table) -> Arc<str> {
+        let name = (step.table, step.work, step.shape.clone());
+        let made = || {
+            let taken = taken(table, step.work, &step.shape);
+            let rows = Rows::Arrays(taken, extras(table, step.work));
+            text(table, step.work, &step.shape, &rows).into()
+        };
+        self.texts.entry(name).or_insert_with(made).clone()
+    }
+}
+
+/// How one step is written.
+enum Way {
+    /// By this statement.
+    Plain(Arc<str>),
+    /// Into the staging table, and from there row by row where it has to be.
+    Careful(Careful),
+}
+
+fn write(
+    number: usize,
+    way: Way,
+    step: Step,
+    tables: Arc<Tables>,
+) -> Box<dyn Iterator<Item = Statement> + Send> {
+    let (id, table) = (step.table, tables.clone());
+    match way {
+        Way::Plain(sql) => Box::new(pieces(step, &tables).map(move |piece| Statement {
+            sql: sql.clone(),
+            params: params(table.get(id), &piece),
+            table: Some(id),
+            step: Some(number),
+        })),
+        Way::Careful(careful) => {
+            let Careful { stage, finish } = careful;
+            let mut first = 0;
+            let staged = pieces(step, &tables).map(move |piece| {
+                let statement = stage.fill(table.get(id), &piece, first);
+                first += piece.rows.len();
+                statement
+            });
+            Box::new(staged.chain([finish]))
+        }
+    }
+}
+
+/// Cuts a step's rows into pieces of a bounded size. Rows of a table that refers to itself stay
+/// together: a foreign key is checked at the end of each statement.
+fn pieces(mut step: Step, tables: &Tables) -> impl Iterator<Item = Step> + Send + use<> {
+    let cut = !tables.get(step.table).refers_to_itself;
+    let mut rows = std::mem::take(&mut step.rows).into_iter().peekable();
+    std::iter::from_fn(move || {
+        let (mut piece, mut bytes) = (Vec::new(), 0);
+        while let Some(row) = rows.next_if(|_| !cut || bytes < limits::STATEMENT_BYTES) {
+            bytes += row.tuple.bytes();
+            piece.push(row);
+        }
+        (!piece.is_empty()).then(|| Step {
+            rows: piece,
+            ..step.clone()
+        })
+    })
+}
+
+/// The array parameters of a step's rows.
+pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
+    let columns = taken(table, step.work, &step.shape);
+    let mut arrays: Vec<_> = columns.iter().map(|_| TextArray::new()).collect();
+    let mut origins: Vec<_> = table.key_arriving().iter().map(|_| TextArray::new()).collect();
+    let mut counts = TextArray::new();
+    // For each attribute of the tuple, the array that it goes to.
+    let mut target: Vec<Option<usize>> = Vec::new();
+    let mut target_of: Option<&Arc<Layout>> = None;
+    for row in &step.rows {
+        if !target_of.is_some_and(|known| Arc::ptr_eq(known, &row.layout)) {
+            target = targets(row, &columns);
+            target_of = Some(&row.layout);
+        }
+        for (cell, to) in row.tuple.cells().zip(&target) {
+            if let Some(to) = to {
+                arrays[*to].push(cell);
+            }
+        }
+        match step.work {
+            Work::AddCopies | Work::RemoveCopies => {
+                counts.push(Cell::Text(row.count.to_string().as_bytes()));
+            }
+            Work::Rekey => push_origin(row, &mut origins),
+            Work::Upsert | Work::Delete => {}
+        }
+    }
+    let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
+    match step.work {
+        Work::Rekey => params.extend(origins.into_iter().map(TextArray::finish)),
+        Work::AddCopies | Work::RemoveCopies => params.push(counts.finish()),
+        Work::Upsert | Work::Delete => {}
+    }
+    params
+}
+
+fn targets(row: &Row, columns: &[usize]) -> Vec<Option<usize>> {
+    let place = |slot: u16| columns.iter().position(|column| *column == usize::from(slot));
+    let slots = row.layout.slots.iter();
+    slots.map(|slot| slot.and_then(place)).collect()
+}
+
+fn push_origin(row: &Row, origins: &mut [TextArray]) {
+    let Some(old) = &row.old else { return };
+    let cells: Vec<_> = old.cells().collect();
+    for (at, array) in row.layout.key().iter().zip(origins) {
+        array.push(cells[*at]);
+    }
+}

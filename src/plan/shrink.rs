@@ -1,0 +1,41 @@
+//! A broken refill must not empty every phone: the guard against mass deletes.
+
+use super::guard::Guard;
+use super::quote::{literal, table as qualified};
+use crate::limits;
+use crate::model::{Counts, Param, Statement, Table, TableId, Tables, oid};
+
+/// The statements that refuse a batch which deletes too large a share of a table's owned rows.
+pub(super) fn shrink(counts: &[(TableId, Counts)], tables: &Tables) -> Vec<Statement> {
+    let many = counts
+        .iter()
+        .filter(|(table, counts)| {
+            counts.deletes > limits::SHRINK_ROWS_MIN && tables.get(*table).max_shrink < 1.0
+        })
+        .map(|(table, counts)| shrinks(tables.get(*table), counts.deletes));
+    many.collect()
+}
+
+/// Raises TD004 when `deletes` rows are a larger share of the table's owned rows than it may lose at once.
+fn shrinks(table: &Table, deletes: u64) -> Statement {
+    // So many rows must be there: no more are counted.
+    let least = (deletes as f64 / table.max_shrink.max(f64::EPSILON)).ceil().min(i64::MAX as f64) as u64;
+    let counted = format!(
+        "select count(*) from (select from {} as t where {} limit {least}) as counted",
+        qualified(&table.cloud),
+        Guard::of(table).owned(),
+    );
+    let sql = format!(
+        "select tandem.shrink({}, $1, ({counted}), $2)",
+        literal(&table.name)
+    );
+    Statement {
+        sql: sql.into(),
+        params: vec![
+            Param::int8(deletes),
+            Param::text(oid::FLOAT8, table.max_shrink.to_string()),
+        ],
+        table: Some(table.id),
+        step: None,
+    }
+}

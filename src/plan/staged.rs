@@ -1,0 +1,153 @@
+//! A transaction whose rows were staged: one final transaction reads them from the staging table.
+
+use std::collections::BTreeSet;
+
+use super::careful::{place, try_staged, void_parked};
+use super::diff::diff;
+use super::follow::follow_all;
+use super::planner::Manner;
+use super::shrink::shrink;
+use super::source::{Rows, key, source};
+use super::write::text;
+use crate::model::{Counts, Key, Param, Shape, Statement, Table, TableId, Tables, Work};
+
+/// A step whose rows are in the staging table.
+#[derive(Clone, Debug)]
+pub struct StagedStep {
+    /// The table.
+    pub table: TableId,
+    /// What to do with the rows.
+    pub work: Work,
+    /// What they have in common.
+    pub shape: Shape,
+    /// How many rows.
+    pub rows: u64,
+    /// The table was emptied first: these are all the rows that it has.
+    pub whole: bool,
+}
+
+/// The statements that carry out staged steps, each with its number in the staging table. Steps in `careful` are
+/// tried row by row. Rows are removed last, or, with `deletes_first`, first: a new row may need their unique values.
+pub fn staged(
+    steps: &[(usize, StagedStep)],
+    counts: &[(TableId, Counts)],
+    tables: &Tables,
+    manner: &Manner<'_>,
+    (careful, deletes_first): (&BTreeSet<usize>, bool),
+) -> Vec<Statement> {
+    let mut statements = shrink(counts, tables);
+    for (number, step) in steps {
+        statements.push(are_there(tables.get(step.table), *number, step.rows, manner));
+    }
+    for table in tables.iter() {
+        statements.extend(same_keys(table, steps, manner));
+    }
+    let last = if deletes_first { 0 } else { 2 };
+    let mut order: Vec<(u8, i32, usize, &StagedStep)> = Vec::new();
+    for (number, step) in steps {
+        let table = i32::from(step.table.0);
+        match step.work {
+            Work::RemoveCopies => order.push((0, -table, *number, step)),
+            Work::Delete => order.push((last, -table, *number, step)),
+            Work::Rekey | Work::Upsert | Work::AddCopies => {
+                order.push((1, table, *number, step));
+                // Trying takes the rows out of the staging table, and they say what is to be removed: it comes before.
+                if step.whole && !careful.contains(number) {
+                    order.push((last, -table, *number, step));
+                }
+            }
+        }
+    }
+    order.sort_by_key(|(phase, table, number, _)| (*phase, *table, *number));
+    for (phase, _, number, step) in order {
+        let careful = careful.contains(&number);
+        let table = tables.get(step.table);
+        if step.whole {
+            statements.extend(whole(table, step, number, manner, (phase, careful)));
+        } else if careful || step.shape.parked {
+            statements.push(try_staged(table, number, step.work, &step.shape, manner));
+        } else {
+            statements.push(Statement {
+                sql: text(table, step.work, &step.shape, &Rows::Staged).into(),
+                params: place(table, number, manner),
+                table: Some(table.id),
+                step: Some(number),
+            });
+        }
+    }
+    let written: BTreeSet<_> = steps.iter().map(|(_, step)| step.table).collect();
+    for table in written.into_iter().map(|table| tables.get(table)) {
+        statements.extend(follow_all(table, tables));
+    }
+    statements
+}
+
+/// Fails unless the staging table holds exactly the rows that were sent: a crash of the cloud empties
+/// unlogged tables, and behind a pooler the client doesn't notice.
+pub fn are_there(table: &Table, number: usize, rows: u64, manner: &Manner<'_>) -> Statement {
+    let mut params = place(table, number, manner);
+    params.push(Param::int8(rows));
+    Statement::bookkeeping("select tandem.staged($1, $2, $3, $4, $5)", params)
+}
+
+/// An emptied table: first what it has now, then, children before parents, what it doesn't have any more.
+fn whole(
+    table: &Table,
+    step: &StagedStep,
+    number: usize,
+    manner: &Manner<'_>,
+    (phase, careful): (u8, bool),
+) -> Vec<Statement> {
+    let diff = diff(table, manner.replicator, manner.epoch, number);
+    let void = void_parked(table, manner.replicator);
+    let gone = [diff.shrink].into_iter().chain(diff.reached).chain([diff.remove]);
+    match (phase, careful) {
+        (_, true) => {
+            let narrow = (table.key == Key::Multiset).then_some(diff.narrow);
+            let tried = try_staged(table, number, step.work, &step.shape, manner);
+            [void].into_iter().chain(gone).chain(narrow).chain([tried]).collect()
+        }
+        (1, false) => [void].into_iter().chain(diff.update).chain([diff.insert]).collect(),
+        (_, false) => gone.collect(),
+    }
+}
+
+/// Takes out deletes of keys that the same transaction writes too: keys that are only spelled in another way, and
+/// keys that a moved row takes over.
+fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) -> Vec<Statement> {
+    let of_table = |step: &&(usize, StagedStep)| step.1.table == table.id && !step.1.whole;
+    let mine: Vec<_> = steps.iter().filter(of_table).collect();
+    let writes: Vec<_> = mine.iter().filter(|(_, step)| step.work == Work::Upsert).collect();
+    let needed = !table.has_exact_key() || writes.iter().any(|(_, step)| step.shape.moved);
+    if !needed || writes.is_empty() {
+        return Vec::new();
+    }
+    let written: Vec<_> = writes.iter().map(|(number, _)| number.to_string()).collect();
+    let columns = key(table);
+    let tests: Vec<_> = columns
+        .iter()
+        .map(|(_, column)| {
+            let name = super::quote::ident(&column.cloud);
+            format!("w.{name} is not distinct from src.{name}")
+        })
+        .collect();
+    let gone = mine.iter().filter(|(_, step)| step.work == Work::Delete);
+    let statements = gone.map(|(number, _)| {
+        let at = ["u.ctid as \"tandem at\"".to_owned()];
+        let deletes = source(table, &columns, &Rows::Staged, &at);
+        let values = columns.iter().map(|(_, column)| {
+            let value = super::source::value(table, column, &|index| format!("u.cells[{}]", index + 1));
+            format!("{value} as {}", super::quote::ident(&column.cloud))
+        });
+        let values: Vec<_> = values.collect();
+        let sql = format!(
+            "with {deletes}, w as materialized (select {} from tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step in ({})) \
+             delete from tandem.staging as s using src where s.ctid = src.\"tandem at\" and exists (select from w where {})",
+            values.join(", "),
+            written.join(", "),
+            tests.join(" and "),
+        );
+        Statement::bookkeeping(sql, place(table, *number, manner))
+    });
+    statements.collect()
+}

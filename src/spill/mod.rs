@@ -1,0 +1,389 @@
+//! One transaction that is too large for memory, on disk by key: folded part by part, so that memory has a
+//! bound whatever its size (P12), and only what differs goes to the cloud (P9).
+//!
+//! All changes of a key are in one part, in their order, so that folding the parts one by one is folding the
+//! whole. Files have no name: they are gone with the process. A transaction that emptied a table goes the
+//! same way whatever its size, in memory as long as it is small.
+
+mod part;
+mod record;
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io;
+use std::sync::Arc;
+
+use part::Part;
+use record::Record;
+
+use crate::fold::{Before, Book, Effect, Folder, Sorted, Sorter, parking_name};
+use crate::limits;
+use crate::model::{
+    Change, Counts, Halt, Layout, Lsn, Mark, TableId, Tables, Timestamp, Transaction, Tuple,
+};
+
+/// A transaction by key.
+pub struct Spill {
+    parts: Vec<(u32, Part)>,
+    layouts: Vec<Arc<Layout>>,
+    /// Where rows that moved with unsent columns go on: with what is known of them.
+    moved: HashMap<(TableId, Vec<u8>), usize>,
+    /// Tables that were emptied, and after how many records.
+    emptied: BTreeMap<TableId, (u64, Counts)>,
+    /// What needs no row: changes of rows that aren't ours.
+    ruled_out: BTreeMap<TableId, u64>,
+    misfits: BTreeMap<TableId, (Halt, u64)>,
+    records: u64,
+    buffer: Vec<u8>,
+    sorter: Sorter,
+    /// What the transaction is, once it is whole.
+    pub facts: Facts,
+}
+
+/// What a transaction is, apart from its rows.
+#[derive(Clone, Debug, Default)]
+pub struct Facts {
+    /// Where its commit record starts.
+    pub commit: Lsn,
+    /// Where it ends.
+    pub end: Lsn,
+    /// When it committed.
+    pub committed_at: Timestamp,
+    /// Its logical messages.
+    pub marks: Vec<Mark>,
+}
+
+/// What a spilled transaction comes to, apart from its rows.
+#[derive(Debug, Default)]
+pub struct Remainder {
+    /// What became of messages that no part holds.
+    pub counts: BTreeMap<TableId, Counts>,
+    /// Tables that can't go on.
+    pub halts: Vec<Halt>,
+    /// Tables whose rows are all those that the transaction left.
+    pub emptied: Vec<TableId>,
+}
+
+impl Spill {
+    /// An empty one.
+    pub fn new() -> Spill {
+        let part = |_| (0, Part::new());
+        Spill {
+            parts: (0..limits::SPILL_PARTS).map(part).collect(),
+            layouts: Vec::new(),
+            moved: HashMap::new(),
+            emptied: BTreeMap::new(),
+            ruled_out: BTreeMap::new(),
+            misfits: BTreeMap::new(),
+            records: 0,
+            buffer: Vec::new(),
+            sorter: Sorter::default(),
+            facts: Facts::default(),
+        }
+    }
+
+    /// A transaction that was whole already.
+    ///
+    /// # Errors
+    /// As [`Spill::push`].
+    pub fn of(transaction: Transaction, tables: &Tables) -> io::Result<Spill> {
+        let mut spill = Spill::new();
+        for change in &transaction.changes {
+            spill.push(change, tables)?;
+        }
+        spill.finish(transaction);
+        Ok(spill)
+    }
+
+    /// Notes what the transaction is.
+    pub fn finish(&mut self, transaction: Transaction) {
+        let Transaction {
+            commit,
+            end,
+            committed_at,
+            marks,
+            ..
+        } = transaction;
+        self.facts = Facts {
+            commit,
+            end,
+            committed_at,
+            marks,
+        };
+    }
+
+    /// Takes the next change.
+    ///
+    /// # Errors
+    /// When the disk has no room, or fails.
+    pub fn push(&mut self, change: &Change, tables: &Tables) -> io::Result<()> {
+        match self.sorter.sort(change, tables) {
+            Sorted::Foreign => Ok(()),
+            Sorted::RuledOut(table) => {
+                *self.ruled_out.entry(table).or_default() += 1;
+                Ok(())
+            }
+            Sorted::Misfit(halt) => {
+                self.misfits.entry(halt.table).or_insert((halt, 0)).1 += 1;
+                Ok(())
+            }
+            Sorted::Emptied(table) => {
+                let entry = self.emptied.entry(table).or_default();
+                entry.0 = self.records;
+                entry.1.truncated += 1;
+                Ok(())
+            }
+            Sorted::Effect(table, effect) => self.put(table, effect, tables),
+        }
+    }
+
+    fn put(&mut self, table: TableId, effect: Effect, tables: &Tables) -> io::Result<()> {
+        let columns = tables.get(table);
+        let name = |tuple: &Tuple| {
+            let name = parking_name(columns, &effect.layout, tuple);
+            (table, name.unwrap_or_default())
+        };
+        let is_multiset = columns.key_arriving().is_empty();
+        let old = match &effect.before {
+            Before::Sent(old) => Some(name(&old.tuple)),
+            Before::Absent | Before::Unsent => None,
+        };
+        let new = effect.after.as_ref().map(&name);
+        match (old, new) {
+            (Some(old), Some(new)) if old != new => {
+                let unsent = effect.after.as_ref().is_some_and(Tuple::has_unchanged);
+                if unsent && !is_multiset {
+                    // What was not sent stands in the old row: the new one follows it.
+                    let part = self.route(&old);
+                    if self.moved.len() >= limits::MOVED_ROWS_MAX {
+                        return self.too_many_moves(table);
+                    }
+                    self.moved.insert(new, part);
+                    return self.write(part, table, &effect);
+                }
+                self.split(table, effect, (&old, &new), is_multiset)
+            }
+            (Some(name), _) | (None, Some(name)) => {
+                let part = self.route(&name);
+                self.write(part, table, &effect)
+            }
+            (None, None) => Ok(()),
+        }
+    }
+
+    /// A row under two names: it leaves the one and arrives under the other.
+    fn split(
+        &mut self,
+        table: TableId,
+        effect: Effect,
+        (old, new): (&(TableId, Vec<u8>), &(TableId, Vec<u8>)),
+        is_multiset: bool,
+    ) -> io::Result<()> {
+        let (leaves, arrives) = (self.route(old), self.route(new));
+        if leaves == arrives && !is_multiset {
+            return self.write(arrives, table, &effect);
+        }
+        let Effect {
+            layout,
+            before,
+            after,
+        } = effect;
+        self.write_as(leaves, table, &layout, (&before, None), record::LEAVES)?;
+        self.write_as(arrives, table, &layout, (&Before::Absent, after.as_ref()), 0)
+    }
+
+    fn too_many_moves(&mut self, table: TableId) -> io::Result<()> {
+        let why = format!(
+            "more than {} rows took a new key in one transaction while a large value was not sent; give the desktop's table REPLICA IDENTITY FULL",
+            limits::MOVED_ROWS_MAX
+        );
+        let halt = Halt {
+            table,
+            why,
+            way: crate::model::WayBack::Copy,
+        };
+        self.misfits.entry(table).or_insert((halt, 0)).1 += 1;
+        Ok(())
+    }
+
+    fn route(&self, name: &(TableId, Vec<u8>)) -> usize {
+        match self.moved.get(name) {
+            Some(part) => *part,
+            None => spread(name, 0, limits::SPILL_PARTS),
+        }
+    }
+
+    fn write(&mut self, part: usize, table: TableId, effect: &Effect) -> io::Result<()> {
+        let rows = (&effect.before, effect.after.as_ref());
+        self.write_as(part, table, &effect.layout, rows, 0)
+    }
+
+    fn write_as(
+        &mut self,
+        part: usize,
+        table: TableId,
+        layout: &Arc<Layout>,
+        (before, after): (&Before, Option<&Tuple>),
+        flags: u8,
+    ) -> io::Result<()> {
+        let layout = match self.layouts.iter().rposition(|known| Arc::ptr_eq(known, layout)) {
+            Some(at) => at,
+            None => {
+                self.layouts.push(layout.clone());
+                self.layouts.len() - 1
+            }
+        };
+        self.records += 1;
+        self.buffer.clear();
+        let record = Record {
+            number: self.records,
+            table,
+            layout: layout as u32,
+            flags,
+        };
+        record.put(before, after, &mut self.buffer);
+        self.parts[part].1.write(&self.buffer)
+    }
+
+    /// What needs no part.
+    pub fn remainder(&self, book: &Book) -> Remainder {
+        let mut remainder = Remainder::default();
+        let commit = self.facts.commit;
+        let mut add = |table: TableId, counts: Counts| {
+            let mut folder = Counts::default();
+            let streams = book.streams(table, commit, &counts, &mut folder);
+            remainder.counts.entry(table).or_default().add(folder);
+            streams
+        };
+        for (table, rows) in &self.ruled_out {
+            let counts = Counts {
+                received: *rows,
+                ruled_out: *rows,
+                ..Counts::default()
+            };
+            add(*table, counts);
+        }
+        let mut halts = Vec::new();
+        for (table, (halt, changes)) in &self.misfits {
+            let counts = Counts {
+                received: *changes,
+                ..Counts::default()
+            };
+            if add(*table, counts) {
+                halts.push(halt.clone());
+            }
+        }
+        let mut emptied = Vec::new();
+        for (table, (_, counts)) in &self.emptied {
+            if add(*table, *counts) {
+                emptied.push(*table);
+            }
+        }
+        remainder.halts = halts;
+        remainder.emptied = emptied;
+        remainder
+    }
+
+    /// Folds the next part; none when all are done.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn next_part(&mut self, tables: &Tables, book: &Book) -> io::Result<Option<Folder>> {
+        while let Some((depth, mut part)) = self.parts.pop() {
+            if part.is_empty() {
+                continue;
+            }
+            let mut folder = Folder::default();
+            let mut reader = part.read()?;
+            let mut whole = true;
+            while let Some(bytes) = reader.next()? {
+                let (record, before, after) = Record::take(&bytes)?;
+                self.fold(&mut folder, &record, (before, after), tables, book);
+                if folder.bytes() > limits::FOLD_BYTES_MAX && depth < limits::SPILL_DEPTH_MAX {
+                    whole = false;
+                    break;
+                }
+            }
+            if whole {
+                return Ok(Some(folder));
+            }
+            self.split_part(depth, part, tables)?;
+        }
+        Ok(None)
+    }
+
+    fn fold(
+        &self,
+        folder: &mut Folder,
+        record: &Record,
+        (before, after): (Before, Option<Tuple>),
+        tables: &Tables,
+        book: &Book,
+    ) {
+        let effect = Effect {
+            layout: self.layouts[record.layout as usize].clone(),
+            before,
+            after,
+        };
+        let since = self.emptied.get(&record.table).map_or(0, |(since, _)| *since);
+        let is_move = record.flags & record::LEAVES != 0;
+        folder.replay(
+            (record.table, effect),
+            self.facts.commit,
+            (record.number <= since, is_move),
+            (tables, book),
+        );
+    }
+
+    /// Spreads a part over more parts.
+    fn split_part(&mut self, depth: u32, mut part: Part, tables: &Tables) -> io::Result<()> {
+        let first = self.parts.len();
+        self.parts
+            .extend((0..limits::SPILL_PARTS).map(|_| (depth + 1, Part::new())));
+        let mut reader = part.read()?;
+        // Rows that moved stay with what is known of them, wherever that is.
+        let mut moved: HashMap<(TableId, Vec<u8>), usize> = HashMap::new();
+        while let Some(bytes) = reader.next()? {
+            let (record, before, after) = Record::take(&bytes)?;
+            let layout = &self.layouts[record.layout as usize];
+            let table = tables.get(record.table);
+            let name = |tuple: &Tuple| {
+                let name = parking_name(table, layout, tuple).unwrap_or_default();
+                (record.table, name)
+            };
+            let place = |name: &(TableId, Vec<u8>), moved: &HashMap<_, usize>| {
+                let spread = || spread(name, depth + 1, limits::SPILL_PARTS);
+                moved.get(name).copied().unwrap_or_else(spread)
+            };
+            let old = match &before {
+                Before::Sent(old) => Some(name(&old.tuple)),
+                Before::Absent | Before::Unsent => None,
+            };
+            let new = after.as_ref().map(&name);
+            let at = match (&old, &new) {
+                (Some(name), _) | (None, Some(name)) => place(name, &moved),
+                (None, None) => 0,
+            };
+            if let (Some(old), Some(new)) = (old, new)
+                && old != new
+            {
+                moved.insert(new, at);
+            }
+            self.parts[first + at].1.write(&bytes)?;
+        }
+        Ok(())
+    }
+}
+
+impl Default for Spill {
+    fn default() -> Self {
+        Spill::new()
+    }
+}
+
+/// The part of a name at some depth.
+fn spread(name: &(TableId, Vec<u8>), depth: u32, parts: usize) -> usize {
+    let mut hasher = DefaultHasher::new();
+    (depth, name).hash(&mut hasher);
+    (hasher.finish() % parts as u64) as usize
+}
