@@ -263,7 +263,7 @@ fn apply(store: &mut Store, steps: &[Step]) {
     }
 }
 
-fn folded(transactions: &[Transaction], tables: &Tables, ordered: &[TableId]) -> Batch {
+fn fold_all(transactions: &[Transaction], tables: &Tables, ordered: &[TableId]) -> Batch {
     let ordered = ordered.iter().copied().collect();
     fold(transactions, tables, &mut Sorter::default(), &mut Book::default(), &ordered)
 }
@@ -289,17 +289,17 @@ proptest! {
         let mut wanted = start.clone();
         let transactions = transactions(history(&mut wanted, &acts, identity), cut);
         let tables = table(Key::Columns(vec![0]));
-        let mut batch = folded(&transactions, &tables, &[]);
+        let mut batch = fold_all(&transactions, &tables, &[]);
         prop_assert!(batch.halts.is_empty());
         if !batch.needs_order.is_empty() {
             prop_assert!(!full, "a whole old row has every value");
-            batch = folded(&transactions, &tables, &[TableId(0)]);
+            batch = fold_all(&transactions, &tables, &[TableId(0)]);
         }
         conserved(&batch);
         let mut folded = start.clone();
         apply(&mut folded, &batch.steps);
         prop_assert_eq!(&folded, &wanted);
-        let ordered = folded(&transactions, &tables, &[TableId(0)]);
+        let ordered = fold_all(&transactions, &tables, &[TableId(0)]);
         conserved(&ordered);
         let mut one_by_one = start;
         apply(&mut one_by_one, &ordered.steps);
@@ -313,7 +313,7 @@ proptest! {
         let back = start.iter().map(|(id, content)| Operation::Insert(row(*id, *content, 2)));
         let changes = gone.chain(back).map(|operation| Change { relation: relation.clone(), operation }).collect();
         let key = if multiset { Key::Multiset } else { Key::Columns(vec![0]) };
-        let batch = folded(&transactions(changes, usize::MAX), &table(key), &[]);
+        let batch = fold_all(&transactions(changes, usize::MAX), &table(key), &[]);
         conserved(&batch);
         prop_assert!(batch.steps.is_empty());
     }
@@ -324,7 +324,7 @@ proptest! {
         let adds_of = adds.iter().map(|id| Operation::Insert(row(*id, (0, 0), 9)));
         let removes_of = removes.iter().map(|id| Operation::Delete(Old { whole: true, tuple: row(*id, (0, 0), 3) }));
         let changes = adds_of.chain(removes_of).map(|operation| Change { relation: relation.clone(), operation }).collect();
-        let batch = folded(&transactions(changes, 7), &table(Key::Multiset), &[]);
+        let batch = fold_all(&transactions(changes, 7), &table(Key::Multiset), &[]);
         conserved(&batch);
         for id in 0..4u8 {
             let count = |list: &[u8]| list.iter().filter(|one| **one == id).count() as i64;

@@ -16,7 +16,7 @@ use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, h
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::fold::{Book, Sorter};
 use crate::limits;
-use crate::model::{Batch, Committed, Halt, Param, Statement, TableId, Tables, WayBack};
+use crate::model::{Batch, Committed, Halt, Key, Param, Statement, TableId, Tables, WayBack};
 use crate::plan::{Manner, Opening, Planner, opening, retry};
 use crate::wire::ServerError;
 
@@ -321,8 +321,9 @@ impl Writer {
         };
         match job {
             Job::Batch(mut job) => {
-                let few = job.changes() <= limits::IN_ORDER_MAX;
-                if error.code == "23505" && few && job.form.ordered.insert(table) {
+                // Equal rows have no order among themselves.
+                let ordered = self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
+                if error.code == "23505" && ordered && job.form.ordered.insert(table) {
                     job.form.careful.clear();
                 } else if !job.form.try_carefully(step, &error) {
                     job.form.halts.push(self.halt(table, &error));
