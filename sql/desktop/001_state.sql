@@ -21,10 +21,96 @@ create table tandem.replica_identity (
     primary key (replicator, schema, "table")
 );
 
--- Slots that tandem made: another program's slot is never dropped.
+-- Publications and slots that tandem made: another program's are never dropped.
+create table tandem.publication (
+    replicator text not null,
+    publication text not null,
+    made_at timestamptz not null default now(),
+    primary key (replicator, publication)
+);
 create table tandem.slot (
     replicator text not null,
     slot text not null,
     made_at timestamptz not null default now(),
     primary key (replicator, slot)
 );
+
+-- The replica identity that a table needs so that an old row carries the columns `p_needed` (null: all columns).
+-- Null when the present one does. A fitting unique index, else FULL.
+create function tandem.better_identity(p_table regclass, p_needed text[]) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with fitting as (
+        select x.relname, i.indisprimary, i.indisreplident
+          from pg_index i join pg_class x on x.oid = i.indexrelid
+         where i.indrelid = p_table and i.indisunique and i.indimmediate and i.indisvalid
+           and i.indpred is null and i.indexprs is null
+           and not exists (select from pg_attribute a
+                            where a.attrelid = p_table and a.attnum = any (i.indkey) and not a.attnotnull)
+           and p_needed <@ array(select a.attname::text from pg_attribute a
+                                  where a.attrelid = p_table and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])))
+    select case
+        when c.relreplident = 'f' then null
+        when c.relreplident = 'd' and exists (select from fitting where indisprimary) then null
+        when c.relreplident = 'i' and exists (select from fitting where indisreplident) then null
+        else coalesce((select format('using index %I', relname) from fitting order by relname limit 1), 'full')
+    end
+    from pg_class c where c.oid = p_table
+$$;
+
+-- Publishes a table, after giving it an identity that names its rows: a published table without one makes the
+-- office program's own UPDATE and DELETE fail. Remembers what it was. Says whether anything was changed. Run it with
+-- a short lock_timeout, one table to a transaction: while it waits for the table, everybody waits behind it.
+create function tandem.publish(p_replicator text, p_publication text, p_table regclass, p_needed text[])
+returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    identity text := tandem.better_identity(p_table, p_needed);
+    changed boolean := false;
+begin
+    if identity is not null then
+        insert into tandem.replica_identity (replicator, schema, "table", was, was_index)
+        select p_replicator, n.nspname, c.relname, c.relreplident,
+               (select x.relname from pg_index i join pg_class x on x.oid = i.indexrelid
+                 where i.indrelid = c.oid and i.indisreplident)
+          from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table
+        on conflict do nothing;
+        execute format('alter table %s replica identity %s', p_table, identity);
+        changed := true;
+    end if;
+    if not exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+                    where p.pubname = p_publication and r.prrelid = p_table) then
+        execute format('alter publication %I add table only %s', p_publication, p_table);
+        changed := true;
+    end if;
+    return changed;
+end $$;
+
+-- Takes a table out of the publication and gives it back the identity that it had.
+create function tandem.unpublish(p_replicator text, p_publication text, p_schema text, p_table text)
+returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    found_table oid;
+    had tandem.replica_identity;
+begin
+    select c.oid into found_table from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where n.nspname = p_schema and c.relname = p_table;
+    if exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+                where p.pubname = p_publication and r.prrelid = found_table) then
+        execute format('alter publication %I drop table only %s', p_publication, found_table::regclass);
+    end if;
+    delete from tandem.replica_identity
+     where replicator = p_replicator and schema = p_schema and "table" = p_table returning * into had;
+    -- other replicators may still need what we made of it
+    if found_table is null or had.was is null or exists (
+        select from tandem.replica_identity where schema = p_schema and "table" = p_table) then
+        return;
+    end if;
+    execute format('alter table %s replica identity %s', found_table::regclass, case
+        when had.was = 'f' then 'full'
+        when had.was = 'n' then 'nothing'
+        when had.was = 'i' and to_regclass(format('%I.%I', p_schema, had.was_index)) is not null
+            then format('using index %I', had.was_index)
+        else 'default'
+    end);
+end $$;
+
+revoke all on all functions in schema tandem from public;

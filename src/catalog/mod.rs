@@ -3,6 +3,7 @@
 //! [`resolve`] holds the settings against both catalogs and lists everything that doesn't fit at
 //! once, before a row moves. Behind it a table has a key and a column has a mapping.
 
+mod drift;
 mod facts;
 mod measure;
 mod mention;
@@ -13,6 +14,7 @@ mod resolve;
 mod slot;
 mod trial;
 
+pub use drift::drift;
 pub use facts::{Facts, facts};
 pub use measure::{Ambiguous, measure};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};

@@ -2,8 +2,10 @@
 
 mod demo;
 mod lag;
+mod quarantine;
 mod run;
 mod show;
+mod uninstall;
 mod wait;
 
 use std::path::PathBuf;
@@ -67,6 +69,10 @@ enum Command {
     Lag(lag::Options),
     /// Return when the cloud has all that the desktop had committed when the command started
     Wait(wait::Options),
+    /// Rows that the cloud refused, and why
+    Quarantine(quarantine::Options),
+    /// Remove slot, publication and schemas; give tables their replica identity back
+    Uninstall(uninstall::Options),
 }
 
 /// Runs a command and says how the process ends.
@@ -118,6 +124,20 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         ),
         Command::Wait(options) => (
             with_settings(common, async |settings| wait::wait(options, settings).await).await,
+            Mode::Question,
+        ),
+        Command::Quarantine(options) => (
+            with_settings(common, async |settings| {
+                quarantine::quarantine(options, settings).await
+            })
+            .await,
+            Mode::Question,
+        ),
+        Command::Uninstall(options) => (
+            with_settings(common, async |settings| {
+                uninstall::uninstall(options, settings).await
+            })
+            .await,
             Mode::Question,
         ),
     };

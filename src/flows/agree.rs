@@ -1,6 +1,7 @@
 //! Settings and both catalogs agree on the tables, or everything that doesn't fit is said at once.
 
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use crate::catalog::{
     Ambiguous, Mismatch, Pair, RelationFacts, measure, parents_first, relation, resolve,
@@ -52,6 +53,7 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
         }));
     }
     mismatches.extend(mark_looked_up(&mut tables));
+    mismatches.extend(unknown_zone(settings, desktop, cloud).await?);
     if mismatches.is_empty() {
         let order = parents_first(&ties(&tables, &pairs));
         return Ok(Tables::new(
@@ -76,6 +78,27 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
         lines.join("\n")
     );
     Err(Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved"))
+}
+
+/// The settings' time zone has to be known on both sides.
+async fn unknown_zone(settings: &Settings, desktop: &Client, cloud: &Client) -> Result<Option<Mismatch>, Fault> {
+    let Some(zone) = &settings.desktop.time_zone else {
+        return Ok(None);
+    };
+    for (client, side) in [(desktop, Side::Desktop), (cloud, Side::Cloud)] {
+        let asked = client.query_typed("select now() at time zone $1", &[(zone, Type::TEXT)]).await;
+        match asked.map_err(WireError::from) {
+            Ok(_) => {}
+            Err(WireError::Server(error)) if error.class() == "22" => {
+                return Ok(Some(Mismatch {
+                    table: "desktop.time_zone".to_owned(),
+                    what: format!("{} on the {side}", error.message),
+                }));
+            }
+            Err(error) => return Err(Fault::wire(side, &error)),
+        }
+    }
+    Ok(None)
 }
 
 /// Parents of lookups are known as such; what a lookup asks of them has to arrive there.

@@ -200,7 +200,7 @@ impl Nets {
                 Some((work, row, shape)) => {
                     tally.applied += row.messages;
                     tally.folded += messages - row.messages;
-                    tally.deletes += u64::from(deleted && work == Work::Delete);
+                    tally.deletes += i64::from(deleted && work == Work::Delete);
                     steps.push(work, row, shape);
                 }
             }

@@ -1,6 +1,6 @@
 //! Tables without a key: rows are counted, not named.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::admit::{Before, Effect};
 use super::park::ParkedRows;
@@ -12,8 +12,6 @@ use crate::model::{Cell, Counts, Layout, Row, Shape, Step, TableId, Tuple, Work}
 pub(super) struct Bag {
     index: HashMap<Vec<u8>, usize>,
     entries: Vec<Entry>,
-    /// Rows that went because they look different now.
-    changed: u64,
     bytes: usize,
 }
 
@@ -38,13 +36,11 @@ impl Bag {
             messages: 0,
         };
         let mut message = 1;
-        let updates = after.is_some();
         if let Some(new) = after {
             self.count(row(new), 1, message);
             message = 0;
         }
         if let Before::Sent(old) = before {
-            self.changed += u64::from(updates);
             self.count(row(old.tuple), -1, message);
         }
     }
@@ -52,7 +48,6 @@ impl Bag {
     /// A row whose other half stands elsewhere goes.
     pub(super) fn leave(&mut self, effect: Effect) {
         if let Before::Sent(old) = effect.before {
-            self.changed += 1;
             let row = Row {
                 layout: effect.layout,
                 tuple: old.tuple,
@@ -91,8 +86,7 @@ impl Bag {
         parked: Option<&ParkedRows>,
         counts: &mut Counts,
     ) -> Vec<Step> {
-        let mut steps: HashMap<(Work, bool), Vec<Row>> = HashMap::new();
-        let mut gone = 0;
+        let mut steps: BTreeMap<(Work, bool), Vec<Row>> = BTreeMap::new();
         for Entry {
             mut row,
             copies,
@@ -102,7 +96,7 @@ impl Bag {
             let written = messages.min(copies.unsigned_abs());
             counts.applied += written;
             counts.folded += messages - written;
-            gone += copies.min(0).unsigned_abs();
+            counts.deletes -= copies;
             // Copies that wait in the quarantine are not in the cloud yet: they come with the new ones,
             // or are the first to go.
             let waiting = parked.and_then(|rows| rows.get(&image(&row.layout, &row.tuple)));
@@ -120,7 +114,6 @@ impl Bag {
             };
             steps.entry((work, waiting.is_some())).or_default().push(row);
         }
-        counts.deletes += gone.saturating_sub(self.changed);
         let step = |((work, parked), rows): ((Work, bool), Vec<Row>)| Step {
             table,
             work,

@@ -1,9 +1,12 @@
-//! What `sql/` installs, once per side and in one transaction each, and how tables are published.
+//! What `sql/` installs, once per side and in one transaction each, how tables are published, and how all of
+//! it goes again.
 //!
 //! DDL happens here and nowhere else: in any schema it makes Supabase's API reload.
 
 mod publish;
+mod remove;
 mod schema;
 
-pub use publish::{ensure_publication, publish};
+pub use publish::{ensure_publication, publish, published_besides, unpublish};
+pub use remove::{Removal, in_cloud, on_desktop, remove_from_cloud, remove_from_desktop};
 pub use schema::{ensure_schema, is_installed};

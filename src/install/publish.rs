@@ -1,7 +1,9 @@
 //! Replica identity before publication, in one transaction with a short lock time-out (P10).
 //!
 //! A published table without replica identity makes the office program's own UPDATE and DELETE
-//! fail, so no table is ever published without one.
+//! fail, so no table is ever published without one. `tandem.publish` in `sql/desktop` does both.
+
+use std::collections::BTreeSet;
 
 use tokio::time::sleep;
 use tokio_postgres::Client;
@@ -9,7 +11,7 @@ use tokio_postgres::types::Type;
 
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
-use crate::model::{Key, Table};
+use crate::model::{Key, Name, Table, Tables};
 use crate::plan::quote;
 use crate::wire::WireError;
 
@@ -17,7 +19,11 @@ use crate::wire::WireError;
 ///
 /// # Errors
 /// When the server refuses.
-pub async fn ensure_publication(desktop: &Client, name: &str) -> Result<(), Fault> {
+pub async fn ensure_publication(
+    desktop: &Client,
+    name: &str,
+    replicator: &str,
+) -> Result<(), Fault> {
     let rows = desktop
         .query_typed(
             "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate from pg_publication where pubname = $1",
@@ -32,9 +38,27 @@ pub async fn ensure_publication(desktop: &Client, name: &str) -> Result<(), Faul
         Some((true, _)) => Err(Fault::new(Kind::Input, format!("publication {name} exists and is FOR ALL TABLES"))
             .hint("give forward.publication another name: tables of it without replica identity can't be updated")),
         None => {
-            let sql = format!("create publication {} with (publish = 'insert, update, delete, truncate')", quote::ident(name));
-            desktop.batch_execute(&sql).await.map_err(wire)
+            let sql = format!(
+                "begin; insert into tandem.publication (replicator, publication) values ({}, {}) on conflict do nothing; \
+                 create publication {} with (publish = 'insert, update, delete, truncate'); commit",
+                quote::literal(replicator), quote::literal(name), quote::ident(name)
+            );
+            let made = desktop.batch_execute(&sql).await;
+            if made.is_err() {
+                let _ = desktop.batch_execute("rollback").await;
+            }
+            made.map_err(wire)
         }
+    }
+}
+
+/// What of a table is published: itself, or each of its partitions. A partition that is attached to a published
+/// root is published at once, and without an identity the program's own changes of it would fail; so partitions
+/// are published one by one, and the heartbeat notices new ones.
+fn published(table: &Table) -> Vec<&Name> {
+    match &table.leaves {
+        None => vec![&table.desktop],
+        Some(leaves) => leaves.iter().map(|(name, _)| name).collect(),
     }
 }
 
@@ -49,111 +73,118 @@ pub async fn publish(
     replicator: &str,
     table: &Table,
 ) -> Result<(), Fault> {
-    let Some(steps) = steps(desktop, publication, replicator, table).await? else {
-        return Ok(());
-    };
-    let timeout = limits::SETUP_LOCK_TIMEOUT.as_millis();
-    let script = format!("begin; set local lock_timeout = '{timeout}ms'; {steps}; commit");
-    for _ in 0..limits::SETUP_LOCK_TRIES {
-        match desktop.batch_execute(&script).await {
-            Ok(()) => {
-                tracing::info!(table = %table.name, "published");
-                return Ok(());
-            }
-            Err(error) => {
-                let _ = desktop.batch_execute("rollback").await;
-                if error.code().is_none_or(|code| code.code() != "55P03") {
-                    return Err(wire(error));
-                }
-                tracing::debug!(table = %table.name, "the table is in use; trying again");
-                sleep(limits::SETUP_LOCK_PAUSE).await;
-            }
+    let needed = match needed(table) {
+        Some(names) => {
+            let names: Vec<_> = names.iter().map(|name| quote::literal(name)).collect();
+            format!("array[{}]::text[]", names.join(", "))
         }
+        None => "null".to_owned(),
+    };
+    for name in published(table) {
+        let regclass = quote::literal(&quote::table(name));
+        let step = format!(
+            "select tandem.publish({}, {}, {regclass}::regclass, {needed})",
+            quote::literal(replicator),
+            quote::literal(publication),
+        );
+        if is_published(desktop, publication, name, &needed).await? {
+            continue;
+        }
+        patiently(desktop, &name.to_string(), &step).await?;
+        tracing::info!(table = %name, "published");
+    }
+    Ok(())
+}
+
+/// Takes a table out of the publication, gives its identity back, and forgets that it was ours.
+///
+/// # Errors
+/// As [`publish`].
+pub async fn unpublish(
+    desktop: &Client,
+    publication: &str,
+    replicator: &str,
+    name: &Name,
+) -> Result<(), Fault> {
+    patiently(desktop, &name.to_string(), &unpublishing(publication, replicator, name)).await
+}
+
+/// The statement that does it.
+pub(super) fn unpublishing(publication: &str, replicator: &str, name: &Name) -> String {
+    format!(
+        "select tandem.unpublish({}, {}, {}, {})",
+        quote::literal(replicator),
+        quote::literal(publication),
+        quote::literal(&name.schema),
+        quote::literal(&name.relation),
+    )
+}
+
+/// Tables in our own publication that are none of `wanted`; none where somebody else uses it too.
+///
+/// # Errors
+/// When the query fails.
+pub async fn published_besides(
+    desktop: &Client,
+    publication: &str,
+    replicator: &str,
+    wanted: &Tables,
+) -> Result<Vec<Name>, Fault> {
+    let ours: BTreeSet<&Name> = wanted.iter().flat_map(published).collect();
+    let sql = "select n.nspname::text, c.relname::text from pg_publication_rel r join pg_publication p on p.oid = r.prpubid \
+        join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1 \
+        and exists (select from tandem.publication o where o.publication = $1 and o.replicator = $2) \
+        and not exists (select from tandem.slot s where s.replicator <> $2) order by 1, 2";
+    let params = [(&publication as _, Type::TEXT), (&replicator as _, Type::TEXT)];
+    let rows = desktop.query_typed(sql, &params).await.map_err(wire)?;
+    let names = rows.iter().map(|row| Name {
+        schema: row.get(0),
+        relation: row.get(1),
+    });
+    Ok(names.filter(|name| !ours.contains(name)).collect())
+}
+
+/// One table's lock after the other, and no wait longer than [`limits::SETUP_LOCK_TIMEOUT`].
+async fn patiently(desktop: &Client, table: &str, step: &str) -> Result<(), Fault> {
+    let timeout = limits::SETUP_LOCK_TIMEOUT.as_millis();
+    let script = format!("begin; set local lock_timeout = '{timeout}ms'; {step}; commit");
+    for _ in 0..limits::SETUP_LOCK_TRIES {
+        let Err(error) = desktop.batch_execute(&script).await else {
+            return Ok(());
+        };
+        let _ = desktop.batch_execute("rollback").await;
+        if error.code().is_none_or(|code| code.code() != "55P03") {
+            return Err(wire(error));
+        }
+        tracing::debug!(table, "the table is in use; trying again");
+        sleep(limits::SETUP_LOCK_PAUSE).await;
     }
     Err(Fault::new(
         Kind::Weather(Side::Desktop),
-        format!(
-            "table {} is locked by the office program all the time",
-            table.name
-        ),
+        format!("table {table} is locked by the office program all the time"),
     )
     .hint("a transaction that stays open on it blocks the set-up; it is tried again"))
 }
 
-/// The statements that are still needed; none when the table is published with a good identity.
-async fn steps(
+/// Whether nothing is left to do for a table: then its lock isn't asked for.
+async fn is_published(
     desktop: &Client,
     publication: &str,
-    replicator: &str,
-    table: &Table,
-) -> Result<Option<String>, Fault> {
-    let name = quote::table(&table.desktop);
-    let mut steps = Vec::new();
-    if let Some(identity) = better_identity(desktop, table).await? {
-        steps.push(format!(
-            "insert into tandem.replica_identity (replicator, schema, \"table\", was, was_index) \
-             select {}, n.nspname, c.relname, c.relreplident, (select x.relname from pg_index i join pg_class x on x.oid = i.indexrelid \
-             where i.indrelid = c.oid and i.indisreplident) \
-             from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = {}::regclass on conflict do nothing",
-            quote::literal(replicator),
-            quote::literal(&name),
-        ));
-        steps.push(format!("alter table {name} replica identity {identity}"));
-    }
-    let published = desktop
-        .query_typed(
-            "select from pg_publication_tables where pubname = $1 and schemaname = $2 and tablename = $3",
-            &[(&publication, Type::TEXT), (&table.desktop.schema, Type::TEXT), (&table.desktop.relation, Type::TEXT)],
-        )
-        .await
-        .map_err(wire)?;
-    if published.is_empty() {
-        steps.push(format!(
-            "alter publication {} add table only {name}",
-            quote::ident(publication)
-        ));
-    }
-    Ok((!steps.is_empty()).then(|| steps.join("; ")))
-}
-
-/// The identity to set, if the present one doesn't carry the key: an index that does, else FULL.
-async fn better_identity(desktop: &Client, table: &Table) -> Result<Option<String>, Fault> {
-    let sql = "select c.relreplident::text, coalesce(x.relname::text, ''), coalesce(i.indisprimary, false), coalesce(i.indisreplident, false), \
-        coalesce((select array_agg(a.attname::text) from pg_attribute a where a.attrelid = c.oid and a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])), '{}') \
-        from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-        left join pg_index i on i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null \
-            and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any(i.indkey) and not a.attnotnull) \
-        left join pg_class x on x.oid = i.indexrelid where n.nspname = $1 and c.relname = $2 order by 2";
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 2] = [
-        (&table.desktop.schema, Type::TEXT),
-        (&table.desktop.relation, Type::TEXT),
+    name: &Name,
+    needed: &str,
+) -> Result<bool, Fault> {
+    let sql = format!(
+        "select tandem.better_identity(c.oid::regclass, {needed}) is null and exists (select from pg_publication_rel r \
+         join pg_publication p on p.oid = r.prpubid where p.pubname = $1 and r.prrelid = c.oid) \
+         from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $2 and c.relname = $3"
+    );
+    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+        (&publication, Type::TEXT),
+        (&name.schema, Type::TEXT),
+        (&name.relation, Type::TEXT),
     ];
-    let rows = desktop.query_typed(sql, &params).await.map_err(wire)?;
-    let needed = needed(table);
-    let carries = |columns: &Vec<String>| {
-        needed
-            .as_ref()
-            .is_some_and(|needed| needed.iter().all(|name| columns.contains(name)))
-    };
-    for row in &rows {
-        let (identity, primary, chosen): (String, bool, bool) =
-            (row.get(0), row.get(2), row.get(3));
-        let good = match identity.as_str() {
-            "f" => true,
-            "d" => primary && carries(&row.get(4)),
-            "i" => chosen && carries(&row.get(4)),
-            _ => false,
-        };
-        if good {
-            return Ok(None);
-        }
-    }
-    let index = rows
-        .iter()
-        .find(|row| !row.get::<_, String>(1).is_empty() && carries(&row.get(4)));
-    Ok(Some(index.map_or("full".to_owned(), |row| {
-        format!("using index {}", quote::ident(&row.get::<_, String>(1)))
-    })))
+    let rows = desktop.query_typed(&sql, &params).await.map_err(wire)?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Desktop columns that an old row must carry; none when it must carry all.

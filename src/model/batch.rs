@@ -119,8 +119,9 @@ pub struct Counts {
     pub missed: u64,
     /// Times that the desktop emptied the table; no row messages.
     pub truncated: u64,
-    /// Rows that go because the desktop deleted them: the measure of `max_shrink`.
-    pub deletes: u64,
+    /// Rows that go because the desktop deleted them, the measure of `max_shrink`. In a table without a key, where a
+    /// change is a delete and an insert, only so far as no others come; a part of a batch may have more that come.
+    pub deletes: i64,
 }
 
 impl Counts {

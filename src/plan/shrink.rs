@@ -9,10 +9,9 @@ use crate::model::{Counts, Param, Statement, Table, TableId, Tables, oid};
 pub(super) fn shrink(counts: &[(TableId, Counts)], tables: &Tables) -> Vec<Statement> {
     let many = counts
         .iter()
-        .filter(|(table, counts)| {
-            counts.deletes > limits::SHRINK_ROWS_MIN && tables.get(*table).max_shrink < 1.0
-        })
-        .map(|(table, counts)| shrinks(tables.get(*table), counts.deletes));
+        .map(|(table, counts)| (tables.get(*table), counts.deletes.max(0).unsigned_abs()))
+        .filter(|(table, deletes)| *deletes > limits::SHRINK_ROWS_MIN && table.max_shrink < 1.0)
+        .map(|(table, deletes)| shrinks(table, deletes));
     many.collect()
 }
 

@@ -8,5 +8,5 @@ mod supervise;
 
 pub use lease::name_of;
 pub use log::{Logging, start_log};
-pub use observe::{Onlooker, ReverseSample, Sample, Seen, State};
+pub use observe::{Onlooker, ParkedRow, ReverseSample, Sample, Seen, State};
 pub use supervise::run;

@@ -1,6 +1,7 @@
 //! One sample of both sides that every view renders; works when the service is down, since both
 //! databases can be asked.
 
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -12,6 +13,8 @@ use super::lease::name_of;
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
+use crate::flows::agree;
+use crate::install::is_installed;
 use crate::limits;
 use crate::model::Lsn;
 use crate::wire::WireError;
@@ -65,6 +68,27 @@ pub struct Sample {
     /// When the numbers were taken.
     #[serde(skip)]
     pub taken: Option<Instant>,
+}
+
+/// A row in the quarantine, as people see it: its key, not its other values (P16).
+#[derive(Clone, Debug, Serialize)]
+pub struct ParkedRow {
+    /// Its number.
+    pub id: i64,
+    /// The way it was going.
+    pub direction: String,
+    /// The table's name in the settings.
+    pub table: String,
+    /// The key's columns and values; empty for a table without a key.
+    pub key: BTreeMap<String, Option<String>>,
+    /// What the receiving side said.
+    pub why: String,
+    /// Its SQLSTATE.
+    pub sqlstate: String,
+    /// Since when, in ISO 8601.
+    pub since: String,
+    /// How often it was tried.
+    pub tries: i64,
 }
 
 /// The reverse part of a sample.
@@ -206,6 +230,55 @@ impl Onlooker {
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get(2)))
             .collect())
+    }
+
+    /// Rows that wait in the quarantine.
+    ///
+    /// # Errors
+    /// When a query fails.
+    pub async fn parked(&self, settings: &Settings) -> Result<Vec<ParkedRow>, Fault> {
+        let sql = "select id, direction, \"table\", key, why, sqlstate, to_char(since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), tries \
+                   from tandem.quarantine where replicator = $1 order by id";
+        let installed = is_installed(&self.cloud.client, Side::Cloud).await?;
+        if !installed {
+            return Ok(Vec::new());
+        }
+        let rows = self.cloud.client.query_typed(sql, &[(&self.replicator, Type::TEXT)]).await;
+        let rows = rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))?;
+        let keys = self.keys(settings).await;
+        let row = |row: &tokio_postgres::Row| {
+            let table: String = row.get(2);
+            let values: Vec<Option<String>> = row.get(3);
+            let names = keys.get(&table).cloned().unwrap_or_default();
+            ParkedRow {
+                id: row.get(0),
+                direction: row.get(1),
+                key: names.into_iter().zip(values).collect(),
+                table,
+                why: row.get(4),
+                sqlstate: row.get(5),
+                since: row.get(6),
+                tries: row.get(7),
+            }
+        };
+        Ok(rows.iter().map(row).collect())
+    }
+
+    /// The names of the columns under which each table's rows are parked: the desktop's that make up the key.
+    /// Tables that no longer fit have none.
+    async fn keys(&self, settings: &Settings) -> BTreeMap<String, Vec<String>> {
+        let Ok(tables) = agree(settings, &self.desktop.client, &self.cloud.client).await else {
+            return BTreeMap::new();
+        };
+        let named = tables.iter().map(|table| {
+            let names = table.key_arriving().into_iter().map(|index| {
+                let of = |column: &&crate::model::Column| column.from == crate::model::Source::Desktop(index);
+                let cloud = table.columns.iter().find(of).map(|column| column.cloud.clone());
+                cloud.unwrap_or_else(|| table.arriving[index].name.clone())
+            });
+            (table.name.clone(), names.collect())
+        });
+        named.collect()
     }
 
     /// Takes a sample. While the service runs, a marker is sent through the whole way: if it arrives

@@ -14,7 +14,9 @@ use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{Fill, Filled, Forward, Sides, agree, check_keys, fill, parked};
 use crate::fold::Book;
-use crate::install::{ensure_publication, ensure_schema, is_installed, publish};
+use crate::install::{
+    ensure_publication, ensure_schema, is_installed, publish, published_besides, unpublish,
+};
 use crate::limits;
 use crate::model::{Committed, Lsn, Tables};
 use crate::plan::{Opening, opening};
@@ -253,15 +255,16 @@ impl Session<'_> {
             let tables: Vec<_> = wanted.iter().map(|wanted| wanted.table).collect();
             check_keys(&tables, desktop, &self.cloud.client).await?;
         }
-        ensure_publication(desktop, &self.settings.forward.publication).await?;
+        let publication = &self.settings.forward.publication;
+        ensure_publication(desktop, publication, &self.lease.replicator).await?;
         for table in self.tables.iter() {
-            publish(
-                desktop,
-                &self.settings.forward.publication,
-                &self.lease.replicator,
-                table,
-            )
-            .await?;
+            publish(desktop, publication, &self.lease.replicator, table).await?;
+        }
+        // Tables that left the settings, and partitions that are gone.
+        let replicator = &self.lease.replicator;
+        for name in published_besides(desktop, publication, replicator, self.tables).await? {
+            unpublish(desktop, publication, replicator, &name).await?;
+            tracing::info!(table = %name, "left the publication; its rows in the cloud stay");
         }
         let checkpoint = match taken.checkpoint {
             Some(checkpoint) => {

@@ -50,6 +50,7 @@ pub struct Sides<'a> {
 pub struct Forward<'a> {
     sides: &'a Settings,
     desktop: &'a Control,
+    tables: Arc<Tables>,
     writer: Writer,
     gather: Gather,
     capture: Option<Capture>,
@@ -84,6 +85,7 @@ impl<'a> Forward<'a> {
         Ok(Forward {
             sides: sides.settings,
             desktop: sides.desktop,
+            tables: tables.clone(),
             gather: Gather::new(forward, tables.clone()),
             writer: Writer::new(
                 sides.applier,
@@ -103,7 +105,8 @@ impl<'a> Forward<'a> {
     /// # Errors
     /// Why the stream ended.
     pub async fn run(mut self, stop: &CancellationToken) -> Result<(), Fault> {
-        let mut heart = Heart::start(self.sides.heartbeat.every);
+        let (every, publication) = (self.sides.heartbeat.every, &self.sides.forward.publication);
+        let mut heart = Heart::start(every, publication, self.tables.clone());
         let ended = self.stream(stop, &mut heart).await;
         let Some(capture) = self.capture.take() else {
             return ended;
@@ -150,7 +153,7 @@ impl<'a> Forward<'a> {
                     Some(Err(error)) => return Err(Fault::wire(Side::Desktop, &error)),
                     None => return Err(Fault::new(Kind::Weather(Side::Desktop), "the stream ended")),
                 },
-                beat = heart.beat(&self.desktop.client) => beat?,
+                drifted = heart.beat(&self.desktop.client) => self.writer.halt_later(drifted?),
                 () = at(parked) => self.writer.try_parked(),
                 () = at(impatient) => {
                     // The slot's position doesn't move, so a shutdown of the desktop would wait for us.

@@ -33,6 +33,8 @@ pub(super) struct Writer {
     flight: Option<Flight>,
     /// When parked rows are tried again.
     retry_at: Instant,
+    /// Tables that stop with the next batch.
+    halting: Vec<Halt>,
 }
 
 /// What the cloud is working on.
@@ -79,6 +81,7 @@ impl Writer {
             applier: Some(applier),
             flight: None,
             retry_at: Instant::now(),
+            halting: Vec::new(),
         }
     }
 
@@ -90,7 +93,11 @@ impl Writer {
     pub(super) fn write(&mut self, unit: Unit) {
         match unit {
             Unit::Batch(gathered) => {
-                let job = BatchJob::new(gathered);
+                let mut job = BatchJob::new(gathered);
+                job.form.halts.append(&mut self.halting);
+                for halt in &job.form.halts {
+                    self.book.stop(halt.table);
+                }
                 self.send_batch(job);
             }
             Unit::Large(spill) => {
@@ -102,6 +109,14 @@ impl Writer {
                 });
             }
         }
+    }
+
+    /// Tables that can't go on, seen from outside: they stop with the next batch.
+    pub(super) fn halt_later(&mut self, halts: Vec<Halt>) {
+        let known = |halt: &Halt| self.halting.iter().any(|known| known.table == halt.table);
+        let new = |halt: &Halt| !known(halt) && (halt.way == WayBack::Copy || !self.book.is_stopped(halt.table));
+        let new: Vec<_> = halts.into_iter().filter(new).collect();
+        self.halting.extend(new);
     }
 
     /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
@@ -121,12 +136,13 @@ impl Writer {
                 statements.extend(retry(self.tables.get(id), work, &unsent, &manner));
             }
         }
-        let replicator = Param::string(&self.lease.replicator);
-        statements.push(Statement::bookkeeping(
-            "select tandem.parked($1)::text",
-            vec![replicator],
-        ));
+        statements.push(self.what_is_parked());
         self.run(Job::Retry, Script::staying(statements));
+    }
+
+    fn what_is_parked(&self) -> Statement {
+        let replicator = Param::string(&self.lease.replicator);
+        Statement::bookkeeping("select tandem.parked($1)::text", vec![replicator])
     }
 
     fn manner<'a>(
@@ -237,7 +253,7 @@ impl Writer {
                 self.send_large(*large);
                 Ok(Outcome::Again)
             }
-            (Job::Retry, Ok(Landed::Done(done))) => {
+            (Job::Retry | Job::Unstage, Ok(Landed::Done(done))) => {
                 self.reload(&done);
                 Ok(Outcome::Again)
             }
@@ -247,7 +263,6 @@ impl Writer {
                 tracing::debug!(%error, "not now");
                 Ok(Outcome::Again)
             }
-            (Job::Unstage, Ok(_)) => Ok(Outcome::Again),
             (Job::Batch(BatchJob { form, .. }), Ok(Landed::Done(done))) => self.committed(form, &done),
             (Job::Large(LargeJob { form, .. }), Ok(Landed::Done(done))) => {
                 let outcome = self.committed(form, &done);
@@ -295,11 +310,11 @@ impl Writer {
         }
     }
 
-    /// Empties the staging table behind a large transaction.
+    /// Empties the staging table behind a large transaction, which may have parked rows that it found only there.
     fn unstage(&mut self) {
         let mut statements = opening(&self.opening);
         statements.push(hold(&self.lease));
-        statements.push(unstage(&self.lease));
+        statements.extend([unstage(&self.lease), self.what_is_parked()]);
         self.run(Job::Unstage, Script::staying(statements));
     }
 

@@ -1,0 +1,17 @@
+-- Takes one replicator out of this cloud: its state goes, the rows of its tables stay as they are, and with the last
+-- replicator the schema goes. Stop tandem first.
+--
+--   set tandem.replicator = 'office-1';      -- the name that `tandem uninstall --plan` shows
+--   \i uninstall.sql
+do $$
+declare
+    who text := current_setting('tandem.replicator');
+begin
+    perform set_config('lock_timeout', '3s', true);
+    delete from tandem.staging where replicator = who;
+    -- table states and the quarantine go with it
+    delete from tandem.checkpoint where replicator = who;
+    if not exists (select from tandem.checkpoint) then
+        drop schema tandem cascade;
+    end if;
+end $$;

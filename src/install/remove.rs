@@ -1,0 +1,150 @@
+//! Taking tandem away again: what was set up, in the opposite order. The rows stay.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::publish::{unpublish, unpublishing};
+use super::schema::is_installed;
+use crate::fault::{Fault, Side};
+use crate::model::Name;
+use crate::plan::quote;
+
+const DESKTOP: &str = include_str!("../../sql/desktop/uninstall.sql");
+const CLOUD: &str = include_str!("../../sql/cloud/uninstall.sql");
+
+/// What has to go on one side.
+#[derive(Debug, Default)]
+pub struct Removal {
+    replicator: String,
+    /// Tables that leave a publication.
+    tables: Vec<(String, Name)>,
+    /// Publications, slots, rows and the schema, as statements that can be pasted.
+    rest: Vec<String>,
+}
+
+impl Removal {
+    /// All of it as statements that can be pasted, in their order.
+    pub fn statements(&self) -> Vec<String> {
+        let tables = self.tables.iter().map(|(publication, name)| {
+            unpublishing(publication, &self.replicator, name)
+        });
+        tables.chain(self.rest.iter().cloned()).collect()
+    }
+
+    /// Nothing is left of tandem there.
+    pub fn is_nothing(&self) -> bool {
+        self.tables.is_empty() && self.rest.is_empty()
+    }
+}
+
+/// Looks what a replicator has left on the desktop.
+///
+/// # Errors
+/// When a query fails.
+pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, Fault> {
+    let mut removal = Removal {
+        replicator: replicator.to_owned(),
+        ..Removal::default()
+    };
+    if !is_installed(desktop, Side::Desktop).await? {
+        return Ok(removal);
+    }
+    let texts = async |sql: &str| {
+        let rows = desktop.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let text = |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get::<_, String>(at)).collect();
+        Ok::<Vec<Vec<String>>, Fault>(rows.iter().map(text).collect())
+    };
+    let tables = "select coalesce(p.publication, ''), t.schema, t.name from ( \
+            select i.schema, i.\"table\" as name, i.replicator from tandem.replica_identity i where i.replicator = $1 \
+            union select n.nspname, c.relname, o.replicator from tandem.publication o join pg_publication u on u.pubname = o.publication \
+            join pg_publication_rel r on r.prpubid = u.oid join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace \
+            where o.replicator = $1) as t left join tandem.publication p on p.replicator = t.replicator order by 2, 3";
+    for row in texts(tables).await? {
+        let name = Name {
+            schema: row[1].clone(),
+            relation: row[2].clone(),
+        };
+        removal.tables.push((row[0].clone(), name));
+    }
+    for row in texts("select publication from tandem.publication where replicator = $1").await? {
+        removal.rest.push(format!("drop publication if exists {}", quote::ident(&row[0])));
+    }
+    let slots = "select s.slot_name::text from pg_replication_slots s join tandem.slot t on t.slot = s.slot_name where t.replicator = $1";
+    for row in texts(slots).await? {
+        removal.rest.push(format!("select pg_drop_replication_slot({})", quote::literal(&row[0])));
+    }
+    let who = quote::literal(replicator);
+    let others = "select 'others' from (select replicator from tandem.slot union all select replicator from tandem.publication \
+        union all select replicator from tandem.replica_identity) as used where replicator <> $1 limit 1";
+    removal.rest.push(if texts(others).await?.is_empty() {
+        "drop schema tandem cascade".to_owned()
+    } else {
+        format!("delete from tandem.publication where replicator = {who}; delete from tandem.slot where replicator = {who}")
+    });
+    Ok(removal)
+}
+
+/// Looks what a replicator has left in the cloud.
+///
+/// # Errors
+/// When a query fails.
+pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault> {
+    let mut removal = Removal {
+        replicator: replicator.to_owned(),
+        ..Removal::default()
+    };
+    if !is_installed(cloud, Side::Cloud).await? {
+        return Ok(removal);
+    }
+    let who = quote::literal(replicator);
+    let rows = cloud
+        .query_typed(
+            "select count(*) filter (where replicator = $1) > 0, count(*) filter (where replicator <> $1) > 0 from tandem.checkpoint",
+            &[(&replicator, Type::TEXT)],
+        )
+        .await
+        .map_err(Fault::at(Side::Cloud))?;
+    let (ours, others) = rows.first().map_or((false, false), |row| (row.get(0), row.get(1)));
+    if !others {
+        removal.rest.push("drop schema tandem cascade".to_owned());
+    } else if ours {
+        removal.rest.push(format!("delete from tandem.staging where replicator = {who}"));
+        removal.rest.push(format!("delete from tandem.checkpoint where replicator = {who}"));
+    }
+    Ok(removal)
+}
+
+/// Carries it out on the desktop: table by table, so that nobody waits long, then the rest.
+///
+/// # Errors
+/// When a table stays locked, or the server refuses.
+pub async fn remove_from_desktop(desktop: &Client, removal: &Removal) -> Result<(), Fault> {
+    for (publication, name) in &removal.tables {
+        unpublish(desktop, publication, &removal.replicator, name).await?;
+    }
+    run(desktop, Side::Desktop, &removal.replicator, DESKTOP).await
+}
+
+/// Carries it out in the cloud.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn remove_from_cloud(cloud: &Client, removal: &Removal) -> Result<(), Fault> {
+    run(cloud, Side::Cloud, &removal.replicator, CLOUD).await
+}
+
+async fn run(client: &Client, side: Side, replicator: &str, file: &str) -> Result<(), Fault> {
+    // One simple query, so that a transaction pooler keeps it on one server connection.
+    let file: Vec<_> = file.lines().filter(|line| !line.starts_with("--")).collect();
+    let script = format!(
+        "begin; select set_config('tandem.replicator', {}, true); {}\n; commit",
+        quote::literal(replicator),
+        file.join("\n")
+    );
+    let done = client.batch_execute(&script).await;
+    if done.is_err() {
+        let _ = client.batch_execute("rollback").await;
+    }
+    done.map_err(Fault::at(side))
+}
