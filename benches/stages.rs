@@ -143,13 +143,35 @@ fn stages(criterion: &mut Criterion) {
     group.throughput(Throughput::Elements(ROWS));
     group.bench_function("decode", |bench| bench.iter(|| decoded(&frames)));
     group.bench_function("fold", |bench| {
-        bench.iter(|| fold(&transactions, &changing, &mut Sorter::default(), &mut Book::default(), &BTreeSet::new()))
+        bench.iter(|| {
+            fold(
+                &transactions,
+                &changing,
+                &mut Sorter::default(),
+                &mut Book::default(),
+                &BTreeSet::new(),
+            )
+        })
     });
     group.bench_function("fold, nothing left", |bench| {
-        bench.iter(|| fold(&transactions, &quiet, &mut Sorter::default(), &mut Book::default(), &BTreeSet::new()))
+        bench.iter(|| {
+            fold(
+                &transactions,
+                &quiet,
+                &mut Sorter::default(),
+                &mut Book::default(),
+                &BTreeSet::new(),
+            )
+        })
     });
     group.bench_function("plan", |bench| {
-        let batch = fold(&transactions, &changing, &mut Sorter::default(), &mut Book::default(), &BTreeSet::new());
+        let batch = fold(
+            &transactions,
+            &changing,
+            &mut Sorter::default(),
+            &mut Book::default(),
+            &BTreeSet::new(),
+        );
         bench.iter_batched(
             || batch.steps.clone(),
             |steps| {

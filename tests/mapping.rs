@@ -42,8 +42,15 @@ async fn f39_u12_conversions_are_sql_over_the_arriving_row_in_every_time_zone() 
             office.caught_up(&mut service).await;
             office.assert_equal().await;
             let days = "select bool_and(day = date '2025-12-27' + id) from diary where id < 100";
-            assert_eq!(value(&office.cloud, days).await, "true", "no day is shifted ({zone})");
-            assert_eq!(value(&office.cloud, "select words from diary where id = 41").await, "WORKED (41)");
+            assert_eq!(
+                value(&office.cloud, days).await,
+                "true",
+                "no day is shifted ({zone})"
+            );
+            assert_eq!(
+                value(&office.cloud, "select words from diary where id = 41").await,
+                "WORKED (41)"
+            );
             assert_eq!(service.stop().await, 0);
         }
     }
@@ -59,21 +66,32 @@ async fn conversions_that_cannot_hold_are_found_before_a_row_moves() {
     )
     .await;
     let said = refused(&office).await;
-    assert!(said.contains("convert of x: function no_such(text) does not exist"), "{said}");
+    assert!(
+        said.contains("convert of x: function no_such(text) does not exist"),
+        "{said}"
+    );
     assert!(said.contains("convert of y: it is not immutable"), "{said}");
     assert!(!said.contains("convert of z"), "{said}");
-    assert_eq!(value(&office.cloud, "select to_regnamespace('tandem') is null").await, "true");
+    assert_eq!(
+        value(&office.cloud, "select to_regnamespace('tandem') is null").await,
+        "true"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p11_columns_without_a_time_zone_meet_one_with_it_by_the_settings_zone() {
     let tables = "[[table]]\nname = \"event\"\n";
-    let desktop = "create table event (id int primary key, at timestamp, day date, seen timestamptz)";
-    let cloud = "create table event (id int primary key, at timestamptz, day timestamptz, seen timestamp)";
+    let desktop =
+        "create table event (id int primary key, at timestamp, day date, seen timestamptz)";
+    let cloud =
+        "create table event (id int primary key, at timestamptz, day timestamptz, seen timestamp)";
     let office = office(tables, desktop, cloud).await;
     let said = refused(&office).await;
     for column in ["column at", "column day", "column seen"] {
-        assert!(said.contains(column) && said.contains("desktop.time_zone"), "{said}");
+        assert!(
+            said.contains(column) && said.contains("desktop.time_zone"),
+            "{said}"
+        );
     }
     let text = std::fs::read_to_string(office.file()).unwrap();
     let zoned = text.replace("[cloud]", "time_zone = \"Asia/Kolkata\"\n\n[cloud]");
@@ -85,7 +103,8 @@ async fn p11_columns_without_a_time_zone_meet_one_with_it_by_the_settings_zone()
     office.caught_up(&mut service).await;
     let seen = "set timezone = 'UTC'; set datestyle = 'ISO'";
     exec(&office.cloud, seen).await;
-    let rows = "select string_agg(concat_ws(' | ', id, at, day, seen), '; ' order by id) from event";
+    let rows =
+        "select string_agg(concat_ws(' | ', id, at, day, seen), '; ' order by id) from event";
     assert_eq!(
         value(&office.cloud, rows).await,
         "1 | 2026-01-05 03:30:00+00 | 2026-01-04 18:30:00+00 | 2026-01-05 09:00:00; \
@@ -93,8 +112,16 @@ async fn p11_columns_without_a_time_zone_meet_one_with_it_by_the_settings_zone()
          3 | 2026-06-30 18:30:00+00 | 2026-06-30 18:30:00+00 | 2026-07-01 03:30:00"
     );
     assert_eq!(service.stop().await, 0);
-    std::fs::write(office.file(), zoned.replace("Asia/Kolkata", "Asia/Atlantis")).unwrap();
-    assert!(refused(&office).await.contains("desktop.time_zone: time zone \"Asia/Atlantis\" not recognized on the desktop"));
+    std::fs::write(
+        office.file(),
+        zoned.replace("Asia/Kolkata", "Asia/Atlantis"),
+    )
+    .unwrap();
+    assert!(
+        refused(&office).await.contains(
+            "desktop.time_zone: time zone \"Asia/Atlantis\" not recognized on the desktop"
+        )
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -136,7 +163,14 @@ async fn f26_a_looked_up_column_equals_the_join_at_every_commit_also_after_the_p
             assert_eq!(value(&office.cloud, wrong).await, "", "after {step}");
             office.assert_equal().await;
         }
-        assert_eq!(value(&office.cloud, "select count(*) from task where client_id is not null").await, "72");
+        assert_eq!(
+            value(
+                &office.cloud,
+                "select count(*) from task where client_id is not null"
+            )
+            .await,
+            "72"
+        );
         assert_eq!(service.stop().await, 0);
     }
 }
@@ -169,7 +203,11 @@ async fn f27_f29_u23_u34_all_that_does_not_fit_is_listed_at_once_before_a_row_mo
         "create table staff (id int primary key, des_id numeric(5), name varchar(50)); create table leave (id int primary key, staff_id int not null, days text, at date); create table diary (id int primary key, words varchar(50), n int)",
     )
     .await;
-    exec(&office.desktop, "insert into diary select n, 'x', n from generate_series(1, 5) n").await;
+    exec(
+        &office.desktop,
+        "insert into diary select n, 'x', n from generate_series(1, 5) n",
+    )
+    .await;
     let said = refused(&office).await;
     for words in [
         "staff: column desc_id of the desktop has no place in the cloud",
@@ -183,15 +221,23 @@ async fn f27_f29_u23_u34_all_that_does_not_fit_is_listed_at_once_before_a_row_mo
     ] {
         assert!(said.contains(words), "{words}: {said}");
     }
-    assert!(!said.contains("column days"), "a number always fits into text: {said}");
-    assert_eq!(value(&office.cloud, "select count(*) from diary").await, "0");
+    assert!(
+        !said.contains("column days"),
+        "a number always fits into text: {said}"
+    );
+    assert_eq!(
+        value(&office.cloud, "select count(*) from diary").await,
+        "0"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f36_p11_a_value_that_does_not_fit_is_quarantined_never_shortened_or_rounded() {
     for place in places() {
-        let settings = format!("{BEAT}[[table]]\nname = \"doc\"\nkey = [\"id\"]\nnarrow = \"quarantine\"\n");
-        let desktop = "create table doc (id int, ref text, amount numeric, at timestamp, n bigint, f float8)";
+        let settings =
+            format!("{BEAT}[[table]]\nname = \"doc\"\nkey = [\"id\"]\nnarrow = \"quarantine\"\n");
+        let desktop =
+            "create table doc (id int, ref text, amount numeric, at timestamp, n bigint, f float8)";
         let cloud = "create table doc (id int primary key, ref varchar(15), amount numeric(8,2), at timestamp(0), n int, f float4)";
         let office = Office::with_tables(&place, &settings, desktop, cloud).await;
         let rows = |from: i32| {
@@ -199,7 +245,13 @@ async fn f36_p11_a_value_that_does_not_fit_is_quarantined_never_shortened_or_rou
                 "insert into doc values ({from}, 'short', 1.5, '2026-01-01 10:00', 7, 0.5), ({}, 'https://storage.example/a/very/long/name', 1, null, 1, 1), \
                  ({}, 'a', 1.005, null, 1, 1), ({}, 'b', 1, '2026-01-01 10:00:00.5', 1, 1), ({}, 'c', 1, null, 3000000000, 1), ({}, 'd', 1, null, 1, 0.1), \
                  ({}, 'fifteen letters', 123456.78, 'infinity', -2147483648, 'NaN'), ({}, 'blanks at the end   ', 1, null, 1, 1)",
-                from + 1, from + 2, from + 3, from + 4, from + 5, from + 6, from + 7
+                from + 1,
+                from + 2,
+                from + 3,
+                from + 4,
+                from + 5,
+                from + 6,
+                from + 7
             )
         };
         exec(&office.desktop, &rows(10)).await;
@@ -208,24 +260,45 @@ async fn f36_p11_a_value_that_does_not_fit_is_quarantined_never_shortened_or_rou
         let ids = "select string_agg(id::text, ' ' order by id) from doc";
         let parked = "select string_agg(key[1] || ' ' || sqlstate, ' ' order by key[1]) from tandem.quarantine";
         assert_eq!(value(&office.cloud, ids).await, "10 16", "in the copy");
-        assert_eq!(value(&office.cloud, parked).await, "11 TD003 12 TD003 13 TD003 14 22003 15 TD003 17 TD003");
+        assert_eq!(
+            value(&office.cloud, parked).await,
+            "11 TD003 12 TD003 13 TD003 14 22003 15 TD003 17 TD003"
+        );
         exec(&office.desktop, &rows(20)).await;
         office.caught_up(&mut service).await;
-        assert_eq!(value(&office.cloud, ids).await, "10 16 20 26", "in the stream");
+        assert_eq!(
+            value(&office.cloud, ids).await,
+            "10 16 20 26",
+            "in the stream"
+        );
         // A value that fits heals the row; one that doesn't keeps what the cloud has.
         exec(&office.desktop, "update doc set ref = 'short now' where id in (11, 21, 17); update doc set amount = 1 where id = 12; update doc set n = 5000000000 where id = 20").await;
         office.caught_up(&mut service).await;
         assert_eq!(value(&office.cloud, ids).await, "10 11 12 16 17 20 21 26");
-        assert_eq!(value(&office.cloud, "select n from doc where id = 20").await, "7");
+        assert_eq!(
+            value(&office.cloud, "select n from doc where id = 20").await,
+            "7"
+        );
         let (code, out, _) = office.ask(&["quarantine", "list", "--json"]).await;
         assert_eq!(code, 1);
         let document: serde_json::Value = serde_json::from_str(&out).unwrap();
         let rows = document["rows"].as_array().unwrap();
-        assert!(rows.iter().any(|row| row["key"]["id"] == "20" && row["table"] == "doc" && row["direction"] == "forward"), "{out}");
-        assert!(!out.contains("storage.example"), "P16: no value but the key: {out}");
+        assert!(
+            rows.iter().any(|row| row["key"]["id"] == "20"
+                && row["table"] == "doc"
+                && row["direction"] == "forward"),
+            "{out}"
+        );
+        assert!(
+            !out.contains("storage.example"),
+            "P16: no value but the key: {out}"
+        );
         exec(&office.desktop, "delete from doc where id not in (10, 16)").await;
         office.caught_up(&mut service).await;
-        assert_eq!(value(&office.cloud, "select count(*) from tandem.quarantine").await, "0");
+        assert_eq!(
+            value(&office.cloud, "select count(*) from tandem.quarantine").await,
+            "0"
+        );
         office.assert_equal().await;
         let sums = "select received = applied + folded + ruled_out + quarantined and quarantined = 0 from tandem.table_state";
         assert_eq!(value(&office.cloud, sums).await, "true", "P7");
@@ -235,27 +308,46 @@ async fn f36_p11_a_value_that_does_not_fit_is_quarantined_never_shortened_or_rou
 
 #[tokio::test(flavor = "multi_thread")]
 async fn f41_u19_a_column_that_is_mapped_later_is_copied_for_every_row_by_its_full_key() {
-    let settings = "[[table]]\nname = \"job\"\nkey = [\"job_id\", \"staff\"]\nskip = [\"job_uid\"]\n";
+    let settings =
+        "[[table]]\nname = \"job\"\nkey = [\"job_id\", \"staff\"]\nskip = [\"job_uid\"]\n";
     let office = office(
         settings,
         "create table job (job_id int, staff int, job_uid text)",
         "create table job (job_id int not null, staff int, job_uid text, source char(1))",
     )
     .await;
-    exec(&office.desktop, "insert into job select n / 4, n, 'uid-' || n from generate_series(1, 400) n").await;
-    exec(&office.cloud, "insert into job values (1, 9999, 'from a phone', 'M')").await;
+    exec(
+        &office.desktop,
+        "insert into job select n / 4, n, 'uid-' || n from generate_series(1, 400) n",
+    )
+    .await;
+    exec(
+        &office.cloud,
+        "insert into job values (1, 9999, 'from a phone', 'M')",
+    )
+    .await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
-    assert_eq!(value(&office.cloud, "select count(job_uid) from job").await, "1");
+    assert_eq!(
+        value(&office.cloud, "select count(job_uid) from job").await,
+        "1"
+    );
     assert_eq!(service.stop().await, 0);
     let text = std::fs::read_to_string(office.file()).unwrap();
     std::fs::write(office.file(), text.replace("skip = [\"job_uid\"]", "")).unwrap();
-    exec(&office.desktop, "update job set job_uid = 'late' where staff = 7").await;
+    exec(
+        &office.desktop,
+        "update job set job_uid = 'late' where staff = 7",
+    )
+    .await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
     let wrong = "select count(*) from job where source = 'D' and job_uid is distinct from case staff when 7 then 'late' else 'uid-' || staff end";
     assert_eq!(value(&office.cloud, wrong).await, "0");
-    assert_eq!(value(&office.cloud, "select job_uid from job where source = 'M'").await, "from a phone");
+    assert_eq!(
+        value(&office.cloud, "select job_uid from job where source = 'M'").await,
+        "from a phone"
+    );
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
@@ -270,10 +362,18 @@ async fn u35_what_forward_does_not_map_it_never_writes() {
     )
     .await;
     exec(&office.cloud, "set timezone = 'UTC'; insert into org values (1, 'old', null, 'someone', 'kept', '2010-01-01 00:00+00')").await;
-    exec(&office.desktop, "insert into org values (1, 'one', null), (2, 'two', 'D'), (3, 'three', 'X')").await;
+    exec(
+        &office.desktop,
+        "insert into org values (1, 'one', null), (2, 'two', 'D'), (3, 'three', 'X')",
+    )
+    .await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
-    exec(&office.desktop, "insert into org values (4, 'four', null); update org set name = name || '!'").await;
+    exec(
+        &office.desktop,
+        "insert into org values (4, 'four', null); update org set name = name || '!'",
+    )
+    .await;
     office.caught_up(&mut service).await;
     let rows = "select string_agg(concat_ws(' ', id, name, source, createdby, note, created_at::date), '; ' order by id) from org";
     assert_eq!(
@@ -291,12 +391,22 @@ async fn u25_columns_that_the_desktop_empties_become_empty_and_only_those() {
         office.caught_up(&mut service).await;
         exec(&office.desktop, "update jobshead set job_uid = 'uid-' || job_id, worklocation = 'here'; update taskchecklist set job_id = 7").await;
         office.caught_up(&mut service).await;
-        assert_eq!(value(&office.cloud, "select count(*) = count(job_uid) and count(*) = count(worklocation) from jobshead").await, "true");
+        assert_eq!(
+            value(
+                &office.cloud,
+                "select count(*) = count(job_uid) and count(*) = count(worklocation) from jobshead"
+            )
+            .await,
+            "true"
+        );
         // PowerCA's own refill leaves these columns out, so they are NULL on the desktop and then in the cloud.
         exec(&office.desktop, "select sync_views_to_tables()").await;
         office.caught_up(&mut service).await;
         office.assert_equal().await;
-        assert_eq!(value(&office.cloud, "select count(worklocation) from jobshead").await, value(&office.desktop, "select count(worklocation) from jobshead").await);
+        assert_eq!(
+            value(&office.cloud, "select count(worklocation) from jobshead").await,
+            value(&office.desktop, "select count(worklocation) from jobshead").await
+        );
         assert_eq!(service.stop().await, 0);
     }
 }
@@ -316,14 +426,31 @@ async fn u01_a_tenant_that_is_found_through_its_parent_limits_every_statement() 
     let before = value(&office.cloud, theirs).await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
-    assert_eq!(value(&office.cloud, "select count(*) from answer where id < 1000").await, "60");
+    assert_eq!(
+        value(&office.cloud, "select count(*) from answer where id < 1000").await,
+        "60"
+    );
     // Ids that the other firm has too.
     exec(&office.desktop, "update answer set words = 'changed' where id <= 30; delete from answer where id > 50 and id < 100; insert into answer values (501, 900, 'not ours'), (70, 3, 'new'); \
         update answer set note_id = 1005 where id = 2; delete from answer where id = 500").await;
     office.caught_up(&mut service).await;
     assert_eq!(value(&office.cloud, theirs).await, before);
-    assert_eq!(value(&office.cloud, "select count(*) from answer where id in (500, 501)").await, "0");
-    assert_eq!(value(&office.cloud, "select count(*) from answer where words = 'changed' and id <= 30").await, "30");
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select count(*) from answer where id in (500, 501)"
+        )
+        .await,
+        "0"
+    );
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select count(*) from answer where words = 'changed' and id <= 30"
+        )
+        .await,
+        "30"
+    );
     assert_eq!(service.stop().await, 0);
 }
 
@@ -333,5 +460,8 @@ async fn u01_a_parent_that_two_tenants_could_mean_is_refused() {
     let ddl = "create table note (id int, org_id int, primary key (org_id, id)); create table answer (id int primary key, note_id int)";
     let office = office(settings, ddl, ddl).await;
     let said = refused(&office).await;
-    assert!(said.contains("answer: tenant: (id) does not name one row of note in the cloud"), "{said}");
+    assert!(
+        said.contains("answer: tenant: (id) does not name one row of note in the cloud"),
+        "{said}"
+    );
 }

@@ -141,8 +141,15 @@ async fn a_million_rows(office: &Office, memory_mb: u64) {
     println!("peak memory: {peak} kB");
     assert!(peak <= memory_mb * 1024 + BESIDE_KB, "peak: {peak} kB");
     until(&office.cloud, "select count(*) = 0 from tandem.staging").await;
-    let bloat = value(&office.cloud, "select pg_total_relation_size('tandem.staging')").await;
-    assert!(bloat.parse::<u64>().unwrap() < 1 << 20, "the staging table keeps {bloat} bytes");
+    let bloat = value(
+        &office.cloud,
+        "select pg_total_relation_size('tandem.staging')",
+    )
+    .await;
+    assert!(
+        bloat.parse::<u64>().unwrap() < 1 << 20,
+        "the staging table keeps {bloat} bytes"
+    );
     office.assert_equal().await;
     bank::assert_once(office).await;
     assert_eq!(service.stop().await, 0);

@@ -140,22 +140,45 @@ const DIRTY: [(&str, &str, &str, &str, i64); 4] = [
 /// Exactly the manifest's rows are in the quarantine; everything else is in its table.
 async fn assert_only_the_manifest_is_quarantined(office: &Office) {
     let states = office.states().await;
-    assert!(states.iter().all(|(_, state, _)| state == "streaming"), "{states:?}");
-    let tables = value(&office.cloud, "select string_agg(distinct \"table\", ' ') from tandem.quarantine").await;
+    assert!(
+        states.iter().all(|(_, state, _)| state == "streaming"),
+        "{states:?}"
+    );
+    let tables = value(
+        &office.cloud,
+        "select string_agg(distinct \"table\", ' ') from tandem.quarantine",
+    )
+    .await;
     assert_eq!(tables, DIRTY.map(|(table, ..)| table).join(" "));
     for (table, code, name, key, rows) in DIRTY {
         let of = format!("from tandem.quarantine where \"table\" = '{table}'");
-        assert_eq!(value(&office.cloud, &format!("select count(*) {of}")).await, rows.to_string(), "{table}");
-        let said = value(&office.cloud, &format!("select string_agg(sqlstate || ' ' || why, '; ') {of}")).await;
+        assert_eq!(
+            value(&office.cloud, &format!("select count(*) {of}")).await,
+            rows.to_string(),
+            "{table}"
+        );
+        let said = value(
+            &office.cloud,
+            &format!("select string_agg(sqlstate || ' ' || why, '; ') {of}"),
+        )
+        .await;
         for word in [code, name, key] {
             assert!(said.contains(word), "{table} names {word}: {said}");
         }
-        assert!(!said.contains("Failing row"), "P16: no row in the reason: {said}");
+        assert!(
+            !said.contains("Failing row"),
+            "P16: no row in the reason: {said}"
+        );
     }
     for table in office.tables().await.iter() {
-        let desktop = support::office::digest(&office.desktop, &tandem::plan::desktop_digest(table)).await;
-        let cloud = support::office::digest(&office.cloud, &tandem::plan::cloud_digest(table)).await;
-        let parked = DIRTY.iter().find(|(name, ..)| *name == table.name).map_or(0, |(.., rows)| *rows);
+        let desktop =
+            support::office::digest(&office.desktop, &tandem::plan::desktop_digest(table)).await;
+        let cloud =
+            support::office::digest(&office.cloud, &tandem::plan::cloud_digest(table)).await;
+        let parked = DIRTY
+            .iter()
+            .find(|(name, ..)| *name == table.name)
+            .map_or(0, |(.., rows)| *rows);
         assert_eq!(desktop.0, cloud.0 + parked, "{}: rows", table.name);
         if parked == 0 {
             assert_eq!(desktop, cloud, "{}", table.name);
@@ -204,8 +227,16 @@ async fn p8_dirty_rows_in_the_stream_are_quarantined_and_heal_when_their_cause_g
     assert_eq!(service.stop().await, 0);
     let mut service = office.run();
     // The parents come, the office mends its rows, or removes them.
-    exec(&office.desktop, "insert into locmaster (org_id, loc_id, locname) values (1, 2, 'the second office')").await;
-    exec(&office.desktop, "update mbreminder set staff_id = 1 where staff_id is null").await;
+    exec(
+        &office.desktop,
+        "insert into locmaster (org_id, loc_id, locname) values (1, 2, 'the second office')",
+    )
+    .await;
+    exec(
+        &office.desktop,
+        "update mbreminder set staff_id = 1 where staff_id is null",
+    )
+    .await;
     exec(&office.desktop, "delete from mbremdetail d where not exists (select from mbreminder r where r.rem_id = d.rem_id)").await;
     exec(&office.desktop, "delete from jobtasks t where exists (select from (select job_id, task_id from jobtasks where job_id is not null and task_id is not null group by 1, 2 having count(*) > 1) d where d.job_id = t.job_id and d.task_id = t.task_id)").await;
     office.caught_up(&mut service).await;

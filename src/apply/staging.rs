@@ -151,7 +151,10 @@ fn put_array(out: &mut BytesMut, cells: &[Cell<'_>]) {
         };
         out.put_u8(b'"');
         let mut rest = *text;
-        while let Some(at) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | b'\t' | b'\n' | b'\r')) {
+        while let Some(at) = rest
+            .iter()
+            .position(|byte| matches!(byte, b'"' | b'\\' | b'\t' | b'\n' | b'\r'))
+        {
             out.put_slice(&rest[..at]);
             out.put_slice(match rest[at] {
                 b'"' => b"\\\\\"",

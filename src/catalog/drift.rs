@@ -16,10 +16,15 @@ pub async fn drift(
     publication: &str,
     tables: &Tables,
 ) -> Result<Vec<Halt>, WireError> {
-    let (mut names, mut schemas, mut relations, mut oids) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut names, mut schemas, mut relations, mut oids) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for table in tables.iter() {
         let own = [(&table.desktop, table.desktop_oid)];
-        let leaves = table.leaves.iter().flatten().map(|(name, oid)| (name, *oid));
+        let leaves = table
+            .leaves
+            .iter()
+            .flatten()
+            .map(|(name, oid)| (name, *oid));
         let whole: Vec<_> = own.into_iter().chain(leaves).collect();
         for (name, oid) in whole {
             names.push(i64::from(table.id.0));
@@ -47,7 +52,8 @@ pub async fn drift(
     for row in rows {
         let id: i64 = row.get(0);
         let found = tables.iter().find(|table| i64::from(table.id.0) == id);
-        let Some(table) = found.filter(|table| halts.iter().all(|halt| halt.table != table.id)) else {
+        let Some(table) = found.filter(|table| halts.iter().all(|halt| halt.table != table.id))
+        else {
             continue;
         };
         let flags = (row.get(1), row.get(2), row.get(3));
@@ -76,13 +82,22 @@ fn verdict(
         return Some(("the desktop's table was dropped or renamed", WayBack::Mend));
     }
     if another {
-        return Some(("the desktop's table was dropped and made again; it is copied anew", WayBack::Copy));
+        return Some((
+            "the desktop's table was dropped and made again; it is copied anew",
+            WayBack::Copy,
+        ));
     }
     if leaves.is_some() && leaves != known || gone {
-        return Some(("the desktop's table has other partitions now; it is copied anew", WayBack::Copy));
+        return Some((
+            "the desktop's table has other partitions now; it is copied anew",
+            WayBack::Copy,
+        ));
     }
     if unpublished {
-        return Some(("the desktop's table left the publication or lost its replica identity; it is published again and copied anew", WayBack::Copy));
+        return Some((
+            "the desktop's table left the publication or lost its replica identity; it is published again and copied anew",
+            WayBack::Copy,
+        ));
     }
     None
 }

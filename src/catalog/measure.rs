@@ -54,7 +54,10 @@ pub async fn measure(
     let columns: Vec<_> = key.iter().map(|at| &table.columns[*at]).collect();
     let named = |index: &usize| quote::ident(&table.arriving[*index].name);
     let names: Vec<_> = match side {
-        Side::Cloud => columns.iter().map(|column| quote::ident(&column.cloud)).collect(),
+        Side::Cloud => columns
+            .iter()
+            .map(|column| quote::ident(&column.cloud))
+            .collect(),
         // What a conversion makes of it is measured as the cloud will see it.
         Side::Desktop => columns
             .iter()

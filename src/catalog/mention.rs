@@ -60,11 +60,15 @@ fn dollar(text: &str) -> usize {
         return 1;
     };
     let tag = &text[..end + 2];
-    if !tag[1..tag.len() - 1].chars().all(|letter| letter.is_alphanumeric() || letter == '_') {
+    if !tag[1..tag.len() - 1]
+        .chars()
+        .all(|letter| letter.is_alphanumeric() || letter == '_')
+    {
         return 1;
     }
     let body = &text[tag.len()..];
-    body.find(tag).map_or(text.len(), |at| tag.len() + at + tag.len())
+    body.find(tag)
+        .map_or(text.len(), |at| tag.len() + at + tag.len())
 }
 
 #[cfg(test)]
@@ -77,7 +81,10 @@ mod tests {
         let found = |sql: &str| mentions(sql, columns.into_iter());
         assert_eq!(found("date + timefrom"), [0, 1]);
         assert_eq!(found("DATE"), [0]);
-        assert_eq!(found("'date' || $$timefrom$$ || $x$ date $x$"), [] as [usize; 0]);
+        assert_eq!(
+            found("'date' || $$timefrom$$ || $x$ date $x$"),
+            [] as [usize; 0]
+        );
         assert_eq!(found("upper(\"Odd \"\"name\"\"\")"), [2]);
         assert_eq!(found("left(größe, 15)"), [3, 4]);
         assert_eq!(found("'it''s' || date || E'\\''"), [0]);

@@ -19,7 +19,7 @@ pub use facts::{Facts, facts};
 pub use measure::{Ambiguous, measure};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
 pub use resolve::{Mismatch, Pair, resolve};
-pub use trial::try_conversions;
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot};
+pub use trial::try_conversions;
 
 pub use order::parents_first;

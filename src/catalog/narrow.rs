@@ -37,7 +37,11 @@ pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<Misfit> {
     };
     let narrower = |why: &str| says(why).map(Misfit::Narrower);
     if is_text(to) {
-        let sent = if is_text(from) { length(from) } else { written(from) };
+        let sent = if is_text(from) {
+            length(from)
+        } else {
+            written(from)
+        };
         return match (sent, length(to)) {
             (_, None) => None,
             (Some(sent), Some(held)) if sent <= held => None,
@@ -52,7 +56,10 @@ pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<Misfit> {
         };
     }
     let times = (from.type_name.as_str(), to.type_name.as_str());
-    if matches!(times, ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp")) {
+    if matches!(
+        times,
+        ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp")
+    ) {
         return Some(Misfit::Zone);
     }
     if times == ("date", "timestamp") {

@@ -74,7 +74,10 @@ struct Mapping {
 impl Mapping {
     /// The number of a desktop column that travels; it does from now on.
     fn arrives(&mut self, from: &ColumnFacts) -> usize {
-        let known = self.arriving.iter().position(|known| known.name == from.name);
+        let known = self
+            .arriving
+            .iter()
+            .position(|known| known.name == from.name);
         known.unwrap_or_else(|| {
             self.arriving.push(Arriving {
                 name: from.name.clone(),
@@ -110,7 +113,10 @@ impl Resolver<'_> {
         let lookups = self.lookups(cloud, &mut mapping, complaints);
         unfilled(cloud, &mapping.columns, owner.as_ref(), complaints);
         let key = key(wanted, cloud, &mapping.columns, complaints);
-        let leaves = desktop.leaves.iter().map(|(name, oid, _)| (name.clone(), *oid));
+        let leaves = desktop
+            .leaves
+            .iter()
+            .map(|(name, oid, _)| (name.clone(), *oid));
         let mut table = Table {
             id: TableId(0),
             name: wanted.name.clone(),
@@ -148,13 +154,21 @@ impl Resolver<'_> {
     /// What fills a cloud column instead of a desktop column.
     fn is_filled_otherwise(&self, name: &str) -> bool {
         let wanted = self.wanted;
-        let given = wanted.set.iter().chain(&wanted.convert).any(|(filled, _)| filled == name);
+        let given = wanted
+            .set
+            .iter()
+            .chain(&wanted.convert)
+            .any(|(filled, _)| filled == name);
         given || wanted.lookup.iter().any(|lookup| lookup.column == name)
     }
 
     /// The cloud's name of a desktop column.
     fn name_of<'b>(&'b self, from: &'b ColumnFacts) -> &'b str {
-        let renamed = self.wanted.rename.iter().find(|(desktop, _)| *desktop == from.name);
+        let renamed = self
+            .wanted
+            .rename
+            .iter()
+            .find(|(desktop, _)| *desktop == from.name);
         renamed.map_or(&from.name, |(_, cloud)| cloud)
     }
 
@@ -174,7 +188,8 @@ impl Resolver<'_> {
             let skipped =
                 wanted.skip.contains(&from.name) || self.settings.forward.skip.contains(&from.name);
             let name = self.name_of(from);
-            if skipped || from.name == self.settings.owner.column || self.is_filled_otherwise(name) {
+            if skipped || from.name == self.settings.owner.column || self.is_filled_otherwise(name)
+            {
                 continue;
             }
             let Some(to) = sides.cloud.column(name) else {
@@ -252,7 +267,9 @@ impl Resolver<'_> {
                     "set names column {name}, which the cloud's table does not have"
                 )),
                 Some(to) if !mapping.fills(name) => {
-                    mapping.columns.push(column(to, Source::Constant(value.clone())));
+                    mapping
+                        .columns
+                        .push(column(to, Source::Constant(value.clone())));
                 }
                 Some(_) => {}
             }
@@ -275,7 +292,9 @@ fn exists<'a>(
             let Some((leaf, ..)) = foreign.filter(|_| side == "desktop") else {
                 return Some(facts);
             };
-            complaints.push(format!("partition {leaf} is not an ordinary table, so its changes can't be read"));
+            complaints.push(format!(
+                "partition {leaf} is not an ordinary table, so its changes can't be read"
+            ));
         }
         Some(facts) => complaints.push(format!(
             "{} is not an ordinary table on the {side}",

@@ -29,12 +29,18 @@ pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String
             column.base_type
         );
         let plain = sent_nulls(table, uses);
-        let asked = format!("select ({sql}\n)::{} from (select {plain}) as arriving", column.base_type);
+        let asked = format!(
+            "select ({sql}\n)::{} from (select {plain}) as arriving",
+            column.base_type
+        );
         match cloud.query_typed(&asked, &[]).await {
             Ok(_) => {}
             Err(error) => match error.as_db_error() {
                 // What a row of NULLs raises is the row's fault, if it is anybody's.
-                Some(server) if server.code().code().starts_with("42") || server.code().code().starts_with("0A") => {
+                Some(server)
+                    if server.code().code().starts_with("42")
+                        || server.code().code().starts_with("0A") =>
+                {
                     wrong.push(format!("convert of {}: {}", column.cloud, server.message()));
                     continue;
                 }
@@ -50,7 +56,10 @@ pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String
             let _ = cloud.batch_execute("rollback").await;
             match error.as_db_error() {
                 Some(server) if server.code().code() == "42P17" => {
-                    wrong.push(format!("convert of {}: it is not immutable, so the same row could give two values", column.cloud));
+                    wrong.push(format!(
+                        "convert of {}: it is not immutable, so the same row could give two values",
+                        column.cloud
+                    ));
                 }
                 // Not everybody may make temporary tables.
                 Some(_) => {}

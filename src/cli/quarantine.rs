@@ -42,19 +42,31 @@ struct Document {
 
 pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let What::List(list) = &options.what;
-    let table = list.table.as_deref().map(|name| named(settings, name)).transpose()?;
+    let table = list
+        .table
+        .as_deref()
+        .map(|name| named(settings, name))
+        .transpose()?;
     let onlooker = Onlooker::connect(settings).await?;
     let mut rows = onlooker.parked(settings).await?;
     rows.retain(|row| {
-        table.as_ref().is_none_or(|table| row.table == *table) && list.id.is_none_or(|id| row.id == id)
+        table.as_ref().is_none_or(|table| row.table == *table)
+            && list.id.is_none_or(|id| row.id == id)
     });
-    let exit = if rows.is_empty() { Exit::Fine } else { Exit::BadNews };
+    let exit = if rows.is_empty() {
+        Exit::Fine
+    } else {
+        Exit::BadNews
+    };
     if list.json {
         show::document(&Document { schema: 1, rows });
         return Ok(exit);
     }
     for row in &rows {
-        let key = row.key.iter().map(|(name, value)| format!("{name} = {}", value.as_deref().unwrap_or("NULL")));
+        let key = row
+            .key
+            .iter()
+            .map(|(name, value)| format!("{name} = {}", value.as_deref().unwrap_or("NULL")));
         let key: Vec<_> = key.collect();
         show::result(&format!(
             "{}   {}   {}   {} {}   since {}, tried {} times",
@@ -77,12 +89,17 @@ pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result
 fn named(settings: &Settings, name: &str) -> Result<String, Fault> {
     let cloud = |table: &&crate::config::Table| {
         let cloud = &table.cloud;
-        name == cloud.relation && cloud.schema == "public" || name == format!("{}.{}", cloud.schema, cloud.relation)
+        name == cloud.relation && cloud.schema == "public"
+            || name == format!("{}.{}", cloud.schema, cloud.relation)
     };
     let tables = &settings.tables;
-    let found = tables.iter().find(|table| table.name == name).or_else(|| tables.iter().find(cloud));
+    let found = tables
+        .iter()
+        .find(|table| table.name == name)
+        .or_else(|| tables.iter().find(cloud));
     found.map(|table| table.name.clone()).ok_or_else(|| {
         let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
-        Fault::new(Kind::Input, format!("no table {name} in the settings")).hint(format!("there are {}", names.join(", ")))
+        Fault::new(Kind::Input, format!("no table {name} in the settings"))
+            .hint(format!("there are {}", names.join(", ")))
     })
 }

@@ -48,7 +48,9 @@ pub(super) async fn uninstall(options: &Options, settings: &Settings) -> Result<
         return Ok(Exit::Fine);
     }
     if of_desktop.is_nothing() && of_cloud.is_nothing() {
-        show::result(&format!("nothing of replicator {replicator} is on either side"));
+        show::result(&format!(
+            "nothing of replicator {replicator} is on either side"
+        ));
         return Ok(Exit::Fine);
     }
     refuse_while_it_runs(settings, &of_cloud).await?;
@@ -56,7 +58,9 @@ pub(super) async fn uninstall(options: &Options, settings: &Settings) -> Result<
         ask(settings, &identity.database)?;
     }
     carry_out(&desktop, &of_desktop, &cloud, &of_cloud).await?;
-    show::result(&format!("removed replicator {replicator} from both sides; the rows of its tables stay"));
+    show::result(&format!(
+        "removed replicator {replicator} from both sides; the rows of its tables stay"
+    ));
     Ok(Exit::Fine)
 }
 
@@ -97,8 +101,10 @@ async fn refuse_while_it_runs(settings: &Settings, of_cloud: &Removal) -> Result
     let onlooker = Onlooker::connect(settings).await?;
     let seen = onlooker.checkpoint().await?.unwrap_or_default();
     if onlooker.is_running(settings, &seen).await? {
-        return Err(Fault::new(Kind::Input, "tandem is running for this replicator")
-            .hint("stop the service first; nothing was changed"));
+        return Err(
+            Fault::new(Kind::Input, "tandem is running for this replicator")
+                .hint("stop the service first; nothing was changed"),
+        );
     }
     Ok(())
 }
@@ -106,9 +112,12 @@ async fn refuse_while_it_runs(settings: &Settings, of_cloud: &Removal) -> Result
 /// The database's name, typed.
 fn ask(settings: &Settings, database: &str) -> Result<(), Fault> {
     if !std::io::stdin().is_terminal() {
-        return Err(Fault::new(Kind::Input, "uninstall asks before it removes anything, and nobody can answer here")
-            .hint("say --yes; nothing was changed")
-            .next("tandem uninstall --plan"));
+        return Err(Fault::new(
+            Kind::Input,
+            "uninstall asks before it removes anything, and nobody can answer here",
+        )
+        .hint("say --yes; nothing was changed")
+        .next("tandem uninstall --plan"));
     }
     show::progress(&format!(
         "This removes tandem from {database} on port {} and from the cloud. The rows stay.\nType {database} to go on:",

@@ -81,12 +81,18 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
 }
 
 /// The settings' time zone has to be known on both sides.
-async fn unknown_zone(settings: &Settings, desktop: &Client, cloud: &Client) -> Result<Option<Mismatch>, Fault> {
+async fn unknown_zone(
+    settings: &Settings,
+    desktop: &Client,
+    cloud: &Client,
+) -> Result<Option<Mismatch>, Fault> {
     let Some(zone) = &settings.desktop.time_zone else {
         return Ok(None);
     };
     for (client, side) in [(desktop, Side::Desktop), (cloud, Side::Cloud)] {
-        let asked = client.query_typed("select now() at time zone $1", &[(zone, Type::TEXT)]).await;
+        let asked = client
+            .query_typed("select now() at time zone $1", &[(zone, Type::TEXT)])
+            .await;
         match asked.map_err(WireError::from) {
             Ok(_) => {}
             Err(WireError::Server(error)) if error.class() == "22" => {
@@ -106,7 +112,12 @@ fn mark_looked_up(tables: &mut [Table]) -> Vec<Mismatch> {
     let mut mismatches = Vec::new();
     let lookups: Vec<_> = tables
         .iter()
-        .flat_map(|table| table.lookups.iter().map(|lookup| (table.name.clone(), lookup.clone())))
+        .flat_map(|table| {
+            table
+                .lookups
+                .iter()
+                .map(|lookup| (table.name.clone(), lookup.clone()))
+        })
         .collect();
     for (child, lookup) in lookups {
         let Some(parent) = tables.iter_mut().find(|table| table.cloud == lookup.parent) else {
@@ -143,7 +154,10 @@ fn ties(tables: &[Table], pairs: &[Pair<'_>]) -> Vec<(u32, Vec<u32>)> {
         let asked = asked.chain(table.tenant.via.iter().map(|via| &via.parent));
         let asked = asked.filter_map(|name| facts(name).map(|cloud| cloud.oid));
         let parents = own.map_or(Vec::new(), |cloud| cloud.parents.clone());
-        (own.map_or(0, |cloud| cloud.oid), parents.into_iter().chain(asked).collect())
+        (
+            own.map_or(0, |cloud| cloud.oid),
+            parents.into_iter().chain(asked).collect(),
+        )
     };
     tables.iter().map(tie).collect()
 }

@@ -11,7 +11,8 @@ use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
 use crate::model::{Lsn, Param, Statement, Table, Tables, WayBack, oid};
 use crate::plan::{
-    Diff, Manner, Opening, are_there, copy_out, diff, follow_all, opening, quote, try_whole, void_parked,
+    Diff, Manner, Opening, are_there, copy_out, diff, follow_all, opening, quote, try_whole,
+    void_parked,
 };
 use crate::wire::ServerError;
 
@@ -75,7 +76,10 @@ pub async fn fill(
             stopped.push(wanted.table.name.clone());
         }
     }
-    let followers: Vec<_> = tables.iter().flat_map(|table| follow_all(table, tables)).collect();
+    let followers: Vec<_> = tables
+        .iter()
+        .flat_map(|table| follow_all(table, tables))
+        .collect();
     if !followers.is_empty() {
         with.run(followers).await.map_err(not_applied)?;
     }
@@ -126,7 +130,12 @@ impl Fill<'_> {
             ..
         } = self.diff(table);
         let copied = self.set(table, "copied = $3::bigint", &rows.to_string());
-        let whole = [self.parked_void(table), hash_joins(), self.whole(table, rows)].into_iter();
+        let whole = [
+            self.parked_void(table),
+            hash_joins(),
+            self.whole(table, rows),
+        ]
+        .into_iter();
         let rows_in = whole.clone().chain(update).chain([insert, copied.clone()]);
         let mut plain: Vec<_> = rows_in.collect();
         if !wanted.again {
@@ -148,7 +157,11 @@ impl Fill<'_> {
             vec![extras]
         };
         let tried = try_whole(table, &self.manner());
-        let statements = whole.chain(before).chain(tried).chain([copied]).chain(self.settled(table));
+        let statements = whole
+            .chain(before)
+            .chain(tried)
+            .chain([copied])
+            .chain(self.settled(table));
         let outcome = self.run(statements).await;
         Ok(match self.judge(table, outcome).await? {
             None => Merged::Settled,
@@ -160,7 +173,10 @@ impl Fill<'_> {
     async fn tidy(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
         let table = wanted.table;
         let whole = [hash_joins(), self.whole(table, rows)];
-        let statements = whole.into_iter().chain(self.removal(table)).chain(self.settled(table));
+        let statements = whole
+            .into_iter()
+            .chain(self.removal(table))
+            .chain(self.settled(table));
         let outcome = self.run(statements).await;
         self.judge(table, outcome).await
     }
@@ -172,7 +188,11 @@ impl Fill<'_> {
             remove,
             ..
         } = self.diff(table);
-        [shrink].into_iter().chain(reached).chain([remove]).collect()
+        [shrink]
+            .into_iter()
+            .chain(reached)
+            .chain([remove])
+            .collect()
     }
 
     fn diff(&self, table: &Table) -> Diff {
@@ -334,7 +354,9 @@ pub(super) fn set_state(
 /// The error that lies in the table's own rows or definition.
 fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> {
     match outcome {
-        Err(NotApplied::Refused { error, .. }) if blames_table(error) || is_ours(error) => Some(error),
+        Err(NotApplied::Refused { error, .. }) if blames_table(error) || is_ours(error) => {
+            Some(error)
+        }
         _ => None,
     }
 }

@@ -10,7 +10,10 @@ pub(super) fn words(error: &ServerError) -> String {
         error.detail = None;
     }
     match error.code.as_str() {
-        "TD004" => format!("{}; nothing of it was deleted. If that is right, raise max_shrink for this table and start again", error.message),
+        "TD004" => format!(
+            "{}; nothing of it was deleted. If that is right, raise max_shrink for this table and start again",
+            error.message
+        ),
         "TD006" => format!("the cloud refuses it: {}", error.message),
         _ => format!("the cloud refuses it: {error}"),
     }

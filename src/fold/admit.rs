@@ -173,9 +173,8 @@ impl Sorter {
             return known.clone();
         }
         let by_name = tables.named(&relation.schema, &relation.name);
-        let misfit = |table: TableId, why: String, way: WayBack| {
-            Known::Misfit(Halt { table, why, way })
-        };
+        let misfit =
+            |table: TableId, why: String, way: WayBack| Known::Misfit(Halt { table, why, way });
         let known = match (by_name, tables.with_oid(relation.oid)) {
             (None, None) => Known::Foreign,
             (None, Some(table)) if table.desktop_oid == relation.oid => {

@@ -223,12 +223,7 @@ pub(super) struct Finished {
 }
 
 impl Net {
-    fn new(
-        existed: bool,
-        image: Option<Tuple>,
-        witness: Tuple,
-        layout: Arc<Layout>,
-    ) -> Net {
+    fn new(existed: bool, image: Option<Tuple>, witness: Tuple, layout: Arc<Layout>) -> Net {
         let one = image.clone().map(Version::from);
         Net {
             existed,
@@ -285,7 +280,12 @@ impl Net {
 
     /// What has to be written; none when the batch left the row as it was. A row whose earlier version
     /// is parked never is what the cloud has.
-    fn settle(mut self, table: &Table, parked: Option<&Parked>, own: &Layout) -> Option<(Work, Row, Shape)> {
+    fn settle(
+        mut self,
+        table: &Table,
+        parked: Option<&Parked>,
+        own: &Layout,
+    ) -> Option<(Work, Row, Shape)> {
         let version = self.live.one.take();
         let unchanged = match (&self.image, &version) {
             (Some(before), Some(after)) => {

@@ -63,9 +63,14 @@ fn in_order(batch: &mut Batch, table: TableId, steps: Vec<Step>) {
     batch.needs_order.retain(|needs| *needs != table);
     batch.steps.retain(|step| step.table != table);
     let place = (1, i32::from(table.0));
-    let at = batch.steps.partition_point(|step| write_order(step) < place);
+    let at = batch
+        .steps
+        .partition_point(|step| write_order(step) < place);
     batch.steps.splice(at..at, steps);
-    let counts = batch.counts.iter_mut().filter(|(counted, _)| *counted == table);
+    let counts = batch
+        .counts
+        .iter_mut()
+        .filter(|(counted, _)| *counted == table);
     for (_, counts) in counts {
         counts.applied += counts.folded;
         counts.folded = 0;
@@ -98,7 +103,11 @@ impl Folder {
             Sorted::RuledOut(table) => (table, None),
             Sorted::Misfit(Halt { table, why, way }) => {
                 let streams = self.counts(table, commit, book);
-                return if streams { Err(Halt { table, why, way }) } else { Ok(()) };
+                return if streams {
+                    Err(Halt { table, why, way })
+                } else {
+                    Ok(())
+                };
             }
             // A transaction with a TRUNCATE is staged; here it can only come for a table that has stopped.
             Sorted::Emptied(table) => {
@@ -194,7 +203,9 @@ impl Folder {
             let counts = self.counts.entry(table).or_default();
             match nets.finish(tables.get(table), parking.of(table), counts) {
                 Ok(finished) => {
-                    batch.needs_order.extend(finished.needs_order.then_some(table));
+                    batch
+                        .needs_order
+                        .extend(finished.needs_order.then_some(table));
                     batch.steps.extend(finished.steps);
                 }
                 Err(halt) => batch.halts.push(halt),
@@ -202,7 +213,9 @@ impl Folder {
         }
         for (table, bag) in self.multisets {
             let counts = self.counts.entry(table).or_default();
-            batch.steps.extend(bag.finish(table, parking.of(table), counts));
+            batch
+                .steps
+                .extend(bag.finish(table, parking.of(table), counts));
         }
         batch.steps.sort_by_key(write_order);
         batch.counts = self.counts.into_iter().collect();

@@ -112,7 +112,10 @@ impl Bag {
             } else {
                 Work::AddCopies
             };
-            steps.entry((work, waiting.is_some())).or_default().push(row);
+            steps
+                .entry((work, waiting.is_some()))
+                .or_default()
+                .push(row);
         }
         let step = |((work, parked), rows): ((Work, bool), Vec<Row>)| Step {
             table,

@@ -38,7 +38,9 @@ impl Runs {
             }
             (Before::Sent(old), Some(new)) if key(&layout, &old.tuple) != key(&layout, &new) => {
                 // A parked row has nothing in the cloud that could be moved.
-                let parked = self.parked_image(table, &layout, &old.tuple, parking).flatten();
+                let parked = self
+                    .parked_image(table, &layout, &old.tuple, parking)
+                    .flatten();
                 let own = table.own_layout();
                 let new = match parked {
                     Some(image) => layout.merge(new, &image, &own),
@@ -74,8 +76,13 @@ impl Runs {
             ..shape(table, &row, work)
         };
         let name = key(&row.layout, &row.tuple).unwrap_or_default();
-        let last = self.steps.iter_mut().rev().find(|step| step.table == table.id);
-        let last = last.filter(|last| last.work == work && last.shape == shape && work != Work::Rekey);
+        let last = self
+            .steps
+            .iter_mut()
+            .rev()
+            .find(|step| step.table == table.id);
+        let last =
+            last.filter(|last| last.work == work && last.shape == shape && work != Work::Rekey);
         let keys = self.keys.entry(table.id).or_default();
         if let Some(last) = last
             && keys.insert(name.clone())
@@ -110,7 +117,9 @@ impl Runs {
 
     /// The steps of one table.
     pub(super) fn finish(&mut self, table: TableId) -> Vec<Step> {
-        let (its, others) = std::mem::take(&mut self.steps).into_iter().partition(|step| step.table == table);
+        let (its, others) = std::mem::take(&mut self.steps)
+            .into_iter()
+            .partition(|step| step.table == table);
         self.steps = others;
         its
     }

@@ -45,7 +45,11 @@ fn table(key: Key) -> Tables {
                 base_type: "text".to_owned(),
             })
             .to_vec(),
-        columns: ["id", "body", "note"].into_iter().enumerate().map(column).collect(),
+        columns: ["id", "body", "note"]
+            .into_iter()
+            .enumerate()
+            .map(column)
+            .collect(),
         lookups: Vec::new(),
         key,
         owner: Some(Owner {
@@ -265,7 +269,13 @@ fn apply(store: &mut Store, steps: &[Step]) {
 
 fn fold_all(transactions: &[Transaction], tables: &Tables, ordered: &[TableId]) -> Batch {
     let ordered = ordered.iter().copied().collect();
-    fold(transactions, tables, &mut Sorter::default(), &mut Book::default(), &ordered)
+    fold(
+        transactions,
+        tables,
+        &mut Sorter::default(),
+        &mut Book::default(),
+        &ordered,
+    )
 }
 
 fn conserved(batch: &Batch) {

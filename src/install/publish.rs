@@ -106,7 +106,12 @@ pub async fn unpublish(
     replicator: &str,
     name: &Name,
 ) -> Result<(), Fault> {
-    patiently(desktop, &name.to_string(), &unpublishing(publication, replicator, name)).await
+    patiently(
+        desktop,
+        &name.to_string(),
+        &unpublishing(publication, replicator, name),
+    )
+    .await
 }
 
 /// The statement that does it.
@@ -135,7 +140,10 @@ pub async fn published_besides(
         join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1 \
         and exists (select from tandem.publication o where o.publication = $1 and o.replicator = $2) \
         and not exists (select from tandem.slot s where s.replicator <> $2) order by 1, 2";
-    let params = [(&publication as _, Type::TEXT), (&replicator as _, Type::TEXT)];
+    let params = [
+        (&publication as _, Type::TEXT),
+        (&replicator as _, Type::TEXT),
+    ];
     let rows = desktop.query_typed(sql, &params).await.map_err(wire)?;
     let names = rows.iter().map(|row| Name {
         schema: row.get(0),

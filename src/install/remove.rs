@@ -25,9 +25,10 @@ pub struct Removal {
 impl Removal {
     /// All of it as statements that can be pasted, in their order.
     pub fn statements(&self) -> Vec<String> {
-        let tables = self.tables.iter().map(|(publication, name)| {
-            unpublishing(publication, &self.replicator, name)
-        });
+        let tables = self
+            .tables
+            .iter()
+            .map(|(publication, name)| unpublishing(publication, &self.replicator, name));
         tables.chain(self.rest.iter().cloned()).collect()
     }
 
@@ -52,7 +53,8 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
     let texts = async |sql: &str| {
         let rows = desktop.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
-        let text = |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get::<_, String>(at)).collect();
+        let text =
+            |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get::<_, String>(at)).collect();
         Ok::<Vec<Vec<String>>, Fault>(rows.iter().map(text).collect())
     };
     let tables = "select coalesce(p.publication, ''), t.schema, t.name from ( \
@@ -68,11 +70,17 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
         removal.tables.push((row[0].clone(), name));
     }
     for row in texts("select publication from tandem.publication where replicator = $1").await? {
-        removal.rest.push(format!("drop publication if exists {}", quote::ident(&row[0])));
+        removal.rest.push(format!(
+            "drop publication if exists {}",
+            quote::ident(&row[0])
+        ));
     }
     let slots = "select s.slot_name::text from pg_replication_slots s join tandem.slot t on t.slot = s.slot_name where t.replicator = $1";
     for row in texts(slots).await? {
-        removal.rest.push(format!("select pg_drop_replication_slot({})", quote::literal(&row[0])));
+        removal.rest.push(format!(
+            "select pg_drop_replication_slot({})",
+            quote::literal(&row[0])
+        ));
     }
     let who = quote::literal(replicator);
     let others = "select 'others' from (select replicator from tandem.slot union all select replicator from tandem.publication \
@@ -105,12 +113,18 @@ pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault
         )
         .await
         .map_err(Fault::at(Side::Cloud))?;
-    let (ours, others) = rows.first().map_or((false, false), |row| (row.get(0), row.get(1)));
+    let (ours, others) = rows
+        .first()
+        .map_or((false, false), |row| (row.get(0), row.get(1)));
     if !others {
         removal.rest.push("drop schema tandem cascade".to_owned());
     } else if ours {
-        removal.rest.push(format!("delete from tandem.staging where replicator = {who}"));
-        removal.rest.push(format!("delete from tandem.checkpoint where replicator = {who}"));
+        removal.rest.push(format!(
+            "delete from tandem.staging where replicator = {who}"
+        ));
+        removal.rest.push(format!(
+            "delete from tandem.checkpoint where replicator = {who}"
+        ));
     }
     Ok(removal)
 }
@@ -136,7 +150,10 @@ pub async fn remove_from_cloud(cloud: &Client, removal: &Removal) -> Result<(), 
 
 async fn run(client: &Client, side: Side, replicator: &str, file: &str) -> Result<(), Fault> {
     // One simple query, so that a transaction pooler keeps it on one server connection.
-    let file: Vec<_> = file.lines().filter(|line| !line.starts_with("--")).collect();
+    let file: Vec<_> = file
+        .lines()
+        .filter(|line| !line.starts_with("--"))
+        .collect();
     let script = format!(
         "begin; select set_config('tandem.replicator', {}, true); {}\n; commit",
         quote::literal(replicator),

@@ -14,7 +14,7 @@ pub use change::{
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use statement::{Param, Statement, oid};
 pub use table::{
-    Arriving, Column, Key, Layout, Lookup, Name, Owner, Reach, Source, Table, TableId, Tables, Tenant,
-    TenantColumn, Via,
+    Arriving, Column, Key, Layout, Lookup, Name, Owner, Reach, Source, Table, TableId, Tables,
+    Tenant, TenantColumn, Via,
 };
 pub use tuple::{BadTuple, Cell, Cells, Tuple};

@@ -253,7 +253,10 @@ impl Table {
     /// The name of a mapped column that the desktop's table no longer has.
     pub fn layout(&self, relation: &Relation) -> Result<Layout, String> {
         let find = |name: &str| {
-            let at = relation.columns.iter().position(|column| column.name == name);
+            let at = relation
+                .columns
+                .iter()
+                .position(|column| column.name == name);
             at.ok_or_else(|| name.to_owned())
         };
         let mut slots = vec![None; relation.columns.len()];
@@ -271,7 +274,10 @@ impl Table {
             }
         }
         let mobile = self.owner.as_ref().map(|owner| owner.mobile.clone());
-        let key = self.key_arriving().into_iter().map(|index| attributes[index]);
+        let key = self
+            .key_arriving()
+            .into_iter()
+            .map(|index| attributes[index]);
         Ok(Layout {
             key: key.collect(),
             slots,
@@ -355,10 +361,13 @@ impl Layout {
             return over.over(under);
         }
         let known = layout.arriving(under);
-        let merged = over.cells().zip(&self.slots).map(|(cell, slot)| match (cell, slot) {
-            (Cell::Unchanged, Some(slot)) => known[usize::from(*slot)],
-            _ => cell,
-        });
+        let merged = over
+            .cells()
+            .zip(&self.slots)
+            .map(|(cell, slot)| match (cell, slot) {
+                (Cell::Unchanged, Some(slot)) => known[usize::from(*slot)],
+                _ => cell,
+            });
         Tuple::from_cells(merged)
     }
 }

@@ -64,9 +64,13 @@ fn stage_text(table: &Table, place: &[Param]) -> String {
     });
     let (cells, origin): (Vec<_>, Vec<_>) = (cells.collect(), origin.collect());
     let extra = ["n", "copies", "messages"].map(str::to_owned).into_iter();
-    let extra: Vec<_> = extra.chain(key.iter().map(|index| format!("k{index}"))).collect();
+    let extra: Vec<_> = extra
+        .chain(key.iter().map(|index| format!("k{index}")))
+        .collect();
     let first = table.arriving.len() + extra.len() + 1;
-    let numbers: Vec<_> = (first..first + place.len()).map(|at| format!("${at}")).collect();
+    let numbers: Vec<_> = (first..first + place.len())
+        .map(|at| format!("${at}"))
+        .collect();
     let rows = Rows::Arrays((0..table.arriving.len()).collect(), extra);
     format!(
         "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies, messages, origin) \
@@ -83,7 +87,11 @@ impl Stage {
     pub(super) fn fill(&self, table: &Table, piece: &Step, first: usize) -> Statement {
         let mut cells: Vec<_> = table.arriving.iter().map(|_| TextArray::new()).collect();
         let mut extra = [TextArray::new(), TextArray::new(), TextArray::new()];
-        let mut origins: Vec<_> = table.key_arriving().iter().map(|_| TextArray::new()).collect();
+        let mut origins: Vec<_> = table
+            .key_arriving()
+            .iter()
+            .map(|_| TextArray::new())
+            .collect();
         for (at, row) in piece.rows.iter().enumerate() {
             for (array, cell) in cells.iter_mut().zip(row.layout.arriving(&row.tuple)) {
                 array.push(cell);
@@ -137,7 +145,8 @@ pub(super) fn try_staged(
         Param::int8(limits::PARKED_ROWS_MAX),
     ]);
     Statement {
-        sql: "select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::interval, $11)::text".into(),
+        sql: "select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::interval, $11)::text"
+            .into(),
         params,
         table: Some(table.id),
         step: Some(number),
@@ -174,7 +183,11 @@ pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -
 pub fn try_whole(table: &Table, manner: &Manner<'_>) -> Vec<Statement> {
     let multiset = table.key == Key::Multiset;
     let narrow = multiset.then(|| diff(table, manner.replicator, manner.epoch, 0).narrow);
-    let work = if multiset { Work::AddCopies } else { Work::Upsert };
+    let work = if multiset {
+        Work::AddCopies
+    } else {
+        Work::Upsert
+    };
     let tried = try_staged(table, 0, work, &Shape::default(), manner);
     narrow.into_iter().chain([tried]).collect()
 }

@@ -74,9 +74,15 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
          extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0))",
         guard.deletable(),
     );
-    let found = format!("t.tableoid = extra.part and t.ctid = extra.at and {}", guard.deletable());
+    let found = format!(
+        "t.tableoid = extra.part and t.ctid = extra.at and {}",
+        guard.deletable()
+    );
     let reached = reaches(table);
-    let spared = reached.iter().map(|reached| format!(" and not {reached}")).collect::<String>();
+    let spared = reached
+        .iter()
+        .map(|reached| format!(" and not {reached}"))
+        .collect::<String>();
     let cells = stored_cells(table);
     let reached = reached.map(|reached| {
         format!(
@@ -98,10 +104,15 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
             // Equal rows that nobody claims become the desktop's; nothing else of them can differ.
             let found = format!("{stored} = want.name and {}", guard.owned());
             let update = update_differing(table, &changing, "want", &found);
-            return format!("with {source}, want as (select distinct {wanted} as name from src) {update}");
+            return format!(
+                "with {source}, want as (select distinct {wanted} as name from src) {update}"
+            );
         }
         let found = format!("{stored} = {wanted} and {}", guard.owned());
-        format!("with {source} {}", update_differing(table, &changing, "src", &found))
+        format!(
+            "with {source} {}",
+            update_differing(table, &changing, "src", &found)
+        )
     });
     let (names, values) = insertion(table, &all(table));
     let ours = has_parent(table).map_or(String::new(), |ours| format!(" and {ours}"));
@@ -129,7 +140,9 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
             "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3"
         )),
         update: update.map(&statement),
-        insert: statement(format!("{missing} insert into {target} ({names}) select {values} {which}")),
+        insert: statement(format!(
+            "{missing} insert into {target} ({names}) select {values} {which}"
+        )),
         narrow: statement(format!(
             "{missing} delete from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3 and s.step = $4 and s.ctid not in (select src.\"tandem at\" {which})"
         )),

@@ -11,7 +11,10 @@ use crate::model::{Cell, Param, Row, Source, Statement, Step, Table, TableId, Ta
 /// The statements that bring looked-up columns in line with parents which `steps` have written.
 pub(super) fn follow(steps: &[Step], tables: &Tables) -> Vec<Statement> {
     let mut by_parent: BTreeMap<TableId, Vec<&Step>> = BTreeMap::new();
-    for step in steps.iter().filter(|step| tables.get(step.table).is_looked_up) {
+    for step in steps
+        .iter()
+        .filter(|step| tables.get(step.table).is_looked_up)
+    {
         by_parent.entry(step.table).or_default().push(step);
     }
     let mut statements = Vec::new();
@@ -28,7 +31,9 @@ pub(super) fn follow(steps: &[Step], tables: &Tables) -> Vec<Statement> {
 /// The same for all rows, after a table was filled or written from staging.
 pub fn follow_all(parent: &Table, tables: &Tables) -> Vec<Statement> {
     let followers = tables.lookups_in(parent);
-    followers.map(|(child, at)| statement(child, at, None)).collect()
+    followers
+        .map(|(child, at)| statement(child, at, None))
+        .collect()
 }
 
 /// The values of the parent's columns by which it is found, of rows as they were and as they are.
@@ -68,7 +73,10 @@ fn touched(steps: &[&Step], parent: &Table, child: &Table, at: usize) -> Vec<Par
 
 fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement {
     let lookup = &child.lookups[at];
-    let filled = child.columns.iter().find(|column| column.from == Source::LookedUp(at));
+    let filled = child
+        .columns
+        .iter()
+        .find(|column| column.from == Source::LookedUp(at));
     let Some(column) = filled else {
         return Statement::bookkeeping("select", Vec::new());
     };
@@ -76,7 +84,9 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
     let keys = lookup.on.iter().enumerate();
     let base = match &touched {
         Some(params) => {
-            let values = keys.clone().map(|(nth, (.., parent))| format!("u.c{nth}::{parent} as k{nth}"));
+            let values = keys
+                .clone()
+                .map(|(nth, (.., parent))| format!("u.c{nth}::{parent} as k{nth}"));
             let names = (0..params.len()).map(|nth| format!("c{nth}"));
             let numbers = (1..=params.len()).map(|nth| format!("${nth}"));
             format!(
@@ -87,12 +97,23 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
             )
         }
         None => {
-            let values = keys.clone().map(|(nth, (own, ..))| format!("t.{} as k{nth}", ident(own)));
-            format!("select distinct {} from {target} as t", values.collect::<Vec<_>>().join(", "))
+            let values = keys
+                .clone()
+                .map(|(nth, (own, ..))| format!("t.{} as k{nth}", ident(own)));
+            format!(
+                "select distinct {} from {target} as t",
+                values.collect::<Vec<_>>().join(", ")
+            )
         }
     };
-    let wanted: Vec<_> = (0..lookup.on.len()).map(|nth| format!("touched.k{nth}")).collect();
-    let found = parents(lookup, column, &format!("select {} from touched", wanted.join(", ")));
+    let wanted: Vec<_> = (0..lookup.on.len())
+        .map(|nth| format!("touched.k{nth}"))
+        .collect();
+    let found = parents(
+        lookup,
+        column,
+        &format!("select {} from touched", wanted.join(", ")),
+    );
     let same = |left: &str| {
         let tests = keys.clone().map(|(nth, (own, ..))| match left {
             "found" => format!("found.k{nth} = touched.k{nth}"),

@@ -127,15 +127,22 @@ pub(super) fn spares(table: &Table, when: &str, updates: Option<&[String]>) -> O
 
 /// True for a stored row `t` whose removal would change rows of other tables; none where no foreign key does that.
 pub(super) fn reaches(table: &Table) -> Option<String> {
-    let reached = table.reaches.iter().filter(|reach| reach.on_delete).map(|reach| {
-        let refers = reach
-            .on
-            .iter()
-            .map(|(child, own)| format!("c.{} = t.{}", ident(child), ident(own)));
-        let refers: Vec<_> = refers.collect();
-        let child = qualified(&reach.child);
-        format!("exists (select from {child} as c where {})", refers.join(" and "))
-    });
+    let reached = table
+        .reaches
+        .iter()
+        .filter(|reach| reach.on_delete)
+        .map(|reach| {
+            let refers = reach
+                .on
+                .iter()
+                .map(|(child, own)| format!("c.{} = t.{}", ident(child), ident(own)));
+            let refers: Vec<_> = refers.collect();
+            let child = qualified(&reach.child);
+            format!(
+                "exists (select from {child} as c where {})",
+                refers.join(" and ")
+            )
+        });
     let reached: Vec<_> = reached.collect();
     (!reached.is_empty()).then(|| format!("({})", reached.join(" or ")))
 }

@@ -132,7 +132,11 @@ fn pieces(mut step: Step, tables: &Tables) -> impl Iterator<Item = Step> + Send 
 pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
     let columns = taken(table, step.work, &step.shape);
     let mut arrays: Vec<_> = columns.iter().map(|_| TextArray::new()).collect();
-    let mut origins: Vec<_> = table.key_arriving().iter().map(|_| TextArray::new()).collect();
+    let mut origins: Vec<_> = table
+        .key_arriving()
+        .iter()
+        .map(|_| TextArray::new())
+        .collect();
     let mut counts = TextArray::new();
     // For each attribute of the tuple, the array that it goes to.
     let mut target: Vec<Option<usize>> = Vec::new();
@@ -165,7 +169,11 @@ pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
 }
 
 fn targets(row: &Row, columns: &[usize]) -> Vec<Option<usize>> {
-    let place = |slot: u16| columns.iter().position(|column| *column == usize::from(slot));
+    let place = |slot: u16| {
+        columns
+            .iter()
+            .position(|column| *column == usize::from(slot))
+    };
     let slots = row.layout.slots.iter();
     slots.map(|slot| slot.and_then(place)).collect()
 }

@@ -18,7 +18,9 @@ pub(super) fn shrink(counts: &[(TableId, Counts)], tables: &Tables) -> Vec<State
 /// Raises TD004 when `deletes` rows are a larger share of the table's owned rows than it may lose at once.
 fn shrinks(table: &Table, deletes: u64) -> Statement {
     // So many rows must be there: no more are counted.
-    let least = (deletes as f64 / table.max_shrink.max(f64::EPSILON)).ceil().min(i64::MAX as f64) as u64;
+    let least = (deletes as f64 / table.max_shrink.max(f64::EPSILON))
+        .ceil()
+        .min(i64::MAX as f64) as u64;
     let counted = format!(
         "select count(*) from (select from {} as t where {} limit {least}) as counted",
         qualified(&table.cloud),

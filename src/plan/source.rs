@@ -67,10 +67,18 @@ pub(super) fn value(table: &Table, column: &Column, cell: &dyn Fn(usize) -> Stri
         Source::Converted { sql, uses } => {
             let names = uses.iter().map(|index| {
                 let sent = &table.arriving[*index];
-                format!("{}::{} as {}", cell(*index), sent.base_type, ident(&sent.name))
+                format!(
+                    "{}::{} as {}",
+                    cell(*index),
+                    sent.base_type,
+                    ident(&sent.name)
+                )
             });
             let names: Vec<_> = names.collect();
-            format!("(select ({sql}\n) from (select {}) as arriving)::{base}", names.join(", "))
+            format!(
+                "(select ({sql}\n) from (select {}) as arriving)::{base}",
+                names.join(", ")
+            )
         }
         // Filled in by `source`, once the columns that it depends on are there.
         Source::LookedUp(_) => format!("null::{base}"),
@@ -78,7 +86,12 @@ pub(super) fn value(table: &Table, column: &Column, cell: &dyn Fn(usize) -> Stri
 }
 
 /// The CTEs that end in `src`: the arrived rows with their types, under their cloud names.
-pub(super) fn source(table: &Table, columns: &[(usize, &Column)], rows: &Rows, extra: &[String]) -> String {
+pub(super) fn source(
+    table: &Table,
+    columns: &[(usize, &Column)],
+    rows: &Rows,
+    extra: &[String],
+) -> String {
     let plain = columns
         .iter()
         .filter(|(_, column)| !matches!(column.from, Source::LookedUp(_)));
@@ -87,7 +100,11 @@ pub(super) fn source(table: &Table, columns: &[(usize, &Column)], rows: &Rows, e
         format!("{value} as {}", ident(&column.cloud))
     });
     let list: Vec<_> = list.chain(extra.iter().cloned()).collect();
-    looked_up(table, columns, &format!("select {} from {}", list.join(", "), rows.from()))
+    looked_up(
+        table,
+        columns,
+        &format!("select {} from {}", list.join(", "), rows.from()),
+    )
 }
 
 /// Names a SELECT of arrived rows `src`, and adds the columns that are looked up.
@@ -108,7 +125,10 @@ pub(super) fn looked_up(table: &Table, columns: &[(usize, &Column)], select: &st
             .map(|(child, ..)| format!("base.{}", ident(child)))
             .collect();
         let wanted = format!("select {} from base", wanted.join(", "));
-        ctes.push(format!("found{at} as ({})", parents(lookup, column, &wanted)));
+        ctes.push(format!(
+            "found{at} as ({})",
+            parents(lookup, column, &wanted)
+        ));
         values.push(format!("found{at}.value as {}", ident(&column.cloud)));
         let on = lookup.on.iter().enumerate();
         let on: Vec<_> = on

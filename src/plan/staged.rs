@@ -37,7 +37,12 @@ pub fn staged(
 ) -> Vec<Statement> {
     let mut statements = shrink(counts, tables);
     for (number, step) in steps {
-        statements.push(are_there(tables.get(step.table), *number, step.rows, manner));
+        statements.push(are_there(
+            tables.get(step.table),
+            *number,
+            step.rows,
+            manner,
+        ));
     }
     for table in tables.iter() {
         statements.extend(same_keys(table, steps, manner));
@@ -100,14 +105,26 @@ fn whole(
 ) -> Vec<Statement> {
     let diff = diff(table, manner.replicator, manner.epoch, number);
     let void = void_parked(table, manner.replicator);
-    let gone = [diff.shrink].into_iter().chain(diff.reached).chain([diff.remove]);
+    let gone = [diff.shrink]
+        .into_iter()
+        .chain(diff.reached)
+        .chain([diff.remove]);
     match (phase, careful) {
         (_, true) => {
             let narrow = (table.key == Key::Multiset).then_some(diff.narrow);
             let tried = try_staged(table, number, step.work, &step.shape, manner);
-            [void].into_iter().chain(gone).chain(narrow).chain([tried]).collect()
+            [void]
+                .into_iter()
+                .chain(gone)
+                .chain(narrow)
+                .chain([tried])
+                .collect()
         }
-        (1, false) => [void].into_iter().chain(diff.update).chain([diff.insert]).collect(),
+        (1, false) => [void]
+            .into_iter()
+            .chain(diff.update)
+            .chain([diff.insert])
+            .collect(),
         (_, false) => gone.collect(),
     }
 }
@@ -117,12 +134,18 @@ fn whole(
 fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) -> Vec<Statement> {
     let of_table = |step: &&(usize, StagedStep)| step.1.table == table.id && !step.1.whole;
     let mine: Vec<_> = steps.iter().filter(of_table).collect();
-    let writes: Vec<_> = mine.iter().filter(|(_, step)| step.work == Work::Upsert).collect();
+    let writes: Vec<_> = mine
+        .iter()
+        .filter(|(_, step)| step.work == Work::Upsert)
+        .collect();
     let needed = !table.has_exact_key() || writes.iter().any(|(_, step)| step.shape.moved);
     if !needed || writes.is_empty() {
         return Vec::new();
     }
-    let written: Vec<_> = writes.iter().map(|(number, _)| number.to_string()).collect();
+    let written: Vec<_> = writes
+        .iter()
+        .map(|(number, _)| number.to_string())
+        .collect();
     let columns = key(table);
     let tests: Vec<_> = columns
         .iter()

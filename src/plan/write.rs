@@ -64,15 +64,28 @@ fn matches(table: &Table, shape: &Shape) -> String {
 }
 
 /// Columns whose value is known: those made of what was sent, and those looked up by them.
-fn sent<'a>(table: &Table, columns: Vec<(usize, &'a Column)>, shape: &Shape) -> Vec<(usize, &'a Column)> {
-    let known = |column: &Column| column.from.uses().iter().all(|index| !shape.unsent.contains(index));
+fn sent<'a>(
+    table: &Table,
+    columns: Vec<(usize, &'a Column)>,
+    shape: &Shape,
+) -> Vec<(usize, &'a Column)> {
+    let known = |column: &Column| {
+        column
+            .from
+            .uses()
+            .iter()
+            .all(|index| !shape.unsent.contains(index))
+    };
     let by_name = |name: &String| {
         let found = table.columns.iter().find(|column| column.cloud == *name);
         found.is_some_and(known)
     };
     let mut columns = columns;
     columns.retain(|(_, column)| match column.from {
-        Source::LookedUp(at) => table.lookups[at].on.iter().all(|(child, ..)| by_name(child)),
+        Source::LookedUp(at) => table.lookups[at]
+            .on
+            .iter()
+            .all(|(child, ..)| by_name(child)),
         _ => known(column),
     });
     columns
@@ -87,7 +100,10 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
             unsent: Vec::new(),
             ..shape.clone()
         };
-        let (ctes, write) = (moved(table, &columns, rows), write(table, &full, "whole as src"));
+        let (ctes, write) = (
+            moved(table, &columns, rows),
+            write(table, &full, "whole as src"),
+        );
         return format!("with {ctes}{write}");
     }
     let src = source(table, &columns, rows, &[]);
@@ -96,9 +112,18 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
 
 /// The rest of an upsert, whose rows are read from `from`.
 fn write(table: &Table, shape: &Shape, from: &str) -> String {
-    let (target, guard, found) = (qualified(&table.cloud), Guard::of(table), matches(table, shape));
+    let (target, guard, found) = (
+        qualified(&table.cloud),
+        Guard::of(table),
+        matches(table, shape),
+    );
     let changing = sent(table, rest(table), shape);
-    let update = update_differing(table, &changing, from, &format!("{found} and {}", guard.owned()));
+    let update = update_differing(
+        table,
+        &changing,
+        from,
+        &format!("{found} and {}", guard.owned()),
+    );
     if !shape.unsent.is_empty() {
         return format!(" {update}");
     }
@@ -122,9 +147,13 @@ pub(super) fn update_differing(
     from: &str,
     found: &str,
 ) -> String {
-    let names: Vec<_> = changing.iter().map(|(_, column)| column.cloud.clone()).collect();
+    let names: Vec<_> = changing
+        .iter()
+        .map(|(_, column)| column.cloud.clone())
+        .collect();
     let when = format!("{found} and {}", differs(table, changing));
-    let spared = spares(table, &when, Some(&names)).map_or(String::new(), |spared| format!(" and {spared}"));
+    let spared =
+        spares(table, &when, Some(&names)).map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
         "update {} as t set {} from {from} where {when}{spared}",
         qualified(&table.cloud),
@@ -141,7 +170,10 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
     });
     let base = source(table, columns, rows, &olds.collect::<Vec<_>>());
     let found = key(table).into_iter().map(|(index, column)| {
-        format!("o.{} is not distinct from src.\"tandem old {index}\"", ident(&column.cloud))
+        format!(
+            "o.{} is not distinct from src.\"tandem old {index}\"",
+            ident(&column.cloud)
+        )
     });
     let found: Vec<_> = found.collect();
     let carried = all(table)
@@ -159,8 +191,13 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
 }
 
 fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
-    let found = format!("{} and {}", matches(table, shape), Guard::of(table).deletable());
-    let spared = spares(table, &found, None).map_or(String::new(), |spared| format!(" and {spared}"));
+    let found = format!(
+        "{} and {}",
+        matches(table, shape),
+        Guard::of(table).deletable()
+    );
+    let spared =
+        spares(table, &found, None).map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
         "with {} delete from {} as t using src where {found}{spared}",
         source(table, &key(table), rows, &[]),
@@ -184,8 +221,12 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
     });
     let found: Vec<_> = found.collect();
     let found = format!("{} and {}", found.join(" and "), Guard::of(table).owned());
-    let names: Vec<_> = columns.iter().map(|(_, column)| column.cloud.clone()).collect();
-    let spared = spares(table, &found, Some(&names)).map_or(String::new(), |spared| format!(" and {spared}"));
+    let names: Vec<_> = columns
+        .iter()
+        .map(|(_, column)| column.cloud.clone())
+        .collect();
+    let spared = spares(table, &found, Some(&names))
+        .map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
         "with {} update {} as t set {} from src where {found}{spared}",
         source(table, &columns, rows, &olds),
@@ -227,8 +268,11 @@ fn remove_copies(table: &Table, rows: &Rows) -> String {
     ));
     let (target, deletable) = (qualified(&table.cloud), Guard::of(table).deletable());
     // A ctid names a row within one partition only.
-    let found = format!("t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {deletable}");
-    let spared = spares(table, &found, None).map_or(String::new(), |spared| format!(" and {spared}"));
+    let found = format!(
+        "t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {deletable}"
+    );
+    let spared =
+        spares(table, &found, None).map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
         "with {}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
          from {target} as t join src on {} where {deletable}) \

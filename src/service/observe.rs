@@ -243,7 +243,11 @@ impl Onlooker {
         if !installed {
             return Ok(Vec::new());
         }
-        let rows = self.cloud.client.query_typed(sql, &[(&self.replicator, Type::TEXT)]).await;
+        let rows = self
+            .cloud
+            .client
+            .query_typed(sql, &[(&self.replicator, Type::TEXT)])
+            .await;
         let rows = rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))?;
         let keys = self.keys(settings).await;
         let row = |row: &tokio_postgres::Row| {
@@ -272,8 +276,14 @@ impl Onlooker {
         };
         let named = tables.iter().map(|table| {
             let names = table.key_arriving().into_iter().map(|index| {
-                let of = |column: &&crate::model::Column| column.from == crate::model::Source::Desktop(index);
-                let cloud = table.columns.iter().find(of).map(|column| column.cloud.clone());
+                let of = |column: &&crate::model::Column| {
+                    column.from == crate::model::Source::Desktop(index)
+                };
+                let cloud = table
+                    .columns
+                    .iter()
+                    .find(of)
+                    .map(|column| column.cloud.clone());
                 cloud.unwrap_or_else(|| table.arriving[index].name.clone())
             });
             (table.name.clone(), names.collect())

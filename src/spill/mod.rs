@@ -189,7 +189,13 @@ impl Spill {
             after,
         } = effect;
         self.write_as(leaves, table, &layout, (&before, None), record::LEAVES)?;
-        self.write_as(arrives, table, &layout, (&Before::Absent, after.as_ref()), 0)
+        self.write_as(
+            arrives,
+            table,
+            &layout,
+            (&Before::Absent, after.as_ref()),
+            0,
+        )
     }
 
     fn too_many_moves(&mut self, table: TableId) -> io::Result<()> {
@@ -226,7 +232,11 @@ impl Spill {
         (before, after): (&Before, Option<&Tuple>),
         flags: u8,
     ) -> io::Result<()> {
-        let layout = match self.layouts.iter().rposition(|known| Arc::ptr_eq(known, layout)) {
+        let layout = match self
+            .layouts
+            .iter()
+            .rposition(|known| Arc::ptr_eq(known, layout))
+        {
             Some(at) => at,
             None => {
                 self.layouts.push(layout.clone());
@@ -325,7 +335,10 @@ impl Spill {
             before,
             after,
         };
-        let since = self.emptied.get(&record.table).map_or(0, |(since, _)| *since);
+        let since = self
+            .emptied
+            .get(&record.table)
+            .map_or(0, |(since, _)| *since);
         let is_move = record.flags & record::LEAVES != 0;
         folder.replay(
             (record.table, effect),

@@ -82,5 +82,8 @@ fn tuple(rest: &mut Bytes) -> io::Result<Tuple> {
 }
 
 fn damaged() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "a record of a spilled transaction is damaged")
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        "a record of a spilled transaction is damaged",
+    )
 }

@@ -226,12 +226,18 @@ impl Office {
 
     /// Starts `tandem run`.
     pub fn run(&self) -> Service {
+        self.run_with(&self.file())
+    }
+
+    /// Starts `tandem run` with other settings; it logs to the same file.
+    pub fn run_with(&self, file: &Path) -> Service {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder.join("run.log"))
             .unwrap();
-        let mut command = self.command(&["run"]);
+        let mut command = tandem();
+        command.arg("--config").arg(file).arg("run");
         command.stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         Service {
             child: command.spawn().unwrap(),
@@ -485,7 +491,19 @@ fn write_settings(folder: &Path, desktop: &Proxy, cloud: &Proxy, rest: &str) -> 
         cloud.host(),
         cloud.port()
     );
+    // `replicator` stands before the first section.
+    let text = match rest.split_once('\n') {
+        Some((first, rest)) if first.starts_with("replicator") => {
+            let (before, _) = text.split_once(first).unwrap();
+            format!("{first}\n{before}{rest}\n")
+        }
+        _ => text,
+    };
     std::fs::write(folder.join("tandem.toml"), text).unwrap();
+    read_settings(folder)
+}
+
+fn read_settings(folder: &Path) -> Settings {
     let sources = Sources {
         file: Some(folder.join("tandem.toml")),
         cwd: folder.to_owned(),

@@ -41,7 +41,10 @@ async fn write(mut applier: Applier, writer: u32) -> u32 {
         }
         match applier.run(script(statements)).await {
             Ok(done) => {
-                let written: Vec<_> = done.answers[2..4].iter().map(|answer| answer.rows).collect();
+                let written: Vec<_> = done.answers[2..4]
+                    .iter()
+                    .map(|answer| answer.rows)
+                    .collect();
                 assert_eq!((fails, &written[..]), (false, &[1, 1][..]));
             }
             Err(NotApplied::Refused { error, .. }) => {

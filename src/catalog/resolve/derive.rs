@@ -10,7 +10,10 @@ impl Resolver<'_> {
     /// Some conversion uses the desktop's column.
     pub(super) fn is_converted(&self, from: &ColumnFacts, desktop: &RelationFacts) -> bool {
         let names = || desktop.columns.iter().map(|column| column.name.as_str());
-        let of = desktop.columns.iter().position(|column| column.name == from.name);
+        let of = desktop
+            .columns
+            .iter()
+            .position(|column| column.name == from.name);
         let mut conversions = self.wanted.convert.iter();
         of.is_some_and(|of| conversions.any(|(_, sql)| mentions(sql, names()).contains(&of)))
     }
@@ -24,14 +27,24 @@ impl Resolver<'_> {
     ) {
         for (name, sql) in &self.wanted.convert {
             let Some(to) = sides.cloud.column(name) else {
-                complaints.push(format!("convert names column {name}, which the cloud's table does not have"));
+                complaints.push(format!(
+                    "convert names column {name}, which the cloud's table does not have"
+                ));
                 continue;
             };
             if to.refuses_values() {
-                complaints.push(format!("column {name} is generated in the cloud and can't be written"));
+                complaints.push(format!(
+                    "column {name} is generated in the cloud and can't be written"
+                ));
             }
-            let names = sides.desktop.columns.iter().map(|column| column.name.as_str());
-            let used = mentions(sql, names).into_iter().map(|at| &sides.desktop.columns[at]);
+            let names = sides
+                .desktop
+                .columns
+                .iter()
+                .map(|column| column.name.as_str());
+            let used = mentions(sql, names)
+                .into_iter()
+                .map(|at| &sides.desktop.columns[at]);
             let mut uses = Vec::new();
             for from in used {
                 if from.computed {

@@ -32,7 +32,10 @@ impl Resolver<'_> {
     ) -> Tenant {
         let mut tenant = self.tenant_of(self.wanted, cloud, complaints, 0);
         for tested in &mut tenant.columns {
-            let filled = mapping.columns.iter().find(|column| column.cloud == tested.cloud);
+            let filled = mapping
+                .columns
+                .iter()
+                .find(|column| column.cloud == tested.cloud);
             if let Some(Source::Desktop(index)) = filled.map(|column| &column.from) {
                 tested.desktop = Some(mapping.arriving[*index].name.clone());
             }
@@ -64,7 +67,9 @@ impl Resolver<'_> {
                 }
             }
             TenantRule::Via { parent, on } => {
-                tenant.via = self.via(cloud, (parent, on), complaints, depth).map(Box::new);
+                tenant.via = self
+                    .via(cloud, (parent, on), complaints, depth)
+                    .map(Box::new);
             }
         }
         tenant
@@ -77,25 +82,36 @@ impl Resolver<'_> {
         complaints: &mut Vec<String>,
         depth: usize,
     ) -> Option<Via> {
-        let found = self.named(parent).and_then(|pair| Some((pair.wanted, pair.cloud?)));
+        let found = self
+            .named(parent)
+            .and_then(|pair| Some((pair.wanted, pair.cloud?)));
         let Some((wanted, facts)) = found.filter(|_| depth < VIA_MAX) else {
             complaints.push(format!("tenant goes through {parent}, which is not one of the tables here, or leads back to this one"));
             return None;
         };
         let before = complaints.len();
         if on.is_empty() {
-            complaints.push(format!("tenant goes through {parent}, but on doesn't say by which columns"));
+            complaints.push(format!(
+                "tenant goes through {parent}, but on doesn't say by which columns"
+            ));
         }
         for (own, named) in on {
-            for (name, facts, whose) in [(own, cloud, "this table"), (named, facts, parent.as_str())] {
+            for (name, facts, whose) in
+                [(own, cloud, "this table"), (named, facts, parent.as_str())]
+            {
                 if facts.column(name).is_none() {
-                    complaints.push(format!("tenant: column {name} does not exist in {whose} in the cloud"));
+                    complaints.push(format!(
+                        "tenant: column {name} does not exist in {whose} in the cloud"
+                    ));
                 }
             }
         }
         // A parent's row that isn't named by these columns alone could be another tenant's.
         let named: Vec<_> = on.iter().map(|(_, named)| named).collect();
-        let unique = facts.unique.iter().any(|index| index.iter().all(|column| named.contains(&column)));
+        let unique = facts
+            .unique
+            .iter()
+            .any(|index| index.iter().all(|column| named.contains(&column)));
         if complaints.len() == before && !unique {
             let named: Vec<_> = named.iter().map(|name| name.as_str()).collect();
             complaints.push(format!(
@@ -120,11 +136,16 @@ impl Resolver<'_> {
         let mut lookups = Vec::new();
         for wanted in &self.wanted.lookup {
             let Some(to) = cloud.column(&wanted.column) else {
-                complaints.push(format!("lookup fills column {}, which the cloud's table does not have", wanted.column));
+                complaints.push(format!(
+                    "lookup fills column {}, which the cloud's table does not have",
+                    wanted.column
+                ));
                 continue;
             };
             if let Some(lookup) = self.lookup(wanted, cloud, mapping, complaints) {
-                mapping.columns.push(column(to, Source::LookedUp(lookups.len())));
+                mapping
+                    .columns
+                    .push(column(to, Source::LookedUp(lookups.len())));
                 lookups.push(lookup);
             }
         }
@@ -138,14 +159,27 @@ impl Resolver<'_> {
         mapping: &Mapping,
         complaints: &mut Vec<String>,
     ) -> Option<Lookup> {
-        let found = self.named(&wanted.from).and_then(|pair| Some((pair.wanted, pair.cloud?)));
-        let mut says = |what: String| complaints.push(format!("lookup of {}: {what}", wanted.column));
+        let found = self
+            .named(&wanted.from)
+            .and_then(|pair| Some((pair.wanted, pair.cloud?)));
+        let mut says =
+            |what: String| complaints.push(format!("lookup of {}: {what}", wanted.column));
         let Some((parent, facts)) = found else {
-            says(format!("{} is not one of the tables here, so its later changes can't be followed", wanted.from));
+            says(format!(
+                "{} is not one of the tables here, so its later changes can't be followed",
+                wanted.from
+            ));
             return None;
         };
-        if parent.lookup.iter().any(|lookup| lookup.column == wanted.take) {
-            says(format!("{} is looked up itself; look it up where that comes from", wanted.take));
+        if parent
+            .lookup
+            .iter()
+            .any(|lookup| lookup.column == wanted.take)
+        {
+            says(format!(
+                "{} is looked up itself; look it up where that comes from",
+                wanted.take
+            ));
         }
         match (facts.column(&wanted.take), cloud.column(&wanted.column)) {
             (None, _) => says(format!("{} has no column {}", wanted.from, wanted.take)),
@@ -162,7 +196,9 @@ impl Resolver<'_> {
         let mut on = Vec::new();
         for (own, named) in &wanted.on {
             if !mapping.fills(own) {
-                says(format!("column {own} is not filled by forward, so no parent can be found by it"));
+                says(format!(
+                    "column {own} is not filled by forward, so no parent can be found by it"
+                ));
             }
             match facts.column(named) {
                 None => says(format!("{} has no column {named}", wanted.from)),

@@ -1,6 +1,7 @@
 //! The heartbeat: a message of our own in the desktop's log. It comes back through the stream, moves
 //! the checkpoint and then the slot, so that an idle desktop keeps no WAL for us (P2, P10).
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -15,46 +16,76 @@ use crate::limits;
 use crate::model::{Halt, Tables};
 use crate::wire::WireError;
 
-pub(super) struct Heart {
+pub(super) struct Heart<'a> {
+    desktop: &'a Client,
+    publication: &'a str,
+    tables: Arc<Tables>,
     ticks: Interval,
     beats: u64,
-    publication: String,
-    tables: Arc<Tables>,
+    /// A beat that has begun: whoever waits for it may be called away, and comes back.
+    beating: Option<Beating<'a>>,
 }
 
-impl Heart {
-    pub(super) fn start(every: Duration, publication: &str, tables: Arc<Tables>) -> Heart {
+type Beating<'a> = Pin<Box<dyn Future<Output = Result<Vec<Halt>, Fault>> + Send + 'a>>;
+
+impl<'a> Heart<'a> {
+    pub(super) fn start(
+        desktop: &'a Client,
+        every: Duration,
+        publication: &'a str,
+        tables: Arc<Tables>,
+    ) -> Heart<'a> {
         // The first beat comes at once: it shows that the whole way works.
         let mut ticks = interval_at(Instant::now(), every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Heart {
+            desktop,
+            publication,
+            tables,
             ticks,
             beats: 0,
-            publication: publication.to_owned(),
-            tables,
+            beating: None,
         }
     }
 
     /// Waits for the next beat and writes it, then looks whether all tables are still published, and says which
-    /// are not. Cancelling it loses at most that one beat.
-    pub(super) async fn beat(&mut self, desktop: &Client) -> Result<Vec<Halt>, Fault> {
-        self.ticks.tick().await;
-        self.beats += 1;
-        let now = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        // Which beat it was tells apart two histories that went different ways (P13).
-        let beat = format!("{}-{:x}-{}", std::process::id(), now.as_nanos(), self.beats);
+    /// are not. Safe to cancel.
+    pub(super) async fn beat(&mut self) -> Result<Vec<Halt>, Fault> {
+        if self.beating.is_none() {
+            self.ticks.tick().await;
+            self.beats += 1;
+            let now = SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default();
+            // Which beat it was tells apart two histories that went different ways (P13).
+            let name = format!("{}-{:x}-{}", std::process::id(), now.as_nanos(), self.beats);
+            let beat = beat(self.desktop, name, self.publication, self.tables.clone());
+            self.beating = Some(Box::pin(beat));
+        }
+        let Some(beating) = &mut self.beating else {
+            return Ok(Vec::new());
+        };
+        let beaten = beating.await;
+        self.beating = None;
+        beaten
+    }
+}
+
+async fn beat(
+    desktop: &Client,
+    name: String,
+    publication: &str,
+    tables: Arc<Tables>,
+) -> Result<Vec<Halt>, Fault> {
+    let beats = async {
         let sql = "select pg_logical_emit_message(true, $1, $2)";
         let params: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&HEARTBEAT, Type::TEXT), (&beat, Type::TEXT)];
-        let beats = async {
-            desktop.query_typed(sql, &params).await?;
-            drift(desktop, &self.publication, &self.tables).await
-        };
-        let silent = |_| WireError::Timeout(limits::SILENCE_MAX.as_secs());
-        let beaten = timeout(limits::SILENCE_MAX, beats).await;
-        let beaten = beaten.map_err(silent).and_then(|beaten| beaten);
-        beaten.map_err(|error| Fault::wire(Side::Desktop, &error))
-    }
+            [(&HEARTBEAT, Type::TEXT), (&name, Type::TEXT)];
+        desktop.query_typed(sql, &params).await?;
+        drift(desktop, publication, &tables).await
+    };
+    let silent = |_| WireError::Timeout(limits::SILENCE_MAX.as_secs());
+    let beaten = timeout(limits::SILENCE_MAX, beats).await;
+    let beaten = beaten.map_err(silent).and_then(|beaten| beaten);
+    beaten.map_err(|error| Fault::wire(Side::Desktop, &error))
 }

@@ -99,7 +99,9 @@ impl Gather {
         let large = match self.spill.take() {
             Some(mut spill) => {
                 for change in &transaction.changes {
-                    spill.push(change, &self.tables).map_err(|error| no_room(&error))?;
+                    spill
+                        .push(change, &self.tables)
+                        .map_err(|error| no_room(&error))?;
                 }
                 spill.finish(transaction);
                 Some(spill)
@@ -144,7 +146,9 @@ impl Gather {
         let bytes = self.assembler.open_bytes();
         let spill = self.spill.get_or_insert_default();
         for change in self.assembler.take_open() {
-            spill.push(&change, &self.tables).map_err(|error| no_room(&error))?;
+            spill
+                .push(&change, &self.tables)
+                .map_err(|error| no_room(&error))?;
         }
         drop(self.memory(bytes));
         Ok(())

@@ -8,9 +8,7 @@ use super::gather::Gathered;
 use crate::apply::Lease;
 use crate::fold::{Book, HEARTBEAT, Sorter, fold, parking_name};
 use crate::limits;
-use crate::model::{
-    Batch, Counts, Halt, Statement, TableId, Tables, Transaction, Work,
-};
+use crate::model::{Batch, Counts, Halt, Statement, TableId, Tables, Transaction, Work};
 use crate::plan::{Manner, StagedStep, staged};
 use crate::spill::Facts;
 
@@ -65,7 +63,10 @@ impl BatchJob {
 
     /// How many changes it has.
     pub(super) fn changes(&self) -> usize {
-        let changes = self.transactions.iter().map(|transaction| transaction.changes.len());
+        let changes = self
+            .transactions
+            .iter()
+            .map(|transaction| transaction.changes.len());
         changes.sum()
     }
 
@@ -116,10 +117,19 @@ impl LargeJob {
                 missed: counts.received + counts.missed,
                 ..Counts::default()
             };
-            let counts = if stopped.contains(table) { missed } else { *counts };
+            let counts = if stopped.contains(table) {
+                missed
+            } else {
+                *counts
+            };
             (*table, counts)
         });
-        let beat = self.facts.marks.iter().rev().filter(|mark| mark.prefix == HEARTBEAT);
+        let beat = self
+            .facts
+            .marks
+            .iter()
+            .rev()
+            .filter(|mark| mark.prefix == HEARTBEAT);
         let batch = Batch {
             counts: counts.collect(),
             end: self.facts.end,
@@ -129,7 +139,9 @@ impl LargeJob {
             ..Batch::default()
         };
         let going = self.steps.iter().cloned().enumerate();
-        let going: Vec<_> = going.filter(|(_, step)| !stopped.contains(&step.table)).collect();
+        let going: Vec<_> = going
+            .filter(|(_, step)| !stopped.contains(&step.table))
+            .collect();
         let manner = Manner {
             replicator: &lease.replicator,
             epoch: lease.epoch,

@@ -148,7 +148,9 @@ impl Steps {
 
     /// The step of an emptied table: all its rows are of one kind.
     fn whole(&self, table: TableId) -> Option<usize> {
-        self.list.iter().position(|step| step.table == table && step.whole)
+        self.list
+            .iter()
+            .position(|step| step.table == table && step.whole)
     }
 
     async fn stage(

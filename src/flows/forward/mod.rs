@@ -105,8 +105,14 @@ impl<'a> Forward<'a> {
     /// # Errors
     /// Why the stream ended.
     pub async fn run(mut self, stop: &CancellationToken) -> Result<(), Fault> {
-        let (every, publication) = (self.sides.heartbeat.every, &self.sides.forward.publication);
-        let mut heart = Heart::start(every, publication, self.tables.clone());
+        let settings = self.sides;
+        let (every, publication) = (settings.heartbeat.every, &settings.forward.publication);
+        let mut heart = Heart::start(
+            &self.desktop.client,
+            every,
+            publication,
+            self.tables.clone(),
+        );
         let ended = self.stream(stop, &mut heart).await;
         let Some(capture) = self.capture.take() else {
             return ended;
@@ -132,7 +138,11 @@ impl<'a> Forward<'a> {
     }
 
     /// Everything that waits, waits here.
-    async fn stream(&mut self, stop: &CancellationToken, heart: &mut Heart) -> Result<(), Fault> {
+    async fn stream(
+        &mut self,
+        stop: &CancellationToken,
+        heart: &mut Heart<'_>,
+    ) -> Result<(), Fault> {
         loop {
             self.write_next().await?;
             let parked = self.writer.parked_due();
@@ -153,7 +163,7 @@ impl<'a> Forward<'a> {
                     Some(Err(error)) => return Err(Fault::wire(Side::Desktop, &error)),
                     None => return Err(Fault::new(Kind::Weather(Side::Desktop), "the stream ended")),
                 },
-                drifted = heart.beat(&self.desktop.client) => self.writer.halt_later(drifted?),
+                drifted = heart.beat() => self.writer.halt_later(drifted?),
                 () = at(parked) => self.writer.try_parked(),
                 () = at(impatient) => {
                     // The slot's position doesn't move, so a shutdown of the desktop would wait for us.

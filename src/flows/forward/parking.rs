@@ -49,7 +49,11 @@ impl Said {
         }));
         Parked {
             tuple: (!work.removes()).then_some(tuple),
-            copies: if work == Work::AddCopies { self.copies } else { 0 },
+            copies: if work == Work::AddCopies {
+                self.copies
+            } else {
+                0
+            },
             work,
         }
     }
@@ -65,7 +69,9 @@ impl Said {
 /// When the query fails.
 pub async fn parked(cloud: &Client, replicator: &str, tables: &Tables) -> Result<Parking, Fault> {
     let params = [(&replicator as _, Type::TEXT)];
-    let rows = cloud.query_typed("select tandem.parked($1)::text", &params).await;
+    let rows = cloud
+        .query_typed("select tandem.parked($1)::text", &params)
+        .await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
     let json: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
     Ok(read(json.as_bytes(), tables))
@@ -75,7 +81,9 @@ pub async fn parked(cloud: &Client, replicator: &str, tables: &Tables) -> Result
 pub(super) fn read(json: &[u8], tables: &Tables) -> Parking {
     let mut parking = Parking::default();
     for said in serde_json::from_slice::<Vec<Said>>(json).unwrap_or_default() {
-        let named = tables.iter().find(|table| Some(&table.name) == said.table.as_ref());
+        let named = tables
+            .iter()
+            .find(|table| Some(&table.name) == said.table.as_ref());
         if let Some(table) = named {
             parking.park(table.id, said.name(), said.parked());
         }
@@ -121,7 +129,10 @@ fn key_words(table: &Table, said: &Said) -> String {
     match table.key {
         Key::Multiset => String::new(),
         Key::Columns(_) => {
-            let values = said.key.iter().map(|cell| cell.as_deref().unwrap_or("NULL"));
+            let values = said
+                .key
+                .iter()
+                .map(|cell| cell.as_deref().unwrap_or("NULL"));
             values.collect::<Vec<_>>().join(", ")
         }
     }
@@ -132,10 +143,11 @@ pub(super) fn kinds(rows: &ParkedRows) -> BTreeSet<(Work, Vec<usize>)> {
     let kind = |row: &Parked| {
         let unsent = row.tuple.iter().flat_map(|tuple| {
             let cells = tuple.cells().enumerate();
-            cells.filter(|(_, cell)| *cell == Cell::Unchanged).map(|(at, _)| at)
+            cells
+                .filter(|(_, cell)| *cell == Cell::Unchanged)
+                .map(|(at, _)| at)
         });
         (row.work, unsent.collect())
     };
     rows.values().map(kind).collect()
 }
-

@@ -114,7 +114,9 @@ impl Writer {
     /// Tables that can't go on, seen from outside: they stop with the next batch.
     pub(super) fn halt_later(&mut self, halts: Vec<Halt>) {
         let known = |halt: &Halt| self.halting.iter().any(|known| known.table == halt.table);
-        let new = |halt: &Halt| !known(halt) && (halt.way == WayBack::Copy || !self.book.is_stopped(halt.table));
+        let new = |halt: &Halt| {
+            !known(halt) && (halt.way == WayBack::Copy || !self.book.is_stopped(halt.table))
+        };
         let new: Vec<_> = halts.into_iter().filter(new).collect();
         self.halting.extend(new);
     }
@@ -178,7 +180,9 @@ impl Writer {
             patience: limits::TRY_MAX,
             careful: &careful,
         };
-        let rows = self.planner.statements(steps, counts, &self.tables, &manner);
+        let rows = self
+            .planner
+            .statements(steps, counts, &self.tables, &manner);
         let stops = self.stops(&job.form.halts);
         let statements = start.into_iter().chain(rows).chain(stops).chain(renewal);
         let script = Script::moving(statements, batch.end);
@@ -201,7 +205,12 @@ impl Writer {
     fn stops(&self, halts: &[Halt]) -> Vec<Statement> {
         let stop = |halt: &Halt| {
             let table = self.tables.get(halt.table);
-            set_state(&self.lease.replicator, table, halt.way.state(), Some(&halt.why))
+            set_state(
+                &self.lease.replicator,
+                table,
+                halt.way.state(),
+                Some(&halt.why),
+            )
         };
         halts.iter().map(stop).collect()
     }
@@ -257,13 +266,16 @@ impl Writer {
                 self.reload(&done);
                 Ok(Outcome::Again)
             }
-            (Job::Retry | Job::Unstage, Err(Stumble::NotApplied(NotApplied::Refused { error, .. })))
-                if blames_table(&error) =>
-            {
+            (
+                Job::Retry | Job::Unstage,
+                Err(Stumble::NotApplied(NotApplied::Refused { error, .. })),
+            ) if blames_table(&error) => {
                 tracing::debug!(%error, "not now");
                 Ok(Outcome::Again)
             }
-            (Job::Batch(BatchJob { form, .. }), Ok(Landed::Done(done))) => self.committed(form, &done),
+            (Job::Batch(BatchJob { form, .. }), Ok(Landed::Done(done))) => {
+                self.committed(form, &done)
+            }
             (Job::Large(LargeJob { form, .. }), Ok(Landed::Done(done))) => {
                 let outcome = self.committed(form, &done);
                 self.unstage();
@@ -287,8 +299,12 @@ impl Writer {
         for Halt { table, why, way } in &form.halts {
             let name = &self.tables.get(*table).name;
             match way {
-                WayBack::Mend => tracing::error!(table = %name, why, "stopped; the other tables go on"),
-                WayBack::Allow => tracing::error!(table = %name, why, "held; the other tables go on"),
+                WayBack::Mend => {
+                    tracing::error!(table = %name, why, "stopped; the other tables go on")
+                }
+                WayBack::Allow => {
+                    tracing::error!(table = %name, why, "held; the other tables go on")
+                }
                 WayBack::Copy => {
                     tracing::warn!(table = %name, why, "it is copied anew");
                     copy = Some(format!("table {name} has to be copied anew: {why}"));
@@ -296,7 +312,9 @@ impl Writer {
             }
         }
         parking::settle(&mut self.book.parking, &form, done, &self.tables);
-        self.retry_at = self.retry_at.min(Instant::now() + limits::PARKED_RETRY_SOON);
+        self.retry_at = self
+            .retry_at
+            .min(Instant::now() + limits::PARKED_RETRY_SOON);
         Ok(match copy {
             Some(why) => Outcome::CopyAgain(why, committed),
             None => Outcome::Committed(committed),
@@ -330,14 +348,14 @@ impl Writer {
     ) -> Result<Outcome, Fault> {
         tracing::debug!(step, code = %error.code, message = %error.message, "refused");
         let table = table.or_else(|| self.named(&error));
-        let Some(table) = table.filter(|_| blames_table(&error) || is_ours(&error))
-        else {
+        let Some(table) = table.filter(|_| blames_table(&error) || is_ours(&error)) else {
             return Err(not_applied(NotApplied::Refused { table, step, error }));
         };
         match job {
             Job::Batch(mut job) => {
                 // Equal rows have no order among themselves.
-                let ordered = self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
+                let ordered = self.tables.get(table).key != Key::Multiset
+                    && job.changes() <= limits::IN_ORDER_MAX;
                 if error.code == "23505" && ordered && job.form.ordered.insert(table) {
                     job.form.careful.clear();
                 } else if !job.form.try_carefully(step, &error) {
@@ -348,7 +366,8 @@ impl Writer {
                 self.send_batch(job);
             }
             Job::Large(mut job) => {
-                let unique = error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
+                let unique =
+                    error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
                 if unique {
                     job.form.ordered.insert(table);
                 } else if job.is_moved(step) || !job.form.try_carefully(step, &error) {
