@@ -85,8 +85,8 @@ pub const WAIT_EVERY: Duration = Duration::from_millis(50);
 /// How long the cloud may try a step's rows by halves to find those that it refuses. Its row locks last
 /// as long, and phones see errors after 8 s.
 pub const TRY_MAX: Duration = Duration::from_secs(5);
-/// The same while a table is copied: its rows are new, and nobody waits for them.
-pub const TRY_FILL_MAX: Duration = Duration::from_secs(60);
+/// The same while a table is copied, whose rows are new, or a large transaction is written, which takes its time anyway.
+pub const TRY_LONG_MAX: Duration = Duration::from_secs(60);
 /// Rows of one table that may wait in the quarantine: beyond it the table is broken, not its rows. Their
 /// names are kept in memory too.
 pub const PARKED_ROWS_MAX: u64 = 10_000;
@@ -121,3 +121,6 @@ pub const MOVED_ROWS_MAX: usize = 200_000;
 
 /// In a batch with more changes than this no table is tried in source order, one statement for each change.
 pub const IN_ORDER_MAX: usize = 20_000;
+
+/// Values of a row too large to be kept that stay all the same: its key is among them.
+pub const KEPT_VALUE_BYTES: usize = 8 * 1024;

@@ -177,7 +177,7 @@ async fn p13_a_desktop_restored_from_an_image_stops_the_service() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p8_errors_of_any_class_stop_only_their_table() {
+async fn p8_errors_of_any_class_park_only_their_row() {
     let ddl = "create table a (id int primary key); create table b (id int primary key)";
     let cloud = format!(
         "{ddl}; create function no() returns trigger language plpgsql as $$ begin raise sqlstate 'PT402' using message = 'not today'; end $$; \
@@ -198,8 +198,12 @@ async fn p8_errors_of_any_class_stop_only_their_table() {
     .await;
     office.caught_up(&mut service).await;
     assert_eq!(value(&office.cloud, "select count(*) from a").await, "2");
-    let (_, state, why) = office.states().await.remove(1);
-    assert!(state == "stopped" && why.contains("PT402"), "{why}");
+    let parked = "select \"table\" || ' ' || sqlstate || ' ' || why from tandem.quarantine";
+    assert_eq!(value(&office.cloud, parked).await, "b PT402 not today");
+    exec(&office.cloud, "drop trigger no on b").await;
+    exec(&office.desktop, "insert into b values (2)").await;
+    until(&office.cloud, "select count(*) = 0 from tandem.quarantine").await;
+    office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
 
@@ -218,23 +222,83 @@ async fn a_publication_that_leaves_out_operations_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p12_a_row_larger_than_memory_max_is_said_not_waited_for() {
-    let ddl = "create table item (id int primary key, big text)";
-    let office = office(
-        "[forward]\nmemory_max = \"8MB\"\n[[table]]\nname = \"item\"",
-        ddl,
-        ddl,
+async fn p12_a_row_beyond_half_of_memory_max_is_quarantined_with_its_size_and_the_others_go_on() {
+    let ddl = "create table item (id int primary key, big text, n int); alter table item alter big set storage external; \
+        create table whole (id int, big text, n int); alter table whole alter big set storage external; create table other (id int primary key)";
+    let settings = "[forward]\nmemory_max = \"8MB\"\n[[table]]\nname = \"item\"\n[[table]]\nname = \"whole\"\nkey = [\"id\"]\n[[table]]\nname = \"other\"";
+    let office = office(settings, ddl, ddl).await;
+    exec(
+        &office.desktop,
+        "insert into item values (2, 'small', 0); insert into whole values (2, 'small', 0)",
     )
     .await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
+    let parked = "select coalesce(string_agg(concat_ws(' ', \"table\", key[1], sqlstate), ', ' order by \"table\", key), '') from tandem.quarantine";
+    exec(&office.desktop, "begin; insert into other values (1); insert into item values (1, repeat('x', 12000000), 1); insert into whole values (1, repeat('x', 12000000), 1); \
+        update item set big = repeat('y', 5000000) where id = 2; update whole set big = repeat('y', 5000000) where id = 2; insert into item values (3, repeat('z', 3000000), 3); insert into other values (2); commit").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(&office.cloud, parked).await,
+        "item 1 TD007, item 2 TD007, whole 1 TD007, whole 2 TD007"
+    );
+    assert!(
+        value(
+            &office.cloud,
+            "select why from tandem.quarantine where key[1] = '1' limit 1"
+        )
+        .await
+        .contains("the row has 120000")
+    );
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select string_agg(id || ':' || length(big), ' ' order by id) from item"
+        )
+        .await,
+        "2:5 3:3000000"
+    );
+    assert_eq!(
+        value(&office.cloud, "select count(*) from other").await,
+        "2"
+    );
+    // The large value stays where it is, and other columns change: the row still can't be written.
     exec(
         &office.desktop,
-        "insert into item values (1, repeat('x', 12000000))",
+        "update item set n = 7; update whole set n = 7",
     )
     .await;
-    assert_eq!(service.ended().await, 2);
-    assert!(office.log().contains("memory_max"));
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(&office.cloud, parked).await,
+        "item 1 TD007, item 2 TD007, whole 1 TD007, whole 2 TD007"
+    );
+    assert_eq!(service.stop().await, 0);
+    // A copy from the start finds them as well.
+    let (code, out, said) = office.ask(&["uninstall", "--yes"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(&office.cloud, parked).await,
+        "item 1 TD007, item 2 TD007, whole 1 TD007, whole 2 TD007"
+    );
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select string_agg(id || ':' || length(big), ' ' order by id) from item"
+        )
+        .await,
+        "2:5 3:3000000"
+    );
+    // It becomes small, goes, or moves.
+    exec(&office.desktop, "update item set big = 'small again' where id = 1; update whole set big = 'small again' where id = 1; delete from whole where id = 2; update item set id = 9, big = 'moved' where id = 2").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(value(&office.cloud, parked).await, "");
+    office.assert_equal().await;
+    let sums = "select bool_and(received = applied + folded + ruled_out + quarantined and quarantined = 0 and state = 'streaming') from tandem.table_state";
+    assert_eq!(value(&office.cloud, sums).await, "true", "P7");
+    assert_eq!(service.stop().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

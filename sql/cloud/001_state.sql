@@ -234,6 +234,15 @@ begin
         message = format('rows of %s refer to it and would change with it', p_table);
 end $$;
 
+-- Refuses a row that was too large to be kept on its way; 0 bytes: an earlier version of it was.
+create function tandem.too_large(p_bytes bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception using errcode = 'TD007', message = case p_bytes
+        when 0 then 'the row is larger than half of forward.memory_max'
+        else format('the row has %s bytes, more than half of forward.memory_max', p_bytes) end;
+end $$;
+
 -- Refuses a batch that would delete too large a share of a table's owned rows.
 create function tandem.shrink(p_table text, p_deletes bigint, p_owned bigint, p_share double precision) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
@@ -249,7 +258,7 @@ end $$;
 create function tandem.parked(p_replicator text) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select coalesce(jsonb_agg(jsonb_build_object('table', q."table", 'key', q.key, 'cells', q.cells,
-               'unsent', q.unsent, 'copies', q.copies, 'work', q.work) order by q.id), '[]')
+               'unsent', q.unsent, 'copies', q.copies, 'work', q.work, 'sqlstate', q.sqlstate) order by q.id), '[]')
       from tandem.quarantine as q where q.replicator = p_replicator and q.direction = 'forward'
 $$;
 
@@ -265,7 +274,7 @@ language sql set search_path = pg_catalog, pg_temp as $$
       from counted where s.replicator = p_replicator and s."table" = p_table and counted.n > 0
 $$;
 
--- Writes the staged rows of a step by halves, until those that are refused stand alone, and parks these in the
+-- Writes the staged rows of a step in pieces and by halves, until those that are refused stand alone, and parks these in the
 -- quarantine. `p_write` writes the staged rows given as $1 tid[]. Rows that get through leave the quarantine.
 -- Answers the parked rows. An error that isn't a row's own, too many refused rows, or too much time (`p_limit`)
 -- is an error of the whole step.
@@ -285,8 +294,10 @@ declare
 begin
     select coalesce(array_agg(s.ctid order by s.n), '{}') into staged from tandem.staging as s
      where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
-    lows := array[1];
-    highs := array[cardinality(staged)];
+    -- all at once was refused already, so it begins with pieces: most of them hold no bad row
+    select coalesce(array_agg(i order by i desc), '{}'),
+           coalesce(array_agg(least(i + 255, cardinality(staged)) order by i desc), '{}')
+      into lows, highs from generate_series(1, cardinality(staged), 256) as i;
     while cardinality(lows) > 0 loop
         top := cardinality(lows);
         low := lows[top];

@@ -55,8 +55,8 @@ impl<'a> Stager<'a> {
     ///
     /// # Errors
     /// When the connection fails or the cloud refuses.
-    pub async fn line(&mut self, table: &str, line: &[u8]) -> Result<(), WireError> {
-        self.begin(table, 0, (1, 0));
+    pub async fn line(&mut self, table: &str, step: usize, line: &[u8]) -> Result<(), WireError> {
+        self.begin(table, step, (1, 0));
         self.buffer.put_slice(b"\\N\t");
         self.buffer.put_slice(line);
         self.send_much().await

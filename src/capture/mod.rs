@@ -8,8 +8,9 @@ mod frame;
 mod pulse;
 mod stream;
 mod table;
+mod trim;
 
 pub use frame::{BadFrame, Frame};
 pub use pulse::{Due, Pulse};
-pub use stream::{Capture, Delivery, Start};
-pub use table::TableReader;
+pub use stream::{Capture, Delivery, Piece, Start};
+pub use table::{Line, TableReader};

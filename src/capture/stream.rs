@@ -14,10 +14,11 @@ use tokio_util::sync::CancellationToken;
 
 use super::frame::{Frame, status};
 use super::pulse::{Due, Pulse};
+use super::trim::Trimmer;
 use crate::config::Endpoint;
 use crate::limits;
 use crate::model::Committed;
-use crate::wire::{Mode, PINNED, Session, WireError};
+use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
 
 /// Where and how to start streaming.
 #[derive(Clone, Debug)]
@@ -34,10 +35,19 @@ pub struct Start {
     pub memory_max: u64,
 }
 
+/// A message of the output plugin.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// The message; without its large values where it was too large.
+    pub message: Bytes,
+    /// How many bytes it had, where it was too large to be kept whole.
+    pub too_large: Option<u64>,
+}
+
 /// Messages in the order in which they came, and the memory that they hold.
 pub struct Delivery {
     /// Messages of the output plugin.
-    pub messages: Vec<Bytes>,
+    pub messages: Vec<Piece>,
     /// Given back when the batch is committed and this is dropped.
     pub memory: OwnedSemaphorePermit,
 }
@@ -71,6 +81,7 @@ impl Capture {
                 start.memory_max.min(Semaphore::MAX_PERMITS as u64) as usize,
             )),
             memory_max: start.memory_max,
+            trimming: None,
             to_flow,
             committed: changes,
             wanted: wanted.clone(),
@@ -140,6 +151,8 @@ struct Pump {
     pulse: Pulse,
     budget: Arc<Semaphore>,
     memory_max: u64,
+    /// A row that is too large and still arriving.
+    trimming: Option<Trimmer>,
     to_flow: mpsc::UnboundedSender<Result<Delivery, WireError>>,
     committed: watch::Receiver<Committed>,
     wanted: Arc<AtomicU64>,
@@ -158,7 +171,9 @@ impl Pump {
 
     /// Everything that waits, waits here.
     async fn pump(&mut self, stop: &CancellationToken) -> Result<(), WireError> {
-        let mut waiting: Vec<Bytes> = Vec::new();
+        let mut waiting: Vec<Piece> = Vec::new();
+        // One row beyond half of the memory is not kept (P12).
+        let row_max = usize::try_from(self.memory_max / 2).unwrap_or(usize::MAX);
         loop {
             let wake = match self.pulse.due(Instant::now()) {
                 Due::Report { ask } => {
@@ -168,6 +183,7 @@ impl Pump {
                 Due::Silent => return Err(WireError::Timeout(limits::SILENCE_MAX.as_secs())),
                 Due::At(when) => when,
             };
+            let rest = self.trimming.as_ref().map(Trimmer::remaining);
             let size = permits(&waiting, self.memory_max);
             self.wanted.store(u64::from(size), Ordering::Release);
             tokio::select! {
@@ -189,9 +205,12 @@ impl Pump {
                         return Ok(());
                     }
                 }
-                message = self.session.next(), if waiting.is_empty() => {
-                    self.take(message?, &mut waiting)?;
-                    self.take_buffered(&mut waiting)?;
+                arrived = arrive(&mut self.session, rest, row_max), if waiting.is_empty() => {
+                    match arrived? {
+                        Arrived::Whole(incoming) => self.take_incoming(incoming, &mut waiting)?,
+                        Arrived::Part(bytes) => self.trim(&bytes, &mut waiting)?,
+                    }
+                    self.take_buffered(&mut waiting, row_max)?;
                 }
                 () = sleep_until(wake.into()) => {
                     if !waiting.is_empty() {
@@ -204,24 +223,63 @@ impl Pump {
     }
 
     /// What has arrived with the same read.
-    fn take_buffered(&mut self, waiting: &mut Vec<Bytes>) -> Result<(), WireError> {
-        while let Some(message) = self.session.buffered()? {
-            self.take(message, waiting)?;
+    fn take_buffered(&mut self, waiting: &mut Vec<Piece>, row_max: usize) -> Result<(), WireError> {
+        while self.trimming.is_none()
+            && let Some(incoming) = self.session.buffered_within(row_max)?
+        {
+            self.take_incoming(incoming, waiting)?;
         }
         Ok(())
     }
 
-    fn take(&mut self, message: Message, waiting: &mut Vec<Bytes>) -> Result<(), WireError> {
-        match message {
-            Message::CopyData(body) => {
-                let frame = Frame::read(body.into_bytes())
-                    .map_err(|bad| WireError::Protocol(bad.to_string()))?;
-                self.pulse.frame(Instant::now(), &frame);
-                if let Frame::Data { message, .. } = frame {
-                    waiting.push(message);
-                }
+    fn take_incoming(
+        &mut self,
+        incoming: Incoming,
+        waiting: &mut Vec<Piece>,
+    ) -> Result<(), WireError> {
+        match incoming {
+            Incoming::Message(message) => self.take(message, waiting),
+            Incoming::Large(length) => {
+                self.trimming = Some(Trimmer::new(length));
                 Ok(())
             }
+        }
+    }
+
+    /// Takes the next bytes of a row that is too large.
+    fn trim(&mut self, bytes: &[u8], waiting: &mut Vec<Piece>) -> Result<(), WireError> {
+        self.pulse.heard(Instant::now());
+        let Some(trimmer) = &mut self.trimming else {
+            return Ok(());
+        };
+        trimmer.feed(bytes);
+        if trimmer.remaining() > 0 {
+            return Ok(());
+        }
+        let too_large = Some(trimmer.whole());
+        if let Some(frame) = self.trimming.take().and_then(Trimmer::finish) {
+            self.take_frame(frame, too_large, waiting)?;
+        }
+        Ok(())
+    }
+
+    fn take_frame(
+        &mut self,
+        bytes: Bytes,
+        too_large: Option<u64>,
+        waiting: &mut Vec<Piece>,
+    ) -> Result<(), WireError> {
+        let frame = Frame::read(bytes).map_err(|bad| WireError::Protocol(bad.to_string()))?;
+        self.pulse.frame(Instant::now(), &frame);
+        if let Frame::Data { message, .. } = frame {
+            waiting.push(Piece { message, too_large });
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, message: Message, waiting: &mut Vec<Piece>) -> Result<(), WireError> {
+        match message {
+            Message::CopyData(body) => self.take_frame(body.into_bytes(), None, waiting),
             // The server ends the stream by itself when it shuts down.
             Message::CopyDone | Message::CommandComplete(_) | Message::ReadyForQuery(_) => {
                 Err(WireError::Closed)
@@ -258,11 +316,30 @@ impl Pump {
     }
 }
 
+/// What comes off the socket.
+enum Arrived {
+    Whole(Incoming),
+    /// Some bytes of a row that is too large.
+    Part(Bytes),
+}
+
+/// The next message, or more of a row that is too large and has `rest` bytes to come. Safe to cancel.
+async fn arrive(
+    session: &mut Session,
+    rest: Option<usize>,
+    row_max: usize,
+) -> Result<Arrived, WireError> {
+    match rest {
+        Some(rest) => session.piece(rest).await.map(Arrived::Part),
+        None => session.next_within(row_max).await.map(Arrived::Whole),
+    }
+}
+
 /// What a delivery costs: its bytes, but never more than the whole budget, which would wait for ever.
-fn permits(messages: &[Bytes], memory_max: u64) -> u32 {
+fn permits(messages: &[Piece], memory_max: u64) -> u32 {
     let bytes: u64 = messages
         .iter()
-        .map(|message| (message.len() + limits::MESSAGE_OVERHEAD) as u64)
+        .map(|message| (message.message.len() + limits::MESSAGE_OVERHEAD) as u64)
         .sum();
     u32::try_from(bytes.min(memory_max)).unwrap_or(u32::MAX)
 }

@@ -4,11 +4,19 @@ use bytes::Bytes;
 use postgres_protocol::message::backend::Message;
 
 use crate::config::Endpoint;
-use crate::wire::{Mode, PINNED, Session, WireError};
+use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
 
 /// A read-only session in one snapshot of the desktop.
 pub struct TableReader {
     session: Session,
+}
+
+/// One line of a copy.
+pub enum Line {
+    /// The row.
+    Row(Bytes),
+    /// A row of more bytes than may be kept; it was passed over.
+    TooLarge,
 }
 
 impl TableReader {
@@ -38,15 +46,23 @@ impl TableReader {
         }
     }
 
-    /// The next line; none at the end.
+    /// The next line; none at the end. A line of more than `limit` bytes is not gathered.
     ///
     /// # Errors
     /// When the copy breaks off: what was read until then is not the table.
-    pub async fn row(&mut self) -> Result<Option<Bytes>, WireError> {
-        match self.session.next().await? {
-            Message::CopyData(body) => Ok(Some(body.into_bytes())),
-            Message::CopyDone => self.session.wait_until_ready().await.map(|_| None),
-            _ => Err(WireError::Protocol(
+    pub async fn line(&mut self, limit: usize) -> Result<Option<Line>, WireError> {
+        match self.session.next_within(limit).await? {
+            Incoming::Message(Message::CopyData(body)) => Ok(Some(Line::Row(body.into_bytes()))),
+            Incoming::Message(Message::CopyDone) => {
+                self.session.wait_until_ready().await.map(|_| None)
+            }
+            Incoming::Large(mut rest) => {
+                while rest > 0 {
+                    rest -= self.session.piece(rest).await?.len();
+                }
+                Ok(Some(Line::TooLarge))
+            }
+            Incoming::Message(_) => Err(WireError::Protocol(
                 "an unexpected message in a copy".to_owned(),
             )),
         }

@@ -63,7 +63,7 @@ struct Common {
 enum Command {
     /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
     Demo(demo::Options),
-    /// The service: streams the desktop's changes; fills the tables first if that was never done
+    /// The service: streams the desktop's changes; fills the tables first if need be
     Run(run::Options),
     /// Where the delay is
     Lag(lag::Options),

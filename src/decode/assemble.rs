@@ -107,6 +107,13 @@ impl Assembler {
         Ok(None)
     }
 
+    /// The change that was pushed last had so many bytes that its large values were left out.
+    pub fn was_too_large(&mut self, bytes: u64) {
+        if let Some(change) = self.open.as_mut().and_then(|open| open.changes.last_mut()) {
+            change.too_large = Some(bytes);
+        }
+    }
+
     /// Takes the changes so far of the transaction that has begun and not ended; it keeps the rest of itself.
     pub fn take_open(&mut self) -> Vec<Change> {
         let Some(open) = &mut self.open else {
@@ -133,6 +140,7 @@ impl Assembler {
         open.changes.push(Change {
             relation: relation.clone(),
             operation,
+            too_large: None,
         });
         Ok(())
     }

@@ -5,14 +5,14 @@ use std::time::Instant;
 
 use super::refusal::{lies_in_rows, words};
 use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold, unstage};
-use crate::capture::TableReader;
+use crate::capture::{Line, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
-use crate::model::{Lsn, Param, Statement, Table, Tables, WayBack, oid};
+use crate::model::{Key, Lsn, Param, Statement, Table, Tables, WayBack, oid};
 use crate::plan::{
-    Diff, Manner, Opening, are_there, copy_out, diff, follow_all, opening, quote, try_whole,
-    void_parked,
+    Diff, Manner, Opening, TOO_LARGE_STEP, Which, are_there, copy_out, diff, follow_all, opening,
+    park_too_large, quote, try_whole, void_parked,
 };
 use crate::wire::ServerError;
 
@@ -30,6 +30,8 @@ pub struct Fill<'a> {
     pub snapshot: &'a str,
     /// Where the stream takes over: the snapshot has everything before it.
     pub consistent: Lsn,
+    /// Half of it is the most that one row may have, in bytes.
+    pub memory_max: u64,
 }
 
 /// One table to fill.
@@ -56,8 +58,9 @@ pub async fn fill(
     let (mut stopped, mut filled) = (Vec::new(), Vec::new());
     for wanted in wanted {
         let started = Instant::now();
-        let rows = with.stage(&mut reader, wanted.table).await?;
-        match with.merge(wanted, rows).await? {
+        let staged = with.stage(&mut reader, wanted.table).await?;
+        let rows = staged.rows;
+        match with.merge(wanted, staged).await? {
             Merged::Refused(why) => {
                 tracing::error!(table = %wanted.table.name, why, "stopped");
                 stopped.push(wanted.table.name.clone());
@@ -87,6 +90,14 @@ pub async fn fill(
     Ok(stopped)
 }
 
+/// A table in the staging table.
+#[derive(Clone, Copy)]
+struct Staged {
+    rows: u64,
+    /// Rows of which only the key is there.
+    too_large: u64,
+}
+
 /// What became of a staged table.
 enum Merged {
     /// All its rows are there; surplus ones are still to be removed.
@@ -98,31 +109,75 @@ enum Merged {
 }
 
 impl Fill<'_> {
-    async fn stage(&mut self, reader: &mut TableReader, table: &Table) -> Result<u64, Fault> {
+    /// Stages a table whole; rows beyond half of the memory by their keys alone, to be parked.
+    async fn stage(&mut self, reader: &mut TableReader, table: &Table) -> Result<Staged, Fault> {
         let started = [self.state(table, "copying", None), self.unstage(table)];
         self.run(started).await.map_err(not_applied)?;
-        reader
-            .start(&copy_out(table))
-            .await
-            .map_err(Fault::at(Side::Desktop))?;
+        let limit = self.memory_max / 2;
+        if let Some(rows) = self.read(reader, table, Which::All, limit).await? {
+            return Ok(Staged { rows, too_large: 0 });
+        }
+        self.run([self.unstage(table)]).await.map_err(not_applied)?;
+        // Escapes may double a line.
+        let rows = self
+            .read(reader, table, Which::UpTo(limit), 2 * limit + 1024)
+            .await?;
+        let too_large = self
+            .read(reader, table, Which::Beyond(limit), limit)
+            .await?;
+        Ok(Staged {
+            rows: rows.unwrap_or_default(),
+            too_large: too_large.unwrap_or_default(),
+        })
+    }
+
+    /// Reads rows into the staging table and says how many; none when one was too large to be kept.
+    async fn read(
+        &mut self,
+        reader: &mut TableReader,
+        table: &Table,
+        which: Which,
+        limit: u64,
+    ) -> Result<Option<u64>, Fault> {
+        let step = match which {
+            Which::All | Which::UpTo(_) => 0,
+            Which::Beyond(_) => TOO_LARGE_STEP,
+        };
+        let start = reader.start(&copy_out(table, which)).await;
+        start.map_err(Fault::at(Side::Desktop))?;
         let mut stager = Stager::new(self.applier, self.lease);
-        let mut rows = 0;
-        while let Some(line) = reader.row().await.map_err(Fault::at(Side::Desktop))? {
-            stager
-                .line(&table.name, &line)
-                .await
-                .map_err(Fault::at(Side::Cloud))?;
-            rows += 1;
+        let (mut rows, mut passed_over) = (0, 0);
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        while let Some(line) = reader.line(limit).await.map_err(Fault::at(Side::Desktop))? {
+            match line {
+                Line::Row(line) => {
+                    let staged = stager.line(&table.name, step, &line).await;
+                    staged.map_err(Fault::at(Side::Cloud))?;
+                    rows += 1;
+                }
+                Line::TooLarge => passed_over += 1,
+            }
         }
         stager.finish().await.map_err(Fault::at(Side::Cloud))?;
-        Ok(rows)
+        Ok((passed_over == 0).then_some(rows))
     }
 
     /// Updates what differs and inserts what is missing. A table that is filled for the first time is finished
     /// with that, in one transaction: whatever is surplus was there before us, and is counted. A later try can
     /// tell it from our own rows.
-    async fn merge(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Merged, Fault> {
-        let table = wanted.table;
+    async fn merge(&mut self, wanted: &Filled<'_>, staged: Staged) -> Result<Merged, Fault> {
+        let (table, Staged { rows, too_large }) = (wanted.table, staged);
+        if too_large > 0 && table.key == Key::Multiset {
+            let why = format!(
+                "{too_large} rows are larger than half of forward.memory_max, and without a key they can't be put aside; raise forward.memory_max"
+            );
+            let stopped = [
+                self.state(table, "stopped", Some(&why)),
+                self.unstage(table),
+            ];
+            self.run(stopped).await.map_err(not_applied)?;
+            return Ok(Merged::Refused(why));
+        }
         let Diff {
             update,
             insert,
@@ -130,12 +185,13 @@ impl Fill<'_> {
             ..
         } = self.diff(table);
         let copied = self.set(table, "copied = $3::bigint", &rows.to_string());
+        let parks = (too_large > 0).then(|| park_too_large(table, &self.manner()));
         let whole = [
             self.parked_void(table),
             hash_joins(),
             self.whole(table, rows),
-        ]
-        .into_iter();
+        ];
+        let whole = whole.into_iter().chain(parks);
         let rows_in = whole.clone().chain(update).chain([insert, copied.clone()]);
         let mut plain: Vec<_> = rows_in.collect();
         if !wanted.again {
@@ -204,7 +260,7 @@ impl Fill<'_> {
             replicator: &self.lease.replicator,
             epoch: self.lease.epoch,
             end: self.consistent,
-            patience: limits::TRY_FILL_MAX,
+            patience: limits::TRY_LONG_MAX,
             careful: &|_, _| true,
         }
     }

@@ -57,6 +57,8 @@ pub struct Effect {
     pub before: Before,
     /// The row after the change; none when it is gone.
     pub after: Option<Tuple>,
+    /// It was too large to be kept: so many bytes, and what is unsent of it is not what the cloud has.
+    pub too_large: Option<u64>,
 }
 
 /// The row before a change.
@@ -160,8 +162,20 @@ impl Sorter {
                 }
             };
         }
-        match effect(&change.operation, layout) {
-            Some(effect) => Sorted::Effect(table, effect),
+        match effect(&change.operation, layout, change.too_large.is_some()) {
+            Some(effect) => {
+                // What was left out of an old row is not missed.
+                let too_large = change
+                    .too_large
+                    .filter(|_| effect.after.as_ref().is_some_and(Tuple::has_unchanged));
+                Sorted::Effect(
+                    table,
+                    Effect {
+                        too_large,
+                        ..effect
+                    },
+                )
+            }
             None => Sorted::RuledOut(table),
         }
     }
@@ -204,8 +218,9 @@ impl Sorter {
     }
 }
 
-/// The effect on rows of ours; none when neither the old nor the new row is.
-fn effect(operation: &Operation, layout: Arc<Layout>) -> Option<Effect> {
+/// The effect on rows of ours; none when neither the old nor the new row is. Of a `trimmed` row large values were left
+/// out, which the old row doesn't have.
+fn effect(operation: &Operation, layout: Arc<Layout>, trimmed: bool) -> Option<Effect> {
     let (before, after) = match operation {
         Operation::Insert(new) => (Before::Absent, Some(new.clone())),
         Operation::Delete(old) => (Before::Sent(old.clone()), None),
@@ -214,7 +229,7 @@ fn effect(operation: &Operation, layout: Arc<Layout>) -> Option<Effect> {
             old: Some(old),
             new,
         } => {
-            let new = if old.whole {
+            let new = if old.whole && !trimmed {
                 new.clone().over(&old.tuple)
             } else {
                 new.clone()
@@ -241,5 +256,6 @@ fn effect(operation: &Operation, layout: Arc<Layout>) -> Option<Effect> {
         layout,
         before,
         after,
+        too_large: None,
     })
 }

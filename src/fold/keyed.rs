@@ -37,6 +37,8 @@ struct Net {
     messages: u64,
     /// The row went because it was deleted, not because it has another key now.
     deleted: bool,
+    /// A version of it was too large to be kept.
+    too_large: Option<u64>,
 }
 
 /// One row image of the batch.
@@ -52,8 +54,14 @@ impl Nets {
             layout,
             before,
             after,
+            too_large,
         } = effect;
         let new_key = after.as_ref().and_then(|new| key(&layout, new));
+        if let (Some(bytes), Some(new)) = (too_large, &after) {
+            // What is missing of it must not be taken from an earlier version.
+            let net = self.net(new_key.clone(), false, None, new, &layout);
+            net.too_large = Some(bytes);
+        }
         match (before, after) {
             (Before::Absent, Some(new)) => self.arrives(new_key, new.into(), &layout),
             (Before::Sent(old), None) => {
@@ -62,13 +70,15 @@ impl Nets {
                 net.deleted = true;
                 net.remove(&old);
             }
-            (Before::Unsent, Some(new)) => self.update_in_place(new_key, None, new, &layout),
+            (Before::Unsent, Some(new)) => {
+                self.update_in_place(new_key, None, new, &layout, too_large.is_some());
+            }
             (Before::Sent(old), Some(new)) => {
                 let old_key = key(&layout, &old.tuple);
                 if old_key == new_key {
-                    self.update_in_place(new_key, Some(old), new, &layout);
+                    self.update_in_place(new_key, Some(old), new, &layout, too_large.is_some());
                 } else {
-                    let moved = self.leaves(old_key, old, new, &layout);
+                    let moved = self.leaves(old_key, old, new, &layout, too_large.is_some());
                     self.arrives(new_key, moved, &layout);
                 }
             }
@@ -99,14 +109,18 @@ impl Nets {
         old: Old,
         new: Tuple,
         layout: &Arc<Layout>,
+        trimmed: bool,
     ) -> Version {
         let net = self.existing(key, &old, layout);
         net.deleted = false;
         let left = net.remove(&old);
         let (tuple, origin) = match left {
-            Some(version) => (new.over(&version.tuple), version.origin),
-            None => (new, None),
+            Some(version) if !trimmed => (new.over(&version.tuple), version.origin),
+            _ => (new, None),
         };
+        if trimmed {
+            return tuple.into();
+        }
         let origin = unsent(layout, &tuple).then(|| origin.unwrap_or_else(|| Box::new(old.tuple)));
         self.moves_unsent |= origin.is_some();
         Version { tuple, origin }
@@ -118,6 +132,7 @@ impl Nets {
         old: Option<Old>,
         new: Tuple,
         layout: &Arc<Layout>,
+        trimmed: bool,
     ) {
         self.bytes += new.bytes();
         let net = match &old {
@@ -127,6 +142,8 @@ impl Nets {
         net.messages += 1;
         let at = net.position(old.as_ref());
         match at.and_then(|at| net.live.at(at)) {
+            // What was left out of it is in no earlier version.
+            Some(version) if trimmed => version.tuple = new,
             Some(version) => version.tuple = new.over(&version.tuple),
             None => net.live.push(new.into()),
         }
@@ -236,6 +253,7 @@ impl Net {
             layout,
             messages: 0,
             deleted: false,
+            too_large: None,
         }
     }
 
@@ -301,9 +319,14 @@ impl Net {
             Some(version) => (Work::Upsert, version.tuple, version.origin),
             None => (Work::Delete, self.witness, None),
         };
-        if let Some(image) = parked.and_then(|parked| parked.tuple.as_ref()) {
+        if let Some(image) = parked.and_then(|parked| parked.tuple.as_ref())
+            && self.too_large.is_none()
+        {
             tuple = self.layout.merge(tuple, image, own);
         }
+        let lacks = work == Work::Upsert && unsent(&self.layout, &tuple);
+        let parked_for_size = parked.is_some_and(|parked| parked.too_large).then_some(0);
+        let too_large = self.too_large.or(parked_for_size).filter(|_| lacks);
         let moved = origin.is_some() && unsent(&self.layout, &tuple);
         let old = match origin.filter(|_| moved) {
             Some(origin) => Some(*origin),
@@ -317,8 +340,9 @@ impl Net {
             messages: self.messages.min(1),
         };
         let shape = Shape {
-            moved,
+            moved: moved && too_large.is_none(),
             parked: parked.is_some(),
+            too_large,
             ..shape(table, &row, work)
         };
         Some((work, row, shape))

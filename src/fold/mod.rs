@@ -99,6 +99,22 @@ impl Folder {
     ) -> Result<(), Halt> {
         let (table, effect) = match sorted {
             Sorted::Foreign => return Ok(()),
+            // Without all its values such a row has no name.
+            Sorted::Effect(table, effect)
+                if effect.too_large.is_some() && tables.get(table).key == Key::Multiset =>
+            {
+                let why = format!(
+                    "a row of {} bytes is larger than half of forward.memory_max, and without a key it can't be put aside; raise forward.memory_max",
+                    effect.too_large.unwrap_or_default()
+                );
+                let way = WayBack::Mend;
+                let streams = self.counts(table, commit, book);
+                return if streams {
+                    Err(Halt { table, why, way })
+                } else {
+                    Ok(())
+                };
+            }
             Sorted::Effect(table, effect) => (table, Some(effect)),
             Sorted::RuledOut(table) => (table, None),
             Sorted::Misfit(Halt { table, why, way }) => {
@@ -254,4 +270,4 @@ pub fn write_order(step: &Step) -> (u8, i32) {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -27,6 +27,7 @@ impl Bag {
             layout,
             before,
             after,
+            too_large: _,
         } = effect;
         let row = |tuple: Tuple| Row {
             layout: layout.clone(),

@@ -14,6 +14,8 @@ pub(super) struct Runs {
     steps: Vec<Step>,
     /// Keys of each table's last step: a statement must not meet a row twice.
     keys: HashMap<TableId, HashSet<Vec<u8>>>,
+    /// The change at hand was too large to be kept.
+    too_large: Option<u64>,
     /// Parked rows as this batch leaves them.
     parked: HashMap<(TableId, Vec<u8>), Tuple>,
 }
@@ -24,6 +26,7 @@ impl Runs {
             layout,
             before,
             after,
+            too_large,
         } = effect;
         let row = |tuple: Tuple, old: Option<Tuple>, messages: u64| Row {
             layout: Arc::<Layout>::clone(&layout),
@@ -32,6 +35,7 @@ impl Runs {
             count: 1,
             messages,
         };
+        self.too_large = too_large;
         match (before, after) {
             (Before::Sent(old), None) => {
                 self.add(table, Work::Delete, row(old.tuple, None, 1), parking);
@@ -73,6 +77,9 @@ impl Runs {
         }
         let shape = Shape {
             parked: parked.is_some(),
+            too_large: self
+                .too_large
+                .filter(|_| work == Work::Upsert && unsent(&row.layout, &row.tuple)),
             ..shape(table, &row, work)
         };
         let name = key(&row.layout, &row.tuple).unwrap_or_default();

@@ -18,6 +18,8 @@ pub struct Parked {
     pub copies: u64,
     /// What could not be done with it.
     pub work: Work,
+    /// It is parked for its size: what is unsent of it is nowhere but on the desktop.
+    pub too_large: bool,
 }
 
 /// The parked rows of one table, by key.

@@ -12,8 +12,8 @@ use crate::model::{
 };
 
 /// `(id, body, note)`; `body` may be sent as unchanged.
-type Content = (u8, u8);
-type Store = BTreeMap<u8, Content>;
+pub(crate) type Content = (u8, u8);
+pub(crate) type Store = BTreeMap<u8, Content>;
 
 fn column((index, name): (usize, &str)) -> Column {
     Column {
@@ -27,7 +27,7 @@ fn column((index, name): (usize, &str)) -> Column {
     }
 }
 
-fn table(key: Key) -> Tables {
+pub(crate) fn table(key: Key) -> Tables {
     let name = Name {
         schema: "public".to_owned(),
         relation: "item".to_owned(),
@@ -114,14 +114,14 @@ fn without_body(tuple: &Tuple) -> Tuple {
 
 /// What a person does to a row; `n` varies it.
 #[derive(Clone, Debug)]
-struct Act {
+pub(crate) struct Act {
     id: u8,
     kind: u8,
     content: Content,
     n: u8,
 }
 
-fn acts() -> impl Strategy<Value = Vec<Act>> {
+pub(crate) fn acts() -> impl Strategy<Value = Vec<Act>> {
     let act = (0..6u8, 0..5u8, (0..3u8, 0..3u8), 0..6u8);
     prop::collection::vec(
         act.prop_map(|(id, kind, content, n)| Act {
@@ -135,7 +135,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
 }
 
 /// Turns acts that are possible on `store` into changes as the server would send them.
-fn history(store: &mut Store, acts: &[Act], identity: Identity) -> Vec<Change> {
+pub(crate) fn history(store: &mut Store, acts: &[Act], identity: Identity) -> Vec<Change> {
     let relation = relation(identity);
     let full = identity == Identity::Full;
     let mut changes = Vec::new();
@@ -197,12 +197,13 @@ fn history(store: &mut Store, acts: &[Act], identity: Identity) -> Vec<Change> {
         changes.push(Change {
             relation: relation.clone(),
             operation,
+            too_large: None,
         });
     }
     changes
 }
 
-fn transactions(changes: Vec<Change>, cut: usize) -> Vec<Transaction> {
+pub(crate) fn transactions(changes: Vec<Change>, cut: usize) -> Vec<Transaction> {
     let chunks = changes.chunks(cut.max(1)).enumerate();
     chunks
         .map(|(at, chunk)| Transaction {
@@ -217,7 +218,7 @@ fn transactions(changes: Vec<Change>, cut: usize) -> Vec<Transaction> {
         .collect()
 }
 
-fn number(cell: Cell<'_>) -> Option<u8> {
+pub(crate) fn number(cell: Cell<'_>) -> Option<u8> {
     match cell {
         Cell::Text(text) => Some(std::str::from_utf8(text).unwrap().parse().unwrap()),
         Cell::Null => Some(0),
@@ -321,7 +322,7 @@ proptest! {
         let relation = relation(Identity::Full);
         let gone = start.iter().map(|(id, content)| Operation::Delete(Old { whole: true, tuple: row(*id, *content, 1) }));
         let back = start.iter().map(|(id, content)| Operation::Insert(row(*id, *content, 2)));
-        let changes = gone.chain(back).map(|operation| Change { relation: relation.clone(), operation }).collect();
+        let changes = gone.chain(back).map(|operation| Change { relation: relation.clone(), operation, too_large: None }).collect();
         let key = if multiset { Key::Multiset } else { Key::Columns(vec![0]) };
         let batch = fold_all(&transactions(changes, usize::MAX), &table(key), &[]);
         conserved(&batch);
@@ -333,7 +334,7 @@ proptest! {
         let relation = relation(Identity::Full);
         let adds_of = adds.iter().map(|id| Operation::Insert(row(*id, (0, 0), 9)));
         let removes_of = removes.iter().map(|id| Operation::Delete(Old { whole: true, tuple: row(*id, (0, 0), 3) }));
-        let changes = adds_of.chain(removes_of).map(|operation| Change { relation: relation.clone(), operation }).collect();
+        let changes = adds_of.chain(removes_of).map(|operation| Change { relation: relation.clone(), operation, too_large: None }).collect();
         let batch = fold_all(&transactions(changes, 7), &table(Key::Multiset), &[]);
         conserved(&batch);
         for id in 0..4u8 {
@@ -353,6 +354,7 @@ fn change(operation: Operation) -> Change {
     Change {
         relation: relation(Identity::Full),
         operation,
+        too_large: None,
     }
 }
 

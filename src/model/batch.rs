@@ -85,6 +85,8 @@ pub struct Shape {
     pub moved: bool,
     /// Earlier versions of these rows are in the quarantine: they are tried one by one.
     pub parked: bool,
+    /// The rows are too large to be kept: so many bytes. They are parked without a try.
+    pub too_large: Option<u64>,
 }
 
 /// One row to write.

@@ -88,6 +88,8 @@ pub struct Change {
     pub relation: Arc<Relation>,
     /// What happened.
     pub operation: Operation,
+    /// The row had so many bytes that it could not be kept: its large values are left out, as if they were unsent.
+    pub too_large: Option<u64>,
 }
 
 /// A message that somebody put into the log with `pg_logical_emit_message`.

@@ -170,7 +170,7 @@ pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -
     let staged = Statement {
         sql: "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies) \
               select $1, $2, $3, $4, q.id, q.cells, q.copies from tandem.quarantine as q \
-              where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 \
+              where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 and q.sqlstate <> 'TD007' \
               order by q.tried_at limit $7".into(),
         params,
         table: None,
@@ -190,6 +190,21 @@ pub fn try_whole(table: &Table, manner: &Manner<'_>) -> Vec<Statement> {
     };
     let tried = try_staged(table, 0, work, &Shape::default(), manner);
     narrow.into_iter().chain([tried]).collect()
+}
+
+/// The step of the keys of rows that are too large to be copied.
+pub const TOO_LARGE_STEP: usize = 1;
+
+/// Parks those rows.
+pub fn park_too_large(table: &Table, manner: &Manner<'_>) -> Statement {
+    let key = table.key_arriving();
+    let unsent = (0..table.arriving.len()).filter(|index| !key.contains(index));
+    let shape = Shape {
+        unsent: unsent.collect(),
+        too_large: Some(0),
+        ..Shape::default()
+    };
+    try_staged(table, TOO_LARGE_STEP, Work::Upsert, &shape, manner)
 }
 
 /// A table that is copied or emptied starts without parked rows.

@@ -28,23 +28,53 @@ pub struct Diff {
     pub narrow: Statement,
 }
 
+/// Which rows of a table are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// All.
+    All,
+    /// Those of at most so many bytes.
+    UpTo(u64),
+    /// The keys of those of more bytes.
+    Beyond(u64),
+}
+
 /// Reads a table's arriving columns as one `text[]` per row, through the types' output functions, so
 /// that a copied value is the text that the stream would send. Rows that aren't ours stay out.
-pub fn copy_out(table: &Table) -> String {
-    let arriving = table
+pub fn copy_out(table: &Table, which: Which) -> String {
+    let key = table.key_arriving();
+    let cell =
+        |name: &str| format!("case when {name} is distinct from null then concat({name}) end");
+    let names: Vec<_> = table
         .arriving
         .iter()
-        .map(|column| format!("t.{}", ident(&column.name)));
-    let cells: Vec<_> = arriving
-        .map(|name| format!("case when {name} is distinct from null then concat({name}) end"))
+        .map(|column| format!("t.{}", ident(&column.name)))
         .collect();
-    let (from, which) = (qualified(&table.desktop), admitted(table));
+    let row: Vec<_> = names.iter().map(|name| cell(name)).collect();
+    let row = format!("array[{}]::text[]", row.join(", "));
+    let keys = names
+        .iter()
+        .enumerate()
+        .map(|(index, name)| match key.contains(&index) {
+            true => cell(name),
+            false => "null".to_owned(),
+        });
+    let keys: Vec<_> = keys.collect();
+    let (wanted, bytes) = match which {
+        Which::All => (row, String::new()),
+        Which::UpTo(limit) => (
+            row.clone(),
+            format!(" and octet_length({row}::text) <= {limit}"),
+        ),
+        Which::Beyond(limit) => {
+            let keys = format!("array[{}]::text[]", keys.join(", "));
+            (keys, format!(" and octet_length({row}::text) > {limit}"))
+        }
+    };
+    let (from, ours) = (qualified(&table.desktop), admitted(table));
     // The children of an ordinary table are tables of their own; a partitioned table has no rows but theirs.
     let only = if table.leaves.is_some() { "" } else { "only " };
-    format!(
-        "copy (select array[{}]::text[] from {only}{from} as t where {which}) to stdout",
-        cells.join(", ")
-    )
+    format!("copy (select {wanted} from {only}{from} as t where {ours}{bytes}) to stdout")
 }
 
 /// Makes the diff's statements for the rows of `step`. `$1` is the replicator, `$2` the epoch, `$3` the

@@ -18,8 +18,8 @@ mod source;
 mod staged;
 mod write;
 
-pub use careful::{retry, try_whole, void_parked};
-pub use diff::{Diff, copy_out, diff};
+pub use careful::{TOO_LARGE_STEP, park_too_large, retry, try_whole, void_parked};
+pub use diff::{Diff, Which, copy_out, diff};
 pub use digest::{admitted, cloud_digest, desktop_digest};
 pub use follow::follow_all;
 pub use guard::Guard;

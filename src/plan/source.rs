@@ -208,6 +208,16 @@ pub(super) fn rest(table: &Table) -> Vec<(usize, &Column)> {
         .collect()
 }
 
+/// Columns that an upsert sets in a row that is there: all but the key's, and of these those that can be spelled in
+/// more than one way.
+pub(super) fn changeable(table: &Table) -> Vec<(usize, &Column)> {
+    let mut columns = rest(table);
+    if table.key != Key::Multiset {
+        columns.extend(key(table).into_iter().filter(|(_, column)| !column.exact));
+    }
+    columns
+}
+
 /// `"a" = src."a", ...` and the owner; empty when there is nothing to set.
 pub(super) fn assignments(table: &Table, columns: &[(usize, &Column)]) -> String {
     let mut list: Vec<_> = columns

@@ -63,13 +63,14 @@ pub fn staged(
             }
         }
     }
-    order.sort_by_key(|(phase, table, number, _)| (*phase, *table, *number));
+    // Moved rows read others under their old keys, so they are written before anything takes those.
+    order.sort_by_key(|(phase, table, number, step)| (*phase, *table, !step.shape.moved, *number));
     for (phase, _, number, step) in order {
         let careful = careful.contains(&number);
         let table = tables.get(step.table);
         if step.whole {
             statements.extend(whole(table, step, number, manner, (phase, careful)));
-        } else if careful || step.shape.parked {
+        } else if careful || step.shape.parked || step.shape.too_large.is_some() {
             statements.push(try_staged(table, number, step.work, &step.shape, manner));
         } else {
             statements.push(Statement {

@@ -2,12 +2,16 @@
 
 use super::guard::{Guard, has_parent, spares};
 use super::quote::{ident, table as qualified};
-use super::source::{Rows, all, assignments, differs, image, insertion, key, rest, source, value};
+use super::source::{
+    Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
+};
 use crate::model::{Column, Key, Shape, Source, Table, Work};
 
-/// What a step's statement says. `again`: rows of the step's other statements may have the same key, as they are in
-/// staging: what they write must not be removed.
+/// What a step's statement says.
 pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> String {
+    if let Some(bytes) = shape.too_large {
+        return format!("select tandem.too_large({bytes})");
+    }
     match work {
         Work::Upsert => upsert(table, shape, rows),
         Work::Delete => delete(table, shape, rows),
@@ -117,7 +121,7 @@ fn write(table: &Table, shape: &Shape, from: &str) -> String {
         Guard::of(table),
         matches(table, shape),
     );
-    let changing = sent(table, rest(table), shape);
+    let changing = sent(table, changeable(table), shape);
     let update = update_differing(
         table,
         &changing,

@@ -440,6 +440,7 @@ impl Session<'_> {
             lease: &self.lease,
             snapshot: &slot.snapshot,
             consistent: slot.consistent,
+            memory_max: self.settings.forward.memory_max,
         };
         let stopped = fill(with, wanted, self.tables).await?;
         for Filled { table, .. } in wanted {

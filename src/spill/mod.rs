@@ -7,6 +7,8 @@
 
 mod part;
 mod record;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -19,11 +21,34 @@ use record::Record;
 use crate::fold::{Before, Book, Effect, Folder, Sorted, Sorter, parking_name};
 use crate::limits;
 use crate::model::{
-    Change, Counts, Halt, Layout, Lsn, Mark, TableId, Tables, Timestamp, Transaction, Tuple,
+    Change, Counts, Halt, Key, Layout, Lsn, Mark, TableId, Tables, Timestamp, Transaction, Tuple,
+    WayBack,
 };
+
+/// What a spilled transaction may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// Parts that the keys are spread over at once.
+    pub parts: usize,
+    /// A part that costs more bytes than this to fold is spread again.
+    pub fold_bytes: usize,
+    /// Rows that may take a new key while a column was not sent.
+    pub moved_rows: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Bounds {
+            parts: limits::SPILL_PARTS,
+            fold_bytes: limits::FOLD_BYTES_MAX,
+            moved_rows: limits::MOVED_ROWS_MAX,
+        }
+    }
+}
 
 /// A transaction by key.
 pub struct Spill {
+    bounds: Bounds,
     parts: Vec<(u32, Part)>,
     layouts: Vec<Arc<Layout>>,
     /// Where rows that moved with unsent columns go on: with what is known of them.
@@ -66,10 +91,11 @@ pub struct Remainder {
 
 impl Spill {
     /// An empty one.
-    pub fn new() -> Spill {
+    pub fn new(bounds: Bounds) -> Spill {
         let part = |_| (0, Part::new());
         Spill {
-            parts: (0..limits::SPILL_PARTS).map(part).collect(),
+            bounds,
+            parts: (0..bounds.parts).map(part).collect(),
             layouts: Vec::new(),
             moved: HashMap::new(),
             emptied: BTreeMap::new(),
@@ -87,7 +113,7 @@ impl Spill {
     /// # Errors
     /// As [`Spill::push`].
     pub fn of(transaction: Transaction, tables: &Tables) -> io::Result<Spill> {
-        let mut spill = Spill::new();
+        let mut spill = Spill::default();
         for change in &transaction.changes {
             spill.push(change, tables)?;
         }
@@ -133,6 +159,18 @@ impl Spill {
                 entry.1.truncated += 1;
                 Ok(())
             }
+            Sorted::Effect(table, effect)
+                if effect.too_large.is_some() && tables.get(table).key == Key::Multiset =>
+            {
+                let why = "a row is larger than half of forward.memory_max, and without a key it can't be put aside; raise forward.memory_max";
+                let halt = Halt {
+                    table,
+                    why: why.to_owned(),
+                    way: WayBack::Mend,
+                };
+                self.misfits.entry(table).or_insert((halt, 0)).1 += 1;
+                Ok(())
+            }
             Sorted::Effect(table, effect) => self.put(table, effect, tables),
         }
     }
@@ -152,10 +190,10 @@ impl Spill {
         match (old, new) {
             (Some(old), Some(new)) if old != new => {
                 let unsent = effect.after.as_ref().is_some_and(Tuple::has_unchanged);
-                if unsent && !is_multiset {
+                if unsent && !is_multiset && effect.too_large.is_none() {
                     // What was not sent stands in the old row: the new one follows it.
                     let part = self.route(&old);
-                    if self.moved.len() >= limits::MOVED_ROWS_MAX {
+                    if self.moved.len() >= self.bounds.moved_rows {
                         return self.too_many_moves(table);
                     }
                     self.moved.insert(new, part);
@@ -187,26 +225,23 @@ impl Spill {
             layout,
             before,
             after,
+            too_large,
         } = effect;
-        self.write_as(leaves, table, &layout, (&before, None), record::LEAVES)?;
-        self.write_as(
-            arrives,
-            table,
-            &layout,
-            (&Before::Absent, after.as_ref()),
-            0,
-        )
+        let leaving = (record::LEAVES, None);
+        self.write_as(leaves, table, &layout, (&before, None), leaving)?;
+        let arriving = (&Before::Absent, after.as_ref());
+        self.write_as(arrives, table, &layout, arriving, (0, too_large))
     }
 
     fn too_many_moves(&mut self, table: TableId) -> io::Result<()> {
         let why = format!(
             "more than {} rows took a new key in one transaction while a large value was not sent; give the desktop's table REPLICA IDENTITY FULL",
-            limits::MOVED_ROWS_MAX
+            self.bounds.moved_rows
         );
         let halt = Halt {
             table,
             why,
-            way: crate::model::WayBack::Copy,
+            way: WayBack::Copy,
         };
         self.misfits.entry(table).or_insert((halt, 0)).1 += 1;
         Ok(())
@@ -215,13 +250,13 @@ impl Spill {
     fn route(&self, name: &(TableId, Vec<u8>)) -> usize {
         match self.moved.get(name) {
             Some(part) => *part,
-            None => spread(name, 0, limits::SPILL_PARTS),
+            None => spread(name, 0, self.bounds.parts),
         }
     }
 
     fn write(&mut self, part: usize, table: TableId, effect: &Effect) -> io::Result<()> {
         let rows = (&effect.before, effect.after.as_ref());
-        self.write_as(part, table, &effect.layout, rows, 0)
+        self.write_as(part, table, &effect.layout, rows, (0, effect.too_large))
     }
 
     fn write_as(
@@ -230,7 +265,7 @@ impl Spill {
         table: TableId,
         layout: &Arc<Layout>,
         (before, after): (&Before, Option<&Tuple>),
-        flags: u8,
+        (flags, too_large): (u8, Option<u64>),
     ) -> io::Result<()> {
         let layout = match self
             .layouts
@@ -250,6 +285,7 @@ impl Spill {
             table,
             layout: layout as u32,
             flags,
+            too_large: too_large.unwrap_or_default(),
         };
         record.put(before, after, &mut self.buffer);
         self.parts[part].1.write(&self.buffer)
@@ -309,7 +345,7 @@ impl Spill {
             while let Some(bytes) = reader.next()? {
                 let (record, before, after) = Record::take(&bytes)?;
                 self.fold(&mut folder, &record, (before, after), tables, book);
-                if folder.bytes() > limits::FOLD_BYTES_MAX && depth < limits::SPILL_DEPTH_MAX {
+                if folder.bytes() > self.bounds.fold_bytes && depth < limits::SPILL_DEPTH_MAX {
                     whole = false;
                     break;
                 }
@@ -334,6 +370,7 @@ impl Spill {
             layout: self.layouts[record.layout as usize].clone(),
             before,
             after,
+            too_large: (record.too_large > 0).then_some(record.too_large),
         };
         let since = self
             .emptied
@@ -352,7 +389,7 @@ impl Spill {
     fn split_part(&mut self, depth: u32, mut part: Part, tables: &Tables) -> io::Result<()> {
         let first = self.parts.len();
         self.parts
-            .extend((0..limits::SPILL_PARTS).map(|_| (depth + 1, Part::new())));
+            .extend((0..self.bounds.parts).map(|_| (depth + 1, Part::new())));
         let mut reader = part.read()?;
         // Rows that moved stay with what is known of them, wherever that is.
         let mut moved: HashMap<(TableId, Vec<u8>), usize> = HashMap::new();
@@ -365,7 +402,7 @@ impl Spill {
                 (record.table, name)
             };
             let place = |name: &(TableId, Vec<u8>), moved: &HashMap<_, usize>| {
-                let spread = || spread(name, depth + 1, limits::SPILL_PARTS);
+                let spread = || spread(name, depth + 1, self.bounds.parts);
                 moved.get(name).copied().unwrap_or_else(spread)
             };
             let old = match &before {
@@ -390,7 +427,7 @@ impl Spill {
 
 impl Default for Spill {
     fn default() -> Self {
-        Spill::new()
+        Spill::new(Bounds::default())
     }
 }
 

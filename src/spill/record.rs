@@ -23,6 +23,8 @@ pub(super) struct Record {
     /// Where its layout stands.
     pub(super) layout: u32,
     pub(super) flags: u8,
+    /// The row's bytes, where it was too large to be kept; else 0.
+    pub(super) too_large: u64,
 }
 
 impl Record {
@@ -32,6 +34,7 @@ impl Record {
         out.extend_from_slice(&self.table.0.to_be_bytes());
         out.extend_from_slice(&self.layout.to_be_bytes());
         out.push(self.flags);
+        out.extend_from_slice(&self.too_large.to_be_bytes());
         match before {
             Before::Absent => out.push(ABSENT),
             Before::Unsent => out.push(UNSENT),
@@ -49,7 +52,7 @@ impl Record {
     /// Reads what [`Record::put`] wrote.
     pub(super) fn take(bytes: &Bytes) -> io::Result<(Record, Before, Option<Tuple>)> {
         let mut rest = bytes.clone();
-        if rest.len() < 8 + 2 + 4 + 1 + 1 {
+        if rest.len() < 8 + 2 + 4 + 1 + 8 + 1 {
             return Err(damaged());
         }
         let record = Record {
@@ -57,6 +60,7 @@ impl Record {
             table: TableId(rest.get_u16()),
             layout: rest.get_u32(),
             flags: rest.get_u8(),
+            too_large: rest.get_u64(),
         };
         let before = match rest.get_u8() {
             ABSENT => Before::Absent,

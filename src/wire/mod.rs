@@ -14,7 +14,7 @@ mod socket;
 mod tls;
 
 pub use error::{ServerError, WireError};
-pub use session::{Mode, Session};
+pub use session::{Incoming, Mode, Session};
 
 /// Session settings under which values are written and read as text, on both sides (P11). A direct
 /// connection takes them in its start-up packet; through a pooler they are `SET LOCAL`.

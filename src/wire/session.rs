@@ -1,6 +1,6 @@
 //! One connection: messages out, messages in.
 
-use bytes::{Buf, BufMut, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
@@ -20,6 +20,14 @@ pub enum Mode {
     Ordinary,
     /// SQL by the simple protocol and replication commands (`replication=database`).
     Replication,
+}
+
+/// What comes next when large messages are taken in pieces.
+pub enum Incoming {
+    /// A message.
+    Message(Message),
+    /// COPY data of so many bytes, to be read with [`Session::piece`].
+    Large(usize),
 }
 
 /// A connection that is logged in.
@@ -131,13 +139,7 @@ impl Session {
             if let Some(message) = self.buffered()? {
                 return Ok(message);
             }
-            // Messages share the inbox's memory for as long as they are kept: fill it before another is begun.
-            if self.inbox.capacity() - self.inbox.len() < limits::READ_BYTES / 16 {
-                self.inbox.reserve(limits::READ_BYTES);
-            }
-            if self.reader.read_buf(&mut self.inbox).await? == 0 {
-                return Err(WireError::Closed);
-            }
+            self.fill().await?;
         }
     }
 
@@ -173,6 +175,60 @@ impl Session {
                 Some(message) => return Ok(Some(message)),
             }
         }
+    }
+
+    /// As [`Session::next`], but COPY data of more than `limit` bytes is only announced, and not gathered.
+    ///
+    /// # Errors
+    /// As [`Session::next`].
+    pub async fn next_within(&mut self, limit: usize) -> Result<Incoming, WireError> {
+        loop {
+            if let Some(incoming) = self.buffered_within(limit)? {
+                return Ok(incoming);
+            }
+            self.fill().await?;
+        }
+    }
+
+    /// What of it has already arrived.
+    ///
+    /// # Errors
+    /// As [`Session::next`].
+    pub fn buffered_within(&mut self, limit: usize) -> Result<Option<Incoming>, WireError> {
+        const COPY_DATA: u8 = b'd';
+        const LENGTH: usize = 4;
+        let header =
+            Header::parse(&self.inbox).map_err(|error| WireError::Protocol(error.to_string()))?;
+        if let Some(header) = header.filter(|header| header.tag() == COPY_DATA)
+            && header.len() as usize > limit + LENGTH
+        {
+            self.inbox.advance(1 + LENGTH);
+            return Ok(Some(Incoming::Large(header.len() as usize - LENGTH)));
+        }
+        Ok(self.buffered()?.map(Incoming::Message))
+    }
+
+    /// The next bytes of a large message, at most `most`. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the socket fails.
+    pub async fn piece(&mut self, most: usize) -> Result<Bytes, WireError> {
+        if self.inbox.is_empty() {
+            self.fill().await?;
+        }
+        let length = self.inbox.len().min(most);
+        Ok(self.inbox.split_to(length).freeze())
+    }
+
+    async fn fill(&mut self) -> Result<(), WireError> {
+        // Messages share the inbox's memory for as long as they are kept: fill it before another is begun.
+        if self.inbox.capacity() - self.inbox.len() < limits::READ_BYTES / 16 {
+            self.inbox.reserve(limits::READ_BYTES);
+        }
+        if self.reader.read_buf(&mut self.inbox).await? == 0 {
+            return Err(WireError::Closed);
+        }
+        Ok(())
     }
 
     /// Reads up to ReadyForQuery and says whether a transaction is open (`I`, `T` or `E`).

@@ -65,7 +65,7 @@ async fn help_is_an_answer_that_fits_a_screen() {
     ] {
         assert!(help.contains(wanted), "{wanted}");
     }
-    for command in ["run", "lag", "wait", "demo"] {
+    for command in ["run", "lag", "wait", "demo", "quarantine", "uninstall"] {
         let (code, help, _) = said(&[command, "--help"]).await;
         assert!(
             code == 0 && help.contains("Usage: tandem") && help.lines().count() <= 40,
@@ -173,8 +173,8 @@ async fn what_is_not_built_yet_is_refused_by_name() {
         ),
         ("[[table]]\nname = \"a\"\nswap = \"15m\"", "staging swaps"),
         (
-            "[[table]]\nname = \"a\"\nconvert = { t = \"t::time\" }",
-            "conversions",
+            "[[table]]\nname = \"a\"\ncloud_owned = [\"tick\"]",
+            "cloud-owned columns",
         ),
         ("[refill]\nsql = \"select 1\"", "refills"),
     ] {

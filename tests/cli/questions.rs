@@ -194,7 +194,7 @@ async fn wait_gives_up_when_asked_to_and_says_how_far_it_came() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p15_wait_is_bad_news_when_a_table_is_left_behind_and_names_it() {
+async fn p15_wait_is_bad_news_when_a_row_is_left_behind_and_names_its_table() {
     for binaries in versions() {
         let settings = format!("{SETTINGS}\n[[table]]\nname = \"poor\"");
         let office = Office::open(&Plan::tables(&binaries, &settings)).await;
@@ -213,7 +213,7 @@ async fn p15_wait_is_bad_news_when_a_table_is_left_behind_and_names_it() {
         let (code, out, error) = office.ask(&["wait", "--timeout", "60s"]).await;
         assert_eq!(code, 1, "{out} {error}");
         assert!(
-            out.contains("poor") && out.contains("stopped") && out.contains("poor_n_check"),
+            out.contains("poor") && out.contains("quarantined") && out.contains("poor_n_check"),
             "{out}"
         );
         assert!(!out.contains("item"), "{out}");

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use crate::capture::Delivery;
+use crate::capture::{Delivery, Piece};
 use crate::config;
 use crate::decode::Assembler;
 use crate::fault::{Fault, Kind, Side};
@@ -72,7 +72,7 @@ impl Gather {
             Some(open) => open.merge(delivery.memory),
             None => self.open = Some(delivery.memory),
         }
-        for message in &delivery.messages {
+        for Piece { message, too_large } in &delivery.messages {
             let whole = self.assembler.push(message).map_err(|disorder| {
                 Fault::new(
                     Kind::Damaged,
@@ -81,6 +81,9 @@ impl Gather {
                 .cause(disorder)
                 .hint("nothing of this transaction was written")
             })?;
+            if let Some(bytes) = too_large {
+                self.assembler.was_too_large(*bytes);
+            }
             match whole {
                 Some(transaction) => self.keep(transaction)?,
                 None if self.assembler.open_bytes() > self.open_max => self.spill_open()?,

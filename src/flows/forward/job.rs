@@ -146,7 +146,7 @@ impl LargeJob {
             replicator: &lease.replicator,
             epoch: lease.epoch,
             end: batch.end,
-            patience: limits::TRY_MAX,
+            patience: limits::TRY_LONG_MAX,
             careful: &|_, _| false,
         };
         let form = (&self.form.careful, !self.form.ordered.is_empty());

@@ -55,6 +55,7 @@ impl Said {
                 0
             },
             work,
+            too_large: self.sqlstate == "TD007",
         }
     }
 
@@ -149,5 +150,8 @@ pub(super) fn kinds(rows: &ParkedRows) -> BTreeSet<(Work, Vec<usize>)> {
         });
         (row.work, unsent.collect())
     };
-    rows.values().map(kind).collect()
+    rows.values()
+        .filter(|row| !row.too_large)
+        .map(kind)
+        .collect()
 }

@@ -171,7 +171,7 @@ impl Writer {
         let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
         let form = &job.form;
         let careful = |number: usize, step: &crate::model::Step| {
-            step.shape.parked || form.careful.contains(&number)
+            step.shape.parked || step.shape.too_large.is_some() || form.careful.contains(&number)
         };
         let manner = Manner {
             replicator: &self.lease.replicator,
