@@ -176,6 +176,42 @@ async fn f26_a_looked_up_column_equals_the_join_at_every_commit_also_after_the_p
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn f26_powercas_tasks_know_their_client() {
+    for place in places() {
+        let office = Office::open(&Plan::powerca(&place, 0.05)).await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        let wrong = "select count(*) from jobtasks t where t.client_id is distinct from (select case when count(distinct client_id) = 1 then min(client_id) end from jobshead j where j.job_id = t.job_id)";
+        for step in [
+            "select 1",
+            "update jobshead set client_id = client_id + 1 where job_id % 5 = 0",
+            "select demo.work(3, 200)",
+            "select sync_views_to_tables()",
+        ] {
+            exec(&office.desktop, step).await;
+            office.caught_up(&mut service).await;
+            assert_eq!(value(&office.cloud, wrong).await, "0", "after {step}");
+            office.assert_equal().await;
+        }
+        assert!(
+            value(&office.cloud, "select count(client_id) from jobtasks")
+                .await
+                .parse::<u32>()
+                .unwrap()
+                > 2000
+        );
+        // Nothing has changed, so nothing is written: no looked-up column either.
+        let versions =
+            "select md5(string_agg(concat(jt_id, xmin), ',' order by jt_id)) from jobtasks";
+        let before = value(&office.cloud, versions).await;
+        exec(&office.desktop, "select sync_views_to_tables()").await;
+        office.caught_up(&mut service).await;
+        assert_eq!(value(&office.cloud, versions).await, before, "P9");
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn f26_a_declared_look_up_that_cannot_be_kept_is_an_error() {
     let settings = "[[table]]\nname = \"task\"\nlookup.client_id = { from = \"nowhere\", on = { job_id = \"job_id\" }, take = \"client_id\" }\n\
         lookup.staff = { from = \"job\", on = { gone = \"job_id\" }, take = \"nothing\" }\n[[table]]\nname = \"job\"\n";

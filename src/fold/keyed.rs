@@ -4,12 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::admit::{Before, Effect};
-use super::park::{Parked, ParkedRows};
+use super::net::{Net, Version};
+use super::park::ParkedRows;
+use super::steps::Steps;
 use crate::limits;
-use crate::model::{
-    Cell, Counts, Halt, Key, Layout, Old, Row, Shape, Source, Step, Table, TableId, Tuple, WayBack,
-    Work,
-};
+use crate::model::{Cell, Counts, Halt, Layout, Old, Step, Table, Tuple, WayBack, Work};
 
 /// What a batch does to the rows of one table, by key.
 #[derive(Default)]
@@ -21,31 +20,6 @@ pub(super) struct Nets {
     unsent_key: bool,
     /// What keeping all this costs, in bytes.
     bytes: usize,
-}
-
-/// What a batch does to one key.
-struct Net {
-    /// Whether the row existed before the batch, and how it looked, where that was sent.
-    existed: bool,
-    image: Option<Tuple>,
-    /// The rows that have the key now: at most one once the batch is whole.
-    live: Live,
-    /// A tuple that holds the key's values.
-    witness: Tuple,
-    /// Where the columns of all these tuples are.
-    layout: Arc<Layout>,
-    messages: u64,
-    /// The row went because it was deleted, not because it has another key now.
-    deleted: bool,
-    /// A version of it was too large to be kept.
-    too_large: Option<u64>,
-}
-
-/// One row image of the batch.
-struct Version {
-    tuple: Tuple,
-    /// The row under the key that it had before the batch, where a column was not sent since.
-    origin: Option<Box<Tuple>>,
 }
 
 impl Nets {
@@ -239,165 +213,6 @@ pub(super) struct Finished {
     pub(super) needs_order: bool,
 }
 
-impl Net {
-    fn new(existed: bool, image: Option<Tuple>, witness: Tuple, layout: Arc<Layout>) -> Net {
-        let one = image.clone().map(Version::from);
-        Net {
-            existed,
-            image,
-            live: Live {
-                one,
-                more: Vec::new(),
-            },
-            witness,
-            layout,
-            messages: 0,
-            deleted: false,
-            too_large: None,
-        }
-    }
-
-    /// The table was altered in the middle of the batch: all images get the new layout.
-    fn lay_out(&mut self, layout: &Arc<Layout>) {
-        let old = std::mem::replace(&mut self.layout, layout.clone());
-        if *old == **layout {
-            return;
-        }
-        let again = |tuple: &mut Tuple| *tuple = layout.adopt(tuple, &old);
-        again(&mut self.witness);
-        self.image.iter_mut().for_each(again);
-        for version in self.live.one.iter_mut().chain(&mut self.live.more) {
-            again(&mut version.tuple);
-            version.origin.as_deref_mut().map(again);
-        }
-    }
-
-    fn remove(&mut self, old: &Old) -> Option<Version> {
-        let at = self.position(Some(old))?;
-        self.live.remove(at)
-    }
-
-    /// Which of the live rows a change means: the one that looks like its old image, else the first.
-    /// An old image that was never inserted in this batch is the row that was there before: a new
-    /// version may be inserted before the old one is deleted.
-    fn position(&mut self, old: Option<&Old>) -> Option<usize> {
-        if let Some(old) = old.filter(|old| old.whole) {
-            let same = |row: &Version| same_content(&self.layout, &row.tuple, &old.tuple);
-            let equal = self.live.iter().position(same);
-            if equal.is_none() && !self.existed {
-                self.existed = true;
-                self.image = Some(old.tuple.clone());
-                return None;
-            }
-            if equal.is_some() {
-                return equal;
-            }
-        }
-        self.live.one.as_ref().map(|_| 0)
-    }
-
-    /// What has to be written; none when the batch left the row as it was. A row whose earlier version
-    /// is parked never is what the cloud has.
-    fn settle(
-        mut self,
-        table: &Table,
-        parked: Option<&Parked>,
-        own: &Layout,
-    ) -> Option<(Work, Row, Shape)> {
-        let version = self.live.one.take();
-        let unchanged = match (&self.image, &version) {
-            (Some(before), Some(after)) => {
-                self.existed && same_content(&self.layout, before, &after.tuple)
-            }
-            (_, None) => !self.existed,
-            (None, Some(_)) => false,
-        };
-        if unchanged && parked.is_none() {
-            return None;
-        }
-        let (work, mut tuple, origin) = match version {
-            Some(version) => (Work::Upsert, version.tuple, version.origin),
-            None => (Work::Delete, self.witness, None),
-        };
-        if let Some(image) = parked.and_then(|parked| parked.tuple.as_ref())
-            && self.too_large.is_none()
-        {
-            tuple = self.layout.merge(tuple, image, own);
-        }
-        let lacks = work == Work::Upsert && unsent(&self.layout, &tuple);
-        let parked_for_size = parked.is_some_and(|parked| parked.too_large).then_some(0);
-        let too_large = self.too_large.or(parked_for_size).filter(|_| lacks);
-        let moved = origin.is_some() && unsent(&self.layout, &tuple);
-        let old = match origin.filter(|_| moved) {
-            Some(origin) => Some(*origin),
-            None => self.image.filter(|_| table.is_looked_up),
-        };
-        let row = Row {
-            layout: self.layout,
-            tuple,
-            old,
-            count: 1,
-            messages: self.messages.min(1),
-        };
-        let shape = Shape {
-            moved: moved && too_large.is_none(),
-            parked: parked.is_some(),
-            too_large,
-            ..shape(table, &row, work)
-        };
-        Some((work, row, shape))
-    }
-}
-
-impl From<Tuple> for Version {
-    fn from(tuple: Tuple) -> Version {
-        Version {
-            tuple,
-            origin: None,
-        }
-    }
-}
-
-/// Rows of one key; nearly always one or none, and then nothing is allocated for them.
-#[derive(Default)]
-struct Live {
-    one: Option<Version>,
-    /// Further rows; empty while there is no first.
-    more: Vec<Version>,
-}
-
-impl Live {
-    fn rows(&self) -> usize {
-        usize::from(self.one.is_some()) + self.more.len()
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &Version> {
-        self.one.iter().chain(&self.more)
-    }
-
-    fn push(&mut self, row: Version) {
-        match self.one {
-            None => self.one = Some(row),
-            Some(_) => self.more.push(row),
-        }
-    }
-
-    /// The row at a place that [`Net::position`] gave.
-    fn at(&mut self, at: usize) -> Option<&mut Version> {
-        match at.checked_sub(1) {
-            Some(further) => self.more.get_mut(further),
-            None => self.one.as_mut(),
-        }
-    }
-
-    fn remove(&mut self, at: usize) -> Option<Version> {
-        match at.checked_sub(1) {
-            Some(further) => Some(self.more.remove(further)),
-            None => std::mem::replace(&mut self.one, self.more.pop()),
-        }
-    }
-}
-
 fn not_unique(table: &Table, net: &Net) -> String {
     let names: Vec<_> = table.key_names().collect();
     let cells: Vec<_> = net.witness.cells().collect();
@@ -439,7 +254,7 @@ pub(super) fn put(key: &mut Vec<u8>, cell: Cell<'_>) -> Option<()> {
     Some(())
 }
 
-fn same_content(layout: &Layout, before: &Tuple, after: &Tuple) -> bool {
+pub(super) fn same_content(layout: &Layout, before: &Tuple, after: &Tuple) -> bool {
     let cells = layout.slots.iter().zip(before.cells().zip(after.cells()));
     before.columns() == after.columns()
         && cells
@@ -454,66 +269,4 @@ pub(super) fn unsent(layout: &Layout, tuple: &Tuple) -> bool {
         .iter()
         .zip(tuple.cells())
         .any(|(slot, cell)| slot.is_some() && cell == Cell::Unchanged)
-}
-
-/// What rows that one statement can serve have in common.
-pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
-    let mut shape = Shape::default();
-    if work != Work::Delete {
-        for (slot, cell) in row.layout.slots.iter().zip(row.tuple.cells()) {
-            if let (Some(slot), Cell::Unchanged) = (slot, cell) {
-                shape.unsent.push(usize::from(*slot));
-            }
-        }
-        shape.unsent.sort_unstable();
-    }
-    if let Key::Columns(key) = &table.key {
-        let is_null = |column: &&usize| {
-            let Source::Desktop(arriving) = table.columns[**column].from else {
-                return false;
-            };
-            let at = row.layout.attribute(arriving);
-            at.is_some_and(|at| row.tuple.cells().nth(at) == Some(Cell::Null))
-        };
-        shape.null_keys = key.iter().filter(is_null).copied().collect();
-    }
-    shape
-}
-
-/// Rows gathered into steps by what they have in common.
-pub(super) struct Steps {
-    table: TableId,
-    list: Vec<Step>,
-    index: HashMap<(Work, Shape), usize>,
-}
-
-impl Steps {
-    pub(super) fn new(table: TableId) -> Self {
-        Steps {
-            table,
-            list: Vec::new(),
-            index: HashMap::new(),
-        }
-    }
-
-    fn removes_and_writes(&self) -> bool {
-        let removes = |step: &Step| step.work == Work::Delete;
-        self.list.iter().any(removes) && !self.list.iter().all(removes)
-    }
-
-    fn push(&mut self, work: Work, row: Row, shape: Shape) {
-        let at = *self
-            .index
-            .entry((work, shape))
-            .or_insert_with_key(|(work, shape)| {
-                self.list.push(Step {
-                    table: self.table,
-                    work: *work,
-                    shape: shape.clone(),
-                    rows: Vec::new(),
-                });
-                self.list.len() - 1
-            });
-        self.list[at].rows.push(row);
-    }
 }

@@ -7,8 +7,10 @@
 mod admit;
 mod keyed;
 mod multiset;
+mod net;
 mod order;
 mod park;
+mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::admit::{Before, Effect};
-use super::keyed::{key, shape, unsent};
+use super::keyed::{key, unsent};
 use super::park::{Parked, Parking};
+use super::steps::shape;
 use crate::model::{Layout, Row, Shape, Step, Table, TableId, Tuple, Work};
 
 /// Neighbouring changes of tables with a key that one statement can carry out together.

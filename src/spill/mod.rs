@@ -25,6 +25,9 @@ use crate::model::{
     WayBack,
 };
 
+/// A row by its table and its key.
+type RowName = (TableId, Vec<u8>);
+
 /// What a spilled transaction may take.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
@@ -52,7 +55,7 @@ pub struct Spill {
     parts: Vec<(u32, Part)>,
     layouts: Vec<Arc<Layout>>,
     /// Where rows that moved with unsent columns go on: with what is known of them.
-    moved: HashMap<(TableId, Vec<u8>), usize>,
+    moved: HashMap<RowName, usize>,
     /// Tables that were emptied, and after how many records.
     emptied: BTreeMap<TableId, (u64, Counts)>,
     /// What needs no row: changes of rows that aren't ours.
@@ -214,7 +217,7 @@ impl Spill {
         &mut self,
         table: TableId,
         effect: Effect,
-        (old, new): (&(TableId, Vec<u8>), &(TableId, Vec<u8>)),
+        (old, new): (&RowName, &RowName),
         is_multiset: bool,
     ) -> io::Result<()> {
         let (leaves, arrives) = (self.route(old), self.route(new));
@@ -247,7 +250,7 @@ impl Spill {
         Ok(())
     }
 
-    fn route(&self, name: &(TableId, Vec<u8>)) -> usize {
+    fn route(&self, name: &RowName) -> usize {
         match self.moved.get(name) {
             Some(part) => *part,
             None => spread(name, 0, self.bounds.parts),
@@ -392,7 +395,7 @@ impl Spill {
             .extend((0..self.bounds.parts).map(|_| (depth + 1, Part::new())));
         let mut reader = part.read()?;
         // Rows that moved stay with what is known of them, wherever that is.
-        let mut moved: HashMap<(TableId, Vec<u8>), usize> = HashMap::new();
+        let mut moved: HashMap<RowName, usize> = HashMap::new();
         while let Some(bytes) = reader.next()? {
             let (record, before, after) = Record::take(&bytes)?;
             let layout = &self.layouts[record.layout as usize];
@@ -401,7 +404,7 @@ impl Spill {
                 let name = parking_name(table, layout, tuple).unwrap_or_default();
                 (record.table, name)
             };
-            let place = |name: &(TableId, Vec<u8>), moved: &HashMap<_, usize>| {
+            let place = |name: &RowName, moved: &HashMap<_, usize>| {
                 let spread = || spread(name, depth + 1, self.bounds.parts);
                 moved.get(name).copied().unwrap_or_else(spread)
             };
@@ -432,7 +435,7 @@ impl Default for Spill {
 }
 
 /// The part of a name at some depth.
-fn spread(name: &(TableId, Vec<u8>), depth: u32, parts: usize) -> usize {
+fn spread(name: &RowName, depth: u32, parts: usize) -> usize {
     let mut hasher = DefaultHasher::new();
     (depth, name).hash(&mut hasher);
     (hasher.finish() % parts as u64) as usize

@@ -1,0 +1,67 @@
+//! Rows gathered by what one statement needs them to have in common.
+
+use std::collections::HashMap;
+
+use crate::model::{Cell, Key, Row, Shape, Source, Step, Table, TableId, Work};
+
+/// What rows that one statement can serve have in common.
+pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
+    let mut shape = Shape::default();
+    if work != Work::Delete {
+        for (slot, cell) in row.layout.slots.iter().zip(row.tuple.cells()) {
+            if let (Some(slot), Cell::Unchanged) = (slot, cell) {
+                shape.unsent.push(usize::from(*slot));
+            }
+        }
+        shape.unsent.sort_unstable();
+    }
+    if let Key::Columns(key) = &table.key {
+        let is_null = |column: &&usize| {
+            let Source::Desktop(arriving) = table.columns[**column].from else {
+                return false;
+            };
+            let at = row.layout.attribute(arriving);
+            at.is_some_and(|at| row.tuple.cells().nth(at) == Some(Cell::Null))
+        };
+        shape.null_keys = key.iter().filter(is_null).copied().collect();
+    }
+    shape
+}
+
+/// Rows gathered into steps by what they have in common.
+pub(super) struct Steps {
+    table: TableId,
+    pub(super) list: Vec<Step>,
+    index: HashMap<(Work, Shape), usize>,
+}
+
+impl Steps {
+    pub(super) fn new(table: TableId) -> Self {
+        Steps {
+            table,
+            list: Vec::new(),
+            index: HashMap::new(),
+        }
+    }
+
+    pub(super) fn removes_and_writes(&self) -> bool {
+        let removes = |step: &Step| step.work == Work::Delete;
+        self.list.iter().any(removes) && !self.list.iter().all(removes)
+    }
+
+    pub(super) fn push(&mut self, work: Work, row: Row, shape: Shape) {
+        let at = *self
+            .index
+            .entry((work, shape))
+            .or_insert_with_key(|(work, shape)| {
+                self.list.push(Step {
+                    table: self.table,
+                    work: *work,
+                    shape: shape.clone(),
+                    rows: Vec::new(),
+                });
+                self.list.len() - 1
+            });
+        self.list[at].rows.push(row);
+    }
+}
