@@ -15,7 +15,13 @@
 //! ```
 //!
 //! [`flows::Forward`] joins the stages and reads like this list. It is the only place that waits
-//! while a stream runs.
+//! while a stream runs. Two side roads lead back to it:
+//!
+//! - A transaction too large for memory, or one that empties a table, goes through [`spill`]: on disk by
+//!   key, folded part by part into the cloud's staging table, and from there into its tables in one
+//!   transaction ([`plan::staged`]).
+//! - A step that the cloud refuses is tried row by row ([`plan::Manner::careful`]). What is refused alone is
+//!   parked in `tandem.quarantine`, known to the fold ([`fold::Parking`]), and tried again later.
 //!
 //! # Floors
 //!
@@ -26,7 +32,8 @@
 //! service      demo        one session after the other; lease, logs, observing
 //! flows                    what it does from start to finish: agree, fill, forward
 //! install                  what sql/ installs; publishing
-//! apply  catalog  capture  I/O: one script, one transaction · what the databases look like · the stream
+//! apply  catalog  capture  spill   I/O: one script, one transaction · what the databases look like · the
+//!                          stream · a large transaction on disk
 //! plan   fold     decode   pure: bytes and values in, values out; no clock, no socket, no log
 //! wire                     the only socket
 //! fault  config  limits  platform

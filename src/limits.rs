@@ -94,8 +94,10 @@ pub const PARKED_ROWS_MAX: u64 = 10_000;
 pub const RETRY_ROWS: u64 = 1_000;
 /// How soon after a batch parked rows are tried again: its rows may be what they wait for.
 pub const PARKED_RETRY_SOON: Duration = Duration::from_secs(1);
-/// How often they are tried again in any case.
+/// How soon they are tried again when nothing comes...
 pub const PARKED_RETRY_EVERY: Duration = Duration::from_secs(60);
+/// ...and, after more and more such tries in vain, how seldom.
+pub const PARKED_RETRY_MAX: Duration = Duration::from_secs(600);
 /// Mass deletes are measured from here on (`max_shrink`).
 pub const SHRINK_ROWS_MIN: u64 = 100;
 

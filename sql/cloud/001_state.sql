@@ -100,6 +100,19 @@ create table tandem.quarantine (
     unique (replicator, direction, "table", key_hash)
 );
 
+-- Rows that a person took out of the quarantine: they stay as the cloud has them until they change again.
+create table tandem.dropped (
+    id bigint primary key,
+    replicator text not null references tandem.checkpoint on delete cascade,
+    direction text not null,
+    "table" text not null,
+    key text[] not null,
+    sqlstate text not null,
+    why text not null,
+    dropped_by text not null,
+    dropped_at timestamptz not null default now()
+);
+
 -- The raising compare-and-set: the first statement on rows in each transaction. It fails when
 -- another writer has moved the checkpoint or taken the lease, and then nothing of ours is written.
 create function tandem.advance(
@@ -273,6 +286,27 @@ language sql set search_path = pg_catalog, pg_temp as $$
     update tandem.table_state as s set quarantined = s.quarantined - counted.n, folded = s.folded + counted.n
       from counted where s.replicator = p_replicator and s."table" = p_table and counted.n > 0
 $$;
+
+-- Takes parked rows out of the quarantine for good; their messages count as ruled out. Says how many.
+create function tandem.drop_parked(p_replicator text, p_ids bigint[], p_who text) returns bigint
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    dropped bigint;
+begin
+    with gone as (
+        delete from tandem.quarantine as q where q.replicator = p_replicator and q.id = any (p_ids) returning q.*),
+    noted as (
+        insert into tandem.dropped (id, replicator, direction, "table", key, sqlstate, why, dropped_by)
+        select g.id, g.replicator, g.direction, g."table", g.key, g.sqlstate, g.why, p_who from gone as g),
+    counted as (
+        update tandem.table_state as s
+           set quarantined = s.quarantined - g.messages, ruled_out = s.ruled_out + g.messages
+          from (select gone."table", sum(gone.messages)::bigint as messages from gone
+                 where gone.direction = 'forward' group by 1) as g
+         where s.replicator = p_replicator and s."table" = g."table")
+    select count(*) into dropped from gone;
+    return dropped;
+end $$;
 
 -- Writes the staged rows of a step in pieces and by halves, until those that are refused stand alone, and parks these in the
 -- quarantine. `p_write` writes the staged rows given as $1 tid[]. Rows that get through leave the quarantine.

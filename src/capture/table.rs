@@ -34,7 +34,7 @@ impl TableReader {
         Ok(TableReader { session })
     }
 
-    /// Starts `COPY ... TO STDOUT`; [`TableReader::row`] gives its lines.
+    /// Starts `COPY ... TO STDOUT`; [`TableReader::line`] gives its lines.
     ///
     /// # Errors
     /// What the server says to it.

@@ -1,14 +1,21 @@
 //! `tandem quarantine`
 
+use std::time::Duration;
+
 use clap::{Args, Subcommand};
 
 use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
+use crate::platform;
 use crate::service::{Onlooker, ParkedRow};
 
-/// Rows that the cloud refused, and why; tandem tries them again by itself.
+/// Rows that the cloud refused, and why. tandem tries them again by itself: after each batch, and now and then.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  tandem quarantine list
+  tandem quarantine retry --table visits      after mending what they missed
+  tandem quarantine drop --id 7               the cloud keeps what it has")]
 pub(super) struct Options {
     #[command(subcommand)]
     what: What,
@@ -18,20 +25,33 @@ pub(super) struct Options {
 enum What {
     /// The rows that wait; exit 1 when there are any
     List(List),
+    /// Have the service try them now; exit 1 when some are still refused
+    Retry(Choice),
+    /// Give rows up: they count as ruled out, and stay as the cloud has them until they change again
+    Drop(Choice),
 }
 
 #[derive(Args)]
-struct List {
+struct Choice {
     /// Only this table
     #[arg(long, value_name = "TABLE")]
     table: Option<String>,
     /// Only this row
     #[arg(long, value_name = "N")]
     id: Option<i64>,
+}
+
+#[derive(Args)]
+struct List {
+    #[command(flatten)]
+    choice: Choice,
     /// One JSON document
     #[arg(long)]
     json: bool,
 }
+
+/// How long the service may take to try rows again.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The `quarantine list` document; source: the contract.
 #[derive(serde::Serialize)]
@@ -41,48 +61,121 @@ struct Document {
 }
 
 pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
-    let What::List(list) = &options.what;
-    let table = list
-        .table
-        .as_deref()
-        .map(|name| named(settings, name))
-        .transpose()?;
+    let choice = match &options.what {
+        What::List(list) => &list.choice,
+        What::Retry(choice) | What::Drop(choice) => choice,
+    };
+    let table = choice.table.as_deref().map(|name| named(settings, name));
+    let table = table.transpose()?;
     let onlooker = Onlooker::connect(settings).await?;
     let mut rows = onlooker.parked(settings).await?;
     rows.retain(|row| {
         table.as_ref().is_none_or(|table| row.table == *table)
-            && list.id.is_none_or(|id| row.id == id)
+            && choice.id.is_none_or(|id| row.id == id)
     });
+    match &options.what {
+        What::List(list) => Ok(say(rows, list.json)),
+        What::Retry(_) => retry(&onlooker, settings, &rows).await,
+        What::Drop(choice) => drop_rows(&onlooker, choice, &rows).await,
+    }
+}
+
+fn say(rows: Vec<ParkedRow>, json: bool) -> Exit {
     let exit = if rows.is_empty() {
         Exit::Fine
     } else {
         Exit::BadNews
     };
-    if list.json {
+    if json {
         show::document(&Document { schema: 1, rows });
-        return Ok(exit);
+        return exit;
     }
     for row in &rows {
-        let key = row
-            .key
-            .iter()
-            .map(|(name, value)| format!("{name} = {}", value.as_deref().unwrap_or("NULL")));
+        let key = row.key.iter().map(|(name, value)| {
+            let value = value.as_deref().unwrap_or("NULL");
+            format!("{name} = {value}")
+        });
         let key: Vec<_> = key.collect();
         show::result(&format!(
-            "{}   {}   {}   {} {}   since {}, tried {} times",
+            "{}   {}   {}   {} {}   since {}, tried {}",
             row.id,
             row.table,
             key.join(", "),
             row.sqlstate,
             row.why,
             row.since,
-            row.tries
+            times(row.tries)
         ));
     }
     if rows.is_empty() {
         show::result("nothing is in quarantine");
     }
-    Ok(exit)
+    exit
+}
+
+fn times(tries: i64) -> String {
+    match tries {
+        1 => "once".to_owned(),
+        tries => format!("{tries} times"),
+    }
+}
+
+fn counted(rows: usize) -> String {
+    match rows {
+        1 => "1 row".to_owned(),
+        rows => format!("{rows} rows"),
+    }
+}
+
+async fn retry(
+    onlooker: &Onlooker,
+    settings: &Settings,
+    rows: &[ParkedRow],
+) -> Result<Exit, Fault> {
+    if rows.is_empty() {
+        show::result("nothing of that is in quarantine");
+        return Ok(Exit::Fine);
+    }
+    let seen = onlooker.checkpoint().await?.unwrap_or_default();
+    if !onlooker.is_running(settings, &seen).await? {
+        show::progress("the service is not running; it tries them when it starts");
+        show::progress("next: tandem run");
+        return Ok(Exit::NotRunning);
+    }
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let left = onlooker.try_again(&ids, PATIENCE).await?;
+    show::result(&format!(
+        "{} got through, {} still in quarantine",
+        counted(ids.len() - left.len()),
+        counted(left.len())
+    ));
+    Ok(if left.is_empty() {
+        Exit::Fine
+    } else {
+        Exit::BadNews
+    })
+}
+
+async fn drop_rows(
+    onlooker: &Onlooker,
+    choice: &Choice,
+    rows: &[ParkedRow],
+) -> Result<Exit, Fault> {
+    if choice.table.is_none() && choice.id.is_none() {
+        return Err(
+            Fault::new(Kind::Input, "drop needs --id or --table: it gives rows up")
+                .hint("nothing was changed")
+                .next("tandem quarantine list"),
+        );
+    }
+    let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
+    let dropped = onlooker.drop_parked(&ids, &platform::holder()).await?;
+    let dropped = usize::try_from(dropped).unwrap_or_default();
+    show::result(&format!(
+        "{} given up; the cloud keeps what it has until they change again",
+        counted(dropped)
+    ));
+    Ok(Exit::Fine)
 }
 
 /// The table's name in the settings; the cloud's name is accepted.
@@ -93,10 +186,8 @@ fn named(settings: &Settings, name: &str) -> Result<String, Fault> {
             || name == format!("{}.{}", cloud.schema, cloud.relation)
     };
     let tables = &settings.tables;
-    let found = tables
-        .iter()
-        .find(|table| table.name == name)
-        .or_else(|| tables.iter().find(cloud));
+    let by_name = tables.iter().find(|table| table.name == name);
+    let found = by_name.or_else(|| tables.iter().find(cloud));
     found.map(|table| table.name.clone()).ok_or_else(|| {
         let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
         Fault::new(Kind::Input, format!("no table {name} in the settings"))

@@ -24,6 +24,8 @@ use crate::model::{
 
 /// The desktop's heartbeat carries this prefix.
 pub const HEARTBEAT: &str = "tandem.heartbeat";
+/// Whoever wants parked rows to be tried again at once writes this prefix into the desktop's log.
+pub const RETRY: &str = "tandem.retry";
 
 /// Folds a run of transactions. Changes of the tables in `ordered` are not folded: each is a write of its own, in
 /// source order.

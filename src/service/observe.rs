@@ -14,6 +14,7 @@ use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::flows::agree;
+use crate::fold::RETRY;
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Lsn;
@@ -266,6 +267,58 @@ impl Onlooker {
             }
         };
         Ok(rows.iter().map(row).collect())
+    }
+
+    /// Asks the running service to try these rows again: they come first, and a mark of ours makes it look. Returns
+    /// those that are still parked once it has, or `patience` is over.
+    ///
+    /// # Errors
+    /// When a query fails.
+    pub async fn try_again(&self, ids: &[i64], patience: Duration) -> Result<Vec<i64>, Fault> {
+        let asked = "update tandem.quarantine set tried_at = 'epoch' where replicator = $1 and id = any($2)";
+        self.on_parked(asked, ids).await?;
+        let stir = "select pg_logical_emit_message(true, $1, '')::text";
+        one(
+            &self.desktop.client,
+            Side::Desktop,
+            stir,
+            &[(&RETRY, Type::TEXT)],
+        )
+        .await?;
+        let since = Instant::now();
+        loop {
+            let waits = "select id from tandem.quarantine where replicator = $1 and id = any($2) and tried_at = 'epoch'";
+            let tried = self.on_parked(waits, ids).await?.is_empty();
+            if tried || since.elapsed() >= patience {
+                let left =
+                    "select id from tandem.quarantine where replicator = $1 and id = any($2)";
+                let left = self.on_parked(left, ids).await?;
+                return Ok(left.iter().map(|row| row.get(0)).collect());
+            }
+            sleep(limits::WAIT_EVERY).await;
+        }
+    }
+
+    /// Takes rows out of the quarantine for good, and notes who did it. Says how many.
+    ///
+    /// # Errors
+    /// When the query fails.
+    pub async fn drop_parked(&self, ids: &[i64], who: &str) -> Result<i64, Fault> {
+        let params: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&self.replicator, Type::TEXT),
+            (&ids, Type::INT8_ARRAY),
+            (&who, Type::TEXT),
+        ];
+        let sql = "select tandem.drop_parked($1, $2, $3)";
+        let row = one(&self.cloud.client, Side::Cloud, sql, &params).await?;
+        Ok(row.map_or(0, |row| row.get(0)))
+    }
+
+    async fn on_parked(&self, sql: &str, ids: &[i64]) -> Result<Vec<tokio_postgres::Row>, Fault> {
+        let params: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&self.replicator, Type::TEXT), (&ids, Type::INT8_ARRAY)];
+        let rows = self.cloud.client.query_typed(sql, &params).await;
+        rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))
     }
 
     /// The names of the columns under which each table's rows are parked: the desktop's that make up the key.

@@ -235,3 +235,93 @@ async fn wait_for_the_way_home_is_refused_until_it_is_built() {
         "{code} {error}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_quarantine_lists_retries_and_drops() {
+    let settings = format!("{SETTINGS}\n[[table]]\nname = \"child\"\n");
+    let office = Office::open(&Plan::tables(&versions()[0], &settings)).await;
+    let child = "create table child (id int primary key, item_id int REF)";
+    exec(
+        &office.desktop,
+        &format!("{DDL}; {}", child.replace("REF", "")),
+    )
+    .await;
+    exec(
+        &office.cloud,
+        &format!(
+            "set role postgres; {DDL}; {}",
+            child.replace("REF", "references item")
+        ),
+    )
+    .await;
+    let service = streaming(&office).await;
+    let (code, out, _) = office.ask(&["quarantine", "list"]).await;
+    assert!(
+        code == 0 && out.contains("nothing is in quarantine"),
+        "{out}"
+    );
+    exec(
+        &office.desktop,
+        "insert into child values (1, 7), (2, 8), (3, 9)",
+    )
+    .await;
+    office.ask(&["wait", "--timeout", "60s"]).await;
+    let (code, out, _) = office
+        .ask(&["quarantine", "list", "--table", "child"])
+        .await;
+    assert!(
+        code == 1 && out.lines().count() == 3 && out.contains("id = 2") && out.contains("23503"),
+        "{out}"
+    );
+    let (code, _, said) = office.ask(&["quarantine", "list", "--table", "chid"]).await;
+    assert!(
+        code == 2 && said.contains("no table chid") && said.contains("there are item, child"),
+        "{said}"
+    );
+    // The parent comes by another way than ours: asked, the service looks at once.
+    exec(&office.cloud, "insert into item (id) values (7)").await;
+    let (code, out, _) = office.ask(&["quarantine", "retry"]).await;
+    assert!(
+        code == 1 && out.contains("1 row got through, 2 rows still in quarantine"),
+        "{code} {out}"
+    );
+    let id = value(
+        &office.cloud,
+        "select id from tandem.quarantine where key = '{2}'",
+    )
+    .await;
+    let (code, _, said) = office.ask(&["quarantine", "drop"]).await;
+    assert!(code == 2 && said.contains("--id or --table"), "{said}");
+    let (code, out, _) = office.ask(&["quarantine", "drop", "--id", &id]).await;
+    assert!(code == 0 && out.contains("1 row given up"), "{out}");
+    let sums = "select concat_ws(' ', received, applied, ruled_out, quarantined) from tandem.table_state where \"table\" = 'child'";
+    assert_eq!(value(&office.cloud, sums).await, "3 1 1 1");
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select count(*) from tandem.dropped where dropped_by <> ''"
+        )
+        .await,
+        "1"
+    );
+    // It comes back when it changes, and goes when its cause does.
+    exec(&office.desktop, "update child set item_id = 7 where id = 2").await;
+    exec(&office.cloud, "insert into item (id) values (9)").await;
+    let (code, out, _) = office
+        .ask(&["quarantine", "retry", "--table", "child"])
+        .await;
+    assert!(code == 0, "{out}");
+    let (code, _, _) = office.ask(&["wait", "--timeout", "60s"]).await;
+    assert_eq!(code, 0);
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select string_agg(id::text, ' ' order by id) from child"
+        )
+        .await,
+        "1 2 3"
+    );
+    assert_eq!(service.stop().await, 0);
+    let (code, _, _) = office.ask(&["quarantine", "list"]).await;
+    assert_eq!(code, 0);
+}

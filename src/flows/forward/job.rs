@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::gather::Gathered;
 use crate::apply::Lease;
-use crate::fold::{Book, HEARTBEAT, Sorter, fold, parking_name};
+use crate::fold::{Book, HEARTBEAT, RETRY, Sorter, fold, parking_name};
 use crate::limits;
 use crate::model::{Batch, Counts, Halt, Statement, TableId, Tables, Transaction, Work};
 use crate::plan::{Manner, StagedStep, staged};
@@ -36,6 +36,8 @@ pub(super) struct Form {
     /// Tables whose changes are in source order instead of folded; a staged transaction with any of them has its
     /// deletes first.
     pub(super) ordered: BTreeSet<TableId>,
+    /// It wrote rows, or somebody asks for it: parked rows may find now what they miss.
+    pub(super) stirs: bool,
     /// For steps with rows that were parked before: their names.
     pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
 }
@@ -82,8 +84,13 @@ impl BatchJob {
         }
     }
 
-    /// Notes under which names the rows of its steps may be parked.
-    pub(super) fn note_names(&mut self, batch: &Batch, tables: &Tables, book: &Book) {
+    /// Notes under which names the rows of its steps may be parked, and whether parked rows may go on after it.
+    pub(super) fn note(&mut self, batch: &Batch, tables: &Tables, book: &Book) {
+        let marks = self
+            .transactions
+            .iter()
+            .flat_map(|transaction| &transaction.marks);
+        self.form.stirs = !batch.steps.is_empty() || { marks }.any(|mark| mark.prefix == RETRY);
         self.form.names.clear();
         for (number, step) in batch.steps.iter().enumerate() {
             if book.parking.of(step.table).is_none() {

@@ -84,6 +84,7 @@ pub(super) async fn stage(
         form: Form {
             halts,
             names: steps.names,
+            stirs: true,
             ..Form::default()
         },
     })

@@ -2,7 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
 
@@ -33,6 +33,8 @@ pub(super) struct Writer {
     flight: Option<Flight>,
     /// When parked rows are tried again.
     retry_at: Instant,
+    /// After the next try in vain.
+    retry_pause: Duration,
     /// Tables that stop with the next batch.
     halting: Vec<Halt>,
 }
@@ -81,6 +83,7 @@ impl Writer {
             applier: Some(applier),
             flight: None,
             retry_at: Instant::now(),
+            retry_pause: limits::PARKED_RETRY_EVERY,
             halting: Vec::new(),
         }
     }
@@ -129,7 +132,9 @@ impl Writer {
 
     /// Tries parked rows again.
     pub(super) fn try_parked(&mut self) {
-        self.retry_at = Instant::now() + limits::PARKED_RETRY_EVERY;
+        // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
+        self.retry_at = Instant::now() + self.retry_pause;
+        self.retry_pause = (self.retry_pause * 2).min(limits::PARKED_RETRY_MAX);
         let mut statements = opening(&self.opening);
         statements.push(hold(&self.lease));
         let manner = self.manner(self.checkpoint.lsn(), &|_, _| true);
@@ -165,7 +170,7 @@ impl Writer {
     fn send_batch(&mut self, mut job: BatchJob) {
         let mut batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
         let start = self.start_of(&batch);
-        job.note_names(&batch, &self.tables, &self.book);
+        job.note(&batch, &self.tables, &self.book);
         // A batch may take longer than the lease's term: its end renews it once more.
         let renewal = (!batch.steps.is_empty()).then(|| hold(&self.lease));
         let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
@@ -312,9 +317,10 @@ impl Writer {
             }
         }
         parking::settle(&mut self.book.parking, &form, done, &self.tables);
-        self.retry_at = self
-            .retry_at
-            .min(Instant::now() + limits::PARKED_RETRY_SOON);
+        if form.stirs {
+            self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
+            self.retry_pause = limits::PARKED_RETRY_EVERY;
+        }
         Ok(match copy {
             Some(why) => Outcome::CopyAgain(why, committed),
             None => Outcome::Committed(committed),
