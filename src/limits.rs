@@ -63,6 +63,9 @@ pub const LEASE_HEARTBEATS: u32 = 3;
 /// The shortest term of a lease: shorter heartbeats don't make a slow network a lost lease.
 pub const LEASE_TERM_MIN: Duration = Duration::from_secs(15);
 
+/// While rows are staged, which may take long, the lease is renewed so often.
+pub const RENEW_EVERY: Duration = Duration::from_secs(4);
+
 /// Bytes of one COPY message when tables are filled.
 pub const COPY_BYTES: usize = 64 * 1024;
 /// Bytes of one staging transaction when tables are filled.

@@ -217,8 +217,10 @@ begin
     if not exists (select from tandem.staging) then
         return;
     end if;
+    -- long enough for the server to call autovacuum off, short enough for another replicator
+    perform set_config('lock_timeout', '2s', true);
     begin
-        lock table tandem.staging in access exclusive mode nowait;
+        lock table tandem.staging in access exclusive mode;
         if not exists (select from tandem.staging where replicator <> p_replicator or epoch > p_epoch) then
             truncate tandem.staging;
             return;

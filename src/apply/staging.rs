@@ -126,15 +126,24 @@ impl<'a> Stager<'a> {
         Ok(())
     }
 
+    /// Sends what is there and ends the COPY, so that the connection can be used for something else.
+    ///
+    /// # Errors
+    /// As [`Stager::row`].
+    pub async fn pause(&mut self) -> Result<&mut Applier, WireError> {
+        if !self.buffer.is_empty() {
+            self.send().await?;
+        }
+        self.close().await?;
+        Ok(self.applier)
+    }
+
     /// Sends what is left.
     ///
     /// # Errors
     /// As [`Stager::row`].
     pub async fn finish(mut self) -> Result<(), WireError> {
-        if !self.buffer.is_empty() {
-            self.send().await?;
-        }
-        self.close().await
+        self.pause().await.map(drop)
     }
 }
 

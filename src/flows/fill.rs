@@ -147,6 +147,7 @@ impl Fill<'_> {
         start.map_err(Fault::at(Side::Desktop))?;
         let mut stager = Stager::new(self.applier, self.lease);
         let (mut rows, mut passed_over) = (0, 0);
+        let mut renewed = Instant::now();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         while let Some(line) = reader.line(limit).await.map_err(Fault::at(Side::Desktop))? {
             match line {
@@ -154,6 +155,14 @@ impl Fill<'_> {
                     let staged = stager.line(&table.name, step, &line).await;
                     staged.map_err(Fault::at(Side::Cloud))?;
                     rows += 1;
+                    if rows % 256 == 0 && renewed.elapsed() >= limits::RENEW_EVERY {
+                        let applier = stager.pause().await.map_err(Fault::at(Side::Cloud))?;
+                        let mut renews = opening(self.opening);
+                        renews.push(hold(self.lease));
+                        let done = applier.run(Script::staying(renews)).await;
+                        done.map_err(not_applied)?;
+                        renewed = Instant::now();
+                    }
                 }
                 Line::TooLarge => passed_over += 1,
             }

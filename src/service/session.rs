@@ -280,8 +280,9 @@ impl Session<'_> {
             .iter()
             .map(|table| table.name.as_str())
             .collect();
-        let sql = "update tandem.table_state set state = 'removed', since = now(), why = null \
-                   where replicator = $1 and state <> 'removed' and not (\"table\" = any($2))";
+        let sql = "with gone as (update tandem.table_state set state = 'removed', since = now(), why = null \
+                   where replicator = $1 and state <> 'removed' and not (\"table\" = any($2)) returning \"table\") \
+                   select tandem.void_parked($1, \"table\") from gone";
         let params: [(&(dyn ToSql + Sync), Type); 2] = [
             (&self.lease.replicator, Type::TEXT),
             (&names, Type::TEXT_ARRAY),

@@ -2,10 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 use super::job::{Form, LargeJob};
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold, unstage};
 use crate::fold::{Book, Folder, parking_name};
+use crate::limits;
 use crate::model::{Counts, Key, Shape, Statement, Step, TableId, Tables, Work};
 use crate::plan::{Opening, StagedStep, opening};
 use crate::spill::{Remainder, Spill};
@@ -45,14 +48,14 @@ struct Steps {
     names: HashMap<usize, Vec<Vec<u8>>>,
 }
 
-/// Stages a transaction. Nothing of it is in its tables when this fails.
+/// Stages a transaction; `progress` counts its parts. Nothing of it is in its tables when this fails.
 pub(super) async fn stage(
     applier: &mut Applier,
     mut spill: Box<Spill>,
     tables: &Tables,
     book: &Book,
-    settings: &Opening,
-    lease: &Lease,
+    (settings, lease): (&Opening, &Lease),
+    progress: &AtomicU64,
 ) -> Result<LargeJob, Stumble> {
     run(applier, settings, lease, [unstage(lease)]).await?;
     let Remainder {
@@ -62,11 +65,17 @@ pub(super) async fn stage(
     } = spill.remainder(book);
     let mut steps = Steps::new(&emptied, tables);
     let mut stager = Stager::new(applier, lease);
+    let mut renewed = Instant::now();
     while let Some(folder) = tokio::task::block_in_place(|| spill.next_part(tables, book))? {
         let batch = fold_part(folder, tables, book, &mut counts);
         halts.extend(batch.halts);
         for step in batch.steps {
             steps.stage(step, tables, &mut stager).await?;
+        }
+        progress.fetch_add(1, Ordering::Relaxed);
+        if renewed.elapsed() >= limits::RENEW_EVERY {
+            run(stager.pause().await?, settings, lease, []).await?;
+            renewed = Instant::now();
         }
     }
     stager.finish().await?;

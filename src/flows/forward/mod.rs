@@ -56,6 +56,8 @@ pub struct Forward<'a> {
     capture: Option<Capture>,
     /// Since when a batch has been waiting for the cloud's answer.
     busy_since: Option<Instant>,
+    /// What the writer had done of a large transaction then.
+    progress: u64,
 }
 
 impl<'a> Forward<'a> {
@@ -97,6 +99,7 @@ impl<'a> Forward<'a> {
             ),
             capture: Some(capture),
             busy_since: None,
+            progress: 0,
         })
     }
 
@@ -166,6 +169,11 @@ impl<'a> Forward<'a> {
                 drifted = heart.beat() => self.writer.halt_later(drifted?),
                 () = at(parked) => self.writer.try_parked(),
                 () = at(impatient) => {
+                    let progress = self.writer.progress();
+                    if progress != self.progress {
+                        (self.progress, self.busy_since) = (progress, Some(Instant::now()));
+                        continue;
+                    }
                     // The slot's position doesn't move, so a shutdown of the desktop would wait for us.
                     tracing::warn!("the cloud has confirmed nothing for {} s; leaving the stream until it answers", limits::UNCONFIRMED_MAX.as_secs());
                     if let Some(capture) = self.capture.take() {
@@ -193,7 +201,10 @@ impl<'a> Forward<'a> {
 
     async fn written(&mut self, outcome: Outcome) -> Result<(), Fault> {
         let (committed, copy) = match outcome {
-            Outcome::Again => return Ok(()),
+            Outcome::Again => {
+                self.busy_since = self.writer.is_busy().then(Instant::now);
+                return Ok(());
+            }
             Outcome::Committed(committed) => (committed, None),
             Outcome::CopyAgain(why, committed) => (committed, Some(why)),
         };

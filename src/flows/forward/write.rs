@@ -2,6 +2,7 @@
 
 use std::future::pending;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
@@ -37,6 +38,8 @@ pub(super) struct Writer {
     retry_pause: Duration,
     /// Tables that stop with the next batch.
     halting: Vec<Halt>,
+    /// Parts of large transactions that were staged.
+    progress: Arc<AtomicU64>,
 }
 
 /// What the cloud is working on.
@@ -85,11 +88,17 @@ impl Writer {
             retry_at: Instant::now(),
             retry_pause: limits::PARKED_RETRY_EVERY,
             halting: Vec::new(),
+            progress: Arc::default(),
         }
     }
 
     pub(super) fn is_busy(&self) -> bool {
         self.flight.is_some()
+    }
+
+    /// Changes while the cloud takes a large transaction piece by piece: it is not silent then.
+    pub(super) fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
     }
 
     /// Sends what is next; [`Writer::outcome`] tells what became of it.
@@ -106,8 +115,17 @@ impl Writer {
             Unit::Large(spill) => {
                 let (tables, book) = (self.tables.clone(), self.book.clone());
                 let (opening, lease) = (self.opening.clone(), self.lease.clone());
+                let progress = self.progress.clone();
                 self.fly(Job::Stage, |mut applier: Applier| async move {
-                    let staged = stage(&mut applier, spill, &tables, &book, &opening, &lease).await;
+                    let staged = stage(
+                        &mut applier,
+                        spill,
+                        &tables,
+                        &book,
+                        (&opening, &lease),
+                        &progress,
+                    )
+                    .await;
                     (applier, staged.map(|job| Landed::Staged(Box::new(job))))
                 });
             }
