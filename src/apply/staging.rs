@@ -96,10 +96,16 @@ impl<'a> Stager<'a> {
     async fn send(&mut self) -> Result<(), WireError> {
         let session = self.applier.session();
         if self.open.is_none() {
+            // Two statements of one query are one transaction, so the setting reaches no other client of a pooler.
             session
-                .query("copy tandem.staging (replicator, epoch, \"table\", step, n, copies, messages, origin, cells) from stdin")
+                .query(
+                    "set local array_nulls = on; copy tandem.staging \
+                     (replicator, epoch, \"table\", step, n, copies, messages, origin, cells) from stdin",
+                )
                 .await?;
-            let Message::CopyInResponse(_) = session.next().await? else {
+            let (Message::CommandComplete(_), Message::CopyInResponse(_)) =
+                (session.next().await?, session.next().await?)
+            else {
                 return Err(WireError::Protocol("COPY did not start".to_owned()));
             };
             self.open = Some(0);

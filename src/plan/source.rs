@@ -53,6 +53,9 @@ pub(super) fn value(table: &Table, column: &Column, cell: &dyn Fn(usize) -> Stri
     let base = &column.base_type;
     match &column.from {
         Source::Desktop(index) => match &column.narrower {
+            // The cast from `text` to `regclass` is a function of its own that knows no `-` and no number; from
+            // `bpchar` there is none, so the input function is taken.
+            None if base == "regclass" => format!("{}::bpchar::{base}", cell(*index)),
             None => format!("{}::{base}", cell(*index)),
             Some(narrow) => {
                 let sent = &table.arriving[*index].base_type;

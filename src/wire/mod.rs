@@ -26,6 +26,10 @@ pub const PINNED: &[(&str, &str)] = &[
     ("bytea_output", "hex"),
     ("timezone", "UTC"),
     ("lc_monetary", "C"),
+    // Off, an array's NULL is read as the word; rows travel as arrays.
+    ("array_nulls", "on"),
+    // `document` refuses what `content` takes.
+    ("xmloption", "content"),
     // A server's defaults for these must not end a long copy or a quiet stream.
     ("statement_timeout", "0"),
     ("idle_in_transaction_session_timeout", "0"),
