@@ -40,8 +40,6 @@ pub enum Kind {
     LeaseHeld,
     /// Another program took the lease while we ran.
     LeaseLost,
-    /// A transaction is larger than the memory that it may take.
-    TooLarge,
     /// The server sent what can't be.
     Damaged,
     /// The cloud refused something that no table is to blame for.
@@ -200,7 +198,7 @@ impl Fault {
     pub fn decision(&self) -> Decision {
         match self.kind {
             Kind::Weather(_) => Decision::Retry,
-            Kind::Refused(_) | Kind::Input | Kind::TooLarge => Decision::Stop(Exit::Input),
+            Kind::Refused(_) | Kind::Input => Decision::Stop(Exit::Input),
             Kind::Interrupted => Decision::Stop(Exit::Interrupted),
             Kind::Lineage
             | Kind::LeaseHeld

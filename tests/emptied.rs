@@ -8,12 +8,6 @@ use support::servers::newest;
 
 const BEAT: &str = "[heartbeat]\nevery = \"200ms\"\n";
 
-async fn conserved(office: &Office) {
-    let sums = "select coalesce(string_agg(concat_ws(' ', \"table\", received, applied, folded, ruled_out, quarantined), '; '), '') \
-        from tandem.table_state where received <> applied + folded + ruled_out + quarantined";
-    assert_eq!(value(&office.cloud, sums).await, "", "P7");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn p4_f43_truncate_removes_the_desktops_rows_and_nobody_elses() {
     for place in places() {
@@ -45,7 +39,7 @@ async fn p4_f43_truncate_removes_the_desktops_rows_and_nobody_elses() {
             exec(&office.desktop, step).await;
             office.caught_up(&mut service).await;
             office.assert_equal().await;
-            conserved(&office).await;
+            office.assert_conserved().await;
         }
         assert_eq!(value(&office.cloud, theirs).await, before);
         assert_eq!(
@@ -217,7 +211,7 @@ async fn p4_a_delete_that_a_foreign_key_would_carry_to_a_phones_rows_is_quaranti
         until(&office.cloud, "select count(*) = 0 from tandem.quarantine").await;
         office.caught_up(&mut service).await;
         office.assert_equal().await;
-        conserved(&office).await;
+        office.assert_conserved().await;
         // Also where a table is emptied.
         exec(
             &office.cloud,

@@ -15,17 +15,6 @@ const BESIDE_KB: u64 = 64 << 10;
 /// The default `memory_max`.
 const MEMORY_KB: u64 = 64 << 10;
 
-/// The most memory that the service ever had, in kilobytes.
-fn peak_kb(service: &Service) -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", service.child.id().unwrap())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 fn bank_with_memory(memory_mb: u64) -> String {
     let forward = format!("[forward]\nmemory_max = \"{memory_mb}MB\"");
     may_shrink(&bank::SETTINGS.replace("[forward]", &forward))
@@ -50,7 +39,7 @@ async fn arrive_whole(office: &Office, service: &mut Service, count: &str, rows:
 async fn large_transactions(office: &Office) {
     let mut service = office.run();
     office.caught_up(&mut service).await;
-    let base_kb = peak_kb(&service);
+    let base_kb = service.peak_kb();
     let mut peaks = vec![base_kb];
     let steps = [
         (
@@ -73,15 +62,15 @@ async fn large_transactions(office: &Office) {
             rows,
         )
         .await;
-        peaks.push(peak_kb(&service));
+        peaks.push(service.peak_kb());
     }
     exec(&office.desktop, "delete from item where id > 300000").await;
     office.caught_up(&mut service).await;
-    peaks.push(peak_kb(&service));
+    peaks.push(service.peak_kb());
     println!("peak memory before, after insert, update, delete in kB: {peaks:?}",);
     office.assert_equal().await;
     assert!(
-        peak_kb(&service) <= MEMORY_KB + BESIDE_KB,
+        service.peak_kb() <= MEMORY_KB + BESIDE_KB,
         "peaks in kB: {peaks:?}"
     );
     assert_eq!(service.stop().await, 0);
@@ -113,11 +102,11 @@ async fn p12_a_first_copy_of_120_000_rows_stays_within_64_mb_beside_memory_max()
     .await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
-    println!("peak memory: {} kB", peak_kb(&service));
+    println!("peak memory: {} kB", service.peak_kb());
     assert!(
-        peak_kb(&service) <= memory_mb * 1024 + BESIDE_KB,
+        service.peak_kb() <= memory_mb * 1024 + BESIDE_KB,
         "peak: {} kB",
-        peak_kb(&service)
+        service.peak_kb()
     );
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
@@ -137,7 +126,7 @@ async fn a_million_rows(office: &Office, memory_mb: u64) {
     let rows = "select count(*) from item where id > 1000000";
     arrive_whole(office, &mut service, rows, "1000000").await;
     office.caught_up(&mut service).await;
-    let peak = peak_kb(&service);
+    let peak = service.peak_kb();
     println!("peak memory: {peak} kB");
     assert!(peak <= memory_mb * 1024 + BESIDE_KB, "peak: {peak} kB");
     until(&office.cloud, "select count(*) = 0 from tandem.staging").await;
@@ -190,11 +179,11 @@ async fn p12_a_transaction_just_below_memory_max_stays_within_64_mb_beside_it() 
         "60000",
     )
     .await;
-    println!("peak memory: {} kB", peak_kb(&service));
+    println!("peak memory: {} kB", service.peak_kb());
     assert!(
-        peak_kb(&service) <= memory_mb * 1024 + BESIDE_KB,
+        service.peak_kb() <= memory_mb * 1024 + BESIDE_KB,
         "peak: {} kB",
-        peak_kb(&service)
+        service.peak_kb()
     );
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
@@ -214,11 +203,11 @@ async fn p12_a_backlog_of_150_mb_behind_a_silent_cloud_stays_within_64_mb_beside
     }
     office.to_cloud.resume();
     office.caught_up(&mut service).await;
-    println!("peak memory: {} kB", peak_kb(&service));
+    println!("peak memory: {} kB", service.peak_kb());
     assert!(
-        peak_kb(&service) <= memory_mb * 1024 + BESIDE_KB,
+        service.peak_kb() <= memory_mb * 1024 + BESIDE_KB,
         "peak: {} kB",
-        peak_kb(&service)
+        service.peak_kb()
     );
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
@@ -238,7 +227,7 @@ async fn p12_400_000_narrow_rows_in_one_transaction_stay_within_64_mb_beside_mem
     .await;
     let rows = "select count(*) from item where id > 300000";
     arrive_whole(&office, &mut service, rows, "400000").await;
-    let peak = peak_kb(&service);
+    let peak = service.peak_kb();
     println!("peak memory: {peak} kB");
     assert!(peak <= memory_mb * 1024 + BESIDE_KB, "peak: {peak} kB");
     assert_eq!(service.stop().await, 0);
@@ -258,11 +247,11 @@ async fn p12_f24_powercas_refill_stays_within_64_mb_beside_memory_max() {
     office.caught_up(&mut service).await;
     exec(&office.desktop, "select sync_views_to_tables()").await;
     office.caught_up(&mut service).await;
-    println!("peak memory: {} kB", peak_kb(&service));
+    println!("peak memory: {} kB", service.peak_kb());
     assert!(
-        peak_kb(&service) <= memory_mb * 1024 + BESIDE_KB,
+        service.peak_kb() <= memory_mb * 1024 + BESIDE_KB,
         "peak: {} kB",
-        peak_kb(&service)
+        service.peak_kb()
     );
     assert_eq!(service.stop().await, 0);
 }

@@ -186,13 +186,6 @@ async fn assert_only_the_manifest_is_quarantined(office: &Office) {
     }
 }
 
-/// P7: nothing is dropped in silence.
-async fn assert_conserved(office: &Office) {
-    let sums = "select coalesce(string_agg(concat_ws(' ', \"table\", received, applied, folded, ruled_out, quarantined), '; '), '') \
-        from tandem.table_state where received <> applied + folded + ruled_out + quarantined";
-    assert_eq!(value(&office.cloud, sums).await, "");
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn p8_dirty_rows_in_the_copy_are_quarantined_exactly_as_the_manifest_says() {
     for place in places() {
@@ -204,7 +197,7 @@ async fn p8_dirty_rows_in_the_copy_are_quarantined_exactly_as_the_manifest_says(
         exec(&office.desktop, "update mbstaff set name = name || '!'; update jobshead set work_desc = 'new' where job_id % 7 = 0").await;
         office.caught_up(&mut service).await;
         assert_only_the_manifest_is_quarantined(&office).await;
-        assert_conserved(&office).await;
+        office.assert_conserved().await;
         let (code, out, _) = office.ask(&["wait", "--timeout", "20s"]).await;
         assert_eq!(code, 1, "quarantined rows are bad news");
         assert!(out.contains("jobtasks") && out.contains("23505"), "{out}");
@@ -222,7 +215,7 @@ async fn p8_dirty_rows_in_the_stream_are_quarantined_and_heal_when_their_cause_g
     exec(&office.desktop, "update mbstaff set name = name || '!'").await;
     office.caught_up(&mut service).await;
     assert_only_the_manifest_is_quarantined(&office).await;
-    assert_conserved(&office).await;
+    office.assert_conserved().await;
     // A restart knows what is parked.
     assert_eq!(service.stop().await, 0);
     let mut service = office.run();
@@ -242,6 +235,6 @@ async fn p8_dirty_rows_in_the_stream_are_quarantined_and_heal_when_their_cause_g
     office.caught_up(&mut service).await;
     until(&office.cloud, "select count(*) = 0 from tandem.quarantine").await;
     office.assert_equal().await;
-    assert_conserved(&office).await;
+    office.assert_conserved().await;
     assert_eq!(service.stop().await, 0);
 }

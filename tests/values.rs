@@ -155,7 +155,7 @@ async fn large_values(place: &Place, mb: usize) {
         exec(&office.desktop, &sql).await;
         same_digests(&office, &mut service, what).await;
     }
-    let peak_kb = peak_kb(&service);
+    let peak_kb = service.peak_kb();
     assert!(peak_kb <= (512 + 64) << 10, "P12: {peak_kb} kB");
     assert_eq!(service.stop().await, 0);
 }
@@ -163,7 +163,7 @@ async fn large_values(place: &Place, mb: usize) {
 /// Lengths and digests of all values are the same on both sides, after everything has arrived.
 async fn same_digests(office: &Office, service: &mut Service, when: &str) {
     office.caught_up(service).await;
-    println!("{when}: peak memory {} kB", peak_kb(service));
+    println!("{when}: peak memory {} kB", service.peak_kb());
     assert!(
         office
             .states()
@@ -183,17 +183,6 @@ async fn same_digests(office: &Office, service: &mut Service, when: &str) {
             "{when}"
         );
     }
-}
-
-/// The most memory that the service ever had, in kilobytes.
-fn peak_kb(service: &Service) -> u64 {
-    let status =
-        std::fs::read_to_string(format!("/proc/{}/status", service.child.id().unwrap())).unwrap();
-    let line = status
-        .lines()
-        .find_map(|line| line.strip_prefix("VmHWM:"))
-        .unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 #[cfg(target_os = "linux")]

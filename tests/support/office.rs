@@ -327,6 +327,13 @@ impl Office {
         self.assert_equal_but(&[]).await;
     }
 
+    /// P7: nothing is dropped in silence.
+    pub async fn assert_conserved(&self) {
+        let sums = "select coalesce(string_agg(concat_ws(' ', \"table\", received, applied, folded, ruled_out, quarantined), '; '), '') \
+            from tandem.table_state where received <> applied + folded + ruled_out + quarantined";
+        assert_eq!(value(&self.cloud, sums).await, "", "P7");
+    }
+
     /// Table, state and reason as the cloud has them.
     pub async fn states(&self) -> Vec<(String, String, String)> {
         let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state order by 1";
@@ -343,6 +350,18 @@ pub struct Service {
 }
 
 impl Service {
+    /// The most memory that the process ever had, in kilobytes.
+    pub fn peak_kb(&self) -> u64 {
+        let file = format!("/proc/{}/status", self.child.id().unwrap());
+        let status = std::fs::read_to_string(file).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        line.unwrap()
+            .trim()
+            .trim_end_matches(" kB")
+            .parse()
+            .unwrap()
+    }
+
     /// kill -9, and gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
