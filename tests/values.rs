@@ -1,21 +1,24 @@
 //! P11: values arrive as they left. Every type that a column of this server can have, with its edges, in the first
 //! copy and in the stream; and single values of 64 MB.
 //!
-//! `values/edges.rs` knows the edges of types by name, `values/types.rs` asks the server which types there are and
-//! makes values for those that nobody has named, `values/sheets.rs` spreads them over tables and compares them.
+//! `values/types.rs` asks the server which types there are and makes values for those that nobody has named,
+//! `values/edges.rs` knows the edges of the others, `values/own.rs` adds types to the server's, `values/sheets.rs`
+//! spreads them over tables and compares both sides.
 #![allow(clippy::unwrap_used, clippy::print_stdout, unreachable_pub)]
 
 mod support;
 mod values {
     pub mod edges;
+    pub mod own;
     pub mod sheets;
     pub mod types;
 }
 
 use support::office::{Office, Place, Plan, Service, exec, places, value};
 use support::servers::newest;
+use values::own::prepare;
 use values::sheets::{Sheet, assert_same, sheets, use_tables};
-use values::types::{Found, prepare, types};
+use values::types::{Found, types};
 
 /// What a database may be set to, without asking anybody: nothing of it may reach a value. The desktop's and the
 /// cloud's are different on purpose.

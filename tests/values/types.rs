@@ -9,13 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use tandem::plan::quote::{ident, literal};
 use tandem::wire::control::Control;
 
-use super::edges::{EDGES, GUESSES, OWN};
-use crate::support::office::{Office, exec, value};
-
-/// Types of these come too, where the server has them.
-const EXTENSIONS: &[&str] = &[
-    "hstore", "citext", "ltree", "cube", "seg", "isn", "intarray", "lo",
-];
+use super::edges::{EDGES, GUESSES};
 
 /// A type that a column can have.
 pub struct Found {
@@ -29,27 +23,6 @@ pub struct Found {
     pub nullable: bool,
     /// The row type of a table or view that comes with the server.
     pub is_row_of_catalog: bool,
-}
-
-/// The same types on both sides.
-pub async fn prepare(office: &Office) {
-    let names = literal(&format!("{{{}}}", EXTENSIONS.join(",")));
-    for side in [&office.desktop, &office.cloud] {
-        for extension in EXTENSIONS {
-            let here = format!(
-                "select count(*) from pg_available_extensions where name = {} and name = any ({names})",
-                literal(extension)
-            );
-            if value(side, &here).await == "0" {
-                println!("skipped: types of {extension}, which isn't available");
-            } else {
-                exec(side, &format!("create extension {extension} schema public")).await;
-            }
-        }
-        // Types are written in full from here on: `int4` of another schema is another type.
-        exec(side, &format!("create schema \"Other Schema\"; grant usage on schema \"Other Schema\" to public; {OWN}; set search_path = pg_catalog")).await;
-    }
-    exec(&office.desktop, "create schema bench").await;
 }
 
 /// A type as the catalog has it.
@@ -93,7 +66,7 @@ pub async fn types(desktop: &Control, version: u32) -> Vec<Found> {
         if let Err(error) = column {
             let why = error.as_db_error().unwrap().message().to_owned();
             refused
-                .entry(why.split('"').next_back().unwrap().trim().to_owned())
+                .entry(why.clone())
                 .or_default()
                 .push(kind.name.clone());
             let pseudo = kind.kind == 'p' || kind.name.starts_with('_') || kind.relation.is_some();
@@ -131,13 +104,23 @@ pub async fn types(desktop: &Control, version: u32) -> Vec<Found> {
     );
     refused
         .iter()
-        .for_each(|(why, names)| println!("no column, {why}: {}", names.join(" ")));
+        .for_each(|(why, names)| println!("no column: {why}: {}", names.join(" ")));
     valueless
         .iter()
         .for_each(|which| println!("NULL only: {which}"));
+    found(desktop, &known, &columns, values).await
+}
+
+/// What is known of the types that can be columns, with their values.
+async fn found(
+    desktop: &Control,
+    known: &[Known],
+    columns: &[usize],
+    mut values: HashMap<u32, Vec<String>>,
+) -> Vec<Found> {
     let mut found = Vec::new();
     for at in columns {
-        let kind = &known[at];
+        let kind = &known[*at];
         let nullable = format!("select concat(null::{})", kind.written);
         found.push(Found {
             schema: kind.schema.clone(),
