@@ -58,8 +58,12 @@ impl<'a> Stager<'a> {
     pub async fn line(&mut self, table: &str, step: usize, line: &[u8]) -> Result<(), WireError> {
         self.begin(table, step, (1, 0));
         self.buffer.put_slice(b"\\N\t");
-        self.buffer.put_slice(line);
-        self.send_much().await
+        // A long line goes on in pieces, and isn't held twice.
+        for piece in line.chunks(limits::COPY_BYTES) {
+            self.buffer.put_slice(piece);
+            self.send_much().await?;
+        }
+        self.end_row().await
     }
 
     /// Takes one row.
@@ -75,7 +79,7 @@ impl<'a> Stager<'a> {
         self.buffer.put_u8(b'\t');
         put_array(&mut self.buffer, row.cells);
         self.buffer.put_u8(b'\n');
-        self.send_much().await
+        self.end_row().await
     }
 
     fn begin(&mut self, table: &str, step: usize, (copies, messages): (u64, u64)) {
@@ -115,11 +119,16 @@ impl<'a> Stager<'a> {
         let sent = self.open.unwrap_or_default() + self.buffer.len();
         self.buffer.clear();
         self.open = Some(sent);
-        if sent >= limits::STAGE_BYTES {
-            self.close().await
-        } else {
-            Ok(())
+        Ok(())
+    }
+
+    /// Between two rows: so much in one transaction is enough.
+    async fn end_row(&mut self) -> Result<(), WireError> {
+        self.send_much().await?;
+        if self.open.is_some_and(|sent| sent >= limits::STAGE_BYTES) {
+            self.pause().await?;
         }
+        Ok(())
     }
 
     async fn close(&mut self) -> Result<(), WireError> {
