@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::office::{Office, Plan, exec, may_shrink, places, value};
+use support::office::{Office, Plan, exec, may_shrink, places, until, value};
 use support::servers::newest;
 
 const BEAT: &str = "[heartbeat]\nevery = \"200ms\"\n";
@@ -485,7 +485,15 @@ async fn u01_a_tenant_that_is_found_through_its_parent_limits_every_statement() 
             "select count(*) from answer where words = 'changed' and id <= 30"
         )
         .await,
-        "30"
+        "29"
+    );
+    // Whose parent is another firm's, or nobody's, waits: nobody could say whose it is.
+    let parked =
+        "select string_agg(key[1] || ' ' || sqlstate, ', ' order by key) from tandem.quarantine";
+    assert_eq!(value(&office.cloud, parked).await, "2 TD008, 501 TD008");
+    assert_eq!(
+        value(&office.cloud, "select note_id from answer where id = 2").await,
+        "3"
     );
     assert_eq!(service.stop().await, 0);
 }
@@ -500,4 +508,56 @@ async fn u01_a_parent_that_two_tenants_could_mean_is_refused() {
         said.contains("answer: tenant: (id) does not name one row of note in the cloud"),
         "{said}"
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn mappings_work_together_in_keyed_and_keyless_tables() {
+    for place in places() {
+        let settings = may_shrink(
+            "[heartbeat]\nevery = \"200ms\"\n[tenant]\norg = 1\n\
+             [[table]]\nname = \"job\"\n\
+             [[table]]\nname = \"line\"\nkey = []\ntenant = { via = \"job\", on = { job_id = \"id\" } }\nset = { made_by = \"desk\" }\nconvert = { words = \"upper(words)\" }\n\
+             lookup.client = { from = \"job\", on = { job_id = \"id\" }, take = \"client\" }\n\
+             [[table]]\nname = \"code\"\nkey = [\"name\", \"nr\"]\nconvert = { name = \"lower(trim(name))\" }\n",
+        );
+        let desktop = "create table job (id int primary key, client text); create table line (job_id int, words text); create table code (name text, nr int, v text)";
+        let cloud = "create table job (id int primary key, client text, org int); create table line (n bigserial primary key, job_id int references job, words text, client text, made_by text); \
+            create table code (name text, nr int, v text, org int) partition by hash (nr); create table code_0 partition of code for values with (modulus 2, remainder 0); create table code_1 partition of code for values with (modulus 2, remainder 1)";
+        let office = Office::with_tables(&place, &settings, desktop, cloud).await;
+        exec(&office.desktop, "insert into job select n, 'c' || n from generate_series(1, 30) n; insert into line select n % 30 + 1, 'w' || n % 4 from generate_series(1, 300) n; \
+            insert into code select ' N' || n, nullif(n % 5, 0), 'v' from generate_series(1, 60) n; insert into code values (null, null, 'nothing')").await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        let wrong = "select count(*) from line l left join job j on j.id = l.job_id where l.client is distinct from j.client or made_by <> 'desk' or words <> upper(words)";
+        for step in [
+            "select 1",
+            "update job set client = 'new' where id < 10; insert into line values (3, 'x'), (3, 'x'), (40, 'no job yet')",
+            "delete from line where ctid in (select ctid from line where job_id = 5 limit 2); update line set words = 'y' where job_id = 7",
+            "insert into job values (40, 'late')",
+            "update code set v = 'w' where nr is null; update code set name = upper(name) where nr = 1; delete from code where nr = 2; update code set nr = null where nr = 3 and v = 'v' and length(name) < 4",
+            "delete from line where job_id = 40; delete from job where id = 40",
+            "begin; truncate line, code; insert into line values (1, 'z'), (1, 'z'); insert into code values ('A', 1, 'a'), (null, null, 'b'); commit",
+        ] {
+            exec(&office.desktop, step).await;
+            office.caught_up(&mut service).await;
+            until(&office.cloud, "select count(*) <= (select count(*) from job where id = 99) from tandem.quarantine where \"table\" <> 'line' or key[1] <> '40'").await;
+            assert_eq!(value(&office.cloud, wrong).await, "0", "after {step}");
+            let parked = value(
+                &office.cloud,
+                "select coalesce(sum(copies), 0) from tandem.quarantine",
+            )
+            .await;
+            let rows = "select count(*) from line";
+            let here: i64 = value(&office.cloud, rows).await.parse().unwrap();
+            assert_eq!(
+                (here + parked.parse::<i64>().unwrap()).to_string(),
+                value(&office.desktop, rows).await,
+                "after {step}"
+            );
+            office.assert_conserved().await;
+        }
+        until(&office.cloud, "select count(*) = 0 from tandem.quarantine").await;
+        office.assert_equal().await;
+        assert_eq!(service.stop().await, 0);
+    }
 }

@@ -249,6 +249,14 @@ begin
         message = format('rows of %s refer to it and would change with it', p_table);
 end $$;
 
+-- Refuses a row whose tenant is its parent's, and whose parent is none of this tenant's.
+create function tandem.no_parent(p_table text) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception using errcode = 'TD008',
+        message = format('it has no parent among this tenant''s rows of %s', p_table);
+end $$;
+
 -- Refuses a row that was too large to be kept on its way; 0 bytes: an earlier version of it was.
 create function tandem.too_large(p_bytes bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -428,7 +428,10 @@ fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> {
 
 /// Our own conditions on rows and tables.
 pub(super) fn is_ours(error: &ServerError) -> bool {
-    matches!(error.code.as_str(), "TD003" | "TD004" | "TD005" | "TD006")
+    matches!(
+        error.code.as_str(),
+        "TD003" | "TD004" | "TD005" | "TD006" | "TD008"
+    )
 }
 
 /// A transaction that failed for a reason that no table is to blame for.

@@ -129,6 +129,7 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
         Key::Columns(_) => rest(table),
         Key::Multiset => Vec::new(),
     };
+    let ours = has_parent(table).map_or(String::new(), |ours| format!(" and {ours}"));
     let update = (!assignments(table, &changing).is_empty()).then(|| {
         if table.key == Key::Multiset {
             // Equal rows that nobody claims become the desktop's; nothing else of them can differ.
@@ -138,22 +139,20 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
                 "with {source}, want as (select distinct {wanted} as name from src) {update}"
             );
         }
-        let found = format!("{stored} = {wanted} and {}", guard.owned());
+        let found = format!("{stored} = {wanted} and {}{ours}", guard.owned());
         format!(
             "with {source} {}",
             update_differing(table, &changing, "src", &found)
         )
     });
     let (names, values) = insertion(table, &all(table));
-    let ours = has_parent(table).map_or(String::new(), |ours| format!(" and {ours}"));
     let missing = format!(
         "with {source}, want as (select src.*, {wanted} as \"tandem name\", row_number() over (partition by {wanted}) as \"tandem nth\" from src), \
          have as (select {stored} as name, count(*) as copies from {target} as t where {} group by 1)",
         guard.owned(),
     );
-    let which = format!(
-        "from want as src left join have on have.name = src.\"tandem name\" where src.\"tandem nth\" > coalesce(have.copies, 0){ours}"
-    );
+    let which = "from want as src left join have on have.name = src.\"tandem name\" \
+                 where src.\"tandem nth\" > coalesce(have.copies, 0)";
     Diff {
         shrink: statement(format!(
             "{extras} select tandem.shrink($3, many.n, (select count(*) from {target} as t where {}), {}::float8) \
@@ -171,7 +170,7 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
         )),
         update: update.map(&statement),
         insert: statement(format!(
-            "{missing} insert into {target} ({names}) select {values} {which}"
+            "{missing} insert into {target} ({names}) select {values} {which}{ours}"
         )),
         narrow: statement(format!(
             "{missing} delete from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3 and s.step = $4 and s.ctid not in (select src.\"tandem at\" {which})"

@@ -51,13 +51,19 @@ impl Guard {
     }
 }
 
-/// The tenant's own parent of an arriving row called `src` exists; none where the row itself says whose it is.
+/// True for an arriving row, called `src`, whose parent is one of this tenant's; a row without such a parent is
+/// refused, since nobody could say whose it is. None where rows say so themselves.
 pub(super) fn has_parent(table: &Table) -> Option<String> {
-    let via = Tenant {
+    let via = table.tenant.via.as_ref()?;
+    let parent = literal(&via.parent.to_string());
+    let tenant = Tenant {
         columns: Vec::new(),
-        via: Some(table.tenant.via.clone()?),
+        via: Some(via.clone()),
     };
-    Some(belongs(&via, "src"))
+    Some(format!(
+        "case when {} then true else tandem.no_parent({parent}) end",
+        belongs(&tenant, "src")
+    ))
 }
 
 /// A row belongs to the tenant: by its columns, or by its parent's.

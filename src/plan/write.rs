@@ -122,17 +122,13 @@ fn write(table: &Table, shape: &Shape, from: &str) -> String {
         matches(table, shape),
     );
     let changing = sent(table, changeable(table), shape);
-    let update = update_differing(
-        table,
-        &changing,
-        from,
-        &format!("{found} and {}", guard.owned()),
-    );
+    let ours = parents_are_ours(table, shape);
+    let owned = format!("{found} and {}{ours}", guard.owned());
+    let update = update_differing(table, &changing, from, &owned);
     if !shape.unsent.is_empty() {
         return format!(" {update}");
     }
     let (names, values) = insertion(table, &all(table));
-    let ours = has_parent(table).map_or(String::new(), |ours| format!(" and {ours}"));
     let insert = format!(
         "insert into {target} ({names}) select {values} from {from} where not exists (select from {target} as t where {found} and {}){ours}",
         guard.owned(),
@@ -141,6 +137,19 @@ fn write(table: &Table, shape: &Shape, from: &str) -> String {
         format!(" {insert}")
     } else {
         format!(", changed as ({update}) {insert}")
+    }
+}
+
+/// A row that takes its tenant from a parent needs one of ours; where that column was not sent, it has it already.
+fn parents_are_ours(table: &Table, shape: &Shape) -> String {
+    let Some(via) = &table.tenant.via else {
+        return String::new();
+    };
+    let known = sent(table, all(table), shape);
+    let on = |(own, _): &(String, String)| known.iter().any(|(_, column)| column.cloud == *own);
+    match has_parent(table) {
+        Some(ours) if via.on.iter().all(on) => format!(" and {ours}"),
+        _ => String::new(),
     }
 }
 
