@@ -25,7 +25,7 @@ pub use follow::follow_all;
 pub use guard::Guard;
 pub use open::{Opening, opening};
 pub use planner::{Manner, Planner};
-pub use staged::{StagedStep, are_there, staged};
+pub use staged::{StagedForm, StagedStep, are_there, staged};
 
 #[cfg(test)]
 mod tests;

@@ -26,15 +26,25 @@ pub struct StagedStep {
     pub whole: bool,
 }
 
-/// The statements that carry out staged steps, each with its number in the staging table. Steps in `careful` are
-/// tried row by row. Rows are removed last, or, with `deletes_first`, first: a new row may need their unique values.
+/// How staged steps are carried out.
+pub struct StagedForm<'a> {
+    /// Steps that are tried row by row.
+    pub careful: &'a BTreeSet<usize>,
+    /// Tables in which a step may remove a key that another one writes.
+    pub rekeyed: &'a BTreeSet<TableId>,
+    /// Rows are removed first, because a new row may need their unique values; else last.
+    pub deletes_first: bool,
+}
+
+/// The statements that carry out staged steps, each with its number in the staging table.
 pub fn staged(
     steps: &[(usize, StagedStep)],
     counts: &[(TableId, Counts)],
     tables: &Tables,
     manner: &Manner<'_>,
-    (careful, deletes_first): (&BTreeSet<usize>, bool),
+    form: &StagedForm<'_>,
 ) -> Vec<Statement> {
+    let careful = form.careful;
     let mut statements = shrink(counts, tables);
     for (number, step) in steps {
         statements.push(are_there(
@@ -45,9 +55,11 @@ pub fn staged(
         ));
     }
     for table in tables.iter() {
-        statements.extend(same_keys(table, steps, manner));
+        if !table.has_exact_key() || form.rekeyed.contains(&table.id) {
+            statements.extend(same_keys(table, steps, manner));
+        }
     }
-    let last = if deletes_first { 0 } else { 2 };
+    let last = if form.deletes_first { 0 } else { 2 };
     let mut order: Vec<(u8, i32, usize, &StagedStep)> = Vec::new();
     for (number, step) in steps {
         let table = i32::from(step.table.0);
@@ -131,7 +143,7 @@ fn whole(
 }
 
 /// Takes out deletes of keys that the same transaction writes too: keys that are only spelled in another way, and
-/// keys that a moved row takes over.
+/// keys that one row leaves and another one takes over.
 fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) -> Vec<Statement> {
     let of_table = |step: &&(usize, StagedStep)| step.1.table == table.id && !step.1.whole;
     let mine: Vec<_> = steps.iter().filter(of_table).collect();
@@ -139,8 +151,7 @@ fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) 
         .iter()
         .filter(|(_, step)| step.work == Work::Upsert)
         .collect();
-    let needed = !table.has_exact_key() || writes.iter().any(|(_, step)| step.shape.moved);
-    if !needed || writes.is_empty() {
+    if writes.is_empty() {
         return Vec::new();
     }
     let written: Vec<_> = writes
@@ -171,7 +182,12 @@ fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) 
             written.join(", "),
             tests.join(" and "),
         );
-        Statement::bookkeeping(sql, place(table, *number, manner))
+        Statement {
+            sql: sql.into(),
+            params: place(table, *number, manner),
+            table: Some(table.id),
+            step: Some(*number),
+        }
     });
     statements.collect()
 }

@@ -10,7 +10,7 @@ mod record;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::sync::Arc;
@@ -61,6 +61,8 @@ pub struct Spill {
     /// What needs no row: changes of rows that aren't ours.
     ruled_out: BTreeMap<TableId, u64>,
     misfits: BTreeMap<TableId, (Halt, u64)>,
+    /// Tables with rows that took a new key: the old and the new one may be in different parts.
+    rekeyed: BTreeSet<TableId>,
     records: u64,
     buffer: Vec<u8>,
     sorter: Sorter,
@@ -90,6 +92,8 @@ pub struct Remainder {
     pub halts: Vec<Halt>,
     /// Tables whose rows are all those that the transaction left.
     pub emptied: Vec<TableId>,
+    /// Tables in which one key may have a row in one part and none in another: what is written counts.
+    pub rekeyed: BTreeSet<TableId>,
 }
 
 impl Spill {
@@ -104,6 +108,7 @@ impl Spill {
             emptied: BTreeMap::new(),
             ruled_out: BTreeMap::new(),
             misfits: BTreeMap::new(),
+            rekeyed: BTreeSet::new(),
             records: 0,
             buffer: Vec::new(),
             sorter: Sorter::default(),
@@ -184,7 +189,7 @@ impl Spill {
             let name = parking_name(columns, &effect.layout, tuple);
             (table, name.unwrap_or_default())
         };
-        let is_multiset = columns.key_arriving().is_empty();
+        let is_multiset = columns.key == Key::Multiset;
         let old = match &effect.before {
             Before::Sent(old) => Some(name(&old.tuple)),
             Before::Absent | Before::Unsent => None,
@@ -192,6 +197,9 @@ impl Spill {
         let new = effect.after.as_ref().map(&name);
         match (old, new) {
             (Some(old), Some(new)) if old != new => {
+                if !is_multiset {
+                    self.rekeyed.insert(table);
+                }
                 let unsent = effect.after.as_ref().is_some_and(Tuple::has_unchanged);
                 if unsent && !is_multiset && effect.too_large.is_none() {
                     // What was not sent stands in the old row: the new one follows it.
@@ -202,7 +210,7 @@ impl Spill {
                     self.moved.insert(new, part);
                     return self.write(part, table, &effect);
                 }
-                self.split(table, effect, (&old, &new), is_multiset)
+                self.split(table, effect, (&old, &new))
             }
             (Some(name), _) | (None, Some(name)) => {
                 let part = self.route(&name);
@@ -212,18 +220,15 @@ impl Spill {
         }
     }
 
-    /// A row under two names: it leaves the one and arrives under the other.
+    /// A row under two names: it leaves the one and arrives under the other. Two records, even where one part has
+    /// both names: when that part is spread again, each goes with its own name.
     fn split(
         &mut self,
         table: TableId,
         effect: Effect,
         (old, new): (&RowName, &RowName),
-        is_multiset: bool,
     ) -> io::Result<()> {
         let (leaves, arrives) = (self.route(old), self.route(new));
-        if leaves == arrives && !is_multiset {
-            return self.write(arrives, table, &effect);
-        }
         let Effect {
             layout,
             before,
@@ -330,6 +335,7 @@ impl Spill {
         }
         remainder.halts = halts;
         remainder.emptied = emptied;
+        remainder.rekeyed = self.rekeyed.clone();
         remainder
     }
 

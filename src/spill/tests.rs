@@ -9,12 +9,12 @@ use crate::fold::Book;
 use crate::fold::tests::{Store, acts, history, number, table, transactions};
 use crate::model::{Cell, Counts, Identity, Key, Step, TableId, Tables, Work};
 
-/// The steps of all parts, and what became of the messages.
+/// The steps of all parts, what became of the messages, and whether rows took new keys.
 fn spilled(
     transaction: crate::model::Transaction,
     tables: &Tables,
     bounds: Bounds,
-) -> (Vec<Step>, Counts) {
+) -> (Vec<Step>, Counts, bool) {
     let mut spill = Spill::new(bounds);
     for change in &transaction.changes {
         spill.push(change, tables).unwrap();
@@ -40,12 +40,12 @@ fn spilled(
                 .map_or(Counts::default(), |(_, counts)| *counts),
         );
     }
-    (steps, counts)
+    (steps, counts, remainder.rekeyed.contains(&TableId(0)))
 }
 
-/// Carries steps out as the statements of a staged transaction would: rows that moved first, then the others, then
-/// deletes of keys that nothing was written to.
-fn apply(store: &mut Store, steps: &[Step]) {
+/// Carries steps out as the statements of a staged transaction would: rows that moved first, then the others, deletes
+/// last. Only where rows took new keys are deletes of written keys taken out before.
+fn apply(store: &mut Store, steps: &[Step], rekeyed: bool) {
     let before = store.clone();
     let mut written = BTreeMap::new();
     for step in steps.iter().filter(|step| step.work == Work::Upsert) {
@@ -69,12 +69,15 @@ fn apply(store: &mut Store, steps: &[Step]) {
             assert!(written.insert(id, row).is_none(), "{id} is written twice");
         }
     }
+    store.extend(&written);
     for step in steps.iter().filter(|step| step.work == Work::Delete) {
         for row in &step.rows {
-            store.remove(&number(row.tuple.cells().nth(1).unwrap()).unwrap());
+            let id = number(row.tuple.cells().nth(1).unwrap()).unwrap();
+            if !(rekeyed && written.contains_key(&id)) {
+                store.remove(&id);
+            }
         }
     }
-    store.extend(written);
 }
 
 proptest! {
@@ -90,10 +93,10 @@ proptest! {
         let Some(transaction) = transaction else { return Ok(()) };
         let tables = table(Key::Columns(vec![0]));
         let bounds = Bounds { parts, fold_bytes: if small { 900 } else { usize::MAX }, moved_rows: 100 };
-        let (steps, counts) = spilled(transaction, &tables, bounds);
+        let (steps, counts, rekeyed) = spilled(transaction, &tables, bounds);
         prop_assert_eq!(counts.received, counts.applied + counts.folded + counts.ruled_out, "P7");
         let mut store = start;
-        apply(&mut store, &steps);
+        apply(&mut store, &steps, rekeyed);
         prop_assert_eq!(store, wanted);
     }
 }

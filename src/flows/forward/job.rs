@@ -9,7 +9,7 @@ use crate::apply::Lease;
 use crate::fold::{Book, HEARTBEAT, RETRY, Sorter, fold, parking_name};
 use crate::limits;
 use crate::model::{Batch, Counts, Halt, Statement, TableId, Tables, Transaction, Work};
-use crate::plan::{Manner, StagedStep, staged};
+use crate::plan::{Manner, StagedForm, StagedStep, staged};
 use crate::spill::Facts;
 
 /// What a flight is for.
@@ -111,6 +111,8 @@ pub(super) struct LargeJob {
     pub(super) facts: Facts,
     /// Its steps, by number.
     pub(super) steps: Vec<StagedStep>,
+    /// Tables in which a step may remove a key that another one writes.
+    pub(super) rekeyed: BTreeSet<TableId>,
     pub(super) counts: BTreeMap<TableId, Counts>,
     pub(super) form: Form,
 }
@@ -156,8 +158,12 @@ impl LargeJob {
             patience: limits::TRY_LONG_MAX,
             careful: &|_, _| false,
         };
-        let form = (&self.form.careful, !self.form.ordered.is_empty());
-        let statements = staged(&going, &batch.counts, tables, &manner, form);
+        let form = StagedForm {
+            careful: &self.form.careful,
+            rekeyed: &self.rekeyed,
+            deletes_first: !self.form.ordered.is_empty(),
+        };
+        let statements = staged(&going, &batch.counts, tables, &manner, &form);
         (batch, statements)
     }
 

@@ -62,6 +62,7 @@ pub(super) async fn stage(
         mut counts,
         mut halts,
         emptied,
+        rekeyed,
     } = spill.remainder(book);
     let mut steps = Steps::new(&emptied, tables);
     let mut stager = Stager::new(applier, lease);
@@ -89,6 +90,7 @@ pub(super) async fn stage(
     Ok(LargeJob {
         facts: std::mem::take(&mut spill.facts),
         steps: steps.list,
+        rekeyed,
         counts,
         form: Form {
             halts,
