@@ -8,9 +8,9 @@ use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_mai
 use tandem::decode::Assembler;
 use tandem::fold::{Book, Sorter, fold};
 use tandem::model::{
-    Arriving, Column, Key, Lsn, Name, Source, Step, Table, TableId, Tables, Tenant, Transaction,
+    Arriving, Column, Key, Lsn, Name, Source, Table, TableId, Tables, Tenant, Transaction,
 };
-use tandem::plan::{Manner, Planner};
+use tandem::plan::{BatchForm, Manner, Planner};
 
 const ROWS: u64 = 10_000;
 
@@ -175,15 +175,18 @@ fn stages(criterion: &mut Criterion) {
         bench.iter_batched(
             || batch.steps.clone(),
             |steps| {
-                let careful = |_: usize, _: &Step| false;
                 let manner = Manner {
                     replicator: "office",
                     epoch: 1,
                     end: Lsn(1),
                     patience: std::time::Duration::from_secs(1),
-                    careful: &careful,
+                    again: false,
                 };
-                let statements = Planner::default().statements(steps, &[], &shared, &manner);
+                let form = BatchForm {
+                    careful: &BTreeSet::new(),
+                    stopped: &|_| false,
+                };
+                let statements = Planner::default().statements(steps, &[], &shared, &manner, &form);
                 statements.count()
             },
             BatchSize::LargeInput,

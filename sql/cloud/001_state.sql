@@ -262,7 +262,7 @@ create function tandem.too_large(p_bytes bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     raise exception using errcode = 'TD007', message = case p_bytes
-        when 0 then 'the row is larger than half of forward.memory_max'
+        when 0 then 'the row is too large to be kept while it waits'
         else format('the row has %s bytes, more than half of forward.memory_max', p_bytes) end;
 end $$;
 
@@ -277,12 +277,23 @@ begin
     end if;
 end $$;
 
--- A replicator's parked rows of all tables, in the form in which try_rows answers.
-create function tandem.parked(p_replicator text) returns jsonb
+-- The bytes of a row's values.
+create function tandem.bytes(p_cells text[]) returns bigint
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(sum(octet_length(c)), 0)::bigint from unnest(p_cells) as c
+$$;
+
+-- A replicator's parked rows of one table, or of all, in the form in which try_rows answers. Values are told up to
+-- `p_bytes` in all; a row whose values are left out has null `cells`.
+create function tandem.parked(p_replicator text, p_table text, p_bytes bigint) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
-    select coalesce(jsonb_agg(jsonb_build_object('table', q."table", 'key', q.key, 'cells', q.cells,
+    select coalesce(jsonb_agg(jsonb_build_object('table', q."table", 'key', q.key,
+               'cells', case when q.told <= p_bytes then q.cells end,
                'unsent', q.unsent, 'copies', q.copies, 'work', q.work, 'sqlstate', q.sqlstate) order by q.id), '[]')
-      from tandem.quarantine as q where q.replicator = p_replicator and q.direction = 'forward'
+      from (select p.*, sum(tandem.bytes(p.cells)) over (order by tandem.bytes(p.cells), p.id) as told
+              from tandem.quarantine as p
+             where p.replicator = p_replicator and p.direction = 'forward'
+               and (p_table is null or p."table" = p_table)) as q
 $$;
 
 -- A table that is copied or emptied starts without parked rows; their messages count as folded.
@@ -320,14 +331,18 @@ end $$;
 
 -- Writes the staged rows of a step in pieces and by halves, until those that are refused stand alone, and parks these in the
 -- quarantine. `p_write` writes the staged rows given as $1 tid[]. Rows that get through leave the quarantine.
--- Answers the parked rows. An error that isn't a row's own, too many refused rows, or too much time (`p_limit`)
--- is an error of the whole step.
+-- Answers the parked rows, with their values up to `p_told` bytes in all. An error that isn't a row's own, too many
+-- refused rows, too many bytes of them or too much time (`p_limit`) is an error of the whole step; but rows that are
+-- tried again (`p_again`) are parked already, and what there is no time for just stays so.
 create function tandem.try_rows(
     p_replicator text, p_epoch bigint, p_table text, p_step integer, p_write text, p_work text,
-    p_key integer[], p_unsent integer[], p_lsn pg_lsn, p_limit interval, p_max bigint
+    p_key integer[], p_unsent integer[], p_lsn pg_lsn, p_again boolean, p_limit interval, p_max bigint,
+    p_max_bytes bigint, p_told bigint
 ) returns jsonb language plpgsql as $$
 declare
     staged tid[];
+    untried tid[] := '{}';
+    settled boolean := false;
     -- ranges that are still to be tried, the leftmost on top: what went in stays in
     lows integer[];
     highs integer[];
@@ -335,6 +350,7 @@ declare
     refused tid[] := '{}'; codes text[] := '{}'; whys text[] := '{}';
     code text; message text; detail text;
     healed bigint; parked bigint; answer jsonb;
+    now_parked bigint; now_bytes bigint;
 begin
     select coalesce(array_agg(s.ctid order by s.n), '{}') into staged from tandem.staging as s
      where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
@@ -351,6 +367,7 @@ begin
         continue when low > high;
         begin
             execute p_write using staged[low:high];
+            settled := true;
         exception when others then
             get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail;
             -- the connection, rights, the table's definition, resources, the server: no row is to blame
@@ -366,12 +383,21 @@ begin
                 if code in ('23502', '23514') or detail = '' then
                     detail := null;
                 end if;
+                settled := true;
                 refused := refused || staged[low];
                 codes := codes || code;
                 whys := whys || concat_ws(': ', message, detail);
             end if;
         end;
-        if cardinality(refused) > p_max
+        if p_again then
+            -- each try gets further by one row at least
+            if settled and clock_timestamp() > statement_timestamp() + p_limit then
+                for i in 1 .. cardinality(lows) loop
+                    untried := untried || staged[lows[i]:highs[i]];
+                end loop;
+                exit;
+            end if;
+        elsif cardinality(refused) > p_max
            or cardinality(refused) > 0 and cardinality(lows) > 0 and clock_timestamp() > statement_timestamp() + p_limit then
             raise exception using errcode = 'TD006',
                 message = format('at least %s rows are refused; the first: %s %s', cardinality(refused), codes[1], whys[1]);
@@ -379,7 +405,7 @@ begin
     end loop;
     with tried as (
         select array(select s.cells[k.i] from unnest(p_key) with ordinality as k(i, nth) order by k.nth) as key
-          from tandem.staging as s where s.ctid = any (staged) and s.ctid <> all (refused)),
+          from tandem.staging as s where s.ctid = any (staged) and s.ctid <> all (refused || untried)),
     gone as (
         delete from tandem.quarantine as q using tried
          where q.replicator = p_replicator and q.direction = 'forward' and q."table" = p_table
@@ -401,13 +427,19 @@ begin
                sqlstate = excluded.sqlstate, why = excluded.why, lsn = excluded.lsn, tried_at = now(),
                tries = q.tries + 1, messages = q.messages + excluded.messages)
     select coalesce(sum(bad.messages), 0),
-           coalesce(jsonb_agg(jsonb_build_object('key', bad.key, 'cells', bad.cells, 'unsent', p_unsent,
-               'copies', bad.copies, 'work', p_work, 'sqlstate', bad.code, 'why', bad.why) order by bad.n), '[]')
-      into parked, answer from bad;
-    if cardinality(refused) > 0 and p_max < (
-        select count(*) from tandem.quarantine as q where q.replicator = p_replicator and q."table" = p_table) then
-        raise exception using errcode = 'TD006',
-            message = format('more than %s rows are refused; the first now: %s %s', p_max, codes[1], whys[1]);
+           coalesce(jsonb_agg(jsonb_build_object('key', bad.key, 'cells', case when bad.told <= p_told then bad.cells end,
+               'unsent', p_unsent, 'copies', bad.copies, 'work', p_work, 'sqlstate', bad.code, 'why', bad.why)
+               order by bad.n), '[]')
+      into parked, answer
+      from (select b.*, sum(tandem.bytes(b.cells)) over (order by tandem.bytes(b.cells), b.n) as told from bad as b) as bad;
+    if cardinality(refused) > 0 and not p_again then
+        select count(*), sum(tandem.bytes(q.cells)) into now_parked, now_bytes
+          from tandem.quarantine as q where q.replicator = p_replicator and q."table" = p_table;
+        if now_parked > p_max or now_bytes > p_max_bytes then
+            raise exception using errcode = 'TD006', message = format(
+                '%s rows of %s bytes are refused, which is too much to put aside; the first now: %s %s',
+                now_parked, now_bytes, codes[1], whys[1]);
+        end if;
     end if;
     if healed <> 0 or parked <> 0 then
         update tandem.table_state as s

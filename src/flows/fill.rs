@@ -1,6 +1,7 @@
 //! Tables filled from one snapshot of the desktop: stage whole, then make the cloud's owned rows
 //! equal by a diff, parents before children. What is surplus goes last, children first.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::refusal::{lies_in_rows, words};
@@ -9,7 +10,7 @@ use crate::capture::{Line, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
-use crate::model::{Key, Lsn, Param, Statement, Table, Tables, WayBack, oid};
+use crate::model::{Key, Lsn, Param, Statement, Table, TableId, Tables, WayBack, oid};
 use crate::plan::{
     Diff, Manner, Opening, TOO_LARGE_STEP, Which, are_there, copy_out, diff, follow_all, opening,
     park_too_large, quote, try_whole, void_parked,
@@ -32,6 +33,10 @@ pub struct Fill<'a> {
     pub consistent: Lsn,
     /// Half of it is the most that one row may have, in bytes.
     pub memory_max: u64,
+    /// All tables.
+    pub tables: &'a Tables,
+    /// Those that nothing is written to.
+    pub stopped: BTreeSet<TableId>,
 }
 
 /// One table to fill.
@@ -43,19 +48,19 @@ pub struct Filled<'a> {
 }
 
 /// Fills tables, given parents first. Rows that the cloud refuses are parked; a table that it refuses is
-/// stopped with the reason; the others go on. Returns the tables that stopped.
+/// stopped with the reason; the others go on. Returns the tables that are stopped now.
 ///
 /// # Errors
 /// When a connection fails or the lease is lost; nothing is half-filled then.
-pub async fn fill(
-    mut with: Fill<'_>,
-    wanted: &[Filled<'_>],
-    tables: &Tables,
-) -> Result<Vec<String>, Fault> {
+pub async fn fill(mut with: Fill<'_>, wanted: &[Filled<'_>]) -> Result<BTreeSet<TableId>, Fault> {
     let mut reader = TableReader::open(with.desktop, with.snapshot)
         .await
         .map_err(Fault::at(Side::Desktop))?;
-    let (mut stopped, mut filled) = (Vec::new(), Vec::new());
+    let mut filled = Vec::new();
+    // Until a table is filled nothing in it follows its parents: then it looks everything up.
+    for wanted in wanted {
+        with.stopped.insert(wanted.table.id);
+    }
     for wanted in wanted {
         let started = Instant::now();
         let staged = with.stage(&mut reader, wanted.table).await?;
@@ -63,12 +68,12 @@ pub async fn fill(
         match with.merge(wanted, staged).await? {
             Merged::Refused(why) => {
                 tracing::error!(table = %wanted.table.name, why, "stopped");
-                stopped.push(wanted.table.name.clone());
                 continue;
             }
             Merged::Whole if wanted.again => filled.push((wanted, rows)),
             Merged::Whole | Merged::Settled => {}
         }
+        with.stopped.remove(&wanted.table.id);
         tracing::info!(table = %wanted.table.name, rows, ms = started.elapsed().as_millis() as u64, "copied");
         with.measure(wanted.table, rows).await?;
     }
@@ -76,18 +81,11 @@ pub async fn fill(
     for (wanted, rows) in filled.into_iter().rev() {
         if let Some(why) = with.tidy(wanted, rows).await? {
             tracing::error!(table = %wanted.table.name, why, "stopped");
-            stopped.push(wanted.table.name.clone());
+            with.stopped.insert(wanted.table.id);
         }
     }
-    let followers: Vec<_> = tables
-        .iter()
-        .flat_map(|table| follow_all(table, tables))
-        .collect();
-    if !followers.is_empty() {
-        with.run(followers).await.map_err(not_applied)?;
-    }
     with.run([unstage(with.lease)]).await.map_err(not_applied)?;
-    Ok(stopped)
+    Ok(with.stopped)
 }
 
 /// A table in the staging table.
@@ -203,11 +201,13 @@ impl Fill<'_> {
         let whole = whole.into_iter().chain(parks);
         let rows_in = whole.clone().chain(update).chain([insert, copied.clone()]);
         let mut plain: Vec<_> = rows_in.collect();
-        if !wanted.again {
-            plain.push(extras.clone());
-            plain.extend(self.settled(table));
-        }
-        let outcome = self.run(plain).await;
+        let outcome = match wanted.again {
+            true => self.run(plain).await,
+            false => {
+                plain.push(extras.clone());
+                self.settle(table, plain).await?
+            }
+        };
         let Some(error) = refusal(&outcome).cloned() else {
             outcome.map_err(not_applied)?;
             return Ok(Merged::Whole);
@@ -222,12 +222,8 @@ impl Fill<'_> {
             vec![extras]
         };
         let tried = try_whole(table, &self.manner());
-        let statements = whole
-            .chain(before)
-            .chain(tried)
-            .chain([copied])
-            .chain(self.settled(table));
-        let outcome = self.run(statements).await;
+        let statements = whole.chain(before).chain(tried).chain([copied]).collect();
+        let outcome = self.settle(table, statements).await?;
         Ok(match self.judge(table, outcome).await? {
             None => Merged::Settled,
             Some(why) => Merged::Refused(why),
@@ -237,12 +233,9 @@ impl Fill<'_> {
     /// Removes what is surplus in a table that was filled before.
     async fn tidy(&mut self, wanted: &Filled<'_>, rows: u64) -> Result<Option<String>, Fault> {
         let table = wanted.table;
-        let whole = [hash_joins(), self.whole(table, rows)];
-        let statements = whole
-            .into_iter()
-            .chain(self.removal(table))
-            .chain(self.settled(table));
-        let outcome = self.run(statements).await;
+        let mut statements = vec![hash_joins(), self.whole(table, rows)];
+        statements.extend(self.removal(table));
+        let outcome = self.settle(table, statements).await?;
         self.judge(table, outcome).await
     }
 
@@ -270,7 +263,7 @@ impl Fill<'_> {
             epoch: self.lease.epoch,
             end: self.consistent,
             patience: limits::TRY_LONG_MAX,
-            careful: &|_, _| true,
+            again: false,
         }
     }
 
@@ -291,6 +284,38 @@ impl Fill<'_> {
             // Not everybody may; autovacuum does it a little later.
             Ok(()) | Err(NotApplied::Refused { .. }) => Ok(()),
             Err(error) => Err(not_applied(error)),
+        }
+    }
+
+    /// Finishes a table by these statements: it streams from then on, and what others look up in it follows, all in
+    /// one transaction. Another table that the cloud doesn't let follow stops alone.
+    async fn settle(
+        &mut self,
+        table: &Table,
+        statements: Vec<Statement>,
+    ) -> Result<Result<(), NotApplied>, Fault> {
+        loop {
+            let stopped = |table| self.stopped.contains(&table);
+            let followers = follow_all(table, self.tables, &stopped);
+            let all = statements
+                .iter()
+                .cloned()
+                .chain(self.settled(table))
+                .chain(followers);
+            let outcome = self.run(all.collect::<Vec<_>>()).await;
+            let follower = match &outcome {
+                Err(NotApplied::Refused {
+                    table: Some(of), ..
+                }) if *of != table.id => *of,
+                _ => return Ok(outcome),
+            };
+            let Some(error) = refusal(&outcome) else {
+                return Ok(outcome);
+            };
+            let follower = self.tables.get(follower);
+            let why = self.stop(follower, error).await?;
+            tracing::error!(table = %follower.name, why, "stopped");
+            self.stopped.insert(follower.id);
         }
     }
 

@@ -1,6 +1,6 @@
 //! Whose row is it, and which table's? The first question about every change.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::park::Parking;
@@ -13,7 +13,7 @@ use crate::model::{
 /// one's changes count, and which of their rows wait.
 #[derive(Clone, Default)]
 pub struct Book {
-    stopped: HashSet<TableId>,
+    stopped: BTreeSet<TableId>,
     copied_at: HashMap<TableId, Lsn>,
     /// Rows in the quarantine.
     pub parking: Parking,
@@ -93,6 +93,18 @@ impl Book {
     pub fn stop(&mut self, table: TableId) {
         self.stopped.insert(table);
         self.parking.clear(table);
+    }
+
+    /// Parked rows of tables that have stopped don't wait: a new copy will have them.
+    pub fn forget_stopped(&mut self) {
+        for table in &self.stopped {
+            self.parking.clear(*table);
+        }
+    }
+
+    /// The tables that were stopped.
+    pub fn stopped(&self) -> &BTreeSet<TableId> {
+        &self.stopped
     }
 
     /// Whether the table was stopped.

@@ -98,11 +98,11 @@ impl Bag {
             counts.applied += written;
             counts.folded += messages - written;
             counts.deletes -= copies;
-            // Copies that wait in the quarantine are not in the cloud yet: they come with the new ones,
-            // or are the first to go.
+            // Copies that wait in the quarantine are not in the cloud yet, or still there: they come or go with the
+            // new ones, or make these unnecessary.
             let waiting = parked.and_then(|rows| rows.get(&image(&row.layout, &row.tuple)));
             let waiting_copies = waiting.map_or(0, |parked| parked.copies);
-            let total = copies.saturating_add_unsigned(waiting_copies);
+            let total = copies.saturating_add(waiting_copies);
             if copies == 0 {
                 continue;
             }

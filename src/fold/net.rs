@@ -123,7 +123,7 @@ impl Net {
             tuple = self.layout.merge(tuple, image, own);
         }
         let lacks = work == Work::Upsert && unsent(&self.layout, &tuple);
-        let parked_for_size = parked.is_some_and(|parked| parked.too_large).then_some(0);
+        let parked_for_size = parked.is_some_and(Parked::lacks_values).then_some(0);
         let too_large = self.too_large.or(parked_for_size).filter(|_| lacks);
         let moved = origin.is_some() && unsent(&self.layout, &tuple);
         let old = match origin.filter(|_| moved) {

@@ -17,8 +17,25 @@ pub(super) struct Runs {
     keys: HashMap<TableId, HashSet<Vec<u8>>>,
     /// The change at hand was too large to be kept.
     too_large: Option<u64>,
-    /// Parked rows as this batch leaves them.
-    parked: HashMap<(TableId, Vec<u8>), Tuple>,
+    /// Rows as this batch leaves them: what is not sent of a later change stands here, wherever the row is.
+    images: HashMap<(TableId, Vec<u8>), Image>,
+}
+
+/// A row as the batch leaves it.
+struct Image {
+    tuple: Tuple,
+    /// It was too large: what is unsent of it is not what the cloud has.
+    lacks_values: bool,
+}
+
+/// What is known of a row before a change.
+struct Past {
+    /// How it looks, laid out as [`Table::own_layout`] says.
+    image: Option<Tuple>,
+    /// An earlier version of it is parked...
+    parked: bool,
+    /// ...without its values.
+    lacks_values: bool,
 }
 
 impl Runs {
@@ -39,51 +56,73 @@ impl Runs {
         self.too_large = too_large;
         match (before, after) {
             (Before::Sent(old), None) => {
-                self.add(table, Work::Delete, row(old.tuple, None, 1), parking);
+                self.add(
+                    table,
+                    Work::Delete,
+                    row(old.tuple, None, 1),
+                    (parking, false),
+                );
             }
             (Before::Sent(old), Some(new)) if key(&layout, &old.tuple) != key(&layout, &new) => {
-                // A parked row has nothing in the cloud that could be moved.
-                let parked = self
-                    .parked_image(table, &layout, &old.tuple, parking)
-                    .flatten();
+                let past = self.past(table, &layout, &old.tuple, parking);
                 let own = table.own_layout();
-                let new = match parked {
-                    Some(image) => layout.merge(new, &image, &own),
+                let new = match &past.image {
+                    Some(image) => layout.merge(new, image, &own),
                     None => new,
                 };
                 if unsent(&layout, &new) {
-                    self.add(table, Work::Rekey, row(new, Some(old.tuple), 1), parking);
+                    let row = row(new, Some(old.tuple), 1);
+                    self.add(table, Work::Rekey, row, (parking, past.parked));
                 } else {
-                    self.add(table, Work::Delete, row(old.tuple, None, 0), parking);
-                    self.add(table, Work::Upsert, row(new, None, 1), parking);
+                    self.add(
+                        table,
+                        Work::Delete,
+                        row(old.tuple, None, 0),
+                        (parking, false),
+                    );
+                    self.add(table, Work::Upsert, row(new, None, 1), (parking, false));
                 }
             }
             (Before::Sent(old), Some(new)) => {
                 let image = Some(old.tuple).filter(|_| old.whole && table.is_looked_up);
-                self.add(table, Work::Upsert, row(new, image, 1), parking);
+                self.add(table, Work::Upsert, row(new, image, 1), (parking, false));
             }
-            (_, Some(new)) => self.add(table, Work::Upsert, row(new, None, 1), parking),
+            (_, Some(new)) => self.add(table, Work::Upsert, row(new, None, 1), (parking, false)),
             (Before::Absent | Before::Unsent, None) => {}
         }
     }
 
-    fn add(&mut self, table: &Table, work: Work, mut row: Row, parking: &Parking) {
-        let parked = self.parked_image(table, &row.layout, &row.tuple, parking);
-        if let (Some(Some(image)), Work::Upsert) = (&parked, work) {
-            let own = table.own_layout();
+    /// `parked`: it is parked under its old key.
+    fn add(
+        &mut self,
+        table: &Table,
+        work: Work,
+        mut row: Row,
+        (parking, parked): (&Parking, bool),
+    ) {
+        let past = self.past(table, &row.layout, &row.tuple, parking);
+        let own = table.own_layout();
+        if let (Some(image), Work::Upsert, None) = (&past.image, work, self.too_large) {
             row.tuple = row.layout.merge(row.tuple, image, &own);
-            let name = key(&row.layout, &row.tuple).unwrap_or_default();
-            let now = own.adopt(&row.tuple, &row.layout);
-            self.parked.insert((table.id, name), now);
+        }
+        let name = key(&row.layout, &row.tuple).unwrap_or_default();
+        let lacks = work == Work::Upsert && unsent(&row.layout, &row.tuple);
+        let too_large = self.too_large.or(past.lacks_values.then_some(0));
+        let too_large = too_large.filter(|_| lacks);
+        if work == Work::Upsert {
+            let now = Image {
+                tuple: own.adopt(&row.tuple, &row.layout),
+                lacks_values: too_large.is_some(),
+            };
+            self.images.insert((table.id, name.clone()), now);
+        } else {
+            self.images.remove(&(table.id, name.clone()));
         }
         let shape = Shape {
-            parked: parked.is_some(),
-            too_large: self
-                .too_large
-                .filter(|_| work == Work::Upsert && unsent(&row.layout, &row.tuple)),
+            parked: past.parked || parked,
+            too_large,
             ..shape(table, &row, work)
         };
-        let name = key(&row.layout, &row.tuple).unwrap_or_default();
         let last = self
             .steps
             .iter_mut()
@@ -107,20 +146,21 @@ impl Runs {
         });
     }
 
-    /// How the parked version of a row looks at this point, if there is one.
-    fn parked_image(
-        &self,
-        table: &Table,
-        layout: &Layout,
-        tuple: &Tuple,
-        parking: &Parking,
-    ) -> Option<Option<Tuple>> {
-        let rows = parking.of(table.id)?;
-        let name = key(layout, tuple)?;
-        if let Some(tuple) = self.parked.get(&(table.id, name.clone())) {
-            return Some(Some(tuple.clone()));
+    fn past(&self, table: &Table, layout: &Layout, tuple: &Tuple, parking: &Parking) -> Past {
+        let name = key(layout, tuple).unwrap_or_default();
+        let parked = parking.of(table.id).and_then(|rows| rows.get(&name));
+        let image = self.images.get(&(table.id, name));
+        Past {
+            image: match image {
+                Some(image) => Some(image.tuple.clone()),
+                None => parked.and_then(|parked| parked.tuple.clone()),
+            },
+            parked: parked.is_some(),
+            lacks_values: match image {
+                Some(image) => image.lacks_values,
+                None => parked.is_some_and(Parked::lacks_values),
+            },
         }
-        rows.get(&name).map(|Parked { tuple, .. }| tuple.clone())
     }
 
     /// The steps of one table.

@@ -7,19 +7,29 @@ use std::collections::HashMap;
 
 use super::keyed::{key, put};
 use super::multiset::image;
+use crate::limits;
 use crate::model::{Cell, Key, Layout, Table, TableId, Tuple, Work};
 
 /// One row that waits in the quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parked {
-    /// How the row should look, laid out as [`Table::own_layout`] says; none when it should be gone.
+    /// How the row should look, laid out as [`Table::own_layout`] says; none when it should be gone, or is not kept here.
     pub tuple: Option<Tuple>,
-    /// In a table without a key: how many such rows are missing.
-    pub copies: u64,
+    /// Arriving columns that were not sent.
+    pub unsent: Vec<usize>,
+    /// In a table without a key: how many such rows are missing; less than none when so many are still to go.
+    pub copies: i64,
     /// What could not be done with it.
     pub work: Work,
-    /// It is parked for its size: what is unsent of it is nowhere but on the desktop.
+    /// It is parked for its size: what is unsent of it is nowhere but on the desktop, and trying again is in vain.
     pub too_large: bool,
+}
+
+impl Parked {
+    /// What a later version lacks can't be filled in from this one.
+    pub(super) fn lacks_values(&self) -> bool {
+        self.too_large || !self.work.removes() && self.tuple.is_none()
+    }
 }
 
 /// The parked rows of one table, by key.
@@ -29,6 +39,8 @@ pub type ParkedRows = HashMap<Vec<u8>, Parked>;
 #[derive(Clone, Debug, Default)]
 pub struct Parking {
     tables: HashMap<TableId, ParkedRows>,
+    /// What the kept tuples hold.
+    bytes: usize,
 }
 
 /// The name under which a row is parked: its key, or for tables without one the whole row.
@@ -51,22 +63,35 @@ impl Parking {
         tables.map(|(table, rows)| (*table, rows))
     }
 
-    /// Parks a row, in place of an earlier version of it.
-    pub fn park(&mut self, table: TableId, name: Vec<u8>, row: Parked) {
+    /// Parks a row, in place of an earlier version of it. Its values are kept only while there is room (P12).
+    pub fn park(&mut self, table: TableId, name: Vec<u8>, mut row: Parked) {
+        self.leave(table, &name);
+        let bytes = size(&row);
+        if self.bytes + bytes > limits::PARKED_KEPT_BYTES {
+            row.tuple = None;
+        } else {
+            self.bytes += bytes;
+        }
         self.tables.entry(table).or_default().insert(name, row);
     }
 
     /// The row has found its place.
     pub fn leave(&mut self, table: TableId, name: &[u8]) {
-        if let Some(rows) = self.tables.get_mut(&table) {
-            rows.remove(name);
+        let rows = self.tables.get_mut(&table);
+        if let Some(gone) = rows.and_then(|rows| rows.remove(name)) {
+            self.bytes -= size(&gone);
         }
     }
 
     /// A new copy of the table starts without parked rows.
     pub fn clear(&mut self, table: TableId) {
-        self.tables.remove(&table);
+        let rows = self.tables.remove(&table).unwrap_or_default();
+        self.bytes -= rows.values().map(size).sum::<usize>();
     }
+}
+
+fn size(row: &Parked) -> usize {
+    row.tuple.as_ref().map_or(0, Tuple::bytes)
 }
 
 /// The name under which a row with these key cells is parked.

@@ -79,6 +79,8 @@ impl Work {
 pub struct Shape {
     /// Columns of the key that are NULL in every row: `=` never finds them.
     pub null_keys: Vec<usize>,
+    /// In some rows other columns of the key may be NULL: these rows were not gathered by that.
+    pub mixed_keys: bool,
     /// Arriving columns that were not sent (unchanged TOAST): what is made of them stays as the cloud has it.
     pub unsent: Vec<usize>,
     /// The unsent columns are those of the row under its old key, which is known ([`Row::old`]).

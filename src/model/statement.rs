@@ -33,6 +33,8 @@ pub struct Param {
 /// `text` and what else our own statements use; source: `pg_type.dat`.
 pub mod oid {
     use super::Oid;
+    /// `bool`
+    pub const BOOL: Oid = 16;
     /// `int8`
     pub const INT8: Oid = 20;
     /// `int4`
@@ -71,6 +73,11 @@ impl Param {
     /// An `int8` parameter.
     pub fn int8(value: u64) -> Param {
         Param::text(oid::INT8, value.to_string())
+    }
+
+    /// A boolean.
+    pub fn boolean(value: bool) -> Param {
+        Param::text(oid::BOOL, value.to_string())
     }
 
     /// SQL NULL.

@@ -141,11 +141,14 @@ pub(super) fn try_staged(
         numbers(&key),
         numbers(&shape.unsent),
         Param::text(oid::PG_LSN, manner.end.to_string()),
+        Param::boolean(manner.again),
         Param::string(format!("{} milliseconds", manner.patience.as_millis())),
         Param::int8(limits::PARKED_ROWS_MAX),
+        Param::int8(limits::PARKED_BYTES_MAX),
+        Param::int8(limits::PARKED_KEPT_BYTES as u64),
     ]);
     Statement {
-        sql: "select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10::interval, $11)::text"
+        sql: "select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text"
             .into(),
         params,
         table: Some(table.id),
@@ -159,6 +162,7 @@ pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -
     const STEP: usize = 0;
     let shape = Shape {
         unsent: unsent.to_vec(),
+        mixed_keys: true,
         ..Shape::default()
     };
     let mut params = place(table, STEP, manner);
@@ -188,7 +192,11 @@ pub fn try_whole(table: &Table, manner: &Manner<'_>) -> Vec<Statement> {
     } else {
         Work::Upsert
     };
-    let tried = try_staged(table, 0, work, &Shape::default(), manner);
+    let shape = Shape {
+        mixed_keys: true,
+        ..Shape::default()
+    };
+    let tried = try_staged(table, 0, work, &shape, manner);
     narrow.into_iter().chain([tried]).collect()
 }
 

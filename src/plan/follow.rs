@@ -8,8 +8,13 @@ use super::quote::{ident, table as qualified};
 use super::source::parents;
 use crate::model::{Cell, Param, Row, Source, Statement, Step, Table, TableId, Tables, Tuple};
 
-/// The statements that bring looked-up columns in line with parents which `steps` have written.
-pub(super) fn follow(steps: &[Step], tables: &Tables) -> Vec<Statement> {
+/// The statements that bring looked-up columns in line with parents which `steps` have written. In a table that has
+/// stopped nothing follows: its new copy looks everything up.
+pub(super) fn follow(
+    steps: &[Step],
+    tables: &Tables,
+    stopped: &dyn Fn(TableId) -> bool,
+) -> Vec<Statement> {
     let mut by_parent: BTreeMap<TableId, Vec<&Step>> = BTreeMap::new();
     for step in steps
         .iter()
@@ -20,7 +25,8 @@ pub(super) fn follow(steps: &[Step], tables: &Tables) -> Vec<Statement> {
     let mut statements = Vec::new();
     for (parent, steps) in by_parent {
         let parent = tables.get(parent);
-        for (child, at) in tables.lookups_in(parent) {
+        let going = |(child, _): &(&Table, usize)| !stopped(child.id);
+        for (child, at) in tables.lookups_in(parent).filter(going) {
             let touched = touched(&steps, parent, child, at);
             statements.push(statement(child, at, Some(touched)));
         }
@@ -28,10 +34,15 @@ pub(super) fn follow(steps: &[Step], tables: &Tables) -> Vec<Statement> {
     statements
 }
 
-/// The same for all rows, after a table was filled or written from staging.
-pub fn follow_all(parent: &Table, tables: &Tables) -> Vec<Statement> {
+/// The same for all rows, after a table was filled, written from staging or tried again.
+pub fn follow_all(
+    parent: &Table,
+    tables: &Tables,
+    stopped: &dyn Fn(TableId) -> bool,
+) -> Vec<Statement> {
     let followers = tables.lookups_in(parent);
     followers
+        .filter(|(child, _)| !stopped(child.id))
         .map(|(child, at)| statement(child, at, None))
         .collect()
 }
@@ -130,6 +141,11 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
         same("t"),
         Guard::of(child).owned(),
     );
+    // Where something has to stand, what stood there stays when no parent says anything.
+    let sql = match column.not_null {
+        true => format!("{sql} and found.value is not null"),
+        false => sql,
+    };
     Statement {
         sql: sql.into(),
         params: touched.unwrap_or_default(),

@@ -24,7 +24,7 @@ pub use digest::{admitted, cloud_digest, desktop_digest};
 pub use follow::follow_all;
 pub use guard::Guard;
 pub use open::{Opening, opening};
-pub use planner::{Manner, Planner};
+pub use planner::{BatchForm, Manner, Planner};
 pub use staged::{StagedForm, StagedStep, are_there, staged};
 
 #[cfg(test)]

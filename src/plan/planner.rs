@@ -1,6 +1,6 @@
 //! The statements of a batch's steps, with their parameters.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,8 +31,16 @@ pub struct Manner<'a> {
     pub end: Lsn,
     /// How long rows are tried one by one before the table is given up.
     pub patience: Duration,
+    /// The rows are parked already: as many are tried as there is time for.
+    pub again: bool,
+}
+
+/// How the steps of a batch are carried out.
+pub struct BatchForm<'a> {
     /// Steps whose rows are tried one by one, and parked where the cloud refuses them.
-    pub careful: &'a dyn Fn(usize, &Step) -> bool,
+    pub careful: &'a BTreeSet<usize>,
+    /// Tables that nothing is written to.
+    pub stopped: &'a dyn Fn(TableId) -> bool,
 }
 
 impl Planner {
@@ -44,12 +52,13 @@ impl Planner {
         counts: &[(TableId, Counts)],
         tables: &Arc<Tables>,
         manner: &Manner<'_>,
+        form: &BatchForm<'_>,
     ) -> impl Iterator<Item = Statement> + Send + use<> {
-        let followed = follow(&steps, tables);
+        let followed = follow(&steps, tables, form.stopped);
         let shrinks = shrink(counts, tables);
         let plans = steps.into_iter().enumerate().map(|(number, step)| {
             let table = tables.get(step.table);
-            let way = if (manner.careful)(number, &step) {
+            let way = if form.careful.contains(&number) {
                 Way::Careful(Careful::of(table, number, step.work, &step.shape, manner))
             } else {
                 Way::Plain(self.text(&step, table))

@@ -34,6 +34,8 @@ pub struct StagedForm<'a> {
     pub rekeyed: &'a BTreeSet<TableId>,
     /// Rows are removed first, because a new row may need their unique values; else last.
     pub deletes_first: bool,
+    /// Tables that nothing is written to.
+    pub stopped: &'a dyn Fn(TableId) -> bool,
 }
 
 /// The statements that carry out staged steps, each with its number in the staging table.
@@ -95,7 +97,7 @@ pub fn staged(
     }
     let written: BTreeSet<_> = steps.iter().map(|(_, step)| step.table).collect();
     for table in written.into_iter().map(|table| tables.get(table)) {
-        statements.extend(follow_all(table, tables));
+        statements.extend(follow_all(table, tables, form.stopped));
     }
     statements
 }

@@ -1,5 +1,6 @@
 //! Every statement on a user's table carries its guard, whatever the table looks like.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proptest::prelude::*;
@@ -89,16 +90,19 @@ fn row(table: &Table) -> Row {
 }
 
 fn plan(steps: Vec<Step>, table: Table) -> Vec<Statement> {
-    let careful = |_: usize, _: &Step| false;
     let manner = Manner {
         replicator: "office",
         epoch: 1,
         end: Lsn(1),
         patience: std::time::Duration::from_secs(1),
-        careful: &careful,
+        again: false,
     };
     let tables = Arc::new(Tables::new(vec![table]));
-    let statements = Planner::default().statements(steps, &[], &tables, &manner);
+    let form = BatchForm {
+        careful: &BTreeSet::new(),
+        stopped: &|_| false,
+    };
+    let statements = Planner::default().statements(steps, &[], &tables, &manner, &form);
     statements.collect()
 }
 

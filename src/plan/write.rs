@@ -46,14 +46,18 @@ fn origin_names(table: &Table) -> Vec<String> {
 }
 
 /// Finds the stored row by its key. `=` can use an index; NULL in a key is told apart by shape, but for
-/// conversions, of which only the cloud knows when they give NULL.
+/// conversions, of which only the cloud knows when they give NULL, and for rows of mixed shapes. For these the image's
+/// text is compared where it is the same for equal values, since a join can be hashed by it.
 fn matches(table: &Table, shape: &Shape) -> String {
     let tests = key(table).into_iter().map(|(index, column)| {
         let name = ident(&column.cloud);
         let converted = matches!(column.from, Source::Converted { .. });
         if shape.null_keys.contains(&index) {
             format!("t.{name} is null")
-        } else if converted && !column.not_null {
+        } else if shape.mixed_keys && !column.not_null && column.exact {
+            let one = [(index, column)];
+            format!("{}::text = {}::text", image("t", &one), image("src", &one))
+        } else if (converted || shape.mixed_keys) && !column.not_null {
             format!("t.{name} is not distinct from src.{name}")
         } else {
             format!("t.{name} = src.{name}")

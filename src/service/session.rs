@@ -270,6 +270,7 @@ impl Session<'_> {
             }
         };
         book.parking = parked(&self.cloud.client, &self.lease.replicator, self.tables).await?;
+        book.forget_stopped();
         Ok((checkpoint, book))
     }
 
@@ -307,14 +308,17 @@ impl Session<'_> {
             snapshot: &slot.snapshot,
             consistent: slot.consistent,
             memory_max: self.settings.forward.memory_max,
+            tables: self.tables,
+            stopped: book.stopped().clone(),
         };
-        let stopped = fill(with, wanted, self.tables).await?;
+        let stopped = fill(with, wanted).await?;
         for Filled { table, .. } in wanted {
-            if stopped.contains(&table.name) {
-                book.stop(table.id);
-            } else {
+            if !stopped.contains(&table.id) {
                 book.copied_at(table.id, slot.consistent);
             }
+        }
+        for table in stopped {
+            book.stop(table);
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ use super::gather::Gathered;
 use crate::apply::Lease;
 use crate::fold::{Book, HEARTBEAT, RETRY, Sorter, fold, parking_name};
 use crate::limits;
-use crate::model::{Batch, Counts, Halt, Statement, TableId, Tables, Transaction, Work};
+use crate::model::{Batch, Counts, Halt, Statement, Step, TableId, Tables, Transaction, Work};
 use crate::plan::{Manner, StagedForm, StagedStep, staged};
 use crate::spill::Facts;
 
@@ -22,8 +22,8 @@ pub(super) enum Job {
     Large(LargeJob),
     /// Empty the staging table.
     Unstage,
-    /// Try parked rows again.
-    Retry,
+    /// Try parked rows of a table again.
+    Retry(TableId),
 }
 
 /// How a batch is written.
@@ -40,6 +40,8 @@ pub(super) struct Form {
     pub(super) stirs: bool,
     /// For steps with rows that were parked before: their names.
     pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
+    /// Steps that need rows as they stand under other keys, so that theirs can't be parked.
+    pub(super) moves: BTreeSet<usize>,
 }
 
 /// A batch. Its rows are not kept: they are folded again when needed.
@@ -48,6 +50,24 @@ pub(super) struct BatchJob {
     /// Given back when the batch is committed and this is dropped.
     _memory: Option<OwnedSemaphorePermit>,
     pub(super) form: Form,
+}
+
+impl Form {
+    /// The steps that are tried row by row. In source order all later ones of the same table are too: one of them may
+    /// change what an earlier one has parked.
+    pub(super) fn tried(&self, steps: &[Step]) -> BTreeSet<usize> {
+        let mut late = BTreeSet::new();
+        let mut tried = BTreeSet::new();
+        for (number, step) in steps.iter().enumerate() {
+            let shape = &step.shape;
+            let alone = shape.parked || shape.too_large.is_some() || self.careful.contains(&number);
+            if alone || late.contains(&step.table) {
+                tried.insert(number);
+                late.extend(self.ordered.contains(&step.table).then_some(step.table));
+            }
+        }
+        tried
+    }
 }
 
 impl BatchJob {
@@ -92,7 +112,11 @@ impl BatchJob {
             .flat_map(|transaction| &transaction.marks);
         self.form.stirs = !batch.steps.is_empty() || { marks }.any(|mark| mark.prefix == RETRY);
         self.form.names.clear();
+        self.form.moves.clear();
         for (number, step) in batch.steps.iter().enumerate() {
+            if step.work == Work::Rekey {
+                self.form.moves.insert(number);
+            }
             if book.parking.of(step.table).is_none() {
                 continue;
             }
@@ -119,7 +143,12 @@ pub(super) struct LargeJob {
 
 impl LargeJob {
     /// What its final transaction says.
-    pub(super) fn statements(&mut self, tables: &Tables, lease: &Lease) -> (Batch, Vec<Statement>) {
+    pub(super) fn statements(
+        &self,
+        tables: &Tables,
+        book: &Book,
+        lease: &Lease,
+    ) -> (Batch, Vec<Statement>) {
         let stopped: BTreeSet<_> = self.form.halts.iter().map(|halt| halt.table).collect();
         let counts = self.counts.iter().map(|(table, counts)| {
             let missed = Counts {
@@ -156,12 +185,13 @@ impl LargeJob {
             epoch: lease.epoch,
             end: batch.end,
             patience: limits::TRY_LONG_MAX,
-            careful: &|_, _| false,
+            again: false,
         };
         let form = StagedForm {
             careful: &self.form.careful,
             rekeyed: &self.rekeyed,
             deletes_first: !self.form.ordered.is_empty(),
+            stopped: &|table| stopped.contains(&table) || book.is_stopped(table),
         };
         let statements = staged(&going, &batch.counts, tables, &manner, &form);
         (batch, statements)
@@ -176,7 +206,7 @@ impl LargeJob {
         self.step(number).is_some_and(|step| step.whole)
     }
 
-    /// The step's rows depend on rows under other keys: they can't be parked.
+    /// The step needs rows as they stand under other keys, so that its own can't be parked.
     pub(super) fn is_moved(&self, number: Option<usize>) -> bool {
         self.step(number)
             .is_some_and(|step| step.shape.moved || step.work == Work::Rekey)

@@ -138,7 +138,11 @@ impl Steps {
                 Key::Multiset => Work::AddCopies,
                 Key::Columns(_) => Work::Upsert,
             };
-            let number = steps.number(*table, work, &Shape::default());
+            let shape = Shape {
+                mixed_keys: true,
+                ..Shape::default()
+            };
+            let number = steps.number(*table, work, &shape);
             steps.list[number].whole = true;
         }
         steps

@@ -8,9 +8,10 @@ use tokio_postgres::types::Type;
 
 use super::job::Form;
 use crate::apply::Done;
-use crate::fault::{Fault, Side};
+use crate::fault::{Fault, Kind, Side};
 use crate::fold::{Parked, ParkedRows, Parking, name_of_cells};
-use crate::model::{Cell, Key, Table, Tables, Tuple, Work};
+use crate::limits;
+use crate::model::{Cell, Key, Param, Statement, Table, Tables, Tuple, Work, oid};
 
 /// A parked row, as `tandem.try_rows` and `tandem.parked` answer it.
 #[derive(Deserialize)]
@@ -18,7 +19,8 @@ struct Said {
     /// Its table; left out where that is known.
     table: Option<String>,
     key: Vec<Option<String>>,
-    cells: Vec<Option<String>>,
+    /// None when they are too large to be kept here.
+    cells: Option<Vec<Option<String>>>,
     /// Arriving columns that were not sent, counted from 1.
     unsent: Vec<usize>,
     copies: u64,
@@ -41,18 +43,22 @@ impl Said {
             _ if self.unsent.contains(&(at + 1)) => None,
             cell => Some(cell.clone()),
         };
-        let cells: Vec<_> = self.cells.iter().enumerate().map(cell).collect();
-        let tuple = Tuple::from_cells(cells.iter().map(|cell| match cell {
-            None => Cell::Unchanged,
-            Some(None) => Cell::Null,
-            Some(Some(text)) => Cell::Text(text.as_bytes()),
-        }));
+        let tuple = |cells: &Vec<Option<String>>| {
+            let cells: Vec<_> = cells.iter().enumerate().map(cell).collect();
+            Tuple::from_cells(cells.iter().map(|cell| match cell {
+                None => Cell::Unchanged,
+                Some(None) => Cell::Null,
+                Some(Some(text)) => Cell::Text(text.as_bytes()),
+            }))
+        };
+        let copies = self.copies.cast_signed();
         Parked {
-            tuple: (!work.removes()).then_some(tuple),
-            copies: if work == Work::AddCopies {
-                self.copies
-            } else {
-                0
+            tuple: self.cells.as_ref().filter(|_| !work.removes()).map(tuple),
+            unsent: self.unsent.iter().map(|column| column - 1).collect(),
+            copies: match work {
+                Work::AddCopies => copies,
+                Work::RemoveCopies => -copies,
+                Work::Upsert | Work::Rekey | Work::Delete => 0,
             },
             work,
             too_large: self.sqlstate == "TD007",
@@ -69,19 +75,40 @@ impl Said {
 /// # Errors
 /// When the query fails.
 pub async fn parked(cloud: &Client, replicator: &str, tables: &Tables) -> Result<Parking, Fault> {
-    let params = [(&replicator as _, Type::TEXT)];
+    let params = [
+        (&replicator as _, Type::TEXT),
+        (&limits::PARKED_KEPT_BYTES.to_string() as _, Type::TEXT),
+    ];
     let rows = cloud
-        .query_typed("select tandem.parked($1)::text", &params)
+        .query_typed(
+            "select tandem.parked($1, null, $2::text::bigint)::text",
+            &params,
+        )
         .await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
     let json: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
-    Ok(read(json.as_bytes(), tables))
+    let mut parking = Parking::default();
+    take(&mut parking, json.as_bytes(), tables)?;
+    Ok(parking)
 }
 
-/// All parked rows, from the answer of `tandem.parked`.
-pub(super) fn read(json: &[u8], tables: &Tables) -> Parking {
-    let mut parking = Parking::default();
-    for said in serde_json::from_slice::<Vec<Said>>(json).unwrap_or_default() {
+/// The question for one table's parked rows, or for all.
+pub(super) fn question(replicator: &str, table: Option<&Table>) -> Statement {
+    let table = table.map_or(Param::null(oid::TEXT), |table| Param::string(&table.name));
+    let params = vec![
+        Param::string(replicator),
+        table,
+        Param::int8(limits::PARKED_KEPT_BYTES as u64),
+    ];
+    Statement::bookkeeping("select tandem.parked($1, $2, $3)::text", params)
+}
+
+/// Takes the answer over.
+///
+/// # Errors
+/// When it can't be read: parked rows that nobody remembers would be overtaken by later changes.
+pub(super) fn take(parking: &mut Parking, json: &[u8], tables: &Tables) -> Result<(), Fault> {
+    for said in said(json)? {
         let named = tables
             .iter()
             .find(|table| Some(&table.name) == said.table.as_ref());
@@ -89,11 +116,27 @@ pub(super) fn read(json: &[u8], tables: &Tables) -> Parking {
             parking.park(table.id, said.name(), said.parked());
         }
     }
-    parking
+    Ok(())
+}
+
+fn said(json: &[u8]) -> Result<Vec<Said>, Fault> {
+    let read = serde_json::from_slice(json);
+    read.map_err(|error| {
+        let what = "the cloud's answer about parked rows can't be read";
+        Fault::new(Kind::Damaged, what).cause(error)
+    })
 }
 
 /// After a batch: rows that got through leave, rows that were refused are parked.
-pub(super) fn settle(parking: &mut Parking, form: &Form, done: &Done, tables: &Tables) {
+///
+/// # Errors
+/// When the cloud's answer can't be read.
+pub(super) fn settle(
+    parking: &mut Parking,
+    form: &Form,
+    done: &Done,
+    tables: &Tables,
+) -> Result<(), Fault> {
     for answer in &done.answers {
         let (Some(id), Some(step), Some(row)) = (answer.table, answer.step, &answer.row) else {
             continue;
@@ -104,12 +147,13 @@ pub(super) fn settle(parking: &mut Parking, form: &Form, done: &Done, tables: &T
         let Some(Some(json)) = row.first() else {
             continue;
         };
-        let refused = serde_json::from_slice::<Vec<Said>>(json).unwrap_or_default();
+        let refused = said(json)?;
         tell(tables.get(id), &refused);
         for said in refused {
             parking.park(id, said.name(), said.parked());
         }
     }
+    Ok(())
 }
 
 fn tell(table: &Table, refused: &[Said]) {
@@ -141,17 +185,8 @@ fn key_words(table: &Table, said: &Said) -> String {
 
 /// The kinds of parked rows that one statement each can try again.
 pub(super) fn kinds(rows: &ParkedRows) -> BTreeSet<(Work, Vec<usize>)> {
-    let kind = |row: &Parked| {
-        let unsent = row.tuple.iter().flat_map(|tuple| {
-            let cells = tuple.cells().enumerate();
-            cells
-                .filter(|(_, cell)| *cell == Cell::Unchanged)
-                .map(|(at, _)| at)
-        });
-        (row.work, unsent.collect())
-    };
     rows.values()
         .filter(|row| !row.too_large)
-        .map(kind)
+        .map(|row| (row.work, row.unsent.clone()))
         .collect()
 }

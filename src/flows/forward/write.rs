@@ -1,5 +1,6 @@
 //! One batch to the cloud, and what to do when the cloud refuses it.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,10 +16,10 @@ use super::large::{Stumble, stage};
 use super::parking;
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold, unstage};
 use crate::fault::{Fault, Kind, Side, blames_table};
-use crate::fold::{Book, Sorter};
+use crate::fold::{Book, Parking, Sorter};
 use crate::limits;
-use crate::model::{Batch, Committed, Halt, Key, Param, Statement, TableId, Tables, WayBack};
-use crate::plan::{Manner, Opening, Planner, opening, retry};
+use crate::model::{Batch, Committed, Halt, Key, Lsn, Statement, TableId, Tables, WayBack};
+use crate::plan::{BatchForm, Manner, Opening, Planner, follow_all, opening, retry};
 use crate::wire::ServerError;
 
 /// Writes batches one behind the other.
@@ -34,6 +35,8 @@ pub(super) struct Writer {
     flight: Option<Flight>,
     /// When parked rows are tried again.
     retry_at: Instant,
+    /// Tables whose parked rows are being tried, one after the other.
+    retrying: VecDeque<TableId>,
     /// After the next try in vain.
     retry_pause: Duration,
     /// Tables that stop with the next batch.
@@ -86,6 +89,7 @@ impl Writer {
             applier: Some(applier),
             flight: None,
             retry_at: Instant::now(),
+            retrying: VecDeque::new(),
             retry_pause: limits::PARKED_RETRY_EVERY,
             halting: Vec::new(),
             progress: Arc::default(),
@@ -145,76 +149,108 @@ impl Writer {
     /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
     pub(super) fn parked_due(&self) -> Option<Instant> {
         let waits = self.book.parking.tables().next().is_some();
-        (waits && !self.is_busy()).then_some(self.retry_at)
+        let when = match self.retrying.is_empty() {
+            true => waits.then_some(self.retry_at),
+            false => Some(Instant::now()),
+        };
+        when.filter(|_| !self.is_busy())
     }
 
-    /// Tries parked rows again.
+    /// Tries parked rows again, one table in a transaction: what is wrong with one must not keep the others.
     pub(super) fn try_parked(&mut self) {
-        // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
-        self.retry_at = Instant::now() + self.retry_pause;
-        self.retry_pause = (self.retry_pause * 2).min(limits::PARKED_RETRY_MAX);
+        if self.retrying.is_empty() {
+            // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
+            self.retry_at = Instant::now() + self.retry_pause;
+            self.retry_pause = (self.retry_pause * 2).min(limits::PARKED_RETRY_MAX);
+            self.retrying = self.book.parking.tables().map(|(table, _)| table).collect();
+        }
+        let Some(id) = self.retrying.pop_front() else {
+            return;
+        };
+        let (Some(rows), table) = (self.book.parking.of(id), self.tables.get(id)) else {
+            return;
+        };
         let mut statements = opening(&self.opening);
         statements.push(hold(&self.lease));
-        let manner = self.manner(self.checkpoint.lsn(), &|_, _| true);
-        for (id, rows) in self.book.parking.tables() {
-            for (work, unsent) in parking::kinds(rows) {
-                statements.extend(retry(self.tables.get(id), work, &unsent, &manner));
-            }
+        let manner = Manner {
+            again: true,
+            ..self.manner(self.checkpoint.lsn())
+        };
+        for (work, unsent) in parking::kinds(rows) {
+            statements.extend(retry(table, work, &unsent, &manner));
         }
-        statements.push(self.what_is_parked());
-        self.run(Job::Retry, Script::staying(statements));
+        let stopped = |table| self.book.is_stopped(table);
+        statements.extend(follow_all(table, &self.tables, &stopped));
+        statements.push(parking::question(&self.lease.replicator, Some(table)));
+        self.run(Job::Retry(id), Script::staying(statements));
     }
 
-    fn what_is_parked(&self) -> Statement {
-        let replicator = Param::string(&self.lease.replicator);
-        Statement::bookkeeping("select tandem.parked($1)::text", vec![replicator])
-    }
-
-    fn manner<'a>(
-        &'a self,
-        end: crate::model::Lsn,
-        careful: &'a dyn Fn(usize, &crate::model::Step) -> bool,
-    ) -> Manner<'a> {
+    fn manner(&self, end: Lsn) -> Manner<'_> {
         Manner {
             replicator: &self.lease.replicator,
             epoch: self.lease.epoch,
             end,
             patience: limits::TRY_MAX,
-            careful,
+            again: false,
         }
     }
 
     /// Folds and sends; where a table has to stop, without it.
     fn send_batch(&mut self, mut job: BatchJob) {
-        let mut batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
+        let (mut batch, careful) = self.fold(&mut job);
         let start = self.start_of(&batch);
-        job.note(&batch, &self.tables, &self.book);
         // A batch may take longer than the lease's term: its end renews it once more.
         let renewal = (!batch.steps.is_empty()).then(|| hold(&self.lease));
         let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
-        let form = &job.form;
-        let careful = |number: usize, step: &crate::model::Step| {
-            step.shape.parked || step.shape.too_large.is_some() || form.careful.contains(&number)
+        let book = &self.book;
+        let form = BatchForm {
+            careful: &careful,
+            stopped: &|table| book.is_stopped(table),
         };
         let manner = Manner {
             replicator: &self.lease.replicator,
             epoch: self.lease.epoch,
             end: batch.end,
             patience: limits::TRY_MAX,
-            careful: &careful,
+            again: false,
         };
-        let rows = self
-            .planner
-            .statements(steps, counts, &self.tables, &manner);
+        let planner = &mut self.planner;
+        let rows = planner.statements(steps, counts, &self.tables, &manner, &form);
         let stops = self.stops(&job.form.halts);
         let statements = start.into_iter().chain(rows).chain(stops).chain(renewal);
         let script = Script::moving(statements, batch.end);
         self.run(Job::Batch(job), script);
     }
 
+    /// Folds a batch, and says which of its steps are tried row by row.
+    fn fold(&mut self, job: &mut BatchJob) -> (Batch, BTreeSet<usize>) {
+        loop {
+            let batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
+            job.note(&batch, &self.tables, &self.book);
+            let tried = job.form.tried(&batch.steps);
+            let Some(moved) = tried.intersection(&job.form.moves).next() else {
+                return (batch, tried);
+            };
+            // The row that it moves, or the one in whose place it goes, is in the quarantine.
+            let table = batch.steps[*moved].table;
+            self.halt(
+                &mut job.form,
+                copy_moved(table, "a row under its old or new key is in the quarantine"),
+            );
+        }
+    }
+
+    /// The table stops, with what is sent next.
+    fn halt(&mut self, form: &mut Form, halt: Halt) {
+        self.book.stop(halt.table);
+        form.halts.push(halt);
+        // Steps have other numbers without it.
+        form.careful.clear();
+    }
+
     /// Carries out a staged transaction.
-    fn send_large(&mut self, mut job: LargeJob) {
-        let (batch, statements) = job.statements(&self.tables, &self.lease);
+    fn send_large(&mut self, job: LargeJob) {
+        let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
         let mut all = self.start_of(&batch);
         all.extend(statements);
         all.extend(self.stops(&job.form.halts));
@@ -285,14 +321,29 @@ impl Writer {
                 self.send_large(*large);
                 Ok(Outcome::Again)
             }
-            (Job::Retry | Job::Unstage, Ok(Landed::Done(done))) => {
-                self.reload(&done);
+            (Job::Retry(table), Ok(Landed::Done(done))) => {
+                self.reload(Some(table), &done)?;
+                Ok(Outcome::Again)
+            }
+            (Job::Unstage, Ok(Landed::Done(done))) => {
+                self.reload(None, &done)?;
                 Ok(Outcome::Again)
             }
             (
-                Job::Retry | Job::Unstage,
-                Err(Stumble::NotApplied(NotApplied::Refused { error, .. })),
-            ) if blames_table(&error) => {
+                Job::Retry(parked),
+                Err(Stumble::NotApplied(NotApplied::Refused { table, error, .. })),
+            ) if blames_table(&error) || is_ours(&error) => {
+                tracing::debug!(%error, "not now");
+                // A table that would follow what its parent says now.
+                if let Some(follower) = table.filter(|table| *table != parked) {
+                    let halt = self.why(follower, &error);
+                    self.halt_later(vec![halt]);
+                }
+                Ok(Outcome::Again)
+            }
+            (Job::Unstage, Err(Stumble::NotApplied(NotApplied::Refused { error, .. })))
+                if blames_table(&error) =>
+            {
                 tracing::debug!(%error, "not now");
                 Ok(Outcome::Again)
             }
@@ -334,7 +385,7 @@ impl Writer {
                 }
             }
         }
-        parking::settle(&mut self.book.parking, &form, done, &self.tables);
+        parking::settle(&mut self.book.parking, &form, done, &self.tables)?;
         if form.stirs {
             self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
             self.retry_pause = limits::PARKED_RETRY_EVERY;
@@ -345,18 +396,27 @@ impl Writer {
         })
     }
 
-    fn reload(&mut self, done: &Done) {
+    /// Takes over what the cloud says of the parked rows of one table, or of all.
+    fn reload(&mut self, table: Option<TableId>, done: &Done) -> Result<(), Fault> {
         let last = done.answers.last().and_then(|answer| answer.row.as_ref());
         if let Some(Some(json)) = last.and_then(|row| row.first()) {
-            self.book.parking = parking::read(json, &self.tables);
+            let parking = &mut self.book.parking;
+            match table {
+                Some(table) => parking.clear(table),
+                None => *parking = Parking::default(),
+            }
+            parking::take(parking, json, &self.tables)?;
+            self.book.forget_stopped();
         }
+        Ok(())
     }
 
     /// Empties the staging table behind a large transaction, which may have parked rows that it found only there.
     fn unstage(&mut self) {
         let mut statements = opening(&self.opening);
         statements.push(hold(&self.lease));
-        statements.extend([unstage(&self.lease), self.what_is_parked()]);
+        let parked = parking::question(&self.lease.replicator, None);
+        statements.extend([unstage(&self.lease), parked]);
         self.run(Job::Unstage, Script::staying(statements));
     }
 
@@ -382,10 +442,13 @@ impl Writer {
                     && job.changes() <= limits::IN_ORDER_MAX;
                 if error.code == "23505" && ordered && job.form.ordered.insert(table) {
                     job.form.careful.clear();
+                } else if lies_in_rows(&error)
+                    && step.is_some_and(|step| job.form.moves.contains(&step))
+                {
+                    self.halt(&mut job.form, copy_moved(table, &words(&error)));
                 } else if !job.form.try_carefully(step, &error) {
-                    job.form.halts.push(self.halt(table, &error));
-                    self.book.stop(table);
-                    job.form.careful.clear();
+                    let halt = self.why(table, &error);
+                    self.halt(&mut job.form, halt);
                 }
                 self.send_batch(job);
             }
@@ -394,12 +457,14 @@ impl Writer {
                     error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
                 if unique {
                     job.form.ordered.insert(table);
-                } else if job.is_moved(step) || !job.form.try_carefully(step, &error) {
-                    job.form.halts.push(self.halt(table, &error));
+                } else if lies_in_rows(&error) && job.is_moved(step) {
+                    job.form.halts.push(copy_moved(table, &words(&error)));
+                } else if !job.form.try_carefully(step, &error) {
+                    job.form.halts.push(self.why(table, &error));
                 }
                 self.send_large(job);
             }
-            Job::Stage | Job::Retry | Job::Unstage => {
+            Job::Stage | Job::Retry(_) | Job::Unstage => {
                 return Err(not_applied(NotApplied::Refused {
                     table: None,
                     step,
@@ -410,7 +475,8 @@ impl Writer {
         Ok(Outcome::Again)
     }
 
-    fn halt(&self, table: TableId, error: &ServerError) -> Halt {
+    /// Why a table stops.
+    fn why(&self, table: TableId, error: &ServerError) -> Halt {
         let way = match error.code.as_str() {
             "TD004" => WayBack::Allow,
             _ => WayBack::Mend,
@@ -461,6 +527,15 @@ impl Form {
             Some(step) => lies_in_rows(error) && self.careful.insert(step),
             None => false,
         }
+    }
+}
+
+/// A row took a new key while a value was not sent, and can't be written: without that value it can't be parked.
+fn copy_moved(table: TableId, why: &str) -> Halt {
+    Halt {
+        table,
+        why: format!("a row took a new key while a large value was not sent, but {why}"),
+        way: WayBack::Copy,
     }
 }
 
