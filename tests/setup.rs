@@ -345,3 +345,61 @@ async fn p10_nothing_is_set_up_twice_and_no_lock_is_asked_for_again() {
     exec(&holder, "commit").await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_uninstall_leaves_what_others_publish_able_to_be_updated() {
+    let ddl = "create table loose (a int, b int); create table theirs (a int, b int); create table joint (a int, b int); create table plain (id int primary key, b int)";
+    let settings = format!(
+        "{BEAT}[forward]\npublication = \"shared\"\n[[table]]\nname = \"loose\"\nkey = []\n[[table]]\nname = \"theirs\"\nkey = []\n[[table]]\nname = \"joint\"\nkey = []\n[[table]]\nname = \"plain\"\n"
+    );
+    let office = Office::with_tables(&newest(), &settings, ddl, ddl).await;
+    // A publication that a person made, with a table of theirs.
+    exec(
+        &office.desktop,
+        "alter table theirs replica identity full; create publication shared for table theirs",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    // Another program publishes tables whose identity tandem made; another replicator is set up after it.
+    exec(&office.desktop, "create publication other for table loose").await;
+    exec(&office.desktop, "create publication second; select tandem.publish('second', 'second', 'joint', null); insert into tandem.publication values ('second', 'second')").await;
+    assert_eq!(service.stop().await, 0);
+    let (code, plan, _) = office.ask(&["uninstall", "--plan"]).await;
+    assert_eq!(code, 0, "{plan}");
+    let (code, _, said) = office.ask(&["uninstall", "--yes"]).await;
+    assert_eq!(code, 0, "{said}");
+    let rows = "insert into loose values (1, 1); insert into theirs values (1, 1); insert into joint values (1, 1)";
+    exec(&office.desktop, rows).await;
+    exec(&office.desktop, "update loose set b = 2; delete from loose; update theirs set b = 2; delete from theirs; update joint set b = 2; delete from joint").await;
+    let identities = "select string_agg(relname || '=' || relreplident::text, ' ' order by relname) from pg_class where relname in ('loose', 'theirs', 'joint', 'plain')";
+    assert_eq!(
+        value(&office.desktop, identities).await,
+        "joint=f loose=f plain=d theirs=f"
+    );
+    let published = "select string_agg(p.pubname || ':' || r.prrelid::regclass, ' ' order by p.pubname) from pg_publication_rel r join pg_publication p on p.oid = r.prpubid";
+    let published = value(&office.desktop, published).await;
+    assert_eq!(
+        published, "other:loose second:joint shared:theirs",
+        "what others did stays"
+    );
+    // The last one gives back what was before the first.
+    let file = include_str!("../sql/desktop/uninstall.sql");
+    exec(
+        &office.desktop,
+        &format!("set tandem.replicator = 'second'; {file}"),
+    )
+    .await;
+    assert_eq!(
+        value(&office.desktop, identities).await,
+        "joint=d loose=f plain=d theirs=f"
+    );
+    assert_eq!(
+        value(
+            &office.desktop,
+            "select count(*) from pg_namespace where nspname = 'tandem'"
+        )
+        .await,
+        "0"
+    );
+}

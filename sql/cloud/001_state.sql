@@ -329,6 +329,23 @@ begin
     return dropped;
 end $$;
 
+-- Fails when more rows of a table, or more bytes, are parked than may be: then the table is broken, not its rows.
+create function tandem.cap_parked(p_replicator text, p_table text, p_max bigint, p_max_bytes bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    rows bigint; bytes bigint; last tandem.quarantine;
+begin
+    select count(*), coalesce(sum(tandem.bytes(q.cells)), 0) into rows, bytes from tandem.quarantine as q
+     where q.replicator = p_replicator and q.direction = 'forward' and q."table" = p_table;
+    if rows > p_max or bytes > p_max_bytes then
+        select * into last from tandem.quarantine as q
+         where q.replicator = p_replicator and q.direction = 'forward' and q."table" = p_table order by q.id desc limit 1;
+        raise exception using errcode = 'TD006', message = format(
+            '%s rows of %s bytes are refused, which is too much to put aside; the last: %s %s',
+            rows, bytes, last.sqlstate, last.why);
+    end if;
+end $$;
+
 -- Writes the staged rows of a step in pieces and by halves, until those that are refused stand alone, and parks these in the
 -- quarantine. `p_write` writes the staged rows given as $1 tid[]. Rows that get through leave the quarantine.
 -- Answers the parked rows, with their values up to `p_told` bytes in all. An error that isn't a row's own, too many
@@ -350,7 +367,6 @@ declare
     refused tid[] := '{}'; codes text[] := '{}'; whys text[] := '{}';
     code text; message text; detail text;
     healed bigint; parked bigint; answer jsonb;
-    now_parked bigint; now_bytes bigint;
 begin
     select coalesce(array_agg(s.ctid order by s.n), '{}') into staged from tandem.staging as s
      where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
@@ -367,6 +383,8 @@ begin
         continue when low > high;
         begin
             execute p_write using staged[low:high];
+            -- what would be refused at COMMIT is refused here
+            set constraints all immediate;
             settled := true;
         exception when others then
             get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail;
@@ -433,13 +451,7 @@ begin
       into parked, answer
       from (select b.*, sum(tandem.bytes(b.cells)) over (order by tandem.bytes(b.cells), b.n) as told from bad as b) as bad;
     if cardinality(refused) > 0 and not p_again then
-        select count(*), sum(tandem.bytes(q.cells)) into now_parked, now_bytes
-          from tandem.quarantine as q where q.replicator = p_replicator and q."table" = p_table;
-        if now_parked > p_max or now_bytes > p_max_bytes then
-            raise exception using errcode = 'TD006', message = format(
-                '%s rows of %s bytes are refused, which is too much to put aside; the first now: %s %s',
-                now_parked, now_bytes, codes[1], whys[1]);
-        end if;
+        perform tandem.cap_parked(p_replicator, p_table, p_max, p_max_bytes);
     end if;
     if healed <> 0 or parked <> 0 then
         update tandem.table_state as s

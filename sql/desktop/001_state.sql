@@ -21,12 +21,20 @@ create table tandem.replica_identity (
     primary key (replicator, schema, "table")
 );
 
--- Publications and slots that tandem made: another program's are never dropped.
+-- Publications and slots that tandem made, and tables that it put into a publication: another program's are never
+-- dropped.
 create table tandem.publication (
     replicator text not null,
     publication text not null,
     made_at timestamptz not null default now(),
     primary key (replicator, publication)
+);
+create table tandem.published (
+    replicator text not null,
+    publication text not null,
+    schema text not null,
+    "table" text not null,
+    primary key (replicator, publication, schema, "table")
 );
 create table tandem.slot (
     replicator text not null,
@@ -64,37 +72,80 @@ create function tandem.publish(p_replicator text, p_publication text, p_table re
 returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     identity text := tandem.better_identity(p_table, p_needed);
-    changed boolean := false;
+    changed boolean := identity is not null;
+    name_schema text; name_table text;
 begin
+    select n.nspname, c.relname into name_schema, name_table
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table;
+    -- what it was before the first replicator; each that needs what it is now says so
+    insert into tandem.replica_identity (replicator, schema, "table", was, was_index)
+    select p_replicator, i.schema, i."table", i.was, i.was_index from tandem.replica_identity i
+     where i.schema = name_schema and i."table" = name_table limit 1
+    on conflict do nothing;
     if identity is not null then
         insert into tandem.replica_identity (replicator, schema, "table", was, was_index)
-        select p_replicator, n.nspname, c.relname, c.relreplident,
+        select p_replicator, name_schema, name_table, c.relreplident,
                (select x.relname from pg_index i join pg_class x on x.oid = i.indexrelid
                  where i.indrelid = c.oid and i.indisreplident)
-          from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.oid = p_table
+          from pg_class c where c.oid = p_table
         on conflict do nothing;
         execute format('alter table %s replica identity %s', p_table, identity);
-        changed := true;
     end if;
     if not exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
                     where p.pubname = p_publication and r.prrelid = p_table) then
         execute format('alter publication %I add table only %s', p_publication, p_table);
-        changed := true;
+        insert into tandem.published values (p_replicator, p_publication, name_schema, name_table)
+        on conflict do nothing;
+        return true;
     end if;
+    -- another replicator may have put it there; what a person did stays theirs
+    insert into tandem.published
+    select p_replicator, p_publication, name_schema, name_table from tandem.published u
+     where u.publication = p_publication and u.schema = name_schema and u."table" = name_table limit 1
+    on conflict do nothing;
     return changed;
 end $$;
 
--- Takes a table out of the publication and gives it back the identity that it had.
+-- True while a publication of anybody's sends updates or deletes of a table.
+create function tandem.is_published(p_table regclass) returns boolean
+language plpgsql stable set search_path = pg_catalog, pg_temp as $$
+declare
+    -- a partition goes with the publications of what it belongs to
+    tables oid[] := array(select p_table::oid union select relid::oid from pg_partition_ancestors(p_table) as relid);
+begin
+    if exists (select from pg_publication p where (p.pubupdate or p.pubdelete) and (p.puballtables or exists (
+                  select from pg_publication_rel r where r.prpubid = p.oid and r.prrelid = any (tables)))) then
+        return true;
+    end if;
+    -- whole schemas are published since version 15
+    if current_setting('server_version_num')::integer < 150000 then
+        return false;
+    end if;
+    return exists (select from pg_publication p join pg_publication_namespace s on s.pnpubid = p.oid
+                     join pg_class c on c.relnamespace = s.pnnspid
+                    where (p.pubupdate or p.pubdelete) and c.oid = any (tables));
+end $$;
+
+-- Takes a table out of the publication, if tandem put it there and no other replicator needs it there, and gives it
+-- back the identity that it had. A table that somebody else publishes keeps an identity that names its rows: without
+-- one the office program's UPDATE and DELETE would fail.
 create function tandem.unpublish(p_replicator text, p_publication text, p_schema text, p_table text)
 returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     found_table oid;
     had tandem.replica_identity;
+    was_ours boolean;
+    names_rows boolean;
 begin
     select c.oid into found_table from pg_class c join pg_namespace n on n.oid = c.relnamespace
      where n.nspname = p_schema and c.relname = p_table;
-    if exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
-                where p.pubname = p_publication and r.prrelid = found_table) then
+    delete from tandem.published
+     where replicator = p_replicator and publication = p_publication and schema = p_schema and "table" = p_table;
+    was_ours := found;
+    if was_ours and not exists (select from tandem.published
+                                 where publication = p_publication and schema = p_schema and "table" = p_table)
+       and exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+                    where p.pubname = p_publication and r.prrelid = found_table) then
         execute format('alter publication %I drop table only %s', p_publication, found_table::regclass);
     end if;
     delete from tandem.replica_identity
@@ -102,6 +153,15 @@ begin
     -- other replicators may still need what we made of it
     if found_table is null or had.was is null or exists (
         select from tandem.replica_identity where schema = p_schema and "table" = p_table) then
+        return;
+    end if;
+    names_rows := case had.was
+        when 'f' then true
+        when 'd' then exists (select from pg_index where indrelid = found_table and indisprimary)
+        when 'i' then to_regclass(format('%I.%I', p_schema, had.was_index)) is not null
+        else false end;
+    if not names_rows and tandem.is_published(found_table) then
+        raise warning '%.% keeps its replica identity: another publication sends its changes', p_schema, p_table;
         return;
     end if;
     execute format('alter table %s replica identity %s', found_table::regclass, case

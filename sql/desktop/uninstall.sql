@@ -1,5 +1,5 @@
--- Takes one replicator off this desktop: its tables leave the publication and get their replica identity back, its
--- slot and publication go, and with the last replicator the schema. Stop tandem first.
+-- Takes one replicator off this desktop: its publication goes, its tables get their replica identity back, its slot
+-- goes, and with the last replicator the schema. Stop tandem first.
 --
 --   set tandem.replicator = 'office-1';      -- the name that `tandem uninstall --plan` shows
 --   \i uninstall.sql
@@ -11,23 +11,35 @@ declare
     what record;
 begin
     perform set_config('lock_timeout', '3s', true);
+    for what in select p.publication from tandem.publication p where p.replicator = who
+                 and not exists (select from tandem.published u
+                                  where u.publication = p.publication and u.replicator <> who) loop
+        execute format('drop publication if exists %I', what.publication);
+    end loop;
     for what in
-        select i.schema, i."table", coalesce(p.publication, '') as publication
-          from tandem.replica_identity i left join tandem.publication p on p.replicator = i.replicator
-         where i.replicator = who
+        select u.schema, u."table", u.publication from tandem.published u where u.replicator = who
+        union
+        select i.schema, i."table", '' from tandem.replica_identity i
+         where i.replicator = who and not exists (
+            select from tandem.published u
+             where u.replicator = who and u.schema = i.schema and u."table" = i."table")
     loop
         perform tandem.unpublish(who, what.publication, what.schema, what."table");
-    end loop;
-    for what in select publication from tandem.publication where replicator = who loop
-        execute format('drop publication if exists %I', what.publication);
     end loop;
     for what in select s.slot_name from pg_replication_slots s join tandem.slot t on t.slot = s.slot_name
                  where t.replicator = who loop
         perform pg_drop_replication_slot(what.slot_name);
     end loop;
+    -- whoever still uses a publication takes it away one day
+    insert into tandem.publication (replicator, publication)
+    select distinct on (p.publication) u.replicator, p.publication
+      from tandem.publication p join tandem.published u on u.publication = p.publication
+     where p.replicator = who order by p.publication, u.replicator
+    on conflict do nothing;
     delete from tandem.publication where replicator = who;
     delete from tandem.slot where replicator = who;
     if not exists (select from tandem.slot) and not exists (select from tandem.publication)
+       and not exists (select from tandem.published)
        and not exists (select from tandem.replica_identity) then
         drop schema tandem cascade;
     end if;

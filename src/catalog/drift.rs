@@ -18,6 +18,7 @@ pub async fn drift(
 ) -> Result<Vec<Halt>, WireError> {
     let (mut names, mut schemas, mut relations, mut oids) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let mut identities = Vec::new();
     for table in tables.iter() {
         let own = [(&table.desktop, table.desktop_oid)];
         let leaves = table
@@ -31,21 +32,27 @@ pub async fn drift(
             schemas.push(name.schema.as_str());
             relations.push(name.relation.as_str());
             oids.push(oid);
+            let columns = table.identity();
+            identities.push(columns.map(|columns| serde_json::json!(columns).to_string()));
         }
     }
-    // A partitioned table's rows are in its partitions, which are published one by one.
+    // A partitioned table's rows are in its partitions, which are published one by one. `pg_partition_tree` would wait
+    // for whoever has one of them locked.
     let sql = "select w.id, c.oid is null, coalesce(c.oid <> w.oid, false), \
-            coalesce(c.relkind <> 'p' and (r.prrelid is null or c.relreplident = 'n'), false), \
-            case when c.relkind = 'p' then (select array_agg(p.relid::oid order by p.relid::oid) from pg_partition_tree(c.oid) p where p.isleaf and p.relid <> c.oid) end \
-        from unnest($1::bigint[], $2::text[], $3::text[], $4::oid[]) as w(id, schema, name, oid) \
+            coalesce(c.relkind <> 'p' and (r.prrelid is null or tandem.better_identity(c.oid, case when w.identity is not null then array(select json_array_elements_text(w.identity::json)) end) is not null), false), \
+            case when c.relkind = 'p' then ( \
+                with recursive tree as (select inhrelid as oid from pg_inherits where inhparent = c.oid union all select i.inhrelid from pg_inherits i join tree on i.inhparent = tree.oid) \
+                select array_agg(l.oid order by l.oid) from tree join pg_class l using (oid) where l.relkind <> 'p') end \
+        from unnest($1::bigint[], $2::text[], $3::text[], $4::oid[], $6::text[]) as w(id, schema, name, oid, identity) \
         left join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname = w.schema and c.relname = w.name \
         left join pg_publication_rel r on r.prrelid = c.oid and r.prpubid = (select oid from pg_publication where pubname = $5)";
-    let params: [(&(dyn ToSql + Sync), Type); 5] = [
+    let params: [(&(dyn ToSql + Sync), Type); 6] = [
         (&names, Type::INT8_ARRAY),
         (&schemas, Type::TEXT_ARRAY),
         (&relations, Type::TEXT_ARRAY),
         (&oids, Type::OID_ARRAY),
         (&publication, Type::TEXT),
+        (&identities, Type::TEXT_ARRAY),
     ];
     let rows = desktop.query_typed(sql, &params).await?;
     let mut halts: Vec<Halt> = Vec::new();
@@ -95,7 +102,7 @@ fn verdict(
     }
     if unpublished {
         return Some((
-            "the desktop's table left the publication or lost its replica identity; it is published again and copied anew",
+            "the desktop's table left the publication or its replica identity no longer names its rows; it is published again and copied anew",
             WayBack::Copy,
         ));
     }

@@ -60,6 +60,10 @@ pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<Misfit> {
         times,
         ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp")
     ) {
+        let digits = |column: &ColumnFacts| precision(column).map_or(6, |held| held.digits);
+        if from.type_name != "date" && digits(from) > digits(to) {
+            return says("parts of a second would be lost").map(Misfit::Unlike);
+        }
         return Some(Misfit::Zone);
     }
     if times == ("date", "timestamp") {
@@ -217,6 +221,21 @@ mod tests {
                 to.type_name,
                 to.modifier
             );
+        }
+    }
+
+    #[test]
+    fn p11_a_zone_alone_is_no_reason_to_round() {
+        let time = |name: &str, digits: i32| column(name, digits, 'D');
+        for (from, to, only_zone) in [
+            (time("timestamp", -1), time("timestamptz", -1), true),
+            (time("timestamp", 3), time("timestamptz", 3), true),
+            (time("date", -1), time("timestamptz", 0), true),
+            (time("timestamp", -1), time("timestamptz", 0), false),
+            (time("timestamptz", 3), time("timestamp", 0), false),
+        ] {
+            let zone = misfit(&from, &to) == Some(Misfit::Zone);
+            assert_eq!(zone, only_zone, "{} -> {}", from.modifier, to.modifier);
         }
     }
 }

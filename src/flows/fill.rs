@@ -242,13 +242,13 @@ impl Fill<'_> {
     fn removal(&self, table: &Table) -> Vec<Statement> {
         let Diff {
             shrink,
-            reached,
+            referred,
             remove,
             ..
         } = self.diff(table);
         [shrink]
             .into_iter()
-            .chain(reached)
+            .chain(referred)
             .chain([remove])
             .collect()
     }

@@ -253,8 +253,8 @@ fn effect(operation: &Operation, layout: Arc<Layout>, trimmed: bool) -> Option<E
     let was_ours = match &before {
         Before::Absent => false,
         Before::Unsent => after.as_ref().is_some_and(|new| layout.admits(new)),
-        // The identity's columns alone don't say whose the row was; the statement's own guard does.
-        Before::Sent(old) if !old.whole => after.as_ref().is_none_or(|new| layout.admits(new)),
+        // The identity's columns alone may not say whose the row was; the statement's own guard knows.
+        Before::Sent(old) if !old.whole => layout.may_admit(&old.tuple),
         Before::Sent(old) => layout.admits(&old.tuple),
     };
     let is_ours = after.as_ref().is_some_and(|new| layout.admits(new));

@@ -11,7 +11,7 @@ use tokio_postgres::types::Type;
 
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
-use crate::model::{Key, Name, Table, Tables};
+use crate::model::{Name, Table, Tables};
 use crate::plan::quote;
 use crate::wire::WireError;
 
@@ -73,9 +73,9 @@ pub async fn publish(
     replicator: &str,
     table: &Table,
 ) -> Result<(), Fault> {
-    let needed = match needed(table) {
+    let needed = match table.identity() {
         Some(names) => {
-            let names: Vec<_> = names.iter().map(|name| quote::literal(name)).collect();
+            let names: Vec<_> = names.into_iter().map(quote::literal).collect();
             format!("array[{}]::text[]", names.join(", "))
         }
         None => "null".to_owned(),
@@ -87,7 +87,7 @@ pub async fn publish(
             quote::literal(replicator),
             quote::literal(publication),
         );
-        if is_published(desktop, publication, name, &needed).await? {
+        if is_published(desktop, (publication, replicator), name, &needed).await? {
             continue;
         }
         patiently(desktop, &name.to_string(), &step).await?;
@@ -125,7 +125,7 @@ pub(super) fn unpublishing(publication: &str, replicator: &str, name: &Name) -> 
     )
 }
 
-/// Tables in our own publication that are none of `wanted`; none where somebody else uses it too.
+/// Tables that we put into the publication and that are none of `wanted`.
 ///
 /// # Errors
 /// When the query fails.
@@ -136,10 +136,7 @@ pub async fn published_besides(
     wanted: &Tables,
 ) -> Result<Vec<Name>, Fault> {
     let ours: BTreeSet<&Name> = wanted.iter().flat_map(published).collect();
-    let sql = "select n.nspname::text, c.relname::text from pg_publication_rel r join pg_publication p on p.oid = r.prpubid \
-        join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1 \
-        and exists (select from tandem.publication o where o.publication = $1 and o.replicator = $2) \
-        and not exists (select from tandem.slot s where s.replicator <> $2) order by 1, 2";
+    let sql = "select schema, \"table\" from tandem.published where publication = $1 and replicator = $2 order by 1, 2";
     let params = [
         (&publication as _, Type::TEXT),
         (&replicator as _, Type::TEXT),
@@ -177,43 +174,24 @@ async fn patiently(desktop: &Client, table: &str, step: &str) -> Result<(), Faul
 /// Whether nothing is left to do for a table: then its lock isn't asked for.
 async fn is_published(
     desktop: &Client,
-    publication: &str,
+    (publication, replicator): (&str, &str),
     name: &Name,
     needed: &str,
 ) -> Result<bool, Fault> {
     let sql = format!(
         "select tandem.better_identity(c.oid::regclass, {needed}) is null and exists (select from pg_publication_rel r \
          join pg_publication p on p.oid = r.prpubid where p.pubname = $1 and r.prrelid = c.oid) \
+         and exists (select from tandem.published where replicator = $4 and publication = $1 and schema = $2 and \"table\" = $3) \
          from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $2 and c.relname = $3"
     );
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 3] = [
+    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] = [
         (&publication, Type::TEXT),
         (&name.schema, Type::TEXT),
         (&name.relation, Type::TEXT),
+        (&replicator, Type::TEXT),
     ];
     let rows = desktop.query_typed(&sql, &params).await.map_err(wire)?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
-}
-
-/// Desktop columns that an old row must carry; none when it must carry all.
-fn needed(table: &Table) -> Option<Vec<String>> {
-    if table.key == Key::Multiset || table.is_looked_up {
-        return None;
-    }
-    let key = table.key_arriving().into_iter();
-    let names = key.map(|index| table.arriving[index].name.clone());
-    // Whose the old row was has to be known too.
-    let tenant = table
-        .tenant
-        .columns
-        .iter()
-        .filter_map(|column| column.desktop.clone());
-    Some(
-        names
-            .chain(tenant)
-            .chain(table.desktop_owner.clone())
-            .collect(),
-    )
 }
 
 fn wire(error: tokio_postgres::Error) -> Fault {

@@ -16,9 +16,11 @@ const CLOUD: &str = include_str!("../../sql/cloud/uninstall.sql");
 #[derive(Debug, Default)]
 pub struct Removal {
     replicator: String,
-    /// Tables that leave a publication.
+    /// Publications that go, as statements that can be pasted: a table that nobody publishes needs no identity.
+    publications: Vec<String>,
+    /// Tables that leave a publication, or get their identity back.
     tables: Vec<(String, Name)>,
-    /// Publications, slots, rows and the schema, as statements that can be pasted.
+    /// Slots, rows and the schema, as statements that can be pasted.
     rest: Vec<String>,
 }
 
@@ -29,12 +31,16 @@ impl Removal {
             .tables
             .iter()
             .map(|(publication, name)| unpublishing(publication, &self.replicator, name));
-        tables.chain(self.rest.iter().cloned()).collect()
+        let publications = self.publications.iter().cloned();
+        publications
+            .chain(tables)
+            .chain(self.rest.iter().cloned())
+            .collect()
     }
 
     /// Nothing is left of tandem there.
     pub fn is_nothing(&self) -> bool {
-        self.tables.is_empty() && self.rest.is_empty()
+        self.publications.is_empty() && self.tables.is_empty() && self.rest.is_empty()
     }
 }
 
@@ -57,11 +63,9 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
             |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get::<_, String>(at)).collect();
         Ok::<Vec<Vec<String>>, Fault>(rows.iter().map(text).collect())
     };
-    let tables = "select coalesce(p.publication, ''), t.schema, t.name from ( \
-            select i.schema, i.\"table\" as name, i.replicator from tandem.replica_identity i where i.replicator = $1 \
-            union select n.nspname, c.relname, o.replicator from tandem.publication o join pg_publication u on u.pubname = o.publication \
-            join pg_publication_rel r on r.prpubid = u.oid join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace \
-            where o.replicator = $1) as t left join tandem.publication p on p.replicator = t.replicator order by 2, 3";
+    let tables = "select coalesce(u.publication, ''), coalesce(u.schema, i.schema), coalesce(u.\"table\", i.\"table\") \
+        from (select * from tandem.published where replicator = $1) as u \
+        full join (select * from tandem.replica_identity where replicator = $1) as i using (schema, \"table\") order by 2, 3";
     for row in texts(tables).await? {
         let name = Name {
             schema: row[1].clone(),
@@ -69,8 +73,10 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
         };
         removal.tables.push((row[0].clone(), name));
     }
-    for row in texts("select publication from tandem.publication where replicator = $1").await? {
-        removal.rest.push(format!(
+    let publications = "select p.publication from tandem.publication p where p.replicator = $1 and not exists ( \
+        select from tandem.published u where u.publication = p.publication and u.replicator <> $1)";
+    for row in texts(publications).await? {
+        removal.publications.push(format!(
             "drop publication if exists {}",
             quote::ident(&row[0])
         ));
@@ -84,7 +90,7 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
     }
     let who = quote::literal(replicator);
     let others = "select 'others' from (select replicator from tandem.slot union all select replicator from tandem.publication \
-        union all select replicator from tandem.replica_identity) as used where replicator <> $1 limit 1";
+        union all select replicator from tandem.published union all select replicator from tandem.replica_identity) as used where replicator <> $1 limit 1";
     removal.rest.push(if texts(others).await?.is_empty() {
         "drop schema tandem cascade".to_owned()
     } else {
@@ -129,11 +135,15 @@ pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault
     Ok(removal)
 }
 
-/// Carries it out on the desktop: table by table, so that nobody waits long, then the rest.
+/// Carries it out on the desktop: after the publications table by table, so that nobody waits long, then the rest.
 ///
 /// # Errors
 /// When a table stays locked, or the server refuses.
 pub async fn remove_from_desktop(desktop: &Client, removal: &Removal) -> Result<(), Fault> {
+    for publication in &removal.publications {
+        let dropped = desktop.batch_execute(publication).await;
+        dropped.map_err(Fault::at(Side::Desktop))?;
+    }
     for (publication, name) in &removal.tables {
         unpublish(desktop, publication, &removal.replicator, name).await?;
     }

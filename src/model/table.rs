@@ -148,7 +148,7 @@ pub struct Via {
     pub tenant: Tenant,
 }
 
-/// A foreign key of another cloud table whose action would change that table when a row of this one goes (P4).
+/// A foreign key of a cloud table to this one, whose action may change that table when a row of this one goes (P4).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reach {
     /// The table that refers to this one.
@@ -190,7 +190,7 @@ pub struct Table {
     pub desktop_owner: Option<String>,
     /// What every statement is limited to.
     pub tenant: Tenant,
-    /// Foreign keys by which a change of this table would change others.
+    /// Foreign keys to this table.
     pub reaches: Vec<Reach>,
     /// The cloud's table has a foreign key to itself.
     pub refers_to_itself: bool,
@@ -288,6 +288,24 @@ impl Table {
         })
     }
 
+    /// Desktop columns that an old row must carry; none when it must carry all.
+    pub fn identity(&self) -> Option<Vec<&str>> {
+        if self.key == Key::Multiset || self.is_looked_up {
+            return None;
+        }
+        let key = self.key_arriving().into_iter();
+        let names = key.map(|index| self.arriving[index].name.as_str());
+        // Whose the old row was has to be known too.
+        let tenant = self.tenant.columns.iter();
+        let tenant = tenant.filter_map(|column| column.desktop.as_deref());
+        Some(
+            names
+                .chain(tenant)
+                .chain(self.desktop_owner.as_deref())
+                .collect(),
+        )
+    }
+
     /// The layout of a row that holds exactly [`Table::arriving`], in that order, and is ours.
     pub fn own_layout(&self) -> Layout {
         let count = self.arriving.len();
@@ -335,6 +353,17 @@ impl Layout {
             return false;
         }
         self.tenant.iter().all(|(at, value)| is(*at, value))
+    }
+
+    /// Whether a row of which only the identity is known may have been ours: not if it says otherwise.
+    pub fn may_admit(&self, identity: &Tuple) -> bool {
+        let cell = |at: usize| identity.cells().nth(at).unwrap_or(Cell::Null);
+        let is = |at: usize, value: &str| cell(at) == Cell::Text(value.as_bytes());
+        !self.owner.is_some_and(|at| is(at, &self.mobile))
+            && self
+                .tenant
+                .iter()
+                .all(|(at, value)| is(*at, value) || !matches!(cell(*at), Cell::Text(_)))
     }
 
     /// The arriving columns of a tuple, in their order.

@@ -215,6 +215,20 @@ pub fn park_too_large(table: &Table, manner: &Manner<'_>) -> Statement {
     try_staged(table, TOO_LARGE_STEP, Work::Upsert, &shape, manner)
 }
 
+/// Fails when more rows of a table are parked than may be.
+pub(super) fn cap_parked(table: &Table, replicator: &str) -> Statement {
+    let params = vec![
+        Param::string(replicator),
+        Param::string(&table.name),
+        Param::int8(limits::PARKED_ROWS_MAX),
+        Param::int8(limits::PARKED_BYTES_MAX),
+    ];
+    Statement {
+        table: Some(table.id),
+        ..Statement::bookkeeping("select tandem.cap_parked($1, $2, $3, $4)", params)
+    }
+}
+
 /// A table that is copied or emptied starts without parked rows.
 pub fn void_parked(table: &Table, replicator: &str) -> Statement {
     let params = vec![Param::string(replicator), Param::string(&table.name)];

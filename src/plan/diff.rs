@@ -1,9 +1,9 @@
 //! A whole table that was staged, against the cloud's owned rows.
 
-use super::careful::parked_key;
+use super::careful::{cap_parked, parked_key};
 use super::digest::admitted;
-use super::guard::{Guard, has_parent, reaches};
-use super::quote::{ident, table as qualified};
+use super::guard::{Guard, has_parent, referred};
+use super::quote::{ident, literal, table as qualified};
 use super::source::{Rows, all, assignments, image, insertion, key, rest, source};
 use super::write::update_differing;
 use crate::limits;
@@ -14,10 +14,10 @@ pub struct Diff {
     /// Refuses to remove too large a share of the owned rows.
     pub shrink: Statement,
     /// Removes owned rows that the desktop doesn't have. Run only where they are known to be ours. Those that
-    /// others refer to, so that these would change with them, are left.
+    /// others refer to are left: they can't go, or would take others with them.
     pub remove: Statement,
-    /// Parks the removal of those.
-    pub reached: Option<Statement>,
+    /// Parks the removal of those, as long as they are not too many.
+    pub referred: Vec<Statement>,
     /// Counts owned rows that the desktop doesn't have, into the table's state.
     pub extras: Statement,
     /// Updates what differs; in a multiset only whom a row belongs to.
@@ -98,9 +98,24 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
     // The names are compared as text so that NULL equals NULL and the join can be hashed.
     let names_of = |alias: &str| format!("{}::text", image(alias, &key(table)));
     let (stored, wanted) = (names_of("t"), names_of("src"));
+    let cells = stored_cells(table);
+    let name = parked_key(table)
+        .iter()
+        .map(|index| format!("({cells})[{}]", index + 1))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let name = format!("array[{name}]::text[]");
+    let named = is_named_by_cells(table);
+    // What is too large to be copied is there all the same.
+    let known = match named {
+        true => format!(
+            " and not exists (select from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.sqlstate = 'TD007' and q.key_hash = md5({name}::text))"
+        ),
+        false => String::new(),
+    };
     let extras = format!(
         "with {source}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
-         have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}), \
+         have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}{known}), \
          extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0))",
         guard.deletable(),
     );
@@ -108,22 +123,33 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
         "t.tableoid = extra.part and t.ctid = extra.at and {}",
         guard.deletable()
     );
-    let reached = reaches(table);
-    let spared = reached
-        .iter()
-        .map(|reached| format!(" and not {reached}"))
-        .collect::<String>();
-    let cells = stored_cells(table);
-    let reached = reached.map(|reached| {
-        format!(
-            "{extras} insert into tandem.quarantine as q (replicator, \"table\", key, key_hash, cells, work, sqlstate, why, messages) \
-             select $1, $3, key, md5(key::text), cells, '{}', 'TD005', 'rows of another table refer to it and would change with it', 0 \
-             from extra join {target} as t on {found}, lateral (select {cells}) as named(cells), \
-             lateral (select array[{}]::text[]) as keyed(key) where {reached} \
-             on conflict (replicator, direction, \"table\", key_hash) do update set cells = excluded.cells, work = excluded.work, sqlstate = excluded.sqlstate, why = excluded.why",
-            if table.key == Key::Multiset { Work::RemoveCopies } else { Work::Delete }.word(),
-            parked_key(table).iter().map(|index| format!("cells[{}]", index + 1)).collect::<Vec<_>>().join(", ")
-        )
+    let goes_too = "exists (select from extra as e where e.part = c.tableoid and e.at = c.ctid)";
+    let referred = referred(table, goes_too);
+    let spared = match &referred {
+        Some(referred) => format!(" and not {referred}"),
+        None => String::new(),
+    };
+    let referred = referred.map_or(Vec::new(), |referred| {
+        if !named {
+            let others: Vec<_> = table.reaches.iter().map(|reach| reach.child.to_string()).collect();
+            let others = literal(&others.join(", "));
+            return vec![statement(format!(
+                "{extras} select tandem.reached({others}) from extra join {target} as t on {found} where {referred}"
+            ))];
+        }
+        let work = match table.key {
+            Key::Multiset => Work::RemoveCopies,
+            Key::Columns(_) => Work::Delete,
+        };
+        let park = statement(format!(
+            "{extras}, held as (select {name} as key, min({cells}) as cells, count(*) as copies from extra join {target} as t on {found} where {referred} group by 1) \
+             insert into tandem.quarantine as q (replicator, \"table\", key, key_hash, cells, copies, work, sqlstate, why, messages) \
+             select $1, $3, held.key, md5(held.key::text), held.cells, held.copies, '{}', 'TD005', 'rows of another table refer to it', 0 from held \
+             on conflict (replicator, direction, \"table\", key_hash) do update set cells = excluded.cells, copies = excluded.copies, \
+             unsent = excluded.unsent, work = excluded.work, sqlstate = excluded.sqlstate, why = excluded.why",
+            work.word(),
+        ));
+        vec![park, cap_parked(table, replicator)]
     });
     let changing = match &table.key {
         Key::Columns(_) => rest(table),
@@ -164,7 +190,7 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
         remove: statement(format!(
             "{extras} delete from {target} as t using extra where {found}{spared}"
         )),
-        reached: reached.map(&statement),
+        referred,
         extras: statement(format!(
             "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3"
         )),
@@ -176,6 +202,15 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
             "{missing} delete from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3 and s.step = $4 and s.ctid not in (select src.\"tandem at\" {which})"
         )),
     }
+}
+
+/// Whether the stored cells say the name under which a row is parked, in the only way to write it.
+fn is_named_by_cells(table: &Table) -> bool {
+    let key = parked_key(table);
+    key.iter().all(|index| {
+        let mut columns = table.columns.iter();
+        columns.any(|column| column.from == Source::Desktop(*index) && column.exact)
+    })
 }
 
 /// The arriving cells of the stored row `t`, as far as they stand in it.

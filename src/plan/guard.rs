@@ -2,7 +2,7 @@
 //! [`Guard`], and a guard can only be made from a table: there is no way to leave it out.
 
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Lookup, Owner, Table, Tenant};
+use crate::model::{Lookup, Owner, Reach, Table, Tenant, Via};
 
 /// The predicates that limit a statement to a replicator's own rows.
 pub struct Guard {
@@ -15,6 +15,11 @@ impl Guard {
     /// The guard of a table whose cloud row is called `t`.
     pub fn of(table: &Table) -> Guard {
         Guard::made(&table.tenant, table.owner.as_ref(), "t")
+    }
+
+    /// The guard of a stored row of another name.
+    pub(super) fn of_row(table: &Table, row: &str) -> Guard {
+        Guard::made(&table.tenant, table.owner.as_ref(), row)
     }
 
     /// The guard of the parent that a lookup asks; its row is called `p`.
@@ -51,19 +56,40 @@ impl Guard {
     }
 }
 
-/// True for an arriving row, called `src`, whose parent is one of this tenant's; a row without such a parent is
-/// refused, since nobody could say whose it is. None where rows say so themselves.
+/// True for an arriving row, called `src`, whose parent is one of this tenant's, false where it is another one's. A row
+/// without any parent is refused, since nobody could say whose it is. None where rows say so themselves.
 pub(super) fn has_parent(table: &Table) -> Option<String> {
     let via = table.tenant.via.as_ref()?;
     let parent = literal(&via.parent.to_string());
-    let tenant = Tenant {
-        columns: Vec::new(),
-        via: Some(via.clone()),
-    };
     Some(format!(
-        "case when {} then true else tandem.no_parent({parent}) end",
-        belongs(&tenant, "src")
+        "case when {} then true when {} then false else tandem.no_parent({parent}) end",
+        of_parent(via, &via.tenant, "src"),
+        of_parent(via, &Tenant::default(), "src"),
     ))
+}
+
+/// True for an arriving row, called `src`, whose parent is another tenant's.
+pub(super) fn has_other_parent(table: &Table) -> Option<String> {
+    let via = table.tenant.via.as_ref()?;
+    Some(format!(
+        "{} and not {}",
+        of_parent(via, &Tenant::default(), "src"),
+        of_parent(via, &via.tenant, "src"),
+    ))
+}
+
+/// True for a row that has a parent which belongs to the tenant.
+fn of_parent(via: &Via, tenant: &Tenant, row: &str) -> String {
+    let parent = format!("{row}p");
+    let on = via.on.iter();
+    let on = on.map(|(child, named)| format!("{parent}.{} = {row}.{}", ident(named), ident(child)));
+    let on: Vec<_> = on.collect();
+    format!(
+        "exists (select from {} as {parent} where {} and {})",
+        qualified(&via.parent),
+        on.join(" and "),
+        belongs(tenant, &parent)
+    )
 }
 
 /// A row belongs to the tenant: by its columns, or by its parent's.
@@ -74,18 +100,7 @@ fn belongs(tenant: &Tenant, row: &str) -> String {
     });
     let mut tests: Vec<_> = own.collect();
     if let Some(via) = &tenant.via {
-        let parent = format!("{row}p");
-        let on = via
-            .on
-            .iter()
-            .map(|(child, named)| format!("{parent}.{} = {row}.{}", ident(named), ident(child)));
-        let on: Vec<_> = on.collect();
-        tests.push(format!(
-            "exists (select from {} as {parent} where {} and {})",
-            qualified(&via.parent),
-            on.join(" and "),
-            belongs(&via.tenant, &parent)
-        ));
+        tests.push(of_parent(via, &via.tenant, row));
     }
     if tests.is_empty() {
         "true".to_owned()
@@ -94,61 +109,69 @@ fn belongs(tenant: &Tenant, row: &str) -> String {
     }
 }
 
+/// What becomes of a stored row.
+pub(super) enum Change<'a> {
+    /// It goes, and so does a row `c` of the same table for which this is true.
+    Goes(&'a str),
+    /// It looks like `src` in these columns.
+    Looks(&'a [String]),
+}
+
 /// True unless the foreign keys of other tables would carry a change of the stored row `t` to rows there,
 /// which are not ours to change: then it is refused. `when` says that the row is going to be changed, and
-/// is asked first; `updates` that it changes, in these columns, instead of going.
-pub(super) fn spares(table: &Table, when: &str, updates: Option<&[String]>) -> Option<String> {
+/// is asked first.
+pub(super) fn spares(table: &Table, when: &str, change: Change<'_>) -> Option<String> {
     let mut reached = Vec::new();
     for reach in &table.reaches {
-        let applies = match updates {
-            None => reach.on_delete,
-            Some(_) => reach.on_update,
+        let changes = match change {
+            Change::Goes(_) if reach.on_delete => "true".to_owned(),
+            Change::Looks(columns) if reach.on_update => {
+                let changes = reach.on.iter().filter(|(_, own)| columns.contains(own));
+                let changes: Vec<_> = changes
+                    .map(|(_, own)| format!("t.{0} is distinct from src.{0}", ident(own)))
+                    .collect();
+                if changes.is_empty() {
+                    continue;
+                }
+                format!("({})", changes.join(" or "))
+            }
+            _ => continue,
         };
-        if !applies {
-            continue;
-        }
-        let pairs = reach.on.iter();
-        let refers: Vec<_> = pairs
-            .clone()
-            .map(|(child, own)| format!("c.{} = t.{}", ident(child), ident(own)))
-            .collect();
-        let changes: Vec<_> = pairs
-            .filter(|(_, own)| updates.is_some_and(|columns| columns.contains(own)))
-            .map(|(_, own)| format!("t.{0} is distinct from src.{0}", ident(own)))
-            .collect();
-        let changes = match updates {
-            None => "true".to_owned(),
-            Some(_) if changes.is_empty() => continue,
-            Some(_) => format!("({})", changes.join(" or ")),
+        let goes_too = match change {
+            Change::Goes(goes_too) => Some(goes_too),
+            Change::Looks(_) => None,
         };
         reached.push(format!(
-            "when {when} and {changes} and exists (select from {} as c where {}) then tandem.reached({})",
-            qualified(&reach.child),
-            refers.join(" and "),
+            "when {when} and {changes} and {} then tandem.reached({})",
+            refers(table, reach, goes_too),
             literal(&reach.child.to_string())
         ));
     }
     (!reached.is_empty()).then(|| format!("case {} else true end", reached.join(" ")))
 }
 
-/// True for a stored row `t` whose removal would change rows of other tables; none where no foreign key does that.
-pub(super) fn reaches(table: &Table) -> Option<String> {
-    let reached = table
-        .reaches
-        .iter()
-        .filter(|reach| reach.on_delete)
-        .map(|reach| {
-            let refers = reach
-                .on
-                .iter()
-                .map(|(child, own)| format!("c.{} = t.{}", ident(child), ident(own)));
-            let refers: Vec<_> = refers.collect();
-            let child = qualified(&reach.child);
-            format!(
-                "exists (select from {child} as c where {})",
-                refers.join(" and ")
-            )
-        });
-    let reached: Vec<_> = reached.collect();
-    (!reached.is_empty()).then(|| format!("({})", reached.join(" or ")))
+/// True for a stored row `t` that others refer to: it can't go, or would take them with it. Rows `c` of the same table
+/// for which `goes_too` is true don't count. None where no foreign key leads here.
+pub(super) fn referred(table: &Table, goes_too: &str) -> Option<String> {
+    let referred = table.reaches.iter();
+    let referred: Vec<_> = referred
+        .map(|reach| refers(table, reach, Some(goes_too)))
+        .collect();
+    (!referred.is_empty()).then(|| format!("({})", referred.join(" or ")))
+}
+
+/// True for a stored row `t` to which a row refers by this foreign key.
+fn refers(table: &Table, reach: &Reach, goes_too: Option<&str>) -> String {
+    let pairs = reach.on.iter();
+    let pairs = pairs.map(|(child, own)| format!("c.{} = t.{}", ident(child), ident(own)));
+    let pairs: Vec<_> = pairs.collect();
+    let but = match goes_too {
+        Some(goes_too) if reach.child == table.cloud => format!(" and not ({goes_too})"),
+        _ => String::new(),
+    };
+    let child = qualified(&reach.child);
+    format!(
+        "exists (select from {child} as c where {}{but})",
+        pairs.join(" and ")
+    )
 }

@@ -122,7 +122,7 @@ fn whole(
     let void = void_parked(table, manner.replicator);
     let gone = [diff.shrink]
         .into_iter()
-        .chain(diff.reached)
+        .chain(diff.referred)
         .chain([diff.remove]);
     match (phase, careful) {
         (_, true) => {

@@ -1,6 +1,6 @@
 //! The statement of each kind of step.
 
-use super::guard::{Guard, has_parent, spares};
+use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
 use super::quote::{ident, table as qualified};
 use super::source::{
     Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
@@ -49,18 +49,23 @@ fn origin_names(table: &Table) -> Vec<String> {
 /// conversions, of which only the cloud knows when they give NULL, and for rows of mixed shapes. For these the image's
 /// text is compared where it is the same for equal values, since a join can be hashed by it.
 fn matches(table: &Table, shape: &Shape) -> String {
+    matches_row(table, shape, "t")
+}
+
+/// The same for a stored row of another name.
+fn matches_row(table: &Table, shape: &Shape, row: &str) -> String {
     let tests = key(table).into_iter().map(|(index, column)| {
         let name = ident(&column.cloud);
         let converted = matches!(column.from, Source::Converted { .. });
         if shape.null_keys.contains(&index) {
-            format!("t.{name} is null")
+            format!("{row}.{name} is null")
         } else if shape.mixed_keys && !column.not_null && column.exact {
             let one = [(index, column)];
-            format!("{}::text = {}::text", image("t", &one), image("src", &one))
+            format!("{}::text = {}::text", image(row, &one), image("src", &one))
         } else if (converted || shape.mixed_keys) && !column.not_null {
-            format!("t.{name} is not distinct from src.{name}")
+            format!("{row}.{name} is not distinct from src.{name}")
         } else {
-            format!("t.{name} = src.{name}")
+            format!("{row}.{name} = src.{name}")
         }
     });
     let tests: Vec<_> = tests.collect();
@@ -129,8 +134,12 @@ fn write(table: &Table, shape: &Shape, from: &str) -> String {
     let ours = parents_are_ours(table, shape);
     let owned = format!("{found} and {}{ours}", guard.owned());
     let update = update_differing(table, &changing, from, &owned);
+    let leaving = match ours.is_empty() {
+        true => String::new(),
+        false => leaving(table, from, &found),
+    };
     if !shape.unsent.is_empty() {
-        return format!(" {update}");
+        return format!("{leaving} {update}");
     }
     let (names, values) = insertion(table, &all(table));
     let insert = format!(
@@ -138,10 +147,27 @@ fn write(table: &Table, shape: &Shape, from: &str) -> String {
         guard.owned(),
     );
     if assignments(table, &changing).is_empty() {
-        format!(" {insert}")
+        format!("{leaving} {insert}")
     } else {
-        format!(", changed as ({update}) {insert}")
+        format!("{leaving}, changed as ({update}) {insert}")
     }
+}
+
+/// The CTE that removes rows of ours whose parent is another tenant's now.
+fn leaving(table: &Table, from: &str, found: &str) -> String {
+    let Some(elsewhere) = has_other_parent(table) else {
+        return String::new();
+    };
+    let found = format!(
+        "{found} and {} and {elsewhere}",
+        Guard::of(table).deletable()
+    );
+    let spared = spares(table, &found, Change::Goes("false"))
+        .map_or(String::new(), |spared| format!(" and {spared}"));
+    format!(
+        ", leaving as (delete from {} as t using {from} where {found}{spared})",
+        qualified(&table.cloud)
+    )
 }
 
 /// A row that takes its tenant from a parent needs one of ours; where that column was not sent, it has it already.
@@ -169,8 +195,8 @@ pub(super) fn update_differing(
         .map(|(_, column)| column.cloud.clone())
         .collect();
     let when = format!("{found} and {}", differs(table, changing));
-    let spared =
-        spares(table, &when, Some(&names)).map_or(String::new(), |spared| format!(" and {spared}"));
+    let spared = spares(table, &when, Change::Looks(&names))
+        .map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
         "update {} as t set {} from {from} where {when}{spared}",
         qualified(&table.cloud),
@@ -200,10 +226,11 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
         .map(|(_, column)| format!("o.{0}::{1} as {0}", ident(&column.cloud), column.base_type))
         .collect();
     format!(
-        "{base}, whole as materialized (select src.*, {} from src join {} as o on {})",
+        "{base}, whole as materialized (select src.*, {} from src join {} as o on {} and {})",
         carried.join(", "),
         qualified(&table.cloud),
         found.join(" and "),
+        Guard::of_row(table, "o").owned(),
     )
 }
 
@@ -213,8 +240,13 @@ fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
         matches(table, shape),
         Guard::of(table).deletable()
     );
-    let spared =
-        spares(table, &found, None).map_or(String::new(), |spared| format!(" and {spared}"));
+    let goes_too = format!(
+        "exists (select from src where {}) and {}",
+        matches_row(table, shape, "c"),
+        Guard::of_row(table, "c").deletable()
+    );
+    let spared = spares(table, &found, Change::Goes(&goes_too))
+        .map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
         "with {} delete from {} as t using src where {found}{spared}",
         source(table, &key(table), rows, &[]),
@@ -227,12 +259,12 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
     let columns = sent(table, all(table), shape);
     let olds = key(table).into_iter().map(|(index, column)| {
         let value = value(table, column, &|arriving| rows.origin(arriving));
-        format!("{value} as k{index}")
+        format!("{value} as \"tandem old {index}\"")
     });
     let olds: Vec<_> = olds.collect();
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
-            "t.{} is not distinct from src.k{index}",
+            "t.{} is not distinct from src.\"tandem old {index}\"",
             ident(&column.cloud)
         )
     });
@@ -242,7 +274,7 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
         .iter()
         .map(|(_, column)| column.cloud.clone())
         .collect();
-    let spared = spares(table, &found, Some(&names))
+    let spared = spares(table, &found, Change::Looks(&names))
         .map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
         "with {} update {} as t set {} from src where {found}{spared}",
@@ -288,8 +320,8 @@ fn remove_copies(table: &Table, rows: &Rows) -> String {
     let found = format!(
         "t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {deletable}"
     );
-    let spared =
-        spares(table, &found, None).map_or(String::new(), |spared| format!(" and {spared}"));
+    let spared = spares(table, &found, Change::Goes("false"))
+        .map_or(String::new(), |spared| format!(" and {spared}"));
     format!(
         "with {}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
          from {target} as t join src on {} where {deletable}) \

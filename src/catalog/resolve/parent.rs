@@ -31,6 +31,13 @@ impl Resolver<'_> {
         complaints: &mut Vec<String>,
     ) -> Tenant {
         let mut tenant = self.tenant_of(self.wanted, cloud, complaints, 0);
+        for (own, _) in tenant.via.iter().flat_map(|via| &via.on) {
+            if !mapping.fills(own) && cloud.column(own).is_some() {
+                complaints.push(format!(
+                    "tenant: column {own} is not filled by forward, so no parent can be found by it"
+                ));
+            }
+        }
         for tested in &mut tenant.columns {
             let filled = mapping
                 .columns

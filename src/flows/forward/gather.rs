@@ -132,6 +132,12 @@ impl Gather {
         open.split(bytes.min(open.num_permits()))
     }
 
+    /// A large transaction waits: each takes disk and open files, so no more is taken until the cloud has it.
+    pub(super) fn is_full(&self) -> bool {
+        let large = |waiting: &Waiting| matches!(waiting, Waiting::Large(_));
+        self.whole.iter().any(large)
+    }
+
     /// Nothing waits but one transaction, and what comes next of it finds no room: it would wait for ever.
     ///
     /// # Errors

@@ -176,7 +176,9 @@ impl Steps {
         stager: &mut Stager<'_>,
     ) -> Result<(), WireError> {
         let table = tables.get(step.table);
+        // Rows of which only the key is known are parked: they are no part of what the table has now.
         let whole = self.whole(step.table);
+        let whole = whole.filter(|_| step.shape.too_large.is_none());
         // What an emptied table had before is gone already.
         if whole.is_some() && step.work.removes() {
             return Ok(());

@@ -8,6 +8,7 @@ mod gather;
 mod job;
 mod large;
 mod parking;
+mod retry;
 mod write;
 
 use std::future::pending;
@@ -149,6 +150,7 @@ impl<'a> Forward<'a> {
         loop {
             self.write_next().await?;
             let parked = self.writer.parked_due();
+            let is_full = self.gather.is_full();
             let impatient = self
                 .busy_since
                 .filter(|_| self.capture.is_some())
@@ -161,7 +163,7 @@ impl<'a> Forward<'a> {
                     return Err(Fault::new(Kind::Weather(Side::Desktop), "the desktop went away").cause(words));
                 }
                 outcome = self.writer.outcome() => self.written(outcome?).await?,
-                delivery = next(&mut self.capture) => match delivery {
+                delivery = next(&mut self.capture), if !is_full => match delivery {
                     Some(Ok(delivery)) => self.gather.take(delivery)?,
                     Some(Err(error)) => return Err(Fault::wire(Side::Desktop, &error)),
                     None => return Err(Fault::new(Kind::Weather(Side::Desktop), "the stream ended")),

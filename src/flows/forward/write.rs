@@ -14,31 +14,31 @@ use super::gather::{Unit, no_room};
 use super::job::{BatchJob, Form, Job, LargeJob};
 use super::large::{Stumble, stage};
 use super::parking;
-use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold, unstage};
+use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
 use crate::fault::{Fault, Kind, Side, blames_table};
-use crate::fold::{Book, Parking, Sorter};
+use crate::fold::{Book, Sorter};
 use crate::limits;
 use crate::model::{Batch, Committed, Halt, Key, Lsn, Statement, TableId, Tables, WayBack};
-use crate::plan::{BatchForm, Manner, Opening, Planner, follow_all, opening, retry};
+use crate::plan::{BatchForm, Manner, Opening, Planner, opening};
 use crate::wire::ServerError;
 
 /// Writes batches one behind the other.
 pub(super) struct Writer {
-    opening: Opening,
-    lease: Lease,
-    tables: Arc<Tables>,
-    book: Book,
+    pub(super) opening: Opening,
+    pub(super) lease: Lease,
+    pub(super) tables: Arc<Tables>,
+    pub(super) book: Book,
     sorter: Sorter,
     planner: Planner,
-    checkpoint: Committed,
+    pub(super) checkpoint: Committed,
     applier: Option<Applier>,
     flight: Option<Flight>,
     /// When parked rows are tried again.
-    retry_at: Instant,
+    pub(super) retry_at: Instant,
     /// Tables whose parked rows are being tried, one after the other.
-    retrying: VecDeque<TableId>,
+    pub(super) retrying: VecDeque<TableId>,
     /// After the next try in vain.
-    retry_pause: Duration,
+    pub(super) retry_pause: Duration,
     /// Tables that stop with the next batch.
     halting: Vec<Halt>,
     /// Parts of large transactions that were staged.
@@ -146,46 +146,7 @@ impl Writer {
         self.halting.extend(new);
     }
 
-    /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
-    pub(super) fn parked_due(&self) -> Option<Instant> {
-        let waits = self.book.parking.tables().next().is_some();
-        let when = match self.retrying.is_empty() {
-            true => waits.then_some(self.retry_at),
-            false => Some(Instant::now()),
-        };
-        when.filter(|_| !self.is_busy())
-    }
-
-    /// Tries parked rows again, one table in a transaction: what is wrong with one must not keep the others.
-    pub(super) fn try_parked(&mut self) {
-        if self.retrying.is_empty() {
-            // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
-            self.retry_at = Instant::now() + self.retry_pause;
-            self.retry_pause = (self.retry_pause * 2).min(limits::PARKED_RETRY_MAX);
-            self.retrying = self.book.parking.tables().map(|(table, _)| table).collect();
-        }
-        let Some(id) = self.retrying.pop_front() else {
-            return;
-        };
-        let (Some(rows), table) = (self.book.parking.of(id), self.tables.get(id)) else {
-            return;
-        };
-        let mut statements = opening(&self.opening);
-        statements.push(hold(&self.lease));
-        let manner = Manner {
-            again: true,
-            ..self.manner(self.checkpoint.lsn())
-        };
-        for (work, unsent) in parking::kinds(rows) {
-            statements.extend(retry(table, work, &unsent, &manner));
-        }
-        let stopped = |table| self.book.is_stopped(table);
-        statements.extend(follow_all(table, &self.tables, &stopped));
-        statements.push(parking::question(&self.lease.replicator, Some(table)));
-        self.run(Job::Retry(id), Script::staying(statements));
-    }
-
-    fn manner(&self, end: Lsn) -> Manner<'_> {
+    pub(super) fn manner(&self, end: Lsn) -> Manner<'_> {
         Manner {
             replicator: &self.lease.replicator,
             epoch: self.lease.epoch,
@@ -274,7 +235,7 @@ impl Writer {
         halts.iter().map(stop).collect()
     }
 
-    fn run(&mut self, job: Job, script: Script) {
+    pub(super) fn run(&mut self, job: Job, script: Script) {
         self.fly(job, |mut applier: Applier| async move {
             let done = applier.run(script).await.map_err(Stumble::from);
             (applier, done.map(Landed::Done))
@@ -396,30 +357,6 @@ impl Writer {
         })
     }
 
-    /// Takes over what the cloud says of the parked rows of one table, or of all.
-    fn reload(&mut self, table: Option<TableId>, done: &Done) -> Result<(), Fault> {
-        let last = done.answers.last().and_then(|answer| answer.row.as_ref());
-        if let Some(Some(json)) = last.and_then(|row| row.first()) {
-            let parking = &mut self.book.parking;
-            match table {
-                Some(table) => parking.clear(table),
-                None => *parking = Parking::default(),
-            }
-            parking::take(parking, json, &self.tables)?;
-            self.book.forget_stopped();
-        }
-        Ok(())
-    }
-
-    /// Empties the staging table behind a large transaction, which may have parked rows that it found only there.
-    fn unstage(&mut self) {
-        let mut statements = opening(&self.opening);
-        statements.push(hold(&self.lease));
-        let parked = parking::question(&self.lease.replicator, None);
-        statements.extend([unstage(&self.lease), parked]);
-        self.run(Job::Unstage, Script::staying(statements));
-    }
-
     /// A table whose folded form meets a unique constraint is tried in source order. A step whose rows are
     /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
     /// refused it stops, and the others go on.
@@ -431,6 +368,7 @@ impl Writer {
         error: Box<ServerError>,
     ) -> Result<Outcome, Fault> {
         tracing::debug!(step, code = %error.code, message = %error.message, "refused");
+        let at_commit = table.is_none();
         let table = table.or_else(|| self.named(&error));
         let Some(table) = table.filter(|_| blames_table(&error) || is_ours(&error)) else {
             return Err(not_applied(NotApplied::Refused { table, step, error }));
@@ -446,6 +384,8 @@ impl Writer {
                     && step.is_some_and(|step| job.form.moves.contains(&step))
                 {
                     self.halt(&mut job.form, copy_moved(table, &words(&error)));
+                } else if at_commit && lies_in_rows(&error) && job.form.deferred.insert(table) {
+                    job.form.careful.clear();
                 } else if !job.form.try_carefully(step, &error) {
                     let halt = self.why(table, &error);
                     self.halt(&mut job.form, halt);
@@ -459,6 +399,8 @@ impl Writer {
                     job.form.ordered.insert(table);
                 } else if lies_in_rows(&error) && job.is_moved(step) {
                     job.form.halts.push(copy_moved(table, &words(&error)));
+                } else if at_commit && lies_in_rows(&error) && job.try_all_carefully(table) {
+                    // Row by row such a constraint is asked at once.
                 } else if !job.form.try_carefully(step, &error) {
                     job.form.halts.push(self.why(table, &error));
                 }

@@ -1,0 +1,78 @@
+//! Parked rows are tried again, and staged ones cleared away, while no batch waits.
+
+use std::time::Instant;
+
+use super::job::Job;
+use super::parking;
+use super::write::Writer;
+use crate::apply::{Done, Script, hold, unstage};
+use crate::fault::Fault;
+use crate::fold::Parking;
+use crate::limits;
+use crate::model::TableId;
+use crate::plan::{Manner, follow_all, opening, retry};
+
+impl Writer {
+    /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
+    pub(super) fn parked_due(&self) -> Option<Instant> {
+        let waits = self.book.parking.tables().next().is_some();
+        let when = match self.retrying.is_empty() {
+            true => waits.then_some(self.retry_at),
+            false => Some(Instant::now()),
+        };
+        when.filter(|_| !self.is_busy())
+    }
+
+    /// Tries parked rows again, one table in a transaction: what is wrong with one must not keep the others.
+    pub(super) fn try_parked(&mut self) {
+        if self.retrying.is_empty() {
+            // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
+            self.retry_at = Instant::now() + self.retry_pause;
+            self.retry_pause = (self.retry_pause * 2).min(limits::PARKED_RETRY_MAX);
+            self.retrying = self.book.parking.tables().map(|(table, _)| table).collect();
+        }
+        let Some(id) = self.retrying.pop_front() else {
+            return;
+        };
+        let (Some(rows), table) = (self.book.parking.of(id), self.tables.get(id)) else {
+            return;
+        };
+        let mut statements = opening(&self.opening);
+        statements.push(hold(&self.lease));
+        let manner = Manner {
+            again: true,
+            ..self.manner(self.checkpoint.lsn())
+        };
+        for (work, unsent) in parking::kinds(rows) {
+            statements.extend(retry(table, work, &unsent, &manner));
+        }
+        let stopped = |table| self.book.is_stopped(table);
+        statements.extend(follow_all(table, &self.tables, &stopped));
+        statements.push(parking::question(&self.lease.replicator, Some(table)));
+        self.run(Job::Retry(id), Script::staying(statements));
+    }
+
+    /// Takes over what the cloud says of the parked rows of one table, or of all.
+    pub(super) fn reload(&mut self, table: Option<TableId>, done: &Done) -> Result<(), Fault> {
+        let last = done.answers.last().and_then(|answer| answer.row.as_ref());
+        if let Some(Some(json)) = last.and_then(|row| row.first()) {
+            let parking = &mut self.book.parking;
+            match table {
+                Some(table) => parking.clear(table),
+                None => *parking = Parking::default(),
+            }
+            parking::take(parking, json, &self.tables)?;
+            self.book.forget_stopped();
+        }
+        Ok(())
+    }
+
+    /// Empties the staging table behind a large transaction, which may have parked rows that it found only there.
+    pub(super) fn unstage(&mut self) {
+        let mut statements = opening(&self.opening);
+        statements.push(hold(&self.lease));
+        let parked = parking::question(&self.lease.replicator, None);
+        statements.extend([unstage(&self.lease), parked]);
+        self.run(Job::Unstage, Script::staying(statements));
+    }
+}
