@@ -291,6 +291,23 @@ async fn p12_a_row_beyond_half_of_memory_max_is_quarantined_with_its_size_and_th
         .await,
         "2:5 3:3000000"
     );
+    // So does a copy of a table that was filled before, and the rows that the cloud has of them stay.
+    assert_eq!(service.stop().await, 0);
+    exec(
+        &office.cloud,
+        "update tandem.table_state set state = 'stopped'",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select string_agg(id || ':' || length(big), ' ' order by id) from item"
+        )
+        .await,
+        "2:5 3:3000000"
+    );
     // It becomes small, goes, or moves.
     exec(&office.desktop, "update item set big = 'small again' where id = 1; update whole set big = 'small again' where id = 1; delete from whole where id = 2; update item set id = 9, big = 'moved' where id = 2").await;
     office.caught_up(&mut service).await;

@@ -238,3 +238,37 @@ async fn p8_dirty_rows_in_the_stream_are_quarantined_and_heal_when_their_cause_g
     office.assert_conserved().await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_row_that_leaves_the_tenant_with_its_key_goes() {
+    let settings = may_shrink(
+        "[heartbeat]\nevery = \"200ms\"\n[tenant]\norg_id = 1\n[[table]]\nname = \"item\"\n",
+    );
+    let ddl = "create table item (org_id int, id int, n int, primary key (org_id, id))";
+    let office = Office::with_tables(&newest(), &settings, ddl, ddl).await;
+    exec(
+        &office.desktop,
+        "insert into item values (1, 1, 1), (1, 2, 2), (2, 3, 3)",
+    )
+    .await;
+    exec(
+        &office.cloud,
+        "insert into item values (2, 1, 100), (2, 3, 100)",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "update item set org_id = 2 where id = 1; update item set org_id = 1 where id = 3",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    let rows =
+        "select string_agg(concat_ws('.', org_id, id, n), ' ' order by org_id, id) from item";
+    assert_eq!(
+        value(&office.cloud, rows).await,
+        "1.2.2 1.3.3 2.1.100 2.3.100"
+    );
+    assert_eq!(service.stop().await, 0);
+}

@@ -325,3 +325,111 @@ async fn p12_a_table_with_more_parked_bytes_than_may_wait_stops() {
     office.assert_equal_but(&["doc"]).await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_what_a_deferred_constraint_refuses_is_parked_row_by_row() {
+    let ddl = "create table doc (id int primary key, folder int)";
+    let cloud = "create table folder (id int primary key); insert into folder values (1); create table doc (id int primary key, folder int references folder deferrable initially deferred)";
+    let settings = "[forward]\nmemory_max = \"8MB\"\n[[table]]\nname = \"doc\"\n";
+    let office = office(settings, ddl, cloud).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.desktop, "insert into doc select i, case when i = 5 then 99 else 1 end from generate_series(1, 10) i").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(value(&office.cloud, "select count(*) from doc").await, "9");
+    // And in a transaction too large for memory.
+    exec(&office.desktop, "insert into doc select i, case when i = 50 then 99 else 1 end from generate_series(11, 40000) i").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(&office.cloud, "select count(*) from doc").await,
+        "39998"
+    );
+    let keys = "select string_agg(key[1], ',' order by id) from tandem.quarantine";
+    assert_eq!(value(&office.cloud, keys).await, "5,50");
+    exec(&office.cloud, "insert into folder values (99)").await;
+    exec(&office.desktop, RETRY).await;
+    until(&office.cloud, EMPTY).await;
+    office.assert_equal().await;
+    office.assert_conserved().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_surplus_rows_that_others_refer_to_wait_and_their_table_goes_on() {
+    let ddl = "create table client (id int primary key, name text); create table bag (a int)";
+    let cloud = format!(
+        "{ddl}; create table note (client int references client); alter table bag add constraint one unique (a); create table tag (a int references bag (a))"
+    );
+    let settings = "[[table]]\nname = \"client\"\nmax_shrink = 1\n\n[[table]]\nname = \"bag\"\nkey = []\nmax_shrink = 1\n";
+    let office = office(settings, ddl, &cloud).await;
+    exec(&office.desktop, "insert into client select i, 'c' from generate_series(1, 5) i; insert into bag values (1), (2)").await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.cloud,
+        "insert into note values (2); insert into tag values (2)",
+    )
+    .await;
+    assert_eq!(service.stop().await, 0);
+    // The copy finds rows that the desktop no longer has, as after a time in which the table was stopped.
+    exec(
+        &office.desktop,
+        "delete from client where id in (2, 3); delete from bag",
+    )
+    .await;
+    exec(
+        &office.cloud,
+        "update tandem.table_state set state = 'stopped'",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let states = office.states().await;
+    assert!(
+        states.iter().all(|(_, state, _)| state == "streaming"),
+        "{states:?}"
+    );
+    let parked = "select string_agg(concat_ws(' ', \"table\", key[1]), ', ' order by 1) from (select * from tandem.quarantine order by \"table\") q";
+    assert_eq!(value(&office.cloud, parked).await, "bag 2, client 2");
+    exec(&office.cloud, "delete from note; delete from tag").await;
+    exec(&office.desktop, RETRY).await;
+    until(&office.cloud, EMPTY).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_a_tree_that_goes_whole_is_no_obstacle_but_a_phones_leaf_is() {
+    let desktop = "create table node (id int primary key, parent int, source text)";
+    let cloud = "create table node (id int primary key, parent int references node on delete cascade, source text)";
+    let settings = "[[table]]\nname = \"node\"\nmax_shrink = 1\n";
+    let office = office(settings, desktop, cloud).await;
+    exec(
+        &office.desktop,
+        "insert into node select i, nullif(i / 2, 0), 'D' from generate_series(1, 31) i",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.cloud, "insert into node values (1000, 3, 'M')").await;
+    exec(&office.desktop, "with recursive tree as (select 2 as id union all select n.id from node n join tree t on n.parent = t.id) delete from node where id in (select id from tree)").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(&office.cloud, "select count(*) from tandem.quarantine").await,
+        "0"
+    );
+    office.assert_equal().await;
+    exec(&office.desktop, "delete from node").await;
+    office.caught_up(&mut service).await;
+    // What leads to the phone's row waits; the rest goes, leaves first.
+    until(
+        &office.cloud,
+        "select string_agg(id::text, ',' order by id) = '1,3,1000' from node",
+    )
+    .await;
+    exec(&office.cloud, "delete from node where id = 1000").await;
+    exec(&office.desktop, RETRY).await;
+    until(&office.cloud, EMPTY).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

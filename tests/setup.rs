@@ -403,3 +403,32 @@ async fn p10_uninstall_leaves_what_others_publish_able_to_be_updated() {
         "0"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_an_identity_that_no_longer_names_rows_is_noticed_and_mended() {
+    let ddl = "create table item (a int not null, b int not null, c int, primary key (a)); create unique index by_b on item (b)";
+    let settings = format!("{BEAT}[[table]]\nname = \"item\"\nkey = [\"b\"]\n");
+    let office = Office::with_tables(&newest(), &settings, ddl, ddl).await;
+    exec(
+        &office.desktop,
+        "insert into item select i, i, 1 from generate_series(1, 9) i",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    // Somebody gives it the primary key again: old rows no longer say the key.
+    exec(&office.desktop, "alter table item replica identity default").await;
+    until(
+        &office.desktop,
+        "select relreplident = 'i' from pg_class where relname = 'item'",
+    )
+    .await;
+    exec(
+        &office.desktop,
+        "delete from item where b = 3; update item set b = 40 where b = 4",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

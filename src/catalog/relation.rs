@@ -157,14 +157,16 @@ async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, Wir
     Ok(rows.iter().map(leaf).collect())
 }
 
-/// Foreign keys to this table; actions are CASCADE, SET NULL and SET DEFAULT.
+/// Foreign keys to this table; actions are CASCADE, SET NULL and SET DEFAULT. Those without one, whose table we may not
+/// look into, are left to the server, which refuses what they forbid.
 async fn reaches(client: &Client, oid: u32) -> Result<Vec<Reach>, WireError> {
     let sql = "select n.nspname::text, c.relname::text, \
         array(select a.attname::text from unnest(f.conkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num order by k.nth), \
         array(select a.attname::text from unnest(f.confkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.num order by k.nth), \
         f.confdeltype in ('c', 'n', 'd'), f.confupdtype in ('c', 'n', 'd') \
         from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace \
-        where f.confrelid = $1 and f.contype = 'f' and f.conparentid = 0 order by f.oid";
+        where f.confrelid = $1 and f.contype = 'f' and f.conparentid = 0 \
+        and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd') or has_table_privilege(c.oid, 'select')) order by f.oid";
     let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
     let reach = |row: &tokio_postgres::Row| {
         let (child, own): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));

@@ -57,6 +57,11 @@ impl Parking {
         self.tables.get(&table).filter(|rows| !rows.is_empty())
     }
 
+    /// How many rows of a table are parked.
+    pub fn rows(&self, table: TableId) -> usize {
+        self.of(table).map_or(0, HashMap::len)
+    }
+
     /// Tables with parked rows.
     pub fn tables(&self) -> impl Iterator<Item = (TableId, &ParkedRows)> {
         let tables = self.tables.iter().filter(|(_, rows)| !rows.is_empty());

@@ -52,6 +52,12 @@ impl Writer {
         self.run(Job::Retry(id), Script::staying(statements));
     }
 
+    /// Something was written that parked rows may wait for.
+    pub(super) fn retry_soon(&mut self) {
+        self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
+        self.retry_pause = limits::PARKED_RETRY_EVERY;
+    }
+
     /// Takes over what the cloud says of the parked rows of one table, or of all.
     pub(super) fn reload(&mut self, table: Option<TableId>, done: &Done) -> Result<(), Fault> {
         let last = done.answers.last().and_then(|answer| answer.row.as_ref());

@@ -283,7 +283,11 @@ impl Writer {
                 Ok(Outcome::Again)
             }
             (Job::Retry(table), Ok(Landed::Done(done))) => {
+                let waited = self.book.parking.rows(table);
                 self.reload(Some(table), &done)?;
+                if self.book.parking.rows(table) < waited {
+                    self.retry_soon();
+                }
                 Ok(Outcome::Again)
             }
             (Job::Unstage, Ok(Landed::Done(done))) => {
@@ -348,8 +352,7 @@ impl Writer {
         }
         parking::settle(&mut self.book.parking, &form, done, &self.tables)?;
         if form.stirs {
-            self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
-            self.retry_pause = limits::PARKED_RETRY_EVERY;
+            self.retry_soon();
         }
         Ok(match copy {
             Some(why) => Outcome::CopyAgain(why, committed),
