@@ -20,7 +20,7 @@
 //! - A transaction too large for memory, or one that empties a table, goes through [`spill`]: on disk by
 //!   key, folded part by part into the cloud's staging table, and from there into its tables in one
 //!   transaction ([`plan::staged`]).
-//! - A step that the cloud refuses is tried row by row ([`plan::Manner::careful`]). What is refused alone is
+//! - A step that the cloud refuses is tried row by row ([`plan::BatchForm::careful`]). What is refused alone is
 //!   parked in `tandem.quarantine`, known to the fold ([`fold::Parking`]), and tried again later.
 //!
 //! # Floors
