@@ -44,6 +44,16 @@ pub const WRITE_BYTES: usize = 256 * 1024;
 /// Rows of one statement, in bytes: they are encoded together.
 pub const STATEMENT_BYTES: usize = 2 * 1024 * 1024;
 
+/// Cloud transactions that may be outstanding at once: at 80 ms round trips sixteen keep the cloud busy.
+pub const IN_FLIGHT_MAX: usize = 16;
+/// While the cloud works, batches go out at least this far apart, so that few rows don't become many transactions.
+pub const BATCH_PAUSE_MIN: Duration = Duration::from_millis(1);
+
+/// Bytes that came with one read, and that say that there are more: then the socket is let fill...
+pub const BACKLOG_READ_BYTES: usize = 32 * 1024;
+/// ...for so long. A server that stops and goes for each message sends half as fast.
+pub const BACKLOG_PAUSE: Duration = Duration::from_millis(1);
+
 /// The longest stall that set-up causes for the office program, per table and try (P10).
 pub const SETUP_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 /// The pause between two such tries, so that the office program's queue drains.

@@ -5,9 +5,11 @@
 //! session reads the checkpoint under lock.
 
 mod checkpoint;
+mod pipe;
 mod staging;
 mod transaction;
 
 pub use checkpoint::{Advance, Lease, Request, Taken, advance, hold, release, take, unstage};
+pub use pipe::Pipe;
 pub use staging::{StagedRow, Stager};
 pub use transaction::{Answer, Applier, Done, NotApplied, Script};

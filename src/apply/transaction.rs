@@ -1,6 +1,6 @@
-//! One connection to the cloud, one transaction at a time.
+//! One connection to the cloud, and transactions as scripts.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use fallible_iterator::FallibleIterator;
@@ -126,7 +126,7 @@ impl Applier {
         })
     }
 
-    /// Runs one script.
+    /// Runs one script while nothing else is outstanding.
     ///
     /// # Errors
     /// As [`NotApplied`] says.
@@ -137,6 +137,16 @@ impl Applier {
     }
 
     async fn exchange(&mut self, script: Script) -> Result<Done, NotApplied> {
+        let mut group = self.put(script).await?;
+        let answer = self.answer(&mut group).await;
+        if let Err(NotApplied::Refused { .. }) = &answer {
+            self.empty(1).await?;
+        }
+        answer
+    }
+
+    /// Sends one script, as one Sync group.
+    pub(super) async fn put(&mut self, script: Script) -> Result<Group, WireError> {
         let Script {
             statements,
             checkpoint,
@@ -149,21 +159,28 @@ impl Applier {
             drop(statement);
             self.session.flush_much().await?;
         }
-        let end = if look_only { "rollback" } else { "commit" };
+        let end = if look_only { "ROLLBACK" } else { "COMMIT" };
         self.session.put(&Statement::bookkeeping(end, Vec::new()))?;
         self.session.sync();
         self.session.flush().await?;
-        let mut answers = Answers::default();
+        Ok(Group {
+            sent,
+            end,
+            checkpoint,
+            answers: Answers::default(),
+            since: Instant::now(),
+        })
+    }
+
+    /// Waits for the answer to the first group that is outstanding. Safe to cancel: what has come of it is kept.
+    pub(super) async fn answer(&mut self, group: &mut Group) -> Result<Done, NotApplied> {
         loop {
             match self.session.next().await {
-                Ok(Message::ReadyForQuery(body)) => {
-                    let whole = answers.finished() == sent.len() + 1 && body.status() == b'I';
-                    return answers.finish(whole, &end.to_uppercase(), checkpoint, &sent);
-                }
-                Ok(message) => answers.take(message)?,
+                Ok(Message::ReadyForQuery(body)) => return group.finish(body.status()),
+                Ok(message) => group.answers.take(message)?,
                 Err(WireError::Server(error)) if error.severity == "ERROR" => {
-                    let (table, step) = sent.get(answers.finished()).copied().unwrap_or_default();
-                    self.undo().await?;
+                    let at = group.answers.finished();
+                    let (table, step) = group.sent.get(at).copied().unwrap_or_default();
                     return Err(NotApplied::Refused { table, step, error });
                 }
                 Err(error) => return Err(error.into()),
@@ -171,12 +188,26 @@ impl Applier {
         }
     }
 
-    /// Empties the pipe and leaves the failed transaction.
-    async fn undo(&mut self) -> Result<(), WireError> {
-        if self.session.wait_until_ready().await? != b'I' {
+    /// Empties the pipe of groups that are not read to their end, and leaves the failed transaction.
+    pub(super) async fn empty(&mut self, groups: usize) -> Result<(), WireError> {
+        let mut status = b'I';
+        for _ in 0..groups {
+            status = match self.session.wait_until_ready().await {
+                Ok(status) => status,
+                // What stood behind the one that failed.
+                Err(WireError::Server(error)) if error.severity == "ERROR" => b'E',
+                Err(error) => return Err(error),
+            };
+        }
+        if status != b'I' {
             self.session.run("rollback").await?;
         }
         Ok(())
+    }
+
+    /// How long an answer may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.patience
     }
 
     /// The connection itself, for a COPY while nothing else is outstanding.
@@ -223,29 +254,39 @@ impl Answers {
         }
         Ok(())
     }
+}
 
+/// A script that was sent.
+pub(super) struct Group {
+    /// Whose statements they are, in their order.
+    sent: Vec<(Option<TableId>, Option<usize>)>,
+    /// The tag of the last answer, if all is well.
+    end: &'static str,
+    checkpoint: Option<Lsn>,
+    answers: Answers,
+    /// When it was sent.
+    pub(super) since: Instant,
+}
+
+impl Group {
     /// The transaction is committed only if COMMIT says so itself.
-    fn finish(
-        self,
-        whole: bool,
-        wanted: &str,
-        checkpoint: Option<Lsn>,
-        sent: &[(Option<TableId>, Option<usize>)],
-    ) -> Result<Done, NotApplied> {
-        if !whole || self.tags.last().map(String::as_str) != Some(wanted) {
+    fn finish(&mut self, status: u8) -> Result<Done, NotApplied> {
+        let Answers { tags, rows, .. } = std::mem::take(&mut self.answers);
+        let whole = tags.len() == self.sent.len() + 1 && status == b'I';
+        if !whole || tags.last().map(String::as_str) != Some(self.end) {
             return Err(NotApplied::Undone);
         }
-        let rows = |tag: &String| tag.rsplit(' ').next().and_then(|count| count.parse().ok());
-        let answers = sent.iter().zip(self.rows).zip(&self.tags);
+        let count = |tag: &String| tag.rsplit(' ').next().and_then(|count| count.parse().ok());
+        let answers = self.sent.iter().zip(rows).zip(&tags);
         let answers = answers.map(|(((table, step), row), tag)| Answer {
             table: *table,
             step: *step,
             row,
-            rows: rows(tag).unwrap_or_default(),
+            rows: count(tag).unwrap_or_default(),
         });
         Ok(Done {
-            committed: checkpoint
-                .filter(|_| wanted == "COMMIT")
+            committed: { self.checkpoint }
+                .filter(|_| self.end == "COMMIT")
                 .map(Committed::proven),
             answers: answers.collect(),
         })

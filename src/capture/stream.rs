@@ -1,5 +1,6 @@
 //! The task that owns the replication socket.
 
+use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -174,6 +175,8 @@ impl Pump {
         let mut waiting: Vec<Piece> = Vec::new();
         // One row beyond half of the memory is not kept (P12).
         let row_max = usize::try_from(self.memory_max / 2).unwrap_or(usize::MAX);
+        // While there is a backlog, the socket is let fill: a server that is woken for each message sends half as fast.
+        let mut rest_until: Option<Instant> = None;
         loop {
             let wake = match self.pulse.due(Instant::now()) {
                 Due::Report { ask } => {
@@ -205,12 +208,16 @@ impl Pump {
                         return Ok(());
                     }
                 }
-                arrived = arrive(&mut self.session, rest, row_max), if waiting.is_empty() => {
+                () = pause(rest_until), if rest_until.is_some() => rest_until = None,
+                arrived = arrive(&mut self.session, rest, row_max), if waiting.is_empty() && rest_until.is_none() => {
                     match arrived? {
                         Arrived::Whole(incoming) => self.take_incoming(incoming, &mut waiting)?,
                         Arrived::Part(bytes) => self.trim(&bytes, &mut waiting)?,
                     }
                     self.take_buffered(&mut waiting, row_max)?;
+                    let bytes: usize = waiting.iter().map(|piece| piece.message.len()).sum();
+                    rest_until = (bytes >= limits::BACKLOG_READ_BYTES)
+                        .then(|| Instant::now() + limits::BACKLOG_PAUSE);
                 }
                 () = sleep_until(wake.into()) => {
                     if !waiting.is_empty() {
@@ -332,6 +339,13 @@ async fn arrive(
     match rest {
         Some(rest) => session.piece(rest).await.map(Arrived::Part),
         None => session.next_within(row_max).await.map(Arrived::Whole),
+    }
+}
+
+async fn pause(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until.into()).await,
+        None => pending().await,
     }
 }
 

@@ -14,6 +14,8 @@ use crate::model::{
 #[derive(Clone, Default)]
 pub struct Book {
     stopped: BTreeSet<TableId>,
+    /// Tables that stop with the batch at hand, once it is sent.
+    stopping: BTreeSet<TableId>,
     copied_at: HashMap<TableId, Lsn>,
     /// Rows in the quarantine.
     pub parking: Parking,
@@ -89,6 +91,23 @@ impl Book {
         self.copied_at.insert(table, at);
     }
 
+    /// The same, as long as the batch at hand is looked at.
+    pub fn is_stopping(&mut self, table: TableId) {
+        self.stopping.insert(table);
+    }
+
+    /// The batch at hand is sent: its tables stop with it.
+    pub fn stop_for_good(&mut self) {
+        for table in std::mem::take(&mut self.stopping) {
+            self.stop(table);
+        }
+    }
+
+    /// The batch at hand waits, and is looked at again.
+    pub fn look_again(&mut self) {
+        self.stopping.clear();
+    }
+
     /// From now on changes of this table are only counted as missed.
     pub fn stop(&mut self, table: TableId) {
         self.stopped.insert(table);
@@ -109,7 +128,7 @@ impl Book {
 
     /// Whether the table was stopped.
     pub fn is_stopped(&self, table: TableId) -> bool {
-        self.stopped.contains(&table)
+        self.stopped.contains(&table) || self.stopping.contains(&table)
     }
 
     /// How a change that was committed at `commit` counts.

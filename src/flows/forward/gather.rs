@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -36,6 +37,11 @@ pub(super) struct Gather {
     open: Option<OwnedSemaphorePermit>,
     /// The open transaction's first part, once it has become too large.
     spill: Option<Box<Spill>>,
+    /// Rows and bytes of what is whole, and since when the first has waited.
+    rows: usize,
+    bytes: usize,
+    since: Option<Instant>,
+    batch_wait: Duration,
     rows_max: usize,
     bytes_max: usize,
     open_max: usize,
@@ -56,6 +62,10 @@ impl Gather {
             whole: VecDeque::new(),
             open: None,
             spill: None,
+            rows: 0,
+            bytes: 0,
+            since: None,
+            batch_wait: forward.batch_wait,
             rows_max: forward.batch_rows as usize,
             bytes_max: bytes(forward.batch_bytes),
             open_max: bytes(forward.memory_max) / limits::SPILL_SHARE,
@@ -115,6 +125,8 @@ impl Gather {
             }
             None => {
                 let memory = self.memory(bytes);
+                self.rows += transaction.changes.len();
+                self.bytes += transaction.bytes;
                 self.whole.push_back(Waiting::Whole(transaction, memory));
                 None
             }
@@ -123,6 +135,7 @@ impl Gather {
             drop(self.memory(bytes));
             self.whole.push_back(Waiting::Large(spill));
         }
+        self.since.get_or_insert_with(Instant::now);
         Ok(())
     }
 
@@ -163,6 +176,26 @@ impl Gather {
         Ok(())
     }
 
+    /// When the next unit is to be written; none when there is none. `next` says when the cloud should be done with
+    /// what is on its way; without it nothing is.
+    pub(super) fn due(&self, next: Option<Instant>) -> Option<Instant> {
+        let since = self.since.filter(|_| !self.whole.is_empty())?;
+        let Some(next) = next else {
+            return Some(since);
+        };
+        match self.whole.front() {
+            // It needs the connection for itself.
+            Some(Waiting::Large(_)) | None => None,
+            Some(Waiting::Whole(..)) if self.is_batch() => Some(since),
+            Some(Waiting::Whole(..)) => Some(next.min(since + self.batch_wait)),
+        }
+    }
+
+    /// What waits is as much as a batch may have.
+    fn is_batch(&self) -> bool {
+        self.rows >= self.rows_max || self.bytes >= self.bytes_max || self.is_full()
+    }
+
     /// What is written next: whole transactions up to the settings' limits, at least one if there is one.
     pub(super) fn next(&mut self) -> Option<Unit> {
         let (mut transactions, mut memory) = (Vec::new(), None::<OwnedSemaphorePermit>);
@@ -171,6 +204,7 @@ impl Gather {
             match self.whole.pop_front() {
                 None => break,
                 Some(Waiting::Large(spill)) if transactions.is_empty() => {
+                    self.since = (!self.whole.is_empty()).then(Instant::now);
                     return Some(Unit::Large(spill));
                 }
                 Some(large @ Waiting::Large(_)) => {
@@ -180,6 +214,8 @@ impl Gather {
                 Some(Waiting::Whole(transaction, held)) => {
                     rows += transaction.changes.len();
                     bytes += transaction.bytes;
+                    self.rows -= transaction.changes.len();
+                    self.bytes -= transaction.bytes;
                     transactions.push(transaction);
                     match (&mut memory, held) {
                         (Some(memory), Some(held)) => memory.merge(held),
@@ -189,6 +225,7 @@ impl Gather {
                 }
             }
         }
+        self.since = (!self.whole.is_empty()).then(Instant::now);
         (!transactions.is_empty()).then_some(Unit::Batch(Gathered {
             transactions,
             memory,

@@ -12,10 +12,8 @@ use crate::model::{Batch, Counts, Halt, Statement, Step, TableId, Tables, Transa
 use crate::plan::{Manner, StagedForm, StagedStep, staged};
 use crate::spill::Facts;
 
-/// What a flight is for.
-pub(super) enum Job {
-    /// Write a batch.
-    Batch(BatchJob),
+/// What needs the connection for itself.
+pub(super) enum Errand {
     /// Stage a large transaction.
     Stage,
     /// Carry out a staged transaction.
@@ -95,6 +93,11 @@ impl BatchJob {
             .iter()
             .map(|transaction| transaction.changes.len());
         changes.sum()
+    }
+
+    /// It carries out something that later batches build on: what is parked, and which tables stop.
+    pub(super) fn is_decisive(&self, tried: &BTreeSet<usize>) -> bool {
+        !tried.is_empty() || !self.form.halts.is_empty()
     }
 
     /// Folds it; where a table has to stop, again without it, and where one can't be folded, with it in order.

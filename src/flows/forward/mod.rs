@@ -1,13 +1,16 @@
 //! The stream: desktop WAL -> capture -> decode -> fold -> plan -> apply -> capture.
 //!
-//! One place waits ([`Forward::run`]). Transactions gather while the cloud works on the last batch;
-//! when it is done, all that has come meanwhile is the next one.
+//! One place waits ([`Forward::run`]). Transactions gather while the cloud works; what has come when it should be done
+//! with the last batch is the next one, and is sent without waiting for the answer ([`crate::apply::Pipe`]).
 
 mod beat;
 mod gather;
 mod job;
 mod large;
+mod line;
+mod pace;
 mod parking;
+mod reform;
 mod retry;
 mod write;
 
@@ -97,6 +100,7 @@ impl<'a> Forward<'a> {
                 tables,
                 book,
                 from,
+                forward.batch_wait,
             ),
             capture: Some(capture),
             busy_since: None,
@@ -148,7 +152,7 @@ impl<'a> Forward<'a> {
         heart: &mut Heart<'_>,
     ) -> Result<(), Fault> {
         loop {
-            self.write_next().await?;
+            let due = self.write_next()?;
             let parked = self.writer.parked_due();
             let is_full = self.gather.is_full();
             let impatient = self
@@ -170,6 +174,7 @@ impl<'a> Forward<'a> {
                 },
                 drifted = heart.beat() => self.writer.halt_later(drifted?),
                 () = at(parked) => self.writer.try_parked(),
+                () = at(due) => {}
                 () = at(impatient) => {
                     let progress = self.writer.progress();
                     if progress != self.progress {
@@ -186,19 +191,29 @@ impl<'a> Forward<'a> {
         }
     }
 
-    /// Sends all that has gathered, if the cloud is idle.
-    async fn write_next(&mut self) -> Result<(), Fault> {
-        if self.writer.is_busy() {
-            return Ok(());
-        }
-        if let Some(unit) = self.gather.next() {
+    /// Sends what has gathered, as far as it is time for it; says when it is time for the rest.
+    fn write_next(&mut self) -> Result<Option<Instant>, Fault> {
+        loop {
+            let idle = !self.writer.is_busy();
+            let next = (!idle).then(|| self.writer.next());
+            match self.gather.due(next) {
+                Some(_) if !self.writer.has_room() => return Ok(None),
+                Some(due) if due > Instant::now() => return Ok(Some(due)),
+                Some(_) => {}
+                None => {
+                    if idle {
+                        let wanted = self.capture.as_ref().map_or(0, Capture::starved_of);
+                        self.gather.make_room(wanted)?;
+                    }
+                    return Ok(None);
+                }
+            }
+            let Some(unit) = self.gather.next() else {
+                return Ok(None);
+            };
             self.writer.write(unit);
-            self.busy_since = Some(Instant::now());
-        } else {
-            let wanted = self.capture.as_ref().map_or(0, Capture::starved_of);
-            self.gather.make_room(wanted)?;
+            self.busy_since.get_or_insert_with(Instant::now);
         }
-        Ok(())
     }
 
     async fn written(&mut self, outcome: Outcome) -> Result<(), Fault> {
@@ -210,7 +225,7 @@ impl<'a> Forward<'a> {
             Outcome::Committed(committed) => (committed, None),
             Outcome::CopyAgain(why, committed) => (committed, Some(why)),
         };
-        self.busy_since = None;
+        self.busy_since = self.writer.is_busy().then(Instant::now);
         match (&self.capture, copy) {
             (_, Some(why)) => Err(Fault::new(Kind::Weather(Side::Desktop), why)),
             (Some(capture), None) => {

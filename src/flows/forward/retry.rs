@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::job::Job;
+use super::job::Errand;
 use super::parking;
 use super::write::Writer;
 use crate::apply::{Done, Script, hold, unstage};
@@ -49,7 +49,7 @@ impl Writer {
         let stopped = |table| self.book.is_stopped(table);
         statements.extend(follow_all(table, &self.tables, &stopped));
         statements.push(parking::question(&self.lease.replicator, Some(table)));
-        self.run(Job::Retry(id), Script::staying(statements));
+        self.run(Errand::Retry(id), Script::staying(statements));
     }
 
     /// Something was written that parked rows may wait for.
@@ -79,6 +79,6 @@ impl Writer {
         statements.push(hold(&self.lease));
         let parked = parking::question(&self.lease.replicator, None);
         statements.extend([unstage(&self.lease), parked]);
-        self.run(Job::Unstage, Script::staying(statements));
+        self.run(Errand::Unstage, Script::staying(statements));
     }
 }

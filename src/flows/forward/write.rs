@@ -1,26 +1,23 @@
 //! One batch to the cloud, and what to do when the cloud refuses it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::task::JoinHandle;
-
 use super::super::fill::{is_ours, not_applied, set_state};
-use super::super::refusal::{lies_in_rows, words};
 use super::gather::{Unit, no_room};
-use super::job::{BatchJob, Form, Job, LargeJob};
+use super::job::{BatchJob, Errand, Form, LargeJob};
 use super::large::{Stumble, stage};
+use super::line::{Landed, Landing, Line};
 use super::parking;
+use super::reform::copy_moved;
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::fold::{Book, Sorter};
 use crate::limits;
-use crate::model::{Batch, Committed, Halt, Key, Lsn, Statement, TableId, Tables, WayBack};
+use crate::model::{Batch, Committed, Halt, Lsn, Statement, TableId, Tables, WayBack};
 use crate::plan::{BatchForm, Manner, Opening, Planner, opening};
-use crate::wire::ServerError;
 
 /// Writes batches one behind the other.
 pub(super) struct Writer {
@@ -31,8 +28,13 @@ pub(super) struct Writer {
     sorter: Sorter,
     planner: Planner,
     pub(super) checkpoint: Committed,
-    applier: Option<Applier>,
-    flight: Option<Flight>,
+    line: Line,
+    /// Batches that wait to be sent (again), in their order.
+    pub(super) queue: VecDeque<BatchJob>,
+    /// Where the last batch that was sent ends.
+    sent: Lsn,
+    /// Nothing new is sent any more.
+    closing: bool,
     /// When parked rows are tried again.
     pub(super) retry_at: Instant,
     /// Tables whose parked rows are being tried, one after the other.
@@ -45,21 +47,7 @@ pub(super) struct Writer {
     progress: Arc<AtomicU64>,
 }
 
-/// What the cloud is working on.
-struct Flight {
-    answer: JoinHandle<(Applier, Result<Landed, Stumble>)>,
-    job: Job,
-}
-
-/// What came of a flight.
-pub(super) enum Landed {
-    /// A script was carried out.
-    Done(Done),
-    /// A large transaction is in the staging table.
-    Staged(Box<LargeJob>),
-}
-
-/// What became of a flight.
+/// What became of something that was sent.
 pub(super) enum Outcome {
     /// A batch is in the cloud.
     Committed(Committed),
@@ -77,6 +65,7 @@ impl Writer {
         tables: Arc<Tables>,
         book: Book,
         checkpoint: Committed,
+        batch_wait: Duration,
     ) -> Writer {
         Writer {
             opening,
@@ -86,8 +75,10 @@ impl Writer {
             sorter: Sorter::default(),
             planner: Planner::default(),
             checkpoint,
-            applier: Some(applier),
-            flight: None,
+            line: Line::new(applier, batch_wait),
+            queue: VecDeque::new(),
+            sent: checkpoint.lsn(),
+            closing: false,
             retry_at: Instant::now(),
             retrying: VecDeque::new(),
             retry_pause: limits::PARKED_RETRY_EVERY,
@@ -96,8 +87,19 @@ impl Writer {
         }
     }
 
+    /// Something is on its way, or waits to be sent again.
     pub(super) fn is_busy(&self) -> bool {
-        self.flight.is_some()
+        !self.line.is_idle() || !self.queue.is_empty()
+    }
+
+    /// Another batch can be sent.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue.is_empty() && self.line.has_room() && !self.closing
+    }
+
+    /// When it should be, while others are on their way.
+    pub(super) fn next(&self) -> Instant {
+        self.line.next()
     }
 
     /// Changes while the cloud takes a large transaction piece by piece: it is not silent then.
@@ -109,29 +111,26 @@ impl Writer {
     pub(super) fn write(&mut self, unit: Unit) {
         match unit {
             Unit::Batch(gathered) => {
-                let mut job = BatchJob::new(gathered);
-                job.form.halts.append(&mut self.halting);
-                for halt in &job.form.halts {
-                    self.book.stop(halt.table);
-                }
-                self.send_batch(job);
+                self.queue.push_back(BatchJob::new(gathered));
+                self.send_queue();
             }
             Unit::Large(spill) => {
                 let (tables, book) = (self.tables.clone(), self.book.clone());
                 let (opening, lease) = (self.opening.clone(), self.lease.clone());
                 let progress = self.progress.clone();
-                self.fly(Job::Stage, |mut applier: Applier| async move {
-                    let staged = stage(
-                        &mut applier,
-                        spill,
-                        &tables,
-                        &book,
-                        (&opening, &lease),
-                        &progress,
-                    )
-                    .await;
-                    (applier, staged.map(|job| Landed::Staged(Box::new(job))))
-                });
+                self.line
+                    .go(Errand::Stage, |mut applier: Applier| async move {
+                        let staged = stage(
+                            &mut applier,
+                            spill,
+                            &tables,
+                            &book,
+                            (&opening, &lease),
+                            &progress,
+                        )
+                        .await;
+                        (applier, staged.map(|job| Landed::Staged(Box::new(job))))
+                    });
             }
         }
     }
@@ -156,16 +155,50 @@ impl Writer {
         }
     }
 
-    /// Folds and sends; where a table has to stop, without it.
-    fn send_batch(&mut self, mut job: BatchJob) {
-        let (mut batch, careful) = self.fold(&mut job);
+    /// Sends what waits, as far as there is room.
+    fn send_queue(&mut self) {
+        while self.line.has_room() && !self.closing {
+            let idle = self.line.is_idle();
+            // Tables stop when nothing is on its way that might have to be formed anew.
+            if !idle && !self.halting.is_empty() {
+                return;
+            }
+            let Some(mut job) = self.queue.pop_front() else {
+                return;
+            };
+            if idle {
+                for halt in std::mem::take(&mut self.halting) {
+                    self.halt(&mut job.form, halt);
+                }
+            }
+            let halts = job.form.halts.len();
+            let (batch, tried) = self.fold(&mut job);
+            let alone = job.is_decisive(&tried);
+            if alone && !idle {
+                self.book.look_again();
+                job.form.halts.truncate(halts);
+                self.queue.push_front(job);
+                return;
+            }
+            self.book.stop_for_good();
+            self.send_batch(job, batch, &tried, alone);
+        }
+    }
+
+    fn send_batch(
+        &mut self,
+        job: BatchJob,
+        mut batch: Batch,
+        tried: &BTreeSet<usize>,
+        alone: bool,
+    ) {
         let start = self.start_of(&batch);
         // A batch may take longer than the lease's term: its end renews it once more.
         let renewal = (!batch.steps.is_empty()).then(|| hold(&self.lease));
         let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
         let book = &self.book;
         let form = BatchForm {
-            careful: &careful,
+            careful: tried,
             stopped: &|table| book.is_stopped(table),
         };
         let manner = Manner {
@@ -179,8 +212,9 @@ impl Writer {
         let rows = planner.statements(steps, counts, &self.tables, &manner, &form);
         let stops = self.stops(&job.form.halts);
         let statements = start.into_iter().chain(rows).chain(stops).chain(renewal);
+        self.sent = batch.end;
         let script = Script::moving(statements, batch.end);
-        self.run(Job::Batch(job), script);
+        self.line.send(job, script, alone);
     }
 
     /// Folds a batch, and says which of its steps are tried row by row.
@@ -194,15 +228,15 @@ impl Writer {
             };
             // The row that it moves, or the one in whose place it goes, is in the quarantine.
             let table = batch.steps[*moved].table;
-            self.halt(
-                &mut job.form,
-                copy_moved(table, "a row under its old or new key is in the quarantine"),
-            );
+            let why = "a row under its old or new key is in the quarantine";
+            job.form.halts.push(copy_moved(table, why));
+            job.form.careful.clear();
+            self.book.is_stopping(table);
         }
     }
 
     /// The table stops, with what is sent next.
-    fn halt(&mut self, form: &mut Form, halt: Halt) {
+    pub(super) fn halt(&mut self, form: &mut Form, halt: Halt) {
         self.book.stop(halt.table);
         form.halts.push(halt);
         // Steps have other numbers without it.
@@ -210,7 +244,7 @@ impl Writer {
     }
 
     /// Carries out a staged transaction.
-    fn send_large(&mut self, job: LargeJob) {
+    pub(super) fn send_large(&mut self, job: LargeJob) {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
         let mut all = self.start_of(&batch);
         all.extend(statements);
@@ -219,7 +253,8 @@ impl Writer {
         for halt in &job.form.halts {
             self.book.stop(halt.table);
         }
-        self.run(Job::Large(job), Script::moving(all, batch.end));
+        self.sent = batch.end;
+        self.run(Errand::Large(job), Script::moving(all, batch.end));
     }
 
     fn stops(&self, halts: &[Halt]) -> Vec<Statement> {
@@ -235,26 +270,16 @@ impl Writer {
         halts.iter().map(stop).collect()
     }
 
-    pub(super) fn run(&mut self, job: Job, script: Script) {
-        self.fly(job, |mut applier: Applier| async move {
+    pub(super) fn run(&mut self, errand: Errand, script: Script) {
+        self.line.go(errand, |mut applier: Applier| async move {
             let done = applier.run(script).await.map_err(Stumble::from);
             (applier, done.map(Landed::Done))
         });
     }
 
-    fn fly<F>(&mut self, job: Job, flight: impl FnOnce(Applier) -> F)
-    where
-        F: Future<Output = (Applier, Result<Landed, Stumble>)> + Send + 'static,
-    {
-        if let Some(applier) = self.applier.take() {
-            let answer = tokio::spawn(flight(applier));
-            self.flight = Some(Flight { answer, job });
-        }
-    }
-
     /// BEGIN, settings, the compare-and-set.
     fn start_of(&self, batch: &Batch) -> Vec<Statement> {
-        let (from, to) = (Some(self.checkpoint.lsn()), batch.end);
+        let (from, to) = (Some(self.sent), batch.end);
         let step = Advance {
             lease: &self.lease,
             from,
@@ -266,23 +291,48 @@ impl Writer {
         statements
     }
 
-    /// Waits for the cloud's answer. Safe to cancel.
+    /// Waits for the cloud's next answer. Safe to cancel.
     pub(super) async fn outcome(&mut self) -> Result<Outcome, Fault> {
-        let Some(flight) = &mut self.flight else {
-            return pending().await;
+        let outcome = match self.line.landing().await {
+            Landing::Batch(job, done) => self.committed(job.form, &done),
+            Landing::NotBatch(job, error, void) => self.not_batch(job, error, void),
+            Landing::Errand(errand, landed) => self.returned(errand, landed),
+            Landing::Lost(lost) => Err(internal(lost)),
         };
-        let answered = (&mut flight.answer).await;
-        let Some(Flight { job, .. }) = self.flight.take() else {
-            return pending().await;
+        self.send_queue();
+        outcome
+    }
+
+    /// A batch was refused. Those behind it are sent again when it is through.
+    fn not_batch(
+        &mut self,
+        job: BatchJob,
+        error: NotApplied,
+        void: VecDeque<BatchJob>,
+    ) -> Result<Outcome, Fault> {
+        for job in void.into_iter().rev() {
+            self.queue.push_front(job);
+        }
+        self.sent = self.checkpoint.lsn();
+        let NotApplied::Refused { table, step, error } = error else {
+            return Err(not_applied(error));
         };
-        let (applier, answer) = answered.map_err(internal)?;
-        self.applier = Some(applier);
-        match (job, answer) {
+        let (table, at_commit) = self.to_blame(table, step, &error)?;
+        self.reform_batch(job, table, step, (&error, at_commit));
+        Ok(Outcome::Again)
+    }
+
+    fn returned(
+        &mut self,
+        errand: Errand,
+        landed: Result<Landed, Stumble>,
+    ) -> Result<Outcome, Fault> {
+        match (errand, landed) {
             (_, Ok(Landed::Staged(large))) => {
                 self.send_large(*large);
                 Ok(Outcome::Again)
             }
-            (Job::Retry(table), Ok(Landed::Done(done))) => {
+            (Errand::Retry(table), Ok(Landed::Done(done))) => {
                 let waited = self.book.parking.rows(table);
                 self.reload(Some(table), &done)?;
                 if self.book.parking.rows(table) < waited {
@@ -290,12 +340,12 @@ impl Writer {
                 }
                 Ok(Outcome::Again)
             }
-            (Job::Unstage, Ok(Landed::Done(done))) => {
+            (Errand::Unstage, Ok(Landed::Done(done))) => {
                 self.reload(None, &done)?;
                 Ok(Outcome::Again)
             }
             (
-                Job::Retry(parked),
+                Errand::Retry(parked),
                 Err(Stumble::NotApplied(NotApplied::Refused { table, error, .. })),
             ) if blames_table(&error) || is_ours(&error) => {
                 tracing::debug!(%error, "not now");
@@ -306,26 +356,29 @@ impl Writer {
                 }
                 Ok(Outcome::Again)
             }
-            (Job::Unstage, Err(Stumble::NotApplied(NotApplied::Refused { error, .. })))
+            (Errand::Unstage, Err(Stumble::NotApplied(NotApplied::Refused { error, .. })))
                 if blames_table(&error) =>
             {
                 tracing::debug!(%error, "not now");
                 Ok(Outcome::Again)
             }
-            (Job::Batch(BatchJob { form, .. }), Ok(Landed::Done(done))) => {
-                self.committed(form, &done)
-            }
-            (Job::Large(LargeJob { form, .. }), Ok(Landed::Done(done))) => {
+            (Errand::Large(LargeJob { form, .. }), Ok(Landed::Done(done))) => {
                 let outcome = self.committed(form, &done);
                 self.unstage();
                 outcome
             }
-            (job, Err(Stumble::NotApplied(NotApplied::Refused { table, step, error }))) => {
-                self.refused(job, table, step, error)
+            (
+                Errand::Large(job),
+                Err(Stumble::NotApplied(NotApplied::Refused { table, step, error })),
+            ) => {
+                self.sent = self.checkpoint.lsn();
+                let (table, at_commit) = self.to_blame(table, step, &error)?;
+                self.reform_large(job, table, step, (&error, at_commit));
+                Ok(Outcome::Again)
             }
             (_, Err(Stumble::Disk(error))) => Err(no_room(&error)),
             (_, Err(Stumble::NotApplied(error))) => Err(not_applied(error)),
-            (Job::Stage, Ok(Landed::Done(_))) => Err(not_applied(NotApplied::Undone)),
+            (Errand::Stage, Ok(Landed::Done(_))) => Err(not_applied(NotApplied::Undone)),
         }
     }
 
@@ -360,127 +413,20 @@ impl Writer {
         })
     }
 
-    /// A table whose folded form meets a unique constraint is tried in source order. A step whose rows are
-    /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
-    /// refused it stops, and the others go on.
-    fn refused(
-        &mut self,
-        job: Job,
-        table: Option<TableId>,
-        step: Option<usize>,
-        error: Box<ServerError>,
-    ) -> Result<Outcome, Fault> {
-        tracing::debug!(step, code = %error.code, message = %error.message, "refused");
-        let at_commit = table.is_none();
-        let table = table.or_else(|| self.named(&error));
-        let Some(table) = table.filter(|_| blames_table(&error) || is_ours(&error)) else {
-            return Err(not_applied(NotApplied::Refused { table, step, error }));
-        };
-        match job {
-            Job::Batch(mut job) => {
-                // Equal rows have no order among themselves.
-                let ordered = self.tables.get(table).key != Key::Multiset
-                    && job.changes() <= limits::IN_ORDER_MAX;
-                if error.code == "23505" && ordered && job.form.ordered.insert(table) {
-                    job.form.careful.clear();
-                } else if lies_in_rows(&error)
-                    && step.is_some_and(|step| job.form.moves.contains(&step))
-                {
-                    self.halt(&mut job.form, copy_moved(table, &words(&error)));
-                } else if at_commit && lies_in_rows(&error) && job.form.deferred.insert(table) {
-                    job.form.careful.clear();
-                } else if !job.form.try_carefully(step, &error) {
-                    let halt = self.why(table, &error);
-                    self.halt(&mut job.form, halt);
-                }
-                self.send_batch(job);
-            }
-            Job::Large(mut job) => {
-                let unique =
-                    error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
-                if unique {
-                    job.form.ordered.insert(table);
-                } else if lies_in_rows(&error) && job.is_moved(step) {
-                    job.form.halts.push(copy_moved(table, &words(&error)));
-                } else if at_commit && lies_in_rows(&error) && job.try_all_carefully(table) {
-                    // Row by row such a constraint is asked at once.
-                } else if !job.form.try_carefully(step, &error) {
-                    job.form.halts.push(self.why(table, &error));
-                }
-                self.send_large(job);
-            }
-            Job::Stage | Job::Retry(_) | Job::Unstage => {
-                return Err(not_applied(NotApplied::Refused {
-                    table: None,
-                    step,
-                    error,
-                }));
-            }
-        }
-        Ok(Outcome::Again)
-    }
-
-    /// Why a table stops.
-    fn why(&self, table: TableId, error: &ServerError) -> Halt {
-        let way = match error.code.as_str() {
-            "TD004" => WayBack::Allow,
-            _ => WayBack::Mend,
-        };
-        Halt {
-            table,
-            why: words(error),
-            way,
-        }
-    }
-
-    /// The table that an error at COMMIT names: a deferred constraint doesn't say whose statement it was.
-    fn named(&self, error: &ServerError) -> Option<TableId> {
-        let (schema, relation) = (error.schema.as_ref()?, error.table.as_ref()?);
-        let found = self
-            .tables
-            .iter()
-            .find(|table| table.cloud.schema == *schema && table.cloud.relation == *relation);
-        found.map(|table| table.id)
-    }
-
-    /// Waits for the batch that is on its way, if there is one. A large transaction that is still being staged is
-    /// given up: nothing of it is in its tables.
+    /// Waits for the batches that are on their way. A large transaction that is still being staged is given up:
+    /// nothing of it is in its tables.
     pub(super) async fn finish(&mut self) -> Result<Committed, Fault> {
-        while let Some(flight) = &self.flight {
-            if matches!(flight.job, Job::Stage) {
-                flight.answer.abort();
-                self.flight = None;
-            } else {
-                self.outcome().await?;
-            }
+        self.closing = true;
+        self.line.give_up_staging();
+        while !self.line.is_idle() {
+            self.outcome().await?;
         }
         Ok(self.checkpoint)
     }
 
     /// Says goodbye to the cloud.
     pub(super) async fn close(self) {
-        if let Some(applier) = self.applier {
-            applier.close().await;
-        }
-    }
-}
-
-impl Form {
-    /// Says that a step is to be tried row by row; false where that wouldn't help.
-    fn try_carefully(&mut self, step: Option<usize>, error: &ServerError) -> bool {
-        match step {
-            Some(step) => lies_in_rows(error) && self.careful.insert(step),
-            None => false,
-        }
-    }
-}
-
-/// A row took a new key while a value was not sent, and can't be written: without that value it can't be parked.
-fn copy_moved(table: TableId, why: &str) -> Halt {
-    Halt {
-        table,
-        why: format!("a row took a new key while a large value was not sent, but {why}"),
-        way: WayBack::Copy,
+        self.line.close().await;
     }
 }
 

@@ -1,0 +1,184 @@
+//! The connection to the cloud, and what is on its way there: batches behind one another, or one errand that needs
+//! the connection for itself.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::time::{Duration, Instant};
+
+use tokio::task::{JoinError, JoinHandle};
+
+use super::job::{BatchJob, Errand, LargeJob};
+use super::large::Stumble;
+use super::pace::Pace;
+use crate::apply::{Applier, Done, NotApplied, Pipe, Script};
+use crate::limits;
+
+/// What is on its way.
+pub(super) struct Line {
+    hand: Hand,
+    flights: VecDeque<Flight>,
+    errand: Option<(Errand, JoinHandle<Returned>)>,
+    pace: Pace,
+}
+
+type Returned = (Applier, Result<Landed, Stumble>);
+
+/// Who has the connection.
+enum Hand {
+    Idle(Applier),
+    Pipe(Pipe),
+    /// The errand.
+    Away,
+}
+
+/// A batch that was sent.
+struct Flight {
+    job: BatchJob,
+    sent: Instant,
+    /// Nothing may follow it before it is answered.
+    alone: bool,
+}
+
+/// What an errand came to.
+pub(super) enum Landed {
+    /// A script was carried out.
+    Done(Done),
+    /// A large transaction is in the staging table.
+    Staged(Box<LargeJob>),
+}
+
+/// Something was answered.
+pub(super) enum Landing {
+    /// A batch is in the cloud.
+    Batch(BatchJob, Done),
+    /// A batch isn't, and so are none of those that were sent behind it.
+    NotBatch(BatchJob, NotApplied, VecDeque<BatchJob>),
+    /// An errand.
+    Errand(Errand, Result<Landed, Stumble>),
+    /// The task that carried it out is gone.
+    Lost(JoinError),
+}
+
+impl Line {
+    pub(super) fn new(applier: Applier, longest_pause: Duration) -> Line {
+        Line {
+            hand: Hand::Idle(applier),
+            flights: VecDeque::new(),
+            errand: None,
+            pace: Pace::new(Instant::now(), longest_pause),
+        }
+    }
+
+    /// Nothing is on its way.
+    pub(super) fn is_idle(&self) -> bool {
+        self.flights.is_empty() && self.errand.is_none()
+    }
+
+    /// A batch that others may follow can be sent.
+    pub(super) fn has_room(&self) -> bool {
+        let room = match &self.hand {
+            Hand::Idle(_) => true,
+            Hand::Pipe(pipe) => pipe.has_room() && self.flights.len() < limits::IN_FLIGHT_MAX,
+            Hand::Away => false,
+        };
+        room && self.flights.iter().all(|flight| !flight.alone)
+    }
+
+    /// When it should be, while others are on their way.
+    pub(super) fn next(&self) -> Instant {
+        self.pace.next()
+    }
+
+    /// Sends a batch. `alone`: nothing else is on its way, and nothing may follow before it is answered.
+    pub(super) fn send(&mut self, job: BatchJob, script: Script, alone: bool) {
+        let pipe = match std::mem::replace(&mut self.hand, Hand::Away) {
+            Hand::Idle(applier) => Pipe::over(applier),
+            Hand::Pipe(pipe) => pipe,
+            Hand::Away => return,
+        };
+        pipe.send(script);
+        self.hand = Hand::Pipe(pipe);
+        let sent = Instant::now();
+        self.pace.sent(sent);
+        self.flights.push_back(Flight { job, sent, alone });
+    }
+
+    /// Goes on an errand, while nothing else is on its way.
+    pub(super) fn go<F>(&mut self, errand: Errand, how: impl FnOnce(Applier) -> F + Send + 'static)
+    where
+        F: Future<Output = Returned> + Send + 'static,
+    {
+        let hand = std::mem::replace(&mut self.hand, Hand::Away);
+        let task = tokio::spawn(async move {
+            let applier = match hand {
+                Hand::Idle(applier) => applier,
+                Hand::Pipe(pipe) => match pipe.close().await {
+                    Ok(applier) => applier,
+                    Err(lost) => match lost.try_into_panic() {
+                        Ok(panic) => std::panic::resume_unwind(panic),
+                        // The whole program ends.
+                        Err(_) => return pending().await,
+                    },
+                },
+                Hand::Away => return pending().await,
+            };
+            how(applier).await
+        });
+        self.errand = Some((errand, task));
+    }
+
+    /// The next answer. Safe to cancel.
+    pub(super) async fn landing(&mut self) -> Landing {
+        if let Some((_, task)) = &mut self.errand {
+            let returned = task.await;
+            let Some((errand, _)) = self.errand.take() else {
+                return pending().await;
+            };
+            return match returned {
+                Ok((applier, landed)) => {
+                    self.hand = Hand::Idle(applier);
+                    Landing::Errand(errand, landed)
+                }
+                Err(lost) => Landing::Lost(lost),
+            };
+        }
+        let Hand::Pipe(pipe) = &mut self.hand else {
+            return pending().await;
+        };
+        if self.flights.is_empty() {
+            return pending().await;
+        }
+        let answer = pipe.answer().await;
+        let Some(Flight { job, sent, .. }) = self.flights.pop_front() else {
+            return pending().await;
+        };
+        self.pace.answered(sent, Instant::now());
+        match answer {
+            Ok(done) => Landing::Batch(job, done),
+            Err(error) => {
+                let void = self.flights.drain(..).map(|flight| flight.job);
+                Landing::NotBatch(job, error, void.collect())
+            }
+        }
+    }
+
+    /// Gives up an errand of which nothing is in its tables yet.
+    pub(super) fn give_up_staging(&mut self) {
+        if let Some((Errand::Stage, task)) = &self.errand {
+            task.abort();
+            self.errand = None;
+        }
+    }
+
+    /// Says goodbye to the cloud.
+    pub(super) async fn close(self) {
+        let applier = match self.hand {
+            Hand::Idle(applier) => Some(applier),
+            Hand::Pipe(pipe) => pipe.close().await.ok(),
+            Hand::Away => None,
+        };
+        if let Some(applier) = applier {
+            applier.close().await;
+        }
+    }
+}

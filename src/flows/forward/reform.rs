@@ -1,0 +1,123 @@
+//! What was refused gets another form: in source order, row by row, or without the table that is to blame.
+
+
+use super::super::fill::{is_ours, not_applied};
+use super::super::refusal::{lies_in_rows, words};
+use super::job::{BatchJob, Form, LargeJob};
+use super::write::Writer;
+use crate::apply::NotApplied;
+use crate::fault::{Fault, blames_table};
+use crate::limits;
+use crate::model::{Halt, Key, TableId, WayBack};
+use crate::wire::ServerError;
+
+impl Writer {
+    /// The table that an error lies in, and whether it came only at COMMIT.
+    pub(super) fn to_blame(
+        &self,
+        table: Option<TableId>,
+        step: Option<usize>,
+        error: &ServerError,
+    ) -> Result<(TableId, bool), Fault> {
+        tracing::debug!(step, code = %error.code, message = %error.message, "refused");
+        let at_commit = table.is_none();
+        let table = table.or_else(|| self.named(error));
+        match table.filter(|_| blames_table(error) || is_ours(error)) {
+            Some(table) => Ok((table, at_commit)),
+            None => {
+                let error = Box::new(error.clone());
+                Err(not_applied(NotApplied::Refused { table, step, error }))
+            }
+        }
+    }
+
+    /// A table whose folded form meets a unique constraint is tried in source order. A step whose rows are
+    /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
+    /// refused it stops, and the others go on.
+    pub(super) fn reform_batch(
+        &mut self,
+        mut job: BatchJob,
+        table: TableId,
+        step: Option<usize>,
+        (error, at_commit): (&ServerError, bool),
+    ) {
+        // Equal rows have no order among themselves.
+        let ordered =
+            self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
+        let form = &mut job.form;
+        let moves = step.is_some_and(|step| form.moves.contains(&step));
+        if error.code == "23505" && ordered && form.ordered.insert(table) {
+            form.careful.clear();
+        } else if lies_in_rows(error) && moves {
+            self.halt(form, copy_moved(table, &words(error)));
+        } else if at_commit && lies_in_rows(error) && form.deferred.insert(table) {
+            form.careful.clear();
+        } else if !form.try_carefully(step, error) {
+            let halt = self.why(table, error);
+            self.halt(form, halt);
+        }
+        self.queue.push_front(job);
+    }
+
+    pub(super) fn reform_large(
+        &mut self,
+        mut job: LargeJob,
+        table: TableId,
+        step: Option<usize>,
+        (error, at_commit): (&ServerError, bool),
+    ) {
+        let unique = error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
+        if unique {
+            job.form.ordered.insert(table);
+        } else if lies_in_rows(error) && job.is_moved(step) {
+            job.form.halts.push(copy_moved(table, &words(error)));
+        } else if at_commit && lies_in_rows(error) && job.try_all_carefully(table) {
+            // Row by row such a constraint is asked at once.
+        } else if !job.form.try_carefully(step, error) {
+            job.form.halts.push(self.why(table, error));
+        }
+        self.send_large(job);
+    }
+
+    /// Why a table stops.
+    pub(super) fn why(&self, table: TableId, error: &ServerError) -> Halt {
+        let way = match error.code.as_str() {
+            "TD004" => WayBack::Allow,
+            _ => WayBack::Mend,
+        };
+        Halt {
+            table,
+            why: words(error),
+            way,
+        }
+    }
+
+    /// The table that an error at COMMIT names: a deferred constraint doesn't say whose statement it was.
+    fn named(&self, error: &ServerError) -> Option<TableId> {
+        let (schema, relation) = (error.schema.as_ref()?, error.table.as_ref()?);
+        let found = self
+            .tables
+            .iter()
+            .find(|table| table.cloud.schema == *schema && table.cloud.relation == *relation);
+        found.map(|table| table.id)
+    }
+}
+
+impl Form {
+    /// Says that a step is to be tried row by row; false where that wouldn't help.
+    fn try_carefully(&mut self, step: Option<usize>, error: &ServerError) -> bool {
+        match step {
+            Some(step) => lies_in_rows(error) && self.careful.insert(step),
+            None => false,
+        }
+    }
+}
+
+/// A row took a new key while a value was not sent, and can't be written: without that value it can't be parked.
+pub(super) fn copy_moved(table: TableId, why: &str) -> Halt {
+    Halt {
+        table,
+        why: format!("a row took a new key while a large value was not sent, but {why}"),
+        way: WayBack::Copy,
+    }
+}

@@ -1,0 +1,156 @@
+//! Batches on their way behind one another: far clouds are fed as well as near ones, and one that fails takes none
+//! with it.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use support::office::{Office, Plan, exec, until, value};
+use support::servers::newest;
+use tokio::time::{MissedTickBehavior, interval};
+
+const TRIP: Duration = Duration::from_millis(80);
+
+/// An office whose cloud is 80 ms away.
+async fn afar(settings: &str, desktop: &str, cloud: &str) -> Office {
+    let settings = format!("[heartbeat]\nevery = \"200ms\"\n{settings}");
+    let mut plan = Plan::tables(&newest(), &settings);
+    plan.delay = TRIP / 2;
+    let office = Office::open(&plan).await;
+    exec(&office.desktop, desktop).await;
+    let cloud = format!("set role postgres; set search_path = public; {cloud}; reset role");
+    exec(&office.cloud, &cloud).await;
+    office
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_does_not_wait_for_the_answer_to_the_one_before_it() {
+    let ddl = "create table item (id int primary key)";
+    let office = afar("[[table]]\nname = \"item\"\n", ddl, ddl).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let mut ticks = interval(Duration::from_millis(20));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut waits = Vec::new();
+    for id in 1..=60 {
+        ticks.tick().await;
+        exec(&office.desktop, &format!("insert into item values ({id})")).await;
+        let (committed, seen) = (
+            Instant::now(),
+            format!("select exists (select from item where id = {id})"),
+        );
+        // Every third row is looked for: the others come between.
+        if id % 3 == 0 {
+            until(&office.cloud, &seen).await;
+            waits.push(committed.elapsed());
+        }
+    }
+    waits.sort();
+    let middle = waits[waits.len() / 2];
+    // One at a time, a row waits for up to a whole round trip before its own half begins.
+    assert!(
+        middle < TRIP * 3 / 4,
+        "half a round trip and a little: {waits:?}"
+    );
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_p8_a_batch_that_fails_takes_none_with_it_and_none_overtakes_it() {
+    let desktop = "create table item (id int primary key, n int, seat int); create table other (id int primary key, n int)";
+    let cloud = "create table item (id int primary key, n int, seat int unique, constraint sane check (n <> 13)); create table other (id int primary key, n int)";
+    let office = afar(
+        "[[table]]\nname = \"item\"\n[[table]]\nname = \"other\"\n",
+        desktop,
+        cloud,
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let mut wanted = Vec::new();
+    for id in 1..=400 {
+        // A refused row, later mended; an exchange of seats that needs source order; and rows all around them.
+        let mut work = format!(
+            "insert into item values ({id}, {}, {id}); insert into other values ({id}, {id})",
+            if id % 37 == 0 { 13 } else { id }
+        );
+        if id % 37 == 20 && id > 37 {
+            work += &format!("; update item set n = 14 where id = {}", id - 20);
+        }
+        if id % 50 == 0 {
+            work += &format!(
+                "; update item set seat = -1 where id = {id}; update item set seat = {id} where id = {0}; update item set seat = {0} where id = {id}",
+                id - 1
+            );
+        }
+        wanted.push(work);
+    }
+    for work in &wanted {
+        exec(&office.desktop, &format!("begin; {work}; commit")).await;
+    }
+    office.caught_up(&mut service).await;
+    let refused = value(
+        &office.desktop,
+        "select string_agg(id::text, ',' order by id) from item where n = 13",
+    )
+    .await;
+    let parked =
+        "select coalesce(string_agg(key[1], ',' order by key[1]::int), '') from tandem.quarantine";
+    assert_eq!(value(&office.cloud, parked).await, refused);
+    office.assert_equal_but(&["item"]).await;
+    exec(&office.cloud, "alter table item drop constraint sane").await;
+    exec(
+        &office.desktop,
+        "select pg_logical_emit_message(true, 'tandem.retry', '')",
+    )
+    .await;
+    until(&office.cloud, "select count(*) = 0 from tandem.quarantine").await;
+    office.assert_equal().await;
+    office.assert_conserved().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_a_table_that_stops_among_batches_on_their_way_stops_alone_and_misses_nothing_uncounted()
+{
+    let ddl = "create table item (id int primary key, n int); create table other (id int primary key, n int)";
+    let office = afar(
+        "[[table]]\nname = \"item\"\n[[table]]\nname = \"other\"\n",
+        ddl,
+        ddl,
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    for id in 1..=200 {
+        if id == 60 {
+            exec(&office.cloud, "alter table item rename n to gone").await;
+        }
+        exec(&office.desktop, &format!("begin; insert into item values ({id}, {id}); insert into other values ({id}, {id}); commit")).await;
+    }
+    office.caught_up(&mut service).await;
+    let states = office.states().await;
+    assert_eq!(
+        (states[0].1.as_str(), states[1].1.as_str()),
+        ("stopped", "streaming"),
+        "{states:?}"
+    );
+    let all = "select received + missed = 200 and applied = (select count(*) from item) from tandem.table_state where \"table\" = 'item'";
+    assert_eq!(value(&office.cloud, all).await, "true");
+    exec(&office.cloud, "alter table item rename gone to n").await;
+    office.assert_equal_but(&["item"]).await;
+    // Killed, mended and started again, it is copied.
+    service.kill().await;
+    let mut service = office.run();
+    until(
+        &office.cloud,
+        "select state = 'streaming' from tandem.table_state where \"table\" = 'item'",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
