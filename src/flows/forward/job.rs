@@ -17,7 +17,7 @@ pub(super) enum Errand {
     /// Stage a large transaction.
     Stage,
     /// Carry out a staged transaction.
-    Large(LargeJob),
+    Large(Box<LargeJob>),
     /// Empty the staging table.
     Unstage,
     /// Try parked rows of a table again.

@@ -1,6 +1,5 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
-
 use super::super::fill::{is_ours, not_applied};
 use super::super::refusal::{lies_in_rows, words};
 use super::job::{BatchJob, Form, LargeJob};
@@ -61,7 +60,7 @@ impl Writer {
 
     pub(super) fn reform_large(
         &mut self,
-        mut job: LargeJob,
+        mut job: Box<LargeJob>,
         table: TableId,
         step: Option<usize>,
         (error, at_commit): (&ServerError, bool),

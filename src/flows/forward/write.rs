@@ -244,7 +244,7 @@ impl Writer {
     }
 
     /// Carries out a staged transaction.
-    pub(super) fn send_large(&mut self, job: LargeJob) {
+    pub(super) fn send_large(&mut self, job: Box<LargeJob>) {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
         let mut all = self.start_of(&batch);
         all.extend(statements);
@@ -329,7 +329,7 @@ impl Writer {
     ) -> Result<Outcome, Fault> {
         match (errand, landed) {
             (_, Ok(Landed::Staged(large))) => {
-                self.send_large(*large);
+                self.send_large(large);
                 Ok(Outcome::Again)
             }
             (Errand::Retry(table), Ok(Landed::Done(done))) => {
@@ -362,8 +362,8 @@ impl Writer {
                 tracing::debug!(%error, "not now");
                 Ok(Outcome::Again)
             }
-            (Errand::Large(LargeJob { form, .. }), Ok(Landed::Done(done))) => {
-                let outcome = self.committed(form, &done);
+            (Errand::Large(job), Ok(Landed::Done(done))) => {
+                let outcome = self.committed(job.form, &done);
                 self.unstage();
                 outcome
             }
