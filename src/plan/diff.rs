@@ -180,13 +180,17 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
     let which = "from want as src left join have on have.name = src.\"tandem name\" \
                  where src.\"tandem nth\" > coalesce(have.copies, 0)";
     Diff {
-        shrink: statement(format!(
-            "{extras} select tandem.shrink($3, many.n, (select count(*) from {target} as t where {}), {}::float8) \
-             from (select count(*) as n from extra) as many where many.n > {}",
-            guard.owned(),
-            table.max_shrink,
-            limits::SHRINK_ROWS_MIN,
-        )),
+        shrink: Statement {
+            // It is about the table, not about its rows.
+            step: None,
+            ..statement(format!(
+                "{extras} select tandem.shrink($3, many.n, (select count(*) from {target} as t where {}), {}::float8) \
+                 from (select count(*) as n from extra) as many where many.n > {}",
+                guard.owned(),
+                table.max_shrink,
+                limits::SHRINK_ROWS_MIN,
+            ))
+        },
         remove: statement(format!(
             "{extras} delete from {target} as t using extra where {found}{spared}"
         )),
