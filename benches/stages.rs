@@ -120,6 +120,7 @@ fn tables(skip_stamp: bool) -> Tables {
         tenant: Tenant::default(),
         reaches: Vec::new(),
         refers_to_itself: false,
+        indexed: true,
         is_looked_up: false,
         max_shrink: 1.0,
         fingerprint: String::new(),

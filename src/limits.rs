@@ -26,6 +26,8 @@ pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(25);
 
 /// The longest time between two positions reported to the desktop.
 pub const FEEDBACK_EVERY: Duration = Duration::from_secs(10);
+/// Committed positions are reported so often at most: each report stops the server's sending for a moment.
+pub const NEWS_EVERY: Duration = Duration::from_millis(50);
 /// No frame for this long: ask the desktop for a reply.
 pub const SILENCE_BEFORE_ASKING: Duration = Duration::from_secs(10);
 /// No frame for this long: the session is dead (P13: noticed in 30 s at most).
@@ -49,10 +51,14 @@ pub const IN_FLIGHT_MAX: usize = 16;
 /// While the cloud works, batches go out at least this far apart, so that few rows don't become many transactions.
 pub const BATCH_PAUSE_MIN: Duration = Duration::from_millis(1);
 
-/// Bytes that came with one read, and that say that there are more: then the socket is let fill...
-pub const BACKLOG_READ_BYTES: usize = 32 * 1024;
-/// ...for so long. A server that stops and goes for each message sends half as fast.
+/// So many reads without a pause between them say that there is a backlog: then the socket is let fill...
+pub const BACKLOG_READS: u32 = 16;
+/// ...for so long before each. A server that stops and goes for each message sends half as fast.
 pub const BACKLOG_PAUSE: Duration = Duration::from_millis(1);
+/// A pause that brings so many bytes says that they have waited in the log: nobody writes so much for long...
+pub const BACKLOG_BYTES: usize = 8 * 1024;
+/// ...and so a batch may gather for so long: large ones cost less.
+pub const BACKLOG_GATHER: Duration = Duration::from_millis(10);
 
 /// The longest stall that set-up causes for the office program, per table and try (P10).
 pub const SETUP_LOCK_TIMEOUT: Duration = Duration::from_millis(300);

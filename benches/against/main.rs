@@ -75,7 +75,7 @@ fn main() {
 
 async fn measure(plan: Plan) {
     let mut report = Report::new();
-    let scene = Box::pin(Scene::set()).await;
+    let scene = Box::pin(Scene::set(&plan.shapes, plan.scale)).await;
     println!(
         "PostgreSQL {}, {} rounds, fsync on; {}",
         scene.version(),
@@ -83,7 +83,7 @@ async fn measure(plan: Plan) {
         scene.place()
     );
     for trip in &plan.round_trips {
-        scene.set_round_trip(*trip);
+        scene.set_round_trip(*trip).await;
         for shape in &plan.shapes {
             // Distance is asked of the shapes that feel it most.
             if !trip.is_zero() && !shape.feels_distance() {

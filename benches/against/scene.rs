@@ -28,7 +28,7 @@ const ASK_EVERY: Duration = Duration::from_millis(2);
 
 pub struct Scene {
     desktop_server: Cluster,
-    _cloud_server: Cluster,
+    cloud_server: Cluster,
     pub desktop: Control,
     /// What tandem writes to.
     pub cloud: Control,
@@ -57,7 +57,7 @@ pub struct Drained {
 }
 
 impl Scene {
-    pub async fn set() -> Scene {
+    pub async fn set(shapes: &[Shape], scale: f64) -> Scene {
         let binaries = find_binaries(None).unwrap();
         let binaries = match std::env::var("BENCH_PG")
             .ok()
@@ -91,7 +91,7 @@ impl Scene {
         std::fs::create_dir_all(&folder).unwrap();
         let scene = Scene {
             desktop_server,
-            _cloud_server: cloud_server,
+            cloud_server: cloud_server,
             desktop,
             cloud,
             native,
@@ -102,12 +102,10 @@ impl Scene {
         for side in [&scene.desktop, &scene.cloud, &scene.native] {
             run(side, TABLES).await;
         }
-        let scale = std::env::var("BENCH_SCALE")
-            .ok()
-            .and_then(|scale| scale.parse().ok());
-        run(&scene.desktop, &Shape::seed(scale.unwrap_or(1.0))).await;
+        run(&scene.desktop, &Shape::seed(shapes, scale)).await;
         run(&scene.desktop, "vacuum analyze").await;
-        scene.write_settings();
+        let server = &scene.cloud_server;
+        scene.write_settings((server.host(), server.port()));
         scene.fill().await;
         scene
     }
@@ -126,11 +124,9 @@ impl Scene {
             &format!("create publication {NATIVE} for table {}", NAMES.join(", ")),
         )
         .await;
-        let subscription = format!(
-            "create subscription {NATIVE} connection 'host={} port={} user=postgres dbname={DESKTOP}' publication {NATIVE}",
-            self.to_desktop.host(),
-            self.to_desktop.port()
-        );
+        let connection = self.connection(self.desktop_server.host(), self.desktop_server.port());
+        let subscription =
+            format!("create subscription {NATIVE} connection '{connection}' publication {NATIVE}");
         run(&self.native, &subscription).await;
         wait_for(
             &self.native,
@@ -154,7 +150,7 @@ impl Scene {
         }
     }
 
-    fn write_settings(&self) {
+    fn write_settings(&self, (host, port): (&str, u16)) {
         let tables: String = NAMES
             .iter()
             .map(|name| format!("[[table]]\nname = \"{name}\"\nmax_shrink = 1\n"))
@@ -163,8 +159,8 @@ impl Scene {
             "[desktop]\nurl = \"postgres://postgres@{}:{}/{DESKTOP}\"\n[cloud]\nurl = \"postgres://postgres@{}:{}/postgres\"\n[heartbeat]\nevery = \"10s\"\n[listen]\nhttp = \"off\"\n{tables}",
             self.desktop_server.host(),
             self.desktop_server.port(),
-            self.to_cloud.host(),
-            self.to_cloud.port()
+            host,
+            port
         );
         std::fs::write(self.folder.join("tandem.toml"), settings).unwrap();
     }
@@ -177,10 +173,26 @@ impl Scene {
         format!("servers in {}", self.desktop_server.socket_dir().display())
     }
 
-    /// The time to the cloud and back; for the subscription the one to the desktop.
-    pub fn set_round_trip(&self, trip: Duration) {
+    fn connection(&self, host: &str, port: u16) -> String {
+        format!("host={host} port={port} user=postgres dbname={DESKTOP}")
+    }
+
+    /// The time to the cloud and back; for the subscription the one to the desktop. Without one both go straight.
+    pub async fn set_round_trip(&self, trip: Duration) {
         self.to_cloud.set_delay(trip / 2);
         self.to_desktop.set_delay(trip / 2);
+        let connection = if trip.is_zero() {
+            self.write_settings((self.cloud_server.host(), self.cloud_server.port()));
+            self.connection(self.desktop_server.host(), self.desktop_server.port())
+        } else {
+            self.write_settings((&self.to_cloud.host(), self.to_cloud.port()));
+            self.connection(&self.to_desktop.host(), self.to_desktop.port())
+        };
+        run(
+            &self.native,
+            &format!("alter subscription {NATIVE} connection '{connection}'"),
+        )
+        .await;
     }
 
     /// Does the work while nobody reads.

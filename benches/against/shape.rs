@@ -67,22 +67,26 @@ impl Shape {
     }
 
     /// What the tables hold before the first backlog.
-    pub fn seed(scale: f64) -> String {
+    pub fn seed(shapes: &[Shape], scale: f64) -> String {
         let rows = |many: f64| (many * scale) as u64;
         let words = "rpad('words of row ' || i, 90, '.')";
         let filled = [
-            ("one", rows(200_000.0)),
-            ("thousand", rows(500_000.0)),
-            ("million", rows(1_000_000.0)),
-            ("mixed", rows(300_000.0)),
-        ]
-        .map(|(table, rows)| {
-            format!("insert into {table} select i, 0, {words} from generate_series(1, {rows}) i;")
+            (Shape::One, rows(200_000.0)),
+            (Shape::Thousand, rows(500_000.0)),
+            (Shape::Million, rows(1_000_000.0)),
+            (Shape::Mixed, rows(300_000.0)),
+        ];
+        let filled = filled.iter().filter(|(shape, _)| shapes.contains(shape));
+        let filled = filled.map(|(shape, rows)| {
+            format!(
+                "insert into {} select i, 0, {words} from generate_series(1, {rows}) i;",
+                shape.name()
+            )
         });
         format!(
             "{} insert into account select i, i / 100000 + 1, 0, '' from generate_series(1, {}) i;
             insert into teller select i, 1, 0, '' from generate_series(1, 1000) i; insert into branch select i, 0, '' from generate_series(1, 100) i;",
-            filled.concat(),
+            filled.collect::<String>(),
             rows(200_000.0)
         )
     }

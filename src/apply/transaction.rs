@@ -126,6 +126,21 @@ impl Applier {
         })
     }
 
+    /// The time to the cloud and back, without any work there; the shortest of a few.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn round_trip(&mut self) -> Result<Duration, WireError> {
+        const TRIES: u32 = 3;
+        let mut shortest = Duration::MAX;
+        for _ in 0..TRIES {
+            let sent = Instant::now();
+            self.session.run("select").await?;
+            shortest = shortest.min(sent.elapsed());
+        }
+        Ok(shortest)
+    }
+
     /// Runs one script while nothing else is outstanding.
     ///
     /// # Errors

@@ -16,8 +16,10 @@ pub struct Pulse {
     every: Duration,
     last_frame: Instant,
     last_report: Instant,
-    /// Something must be said at once: a reply was requested, or a position was committed.
+    /// Something must be said at once: a reply was requested.
     owed: bool,
+    /// A position was committed and not told yet.
+    news: bool,
     asked: bool,
 }
 
@@ -50,6 +52,7 @@ impl Pulse {
             last_frame: now,
             last_report: now,
             owed: true,
+            news: false,
             asked: false,
         }
     }
@@ -77,7 +80,7 @@ impl Pulse {
     pub fn committed(&mut self, committed: Committed) {
         if committed > self.committed {
             self.committed = committed;
-            self.owed = true;
+            self.news = true;
         }
     }
 
@@ -88,8 +91,13 @@ impl Pulse {
             return Due::Silent;
         }
         let ask = silent >= limits::SILENCE_BEFORE_ASKING && !self.asked;
-        if self.owed || ask || now.saturating_duration_since(self.last_report) >= self.every {
+        let every = match self.news {
+            true => self.every.min(limits::NEWS_EVERY),
+            false => self.every,
+        };
+        if self.owed || ask || now.saturating_duration_since(self.last_report) >= every {
             self.owed = false;
+            self.news = false;
             self.asked |= ask;
             self.last_report = now;
             return Due::Report { ask };
@@ -99,7 +107,7 @@ impl Pulse {
         } else {
             limits::SILENCE_BEFORE_ASKING
         };
-        Due::At((self.last_report + self.every).min(self.last_frame + ask_at))
+        Due::At((self.last_report + every).min(self.last_frame + ask_at))
     }
 
     /// What has arrived and what is in the cloud.
@@ -139,7 +147,9 @@ mod tests {
             (Received(Lsn(900)), Committed::proven(Lsn(100)))
         );
         pulse.committed(Committed::proven(Lsn(500)));
-        assert_eq!(pulse.due(start), Due::Report { ask: false });
+        let soon = start + limits::NEWS_EVERY;
+        assert_eq!(pulse.due(start), Due::At(soon), "not for each batch");
+        assert_eq!(pulse.due(soon), Due::Report { ask: false });
         pulse.committed(Committed::proven(Lsn(400)));
         assert_eq!(
             pulse.positions().1,

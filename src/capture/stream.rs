@@ -1,6 +1,5 @@
 //! The task that owns the replication socket.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -8,8 +7,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use bytes::{Bytes, BytesMut};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
-use tokio::task::JoinHandle;
+use tokio::runtime::Builder;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +50,8 @@ pub struct Delivery {
     pub messages: Vec<Piece>,
     /// Given back when the batch is committed and this is dropped.
     pub memory: OwnedSemaphorePermit,
+    /// They come from a backlog: more is there already.
+    pub backlog: bool,
 }
 
 /// A running replication session.
@@ -60,43 +61,77 @@ pub struct Capture {
     /// Bytes that wait for room.
     wanted: Arc<AtomicU64>,
     stop: CancellationToken,
-    task: JoinHandle<()>,
+    abandon: CancellationToken,
+    /// Told when the socket is closed.
+    closed: oneshot::Receiver<()>,
 }
 
 impl Capture {
     /// Connects and starts streaming.
     ///
+    /// The socket has a thread to itself: while a backlog is read, it sleeps between two reads, and a thread that
+    /// waited for events instead would be woken by each message of the server, and stop it each time.
+    ///
     /// # Errors
     /// As [`Session::connect`], and what the server says to START_REPLICATION.
     pub async fn start(endpoint: &Endpoint, start: &Start) -> Result<Capture, WireError> {
-        let mut session = Session::connect(endpoint, Mode::Replication, PINNED).await?;
-        session.start_copy_both(&start_replication(start)).await?;
         let (to_flow, deliveries) = mpsc::unbounded_channel();
         let (committed, changes) = watch::channel(start.from);
-        let stop = CancellationToken::new();
+        let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
         let wanted = Arc::new(AtomicU64::new(0));
-        let pump = Pump {
-            session,
-            pulse: Pulse::new(Instant::now(), start.from, start.sender_timeout),
-            budget: Arc::new(Semaphore::new(
-                start.memory_max.min(Semaphore::MAX_PERMITS as u64) as usize,
-            )),
-            memory_max: start.memory_max,
-            trimming: None,
-            to_flow,
-            committed: changes,
-            wanted: wanted.clone(),
-            stop: stop.clone(),
+        let (started, begins) = oneshot::channel();
+        let (closing, closed) = oneshot::channel::<()>();
+        let (endpoint, start) = (endpoint.clone(), start.clone());
+        let (ends, stopped, waits) = (abandon.clone(), stop.clone(), wanted.clone());
+        let pumping = async move {
+            let session = match connect(&endpoint, &start).await {
+                Ok(session) => session,
+                Err(error) => return drop(started.send(Err(error))),
+            };
+            if started.send(Ok(())).is_err() {
+                return;
+            }
+            let pump = Pump {
+                session,
+                pulse: Pulse::new(Instant::now(), start.from, start.sender_timeout),
+                budget: Arc::new(Semaphore::new(
+                    start.memory_max.min(Semaphore::MAX_PERMITS as u64) as usize,
+                )),
+                memory_max: start.memory_max,
+                trimming: None,
+                to_flow,
+                committed: changes,
+                wanted: waits,
+                stop: stopped,
+            };
+            tokio::select! {
+                () = ends.cancelled() => {}
+                () = pump.run() => {}
+            }
         };
-        let task = tokio::spawn(pump.run());
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let thread = std::thread::Builder::new().name("capture".to_owned());
+        thread.spawn(move || {
+            // Dropped with the thread: whoever waits for it learns that the socket is closed.
+            let _closing = closing;
+            runtime.block_on(pumping);
+        })?;
+        begins.await.unwrap_or(Err(WireError::Closed))?;
         Ok(Capture {
             deliveries,
             committed,
             wanted,
             stop,
-            task,
+            abandon,
+            closed,
         })
     }
+}
+
+async fn connect(endpoint: &Endpoint, start: &Start) -> Result<Session, WireError> {
+    let mut session = Session::connect(endpoint, Mode::Replication, PINNED).await?;
+    session.start_copy_both(&start_replication(start)).await?;
+    Ok(session)
 }
 
 impl Capture {
@@ -126,13 +161,13 @@ impl Capture {
     /// Ends the stream in order: last feedback, CopyDone, drain, Terminate.
     pub async fn finish(self) {
         self.stop.cancel();
-        let _ = timeout(limits::GOODBYE_MAX * 3, self.task).await;
+        let _ = timeout(limits::GOODBYE_MAX * 3, self.closed).await;
     }
 
     /// Closes the socket now: the server is shutting down, or its positions don't move.
     pub async fn abandon(self) {
-        self.task.abort();
-        let _ = self.task.await;
+        self.abandon.cancel();
+        let _ = self.closed.await;
     }
 }
 
@@ -175,8 +210,7 @@ impl Pump {
         let mut waiting: Vec<Piece> = Vec::new();
         // One row beyond half of the memory is not kept (P12).
         let row_max = usize::try_from(self.memory_max / 2).unwrap_or(usize::MAX);
-        // While there is a backlog, the socket is let fill: a server that is woken for each message sends half as fast.
-        let mut rest_until: Option<Instant> = None;
+        let (mut reads, mut last_read) = (0, Instant::now());
         loop {
             let wake = match self.pulse.due(Instant::now()) {
                 Due::Report { ask } => {
@@ -202,22 +236,28 @@ impl Pump {
                 memory = self.budget.clone().acquire_many_owned(size), if !waiting.is_empty() => {
                     let Ok(memory) = memory else { return Ok(()) };
                     self.pulse.heard(Instant::now());
-                    let delivery = Delivery { messages: std::mem::take(&mut waiting), memory };
+                    let bytes: usize = waiting.iter().map(|piece| piece.message.len()).sum();
+                    let backlog = reads > limits::BACKLOG_READS && bytes >= limits::BACKLOG_BYTES;
+                    let delivery = Delivery { messages: std::mem::take(&mut waiting), memory, backlog };
                     // The channel itself has no bound: the permits bound the bytes in it.
                     if self.to_flow.send(Ok(delivery)).is_err() {
                         return Ok(());
                     }
                 }
-                () = pause(rest_until), if rest_until.is_some() => rest_until = None,
-                arrived = arrive(&mut self.session, rest, row_max), if waiting.is_empty() && rest_until.is_none() => {
+                arrived = arrive(&mut self.session, rest, row_max), if waiting.is_empty() => {
                     match arrived? {
                         Arrived::Whole(incoming) => self.take_incoming(incoming, &mut waiting)?,
                         Arrived::Part(bytes) => self.trim(&bytes, &mut waiting)?,
                     }
                     self.take_buffered(&mut waiting, row_max)?;
-                    let bytes: usize = waiting.iter().map(|piece| piece.message.len()).sum();
-                    rest_until = (bytes >= limits::BACKLOG_READ_BYTES)
-                        .then(|| Instant::now() + limits::BACKLOG_PAUSE);
+                    let now = Instant::now();
+                    let in_a_row = now.saturating_duration_since(last_read) < 3 * limits::BACKLOG_PAUSE;
+                    reads = if in_a_row { reads + 1 } else { 0 };
+                    last_read = now;
+                    if reads >= limits::BACKLOG_READS {
+                        // The thread has nothing else to do: see `Capture::start`.
+                        std::thread::sleep(limits::BACKLOG_PAUSE);
+                    }
                 }
                 () = sleep_until(wake.into()) => {
                     if !waiting.is_empty() {
@@ -339,13 +379,6 @@ async fn arrive(
     match rest {
         Some(rest) => session.piece(rest).await.map(Arrived::Part),
         None => session.next_within(row_max).await.map(Arrived::Whole),
-    }
-}
-
-async fn pause(until: Option<Instant>) {
-    match until {
-        Some(until) => sleep_until(until.into()).await,
-        None => pending().await,
     }
 }
 

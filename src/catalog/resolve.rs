@@ -132,12 +132,14 @@ impl Resolver<'_> {
             desktop_owner: desktop_owner.map(|column| column.name.clone()),
             tenant,
             reaches: cloud.reaches.clone(),
+            indexed: false,
             refers_to_itself: cloud.parents.contains(&cloud.oid),
             is_looked_up: false,
             max_shrink: wanted.max_shrink,
             fingerprint: String::new(),
         };
         table.fingerprint = fingerprint(&table);
+        table.indexed = is_indexed(&table, cloud);
         Some(table)
     }
 
@@ -331,6 +333,15 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
         exact: !converted && type_is_exact(to),
         not_null: to.not_null && comparable,
     }
+}
+
+/// Whether a unique index of the cloud finds a row by its key alone.
+fn is_indexed(table: &Table, cloud: &RelationFacts) -> bool {
+    let Key::Columns(key) = &table.key else {
+        return false;
+    };
+    let named = |column: &String| key.iter().any(|at| table.columns[*at].cloud == *column);
+    cloud.unique.iter().any(|index| index.iter().all(named))
 }
 
 /// Types whose equal values are always written alike.

@@ -66,7 +66,7 @@ pub fn fold(
 fn in_order(batch: &mut Batch, table: TableId, steps: Vec<Step>) {
     batch.needs_order.retain(|needs| *needs != table);
     batch.steps.retain(|step| step.table != table);
-    let place = (1, i32::from(table.0));
+    let place = (1, i32::from(table.0), false);
     let at = batch
         .steps
         .partition_point(|step| write_order(step) < place);
@@ -263,13 +263,13 @@ fn finish(mut batch: Batch, transactions: &[Transaction], book: &mut Book) -> Ba
 }
 
 /// Parents before children on the way in, children first on the way out; copies are removed before
-/// others are added.
-pub fn write_order(step: &Step) -> (u8, i32) {
+/// others are added, and rows that were there change before new ones take what they had.
+pub fn write_order(step: &Step) -> (u8, i32, bool) {
     let table = i32::from(step.table.0);
     match step.work {
-        Work::RemoveCopies => (0, -table),
-        Work::Rekey | Work::Upsert | Work::AddCopies => (1, table),
-        Work::Delete => (2, -table),
+        Work::RemoveCopies => (0, -table, false),
+        Work::Rekey | Work::Upsert | Work::AddCopies => (1, table, step.shape.fresh),
+        Work::Delete => (2, -table, false),
     }
 }
 

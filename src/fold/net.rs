@@ -130,6 +130,13 @@ impl Net {
             Some(origin) => Some(*origin),
             None => self.image.filter(|_| table.is_looked_up),
         };
+        let fresh = work == Work::Upsert
+            && !self.existed
+            && parked.is_none()
+            && too_large.is_none()
+            && table.indexed
+            // Rows that refer to each other are written by one statement.
+            && !table.refers_to_itself;
         let row = Row {
             layout: self.layout,
             tuple,
@@ -138,6 +145,7 @@ impl Net {
             messages: self.messages.min(1),
         };
         let shape = Shape {
+            fresh: fresh && !moved,
             moved: moved && too_large.is_none(),
             parked: parked.is_some(),
             too_large,

@@ -62,6 +62,7 @@ pub(crate) fn table(key: Key) -> Tables {
         tenant: Tenant::default(),
         reaches: Vec::new(),
         refers_to_itself: false,
+        indexed: true,
         is_looked_up: false,
         max_shrink: 1.0,
         fingerprint: String::new(),

@@ -83,6 +83,8 @@ pub struct Shape {
     pub mixed_keys: bool,
     /// Arriving columns that were not sent (unchanged TOAST): what is made of them stays as the cloud has it.
     pub unsent: Vec<usize>,
+    /// No row of these keys was there before the batch, and the cloud's unique index would say so if there was one.
+    pub fresh: bool,
     /// The unsent columns are those of the row under its old key, which is known ([`Row::old`]).
     pub moved: bool,
     /// Earlier versions of these rows are in the quarantine: they are tried one by one.

@@ -192,6 +192,8 @@ pub struct Table {
     pub tenant: Tenant,
     /// Foreign keys to this table.
     pub reaches: Vec<Reach>,
+    /// A unique index of the cloud finds a row by its key.
+    pub indexed: bool,
     /// The cloud's table has a foreign key to itself.
     pub refers_to_itself: bool,
     /// Other tables look columns up in this one, so the whole old row has to be known.

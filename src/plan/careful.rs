@@ -33,6 +33,11 @@ impl Careful {
         shape: &Shape,
         manner: &Manner<'_>,
     ) -> Careful {
+        // One by one it doesn't matter what was there.
+        let shape = &Shape {
+            fresh: false,
+            ..shape.clone()
+        };
         let place = place(table, number, manner);
         Careful {
             stage: Stage {

@@ -67,10 +67,25 @@ impl Planner {
         });
         let plans: Vec<_> = plans.collect();
         let tables = tables.clone();
-        let written = plans
+        let mut probing = false;
+        let last = plans
+            .last()
+            .map(|(_, way, step)| probes(tables.get(step.table), way, step));
+        let written = plans.into_iter().flat_map(move |(number, way, step)| {
+            let probes = probes(tables.get(step.table), &way, &step);
+            let change = (probes != probing).then(|| joins(!probes));
+            probing = probes;
+            change
+                .into_iter()
+                .chain(write(number, way, step, tables.clone()))
+        });
+        let again = last.filter(|last| *last && !followed.is_empty());
+        let again = again.map(|_| joins(true));
+        shrinks
             .into_iter()
-            .flat_map(move |(number, way, step)| write(number, way, step, tables.clone()));
-        shrinks.into_iter().chain(written).chain(followed)
+            .chain(written)
+            .chain(again)
+            .chain(followed)
     }
 
     fn text(&mut self, step: &Step, table: &Table) -> Arc<str> {
@@ -82,6 +97,21 @@ impl Planner {
         };
         self.texts.entry(name).or_insert_with(made).clone()
     }
+}
+
+/// A step's rows are looked for one by one in an index. Left alone, the server may read a whole table instead once
+/// a batch has some thousand rows, which takes three times as long, and more in a larger table.
+fn probes(table: &Table, way: &Way, step: &Step) -> bool {
+    matches!(way, Way::Plain(_)) && table.indexed && step.shape.null_keys.is_empty()
+}
+
+/// Whether the server may join by hash and by order.
+fn joins(may: bool) -> Statement {
+    let word = if may { "on" } else { "off" };
+    let sql = format!(
+        "select set_config('enable_hashjoin', '{word}', true), set_config('enable_mergejoin', '{word}', true)"
+    );
+    Statement::bookkeeping(sql, Vec::new())
 }
 
 /// How one step is written.

@@ -59,6 +59,7 @@ fn table(key: Key) -> Table {
         },
         reaches: Vec::new(),
         refers_to_itself: false,
+        indexed: true,
         is_looked_up: false,
         max_shrink: 0.2,
         fingerprint: String::new(),
@@ -103,7 +104,10 @@ fn plan(steps: Vec<Step>, table: Table) -> Vec<Statement> {
         stopped: &|_| false,
     };
     let statements = Planner::default().statements(steps, &[], &tables, &manner, &form);
-    statements.collect()
+    // The others are settings.
+    statements
+        .filter(|statement| statement.table.is_some())
+        .collect()
 }
 
 proptest! {

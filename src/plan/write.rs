@@ -115,16 +115,23 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
         };
         let (ctes, write) = (
             moved(table, &columns, rows),
-            write(table, &full, "whole as src"),
+            write(table, &full, rows, "whole as src"),
         );
         return format!("with {ctes}{write}");
     }
     let src = source(table, &columns, rows, &[]);
-    format!("with {src}{}", write(table, shape, "src"))
+    if shape.fresh {
+        // A row that is there all the same meets the unique index, and then all are written the long way.
+        let (names, values) = insertion(table, &all(table));
+        let ours = has_parent(table).map_or(String::new(), |ours| format!(" where {ours}"));
+        let target = qualified(&table.cloud);
+        return format!("with {src} insert into {target} ({names}) select {values} from src{ours}");
+    }
+    format!("with {src}{}", write(table, shape, rows, "src"))
 }
 
 /// The rest of an upsert, whose rows are read from `from`.
-fn write(table: &Table, shape: &Shape, from: &str) -> String {
+fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
     let (target, guard, found) = (
         qualified(&table.cloud),
         Guard::of(table),
@@ -142,14 +149,28 @@ fn write(table: &Table, shape: &Shape, from: &str) -> String {
         return format!("{leaving} {update}");
     }
     let (names, values) = insertion(table, &all(table));
+    // Mostly all rows are there and change: then nobody looks for those that are missing.
+    let any_left = "(select count(*) from changed) < (select count(*) from ";
+    let any_left = match assignments(table, &changing).is_empty()
+        || !table.indexed
+        || !matches!(rows, Rows::Arrays(..))
+    {
+        true => String::new(),
+        false => format!("{any_left}{}) and ", from.split(' ').next().unwrap_or(from)),
+    };
     let insert = format!(
-        "insert into {target} ({names}) select {values} from {from} where not exists (select from {target} as t where {found} and {}){ours}",
+        "insert into {target} ({names}) select {values} from {from} where {any_left}not exists (select from {target} as t where {found} and {}){ours}",
         guard.owned(),
     );
     if assignments(table, &changing).is_empty() {
         format!("{leaving} {insert}")
     } else {
-        format!("{leaving}, changed as ({update}) {insert}")
+        let returning = if any_left.is_empty() {
+            ""
+        } else {
+            " returning 1"
+        };
+        format!("{leaving}, changed as ({update}{returning}) {insert}")
     }
 }
 

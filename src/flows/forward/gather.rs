@@ -41,6 +41,8 @@ pub(super) struct Gather {
     rows: usize,
     bytes: usize,
     since: Option<Instant>,
+    /// More is there already, and comes at once.
+    backlog: bool,
     batch_wait: Duration,
     rows_max: usize,
     bytes_max: usize,
@@ -65,6 +67,7 @@ impl Gather {
             rows: 0,
             bytes: 0,
             since: None,
+            backlog: false,
             batch_wait: forward.batch_wait,
             rows_max: forward.batch_rows as usize,
             bytes_max: bytes(forward.batch_bytes),
@@ -78,6 +81,7 @@ impl Gather {
     /// # Errors
     /// When it can't be: the session ends, and nothing of the transaction was written.
     pub(super) fn take(&mut self, delivery: Delivery) -> Result<(), Fault> {
+        self.backlog = delivery.backlog;
         match &mut self.open {
             Some(open) => open.merge(delivery.memory),
             None => self.open = Some(delivery.memory),
@@ -181,12 +185,23 @@ impl Gather {
     pub(super) fn due(&self, next: Option<Instant>) -> Option<Instant> {
         let since = self.since.filter(|_| !self.whole.is_empty())?;
         let Some(next) = next else {
-            return Some(since);
+            // A cloud that is faster than the log is read has time for fewer, larger batches.
+            let gathers = self.backlog && !self.is_batch();
+            let gathers = gathers && matches!(self.whole.front(), Some(Waiting::Whole(..)));
+            return Some(if gathers {
+                since + limits::BACKLOG_GATHER.min(self.batch_wait)
+            } else {
+                since
+            });
         };
         match self.whole.front() {
             // It needs the connection for itself.
             Some(Waiting::Large(_)) | None => None,
             Some(Waiting::Whole(..)) if self.is_batch() => Some(since),
+            Some(Waiting::Whole(..)) if self.backlog => {
+                let gathered = since + limits::BACKLOG_GATHER;
+                Some(next.max(gathered).min(since + self.batch_wait))
+            }
             Some(Waiting::Whole(..)) => Some(next.min(since + self.batch_wait)),
         }
     }

@@ -183,9 +183,13 @@ impl Steps {
         if whole.is_some() && step.work.removes() {
             return Ok(());
         }
+        let shape = Shape {
+            fresh: false,
+            ..step.shape.clone()
+        };
         let number = match whole {
             Some(number) => number,
-            None => self.number(step.table, step.work, &step.shape),
+            None => self.number(step.table, step.work, &shape),
         };
         let own = table.own_layout();
         for row in &step.rows {

@@ -60,12 +60,12 @@ pub(super) enum Landing {
 }
 
 impl Line {
-    pub(super) fn new(applier: Applier, longest_pause: Duration) -> Line {
+    pub(super) fn new(applier: Applier, round_trip: Duration, longest_pause: Duration) -> Line {
         Line {
             hand: Hand::Idle(applier),
             flights: VecDeque::new(),
             errand: None,
-            pace: Pace::new(Instant::now(), longest_pause),
+            pace: Pace::new(Instant::now(), round_trip, longest_pause),
         }
     }
 

@@ -76,6 +76,9 @@ impl<'a> Forward<'a> {
         from: Committed,
         sender_timeout: Duration,
     ) -> Result<Forward<'a>, Fault> {
+        let mut sides = sides;
+        let round_trip = sides.applier.round_trip().await;
+        let round_trip = round_trip.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         let forward = &sides.settings.forward;
         let start = Start {
             slot: forward.slot.clone(),
@@ -100,7 +103,7 @@ impl<'a> Forward<'a> {
                 tables,
                 book,
                 from,
-                forward.batch_wait,
+                (round_trip, forward.batch_wait),
             ),
             capture: Some(capture),
             busy_since: None,

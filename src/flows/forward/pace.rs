@@ -13,7 +13,7 @@ use crate::limits;
 pub(super) struct Pace {
     sent: Instant,
     answered: Instant,
-    /// The shortest time from sending to answer: the way there and back, and hardly any work.
+    /// The way there and back, without any work.
     trip: Duration,
     /// What the cloud works on one batch.
     work: Duration,
@@ -22,11 +22,11 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant, most: Duration) -> Pace {
+    pub(super) fn new(now: Instant, trip: Duration, most: Duration) -> Pace {
         Pace {
             sent: now,
             answered: now,
-            trip: Duration::MAX,
+            trip,
             work: Duration::ZERO,
             most,
         }
@@ -40,8 +40,7 @@ impl Pace {
     /// The answer to the batch that went out at `sent` came.
     pub(super) fn answered(&mut self, sent: Instant, now: Instant) {
         let whole = now.saturating_duration_since(sent);
-        // It is forgotten slowly: a way may become longer.
-        self.trip = self.trip.saturating_add(self.trip / 64).min(whole);
+        self.trip = self.trip.min(whole);
         let behind = now.saturating_duration_since(self.answered);
         // Behind another batch it is the time since that one's answer, alone all but the way.
         self.work = behind.min(whole.saturating_sub(self.trip));
@@ -64,7 +63,7 @@ mod tests {
     #[test]
     fn distance_alone_holds_nothing_back_and_work_does() {
         let start = Instant::now();
-        let mut pace = Pace::new(start, 50 * MS);
+        let mut pace = Pace::new(start, 80 * MS, 50 * MS);
         // 80 ms away, hardly any work: three on their way, 20 ms apart.
         for (sent, answered) in [(0, 81), (20, 101), (40, 121)] {
             pace.answered(start + sent * MS, start + answered * MS);
@@ -72,7 +71,7 @@ mod tests {
         pace.sent(start + 200 * MS);
         assert!(pace.next() <= start + 203 * MS, "{:?}", pace.work);
         // Close by, 30 ms of work each.
-        let mut pace = Pace::new(start, 50 * MS);
+        let mut pace = Pace::new(start, MS, 50 * MS);
         pace.answered(start, start + MS);
         pace.answered(start + 10 * MS, start + 41 * MS);
         pace.sent(start + 41 * MS);

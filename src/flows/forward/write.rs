@@ -65,7 +65,7 @@ impl Writer {
         tables: Arc<Tables>,
         book: Book,
         checkpoint: Committed,
-        batch_wait: Duration,
+        (round_trip, batch_wait): (Duration, Duration),
     ) -> Writer {
         Writer {
             opening,
@@ -75,7 +75,7 @@ impl Writer {
             sorter: Sorter::default(),
             planner: Planner::default(),
             checkpoint,
-            line: Line::new(applier, batch_wait),
+            line: Line::new(applier, round_trip, batch_wait),
             queue: VecDeque::new(),
             sent: checkpoint.lsn(),
             closing: false,
