@@ -46,6 +46,9 @@ pub const WRITE_BYTES: usize = 256 * 1024;
 /// Rows of one statement, in bytes: they are encoded together.
 pub const STATEMENT_BYTES: usize = 2 * 1024 * 1024;
 
+/// Batches that are read ahead while the cloud is busy.
+pub const BATCHES_AHEAD: usize = 2;
+
 /// Cloud transactions that may be outstanding at once: at 80 ms round trips sixteen keep the cloud busy.
 pub const IN_FLIGHT_MAX: usize = 16;
 /// While the cloud works, batches go out at least this far apart, so that few rows don't become many transactions.

@@ -58,6 +58,8 @@ pub struct Delivery {
 pub struct Capture {
     deliveries: mpsc::UnboundedReceiver<Result<Delivery, WireError>>,
     committed: watch::Sender<Committed>,
+    /// Enough has come for now.
+    enough: watch::Sender<bool>,
     /// Bytes that wait for room.
     wanted: Arc<AtomicU64>,
     stop: CancellationToken,
@@ -77,6 +79,7 @@ impl Capture {
     pub async fn start(endpoint: &Endpoint, start: &Start) -> Result<Capture, WireError> {
         let (to_flow, deliveries) = mpsc::unbounded_channel();
         let (committed, changes) = watch::channel(start.from);
+        let (enough, sated) = watch::channel(false);
         let (stop, abandon) = (CancellationToken::new(), CancellationToken::new());
         let wanted = Arc::new(AtomicU64::new(0));
         let (started, begins) = oneshot::channel();
@@ -101,6 +104,7 @@ impl Capture {
                 trimming: None,
                 to_flow,
                 committed: changes,
+                enough: sated,
                 wanted: waits,
                 stop: stopped,
             };
@@ -120,6 +124,7 @@ impl Capture {
         Ok(Capture {
             deliveries,
             committed,
+            enough,
             wanted,
             stop,
             abandon,
@@ -151,6 +156,13 @@ impl Capture {
         } else {
             0
         }
+    }
+
+    /// Reads no further while there is enough to do. What the server sends then waits in the socket, where it goes on
+    /// in large pieces, and the server has time for others.
+    pub fn is_enough(&self, enough: bool) {
+        self.enough
+            .send_if_modified(|was| std::mem::replace(was, enough) != enough);
     }
 
     /// The cloud has committed up to here: tell the desktop.
@@ -191,6 +203,7 @@ struct Pump {
     trimming: Option<Trimmer>,
     to_flow: mpsc::UnboundedSender<Result<Delivery, WireError>>,
     committed: watch::Receiver<Committed>,
+    enough: watch::Receiver<bool>,
     wanted: Arc<AtomicU64>,
     stop: CancellationToken,
 }
@@ -244,7 +257,13 @@ impl Pump {
                         return Ok(());
                     }
                 }
-                arrived = arrive(&mut self.session, rest, row_max), if waiting.is_empty() => {
+                changed = self.enough.changed() => {
+                    if changed.is_err() {
+                        return Ok(());
+                    }
+                    self.pulse.heard(Instant::now());
+                }
+                arrived = arrive(&mut self.session, rest, row_max), if waiting.is_empty() && !*self.enough.borrow() => {
                     match arrived? {
                         Arrived::Whole(incoming) => self.take_incoming(incoming, &mut waiting)?,
                         Arrived::Part(bytes) => self.trim(&bytes, &mut waiting)?,
@@ -260,7 +279,7 @@ impl Pump {
                     }
                 }
                 () = sleep_until(wake.into()) => {
-                    if !waiting.is_empty() {
+                    if !waiting.is_empty() || *self.enough.borrow() {
                         // We don't read while memory is full: the server's silence is our doing.
                         self.pulse.heard(Instant::now());
                     }

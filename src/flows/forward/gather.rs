@@ -149,6 +149,12 @@ impl Gather {
         open.split(bytes.min(open.num_permits()))
     }
 
+    /// More waits than the cloud takes at once: what is still on the desktop has time.
+    pub(super) fn has_enough(&self) -> bool {
+        let ahead = limits::BATCHES_AHEAD;
+        self.rows >= ahead * self.rows_max || self.bytes >= ahead * self.bytes_max || self.is_full()
+    }
+
     /// A large transaction waits: each takes disk and open files, so no more is taken until the cloud has it.
     pub(super) fn is_full(&self) -> bool {
         let large = |waiting: &Waiting| matches!(waiting, Waiting::Large(_));

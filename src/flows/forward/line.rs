@@ -11,7 +11,6 @@ use super::job::{BatchJob, Errand, LargeJob};
 use super::large::Stumble;
 use super::pace::Pace;
 use crate::apply::{Applier, Done, NotApplied, Pipe, Script};
-use crate::limits;
 
 /// What is on its way.
 pub(super) struct Line {
@@ -78,7 +77,7 @@ impl Line {
     pub(super) fn has_room(&self) -> bool {
         let room = match &self.hand {
             Hand::Idle(_) => true,
-            Hand::Pipe(pipe) => pipe.has_room() && self.flights.len() < limits::IN_FLIGHT_MAX,
+            Hand::Pipe(pipe) => pipe.has_room() && self.flights.len() < self.pace.depth(),
             Hand::Away => false,
         };
         room && self.flights.iter().all(|flight| !flight.alone)

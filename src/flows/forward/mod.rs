@@ -158,6 +158,9 @@ impl<'a> Forward<'a> {
             let due = self.write_next()?;
             let parked = self.writer.parked_due();
             let is_full = self.gather.is_full();
+            if let Some(capture) = &self.capture {
+                capture.is_enough(self.gather.has_enough());
+            }
             let impatient = self
                 .busy_since
                 .filter(|_| self.capture.is_some())

@@ -47,6 +47,17 @@ impl Pace {
         self.answered = now;
     }
 
+    /// How many batches may be on their way: one that the cloud works on, two that wait there, and as many as it could
+    /// work off while an answer comes and the next batch goes.
+    pub(super) fn depth(&self) -> usize {
+        let work = self.work.max(limits::BATCH_PAUSE_MIN);
+        let on_the_way = self.trip.as_micros() / work.as_micros().max(1);
+        usize::try_from(on_the_way)
+            .unwrap_or(limits::IN_FLIGHT_MAX)
+            .saturating_add(3)
+            .min(limits::IN_FLIGHT_MAX)
+    }
+
     /// When the next batch may go out, while others are on their way.
     pub(super) fn next(&self) -> Instant {
         let least = limits::BATCH_PAUSE_MIN.min(self.most);
@@ -70,6 +81,7 @@ mod tests {
         }
         pace.sent(start + 200 * MS);
         assert!(pace.next() <= start + 203 * MS, "{:?}", pace.work);
+        assert_eq!(pace.depth(), limits::IN_FLIGHT_MAX);
         // Close by, 30 ms of work each.
         let mut pace = Pace::new(start, MS, 50 * MS);
         pace.answered(start, start + MS);
@@ -77,6 +89,7 @@ mod tests {
         pace.sent(start + 41 * MS);
         let next = pace.next().saturating_duration_since(start + 41 * MS);
         assert!(next >= 28 * MS && next <= 31 * MS, "{next:?}");
+        assert_eq!(pace.depth(), 3);
         // And never longer than the settings say.
         pace.answered(start + 100 * MS, start + 900 * MS);
         pace.sent(start + 1000 * MS);
