@@ -1,7 +1,8 @@
 # make demo   builds, finds or installs PostgreSQL, shows the main job on two throw-away servers
 # make test   everything
 # make soak   hundreds of kills and cuts under load
-# make bench  the pure stages
+# make bench  tandem against PostgreSQL's own replication (benches/README.md); `make bench ROUNDS=1 RTT=0` is short
+# make stages the pure stages
 # See also: .ci/run
 
 # Servers of tests live in memory where there is room for them; creating their files is most of the time.
@@ -10,7 +11,7 @@ export TANDEM_PG_TMP ?= $(or $(SHM),$(or $(TMPDIR),/tmp))
 
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: demo test soak bench servers newest
+.PHONY: demo test soak bench stages servers newest
 
 demo: servers
 	cargo run --release --locked -- demo
@@ -34,5 +35,11 @@ endif
 soak: newest
 	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
 
-bench:
+# On a disk: with servers in memory a commit costs nothing.
+bench: export TANDEM_PG_TMP = $(or $(BENCH_TMP),/tmp)
+bench: servers
+	BENCH_ROUNDS=$(ROUNDS) BENCH_RTT=$(RTT) BENCH_SHAPES=$(SHAPES) BENCH_SCALE=$(SCALE) BENCH_JSON=$(JSON) \
+		cargo bench --locked --bench against
+
+stages:
 	cargo bench --locked --bench stages

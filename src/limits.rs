@@ -43,6 +43,11 @@ pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
 /// A batch's messages go out in pieces of about this size, so that they aren't held twice.
 pub const WRITE_BYTES: usize = 256 * 1024;
 
+/// A statement with so many rows is told to look for them by index.
+pub const PROBED_ROWS_MIN: usize = 200;
+/// A batch with so many changes may take long, and renews the lease once more at its end.
+pub const RENEWING_CHANGES: usize = 1_000;
+
 /// Rows of one statement, in bytes: they are encoded together.
 pub const STATEMENT_BYTES: usize = 2 * 1024 * 1024;
 

@@ -22,6 +22,7 @@ pub async fn latency(scene: &Scene, rival: Rival, seconds: u64) -> Vec<f64> {
             &scene.cloud
         }
         _ => {
+            scene.native_waits_for_the_disk(true).await;
             scene.start_native().await;
             &scene.native
         }
@@ -68,7 +69,10 @@ pub async fn latency(scene: &Scene, rival: Rival, seconds: u64) -> Vec<f64> {
     let (committed, seen) = tokio::join!(writes, looks);
     match &mut tandem {
         Some(tandem) => stop(tandem).await,
-        None => scene.stop_native().await,
+        None => {
+            scene.stop_native().await;
+            scene.native_waits_for_the_disk(false).await;
+        }
     }
     let times = committed.iter().skip(WARM).filter_map(|(id, committed)| {
         let seen = seen.get(id)?;

@@ -91,7 +91,7 @@ impl Scene {
         std::fs::create_dir_all(&folder).unwrap();
         let scene = Scene {
             desktop_server,
-            cloud_server: cloud_server,
+            cloud_server,
             desktop,
             cloud,
             native,
@@ -280,6 +280,16 @@ impl Scene {
         wait_for(
             &self.desktop,
             &format!("select not active from pg_replication_slots where slot_name = '{NATIVE}'"),
+        )
+        .await;
+    }
+
+    /// A subscription's own default is not to wait for the disk; tandem always does. Said where that is compared.
+    pub async fn native_waits_for_the_disk(&self, waits: bool) {
+        let word = if waits { "on" } else { "off" };
+        run(
+            &self.native,
+            &format!("alter subscription {NATIVE} set (synchronous_commit = {word})"),
         )
         .await;
     }

@@ -100,9 +100,11 @@ impl Planner {
 }
 
 /// A step's rows are looked for one by one in an index. Left alone, the server may read a whole table instead once
-/// a batch has some thousand rows, which takes three times as long, and more in a larger table.
+/// a batch has some thousand rows, which takes three times as long, and more in a larger table. For few rows it doesn't.
 fn probes(table: &Table, way: &Way, step: &Step) -> bool {
-    matches!(way, Way::Plain(_)) && table.indexed && step.shape.null_keys.is_empty()
+    let many = step.rows.len() >= limits::PROBED_ROWS_MIN;
+    let found = table.indexed && step.shape.null_keys.is_empty() && !step.shape.fresh;
+    matches!(way, Way::Plain(_)) && many && found
 }
 
 /// Whether the server may join by hash and by order.

@@ -194,7 +194,8 @@ impl Writer {
     ) {
         let start = self.start_of(&batch);
         // A batch may take longer than the lease's term: its end renews it once more.
-        let renewal = (!batch.steps.is_empty()).then(|| hold(&self.lease));
+        let long = alone || job.changes() >= limits::RENEWING_CHANGES;
+        let renewal = (long && !batch.steps.is_empty()).then(|| hold(&self.lease));
         let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
         let book = &self.book;
         let form = BatchForm {
