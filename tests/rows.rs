@@ -154,3 +154,41 @@ async fn odd_names_are_only_names() {
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn new_rows_meet_what_is_there_already_and_nulls_that_no_index_sees() {
+    for place in places() {
+        let desktop = "create table item (id int primary key, n int); create table part (a int not null, b text, n int); create unique index one_part on part (a, b)";
+        let cloud = format!("{}; alter table item add source char", desktop);
+        let settings =
+            "[[table]]\nname = \"item\"\n[[table]]\nname = \"part\"\nkey = [\"a\", \"b\"]\n";
+        let office = Office::with_tables(&place, settings, desktop, &cloud).await;
+        exec(
+            &office.desktop,
+            "insert into part values (1, null, 1), (2, 'x', 2)",
+        )
+        .await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        // Rows that nobody claims have the keys of new ones; of these half are equal.
+        exec(&office.cloud, "insert into item select i, i % 2, null from generate_series(1, 20) i; insert into part values (3, null, 7)").await;
+        exec(&office.desktop, "insert into item select i, 1 from generate_series(1, 40) i; insert into part values (3, null, 3), (4, null, 4), (5, 'x', 5)").await;
+        exec(
+            &office.desktop,
+            "update part set n = n + 10; update item set n = 2 where id = 7",
+        )
+        .await;
+        office.caught_up(&mut service).await;
+        office.assert_equal().await;
+        let claimed = "select count(*) || ' ' || count(*) filter (where source = 'D') from item";
+        assert_eq!(
+            value(&office.cloud, claimed).await,
+            "40 40",
+            "adopted, not doubled"
+        );
+        assert_eq!(value(&office.cloud, "select count(*) from part").await, "5");
+        let parked = value(&office.cloud, "select count(*) from tandem.quarantine").await;
+        assert_eq!(parked, "0");
+        assert_eq!(service.stop().await, 0);
+    }
+}

@@ -335,12 +335,18 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
     }
 }
 
-/// Whether a unique index of the cloud finds a row by its key alone.
+/// Whether a unique index of the cloud finds a row by its key alone. NULLs are beside it: those that a conversion may
+/// make are not seen before.
 fn is_indexed(table: &Table, cloud: &RelationFacts) -> bool {
     let Key::Columns(key) = &table.key else {
         return false;
     };
-    let named = |column: &String| key.iter().any(|at| table.columns[*at].cloud == *column);
+    let known =
+        |column: &Column| column.not_null || !matches!(column.from, Source::Converted { .. });
+    let named = |name: &String| {
+        let mut columns = key.iter().map(|at| &table.columns[*at]);
+        columns.any(|column| column.cloud == *name && known(column))
+    };
     cloud.unique.iter().any(|index| index.iter().all(named))
 }
 

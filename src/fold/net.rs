@@ -144,12 +144,13 @@ impl Net {
             count: 1,
             messages: self.messages.min(1),
         };
+        let shape = shape(table, &row, work);
         let shape = Shape {
-            fresh: fresh && !moved,
+            fresh: fresh && !moved && shape.null_keys.is_empty(),
             moved: moved && too_large.is_none(),
             parked: parked.is_some(),
             too_large,
-            ..shape(table, &row, work)
+            ..shape
         };
         Some((work, row, shape))
     }

@@ -192,7 +192,7 @@ pub struct Table {
     pub tenant: Tenant,
     /// Foreign keys to this table.
     pub reaches: Vec<Reach>,
-    /// A unique index of the cloud finds a row by its key.
+    /// A unique index of the cloud finds a row by its key, unless one of its columns is NULL.
     pub indexed: bool,
     /// The cloud's table has a foreign key to itself.
     pub refers_to_itself: bool,

@@ -153,6 +153,7 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
     let any_left = "(select count(*) from changed) < (select count(*) from ";
     let any_left = match assignments(table, &changing).is_empty()
         || !table.indexed
+        || !shape.null_keys.is_empty()
         || !matches!(rows, Rows::Arrays(..))
     {
         true => String::new(),
