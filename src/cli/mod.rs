@@ -4,6 +4,7 @@ mod demo;
 mod lag;
 mod quarantine;
 mod run;
+mod settings;
 mod show;
 mod uninstall;
 mod wait;
@@ -32,6 +33,7 @@ const HELP: &str = "Examples:
   tandem run                         the service
   tandem wait --timeout 30s          until the cloud has all that the desktop has now
   tandem lag --max 30s || notify     replication is late
+  tandem config check                before the service is started
 
 Exit status:
   0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
@@ -71,6 +73,8 @@ enum Command {
     Wait(wait::Options),
     /// Rows that the cloud refused, and why
     Quarantine(quarantine::Options),
+    /// The settings: each value and where it came from, or whether they make sense
+    Config(settings::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
 }
@@ -131,6 +135,10 @@ async fn dispatch(arguments: &Arguments) -> u8 {
                 quarantine::quarantine(options, settings).await
             })
             .await,
+            Mode::Question,
+        ),
+        Command::Config(options) => (
+            with_settings(common, async |settings| settings::config(options, settings)).await,
             Mode::Question,
         ),
         Command::Uninstall(options) => (

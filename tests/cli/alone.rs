@@ -65,7 +65,15 @@ async fn help_is_an_answer_that_fits_a_screen() {
     ] {
         assert!(help.contains(wanted), "{wanted}");
     }
-    for command in ["run", "lag", "wait", "demo", "quarantine", "uninstall"] {
+    for command in [
+        "run",
+        "lag",
+        "wait",
+        "demo",
+        "quarantine",
+        "config",
+        "uninstall",
+    ] {
         let (code, help, _) = said(&[command, "--help"]).await;
         assert!(
             code == 0 && help.contains("Usage: tandem") && help.lines().count() <= 40,
@@ -256,4 +264,52 @@ async fn p16_a_mistake_in_a_line_with_a_password_does_not_show_it() {
         assert_eq!((code, out.as_str()), (2, ""), "{line}: {error}");
         assert!(!error.contains("CANARY"), "{line}: {error}");
     }
+}
+
+#[tokio::test]
+async fn config_says_what_counts_and_why_and_no_secret() {
+    let folder = Folder::new(
+        "[desktop]\nurl = \"postgres://d:CANARY@127.0.0.1:1/d\"\n[cloud]\nurl = \"postgres://c@127.0.0.1:1/c\"\npassword = \"CANARY\"\n[[table]]\nname = \"visits\"\nskip = [\"a\"]\n",
+    );
+    let (code, out, said) = folder.ask(&["config", "check"], &[]).await;
+    assert_eq!((code, said.as_str()), (0, ""), "{out}");
+    let variables = [("TANDEM_FORWARD_BATCH_ROWS", "77")];
+    let (code, text, _) = folder.ask(&["config", "show"], &variables).await;
+    assert_eq!(code, 0);
+    let (code, out, _) = folder.ask(&["config", "show", "--json"], &variables).await;
+    assert_eq!(code, 0);
+    let document: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(document["schema"], 1);
+    let row = |key: &str| {
+        let rows = document["rows"].as_array().unwrap();
+        let found = rows.iter().find(|row| row["key"] == key);
+        let row = found.unwrap_or_else(|| panic!("{key} in {out}"));
+        (
+            row["value"].as_str().unwrap().to_owned(),
+            row["from"].as_str().unwrap().to_owned(),
+        )
+    };
+    let (value, from) = row("forward.batch_rows");
+    assert_eq!(value, "77");
+    assert!(from.contains("TANDEM_FORWARD_BATCH_ROWS"), "{from}");
+    assert_eq!(row("forward.slot").1, "default");
+    let (value, from) = row("cloud.password");
+    assert_eq!(value, "***");
+    assert!(from.contains("tandem.toml:5"), "{from}");
+    for said in [&text, &out] {
+        assert!(!said.contains("CANARY"), "{said}");
+    }
+    let line = text
+        .lines()
+        .find(|line| line.starts_with("forward.batch_rows"))
+        .unwrap();
+    assert!(
+        line.contains("77") && line.contains("environment"),
+        "{line}"
+    );
+    // A mistake is the same answer as for every command.
+    let folder = Folder::new("[desktop]\nurll = \"x\"\n");
+    let (code, out, error) = folder.ask(&["config", "check"], &[]).await;
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(error.contains("urll"), "{error}");
 }
