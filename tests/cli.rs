@@ -9,4 +9,5 @@ mod cli {
     mod mismatch;
     mod questions;
     mod secrets;
+    mod status;
 }

@@ -6,6 +6,7 @@ mod quarantine;
 mod run;
 mod settings;
 mod show;
+mod status;
 mod uninstall;
 mod wait;
 
@@ -67,6 +68,8 @@ enum Command {
     Demo(demo::Options),
     /// The service: streams the desktop's changes; fills the tables first if need be
     Run(run::Options),
+    /// One screen: is it running, is it caught up, what needs me
+    Status(status::Options),
     /// Where the delay is
     Lag(lag::Options),
     /// Return when the cloud has all that the desktop had committed when the command started
@@ -121,6 +124,13 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             })
             .await,
             Mode::Service,
+        ),
+        Command::Status(options) => (
+            with_settings(common, async |settings| {
+                status::status(options, settings).await
+            })
+            .await,
+            Mode::Question,
         ),
         Command::Lag(options) => (
             with_settings(common, async |settings| lag::lag(options, settings).await).await,

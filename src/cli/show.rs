@@ -140,7 +140,8 @@ pub(super) fn seconds(ms: Option<i64>) -> String {
     })
 }
 
-fn bytes(count: Option<u64>) -> String {
+/// A number of bytes in the unit that fits.
+pub(super) fn bytes(count: Option<u64>) -> String {
     match count {
         None => "unknown".to_owned(),
         Some(count) if count < 10 << 10 => format!("{count} B"),

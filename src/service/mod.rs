@@ -5,9 +5,11 @@ mod lineage;
 mod log;
 mod observe;
 mod session;
+mod status;
 mod supervise;
 
 pub use lease::name_of;
 pub use log::{Logging, start_log};
 pub use observe::{Onlooker, ParkedRow, ReverseSample, Sample, Seen, State};
+pub use status::{Service, Status, TableStatus, Verdict};
 pub use supervise::run;

@@ -72,6 +72,7 @@ async fn help_is_an_answer_that_fits_a_screen() {
         "demo",
         "quarantine",
         "config",
+        "status",
         "uninstall",
     ] {
         let (code, help, _) = said(&[command, "--help"]).await;
@@ -112,7 +113,7 @@ async fn unknown_words_on_the_command_line_are_exit_2() {
 async fn without_a_settings_file_every_command_says_where_it_looked() {
     let folder = Folder::new("");
     std::fs::remove_file(folder.0.join("tandem.toml")).unwrap();
-    for command in ["run", "lag", "wait"] {
+    for command in ["run", "lag", "wait", "status"] {
         let (code, out, error) = folder.ask(&[command], &[]).await;
         assert_eq!((code, out.as_str()), (2, ""), "{command}");
         for wanted in [

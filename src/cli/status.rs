@@ -1,0 +1,137 @@
+//! `tandem status`
+
+use clap::Args;
+
+use super::show;
+use crate::config::Settings;
+use crate::fault::{Exit, Fault};
+use crate::service::{Onlooker, Sample, State, Status, TableStatus, Verdict};
+
+/// One screen: is it running, is it caught up, what needs you. Works when the service is down.
+#[derive(Args)]
+pub(super) struct Options {
+    /// One document on standard output
+    #[arg(long)]
+    json: bool,
+    /// All tables, not only those that need you
+    #[arg(long)]
+    all: bool,
+}
+
+pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+    let onlooker = Onlooker::connect(settings).await?;
+    let status = onlooker.status(settings).await?;
+    if options.json {
+        show::document(&status);
+    } else {
+        screen(&status, settings, options.all);
+    }
+    Ok(match status.verdict {
+        Verdict::CaughtUp | Verdict::CatchingUp => Exit::Fine,
+        Verdict::NeedsYou | Verdict::Stalled => Exit::BadNews,
+        Verdict::Stopped | Verdict::Down => Exit::NotRunning,
+    })
+}
+
+fn screen(status: &Status, settings: &Settings, all: bool) {
+    let (desktop, cloud) = (&settings.desktop.endpoint, &settings.cloud.endpoint);
+    let ways = format!("desktop {} -> cloud {}", desktop.database, cloud.database);
+    show::result(&format!("{:<46} {ways}", verdict(status)));
+    let forward = &status.forward;
+    let service = &status.service;
+    show::result("");
+    if service.running {
+        show::result(&format!(
+            "  forward   {:<14} {} behind, {} missing",
+            show::word(forward.state),
+            show::seconds(forward.lag_ms),
+            show::bytes(forward.lag_bytes)
+        ));
+        let since = service.since.as_deref().unwrap_or("unknown");
+        let holder = service.holder.as_deref().unwrap_or("unknown");
+        show::result(&format!(
+            "  service   running        since {since}, as {holder}"
+        ));
+    } else {
+        let cloud = forward.cloud_lsn.as_deref().unwrap_or("nothing yet");
+        let missing = show::bytes(forward.lag_bytes);
+        show::result(&format!(
+            "  the cloud has everything up to {cloud}; {missing} missing"
+        ));
+        if forward.state == State::SlotLost {
+            show::result("  SLOT LOST: the desktop no longer keeps what is missing in the cloud");
+        }
+        if let Some(words) = &service.last_words {
+            show::result(&format!("  last words: {words}"));
+        }
+    }
+    tables(&status.tables, all);
+    held(forward);
+    show::result(&format!(
+        "  measured {:.1} s ago",
+        forward.measured_age_ms as f64 / 1000.0
+    ));
+    if let Some(next) = next(status) {
+        show::result(&format!("  next: {next}"));
+    }
+}
+
+fn verdict(status: &Status) -> String {
+    let needing = status.tables.iter().filter(|table| table.needs_you());
+    match (status.verdict, needing.count()) {
+        (Verdict::CaughtUp, _) => "caught up".to_owned(),
+        (Verdict::CatchingUp, _) => "catching up".to_owned(),
+        (Verdict::NeedsYou, 1) => "running, one table needs you".to_owned(),
+        (Verdict::NeedsYou, tables) => format!("running, {tables} tables need you"),
+        (Verdict::Stalled, _) => "STALLED: it runs, but the cloud does not move".to_owned(),
+        (Verdict::Stopped, _) => "STOPPED".to_owned(),
+        (Verdict::Down, _) => "not running".to_owned(),
+    }
+}
+
+fn tables(tables: &[TableStatus], all: bool) {
+    let live = tables.iter().filter(|table| table.state == "streaming");
+    let (live, known) = (
+        live.count(),
+        tables.iter().filter(|table| table.state != "removed"),
+    );
+    show::result(&format!("  {live} of {} tables stream", known.count()));
+    for table in tables.iter().filter(|table| all || table.needs_you()) {
+        let why = match (&table.why, table.parked) {
+            (Some(why), _) => format!("  {why}"),
+            (None, 0) => String::new(),
+            (None, 1) => "  one row in quarantine".to_owned(),
+            (None, rows) => format!("  {rows} rows in quarantine"),
+        };
+        show::result(&format!(
+            "    {:<20} {:<12} since {}{why}",
+            table.table, table.state, table.since
+        ));
+    }
+}
+
+fn held(forward: &Sample) {
+    let (held, most) = (forward.wal_held_bytes, forward.wal_held_bytes_max);
+    let over = match held.is_some_and(|held| held > most) {
+        true => ": OVER THE LIMIT, the desktop's disk fills up",
+        false => "",
+    };
+    show::result(&format!(
+        "  the desktop keeps {} of WAL for us, limit {}{over}",
+        show::bytes(held),
+        show::bytes(Some(most))
+    ));
+}
+
+fn next(status: &Status) -> Option<&'static str> {
+    let parked = status.tables.iter().any(|table| table.parked > 0);
+    match status.verdict {
+        Verdict::Stopped | Verdict::Down => Some("tandem run"),
+        Verdict::NeedsYou if parked => Some("tandem quarantine list"),
+        Verdict::NeedsYou => {
+            Some("mend what stands there, then restart tandem: the table is copied anew")
+        }
+        Verdict::Stalled => Some("tandem lag"),
+        Verdict::CaughtUp | Verdict::CatchingUp => None,
+    }
+}

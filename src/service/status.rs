@@ -1,0 +1,180 @@
+//! The state of everything, for one screen: the lag's sample, the tables, and what it comes to.
+
+use serde::Serialize;
+use tokio_postgres::types::Type;
+
+use super::observe::{Onlooker, ReverseSample, Sample, State};
+use crate::config::Settings;
+use crate::fault::{Fault, Side};
+use crate::install::is_installed;
+
+/// What it all comes to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The cloud has everything.
+    CaughtUp,
+    /// It moves, but has not everything yet.
+    CatchingUp,
+    /// It runs, and something waits for a person.
+    NeedsYou,
+    /// It runs, but nothing moves.
+    Stalled,
+    /// It ended, and said why.
+    Stopped,
+    /// It isn't running.
+    Down,
+}
+
+/// The `status` document; source: the contract. Unknown numbers are null.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    /// The document's version.
+    pub schema: u32,
+    /// What it all comes to.
+    pub verdict: Verdict,
+    /// As `lag` says it.
+    pub forward: Sample,
+    /// The way home: not in this version.
+    pub reverse: ReverseSample,
+    /// The service.
+    pub service: Service,
+    /// All tables that tandem knows of, by name.
+    pub tables: Vec<TableStatus>,
+}
+
+/// The service, as both databases see it.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Service {
+    /// It renewed its lease in time, or reads the slot.
+    pub running: bool,
+    /// Since when it reads the slot, in ISO 8601.
+    pub since: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// Who has the lease: computer and process.
+    pub holder: Option<String>,
+    /// What it said when it stopped.
+    pub last_words: Option<String>,
+}
+
+/// One table.
+#[derive(Clone, Debug, Serialize)]
+pub struct TableStatus {
+    /// Its name in the settings.
+    pub table: String,
+    /// Its state.
+    pub state: String,
+    /// Since when it has that, in ISO 8601.
+    pub since: String,
+    /// Why it doesn't go on.
+    pub why: Option<String>,
+    /// Rows of its last copy.
+    pub copied: i64,
+    /// Row messages that arrived.
+    pub received: i64,
+    /// Those whose effect was written.
+    pub applied: i64,
+    /// Those that another one made unnecessary.
+    pub folded: i64,
+    /// Those of rows that aren't ours to send.
+    pub ruled_out: i64,
+    /// Those of rows that wait in the quarantine.
+    pub quarantined: i64,
+    /// Rows that wait in the quarantine.
+    pub parked: i64,
+    /// Not in this version.
+    pub last_swap: Option<String>,
+}
+
+impl TableStatus {
+    /// It waits for a person.
+    pub fn needs_you(&self) -> bool {
+        matches!(self.state.as_str(), "stopped" | "held" | "swap_refused") || self.parked > 0
+    }
+}
+
+impl Onlooker {
+    /// Takes a sample of everything.
+    ///
+    /// # Errors
+    /// When a side can't be asked.
+    pub async fn status(&self, settings: &Settings) -> Result<Status, Fault> {
+        let forward = self.sample(settings).await?;
+        let tables = self.tables().await?;
+        let running = match self.checkpoint().await? {
+            Some(seen) => self.is_running(settings, &seen).await?,
+            None => false,
+        };
+        let service = self.service(settings, running).await?;
+        let verdict = match forward.state {
+            _ if !running && service.last_words.is_some() => Verdict::Stopped,
+            _ if !running => Verdict::Down,
+            State::Down => Verdict::CatchingUp,
+            State::Stalled | State::SlotLost => Verdict::Stalled,
+            _ if tables.iter().any(TableStatus::needs_you) => Verdict::NeedsYou,
+            State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
+            State::Streaming => Verdict::CaughtUp,
+        };
+        Ok(Status {
+            schema: 1,
+            verdict,
+            reverse: forward.reverse.clone(),
+            forward: forward.aged(),
+            service,
+            tables,
+        })
+    }
+
+    async fn tables(&self) -> Result<Vec<TableStatus>, Fault> {
+        if !is_installed(&self.cloud.client, Side::Cloud).await? {
+            return Ok(Vec::new());
+        }
+        let sql = "select s.\"table\", s.state, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), s.why, s.copied, \
+            s.received, s.applied, s.folded, s.ruled_out, s.quarantined, \
+            (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\") \
+            from tandem.table_state as s where s.replicator = $1 order by 1";
+        let params = [(&self.replicator as _, Type::TEXT)];
+        let rows = self.cloud.client.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let table = |row: &tokio_postgres::Row| TableStatus {
+            table: row.get(0),
+            state: row.get(1),
+            since: row.get(2),
+            why: row.get(3),
+            copied: row.get(4),
+            received: row.get(5),
+            applied: row.get(6),
+            folded: row.get(7),
+            ruled_out: row.get(8),
+            quarantined: row.get(9),
+            parked: row.get(10),
+            last_swap: None,
+        };
+        Ok(rows.iter().map(table).collect())
+    }
+
+    async fn service(&self, settings: &Settings, running: bool) -> Result<Service, Fault> {
+        let mut service = Service {
+            running,
+            ..Service::default()
+        };
+        let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+            from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
+        let params = [(&settings.forward.slot as _, Type::TEXT)];
+        let rows = self.desktop.client.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        service.since = rows.first().and_then(|row| row.get(0));
+        if is_installed(&self.cloud.client, Side::Cloud).await? {
+            let sql = "select holder, last_words from tandem.checkpoint where replicator = $1";
+            let params = [(&self.replicator as _, Type::TEXT)];
+            let rows = self.cloud.client.query_typed(sql, &params).await;
+            let rows = rows.map_err(Fault::at(Side::Cloud))?;
+            if let Some(row) = rows.first() {
+                service.holder = row.get::<_, Option<String>>(0).filter(|_| running);
+                service.last_words = row.get::<_, Option<String>>(1).filter(|_| !running);
+            }
+        }
+        Ok(service)
+    }
+}
