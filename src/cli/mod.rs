@@ -1,5 +1,6 @@
 //! The command line: a file per command; `show` renders what they found.
 
+mod completions;
 mod demo;
 mod lag;
 mod quarantine;
@@ -80,6 +81,8 @@ enum Command {
     Config(settings::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
+    /// A shell's completions of these commands and options
+    Completions(completions::Options),
 }
 
 /// Runs a command and says how the process ends.
@@ -147,6 +150,7 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             .await,
             Mode::Question,
         ),
+        Command::Completions(options) => (Ok(completions::completions(options)), Mode::Question),
         Command::Config(options) => (
             with_settings(common, async |settings| settings::config(options, settings)).await,
             Mode::Question,

@@ -46,6 +46,11 @@ pub(super) fn result(text: &str) {
     let _ = writeln!(std::io::stdout(), "{}", clean(text));
 }
 
+/// A script for another program, as it is.
+pub(super) fn script(text: &[u8]) {
+    let _ = std::io::stdout().write_all(text);
+}
+
 /// A line about what is going on.
 pub(super) fn progress(text: &str) {
     eprintln!("{}", clean(text));

@@ -73,6 +73,7 @@ async fn help_is_an_answer_that_fits_a_screen() {
         "quarantine",
         "config",
         "status",
+        "completions",
         "uninstall",
     ] {
         let (code, help, _) = said(&[command, "--help"]).await;
@@ -313,4 +314,24 @@ async fn config_says_what_counts_and_why_and_no_secret() {
     let (code, out, error) = folder.ask(&["config", "check"], &[]).await;
     assert_eq!((code, out.as_str()), (2, ""));
     assert!(error.contains("urll"), "{error}");
+}
+
+#[tokio::test]
+async fn completions_are_scripts_for_each_shell() {
+    for (shell, word) in [
+        ("bash", "complete -F"),
+        ("zsh", "#compdef tandem"),
+        ("fish", "complete -c tandem"),
+        ("powershell", "Register-ArgumentCompleter"),
+    ] {
+        let (code, out, error) = said(&["completions", shell]).await;
+        assert_eq!((code, error.as_str()), (0, ""), "{shell}");
+        assert!(
+            out.contains(word) && out.contains("quarantine"),
+            "{shell}: {out}"
+        );
+    }
+    let (code, out, error) = said(&["completions", "dos"]).await;
+    assert_eq!((code, out.as_str()), (2, ""));
+    assert!(error.contains("powershell"), "{error}");
 }
