@@ -127,6 +127,8 @@ pub const PARKED_KEPT_ROW_BYTES: u64 = 64 * 1024;
 pub const RETRY_ROWS: u64 = 1_000;
 /// How soon after a batch parked rows are tried again: its rows may be what they wait for.
 pub const PARKED_RETRY_SOON: Duration = Duration::from_secs(1);
+/// The next table's parked rows are tried so much later: batches go on between.
+pub const PARKED_RETRY_NEXT: Duration = Duration::from_millis(200);
 /// How soon they are tried again when nothing comes...
 pub const PARKED_RETRY_EVERY: Duration = Duration::from_secs(60);
 /// ...and, after more and more such tries in vain, how seldom.

@@ -154,3 +154,52 @@ async fn p8_a_table_that_stops_among_batches_on_their_way_stops_alone_and_misses
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_parked_rows_have_their_turn_where_the_cloud_is_never_idle() {
+    let ddl = "create table item (id int primary key, n int); create table other (id int primary key, n int)";
+    let cloud = format!(
+        "{ddl}; alter table item add constraint sane check (n <> 13); alter table other add constraint sane check (n <> 13)"
+    );
+    let office = afar(
+        "[[table]]\nname = \"item\"\n[[table]]\nname = \"other\"\n",
+        ddl,
+        &cloud,
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "insert into item values (0, 13); insert into other values (0, 13)",
+    )
+    .await;
+    until(&office.cloud, "select count(*) = 2 from tandem.quarantine").await;
+    let mut ticks = interval(Duration::from_millis(20));
+    let (mut id, mut mended, mut healed) = (0, false, false);
+    let since = Instant::now();
+    while !healed && since.elapsed() < Duration::from_secs(30) {
+        ticks.tick().await;
+        id += 1;
+        exec(
+            &office.desktop,
+            &format!("insert into item values ({id}, {})", id + 20),
+        )
+        .await;
+        if id == 100 {
+            exec(
+                &office.cloud,
+                "alter table item drop constraint sane; alter table other drop constraint sane",
+            )
+            .await;
+            mended = true;
+        }
+        if mended && id % 10 == 0 {
+            healed = value(&office.cloud, "select count(*) from tandem.quarantine").await == "0";
+        }
+    }
+    assert!(healed, "the stream never let them try");
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

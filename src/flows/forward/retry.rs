@@ -15,25 +15,38 @@ use crate::plan::{Manner, follow_all, opening, retry};
 impl Writer {
     /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
     pub(super) fn parked_due(&self) -> Option<Instant> {
+        self.retry_due().filter(|_| !self.is_busy())
+    }
+
+    /// When parked rows are tried again; none while nothing is parked.
+    fn retry_due(&self) -> Option<Instant> {
         let waits = self.book.parking.tables().next().is_some();
-        let when = match self.retrying.is_empty() {
-            true => waits.then_some(self.retry_at),
-            false => Some(Instant::now()),
-        };
-        when.filter(|_| !self.is_busy())
+        waits.then_some(self.retry_at)
+    }
+
+    /// It is time: no more batches are sent, until those on their way are through and parked rows have had their turn.
+    /// Otherwise they would never have one where a far cloud is never idle.
+    pub(super) fn wants_quiet(&self) -> bool {
+        self.retry_due().is_some_and(|due| due <= Instant::now())
     }
 
     /// Tries parked rows again, one table in a transaction: what is wrong with one must not keep the others.
     pub(super) fn try_parked(&mut self) {
         if self.retrying.is_empty() {
-            // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
-            self.retry_at = Instant::now() + self.retry_pause;
-            self.retry_pause = (self.retry_pause * 2).min(limits::PARKED_RETRY_MAX);
             self.retrying = self.book.parking.tables().map(|(table, _)| table).collect();
         }
         let Some(id) = self.retrying.pop_front() else {
             return;
         };
+        self.retry_at = Instant::now();
+        if self.retrying.is_empty() {
+            // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
+            self.retry_at += self.retry_pause;
+            self.retry_pause = (self.retry_pause * 2).min(limits::PARKED_RETRY_MAX);
+        } else {
+            // Batches go on between two tables.
+            self.retry_at += limits::PARKED_RETRY_NEXT;
+        }
         let (Some(rows), table) = (self.book.parking.of(id), self.tables.get(id)) else {
             return;
         };

@@ -94,7 +94,7 @@ impl Writer {
 
     /// Another batch can be sent.
     pub(super) fn has_room(&self) -> bool {
-        self.queue.is_empty() && self.line.has_room() && !self.closing
+        self.queue.is_empty() && self.line.has_room() && !self.closing && !self.wants_quiet()
     }
 
     /// When it should be, while others are on their way.
