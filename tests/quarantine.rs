@@ -20,6 +20,12 @@ async fn parked(office: &Office, rows: u64) {
     until(&office.cloud, &sql).await;
 }
 
+/// Asks for a try, and waits until nothing is parked any more.
+async fn all_heal(office: &Office) {
+    exec(&office.desktop, RETRY).await;
+    until(&office.cloud, EMPTY).await;
+}
+
 /// A function and a trigger that refuse what `when` says.
 fn refusal(table: &str, event: &str, when: &str) -> String {
     let result = if event == "delete" { "old" } else { "new" };
@@ -60,8 +66,7 @@ async fn p8_a_row_with_null_in_its_key_heals_as_one_row() {
     let mut service = office.run();
     parked(&office, 3).await;
     exec(&office.cloud, "alter table part drop constraint sane").await;
-    exec(&office.desktop, RETRY).await;
-    until(&office.cloud, EMPTY).await;
+    all_heal(&office).await;
     office.caught_up(&mut service).await;
     office.assert_equal().await;
     assert_eq!(
@@ -99,8 +104,7 @@ async fn p7_in_source_order_a_parked_version_is_overtaken_by_later_ones_of_its_b
         "6"
     );
     exec(&office.cloud, "alter table seat drop constraint sane").await;
-    exec(&office.desktop, RETRY).await;
-    until(&office.cloud, EMPTY).await;
+    all_heal(&office).await;
     office.assert_equal().await;
     office.assert_conserved().await;
     assert_eq!(service.stop().await, 0);
@@ -181,8 +185,7 @@ async fn p8_a_healed_parent_is_followed() {
     office.caught_up(&mut service).await;
     parked(&office, 1).await;
     exec(&office.cloud, "alter table job drop constraint sane").await;
-    exec(&office.desktop, RETRY).await;
-    until(&office.cloud, EMPTY).await;
+    all_heal(&office).await;
     office.caught_up(&mut service).await;
     assert_eq!(value(&office.cloud, "select client from task").await, "500");
     assert_eq!(service.stop().await, 0);
@@ -218,8 +221,7 @@ async fn p8_a_slow_table_delays_only_its_own_parked_rows() {
     .await;
     until(&office.cloud, "select count(*) = 1 from slow").await;
     exec(&office.cloud, "drop trigger refuse on slow").await;
-    exec(&office.desktop, RETRY).await;
-    until(&office.cloud, EMPTY).await;
+    all_heal(&office).await;
     office.caught_up(&mut service).await;
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
@@ -256,8 +258,7 @@ async fn p7_copies_that_could_not_be_removed_are_remembered_and_removed() {
     )
     .await;
     exec(&office.cloud, "drop trigger refuse on bag").await;
-    exec(&office.desktop, RETRY).await;
-    until(&office.cloud, EMPTY).await;
+    all_heal(&office).await;
     office.caught_up(&mut service).await;
     office.assert_equal().await;
     office.assert_conserved().await;
@@ -347,8 +348,7 @@ async fn p8_what_a_deferred_constraint_refuses_is_parked_row_by_row() {
     let keys = "select string_agg(key[1], ',' order by id) from tandem.quarantine";
     assert_eq!(value(&office.cloud, keys).await, "5,50");
     exec(&office.cloud, "insert into folder values (99)").await;
-    exec(&office.desktop, RETRY).await;
-    until(&office.cloud, EMPTY).await;
+    all_heal(&office).await;
     office.assert_equal().await;
     office.assert_conserved().await;
     assert_eq!(service.stop().await, 0);
@@ -392,8 +392,7 @@ async fn p8_surplus_rows_that_others_refer_to_wait_and_their_table_goes_on() {
     let parked = "select string_agg(concat_ws(' ', \"table\", key[1]), ', ' order by 1) from (select * from tandem.quarantine order by \"table\") q";
     assert_eq!(value(&office.cloud, parked).await, "bag 2, client 2");
     exec(&office.cloud, "delete from note; delete from tag").await;
-    exec(&office.desktop, RETRY).await;
-    until(&office.cloud, EMPTY).await;
+    all_heal(&office).await;
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
@@ -428,8 +427,7 @@ async fn p4_a_tree_that_goes_whole_is_no_obstacle_but_a_phones_leaf_is() {
     )
     .await;
     exec(&office.cloud, "delete from node where id = 1000").await;
-    exec(&office.desktop, RETRY).await;
-    until(&office.cloud, EMPTY).await;
+    all_heal(&office).await;
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
