@@ -25,6 +25,18 @@ pub fn is_gone(holder: &str) -> bool {
     on == host() && cfg!(target_os = "linux") && started(process).as_deref() != Some(start)
 }
 
+/// A holder in words: the computer and the process, as a person would look for them.
+pub fn in_words(holder: &str) -> String {
+    let mut parts = holder.rsplitn(3, '/');
+    match (parts.next(), parts.next(), parts.next()) {
+        (Some(_), Some(process), Some(on)) => {
+            let computer = on.split('+').next().unwrap_or(on);
+            format!("process {process} on {computer}")
+        }
+        _ => holder.to_owned(),
+    }
+}
+
 /// Where process numbers mean the same: this computer since it was started, and this container.
 fn host() -> String {
     let read = |file: &str| std::fs::read_to_string(file).unwrap_or_default();
@@ -98,6 +110,12 @@ mod tests {
         assert!(!is_gone(&holder()));
         assert!(!is_gone("elsewhere/1/1"));
         assert!(!is_gone("nonsense"));
+        assert_eq!(
+            in_words("office+b4206c28+40265/13563/2048"),
+            "process 13563 on office"
+        );
+        assert_eq!(in_words("office/77/"), "process 77 on office");
+        assert_eq!(in_words("nonsense"), "nonsense");
         #[cfg(target_os = "linux")]
         assert!(is_gone(&format!("{}/{}/1", host(), std::process::id())));
     }

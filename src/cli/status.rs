@@ -5,6 +5,7 @@ use clap::Args;
 use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
+use crate::platform;
 use crate::service::{Onlooker, Sample, State, Status, TableStatus, Verdict};
 
 /// One screen: is it running, is it caught up, what needs you. Works when the service is down.
@@ -48,10 +49,9 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
             show::bytes(forward.lag_bytes)
         ));
         let since = service.since.as_deref().unwrap_or("unknown");
-        let holder = service.holder.as_deref().unwrap_or("unknown");
-        show::result(&format!(
-            "  service   running        since {since}, as {holder}"
-        ));
+        let who = service.holder.as_deref().map(platform::in_words);
+        let who = who.unwrap_or_else(|| "unknown".to_owned());
+        show::result(&format!("  service   running        since {since}, {who}"));
     } else {
         let cloud = forward.cloud_lsn.as_deref().unwrap_or("nothing yet");
         let missing = show::bytes(forward.lag_bytes);

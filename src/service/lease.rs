@@ -82,7 +82,10 @@ fn is_here(holder: &str) -> bool {
 fn held(holder: &str) -> Fault {
     Fault::new(
         Kind::LeaseHeld,
-        format!("another tandem is running for this replicator: {holder}"),
+        format!(
+            "another tandem is running for this replicator: {}",
+            platform::in_words(holder)
+        ),
     )
     .hint("stop it first, or give this one another replicator and slot; nothing was changed")
     .next("tandem lag")
