@@ -203,3 +203,27 @@ async fn p8_parked_rows_have_their_turn_where_the_cloud_is_never_idle() {
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_what_became_void_never_holds_up_what_is_sent_again() {
+    let ddl = "create table seat (id int primary key, place int unique)";
+    let settings = "[heartbeat]\nevery = \"200ms\"\n[[table]]\nname = \"seat\"\n";
+    let office = Office::with_tables(&newest(), settings, ddl, ddl).await;
+    exec(
+        &office.desktop,
+        "insert into seat select i, i from generate_series(1, 100) i",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    // Close by, one transaction after the other, and each batch of them has to be tried in source order.
+    exec(&office.desktop, "do $$ begin for i in 1..2000 loop \
+        update seat set place = -1 where id = i % 99 + 1; update seat set place = -2 where id = i % 99 + 2; \
+        update seat set place = (i % 99 + 2) where id = i % 99 + 1; update seat set place = (i % 99 + 1) where id = i % 99 + 2; commit; \
+        update seat set place = -1 where id = i % 99 + 1; update seat set place = i % 99 + 2 where id = i % 99 + 2; update seat set place = i % 99 + 1 where id = i % 99 + 1; commit; \
+        if i % 10 = 0 then perform pg_sleep(0.002); end if; end loop; end $$").await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    office.assert_conserved().await;
+    assert_eq!(service.stop().await, 0);
+}

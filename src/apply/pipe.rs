@@ -32,8 +32,8 @@ struct Numbered {
 impl Pipe {
     /// Takes a connection on which nothing is outstanding.
     pub fn over(applier: Applier) -> Pipe {
-        // One script waits while another is being sent: more would only take memory.
-        let (scripts, orders) = mpsc::channel(1);
+        // What became void may still stand in it when others are sent again.
+        let (scripts, orders) = mpsc::channel(2 * limits::IN_FLIGHT_MAX);
         let (to_flow, answers) = mpsc::unbounded_channel();
         let pump = Pump {
             applier,
@@ -49,12 +49,12 @@ impl Pipe {
         }
     }
 
-    /// Whether [`Pipe::send`] finds room.
+    /// No more than one script waits while another is being sent: more would only take memory.
     pub fn has_room(&self) -> bool {
-        self.scripts.capacity() > 0
+        self.scripts.max_capacity() - self.scripts.capacity() <= 1
     }
 
-    /// Sends a transaction behind the others. Without room it is lost, and never answered.
+    /// Sends a transaction behind the others, of which there may be [`limits::IN_FLIGHT_MAX`].
     pub fn send(&self, script: Script) {
         let failures = self.failures;
         let _ = self.scripts.try_send(Numbered { script, failures });

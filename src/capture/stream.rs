@@ -135,7 +135,11 @@ impl Capture {
 
 async fn connect(endpoint: &Endpoint, start: &Start) -> Result<Session, WireError> {
     let mut session = Session::connect(endpoint, Mode::Replication, PINNED).await?;
-    session.start_copy_both(&start_replication(start)).await?;
+    let command = start_replication(start);
+    // A link that went silent just now would be waited for without end.
+    timeout(limits::SILENCE_MAX, session.start_copy_both(&command))
+        .await
+        .map_err(|_| WireError::Timeout(limits::SILENCE_MAX.as_secs()))??;
     Ok(session)
 }
 

@@ -77,6 +77,8 @@ impl Line {
     pub(super) fn has_room(&self) -> bool {
         let room = match &self.hand {
             Hand::Idle(_) => true,
+            // Nothing would come that could wake us, so what became void and still waits there doesn't count.
+            Hand::Pipe(_) if self.flights.is_empty() => true,
             Hand::Pipe(pipe) => pipe.has_room() && self.flights.len() < self.pace.depth(),
             Hand::Away => false,
         };
