@@ -119,10 +119,8 @@ pub const TRY_LONG_MAX: Duration = Duration::from_secs(60);
 pub const PARKED_ROWS_MAX: u64 = 10_000;
 /// Bytes that they may have together.
 pub const PARKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
-/// Bytes of their values that are kept in memory...
+/// Bytes of their values that are kept in memory: a later version that lacks some of one that isn't is parked for its size.
 pub const PARKED_KEPT_BYTES: usize = 8 * 1024 * 1024;
-/// ...each at most so many: a later version that lacks some of a larger one's is parked for its size.
-pub const PARKED_KEPT_ROW_BYTES: u64 = 64 * 1024;
 /// Parked rows of one table that are tried again at once.
 pub const RETRY_ROWS: u64 = 1_000;
 /// How soon after a batch parked rows are tried again: its rows may be what they wait for.

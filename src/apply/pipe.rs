@@ -5,6 +5,7 @@
 //! leaves. So when one fails, none behind it commits: the pipe is emptied, and what was in it has to be sent again.
 
 use std::collections::VecDeque;
+use std::future::pending;
 use std::time::Instant;
 
 use tokio::sync::mpsc;
@@ -127,7 +128,7 @@ impl Pump {
                         self.take(answer).await
                     }
                 },
-                () = at(late) => Err(WireError::Timeout(patience.as_secs()).into()),
+                () = sleep_until(late.unwrap_or(self.answered).into()), if late.is_some() => Err(WireError::Timeout(patience.as_secs()).into()),
             };
             let gone = matches!(outcome, Err(NotApplied::Wire(_)));
             if answers.send(outcome).is_err() || gone {
@@ -160,13 +161,6 @@ impl Pump {
 async fn front(applier: &mut Applier, sent: &mut VecDeque<Group>) -> Result<Done, NotApplied> {
     match sent.front_mut() {
         Some(group) => applier.answer(group).await,
-        None => std::future::pending().await,
-    }
-}
-
-async fn at(when: Option<Instant>) {
-    match when {
-        Some(when) => sleep_until(when.into()).await,
-        None => std::future::pending().await,
+        None => pending().await,
     }
 }

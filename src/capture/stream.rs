@@ -164,7 +164,7 @@ impl Capture {
 
     /// Reads no further while there is enough to do. What the server sends then waits in the socket, where it goes on
     /// in large pieces, and the server has time for others.
-    pub fn is_enough(&self, enough: bool) {
+    pub fn pause(&self, enough: bool) {
         self.enough
             .send_if_modified(|was| std::mem::replace(was, enough) != enough);
     }

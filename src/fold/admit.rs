@@ -91,8 +91,8 @@ impl Book {
         self.copied_at.insert(table, at);
     }
 
-    /// The same, as long as the batch at hand is looked at.
-    pub fn is_stopping(&mut self, table: TableId) {
+    /// The table stops with the batch at hand: until that is sent or put back, its changes count as missed.
+    pub fn stop_for_now(&mut self, table: TableId) {
         self.stopping.insert(table);
     }
 

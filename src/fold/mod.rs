@@ -49,7 +49,7 @@ pub fn fold(
                 runs.push(tables.get(*table), effect.clone(), &book.parking);
             }
             if let Err(halt) = folder.take(sorted, transaction.commit, tables, book) {
-                book.is_stopping(halt.table);
+                book.stop_for_now(halt.table);
                 halts.push(halt);
             }
         }
@@ -257,7 +257,7 @@ fn finish(mut batch: Batch, transactions: &[Transaction], book: &mut Book) -> Ba
         .filter(|mark| mark.prefix == HEARTBEAT)
         .find_map(|mark| String::from_utf8(mark.content.to_vec()).ok());
     for halt in &batch.halts {
-        book.is_stopping(halt.table);
+        book.stop_for_now(halt.table);
     }
     batch
 }

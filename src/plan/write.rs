@@ -150,29 +150,29 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
     }
     let (names, values) = insertion(table, &all(table));
     // Mostly all rows are there and change: then nobody looks for those that are missing.
-    let any_left = "(select count(*) from changed) < (select count(*) from ";
-    let any_left = match assignments(table, &changing).is_empty()
-        || !table.indexed
-        || !shape.null_keys.is_empty()
-        || !matches!(rows, Rows::Arrays(..))
-    {
-        true => String::new(),
-        false => format!("{any_left}{}) and ", from.split(' ').next().unwrap_or(from)),
+    let changes = !assignments(table, &changing).is_empty();
+    let one_each = table.indexed && shape.null_keys.is_empty();
+    let (returning, any_left) = match changes && one_each && matches!(rows, Rows::Arrays(..)) {
+        true => (
+            " returning 1",
+            format!("(select count(*) from changed) < (select count(*) from {from}) and "),
+        ),
+        false => ("", String::new()),
     };
     let insert = format!(
         "insert into {target} ({names}) select {values} from {from} where {any_left}not exists (select from {target} as t where {found} and {}){ours}",
         guard.owned(),
     );
-    if assignments(table, &changing).is_empty() {
-        format!("{leaving} {insert}")
-    } else {
-        let returning = if any_left.is_empty() {
-            ""
-        } else {
-            " returning 1"
-        };
+    if changes {
         format!("{leaving}, changed as ({update}{returning}) {insert}")
+    } else {
+        format!("{leaving} {insert}")
     }
+}
+
+/// A further condition, where there is one.
+fn and(condition: Option<String>) -> String {
+    condition.map_or(String::new(), |condition| format!(" and {condition}"))
 }
 
 /// The CTE that removes rows of ours whose parent is another tenant's now.
@@ -184,8 +184,7 @@ fn leaving(table: &Table, from: &str, found: &str) -> String {
         "{found} and {} and {elsewhere}",
         Guard::of(table).deletable()
     );
-    let spared = spares(table, &found, Change::Goes("false"))
-        .map_or(String::new(), |spared| format!(" and {spared}"));
+    let spared = and(spares(table, &found, Change::Goes("false")));
     format!(
         ", leaving as (delete from {} as t using {from} where {found}{spared})",
         qualified(&table.cloud)
@@ -217,8 +216,7 @@ pub(super) fn update_differing(
         .map(|(_, column)| column.cloud.clone())
         .collect();
     let when = format!("{found} and {}", differs(table, changing));
-    let spared = spares(table, &when, Change::Looks(&names))
-        .map_or(String::new(), |spared| format!(" and {spared}"));
+    let spared = and(spares(table, &when, Change::Looks(&names)));
     format!(
         "update {} as t set {} from {from} where {when}{spared}",
         qualified(&table.cloud),
@@ -267,8 +265,7 @@ fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
         matches_row(table, shape, "c"),
         Guard::of_row(table, "c").deletable()
     );
-    let spared = spares(table, &found, Change::Goes(&goes_too))
-        .map_or(String::new(), |spared| format!(" and {spared}"));
+    let spared = and(spares(table, &found, Change::Goes(&goes_too)));
     format!(
         "with {} delete from {} as t using src where {found}{spared}",
         source(table, &key(table), rows, &[]),
@@ -296,8 +293,7 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
         .iter()
         .map(|(_, column)| column.cloud.clone())
         .collect();
-    let spared = spares(table, &found, Change::Looks(&names))
-        .map_or(String::new(), |spared| format!(" and {spared}"));
+    let spared = and(spares(table, &found, Change::Looks(&names)));
     format!(
         "with {} update {} as t set {} from src where {found}{spared}",
         source(table, &columns, rows, &olds),
@@ -342,8 +338,7 @@ fn remove_copies(table: &Table, rows: &Rows) -> String {
     let found = format!(
         "t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {deletable}"
     );
-    let spared = spares(table, &found, Change::Goes("false"))
-        .map_or(String::new(), |spared| format!(" and {spared}"));
+    let spared = and(spares(table, &found, Change::Goes("false")));
     format!(
         "with {}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
          from {target} as t join src on {} where {deletable}) \

@@ -114,6 +114,8 @@ pub struct Seen {
     pub age: Duration,
     /// When the last transaction committed, microseconds since 1970 by the desktop's clock.
     pub committed_at: Option<i64>,
+    /// Who has the lease, or had it last.
+    pub holder: Option<String>,
     /// What the service said when it stopped.
     pub last_words: Option<String>,
 }
@@ -170,7 +172,7 @@ impl Onlooker {
             return Ok(None);
         }
         let sql = "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
-                   (extract(epoch from committed_at) * 1000000)::bigint, last_words from tandem.checkpoint where replicator = $1";
+                   (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words from tandem.checkpoint where replicator = $1";
         let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
         Ok(row.map(|row| Seen {
             lsn: row
@@ -179,7 +181,8 @@ impl Onlooker {
             leased: row.get(1),
             age: Duration::from_millis(row.get::<_, i64>(2).unsigned_abs()),
             committed_at: row.get(3),
-            last_words: row.get(4),
+            holder: row.get(4),
+            last_words: row.get(5),
         }))
     }
 

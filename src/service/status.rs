@@ -3,10 +3,9 @@
 use serde::Serialize;
 use tokio_postgres::types::Type;
 
-use super::observe::{Onlooker, ReverseSample, Sample, State};
+use super::observe::{Onlooker, ReverseSample, Sample, Seen, State};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
-use crate::install::is_installed;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -101,12 +100,12 @@ impl Onlooker {
     /// When a side can't be asked.
     pub async fn status(&self, settings: &Settings) -> Result<Status, Fault> {
         let forward = self.sample(settings).await?;
-        let tables = self.tables().await?;
-        let running = match self.checkpoint().await? {
-            Some(seen) => self.is_running(settings, &seen).await?,
-            None => false,
+        let (tables, service) = match self.checkpoint().await? {
+            Some(seen) => (self.tables().await?, self.service(settings, seen).await?),
+            // It never ran here.
+            None => (Vec::new(), Service::default()),
         };
-        let service = self.service(settings, running).await?;
+        let running = service.running;
         let verdict = match forward.state {
             _ if !running && service.last_words.is_some() => Verdict::Stopped,
             _ if !running => Verdict::Down,
@@ -127,9 +126,6 @@ impl Onlooker {
     }
 
     async fn tables(&self) -> Result<Vec<TableStatus>, Fault> {
-        if !is_installed(&self.cloud.client, Side::Cloud).await? {
-            return Ok(Vec::new());
-        }
         let sql = "select s.\"table\", s.state, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), s.why, s.copied, \
             s.received, s.applied, s.folded, s.ruled_out, s.quarantined, \
             (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\") \
@@ -154,27 +150,19 @@ impl Onlooker {
         Ok(rows.iter().map(table).collect())
     }
 
-    async fn service(&self, settings: &Settings, running: bool) -> Result<Service, Fault> {
-        let mut service = Service {
-            running,
-            ..Service::default()
-        };
+    async fn service(&self, settings: &Settings, seen: Seen) -> Result<Service, Fault> {
+        let running = self.is_running(settings, &seen).await?;
         let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
             from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
         let params = [(&settings.forward.slot as _, Type::TEXT)];
         let rows = self.desktop.client.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
-        service.since = rows.first().and_then(|row| row.get(0));
-        if is_installed(&self.cloud.client, Side::Cloud).await? {
-            let sql = "select holder, last_words from tandem.checkpoint where replicator = $1";
-            let params = [(&self.replicator as _, Type::TEXT)];
-            let rows = self.cloud.client.query_typed(sql, &params).await;
-            let rows = rows.map_err(Fault::at(Side::Cloud))?;
-            if let Some(row) = rows.first() {
-                service.holder = row.get::<_, Option<String>>(0).filter(|_| running);
-                service.last_words = row.get::<_, Option<String>>(1).filter(|_| !running);
-            }
-        }
-        Ok(service)
+        Ok(Service {
+            running,
+            since: rows.first().and_then(|row| row.get(0)),
+            version: None,
+            holder: seen.holder.filter(|_| running),
+            last_words: seen.last_words.filter(|_| !running),
+        })
     }
 }

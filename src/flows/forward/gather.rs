@@ -41,6 +41,8 @@ pub(super) struct Gather {
     rows: usize,
     bytes: usize,
     since: Option<Instant>,
+    /// How many of those that wait are large.
+    large: usize,
     /// More is there already, and comes at once.
     backlog: bool,
     batch_wait: Duration,
@@ -67,6 +69,7 @@ impl Gather {
             rows: 0,
             bytes: 0,
             since: None,
+            large: 0,
             backlog: false,
             batch_wait: forward.batch_wait,
             rows_max: forward.batch_rows as usize,
@@ -138,6 +141,7 @@ impl Gather {
         if let Some(spill) = large {
             drop(self.memory(bytes));
             self.whole.push_back(Waiting::Large(spill));
+            self.large += 1;
         }
         self.since.get_or_insert_with(Instant::now);
         Ok(())
@@ -157,8 +161,7 @@ impl Gather {
 
     /// A large transaction waits: each takes disk and open files, so no more is taken until the cloud has it.
     pub(super) fn is_full(&self) -> bool {
-        let large = |waiting: &Waiting| matches!(waiting, Waiting::Large(_));
-        self.whole.iter().any(large)
+        self.large > 0
     }
 
     /// Nothing waits but one transaction, and what comes next of it finds no room: it would wait for ever.
@@ -190,26 +193,22 @@ impl Gather {
     /// what is on its way; without it nothing is.
     pub(super) fn due(&self, next: Option<Instant>) -> Option<Instant> {
         let since = self.since.filter(|_| !self.whole.is_empty())?;
-        let Some(next) = next else {
-            // A cloud that is faster than the log is read has time for fewer, larger batches.
-            let gathers = self.backlog && !self.is_batch();
-            let gathers = gathers && matches!(self.whole.front(), Some(Waiting::Whole(..)));
-            return Some(if gathers {
-                since + limits::BACKLOG_GATHER.min(self.batch_wait)
-            } else {
-                since
-            });
-        };
-        match self.whole.front() {
+        if let Some(Waiting::Large(_)) = self.whole.front() {
             // It needs the connection for itself.
-            Some(Waiting::Large(_)) | None => None,
-            Some(Waiting::Whole(..)) if self.is_batch() => Some(since),
-            Some(Waiting::Whole(..)) if self.backlog => {
-                let gathered = since + limits::BACKLOG_GATHER;
-                Some(next.max(gathered).min(since + self.batch_wait))
-            }
-            Some(Waiting::Whole(..)) => Some(next.min(since + self.batch_wait)),
+            return next.is_none().then_some(since);
         }
+        if self.is_batch() {
+            return Some(since);
+        }
+        // A cloud that is faster than the log is read has time for fewer, larger batches.
+        let gathered = match self.backlog {
+            true => since + limits::BACKLOG_GATHER,
+            false => since,
+        };
+        Some(
+            next.map_or(gathered, |next| next.max(gathered))
+                .min(since + self.batch_wait),
+        )
     }
 
     /// What waits is as much as a batch may have.
@@ -219,13 +218,19 @@ impl Gather {
 
     /// What is written next: whole transactions up to the settings' limits, at least one if there is one.
     pub(super) fn next(&mut self) -> Option<Unit> {
+        let unit = self.unit();
+        self.since = (!self.whole.is_empty()).then(Instant::now);
+        unit
+    }
+
+    fn unit(&mut self) -> Option<Unit> {
         let (mut transactions, mut memory) = (Vec::new(), None::<OwnedSemaphorePermit>);
         let (mut rows, mut bytes) = (0, 0);
         while rows < self.rows_max && bytes < self.bytes_max {
             match self.whole.pop_front() {
                 None => break,
                 Some(Waiting::Large(spill)) if transactions.is_empty() => {
-                    self.since = (!self.whole.is_empty()).then(Instant::now);
+                    self.large -= 1;
                     return Some(Unit::Large(spill));
                 }
                 Some(large @ Waiting::Large(_)) => {
@@ -246,7 +251,6 @@ impl Gather {
                 }
             }
         }
-        self.since = (!self.whole.is_empty()).then(Instant::now);
         (!transactions.is_empty()).then_some(Unit::Batch(Gathered {
             transactions,
             memory,

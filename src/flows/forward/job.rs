@@ -8,7 +8,7 @@ use super::gather::Gathered;
 use crate::apply::Lease;
 use crate::fold::{Book, HEARTBEAT, RETRY, Sorter, fold, parking_name};
 use crate::limits;
-use crate::model::{Batch, Counts, Halt, Statement, Step, TableId, Tables, Transaction, Work};
+use crate::model::{Batch, Counts, Halt, Lsn, Statement, Step, TableId, Tables, Transaction, Work};
 use crate::plan::{Manner, StagedForm, StagedStep, staged};
 use crate::spill::Facts;
 
@@ -22,6 +22,17 @@ pub(super) enum Errand {
     Unstage,
     /// Try parked rows of a table again.
     Retry(TableId),
+}
+
+/// How the steps of what ends at `end` are written by the holder of the lease.
+pub(super) fn manner(lease: &Lease, end: Lsn) -> Manner<'_> {
+    Manner {
+        replicator: &lease.replicator,
+        epoch: lease.epoch,
+        end,
+        patience: limits::TRY_MAX,
+        again: false,
+    }
 }
 
 /// How a batch is written.
@@ -189,11 +200,8 @@ impl LargeJob {
             .filter(|(_, step)| !stopped.contains(&step.table))
             .collect();
         let manner = Manner {
-            replicator: &lease.replicator,
-            epoch: lease.epoch,
-            end: batch.end,
             patience: limits::TRY_LONG_MAX,
-            again: false,
+            ..manner(lease, batch.end)
         };
         let form = StagedForm {
             careful: &self.form.careful,

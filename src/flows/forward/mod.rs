@@ -70,13 +70,12 @@ impl<'a> Forward<'a> {
     /// # Errors
     /// When the desktop doesn't let us.
     pub async fn start(
-        sides: Sides<'a>,
+        mut sides: Sides<'a>,
         tables: Arc<Tables>,
         book: Book,
         from: Committed,
         sender_timeout: Duration,
     ) -> Result<Forward<'a>, Fault> {
-        let mut sides = sides;
         let round_trip = sides.applier.round_trip().await;
         let round_trip = round_trip.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         let forward = &sides.settings.forward;
@@ -159,7 +158,7 @@ impl<'a> Forward<'a> {
             let parked = self.writer.parked_due();
             let is_full = self.gather.is_full();
             if let Some(capture) = &self.capture {
-                capture.is_enough(self.gather.has_enough());
+                capture.pause(self.gather.has_enough());
             }
             let impatient = self
                 .busy_since

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::job::Form;
 use crate::apply::Done;
@@ -12,6 +12,9 @@ use crate::fault::{Fault, Kind, Side};
 use crate::fold::{Parked, ParkedRows, Parking, name_of_cells};
 use crate::limits;
 use crate::model::{Cell, Key, Param, Statement, Table, Tables, Tuple, Work, oid};
+
+/// Of a replicator, a table or all, with values of so many bytes.
+const QUESTION: &str = "select tandem.parked($1, $2, $3)::text";
 
 /// A parked row, as `tandem.try_rows` and `tandem.parked` answer it.
 #[derive(Deserialize)]
@@ -75,16 +78,12 @@ impl Said {
 /// # Errors
 /// When the query fails.
 pub async fn parked(cloud: &Client, replicator: &str, tables: &Tables) -> Result<Parking, Fault> {
-    let params = [
-        (&replicator as _, Type::TEXT),
-        (&limits::PARKED_KEPT_BYTES.to_string() as _, Type::TEXT),
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&replicator, Type::TEXT),
+        (&None::<&str>, Type::TEXT),
+        (&(limits::PARKED_KEPT_BYTES as i64), Type::INT8),
     ];
-    let rows = cloud
-        .query_typed(
-            "select tandem.parked($1, null, $2::text::bigint)::text",
-            &params,
-        )
-        .await;
+    let rows = cloud.query_typed(QUESTION, &params).await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
     let json: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
     let mut parking = Parking::default();
@@ -100,7 +99,7 @@ pub(super) fn question(replicator: &str, table: Option<&Table>) -> Statement {
         table,
         Param::int8(limits::PARKED_KEPT_BYTES as u64),
     ];
-    Statement::bookkeeping("select tandem.parked($1, $2, $3)::text", params)
+    Statement::bookkeeping(QUESTION, params)
 }
 
 /// Takes the answer over.

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::job::Errand;
+use super::job::{Errand, manner};
 use super::parking;
 use super::write::Writer;
 use crate::apply::{Done, Script, hold, unstage};
@@ -54,7 +54,7 @@ impl Writer {
         statements.push(hold(&self.lease));
         let manner = Manner {
             again: true,
-            ..self.manner(self.checkpoint.lsn())
+            ..manner(&self.lease, self.checkpoint.lsn())
         };
         for (work, unsent) in parking::kinds(rows) {
             statements.extend(retry(table, work, &unsent, &manner));

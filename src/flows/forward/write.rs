@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::super::fill::{is_ours, not_applied, set_state};
 use super::gather::{Unit, no_room};
-use super::job::{BatchJob, Errand, Form, LargeJob};
+use super::job::{BatchJob, Errand, Form, LargeJob, manner};
 use super::large::{Stumble, stage};
 use super::line::{Landed, Landing, Line};
 use super::parking;
@@ -17,7 +17,7 @@ use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::fold::{Book, Sorter};
 use crate::limits;
 use crate::model::{Batch, Committed, Halt, Lsn, Statement, TableId, Tables, WayBack};
-use crate::plan::{BatchForm, Manner, Opening, Planner, opening};
+use crate::plan::{BatchForm, Opening, Planner, opening};
 
 /// Writes batches one behind the other.
 pub(super) struct Writer {
@@ -145,16 +145,6 @@ impl Writer {
         self.halting.extend(new);
     }
 
-    pub(super) fn manner(&self, end: Lsn) -> Manner<'_> {
-        Manner {
-            replicator: &self.lease.replicator,
-            epoch: self.lease.epoch,
-            end,
-            patience: limits::TRY_MAX,
-            again: false,
-        }
-    }
-
     /// Sends what waits, as far as there is room.
     fn send_queue(&mut self) {
         while self.line.has_room() && !self.closing {
@@ -202,13 +192,7 @@ impl Writer {
             careful: tried,
             stopped: &|table| book.is_stopped(table),
         };
-        let manner = Manner {
-            replicator: &self.lease.replicator,
-            epoch: self.lease.epoch,
-            end: batch.end,
-            patience: limits::TRY_MAX,
-            again: false,
-        };
+        let manner = manner(&self.lease, batch.end);
         let planner = &mut self.planner;
         let rows = planner.statements(steps, counts, &self.tables, &manner, &form);
         let stops = self.stops(&job.form.halts);
@@ -232,7 +216,7 @@ impl Writer {
             let why = "a row under its old or new key is in the quarantine";
             job.form.halts.push(copy_moved(table, why));
             job.form.careful.clear();
-            self.book.is_stopping(table);
+            self.book.stop_for_now(table);
         }
     }
 
