@@ -122,6 +122,7 @@ fn tables(skip_stamp: bool) -> Tables {
         refers_to_itself: false,
         indexed: true,
         is_looked_up: false,
+        stream: true,
         max_shrink: 1.0,
         fingerprint: String::new(),
     }])

@@ -134,6 +134,33 @@ pub const PARKED_RETRY_MAX: Duration = Duration::from_secs(600);
 /// Mass deletes are measured from here on (`max_shrink`).
 pub const SHRINK_ROWS_MIN: u64 = 100;
 
+/// Names of rows that the stream changes while their tables are copied, in bytes: beyond it the copy is made anew.
+pub const TOUCHED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// What keeping one costs beside its bytes.
+pub const TOUCHED_OVERHEAD: usize = 96;
+/// The last transactions that came are remembered: a copy's snapshot that doesn't see one of them is taken anew. One
+/// that is in the log and not yet seen is about to be, or waits for a synchronous standby.
+pub const RECENT_TRANSACTIONS: usize = 16 * 1024;
+/// How long after that the next snapshot is taken.
+pub const LOOK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// A swap whose table changed too much meanwhile is tried again so often...
+pub const SWAP_TRIES: u32 = 5;
+/// ...and so much later each time.
+pub const SWAP_AGAIN_AFTER: Duration = Duration::from_secs(2);
+/// A swap that a person asked for so long ago is no longer waited for.
+pub const SWAP_ASKED_MAX: Duration = Duration::from_secs(600);
+
+/// Rows that are fetched at once to be compared...
+pub const COMPARED_ROWS: usize = 2_000;
+/// ...and bytes that are compared at once: each time the cloud reads the whole table.
+pub const COMPARED_BYTES: usize = 8 * 1024 * 1024;
+
+/// Tables that a first fill reads at once, where nobody says how many.
+pub const FILL_JOBS: usize = 4;
+
+/// A refill may take as long as its period, but at least so long.
+pub const REFILL_MIN: Duration = Duration::from_secs(60);
+
 /// A table that was filled with at least so many rows gets statistics at once.
 pub const ANALYZE_ROWS_MIN: u64 = 100;
 

@@ -55,6 +55,8 @@ create table tandem.table_state (
     missed bigint not null default 0,
     -- times that the desktop emptied it; counted apart from row messages
     truncated bigint not null default 0,
+    -- why its last swap was refused
+    swap_why text,
     primary key (replicator, "table")
 ) with (fillfactor = 40);
 
@@ -76,6 +78,27 @@ create unlogged table tandem.staging (
 );
 create index staging_of on tandem.staging (replicator, epoch, "table", step);
 alter table tandem.staging alter cells set statistics 0, alter origin set statistics 0;
+
+-- Swaps: whole copies of tables that were made equal by a diff. Asked for by a person, or, without `asked_by`, by the
+-- clock; open until `ended_at`.
+create table tandem.swap (
+    id bigint generated always as identity primary key,
+    replicator text not null references tandem.checkpoint on delete cascade,
+    "table" text not null,
+    asked_by text,
+    asked_at timestamptz not null default now(),
+    allow_shrink boolean not null default false,
+    ended_at timestamptz,
+    -- the desktop's transactions that the copy has, and the position before which all of them committed
+    snapshot text,
+    lsn pg_lsn,
+    read bigint,
+    inserted bigint,
+    updated bigint,
+    deleted bigint,
+    refused text
+);
+create index swap_of on tandem.swap (replicator, "table", ended_at);
 
 -- Rows that could not be written, each as it should look now. A later change of the same row takes its place.
 create table tandem.quarantine (
@@ -209,26 +232,55 @@ begin
     end if;
 end $$;
 
--- Empties the staging table of what this writer and its predecessors left. Where nobody else uses it, the
--- table is given back whole, so that no bloat stays.
-create function tandem.unstage(p_replicator text, p_epoch bigint) returns void
+-- Empties the staging table of what this writer's predecessors left, and of its own rows: those of copies, whose steps
+-- are numbered from 2^30 on, or the others, since both may be on their way at once. Where nobody else uses it, the table
+-- is given back whole, so that no bloat stays.
+create function tandem.unstage(p_replicator text, p_epoch bigint, p_copies boolean) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     if not exists (select from tandem.staging) then
         return;
     end if;
-    -- long enough for the server to call autovacuum off, short enough for another replicator
-    perform set_config('lock_timeout', '2s', true);
-    begin
-        lock table tandem.staging in access exclusive mode;
-        if not exists (select from tandem.staging where replicator <> p_replicator or epoch > p_epoch) then
-            truncate tandem.staging;
-            return;
-        end if;
-    exception when lock_not_available or insufficient_privilege then
-        null;
-    end;
-    delete from tandem.staging where replicator = p_replicator and epoch <= p_epoch;
+    if not exists (select from tandem.staging where replicator <> p_replicator or epoch > p_epoch
+                      or epoch = p_epoch and p_copies <> (step >= 1 << 30)) then
+        -- long enough for the server to call autovacuum off, short enough for another replicator
+        perform set_config('lock_timeout', '2s', true);
+        begin
+            lock table tandem.staging in access exclusive mode;
+            if not exists (select from tandem.staging where replicator <> p_replicator or epoch > p_epoch
+                              or epoch = p_epoch and p_copies <> (step >= 1 << 30)) then
+                truncate tandem.staging;
+                return;
+            end if;
+        exception when lock_not_available or insufficient_privilege then
+            null;
+        end;
+    end if;
+    delete from tandem.staging where replicator = p_replicator
+       and (epoch < p_epoch or epoch = p_epoch and p_copies = (step >= 1 << 30));
+end $$;
+
+-- Notes what became of a swap: in the rows that asked for it, or in a new one. What it did stands in settings of the
+-- transaction. Those of a quarter of a year ago are forgotten.
+create function tandem.swapped(
+    p_replicator text, p_table text, p_asked bigint[], p_snapshot text, p_lsn pg_lsn, p_read bigint, p_refused text
+) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    done bigint[] := array[
+        nullif(current_setting('tandem.inserted', true), ''), nullif(current_setting('tandem.updated', true), ''),
+        nullif(current_setting('tandem.deleted', true), '')];
+begin
+    if cardinality(p_asked) = 0 then
+        insert into tandem.swap (replicator, "table") values (p_replicator, p_table) returning array[id] into p_asked;
+    end if;
+    update tandem.swap
+       set ended_at = clock_timestamp(), snapshot = p_snapshot, lsn = p_lsn, read = p_read, refused = p_refused,
+           inserted = case when p_refused is null then coalesce(done[1], 0) end,
+           updated = case when p_refused is null then coalesce(done[2], 0) end,
+           deleted = case when p_refused is null then coalesce(done[3], 0) end
+     where replicator = p_replicator and id = any (p_asked);
+    update tandem.table_state set swap_why = p_refused where replicator = p_replicator and "table" = p_table;
+    delete from tandem.swap where replicator = p_replicator and "table" = p_table and ended_at < now() - interval '90 days';
 end $$;
 
 -- A value that a narrower column would change is refused.
@@ -277,6 +329,14 @@ begin
     end if;
 end $$;
 
+-- Refuses a swap that would remove all rows of a table because the desktop's has none.
+create function tandem.empties(p_table text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception using errcode = 'TD004',
+        message = format('the desktop has no row for %s, and all of its rows would be deleted', p_table);
+end $$;
+
 -- The bytes of a row's values.
 create function tandem.bytes(p_cells text[]) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp as $$
@@ -296,12 +356,14 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                and (p_table is null or p."table" = p_table)) as q
 $$;
 
--- A table that is copied or emptied starts without parked rows; their messages count as folded.
-create function tandem.void_parked(p_replicator text, p_table text) returns void
+-- A table that is copied or emptied starts without parked rows, but for those of `p_but`, by their keys' hashes; their
+-- messages count as folded.
+create function tandem.void_parked(p_replicator text, p_table text, p_but text[] default '{}') returns void
 language sql set search_path = pg_catalog, pg_temp as $$
     with gone as (
         delete from tandem.quarantine as q
          where q.replicator = p_replicator and q.direction = 'forward' and q."table" = p_table
+           and q.key_hash <> all (p_but)
         returning q.messages),
     counted as (select coalesce(sum(gone.messages), 0)::bigint as n from gone)
     update tandem.table_state as s set quarantined = s.quarantined - counted.n, folded = s.folded + counted.n

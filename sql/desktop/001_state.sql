@@ -43,6 +43,15 @@ create table tandem.slot (
     primary key (replicator, slot)
 );
 
+-- The office's refill, where tandem runs it: when, and what became of it.
+create table tandem.refill (
+    replicator text primary key,
+    started_at timestamptz not null,
+    ended_at timestamptz,
+    failed text,
+    runs bigint not null default 0
+);
+
 -- The replica identity that a table needs so that an old row carries the columns `p_needed` (null: all columns).
 -- Null when the present one does. A fitting unique index, else FULL.
 create function tandem.better_identity(p_table regclass, p_needed text[]) returns text

@@ -83,10 +83,14 @@ pub fn hold(lease: &Lease) -> Statement {
     Statement::bookkeeping("select tandem.hold($1, $2)", params)
 }
 
-/// Empties the staging table of what the holder of the lease and its predecessors left.
-pub fn unstage(lease: &Lease) -> Statement {
-    let params = vec![Param::string(&*lease.replicator), Param::int8(lease.epoch)];
-    Statement::bookkeeping("select tandem.unstage($1, $2)", params)
+/// Empties the staging table of what predecessors left, and of the stream's own rows or of those of `copies`.
+pub fn unstage(lease: &Lease, copies: bool) -> Statement {
+    let params = vec![
+        Param::string(&*lease.replicator),
+        Param::int8(lease.epoch),
+        Param::boolean(copies),
+    ];
+    Statement::bookkeeping("select tandem.unstage($1, $2, $3)", params)
 }
 
 /// What the checkpoint row said when the lease was taken, or why it wasn't.

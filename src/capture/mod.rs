@@ -13,4 +13,4 @@ mod trim;
 pub use frame::{BadFrame, Frame};
 pub use pulse::{Due, Pulse};
 pub use stream::{Capture, Delivery, Piece, Start};
-pub use table::{Line, TableReader};
+pub use table::{Line, Sight, TableReader};

@@ -1,14 +1,24 @@
-//! Reads a table whole, in a snapshot that the slot exported.
+//! Reads tables whole, in one snapshot of the desktop.
 
 use bytes::Bytes;
 use postgres_protocol::message::backend::Message;
 
 use crate::config::Endpoint;
+use crate::model::{Lsn, Snapshot};
 use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
 
-/// A read-only session in one snapshot of the desktop.
+/// A session whose transactions only read, each in one snapshot of the desktop.
 pub struct TableReader {
     session: Session,
+}
+
+/// What a transaction of a [`TableReader`] sees.
+#[derive(Clone, Debug)]
+pub struct Sight {
+    /// The transactions whose rows it sees.
+    pub snapshot: Snapshot,
+    /// All of them committed before this position.
+    pub before: Lsn,
 }
 
 /// One line of a copy.
@@ -19,19 +29,48 @@ pub enum Line {
     TooLarge,
 }
 
+const BEGIN: &str = "begin isolation level repeatable read read only";
+
 impl TableReader {
-    /// Opens a transaction that sees exactly what `snapshot` names.
+    /// Connects.
     ///
     /// # Errors
-    /// As [`Session::connect`]; also when the snapshot is gone.
-    pub async fn open(endpoint: &Endpoint, snapshot: &str) -> Result<TableReader, WireError> {
-        let mut session = Session::connect(endpoint, Mode::Ordinary, PINNED).await?;
-        let snapshot = snapshot.replace('\'', "''");
-        let begin = format!(
-            "begin isolation level repeatable read read only; set transaction snapshot '{snapshot}'"
-        );
-        session.run(&begin).await?;
+    /// As [`Session::connect`].
+    pub async fn connect(endpoint: &Endpoint) -> Result<TableReader, WireError> {
+        let session = Session::connect(endpoint, Mode::Ordinary, PINNED).await?;
         Ok(TableReader { session })
+    }
+
+    /// Opens a transaction that sees exactly what another one has exported.
+    ///
+    /// # Errors
+    /// When the snapshot is gone, or the connection fails.
+    pub async fn adopt(&mut self, snapshot: &str) -> Result<(), WireError> {
+        let snapshot = snapshot.replace('\'', "''");
+        let begin = format!("{BEGIN}; set transaction snapshot '{snapshot}'");
+        self.session.run(&begin).await
+    }
+
+    /// Opens a transaction that sees what is committed now, instead of the one that is open.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn look(&mut self) -> Result<Sight, WireError> {
+        // The position is asked for last: whatever the snapshot sees was in the log before.
+        let sql = format!(
+            "rollback; {BEGIN}; select pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text"
+        );
+        let row = self.session.row(&sql).await?.unwrap_or_default();
+        let cell = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+        let strange = |error: String| WireError::Protocol(error);
+        Ok(Sight {
+            snapshot: cell(0)
+                .parse()
+                .map_err(|error: crate::model::NotASnapshot| strange(error.to_string()))?,
+            before: cell(1)
+                .parse()
+                .map_err(|error: crate::model::NotAnLsn| strange(error.to_string()))?,
+        })
     }
 
     /// Starts `COPY ... TO STDOUT`; [`TableReader::line`] gives its lines.

@@ -100,7 +100,7 @@ fn verdict(
             WayBack::Copy,
         ));
     }
-    if unpublished {
+    if unpublished && table.stream {
         return Some((
             "the desktop's table left the publication or its replica identity no longer names its rows; it is published again and copied anew",
             WayBack::Copy,

@@ -135,6 +135,7 @@ impl Resolver<'_> {
             indexed: false,
             refers_to_itself: cloud.parents.contains(&cloud.oid),
             is_looked_up: false,
+            stream: wanted.stream,
             max_shrink: wanted.max_shrink,
             fingerprint: String::new(),
         };

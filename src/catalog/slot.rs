@@ -1,7 +1,5 @@
 //! The replication slot on the desktop.
 
-use fallible_iterator::FallibleIterator;
-use postgres_protocol::message::backend::Message;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -65,39 +63,20 @@ pub struct Slot {
 ///
 /// # Errors
 /// What the server says.
-pub async fn create(endpoint: &Endpoint, name: &str, temporary: bool) -> Result<Slot, WireError> {
+pub async fn create(endpoint: &Endpoint, name: &str) -> Result<Slot, WireError> {
     let mut session = Session::connect(endpoint, Mode::Replication, PINNED).await?;
-    let temporary = if temporary { " TEMPORARY" } else { "" };
     // This older form of the options works on all versions from 14 on.
     let command = format!(
-        "CREATE_REPLICATION_SLOT {}{temporary} LOGICAL pgoutput EXPORT_SNAPSHOT",
+        "CREATE_REPLICATION_SLOT {} LOGICAL pgoutput EXPORT_SNAPSHOT",
         quote::ident(name)
     );
-    session.query(&command).await?;
-    let mut answer = None;
-    loop {
-        match session.next().await? {
-            Message::DataRow(body) => {
-                let cell = |range: Option<std::ops::Range<usize>>| {
-                    range
-                        .and_then(|range| std::str::from_utf8(&body.buffer()[range]).ok())
-                        .unwrap_or_default()
-                        .to_owned()
-                };
-                let cells: Vec<String> = body.ranges().map(|range| Ok(cell(range))).collect()?;
-                answer = Some(cells);
-            }
-            Message::ReadyForQuery(_) => break,
-            _ => {}
-        }
-    }
+    let cells = session.row(&command).await?.unwrap_or_default();
+    let cell = |at: usize| cells.get(at).cloned().flatten();
     let strange = || WireError::Protocol("CREATE_REPLICATION_SLOT gave no position".to_owned());
-    let cells = answer.ok_or_else(strange)?;
-    let consistent = cells
-        .get(1)
+    let consistent = cell(1)
         .and_then(|text| text.parse().ok())
         .ok_or_else(strange)?;
-    let snapshot = cells.get(2).cloned().ok_or_else(strange)?;
+    let snapshot = cell(2).ok_or_else(strange)?;
     Ok(Slot {
         session,
         consistent,
@@ -106,7 +85,7 @@ pub async fn create(endpoint: &Endpoint, name: &str, temporary: bool) -> Result<
 }
 
 impl Slot {
-    /// Lets the snapshot, and a temporary slot, go.
+    /// Lets the snapshot go.
     pub async fn close(self) {
         self.session.terminate().await;
     }

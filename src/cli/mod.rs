@@ -1,13 +1,16 @@
 //! The command line: a file per command; `show` renders what they found.
 
+mod bootstrap;
 mod completions;
 mod demo;
 mod lag;
+mod plan;
 mod quarantine;
 mod run;
 mod settings;
 mod show;
 mod status;
+mod swap;
 mod uninstall;
 mod wait;
 
@@ -32,6 +35,7 @@ pub struct Arguments {
 
 const HELP: &str = "Examples:
   tandem demo                        two throw-away databases; nothing of yours is touched
+  tandem bootstrap --plan            what a first copy would do
   tandem run                         the service
   tandem wait --timeout 30s          until the cloud has all that the desktop has now
   tandem lag --max 30s || notify     replication is late
@@ -67,6 +71,8 @@ struct Common {
 enum Command {
     /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
     Demo(demo::Options),
+    /// Set up both sides, then copy all tables from one snapshot; repeat it to resume
+    Bootstrap(bootstrap::Options),
     /// The service: streams the desktop's changes; fills the tables first if need be
     Run(run::Options),
     /// One screen: is it running, is it caught up, what needs me
@@ -75,6 +81,8 @@ enum Command {
     Lag(lag::Options),
     /// Return when the cloud has all that the desktop had committed when the command started
     Wait(wait::Options),
+    /// A staging swap now
+    Swap(swap::Options),
     /// Rows that the cloud refused, and why
     Quarantine(quarantine::Options),
     /// The settings: each value and where it came from, or whether they make sense
@@ -142,6 +150,17 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         Command::Wait(options) => (
             with_settings(common, async |settings| wait::wait(options, settings).await).await,
             Mode::Question,
+        ),
+        Command::Bootstrap(options) => (
+            with_settings(common, async |settings| {
+                bootstrap::bootstrap(options, settings).await
+            })
+            .await,
+            Mode::Copy,
+        ),
+        Command::Swap(options) => (
+            with_settings(common, async |settings| swap::swap(options, settings).await).await,
+            Mode::Copy,
         ),
         Command::Quarantine(options) => (
             with_settings(common, async |settings| {
@@ -214,6 +233,8 @@ impl Common {
 enum Mode {
     Service,
     Question,
+    /// It writes like the service, once.
+    Copy,
 }
 
 fn finish(result: Result<Exit, Fault>, mode: Mode) -> u8 {
@@ -239,4 +260,21 @@ fn report(fault: &Fault, exit: Exit) -> u8 {
 fn duration(text: &str) -> Result<Duration, String> {
     config::duration(text)
         .ok_or_else(|| "not a duration; write 500ms, 30s, 5m, 1h or 1d".to_owned())
+}
+
+/// The table's name in the settings; the cloud's name is accepted.
+fn named<'s>(settings: &'s Settings, name: &str) -> Result<&'s str, Fault> {
+    let cloud = |table: &&config::Table| {
+        let cloud = &table.cloud;
+        name == cloud.relation && cloud.schema == "public"
+            || name == format!("{}.{}", cloud.schema, cloud.relation)
+    };
+    let tables = &settings.tables;
+    let by_name = tables.iter().find(|table| table.name == name);
+    let found = by_name.or_else(|| tables.iter().find(cloud));
+    found.map(|table| table.name.as_str()).ok_or_else(|| {
+        let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
+        Fault::new(Kind::Input, format!("no table {name} in the settings"))
+            .hint(format!("there are {}", names.join(", ")))
+    })
 }

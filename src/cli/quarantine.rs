@@ -65,7 +65,10 @@ pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result
         What::List(list) => &list.choice,
         What::Retry(choice) | What::Drop(choice) => choice,
     };
-    let table = choice.table.as_deref().map(|name| named(settings, name));
+    let table = choice
+        .table
+        .as_deref()
+        .map(|name| super::named(settings, name));
     let table = table.transpose()?;
     let onlooker = Onlooker::connect(settings).await?;
     let mut rows = onlooker.parked(settings).await?;
@@ -176,21 +179,4 @@ async fn drop_rows(
         counted(dropped)
     ));
     Ok(Exit::Fine)
-}
-
-/// The table's name in the settings; the cloud's name is accepted.
-fn named(settings: &Settings, name: &str) -> Result<String, Fault> {
-    let cloud = |table: &&crate::config::Table| {
-        let cloud = &table.cloud;
-        name == cloud.relation && cloud.schema == "public"
-            || name == format!("{}.{}", cloud.schema, cloud.relation)
-    };
-    let tables = &settings.tables;
-    let by_name = tables.iter().find(|table| table.name == name);
-    let found = by_name.or_else(|| tables.iter().find(cloud));
-    found.map(|table| table.name.clone()).ok_or_else(|| {
-        let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
-        Fault::new(Kind::Input, format!("no table {name} in the settings"))
-            .hint(format!("there are {}", names.join(", ")))
-    })
 }

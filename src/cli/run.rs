@@ -30,7 +30,7 @@ pub(super) async fn run(
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tandem starts");
     tokio::select! {
-        ended = service::run(settings, &stop) => {
+        ended = service::run(settings, service::Goal::service(), &stop) => {
             signals.abort();
             match ended {
                 Ok(()) => {

@@ -56,6 +56,21 @@ pub(super) fn progress(text: &str) {
     eprintln!("{}", clean(text));
 }
 
+/// Whether somebody watches the progress.
+pub(super) fn progress_is_seen() -> bool {
+    std::io::stderr().is_terminal()
+}
+
+/// A line about what is going on, in the place of the last one where somebody watches.
+pub(super) fn progress_again(text: &str) {
+    let text = clean(text);
+    if progress_is_seen() {
+        eprint!("\r{text}\x1b[K\r");
+    } else {
+        eprintln!("{text}");
+    }
+}
+
 /// A document.
 pub(super) fn document(document: &impl serde::Serialize) {
     if let Ok(text) = serde_json::to_string(document) {

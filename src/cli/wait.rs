@@ -34,7 +34,7 @@ pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit,
     let marker = onlooker.mark().await?;
     loop {
         let seen = onlooker.checkpoint().await?.unwrap_or_default();
-        if seen.lsn.is_some_and(|lsn| lsn >= marker) {
+        if seen.has(marker) {
             return say_who_is_left_out(&onlooker).await;
         }
         if !onlooker.is_running(settings, &seen).await? {

@@ -22,15 +22,12 @@ const fn but(key: &'static str, asks: &'static str, neutral: &'static [&'static 
     Pending { key, asks, neutral }
 }
 
-const PENDING: [Pending; 12] = [
+const PENDING: [Pending; 9] = [
     any("reverse.*", "the reverse direction"),
-    any("refill.*", "refills"),
     but("verify.every", "periodic verification", &["off"]),
     but("listen.http", "the HTTP listener", &["off"]),
     but("forward.wal_held_drop", "giving up the slot", &["off"]),
     but("table.flow", "the reverse direction", &["forward"]),
-    but("table.stream", "tables that only swap", &["true"]),
-    but("table.swap", "staging swaps", &["off"]),
     but("table.cloud_owned", "cloud-owned columns", &["[]"]),
     any("table.orphans", "the handling of orphans"),
     but(
@@ -42,7 +39,7 @@ const PENDING: [Pending; 12] = [
 ];
 
 /// What works, for the end of a refusal.
-const WORKS: &str = "forward streaming";
+const WORKS: &str = "forward streaming, swaps and refills";
 
 /// The refusal's words after the setting, when `value` asks for something that isn't there yet.
 pub(super) fn refusal(section: &str, key: &str, value: &str) -> Option<String> {

@@ -114,6 +114,11 @@ impl Assembler {
         }
     }
 
+    /// The number of the transaction that has begun and not ended.
+    pub fn open_xid(&self) -> Option<u32> {
+        self.open.as_ref().map(|open| open.xid)
+    }
+
     /// Takes the changes so far of the transaction that has begun and not ended; it keeps the rest of itself.
     pub fn take_open(&mut self) -> Vec<Change> {
         let Some(open) = &mut self.open else {

@@ -1,10 +1,14 @@
 //! What tandem does from start to finish, a story each.
 
 mod agree;
-mod fill;
+mod compare;
+mod copy;
 mod forward;
 mod refusal;
 
 pub use agree::{agree, check_keys};
-pub use fill::{Fill, Filled, fill, not_applied};
-pub use forward::{Forward, Sides, parked};
+pub use compare::{Compared, compare, only_look};
+pub use copy::{
+    Asked, First, How, Progress, asked, fill, last_swaps, not_applied, refuse, set_state,
+};
+pub use forward::{Agenda, Forward, Scheduled, Sides, Wanted, last_refill, parked};

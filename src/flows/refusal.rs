@@ -23,3 +23,14 @@ pub(super) fn words(error: &ServerError) -> String {
 pub(super) fn lies_in_rows(error: &ServerError) -> bool {
     !matches!(error.class(), "42" | "0A") && !matches!(error.code.as_str(), "TD004" | "TD006")
 }
+
+/// The same for a swap, which leaves the table as it is.
+pub(super) fn swap_words(error: &ServerError, table: &str) -> String {
+    match error.code.as_str() {
+        "TD004" => format!(
+            "{}; nothing of it was changed. If that is right: tandem swap {table} --allow-shrink",
+            error.message
+        ),
+        _ => words(error),
+    }
+}

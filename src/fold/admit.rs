@@ -5,18 +5,15 @@ use std::sync::Arc;
 
 use super::park::Parking;
 use crate::model::{
-    Change, Counts, Halt, Layout, Lsn, Oid, Old, Operation, Relation, TableId, Tables, Tuple,
-    WayBack,
+    Change, Counts, Halt, Layout, Oid, Old, Operation, Relation, TableId, Tables, Tuple, WayBack,
 };
 
-/// What is known of the tables while the stream runs: which have stopped, from which position on each
-/// one's changes count, and which of their rows wait.
+/// What is known of the tables while the stream runs: which have stopped, and which of their rows wait.
 #[derive(Clone, Default)]
 pub struct Book {
     stopped: BTreeSet<TableId>,
     /// Tables that stop with the batch at hand, once it is sent.
     stopping: BTreeSet<TableId>,
-    copied_at: HashMap<TableId, Lsn>,
     /// Rows in the quarantine.
     pub parking: Parking,
 }
@@ -74,23 +71,7 @@ pub enum Before {
     Sent(Old),
 }
 
-/// How a change of a table counts by what has become of the table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
-    /// It is to be written.
-    Streams,
-    /// The table's copy has it already.
-    Copied,
-    /// The table has stopped: its way back is a new copy.
-    Stopped,
-}
-
 impl Book {
-    /// Changes committed before `at` are in the table's copy already.
-    pub fn copied_at(&mut self, table: TableId, at: Lsn) {
-        self.copied_at.insert(table, at);
-    }
-
     /// The table stops with the batch at hand: until that is sent or put back, its changes count as missed.
     pub fn stop_for_now(&mut self, table: TableId) {
         self.stopping.insert(table);
@@ -114,6 +95,11 @@ impl Book {
         self.parking.clear(table);
     }
 
+    /// From now on changes of this table are written (again): the cloud has a copy of it.
+    pub fn resume(&mut self, table: TableId) {
+        self.stopped.remove(&table);
+    }
+
     /// Parked rows of tables that have stopped don't wait: a new copy will have them.
     pub fn forget_stopped(&mut self) {
         for table in &self.stopped {
@@ -131,43 +117,25 @@ impl Book {
         self.stopped.contains(&table) || self.stopping.contains(&table)
     }
 
-    /// How a change that was committed at `commit` counts.
-    pub fn standing(&self, table: TableId, commit: Lsn) -> Standing {
-        if self.copied_at.get(&table).is_some_and(|at| commit < *at) {
-            Standing::Copied
-        } else if self.is_stopped(table) {
-            Standing::Stopped
-        } else {
-            Standing::Streams
-        }
-    }
-
     /// Adds what became of a number of messages, if the table streams, which is the answer. A table that has
     /// stopped misses them.
-    pub fn streams(&self, table: TableId, commit: Lsn, counts: &Counts, sum: &mut Counts) -> bool {
-        match self.standing(table, commit) {
-            Standing::Copied => false,
-            Standing::Stopped => {
-                sum.missed += counts.received;
-                false
-            }
-            Standing::Streams => {
-                sum.add(*counts);
-                true
-            }
+    pub fn streams(&self, table: TableId, counts: &Counts, sum: &mut Counts) -> bool {
+        let streams = !self.is_stopped(table);
+        if streams {
+            sum.add(*counts);
+        } else {
+            sum.missed += counts.received;
         }
+        streams
     }
 
     /// Counts a change that does nothing; says whether it has to be folded instead.
-    pub(super) fn counts(&self, table: TableId, commit: Lsn, counts: &mut Counts) -> bool {
-        match self.standing(table, commit) {
-            Standing::Copied => false,
-            Standing::Stopped => {
-                counts.missed += 1;
-                false
-            }
-            Standing::Streams => true,
+    pub(super) fn counts(&self, table: TableId, counts: &mut Counts) -> bool {
+        let streams = !self.is_stopped(table);
+        if !streams {
+            counts.missed += 1;
         }
+        streams
     }
 }
 

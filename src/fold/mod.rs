@@ -14,18 +14,20 @@ mod steps;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use admit::{Before, Book, Effect, Sorted, Sorter, Standing};
+pub use admit::{Before, Book, Effect, Sorted, Sorter};
 pub use keyed::key;
 pub use park::{Parked, ParkedRows, Parking, name_of_cells, parking_name};
 
 use crate::model::{
-    Batch, Counts, Halt, Key, Lsn, Step, Table, TableId, Tables, Transaction, WayBack, Work,
+    Batch, Counts, Halt, Key, Step, Table, TableId, Tables, Transaction, WayBack, Work,
 };
 
 /// The desktop's heartbeat carries this prefix.
 pub const HEARTBEAT: &str = "tandem.heartbeat";
 /// Whoever wants parked rows to be tried again at once writes this prefix into the desktop's log.
 pub const RETRY: &str = "tandem.retry";
+/// Whoever has asked for a swap, in the cloud, writes this prefix into the desktop's log.
+pub const SWAP: &str = "tandem.swap";
 
 /// Folds a run of transactions. Changes of the tables in `ordered` are not folded: each is a write of its own, in
 /// source order.
@@ -44,11 +46,11 @@ pub fn fold(
             let sorted = sorter.sort(change, tables);
             if let Sorted::Effect(table, effect) = &sorted
                 && ordered.contains(table)
-                && book.standing(*table, transaction.commit) == Standing::Streams
+                && !book.is_stopped(*table)
             {
                 runs.push(tables.get(*table), effect.clone(), &book.parking);
             }
-            if let Err(halt) = folder.take(sorted, transaction.commit, tables, book) {
+            if let Err(halt) = folder.take(sorted, tables, book) {
                 book.stop_for_now(halt.table);
                 halts.push(halt);
             }
@@ -94,13 +96,7 @@ impl Folder {
     ///
     /// # Errors
     /// The table can't go on.
-    pub fn take(
-        &mut self,
-        sorted: Sorted,
-        commit: Lsn,
-        tables: &Tables,
-        book: &Book,
-    ) -> Result<(), Halt> {
+    pub fn take(&mut self, sorted: Sorted, tables: &Tables, book: &Book) -> Result<(), Halt> {
         let (table, effect) = match sorted {
             Sorted::Foreign => return Ok(()),
             // Without all its values such a row has no name.
@@ -112,7 +108,7 @@ impl Folder {
                     effect.too_large.unwrap_or_default()
                 );
                 let way = WayBack::Mend;
-                let streams = self.counts(table, commit, book);
+                let streams = self.counts(table, book);
                 return if streams {
                     Err(Halt { table, why, way })
                 } else {
@@ -122,7 +118,7 @@ impl Folder {
             Sorted::Effect(table, effect) => (table, Some(effect)),
             Sorted::RuledOut(table) => (table, None),
             Sorted::Misfit(Halt { table, why, way }) => {
-                let streams = self.counts(table, commit, book);
+                let streams = self.counts(table, book);
                 return if streams {
                     Err(Halt { table, why, way })
                 } else {
@@ -132,7 +128,7 @@ impl Folder {
             // A transaction with a TRUNCATE is staged; here it can only come for a table that has stopped.
             Sorted::Emptied(table) => {
                 let why = "the desktop's table was emptied; it is copied anew".to_owned();
-                let streams = self.counts(table, commit, book);
+                let streams = self.counts(table, book);
                 let halt = Halt {
                     table,
                     why,
@@ -141,7 +137,7 @@ impl Folder {
                 return if streams { Err(halt) } else { Ok(()) };
             }
         };
-        if self.counts(table, commit, book) {
+        if self.counts(table, book) {
             match effect {
                 Some(effect) => self.push(tables.get(table), effect),
                 None => self.rule_out(table),
@@ -155,7 +151,6 @@ impl Folder {
     pub fn replay(
         &mut self,
         (table, effect): (TableId, Effect),
-        commit: Lsn,
         (voided, moves): (bool, bool),
         (tables, book): (&Tables, &Book),
     ) {
@@ -164,12 +159,12 @@ impl Folder {
         }
         // The message is counted where the row arrives.
         if moves {
-            if book.standing(table, commit) == Standing::Streams {
+            if !book.is_stopped(table) {
                 self.leave(tables.get(table), effect);
             }
             return;
         }
-        if !self.counts(table, commit, book) {
+        if !self.counts(table, book) {
             return;
         }
         if voided {
@@ -189,8 +184,8 @@ impl Folder {
         }
     }
 
-    fn counts(&mut self, table: TableId, commit: Lsn, book: &Book) -> bool {
-        book.counts(table, commit, self.counts.entry(table).or_default())
+    fn counts(&mut self, table: TableId, book: &Book) -> bool {
+        book.counts(table, self.counts.entry(table).or_default())
     }
 
     /// Takes a change of a row that is ours.

@@ -9,4 +9,4 @@ mod schema;
 
 pub use publish::{ensure_publication, publish, published_besides, unpublish};
 pub use remove::{Removal, in_cloud, on_desktop, remove_from_cloud, remove_from_desktop};
-pub use schema::{ensure_schema, is_installed};
+pub use schema::{ensure_schema, is_installed, planned_statements};

@@ -38,11 +38,8 @@ pub async fn ensure_publication(
         Some((true, _)) => Err(Fault::new(Kind::Input, format!("publication {name} exists and is FOR ALL TABLES"))
             .hint("give forward.publication another name: tables of it without replica identity can't be updated")),
         None => {
-            let sql = format!(
-                "begin; insert into tandem.publication (replicator, publication) values ({}, {}) on conflict do nothing; \
-                 create publication {} with (publish = 'insert, update, delete, truncate'); commit",
-                quote::literal(replicator), quote::literal(name), quote::ident(name)
-            );
+            let [note, make] = making(name, replicator);
+            let sql = format!("begin; {note}; {make}; commit");
             let made = desktop.batch_execute(&sql).await;
             if made.is_err() {
                 let _ = desktop.batch_execute("rollback").await;
@@ -73,20 +70,9 @@ pub async fn publish(
     replicator: &str,
     table: &Table,
 ) -> Result<(), Fault> {
-    let needed = match table.identity() {
-        Some(names) => {
-            let names: Vec<_> = names.into_iter().map(quote::literal).collect();
-            format!("array[{}]::text[]", names.join(", "))
-        }
-        None => "null".to_owned(),
-    };
+    let needed = needed(table);
     for name in published(table) {
-        let regclass = quote::literal(&quote::table(name));
-        let step = format!(
-            "select tandem.publish({}, {}, {regclass}::regclass, {needed})",
-            quote::literal(replicator),
-            quote::literal(publication),
-        );
+        let step = publishing(publication, replicator, name, &needed);
         if is_published(desktop, (publication, replicator), name, &needed).await? {
             continue;
         }
@@ -94,6 +80,58 @@ pub async fn publish(
         tracing::info!(table = %name, "published");
     }
     Ok(())
+}
+
+/// Desktop columns that an old row must carry, as SQL; null when it must carry all.
+fn needed(table: &Table) -> String {
+    match table.identity() {
+        Some(names) => {
+            let names: Vec<_> = names.into_iter().map(quote::literal).collect();
+            format!("array[{}]::text[]", names.join(", "))
+        }
+        None => "null".to_owned(),
+    }
+}
+
+/// The statement that publishes one table or partition.
+fn publishing(publication: &str, replicator: &str, name: &Name, needed: &str) -> String {
+    format!(
+        "select tandem.publish({}, {}, {}::regclass, {needed})",
+        quote::literal(replicator),
+        quote::literal(publication),
+        quote::literal(&quote::table(name)),
+    )
+}
+
+/// The statements that make the publication.
+fn making(name: &str, replicator: &str) -> [String; 2] {
+    [
+        format!(
+            "insert into tandem.publication (replicator, publication) values ({}, {}) on conflict do nothing",
+            quote::literal(replicator),
+            quote::literal(name)
+        ),
+        format!(
+            "create publication {} with (publish = 'insert, update, delete, truncate')",
+            quote::ident(name)
+        ),
+    ]
+}
+
+/// What set-up does on the desktop behind its schema, for reading and pasting.
+pub(super) fn all_statements(publication: &str, replicator: &str, tables: &Tables) -> Vec<String> {
+    let streams = tables.iter().filter(|table| table.stream);
+    let publishes = streams.flat_map(|table| {
+        let needed = needed(table);
+        let names = published(table).into_iter();
+        let statements = names.map(|name| publishing(publication, replicator, name, &needed));
+        statements.collect::<Vec<_>>()
+    });
+    let making = making(publication, replicator).into_iter();
+    making
+        .chain(publishes)
+        .map(|sql| format!("{sql};"))
+        .collect()
 }
 
 /// Takes a table out of the publication, gives its identity back, and forgets that it was ours.

@@ -2,7 +2,10 @@
 
 use tokio_postgres::Client;
 
+use super::publish::all_statements;
+use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
+use crate::model::Tables;
 use crate::wire::WireError;
 
 const DESKTOP: &str = include_str!("../../sql/desktop/001_state.sql");
@@ -36,6 +39,26 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
         tracing::info!(%side, "installed the schema tandem");
     }
     check_version(client, side).await
+}
+
+/// What set-up does on a side, for reading and pasting: the schema where it is missing, then what is published.
+pub fn planned_statements(
+    side: Side,
+    installed: bool,
+    settings: &Settings,
+    replicator: &str,
+    tables: &Tables,
+) -> Vec<String> {
+    let schema = match side {
+        Side::Desktop => DESKTOP,
+        Side::Cloud => CLOUD,
+    };
+    let schema = (!installed).then(|| schema.trim_end().to_owned());
+    let published = match side {
+        Side::Desktop => all_statements(&settings.forward.publication, replicator, tables),
+        Side::Cloud => Vec::new(),
+    };
+    schema.into_iter().chain(published).collect()
 }
 
 /// Whether the schema is there.

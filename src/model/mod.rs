@@ -3,6 +3,7 @@
 mod batch;
 mod change;
 mod lsn;
+mod snapshot;
 mod statement;
 mod table;
 mod tuple;
@@ -12,6 +13,7 @@ pub use change::{
     Change, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp, Transaction,
 };
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
+pub use snapshot::{NotASnapshot, Snapshot};
 pub use statement::{Param, Statement, oid};
 pub use table::{
     Arriving, Column, Key, Layout, Lookup, Name, Owner, Reach, Source, Table, TableId, Tables,

@@ -198,6 +198,8 @@ pub struct Table {
     pub refers_to_itself: bool,
     /// Other tables look columns up in this one, so the whole old row has to be known.
     pub is_looked_up: bool,
+    /// Its changes stream; else only swaps bring them.
+    pub stream: bool,
     /// The largest share of the owned rows that a batch may delete.
     pub max_shrink: f64,
     /// A hash over key and mapping, to notice a change between two runs.

@@ -18,7 +18,7 @@ pub enum Cell<'a> {
 }
 
 /// A row image. Cloning shares the bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tuple {
     /// The columns one after another, without the leading count.
     cells: Bytes,

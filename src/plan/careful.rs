@@ -188,10 +188,10 @@ pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -
     [staged, try_staged(table, STEP, work, &shape, manner)]
 }
 
-/// Tries all rows of a staged table (step 0), those of a table without a key only as far as they are missing.
+/// Tries all rows of a copy, those of a table without a key only as far as they are missing.
 pub fn try_whole(table: &Table, manner: &Manner<'_>) -> Vec<Statement> {
     let multiset = table.key == Key::Multiset;
-    let narrow = multiset.then(|| diff(table, manner.replicator, manner.epoch, 0).narrow);
+    let narrow = multiset.then(|| diff(table, manner, COPY_STEP, false).narrow);
     let work = if multiset {
         Work::AddCopies
     } else {
@@ -201,12 +201,16 @@ pub fn try_whole(table: &Table, manner: &Manner<'_>) -> Vec<Statement> {
         mixed_keys: true,
         ..Shape::default()
     };
-    let tried = try_staged(table, 0, work, &shape, manner);
+    let tried = try_staged(table, COPY_STEP, work, &shape, manner);
     narrow.into_iter().chain([tried]).collect()
 }
 
-/// The step of the keys of rows that are too large to be copied.
-pub const TOO_LARGE_STEP: usize = 1;
+/// Copies have steps from here on: `tandem.unstage` tells them from those of the stream.
+pub const COPY_STEP: usize = 1 << 30;
+/// The keys of rows that are too large to be copied.
+pub const TOO_LARGE_STEP: usize = COPY_STEP + 1;
+/// Names of rows that the stream changed after they were read.
+pub const TOUCHED_STEP: usize = COPY_STEP + 2;
 
 /// Parks those rows.
 pub fn park_too_large(table: &Table, manner: &Manner<'_>) -> Statement {
@@ -238,6 +242,20 @@ pub(super) fn cap_parked(table: &Table, replicator: &str) -> Statement {
 pub fn void_parked(table: &Table, replicator: &str) -> Statement {
     let params = vec![Param::string(replicator), Param::string(&table.name)];
     Statement::bookkeeping("select tandem.void_parked($1, $2)", params)
+}
+
+/// The same, but for rows that were changed after they were read: what waits of them is newer.
+pub fn void_untouched(table: &Table, manner: &Manner<'_>) -> Statement {
+    let names = parked_key(table).into_iter();
+    let names: Vec<_> = names
+        .map(|index| format!("u.cells[{}]", index + 1))
+        .collect();
+    let sql = format!(
+        "select tandem.void_parked($1, $3, array(select md5(array[{}]::text[]::text) from {} and $4 = {TOUCHED_STEP}))",
+        names.join(", "),
+        Rows::Beside(TOUCHED_STEP).from(),
+    );
+    Statement::bookkeeping(sql, place(table, TOUCHED_STEP, manner))
 }
 
 /// Arriving columns as SQL counts them.

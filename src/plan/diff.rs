@@ -1,13 +1,15 @@
 //! A whole table that was staged, against the cloud's owned rows.
 
-use super::careful::{cap_parked, parked_key};
+use super::careful::{TOUCHED_STEP, cap_parked, parked_key, place};
+use super::compare::{cell, row};
 use super::digest::admitted;
 use super::guard::{Guard, has_parent, referred};
+use super::planner::Manner;
 use super::quote::{ident, literal, table as qualified};
 use super::source::{Rows, all, assignments, image, insertion, key, rest, source};
 use super::write::update_differing;
 use crate::limits;
-use crate::model::{Key, Param, Source, Statement, Table, Work, oid};
+use crate::model::{Key, Source, Statement, Table, Work};
 
 /// The statements that make the cloud's owned rows equal to the staged ones.
 pub struct Diff {
@@ -26,6 +28,10 @@ pub struct Diff {
     pub insert: Statement,
     /// Leaves only those staged rows that are missing: for trying them one by one.
     pub narrow: Statement,
+    /// Leaves out staged rows that the stream has changed since they were read. Run first.
+    pub leave_out: Option<Statement>,
+    /// Refuses to remove all rows; for a copy that has none.
+    pub empties: Statement,
 }
 
 /// Which rows of a table are read.
@@ -42,23 +48,12 @@ pub enum Which {
 /// Reads a table's arriving columns as one `text[]` per row, through the types' output functions, so
 /// that a copied value is the text that the stream would send. Rows that aren't ours stay out.
 pub fn copy_out(table: &Table, which: Which) -> String {
-    let key = table.key_arriving();
-    let cell =
-        |name: &str| format!("case when {name} is distinct from null then concat({name}) end");
-    let names: Vec<_> = table
-        .arriving
-        .iter()
-        .map(|column| format!("t.{}", ident(&column.name)))
-        .collect();
-    let row: Vec<_> = names.iter().map(|name| cell(name)).collect();
-    let row = format!("array[{}]::text[]", row.join(", "));
-    let keys = names
-        .iter()
-        .enumerate()
-        .map(|(index, name)| match key.contains(&index) {
-            true => cell(name),
-            false => "null".to_owned(),
-        });
+    let (key, row) = (table.key_arriving(), row(table));
+    let keys = table.arriving.iter().enumerate();
+    let keys = keys.map(|(index, column)| match key.contains(&index) {
+        true => cell(&column.name),
+        false => "null".to_owned(),
+    });
     let keys: Vec<_> = keys.collect();
     let (wanted, bytes) = match which {
         Which::All => (row, String::new()),
@@ -77,15 +72,11 @@ pub fn copy_out(table: &Table, which: Which) -> String {
     format!("copy (select {wanted} from {only}{from} as t where {ours}{bytes}) to stdout")
 }
 
-/// Makes the diff's statements for the rows of `step`. `$1` is the replicator, `$2` the epoch, `$3` the
-/// table's name, `$4` the step.
-pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
-    let params = vec![
-        Param::string(replicator),
-        Param::int8(epoch),
-        Param::string(&table.name),
-        Param::text(oid::INT4, step.to_string()),
-    ];
+/// Makes the diff's statements for the rows of `step`, where `touched` without those that the stream has changed since
+/// they were read. `$1` is the replicator, `$2` the epoch, `$3` the table's name, `$4` the step. What is inserted,
+/// updated and removed is counted in settings of the transaction (`tandem.inserted` and so on).
+pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> Diff {
+    let params = place(table, step, manner);
     let statement = |sql: String| Statement {
         sql: sql.into(),
         params: params.clone(),
@@ -113,9 +104,20 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
         ),
         false => String::new(),
     };
+    let touched = touched.then(|| {
+        let source = self::source(table, &key(table), &Rows::Beside(TOUCHED_STEP), &[]);
+        format!("touched as (with {source} select distinct {wanted} as name from src)")
+    });
+    let (also, but) = match &touched {
+        Some(touched) => (
+            format!(", {touched}"),
+            format!(" and not exists (select from touched where touched.name = {stored})"),
+        ),
+        None => (String::new(), String::new()),
+    };
     let extras = format!(
-        "with {source}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
-         have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}{known}), \
+        "with {source}{also}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
+         have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}{known}{but}), \
          extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0))",
         guard.deletable(),
     );
@@ -149,7 +151,7 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
              unsent = excluded.unsent, work = excluded.work, sqlstate = excluded.sqlstate, why = excluded.why",
             work.word(),
         ));
-        vec![park, cap_parked(table, replicator)]
+        vec![park, cap_parked(table, manner.replicator)]
     });
     let changing = match &table.key {
         Key::Columns(_) => rest(table),
@@ -161,15 +163,13 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
             // Equal rows that nobody claims become the desktop's; nothing else of them can differ.
             let found = format!("{stored} = want.name and {}", guard.owned());
             let update = update_differing(table, &changing, "want", &found);
-            return format!(
-                "with {source}, want as (select distinct {wanted} as name from src) {update}"
-            );
+            let ctes =
+                format!("with {source}, want as (select distinct {wanted} as name from src)");
+            return counted(&ctes, "updated", &update);
         }
         let found = format!("{stored} = {wanted} and {}{ours}", guard.owned());
-        format!(
-            "with {source} {}",
-            update_differing(table, &changing, "src", &found)
-        )
+        let update = update_differing(table, &changing, "src", &found);
+        counted(&format!("with {source}"), "updated", &update)
     });
     let (names, values) = insertion(table, &all(table));
     let missing = format!(
@@ -191,21 +191,44 @@ pub fn diff(table: &Table, replicator: &str, epoch: u64, step: usize) -> Diff {
                 limits::SHRINK_ROWS_MIN,
             ))
         },
-        remove: statement(format!(
-            "{extras} delete from {target} as t using extra where {found}{spared}"
+        remove: statement(counted(
+            &extras,
+            "deleted",
+            &format!("delete from {target} as t using extra where {found}{spared}"),
         )),
         referred,
         extras: statement(format!(
             "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3"
         )),
         update: update.map(&statement),
-        insert: statement(format!(
-            "{missing} insert into {target} ({names}) select {values} {which}{ours}"
+        insert: statement(counted(
+            &missing,
+            "inserted",
+            &format!("insert into {target} ({names}) select {values} {which}{ours}"),
         )),
         narrow: statement(format!(
             "{missing} delete from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3 and s.step = $4 and s.ctid not in (select src.\"tandem at\" {which})"
         )),
+        leave_out: touched.map(|touched| {
+            statement(format!(
+                "with {source}, {touched} delete from tandem.staging as s using src where s.ctid = src.\"tandem at\" and exists (select from touched where touched.name = {wanted})"
+            ))
+        }),
+        empties: Statement {
+            step: None,
+            ..statement(format!(
+                "select tandem.empties($3) where $1 <> '' and $2 >= 0 and $4 >= 0 and exists (select from {target} as t where {})",
+                guard.deletable()
+            ))
+        },
     }
+}
+
+/// A change of rows that says in a setting of the transaction how many there were.
+fn counted(ctes: &str, what: &str, change: &str) -> String {
+    format!(
+        "{ctes}, done as ({change} returning 1) select set_config('tandem.{what}', (select count(*) from done)::text, true)"
+    )
 }
 
 /// Whether the stored cells say the name under which a row is parked, in the only way to write it.

@@ -6,6 +6,7 @@
 
 mod array;
 mod careful;
+mod compare;
 mod diff;
 mod digest;
 mod follow;
@@ -18,7 +19,11 @@ mod source;
 mod staged;
 mod write;
 
-pub use careful::{TOO_LARGE_STEP, park_too_large, retry, try_whole, void_parked};
+pub use careful::{
+    COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, park_too_large, retry, try_whole, void_parked,
+    void_untouched,
+};
+pub use compare::{compared, deletable_count, rows_out};
 pub use diff::{Diff, Which, copy_out, diff};
 pub use digest::{admitted, cloud_digest, desktop_digest};
 pub use follow::follow_all;

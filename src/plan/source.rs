@@ -13,6 +13,8 @@ pub(super) enum Rows {
     Staged,
     /// In the staging table, the rows of `$1 tid[]`.
     Chosen,
+    /// In the staging table, under `$1`, `$2`, `$3` and this step.
+    Beside(usize),
 }
 
 impl Rows {
@@ -26,6 +28,7 @@ impl Rows {
                 format!("unnest({}) as u({})", numbers.join(", "), names.join(", "))
             }
             Rows::Staged => "tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = $4".to_owned(),
+            Rows::Beside(step) => format!("tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = {step}"),
             Rows::Chosen => "tandem.staging as u where u.ctid = any($1)".to_owned(),
         }
     }
@@ -34,7 +37,7 @@ impl Rows {
     pub(super) fn cell(&self, arriving: usize) -> String {
         match self {
             Rows::Arrays(..) => format!("u.c{arriving}"),
-            Rows::Staged | Rows::Chosen => format!("u.cells[{}]", arriving + 1),
+            Rows::Staged | Rows::Chosen | Rows::Beside(_) => format!("u.cells[{}]", arriving + 1),
         }
     }
 
@@ -42,7 +45,7 @@ impl Rows {
     pub(super) fn origin(&self, arriving: usize) -> String {
         match self {
             Rows::Arrays(..) => format!("u.k{arriving}"),
-            Rows::Staged | Rows::Chosen => format!("u.origin[{}]", arriving + 1),
+            Rows::Staged | Rows::Chosen | Rows::Beside(_) => format!("u.origin[{}]", arriving + 1),
         }
     }
 }

@@ -118,7 +118,7 @@ fn whole(
     manner: &Manner<'_>,
     (phase, careful): (u8, bool),
 ) -> Vec<Statement> {
-    let diff = diff(table, manner.replicator, manner.epoch, number);
+    let diff = diff(table, manner, number, false);
     let void = void_parked(table, manner.replicator);
     let gone = [diff.shrink]
         .into_iter()

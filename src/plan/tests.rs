@@ -61,6 +61,7 @@ fn table(key: Key) -> Table {
         refers_to_itself: false,
         indexed: true,
         is_looked_up: false,
+        stream: true,
         max_shrink: 0.2,
         fingerprint: String::new(),
     }
@@ -90,20 +91,21 @@ fn row(table: &Table) -> Row {
     }
 }
 
+const MANNER: Manner<'_> = Manner {
+    replicator: "office",
+    epoch: 1,
+    end: Lsn(1),
+    patience: std::time::Duration::from_secs(1),
+    again: false,
+};
+
 fn plan(steps: Vec<Step>, table: Table) -> Vec<Statement> {
-    let manner = Manner {
-        replicator: "office",
-        epoch: 1,
-        end: Lsn(1),
-        patience: std::time::Duration::from_secs(1),
-        again: false,
-    };
     let tables = Arc::new(Tables::new(vec![table]));
     let form = BatchForm {
         careful: &BTreeSet::new(),
         stopped: &|_| false,
     };
-    let statements = Planner::default().statements(steps, &[], &tables, &manner, &form);
+    let statements = Planner::default().statements(steps, &[], &tables, &MANNER, &form);
     // The others are settings.
     statements
         .filter(|statement| statement.table.is_some())
@@ -133,7 +135,7 @@ proptest! {
 fn p4_a_whole_tables_diff_is_guarded_too() {
     for key in [Key::Columns(vec![0]), Key::Multiset] {
         let table = table(key);
-        let diff = diff(&table, "office", 1, 0);
+        let diff = diff(&table, &MANNER, 0, true);
         for statement in [
             Some(diff.remove),
             Some(diff.extras),

@@ -106,16 +106,7 @@ impl Session<'_> {
             .await
             .map_err(Fault::at(Side::Desktop))?;
         self.tell_who_is_waited_for().await?;
-        catalog::create(&self.settings.desktop.endpoint, name, false)
-            .await
-            .map_err(Fault::at(Side::Desktop))
-    }
-
-    /// A snapshot with an exact position for tables that join a running stream.
-    pub(super) async fn temporary_slot(&self) -> Result<catalog::Slot, Fault> {
-        self.tell_who_is_waited_for().await?;
-        let name = format!("tandem_copy_{}_{}", std::process::id(), self.lease.epoch);
-        catalog::create(&self.settings.desktop.endpoint, &name, true)
+        catalog::create(&self.settings.desktop.endpoint, name)
             .await
             .map_err(Fault::at(Side::Desktop))
     }

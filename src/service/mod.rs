@@ -7,9 +7,12 @@ mod observe;
 mod session;
 mod status;
 mod supervise;
+mod swaps;
 
 pub use lease::name_of;
 pub use log::{Logging, start_log};
 pub use observe::{Onlooker, ParkedRow, ReverseSample, Sample, Seen, State};
+pub use session::Goal;
 pub use status::{Service, Status, TableStatus, Verdict};
 pub use supervise::run;
+pub use swaps::Swapped;

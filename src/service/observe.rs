@@ -118,6 +118,15 @@ pub struct Seen {
     pub holder: Option<String>,
     /// What the service said when it stopped.
     pub last_words: Option<String>,
+    /// Tables are being copied, or about to be.
+    pub copying: bool,
+}
+
+impl Seen {
+    /// The cloud has all that was committed before a marker, in all tables that go on.
+    pub fn has(&self, marker: Lsn) -> bool {
+        self.lsn.is_some_and(|lsn| lsn >= marker) && !self.copying
+    }
 }
 
 /// Both sides, connected for looking.
@@ -172,7 +181,9 @@ impl Onlooker {
             return Ok(None);
         }
         let sql = "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
-                   (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words from tandem.checkpoint where replicator = $1";
+                   (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words, \
+                   exists (select from tandem.table_state as s where s.replicator = c.replicator and s.state in ('waiting', 'copying')) \
+                   from tandem.checkpoint as c where replicator = $1";
         let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
         Ok(row.map(|row| Seen {
             lsn: row
@@ -183,6 +194,7 @@ impl Onlooker {
             committed_at: row.get(3),
             holder: row.get(4),
             last_words: row.get(5),
+            copying: row.get(6),
         }))
     }
 
@@ -211,6 +223,11 @@ impl Onlooker {
         if seen.leased {
             return Ok(true);
         }
+        self.streams(settings).await
+    }
+
+    /// Whether somebody reads the slot.
+    async fn streams(&self, settings: &Settings) -> Result<bool, Fault> {
         let slot = catalog::slot(&self.desktop.client, &settings.forward.slot).await;
         let slot = slot.map_err(|error| Fault::wire(Side::Desktop, &error))?;
         Ok(slot.is_some_and(|slot| slot.active_pid.is_some()))
@@ -361,7 +378,8 @@ impl Onlooker {
         if !self.is_running(settings, &first).await? {
             return self.finish(settings, State::Down, &first, None).await;
         }
-        if first.lsn.is_none() {
+        let streams = self.streams(settings).await?;
+        if first.lsn.is_none() || first.copying && !streams {
             return self
                 .finish(settings, State::Bootstrapping, &first, None)
                 .await;
@@ -371,7 +389,7 @@ impl Onlooker {
         let mut seen = first.clone();
         while sent.elapsed() < limits::PROBE_MAX {
             seen = self.checkpoint().await?.unwrap_or_default();
-            if seen.lsn.is_some_and(|lsn| lsn >= marker) {
+            if seen.has(marker) {
                 let lag = i64::try_from(sent.elapsed().as_millis()).unwrap_or(i64::MAX);
                 return self
                     .finish(settings, State::Streaming, &seen, Some(lag))

@@ -1,35 +1,40 @@
 //! One session: connect both sides, agree, set up, fill what must be filled, stream.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
+use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::lease::{acquire, name_of};
-use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, release};
+use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release};
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
-use crate::flows::{Fill, Filled, Forward, Sides, agree, check_keys, fill, parked};
+use crate::flows::{
+    Agenda, First, Forward, How, Progress, Scheduled, Sides, Wanted, agree, asked, check_keys,
+    fill, last_refill, last_swaps, not_applied, parked, set_state,
+};
 use crate::fold::Book;
 use crate::install::{
     ensure_publication, ensure_schema, is_installed, publish, published_besides, unpublish,
 };
 use crate::limits;
-use crate::model::{Committed, Lsn, Tables};
+use crate::model::{Committed, Lsn, Table, TableId, Tables};
 use crate::plan::{Opening, opening};
 use crate::wire::control::{self, Control};
 
-/// Runs until the stream ends. `fresh`: the program has just started, so stopped tables get another try.
+/// Runs until the stream ends, or the goal is reached.
 ///
 /// # Errors
 /// Why it ended.
 pub(super) async fn session(
     settings: &Settings,
     stop: &CancellationToken,
-    fresh: &mut bool,
+    goal: &mut Goal,
 ) -> Result<(), Fault> {
     let connect = async {
         // The cloud first: no stream is opened while it is away.
@@ -68,7 +73,11 @@ pub(super) async fn session(
     ensure_schema(&cloud.client, Side::Cloud).await?;
     ensure_schema(&desktop.client, Side::Desktop).await?;
     let replicator = name_of(settings, &identity);
-    let taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
+    let mut taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
+    if goal.restart {
+        forget(&cloud.client, &replicator, &mut taken, &identity, settings).await?;
+        goal.restart = false;
+    }
     let lease = Lease {
         replicator,
         slot: settings.forward.slot.clone(),
@@ -81,9 +90,10 @@ pub(super) async fn session(
         identity: &identity,
         tables: &tables,
         lease: lease.clone(),
+        goal: goal.clone(),
         measured: unknown,
     };
-    let ended = run.run(&taken, stop, fresh).await;
+    let ended = run.run(&taken, stop, goal).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);
     if ended
         .as_ref()
@@ -102,6 +112,45 @@ pub(super) async fn session(
     ended
 }
 
+/// What a session is for.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// The program has just started: stopped tables get another try.
+    pub fresh: bool,
+    /// It ends when everything that is asked for is copied; else it serves until it is told to stop.
+    pub ends: bool,
+    /// All tables are copied anew, from a new slot.
+    pub restart: bool,
+    /// Rows that the cloud had before us and the desktop doesn't have go.
+    pub remove_extras: bool,
+    /// Tables that the first fill reads at once.
+    pub jobs: usize,
+    /// How far the first fill is.
+    pub progress: Arc<Progress>,
+}
+
+impl Goal {
+    /// Serve.
+    pub fn service() -> Goal {
+        Goal {
+            fresh: true,
+            ends: false,
+            restart: false,
+            remove_extras: false,
+            jobs: limits::FILL_JOBS,
+            progress: Arc::default(),
+        }
+    }
+
+    /// Copy what is missing or asked for.
+    pub fn copies() -> Goal {
+        Goal {
+            ends: true,
+            ..Goal::service()
+        }
+    }
+}
+
 pub(super) struct Session<'a> {
     pub(super) settings: &'a Settings,
     pub(super) desktop: &'a Control,
@@ -109,6 +158,7 @@ pub(super) struct Session<'a> {
     pub(super) identity: &'a Facts,
     pub(super) tables: &'a Arc<Tables>,
     pub(super) lease: Lease,
+    goal: Goal,
     /// All keys were measured a moment ago.
     pub(super) measured: bool,
 }
@@ -122,7 +172,29 @@ struct Remembered {
     extras: i64,
 }
 
+/// What a stream starts with.
+struct Ready {
+    checkpoint: Option<Committed>,
+    book: Book,
+    agenda: Agenda,
+}
+
 impl Remembered {
+    /// It is copied as the settings have it now.
+    fn is_whole(&self, table: &Table) -> bool {
+        let state = if table.stream {
+            "streaming"
+        } else {
+            "swap_only"
+        };
+        self.state == state && self.fingerprint == table.fingerprint
+    }
+
+    /// It doesn't go on before somebody has mended or allowed something.
+    fn waits_for_person(&self, table: &Table) -> bool {
+        matches!(self.state.as_str(), "stopped" | "held") && self.fingerprint == table.fingerprint
+    }
+
     /// All owned rows of the table are known to be ours: what is surplus may be removed.
     fn is_ours(&self) -> bool {
         self.copied_at.is_some() && self.extras == 0
@@ -134,7 +206,7 @@ impl Session<'_> {
         &self,
         taken: &Taken,
         stop: &CancellationToken,
-        fresh: &mut bool,
+        goal: &mut Goal,
     ) -> Result<(), Fault> {
         self.check_lineage(taken)?;
         let remembered = self.remembered().await?;
@@ -143,19 +215,31 @@ impl Session<'_> {
         let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
             .await
             .map_err(Fault::at(Side::Cloud))?;
-        let setup = self.set_up(taken, &remembered, &mut applier, &opening, *fresh);
+        let setup = self.set_up(taken, &remembered, &mut applier, &opening);
         let Some(ready) = stop.run_until_cancelled(setup).await else {
             return Ok(());
         };
-        let (checkpoint, book) = ready?;
-        *fresh = false;
+        let Ready {
+            checkpoint,
+            book,
+            agenda,
+        } = ready?;
+        let Some(checkpoint) = checkpoint else {
+            return Err(no_checkpoint());
+        };
+        // The next session goes on with what this one has begun.
+        goal.fresh = false;
         let (settings, desktop, lease) = (self.settings, self.desktop, self.lease.clone());
         let sides = Sides {
             settings,
             desktop,
+            cloud: self.cloud,
             applier,
             opening,
             lease,
+            agenda,
+            refilled: last_refill(&self.desktop.client, &self.lease.replicator).await?,
+            ends: self.goal.ends,
         };
         let forward = Forward::start(
             sides,
@@ -202,43 +286,58 @@ impl Session<'_> {
         remembered: &HashMap<String, Remembered>,
         applier: &mut Applier,
         opening: &Opening,
-        fresh: bool,
-    ) -> Result<(Committed, Book), Fault> {
+    ) -> Result<Ready, Fault> {
         let desktop = &self.desktop.client;
-        let mut book = Book::default();
-        let mut wanted = Vec::new();
+        let mut ready = Ready {
+            agenda: self.scheduled().await?,
+            book: Book::default(),
+            checkpoint: taken.checkpoint,
+        };
         self.remove_forgotten().await?;
+        let asked = asked(&self.cloud.client, &self.lease.replicator).await?;
+        let again = taken.checkpoint.is_none();
         for table in self.tables.iter() {
-            match remembered.get(&table.name) {
+            let known = remembered.get(&table.name);
+            let asked = asked.iter().filter(|asked| asked.table == table.name);
+            let asked: Vec<_> = asked.collect();
+            let ids = asked.iter().map(|asked| asked.id).collect();
+            let how = match known {
+                Some(known) if !again && known.is_whole(table) => {
+                    let allow_shrink = asked.iter().any(|asked| asked.allow_shrink);
+                    (!asked.is_empty()).then_some(How::Swap { allow_shrink })
+                }
                 Some(known)
-                    if taken.checkpoint.is_none() || known.fingerprint != table.fingerprint =>
+                    if !again
+                        && known.waits_for_person(table)
+                        && !self.goal.fresh
+                        && asked.is_empty() =>
                 {
-                    wanted.push(Filled {
-                        table,
-                        again: known.is_ours(),
-                    })
+                    ready.book.stop(table.id);
+                    None
                 }
-                Some(known) if known.state == "streaming" => {
-                    if let Some(at) = known.copied_at {
-                        book.copied_at(table.id, at);
-                    }
-                }
-                Some(known) if matches!(known.state.as_str(), "stopped" | "held") && !fresh => {
-                    book.stop(table.id);
-                }
-                known => wanted.push(Filled {
-                    table,
-                    again: known.is_some_and(Remembered::is_ours),
+                Some(known) if known.is_ours() => Some(How::Again),
+                _ => Some(How::Adopt {
+                    remove: self.goal.remove_extras,
                 }),
+            };
+            if let Some(how) = how {
+                let table = table.id;
+                ready.agenda.wanted.push(Wanted {
+                    table,
+                    how,
+                    asked: ids,
+                });
             }
         }
+        let new = |wanted: &&Wanted| !matches!(wanted.how, How::Swap { .. });
+        let new: Vec<_> = ready.agenda.wanted.iter().filter(new).cloned().collect();
         if !self.measured {
-            let tables: Vec<_> = wanted.iter().map(|wanted| wanted.table).collect();
+            let tables: Vec<_> = new.iter().map(|new| self.tables.get(new.table)).collect();
             check_keys(&tables, desktop, &self.cloud.client).await?;
         }
         let publication = &self.settings.forward.publication;
         ensure_publication(desktop, publication, &self.lease.replicator).await?;
-        for table in self.tables.iter() {
+        for table in self.tables.iter().filter(|table| table.stream) {
             publish(desktop, publication, &self.lease.replicator, table).await?;
         }
         // Tables that left the settings, and partitions that are gone.
@@ -247,31 +346,61 @@ impl Session<'_> {
             unpublish(desktop, publication, replicator, &name).await?;
             tracing::info!(table = %name, "left the publication; its rows in the cloud stay");
         }
-        let checkpoint = match taken.checkpoint {
-            Some(checkpoint) => {
-                self.check_slot(checkpoint).await?;
-                if !wanted.is_empty() {
-                    let slot = self.temporary_slot().await?;
-                    self.fill(&slot, &wanted, applier, opening, &mut book)
-                        .await?;
-                    slot.close().await;
-                }
-                checkpoint
-            }
-            None => {
-                let slot = self.first_slot().await?;
-                self.fill(&slot, &wanted, applier, opening, &mut book)
-                    .await?;
-                let checkpoint = self
-                    .first_checkpoint(slot.consistent, applier, opening)
-                    .await?;
-                slot.close().await;
-                checkpoint
-            }
+        if let Some(checkpoint) = taken.checkpoint {
+            self.check_slot(checkpoint).await?;
+        }
+        let slot = match taken.checkpoint {
+            Some(_) => None,
+            None => Some(self.first_slot().await?),
         };
-        book.parking = parked(&self.cloud.client, &self.lease.replicator, self.tables).await?;
-        book.forget_stopped();
-        Ok((checkpoint, book))
+        // They don't stream before they are copied, also if we end before that.
+        let waiting = new.iter().map(|new| {
+            ready.book.stop(new.table);
+            set_state(replicator, self.tables.get(new.table), "waiting", None)
+        });
+        let mut statements = self::opening(opening);
+        statements.push(hold(&self.lease));
+        statements.extend(waiting);
+        if !new.is_empty() {
+            let done = applier.run(Script::staying(statements)).await;
+            done.map_err(not_applied)?;
+        }
+        if let Some(slot) = slot {
+            // From here on an interrupted fill goes on with the tables that are missing.
+            let first = self.first_checkpoint(slot.consistent, applier, opening);
+            ready.checkpoint = Some(first.await?);
+            ready.agenda.wanted.clear();
+            ready.book = Book::default();
+            for table in self.fill(&slot, &new, applier, opening).await? {
+                ready.book.stop(table);
+            }
+            slot.close().await;
+        }
+        ready.book.parking = parked(&self.cloud.client, replicator, self.tables).await?;
+        ready.book.forget_stopped();
+        Ok(ready)
+    }
+
+    /// Tables that are swapped again and again, each when it is due.
+    async fn scheduled(&self) -> Result<Agenda, Fault> {
+        let last = last_swaps(&self.cloud.client, &self.lease.replicator).await?;
+        let now = Instant::now();
+        let wanted = self.settings.tables.iter();
+        let scheduled = wanted.filter_map(|wanted| {
+            let every = wanted.swap?;
+            let table = self.tables.iter().find(|table| table.name == wanted.name)?;
+            let ago = last.iter().find(|(name, _)| *name == table.name);
+            let ago = ago.map_or(Duration::ZERO, |(_, ago)| *ago);
+            Some(Scheduled {
+                table: table.id,
+                every,
+                due: now + every.saturating_sub(ago),
+            })
+        });
+        Ok(Agenda {
+            scheduled: scheduled.collect(),
+            wanted: Vec::new(),
+        })
     }
 
     /// Tables that left the settings: their rows stay, and if they come back they are copied anew.
@@ -295,12 +424,11 @@ impl Session<'_> {
     async fn fill(
         &self,
         slot: &catalog::Slot,
-        wanted: &[Filled<'_>],
+        wanted: &[Wanted],
         applier: &mut Applier,
         opening: &Opening,
-        book: &mut Book,
-    ) -> Result<(), Fault> {
-        let with = Fill {
+    ) -> Result<BTreeSet<TableId>, Fault> {
+        let with = First {
             desktop: &self.settings.desktop.endpoint,
             applier,
             opening,
@@ -309,18 +437,10 @@ impl Session<'_> {
             consistent: slot.consistent,
             memory_max: self.settings.forward.memory_max,
             tables: self.tables,
-            stopped: book.stopped().clone(),
+            jobs: self.goal.jobs,
+            progress: self.goal.progress.clone(),
         };
-        let stopped = fill(with, wanted).await?;
-        for Filled { table, .. } in wanted {
-            if !stopped.contains(&table.id) {
-                book.copied_at(table.id, slot.consistent);
-            }
-        }
-        for table in stopped {
-            book.stop(table);
-        }
-        Ok(())
+        fill(with, wanted).await
     }
 
     async fn first_checkpoint(
@@ -340,12 +460,43 @@ impl Session<'_> {
         let done = applier
             .run(Script::moving(statements, at))
             .await
-            .map_err(crate::flows::not_applied)?;
-        done.committed.ok_or_else(|| {
-            Fault::new(
-                Kind::Internal,
-                "internal check failed: the first checkpoint is missing",
-            )
-        })
+            .map_err(not_applied)?;
+        done.committed.ok_or_else(no_checkpoint)
     }
+}
+
+/// Forgets how far the cloud is, so that everything is copied anew; the state then belongs to the desktop and the slot
+/// of the settings.
+async fn forget(
+    cloud: &Client,
+    replicator: &str,
+    taken: &mut Taken,
+    identity: &Facts,
+    settings: &Settings,
+) -> Result<(), Fault> {
+    let sql = "update tandem.checkpoint set lsn = null, beat = null, committed_at = null, system_id = $3, timeline = $4, database = $5, slot = $6 \
+        where replicator = $1 and epoch = $2";
+    let epoch = i64::try_from(taken.epoch).unwrap_or(i64::MAX);
+    let params: [(&(dyn ToSql + Sync), Type); 6] = [
+        (&replicator, Type::TEXT),
+        (&epoch, Type::INT8),
+        (&identity.system_id, Type::TEXT),
+        (&identity.timeline, Type::INT4),
+        (&identity.database, Type::TEXT),
+        (&settings.forward.slot, Type::TEXT),
+    ];
+    let done = cloud.query_typed(sql, &params).await;
+    done.map_err(Fault::at(Side::Cloud))?;
+    taken.checkpoint = None;
+    taken.system_id.clone_from(&identity.system_id);
+    taken.database.clone_from(&identity.database);
+    taken.slot.clone_from(&settings.forward.slot);
+    Ok(())
+}
+
+fn no_checkpoint() -> Fault {
+    Fault::new(
+        Kind::Internal,
+        "internal check failed: the first checkpoint is missing",
+    )
 }

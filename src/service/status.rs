@@ -82,7 +82,9 @@ pub struct TableStatus {
     pub quarantined: i64,
     /// Rows that wait in the quarantine.
     pub parked: i64,
-    /// Not in this version.
+    /// Rows that the cloud had before us and the desktop doesn't have.
+    pub extras: i64,
+    /// When it was swapped for the last time, in ISO 8601.
     pub last_swap: Option<String>,
 }
 
@@ -126,9 +128,11 @@ impl Onlooker {
     }
 
     async fn tables(&self) -> Result<Vec<TableStatus>, Fault> {
-        let sql = "select s.\"table\", s.state, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), s.why, s.copied, \
+        let sql = "select s.\"table\", case when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused' else s.state end, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), coalesce(s.why, s.swap_why), s.copied, \
             s.received, s.applied, s.folded, s.ruled_out, s.quarantined, \
-            (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\") \
+            (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\"), \
+            (select to_char(max(w.ended_at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.swap as w \
+              where w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null), s.extras \
             from tandem.table_state as s where s.replicator = $1 order by 1";
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = self.cloud.client.query_typed(sql, &params).await;
@@ -145,7 +149,8 @@ impl Onlooker {
             ruled_out: row.get(8),
             quarantined: row.get(9),
             parked: row.get(10),
-            last_swap: None,
+            extras: row.get(12),
+            last_swap: row.get(11),
         };
         Ok(rows.iter().map(table).collect())
     }

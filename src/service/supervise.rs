@@ -5,16 +5,20 @@ use std::time::Instant;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
-use super::session::session;
+use super::session::{Goal, session};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault};
 use crate::limits;
 
-/// Runs sessions until told to stop, or until one ends for a reason that doesn't pass.
+/// Runs sessions until the goal is reached, until told to stop, or until one ends for a reason that doesn't pass.
 ///
 /// # Errors
 /// The fault that stopped the service.
-pub async fn run(settings: &Settings, stop: &CancellationToken) -> Result<(), Fault> {
+pub async fn run(
+    settings: &Settings,
+    mut goal: Goal,
+    stop: &CancellationToken,
+) -> Result<(), Fault> {
     let pauses = ExponentialBuilder::default()
         .with_min_delay(limits::RETRY_FIRST)
         .with_max_delay(limits::RETRY_MAX)
@@ -22,11 +26,9 @@ pub async fn run(settings: &Settings, stop: &CancellationToken) -> Result<(), Fa
         .without_max_times();
     let mut pause = pauses.build();
     let mut attempt = 0u32;
-    // Stopped tables get one new try, in the first session that comes so far.
-    let mut fresh = true;
     loop {
         let started = Instant::now();
-        let fault = match Box::pin(session(settings, stop, &mut fresh)).await {
+        let fault = match Box::pin(session(settings, stop, &mut goal)).await {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
         };

@@ -73,14 +73,16 @@ pub struct Spill {
 /// What a transaction is, apart from its rows.
 #[derive(Clone, Debug, Default)]
 pub struct Facts {
-    /// Where its commit record starts.
-    pub commit: Lsn,
     /// Where it ends.
     pub end: Lsn,
     /// When it committed.
     pub committed_at: Timestamp,
     /// Its logical messages.
     pub marks: Vec<Mark>,
+    /// How many transactions it is: one, but for the changes that waited for a copy, which are counted already.
+    pub transactions: u64,
+    /// Tables that stream once it is written.
+    pub settles: Vec<TableId>,
 }
 
 /// What a spilled transaction comes to, apart from its rows.
@@ -129,20 +131,28 @@ impl Spill {
         Ok(spill)
     }
 
+    /// Whether nothing has been pushed.
+    pub fn is_empty(&self) -> bool {
+        self.records == 0
+            && self.emptied.is_empty()
+            && self.ruled_out.is_empty()
+            && self.misfits.is_empty()
+    }
+
     /// Notes what the transaction is.
     pub fn finish(&mut self, transaction: Transaction) {
         let Transaction {
-            commit,
             end,
             committed_at,
             marks,
             ..
         } = transaction;
         self.facts = Facts {
-            commit,
             end,
             committed_at,
             marks,
+            transactions: 1,
+            settles: Vec::new(),
         };
     }
 
@@ -302,10 +312,9 @@ impl Spill {
     /// What needs no part.
     pub fn remainder(&self, book: &Book) -> Remainder {
         let mut remainder = Remainder::default();
-        let commit = self.facts.commit;
         let mut add = |table: TableId, counts: Counts| {
             let mut folder = Counts::default();
-            let streams = book.streams(table, commit, &counts, &mut folder);
+            let streams = book.streams(table, &counts, &mut folder);
             remainder.counts.entry(table).or_default().add(folder);
             streams
         };
@@ -388,7 +397,6 @@ impl Spill {
         let is_move = record.flags & record::LEAVES != 0;
         folder.replay(
             (record.table, effect),
-            self.facts.commit,
             (record.number <= since, is_move),
             (tables, book),
         );

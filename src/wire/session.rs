@@ -1,6 +1,7 @@
 //! One connection: messages out, messages in.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
+use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{Header, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
@@ -257,6 +258,36 @@ impl Session {
     pub async fn run(&mut self, sql: &str) -> Result<(), WireError> {
         self.query(sql).await?;
         self.wait_until_ready().await.map(drop)
+    }
+
+    /// Runs SQL by the simple protocol and gives the last row of its answers as text; none without any row.
+    ///
+    /// # Errors
+    /// The first error of the script.
+    pub async fn row(&mut self, sql: &str) -> Result<Option<Vec<Option<String>>>, WireError> {
+        self.query(sql).await?;
+        let mut row = None;
+        loop {
+            match self.next().await {
+                Ok(Message::DataRow(body)) => {
+                    let text = |range: Option<std::ops::Range<usize>>| {
+                        range.map(|range| {
+                            String::from_utf8_lossy(&body.buffer()[range]).into_owned()
+                        })
+                    };
+                    row = Some(FallibleIterator::collect(
+                        body.ranges().map(|range| Ok(text(range))),
+                    )?);
+                }
+                Ok(Message::ReadyForQuery(_)) => return Ok(row),
+                Ok(_) => {}
+                Err(WireError::Server(error)) if error.severity == "ERROR" => {
+                    self.wait_until_ready().await?;
+                    return Err(WireError::Server(error));
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Sends SQL by the simple protocol without waiting for an answer.

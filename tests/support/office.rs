@@ -274,7 +274,7 @@ impl Office {
                     panic!("tandem ended with {status}");
                 }
                 let seen = onlooker.checkpoint().await.unwrap().unwrap_or_default();
-                if seen.lsn.is_some_and(|lsn| lsn >= marker) {
+                if seen.has(marker) {
                     return;
                 }
             }

@@ -48,6 +48,11 @@ impl<'a> Heart<'a> {
         }
     }
 
+    /// The next beat comes at once.
+    pub(super) fn beat_soon(&mut self) {
+        self.ticks.reset_immediately();
+    }
+
     /// Waits for the next beat and writes it, then looks whether all tables are still published, and says which
     /// are not. Safe to cancel.
     pub(super) async fn beat(&mut self) -> Result<Vec<Halt>, Fault> {

@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::watch::Watch;
 use crate::capture::{Delivery, Piece};
 use crate::config;
 use crate::decode::Assembler;
 use crate::fault::{Fault, Kind, Side};
+use crate::fold::SWAP;
 use crate::limits;
-use crate::model::{Operation, Tables, Transaction};
+use crate::model::{Operation, Snapshot, Tables, Transaction};
 use crate::spill::Spill;
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
@@ -45,6 +47,12 @@ pub(super) struct Gather {
     large: usize,
     /// More is there already, and comes at once.
     backlog: bool,
+    /// Tables that are being copied.
+    watch: Option<Watch>,
+    /// The transactions that came last.
+    recent: VecDeque<u32>,
+    /// Somebody asked for a swap.
+    asked: bool,
     batch_wait: Duration,
     rows_max: usize,
     bytes_max: usize,
@@ -71,6 +79,9 @@ impl Gather {
             since: None,
             large: 0,
             backlog: false,
+            watch: None,
+            recent: VecDeque::new(),
+            asked: false,
             batch_wait: forward.batch_wait,
             rows_max: forward.batch_rows as usize,
             bytes_max: bytes(forward.batch_bytes),
@@ -113,8 +124,17 @@ impl Gather {
         Ok(())
     }
 
-    fn keep(&mut self, transaction: Transaction) -> Result<(), Fault> {
+    fn keep(&mut self, mut transaction: Transaction) -> Result<(), Fault> {
         let bytes = transaction.bytes;
+        if self.recent.len() == limits::RECENT_TRANSACTIONS {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(transaction.xid);
+        self.asked |= { transaction.marks.iter() }.any(|mark| mark.prefix == SWAP);
+        if let Some(watch) = &mut self.watch {
+            let looked = watch.look(&mut transaction, &self.tables);
+            looked.map_err(|error| no_room(&error))?;
+        }
         let emptied = |change: &crate::model::Change| change.operation == Operation::Truncate;
         let large = match self.spill.take() {
             Some(mut spill) => {
@@ -164,6 +184,36 @@ impl Gather {
         self.large > 0
     }
 
+    /// No large transaction waits or is on its way: what has come of one is past looking through.
+    pub(super) fn is_calm(&self) -> bool {
+        self.large == 0 && self.spill.is_none()
+    }
+
+    /// Nothing waits to be written.
+    pub(super) fn is_empty(&self) -> bool {
+        self.whole.is_empty()
+    }
+
+    /// All transactions that came so far are in what `snapshot` sees, as far as they are remembered.
+    pub(super) fn is_seen(&self, snapshot: &Snapshot) -> bool {
+        self.recent.iter().all(|xid| snapshot.sees(*xid))
+    }
+
+    /// From now on looks out for changes of tables that are being copied.
+    pub(super) fn watch(&mut self, watch: Watch) {
+        self.watch = Some(watch);
+    }
+
+    /// Looks out no longer.
+    pub(super) fn unwatch(&mut self) -> Option<Watch> {
+        self.watch.take()
+    }
+
+    /// Whether somebody has asked for a swap since this was asked last.
+    pub(super) fn was_asked(&mut self) -> bool {
+        std::mem::take(&mut self.asked)
+    }
+
     /// Nothing waits but one transaction, and what comes next of it finds no room: it would wait for ever.
     ///
     /// # Errors
@@ -180,7 +230,12 @@ impl Gather {
     fn spill_open(&mut self) -> Result<(), Fault> {
         let bytes = self.assembler.open_bytes();
         let spill = self.spill.get_or_insert_default();
-        for change in self.assembler.take_open() {
+        let mut changes = self.assembler.take_open();
+        if let Some(watch) = &mut self.watch {
+            let looked = watch.look_at_part(&self.assembler, &mut changes, &self.tables);
+            looked.map_err(|error| no_room(&error))?;
+        }
+        for change in changes {
             spill
                 .push(&change, &self.tables)
                 .map_err(|error| no_room(&error))?;

@@ -22,6 +22,8 @@ pub(super) enum Errand {
     Unstage,
     /// Try parked rows of a table again.
     Retry(TableId),
+    /// Merge copies of tables.
+    Merge(Vec<TableId>),
 }
 
 /// How the steps of what ends at `end` are written by the holder of the lease.
@@ -191,7 +193,7 @@ impl LargeJob {
             counts: counts.collect(),
             end: self.facts.end,
             committed_at: self.facts.committed_at,
-            transactions: 1,
+            transactions: self.facts.transactions,
             beat: { beat }.find_map(|mark| String::from_utf8(mark.content.to_vec()).ok()),
             ..Batch::default()
         };

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::job::{Form, LargeJob};
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold, unstage};
+use crate::fault::Fault;
 use crate::fold::{Book, Folder, parking_name};
 use crate::limits;
 use crate::model::{Counts, Key, Shape, Statement, Step, TableId, Tables, Work};
@@ -20,6 +21,8 @@ pub(super) enum Stumble {
     NotApplied(NotApplied),
     /// The disk that holds a large transaction.
     Disk(io::Error),
+    /// What ended a merge.
+    Fault(Fault),
 }
 
 impl From<NotApplied> for Stumble {
@@ -57,7 +60,7 @@ pub(super) async fn stage(
     (settings, lease): (&Opening, &Lease),
     progress: &AtomicU64,
 ) -> Result<LargeJob, Stumble> {
-    run(applier, settings, lease, [unstage(lease)]).await?;
+    run(applier, settings, lease, [unstage(lease, false)]).await?;
     let Remainder {
         mut counts,
         mut halts,

@@ -11,6 +11,7 @@ use super::job::{BatchJob, Errand, LargeJob};
 use super::large::Stumble;
 use super::pace::Pace;
 use crate::apply::{Applier, Done, NotApplied, Pipe, Script};
+use crate::flows::copy::Merged;
 
 /// What is on its way.
 pub(super) struct Line {
@@ -44,6 +45,8 @@ pub(super) enum Landed {
     Done(Done),
     /// A large transaction is in the staging table.
     Staged(Box<LargeJob>),
+    /// Copies are merged.
+    Merged(Merged),
 }
 
 /// Something was answered.

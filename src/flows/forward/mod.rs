@@ -3,15 +3,19 @@
 //! One place waits ([`Forward::run`]). Transactions gather while the cloud works; what has come when it should be done
 //! with the last batch is the next one, and is sent without waiting for the answer ([`crate::apply::Pipe`]).
 
+mod asking;
 mod beat;
+mod copies;
 mod gather;
 mod job;
 mod large;
 mod line;
 mod pace;
 mod parking;
+mod refill;
 mod reform;
 mod retry;
+mod watch;
 mod write;
 
 use std::future::pending;
@@ -31,9 +35,14 @@ use crate::model::{Committed, Tables};
 use crate::plan::Opening;
 use crate::wire::control::Control;
 
+use asking::Asking;
 use beat::Heart;
+use copies::Copies;
+pub use copies::{Agenda, Scheduled, Wanted};
 use gather::Gather;
 pub use parking::parked;
+use refill::Refiller;
+pub use refill::last_refill;
 use write::{Outcome, Writer};
 
 /// The connections that a stream uses, and who writes.
@@ -42,12 +51,20 @@ pub struct Sides<'a> {
     pub settings: &'a Settings,
     /// Watched: a desktop that shuts down tells its ordinary clients at once.
     pub desktop: &'a Control,
+    /// The cloud, for questions.
+    pub cloud: &'a Control,
     /// The connection to the cloud.
     pub applier: Applier,
     /// Settings of each cloud transaction.
     pub opening: Opening,
     /// Our turn to write.
     pub lease: Lease,
+    /// Tables to copy while the others stream.
+    pub agenda: Agenda,
+    /// How long ago the refill was run.
+    pub refilled: Option<Duration>,
+    /// The stream ends when everything is copied.
+    pub ends: bool,
 }
 
 /// A stream from a checkpoint on.
@@ -57,6 +74,11 @@ pub struct Forward<'a> {
     tables: Arc<Tables>,
     writer: Writer,
     gather: Gather,
+    copies: Copies,
+    asking: Asking<'a>,
+    refiller: Refiller,
+    /// It ends when everything is copied.
+    ends: bool,
     capture: Option<Capture>,
     /// Since when a batch has been waiting for the cloud's answer.
     busy_since: Option<Instant>,
@@ -90,7 +112,28 @@ impl<'a> Forward<'a> {
         let capture = Capture::start(endpoint, &start)
             .await
             .map_err(|error| Fault::wire(Side::Desktop, &error))?;
+        let asked = { sides.agenda.wanted.iter() }.flat_map(|wanted| wanted.asked.iter().copied());
+        let replicator = &sides.lease.replicator;
+        let asking = Asking::new(&sides.cloud.client, replicator, tables.clone(), asked);
+        // Who only copies runs nothing of the office's.
+        let refill = sides.settings.refill.clone().filter(|_| !sides.ends);
+        let refiller = Refiller::new(
+            &sides.settings.desktop.endpoint,
+            replicator,
+            refill,
+            sides.refilled,
+        );
+        let copies = Copies::new(
+            sides.settings,
+            (&sides.opening, &sides.lease),
+            &tables,
+            sides.agenda,
+        );
         Ok(Forward {
+            copies,
+            asking,
+            refiller,
+            ends: sides.ends,
             sides: sides.settings,
             desktop: sides.desktop,
             tables: tables.clone(),
@@ -154,11 +197,20 @@ impl<'a> Forward<'a> {
         heart: &mut Heart<'_>,
     ) -> Result<(), Fault> {
         loop {
+            if self.ends && self.copies.are_done() && !self.writer.is_busy() {
+                return Ok(());
+            }
+            if self.gather.was_asked() {
+                self.asking.look();
+            }
+            self.copies.begin(&self.writer);
+            self.copies.go_on(&mut self.gather, &mut self.writer);
             let due = self.write_next()?;
             let parked = self.writer.parked_due();
-            let is_full = self.gather.is_full();
+            let (copy_due, pauses) = (self.copies.due(), self.copies.pause_stream());
+            let is_full = self.gather.is_full() || pauses;
             if let Some(capture) = &self.capture {
-                capture.pause(self.gather.has_enough());
+                capture.pause(self.gather.has_enough() || pauses);
             }
             let impatient = self
                 .busy_since
@@ -177,9 +229,23 @@ impl<'a> Forward<'a> {
                     Some(Err(error)) => return Err(Fault::wire(Side::Desktop, &error)),
                     None => return Err(Fault::new(Kind::Weather(Side::Desktop), "the stream ended")),
                 },
+                event = self.copies.event() => {
+                    if self.copies.take(event, &mut self.gather, &self.writer)? {
+                        heart.beat_soon();
+                    }
+                }
+                asked = self.asking.answer() => {
+                    self.asking.take(asked?, &mut self.copies, &self.writer).await?;
+                }
+                refilled = self.refiller.run() => {
+                    if refilled? {
+                        self.copies.swap_what_does_not_stream();
+                    }
+                }
                 drifted = heart.beat() => self.writer.halt_later(drifted?),
                 () = at(parked) => self.writer.try_parked(),
                 () = at(due) => {}
+                () = at(copy_due) => {}
                 () = at(impatient) => {
                     let progress = self.writer.progress();
                     if progress != self.progress {

@@ -1,6 +1,6 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
-use super::super::fill::{is_ours, not_applied};
+use super::super::copy::{is_ours, not_applied};
 use super::super::refusal::{lies_in_rows, words};
 use super::job::{BatchJob, Form, LargeJob};
 use super::write::Writer;

@@ -91,7 +91,7 @@ impl Writer {
         let mut statements = opening(&self.opening);
         statements.push(hold(&self.lease));
         let parked = parking::question(&self.lease.replicator, None);
-        statements.extend([unstage(&self.lease), parked]);
+        statements.extend([unstage(&self.lease, false), parked]);
         self.run(Errand::Unstage, Script::staying(statements));
     }
 }

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::fill::{is_ours, not_applied, set_state};
+use super::super::copy::{Merge, Merged, is_ours, not_applied, set_state, settle_states};
+use super::copies::Ready;
 use super::gather::{Unit, no_room};
 use super::job::{BatchJob, Errand, Form, LargeJob, manner};
 use super::large::{Stumble, stage};
@@ -18,6 +19,7 @@ use crate::fold::{Book, Sorter};
 use crate::limits;
 use crate::model::{Batch, Committed, Halt, Lsn, Statement, TableId, Tables, WayBack};
 use crate::plan::{BatchForm, Opening, Planner, opening};
+use crate::spill::Spill;
 
 /// Writes batches one behind the other.
 pub(super) struct Writer {
@@ -135,6 +137,33 @@ impl Writer {
         }
     }
 
+    /// Merges copies of tables, while nothing else is on its way.
+    pub(super) fn merge(&mut self, ready: Ready) {
+        let copied = ready.copies.iter().map(|copy| copy.staged.table());
+        let errand = Errand::Merge(copied.collect());
+        let (tables, stopped) = (self.tables.clone(), self.book.stopped().clone());
+        let (opening, lease) = (self.opening.clone(), self.lease.clone());
+        self.line.go(errand, |mut applier: Applier| async move {
+            let merge = Merge {
+                applier: &mut applier,
+                opening: &opening,
+                lease: &lease,
+                tables: &tables,
+                stopped,
+                before: ready.sight.before,
+                snapshot: Some(ready.sight.snapshot.to_string()),
+                pending: ready.pending,
+            };
+            let merged = merge_ready(merge, &ready).await;
+            (applier, merged.map(Landed::Merged).map_err(Stumble::Fault))
+        });
+    }
+
+    /// Writes what waited for the copies.
+    pub(super) fn replay(&mut self, held: Box<Spill>) {
+        self.write(Unit::Large(held));
+    }
+
     /// Tables that can't go on, seen from outside: they stop with the next batch.
     pub(super) fn halt_later(&mut self, halts: Vec<Halt>) {
         let known = |halt: &Halt| self.halting.iter().any(|known| known.table == halt.table);
@@ -233,6 +262,14 @@ impl Writer {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
         let mut all = self.start_of(&batch);
         all.extend(statements);
+        let settles = job
+            .facts
+            .settles
+            .iter()
+            .map(|table| self.tables.get(*table));
+        if !job.facts.settles.is_empty() {
+            all.push(settle_states(&self.lease.replicator, settles));
+        }
         all.extend(self.stops(&job.form.halts));
         all.push(hold(&self.lease));
         for halt in &job.form.halts {
@@ -325,6 +362,17 @@ impl Writer {
                 }
                 Ok(Outcome::Again)
             }
+            (Errand::Merge(tables), Ok(Landed::Merged(Merged { stopped }))) => {
+                for table in tables {
+                    self.book.resume(table);
+                }
+                for table in stopped {
+                    self.book.stop(table);
+                }
+                self.unstage();
+                Ok(Outcome::Again)
+            }
+            (_, Err(Stumble::Fault(fault))) => Err(fault),
             (Errand::Unstage, Ok(Landed::Done(done))) => {
                 self.reload(None, &done)?;
                 Ok(Outcome::Again)
@@ -363,7 +411,8 @@ impl Writer {
             }
             (_, Err(Stumble::Disk(error))) => Err(no_room(&error)),
             (_, Err(Stumble::NotApplied(error))) => Err(not_applied(error)),
-            (Errand::Stage, Ok(Landed::Done(_))) => Err(not_applied(NotApplied::Undone)),
+            (Errand::Stage | Errand::Merge(_), Ok(Landed::Done(_)))
+            | (_, Ok(Landed::Merged(_))) => Err(not_applied(NotApplied::Undone)),
         }
     }
 
@@ -413,6 +462,19 @@ impl Writer {
     pub(super) async fn close(self) {
         self.line.close().await;
     }
+}
+
+/// Stages which rows changed meanwhile, and merges.
+async fn merge_ready(mut merge: Merge<'_>, ready: &Ready) -> Result<Merged, Fault> {
+    for copy in ready.copies.iter().filter(|copy| copy.touched) {
+        let names = ready.touched.of(copy.staged.table());
+        merge.note_touched(copy, names).await?;
+    }
+    if let Some((wanted, why)) = &ready.unread {
+        let asker = (&wanted.how, &wanted.asked[..]);
+        merge.unread(wanted.table, asker, why.clone()).await?;
+    }
+    merge.all(&ready.copies).await
 }
 
 fn internal(error: tokio::task::JoinError) -> Fault {

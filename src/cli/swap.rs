@@ -1,0 +1,167 @@
+//! `tandem swap`
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Serialize;
+use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
+
+use super::show;
+use crate::config::Settings;
+use crate::fault::{Exit, Fault, Kind};
+use crate::service::{Goal, Onlooker, Swapped};
+use crate::{limits, platform, service};
+
+/// A staging swap now: a table is read whole, and the cloud's rows of the desktop made equal to it by a diff.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  tandem swap                          all tables that the settings swap
+  tandem swap jobtasks --plan          what it would change
+  tandem swap jobtasks --allow-shrink  however many rows go")]
+pub(super) struct Options {
+    /// Tables [default: those with `swap` or `stream = false`]
+    #[arg(value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    plan: bool,
+    /// However many rows go: without it a swap that removes more than max_shrink, or all, is refused
+    #[arg(long)]
+    allow_shrink: bool,
+    /// One document on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Serialize)]
+pub(super) struct Document {
+    schema: u32,
+    tables: Vec<Swapped>,
+}
+
+pub(super) async fn swap(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+    let tables = chosen(&options.tables, settings)?;
+    if options.plan {
+        let planned = {
+            let sides = super::plan::Sides::open(settings).await?;
+            sides
+                .counts(Some(&tables), Some(options.allow_shrink))
+                .await?
+        };
+        say(&planned, options.json, "would be");
+        let refused = planned.iter().any(|planned| planned.refused.is_some());
+        return Ok(if refused { Exit::Protected } else { Exit::Fine });
+    }
+    let onlooker = Onlooker::connect(settings).await?;
+    if onlooker
+        .checkpoint()
+        .await?
+        .is_none_or(|seen| seen.lsn.is_none())
+    {
+        return Err(Fault::new(
+            Kind::Input,
+            "the tables were never copied, so there is nothing to swap",
+        )
+        .hint("nothing was changed")
+        .next("tandem bootstrap"));
+    }
+    let swapped = carry_out(&onlooker, settings, &tables, options.allow_shrink).await?;
+    say(&swapped, options.json, "were");
+    Ok(
+        match swapped.iter().any(|swapped| swapped.refused.is_some()) {
+            true => Exit::Protected,
+            false => Exit::Fine,
+        },
+    )
+}
+
+/// Has tables swapped, by the service if it runs, else by ourselves.
+pub(super) async fn carry_out(
+    onlooker: &Onlooker,
+    settings: &Settings,
+    tables: &[&str],
+    allow_shrink: bool,
+) -> Result<Vec<Swapped>, Fault> {
+    let seen = onlooker.checkpoint().await?.unwrap_or_default();
+    let running = onlooker.is_running(settings, &seen).await?;
+    let who = platform::in_words(&platform::holder());
+    let ids = onlooker.ask_for_swaps(tables, (&who, allow_shrink)).await?;
+    if running {
+        onlooker.stir().await?;
+    } else {
+        service::run(settings, Goal::copies(), &CancellationToken::new()).await?;
+    }
+    loop {
+        let (swapped, open) = onlooker.swapped(&ids).await?;
+        if open == 0 {
+            return Ok(swapped);
+        }
+        let seen = onlooker.checkpoint().await?.unwrap_or_default();
+        if !onlooker.is_running(settings, &seen).await? {
+            return Err(Fault::new(
+                Kind::Weather(crate::fault::Side::Cloud),
+                "the service stopped before it had swapped the tables",
+            )
+            .hint("nothing is half-done; ask again")
+            .next("tandem status"));
+        }
+        sleep(PAUSE).await;
+    }
+}
+
+const PAUSE: Duration = limits::WAIT_EVERY;
+
+/// The tables' names in the settings: those that were named, or all that are swapped.
+pub(super) fn chosen<'s>(names: &[String], settings: &'s Settings) -> Result<Vec<&'s str>, Fault> {
+    if !names.is_empty() {
+        let named = names.iter().map(|name| super::named(settings, name));
+        return named.collect();
+    }
+    let swaps = settings
+        .tables
+        .iter()
+        .filter(|table| !table.stream || table.swap.is_some());
+    let swaps: Vec<_> = swaps.map(|table| table.name.as_str()).collect();
+    if swaps.is_empty() {
+        return Err(Fault::new(
+            Kind::Input,
+            "no table of the settings is swapped by itself; name one",
+        )
+        .hint("nothing was changed")
+        .next("tandem swap TABLE"));
+    }
+    Ok(swaps)
+}
+
+pub(super) fn say(tables: &[Swapped], json: bool, were: &str) {
+    if json {
+        show::document(&Document {
+            schema: 1,
+            tables: tables.to_vec(),
+        });
+        return;
+    }
+    for table in tables {
+        show::result(&match &table.refused {
+            Some(why) => format!("{:<20} refused: {why}", table.table),
+            None => format!(
+                "{:<20} {} rows read; {were} inserted {}, updated {}, deleted {}, unchanged {}{}",
+                table.table,
+                number(table.read),
+                number(table.insert),
+                number(table.update),
+                number(table.delete),
+                number(table.unchanged),
+                match table.extras {
+                    None | Some(0) => String::new(),
+                    Some(extras) => format!("; {extras} that only the cloud has stay"),
+                }
+            ),
+        });
+    }
+}
+
+fn number(number: Option<i64>) -> String {
+    number.map_or_else(|| "?".to_owned(), |number| number.to_string())
+}

@@ -1,0 +1,74 @@
+//! Swaps that people asked for, in the cloud.
+
+use std::time::Duration;
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use crate::fault::{Fault, Side};
+use crate::limits;
+
+/// A row of `tandem.swap` that nothing has come of yet.
+#[derive(Clone, Debug)]
+pub struct Asked {
+    /// Its number.
+    pub id: i64,
+    /// The table's name in the settings.
+    pub table: String,
+    /// However many rows go.
+    pub allow_shrink: bool,
+}
+
+/// What is asked for, the oldest first. What nobody waits for any more is refused.
+///
+/// # Errors
+/// When the cloud can't be asked.
+pub async fn asked(cloud: &Client, replicator: &str) -> Result<Vec<Asked>, Fault> {
+    let patience = format!("{} seconds", limits::SWAP_ASKED_MAX.as_secs());
+    let late = "update tandem.swap set ended_at = now(), refused = 'nobody waited for it any more' \
+        where replicator = $1 and ended_at is null and asked_at < now() - $2::interval";
+    let params: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&replicator, Type::TEXT), (&patience, Type::TEXT)];
+    let done = cloud.query_typed(late, &params).await;
+    done.map_err(Fault::at(Side::Cloud))?;
+    let open = "select id, \"table\", allow_shrink from tandem.swap where replicator = $1 and ended_at is null order by id";
+    let rows = cloud.query_typed(open, &params[..1]).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let asked = rows.iter().map(|row| Asked {
+        id: row.get(0),
+        table: row.get(1),
+        allow_shrink: row.get(2),
+    });
+    Ok(asked.collect())
+}
+
+/// Refuses one without a try.
+///
+/// # Errors
+/// When the cloud can't be asked.
+pub async fn refuse(cloud: &Client, id: i64, why: &str) -> Result<(), Fault> {
+    let sql =
+        "update tandem.swap set ended_at = now(), refused = $2 where id = $1 and ended_at is null";
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&id, Type::INT8), (&why, Type::TEXT)];
+    let done = cloud.query_typed(sql, &params).await;
+    done.map(drop).map_err(Fault::at(Side::Cloud))
+}
+
+/// How long ago each table was swapped for the last time.
+///
+/// # Errors
+/// When the cloud can't be asked.
+pub async fn last_swaps(
+    cloud: &Client,
+    replicator: &str,
+) -> Result<Vec<(String, Duration)>, Fault> {
+    let sql = "select \"table\", (greatest(0, extract(epoch from clock_timestamp() - max(ended_at))) * 1000)::bigint \
+        from tandem.swap where replicator = $1 and ended_at is not null and refused is null group by 1";
+    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let ago = |ms: i64| Duration::from_millis(ms.unsigned_abs());
+    Ok(rows
+        .iter()
+        .map(|row| (row.get(0), ago(row.get(1))))
+        .collect())
+}

@@ -1,0 +1,545 @@
+//! Staged tables are made the cloud's owned rows, by a diff. Without a swap what is surplus goes last, children first.
+
+use std::collections::BTreeSet;
+
+use super::stage::{Staged, run, unstage_table};
+use super::state::{not_applied, refusal, set_state};
+use crate::apply::{Applier, Lease, NotApplied, StagedRow, Stager, unstage};
+use crate::fault::{Fault, Side};
+use crate::flows::refusal::{lies_in_rows, swap_words, words};
+use crate::limits;
+use crate::model::{Key, Lsn, Param, Statement, Table, TableId, Tables, Tuple, WayBack, oid};
+use crate::plan::{
+    COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, are_there, diff, follow_all,
+    park_too_large, quote, try_whole, void_parked, void_untouched,
+};
+use crate::wire::ServerError;
+
+/// What merging needs. Nothing else writes to the tables meanwhile.
+pub(in super::super) struct Merge<'a> {
+    /// The connection to the cloud.
+    pub applier: &'a mut Applier,
+    /// Settings of each transaction.
+    pub opening: &'a Opening,
+    /// Who writes.
+    pub lease: &'a Lease,
+    /// All tables.
+    pub tables: &'a Tables,
+    /// Those that nothing is written to.
+    pub stopped: BTreeSet<TableId>,
+    /// All that the copies have was committed before this position.
+    pub before: Lsn,
+    /// The transactions that they have, for the record of swaps.
+    pub snapshot: Option<String>,
+    /// Changes of copied tables wait until the copies are merged: the tables don't stream before those are written.
+    pub pending: bool,
+}
+
+/// A copy to merge.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Copied {
+    /// It is in the staging table.
+    pub staged: Staged,
+    /// What it is for.
+    pub how: How,
+    /// Rows of `tandem.swap` that asked for it.
+    pub asked: Vec<i64>,
+    /// Names of rows that the stream has changed since are staged beside it.
+    pub touched: bool,
+}
+
+/// What a copy is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum How {
+    /// The table is new to us: rows that the desktop doesn't have were there before us. They are counted and stay, or
+    /// go where a person said so.
+    Adopt {
+        /// A person said so.
+        remove: bool,
+    },
+    /// All owned rows are known to be ours: surplus ones go, unless they are too many.
+    Again,
+    /// The table is whole, and is made equal once more.
+    Swap {
+        /// However many rows go.
+        allow_shrink: bool,
+    },
+}
+
+/// What became of a staged table.
+enum Merging {
+    /// All its rows are there; surplus ones are still to be removed.
+    Rows,
+    /// It is finished: rows that were refused are parked.
+    Settled,
+    /// The cloud refuses it.
+    Refused(String),
+}
+
+/// What became of all.
+#[derive(Debug)]
+pub(in super::super) struct Merged {
+    /// Tables that nothing is written to.
+    pub stopped: BTreeSet<TableId>,
+}
+
+impl Merge<'_> {
+    /// Merges copies, given parents first. Rows that the cloud refuses are parked; a table that it refuses is stopped
+    /// with the reason; the others go on.
+    ///
+    /// # Errors
+    /// When the connection fails or the lease is lost: each table is as it was or as it should be.
+    pub(in super::super) async fn all(mut self, copies: &[Copied]) -> Result<Merged, Fault> {
+        let mut surplus = Vec::new();
+        // Until a table is filled nothing in it follows its parents: then it looks everything up.
+        for copy in copies.iter().filter(|copy| !copy.is_swap()) {
+            self.stopped.insert(copy.staged.table());
+        }
+        for copy in copies {
+            let (table, rows) = (self.tables.get(copy.staged.table()), copy.staged.rows());
+            let merging = match &copy.how {
+                How::Swap { allow_shrink } => self.swap(copy, *allow_shrink).await?,
+                How::Adopt { .. } | How::Again => self.merge(copy).await?,
+            };
+            match merging {
+                Merging::Refused(why) => {
+                    tracing::error!(table = %table.name, why, "{}", copy.refused());
+                    continue;
+                }
+                Merging::Rows => surplus.push(copy),
+                Merging::Settled => {}
+            }
+            self.stopped.remove(&table.id);
+            tracing::info!(table = %table.name, rows, "{}", copy.done());
+            self.measure(table, rows).await?;
+        }
+        for copy in surplus.into_iter().rev() {
+            if let Some(why) = self.tidy(copy).await? {
+                let table = self.tables.get(copy.staged.table());
+                tracing::error!(table = %table.name, why, "stopped");
+                self.stopped.insert(table.id);
+            }
+        }
+        let clear = [unstage(self.lease, true)];
+        self.run(clear).await.map_err(not_applied)?;
+        Ok(Merged {
+            stopped: self.stopped,
+        })
+    }
+
+    /// Updates what differs and inserts what is missing. A table that is new is finished with that, in one
+    /// transaction: whatever is surplus was there before us. A later try can tell it from our own rows.
+    async fn merge(&mut self, copy: &Copied) -> Result<Merging, Fault> {
+        let (table, staged) = (self.tables.get(copy.staged.table()), copy.staged);
+        if let Some(why) = too_large(table, &staged) {
+            return self
+                .stop_copy(copy, (WayBack::Mend, why))
+                .await
+                .map(Merging::Refused);
+        }
+        let Diff {
+            update,
+            insert,
+            extras,
+            ..
+        } = self.diff(copy);
+        let copied = self.set(table, "copied = $3::bigint", &staged.rows().to_string());
+        let whole = self.start(copy);
+        let rows_in = whole.iter().cloned().chain(update).chain([insert]);
+        let mut plain: Vec<_> = rows_in.chain([copied.clone()]).collect();
+        let new = copy.how == How::Adopt { remove: false };
+        let outcome = match new {
+            false => self.run(plain).await,
+            true => {
+                plain.push(extras.clone());
+                self.settle(table, plain, self.settled(copy)).await?
+            }
+        };
+        let Some(error) = refusal(&outcome).cloned() else {
+            outcome.map_err(not_applied)?;
+            return Ok(if new { Merging::Settled } else { Merging::Rows });
+        };
+        if !lies_in_rows(&error) {
+            return self
+                .stop_copy(copy, of_table(&error))
+                .await
+                .map(Merging::Refused);
+        }
+        // Row by row; what is surplus goes first, since trying takes the rows out of the staging table.
+        let before = if new {
+            vec![extras]
+        } else {
+            self.removal(copy)
+        };
+        let tried = try_whole(table, &self.manner());
+        let statements = whole.into_iter().chain(before).chain(tried).chain([copied]);
+        let settled = self.settled(copy);
+        let outcome = self.settle(table, statements.collect(), settled).await?;
+        Ok(match self.judge(copy, outcome).await? {
+            None => Merging::Settled,
+            Some(why) => Merging::Refused(why),
+        })
+    }
+
+    /// Removes what is surplus in a table whose other rows are there.
+    async fn tidy(&mut self, copy: &Copied) -> Result<Option<String>, Fault> {
+        let table = self.tables.get(copy.staged.table());
+        let mut statements = vec![hash_joins(), self.are_there(copy)];
+        statements.extend(self.removal(copy));
+        if copy.how == (How::Adopt { remove: true }) {
+            statements.push(self.set(table, "extras = $3::bigint", "0"));
+        }
+        let settled = self.settled(copy);
+        let outcome = self.settle(table, statements, settled).await?;
+        self.judge(copy, outcome).await
+    }
+
+    /// Makes a table equal once more, in one transaction: deletes what is gone, updates what differs, inserts what is
+    /// new, and notes it.
+    async fn swap(&mut self, copy: &Copied, allow_shrink: bool) -> Result<Merging, Fault> {
+        let (table, staged) = (self.tables.get(copy.staged.table()), copy.staged);
+        if let Some(why) = too_large(table, &staged) {
+            return self.refuse(copy, why).await;
+        }
+        let Diff { update, insert, .. } = self.diff(copy);
+        let start = self.start(copy).into_iter();
+        let start: Vec<_> = start
+            .chain(self.guards(copy, allow_shrink))
+            .chain(self.removal(copy))
+            .collect();
+        let end = vec![self.swapped(copy, None), self.unstage(table)];
+        let plain = { start.iter().cloned() }.chain(update).chain([insert]);
+        let mut outcome = self.settle(table, plain.collect(), end.clone()).await?;
+        if refusal(&outcome).is_some_and(lies_in_rows) {
+            let tried = try_whole(table, &self.manner());
+            let statements = start.into_iter().chain(tried).collect();
+            outcome = self.settle(table, statements, end).await?;
+        }
+        match refusal(&outcome) {
+            Some(error) => {
+                let why = swap_words(error, &table.name);
+                self.refuse(copy, why).await
+            }
+            None => outcome.map(|()| Merging::Settled).map_err(not_applied),
+        }
+    }
+
+    /// What a swap must not do without an explicit yes.
+    fn guards(&self, copy: &Copied, allow_shrink: bool) -> Vec<Statement> {
+        let Diff {
+            shrink, empties, ..
+        } = self.diff(copy);
+        let none = copy.staged.rows() + copy.staged.too_large() == 0;
+        match allow_shrink {
+            true => Vec::new(),
+            false => { none.then_some(empties) }
+                .into_iter()
+                .chain([shrink])
+                .collect(),
+        }
+    }
+
+    /// The swap is refused: the table is left as it is, and goes on.
+    async fn refuse(&mut self, copy: &Copied, why: String) -> Result<Merging, Fault> {
+        let table = self.tables.get(copy.staged.table());
+        let noted = [self.swapped(copy, Some(&why)), self.unstage(table)];
+        self.run(noted).await.map_err(not_applied)?;
+        Ok(Merging::Refused(why))
+    }
+
+    /// Stages the names of rows that the stream has changed since a table was read.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub(in super::super) async fn note_touched<'t>(
+        &mut self,
+        copy: &Copied,
+        names: impl Iterator<Item = &'t Tuple>,
+    ) -> Result<(), Fault> {
+        let table = self.tables.get(copy.staged.table());
+        let mut stager = Stager::new(self.applier, self.lease);
+        for name in names {
+            let cells: Vec<_> = name.cells().collect();
+            let staged = StagedRow {
+                table: &table.name,
+                step: TOUCHED_STEP,
+                cells: &cells,
+                copies: 1,
+                messages: 0,
+                origin: None,
+            };
+            stager.row(&staged).await.map_err(Fault::at(Side::Cloud))?;
+        }
+        stager.finish().await.map_err(Fault::at(Side::Cloud))
+    }
+
+    /// The desktop didn't let us read a table.
+    ///
+    /// # Errors
+    /// When the connection fails or the lease is lost.
+    pub(in super::super) async fn unread(
+        &mut self,
+        table: TableId,
+        (how, asked): (&How, &[i64]),
+        why: String,
+    ) -> Result<(), Fault> {
+        let table = self.tables.get(table);
+        let noted = self.ended(table, asked, None, Some(&why));
+        if let How::Swap { .. } = how {
+            tracing::error!(table = %table.name, why, "swap refused; nothing of it was changed");
+            return self.run([noted]).await.map_err(not_applied);
+        }
+        tracing::error!(table = %table.name, why, "stopped");
+        self.stopped.insert(table.id);
+        let noted = (!asked.is_empty()).then_some(noted);
+        self.stop(table, (WayBack::Mend, why), noted)
+            .await
+            .map(drop)
+    }
+
+    fn swapped(&self, copy: &Copied, refused: Option<&str>) -> Statement {
+        let table = self.tables.get(copy.staged.table());
+        let read = copy.staged.rows() + copy.staged.too_large();
+        self.ended(table, &copy.asked, Some(read), refused)
+    }
+
+    fn ended(
+        &self,
+        table: &Table,
+        asked: &[i64],
+        read: Option<u64>,
+        refused: Option<&str>,
+    ) -> Statement {
+        let optional = |text: Option<&str>| text.map_or(Param::null(oid::TEXT), Param::string);
+        let params = vec![
+            Param::string(&self.lease.replicator),
+            Param::string(&table.name),
+            Param::text(oid::INT8_ARRAY, quote::array(asked)),
+            optional(self.snapshot.as_deref()),
+            Param::text(oid::PG_LSN, self.before.to_string()),
+            read.map_or(Param::null(oid::INT8), Param::int8),
+            optional(refused),
+        ];
+        let sql = "select tandem.swapped($1, $2, $3, $4, $5, $6, $7)";
+        Statement::bookkeeping(sql, params)
+    }
+
+    /// All that comes before the diff: nothing waits of what the copy has, all staged rows are there, and those that
+    /// changed since are left out.
+    fn start(&self, copy: &Copied) -> Vec<Statement> {
+        let (table, manner) = (self.tables.get(copy.staged.table()), self.manner());
+        let void = match copy.touched {
+            true => void_untouched(table, &manner),
+            false => void_parked(table, manner.replicator),
+        };
+        let mut start = vec![void, hash_joins(), self.are_there(copy)];
+        start.extend(self.diff(copy).leave_out);
+        if copy.staged.too_large() > 0 {
+            start.extend(diff(table, &manner, TOO_LARGE_STEP, copy.touched).leave_out);
+            start.push(park_too_large(table, &manner));
+        }
+        start
+    }
+
+    fn removal(&self, copy: &Copied) -> Vec<Statement> {
+        let Diff {
+            shrink,
+            referred,
+            remove,
+            ..
+        } = self.diff(copy);
+        let guard = (copy.how == How::Again).then_some(shrink);
+        guard.into_iter().chain(referred).chain([remove]).collect()
+    }
+
+    fn diff(&self, copy: &Copied) -> Diff {
+        let table = self.tables.get(copy.staged.table());
+        diff(table, &self.manner(), COPY_STEP, copy.touched)
+    }
+
+    fn manner(&self) -> Manner<'_> {
+        Manner {
+            replicator: &self.lease.replicator,
+            epoch: self.lease.epoch,
+            end: self.before,
+            patience: limits::TRY_LONG_MAX,
+            again: false,
+        }
+    }
+
+    /// Statistics for the stream's statements: without them a plan may take a full table for empty.
+    async fn measure(&mut self, table: &Table, rows: u64) -> Result<(), Fault> {
+        if rows < limits::ANALYZE_ROWS_MIN {
+            return Ok(());
+        }
+        let analyze = format!("analyze {}", quote::table(&table.cloud));
+        let analyzed = self
+            .run([Statement::bookkeeping(analyze, Vec::new())])
+            .await;
+        match analyzed {
+            // Not everybody may; autovacuum does it a little later.
+            Ok(()) | Err(NotApplied::Refused { .. }) => Ok(()),
+            Err(error) => Err(not_applied(error)),
+        }
+    }
+
+    /// Carries out `statements` and `end`, and what others look up in the table follows, all in one transaction.
+    /// Another table that the cloud doesn't let follow stops alone.
+    async fn settle(
+        &mut self,
+        table: &Table,
+        statements: Vec<Statement>,
+        end: Vec<Statement>,
+    ) -> Result<Result<(), NotApplied>, Fault> {
+        loop {
+            let stopped = |table| self.stopped.contains(&table);
+            let followers = follow_all(table, self.tables, &stopped);
+            let all = { statements.iter().chain(&end) }.cloned().chain(followers);
+            let outcome = self.run(all.collect::<Vec<_>>()).await;
+            let follower = match &outcome {
+                Err(NotApplied::Refused {
+                    table: Some(of), ..
+                }) if *of != table.id => *of,
+                _ => return Ok(outcome),
+            };
+            let Some(error) = refusal(&outcome) else {
+                return Ok(outcome);
+            };
+            let follower = self.tables.get(follower);
+            let why = self.stop(follower, of_table(error), None).await?;
+            tracing::error!(table = %follower.name, why, "stopped");
+            self.stopped.insert(follower.id);
+        }
+    }
+
+    /// From now on the table streams, or will when what has changed since is written, or waits for its swaps.
+    fn settled(&self, copy: &Copied) -> Vec<Statement> {
+        let table = self.tables.get(copy.staged.table());
+        let state = match (table.stream, self.pending) {
+            (false, _) => "swap_only",
+            (true, true) => "copying",
+            (true, false) => "streaming",
+        };
+        let what = format!(
+            "copied_at = $3::pg_lsn, state = '{state}', since = now(), why = null, swap_why = null"
+        );
+        let at = self.before.to_string();
+        let mut settled = vec![self.set(table, &what, &at), self.unstage(table)];
+        if !copy.asked.is_empty() {
+            settled.push(self.swapped(copy, None));
+        }
+        settled
+    }
+
+    /// A refusal that lies in the table stops it; anything else is a fault.
+    async fn judge(
+        &mut self,
+        copy: &Copied,
+        outcome: Result<(), NotApplied>,
+    ) -> Result<Option<String>, Fault> {
+        match refusal(&outcome).cloned() {
+            Some(error) => self.stop_copy(copy, of_table(&error)).await.map(Some),
+            None => outcome.map(|()| None).map_err(not_applied),
+        }
+    }
+
+    /// Stops the table, or holds it where it would lose too many rows.
+    async fn stop_copy(&mut self, copy: &Copied, why: (WayBack, String)) -> Result<String, Fault> {
+        let asked = !copy.asked.is_empty();
+        let noted = asked.then(|| self.swapped(copy, Some(&why.1)));
+        let table = self.tables.get(copy.staged.table());
+        self.stop(table, why, noted).await
+    }
+
+    async fn stop(
+        &mut self,
+        table: &Table,
+        (way, why): (WayBack, String),
+        noted: Option<Statement>,
+    ) -> Result<String, Fault> {
+        let stopped = [
+            set_state(&self.lease.replicator, table, way.state(), Some(&why)),
+            self.unstage(table),
+        ];
+        let stopped = stopped.into_iter().chain(noted);
+        self.run(stopped).await.map_err(not_applied)?;
+        Ok(why)
+    }
+
+    async fn run(
+        &mut self,
+        statements: impl IntoIterator<Item = Statement>,
+    ) -> Result<(), NotApplied> {
+        run(self.applier, self.opening, self.lease, statements).await
+    }
+
+    /// Fails unless all rows that were staged are still there: a crash of the cloud empties the
+    /// staging table, and a pooler hides the crash.
+    fn are_there(&self, copy: &Copied) -> Statement {
+        let table = self.tables.get(copy.staged.table());
+        are_there(table, COPY_STEP, copy.staged.rows(), &self.manner())
+    }
+
+    fn unstage(&self, table: &Table) -> Statement {
+        unstage_table(&self.lease.replicator, table)
+    }
+
+    fn set(&self, table: &Table, what: &str, value: &str) -> Statement {
+        let sql = format!(
+            "update tandem.table_state set {what} where replicator = $1 and \"table\" = $2"
+        );
+        let params = vec![
+            Param::string(&self.lease.replicator),
+            Param::string(&table.name),
+            Param::string(value),
+        ];
+        Statement::bookkeeping(sql, params)
+    }
+}
+
+impl Copied {
+    fn is_swap(&self) -> bool {
+        matches!(self.how, How::Swap { .. })
+    }
+
+    fn done(&self) -> &'static str {
+        match self.is_swap() {
+            true => "swapped",
+            false => "copied",
+        }
+    }
+
+    fn refused(&self) -> &'static str {
+        match self.is_swap() {
+            true => "swap refused; nothing of it was changed",
+            false => "stopped",
+        }
+    }
+}
+
+/// What a table that the cloud refuses waits for, and why.
+fn of_table(error: &ServerError) -> (WayBack, String) {
+    let way = match error.code.as_str() {
+        "TD004" => WayBack::Allow,
+        _ => WayBack::Mend,
+    };
+    (way, words(error))
+}
+
+/// Rows that are too large have no name in a table without a key.
+fn too_large(table: &Table, staged: &Staged) -> Option<String> {
+    (staged.too_large() > 0 && table.key == Key::Multiset).then(|| {
+        format!(
+            "{} rows are larger than half of forward.memory_max, and without a key they can't be put aside; raise forward.memory_max",
+            staged.too_large()
+        )
+    })
+}
+
+/// Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
+fn hash_joins() -> Statement {
+    Statement::bookkeeping(
+        "select set_config('enable_nestloop', 'off', true)",
+        Vec::new(),
+    )
+}

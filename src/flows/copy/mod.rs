@@ -1,0 +1,17 @@
+//! Whole tables: read in one snapshot of the desktop into the staging table, and the cloud's owned rows made equal to
+//! that by a diff, parents before children. Bootstrap, swaps and new copies are this one operation.
+
+mod asked;
+mod first;
+mod merge;
+mod stage;
+mod state;
+
+pub use asked::{Asked, asked, last_swaps, refuse};
+pub use first::{First, fill};
+pub use merge::How;
+pub(super) use merge::{Copied, Merge, Merged};
+pub use stage::Progress;
+pub(super) use stage::{Staged, Staging, run};
+pub(super) use state::{is_ours, settle_states};
+pub use state::{not_applied, set_state};

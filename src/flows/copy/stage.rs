@@ -1,0 +1,224 @@
+//! A table read whole into the staging table.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold};
+use crate::capture::{Line, TableReader};
+use crate::fault::{Fault, Side, blames_table};
+use crate::limits;
+use crate::model::{Param, Statement, Table, TableId};
+use crate::plan::{COPY_STEP, Opening, TOO_LARGE_STEP, Which, copy_out, opening};
+
+use super::not_applied;
+use crate::wire::WireError;
+
+/// The connection to the staging table.
+pub(in super::super) struct Staging<'a> {
+    /// The connection.
+    pub applier: &'a mut Applier,
+    /// Settings of each transaction.
+    pub opening: &'a Opening,
+    /// Who writes.
+    pub lease: &'a Lease,
+    /// Half of it is the most that one row may have, in bytes.
+    pub memory_max: u64,
+    /// How far it is.
+    pub progress: Arc<Progress>,
+}
+
+/// How far the reading of tables is.
+#[derive(Debug, Default)]
+pub struct Progress {
+    /// Rows that were read.
+    pub rows: AtomicU64,
+    /// Their bytes on the way to the cloud.
+    pub bytes: AtomicU64,
+    /// Rows that the desktop's statistics expect.
+    pub expected: AtomicU64,
+    /// All tables...
+    pub tables: AtomicU64,
+    /// ...and those that are finished.
+    pub done: AtomicU64,
+}
+
+/// A table that is in the staging table, whole: only a reading that came to its end makes one, so that a part can't be
+/// taken for the table.
+#[derive(Clone, Copy, Debug)]
+pub(in super::super) struct Staged {
+    table: TableId,
+    rows: u64,
+    too_large: u64,
+}
+
+impl Staged {
+    /// The table.
+    pub(in super::super) fn table(&self) -> TableId {
+        self.table
+    }
+
+    /// Rows that are there.
+    pub(in super::super) fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Rows of which only the key is there.
+    pub(in super::super) fn too_large(&self) -> u64 {
+        self.too_large
+    }
+}
+
+/// Why a table was not read.
+enum Unread {
+    /// What the desktop says of the table.
+    Refused(String),
+    Fault(Fault),
+}
+
+impl From<Fault> for Unread {
+    fn from(fault: Fault) -> Self {
+        Unread::Fault(fault)
+    }
+}
+
+fn unread(error: WireError) -> Unread {
+    match error {
+        WireError::Server(error) if blames_table(&error) => {
+            Unread::Refused(format!("the desktop doesn't let us read it: {error}"))
+        }
+        error => Unread::Fault(Fault::wire(Side::Desktop, &error)),
+    }
+}
+
+impl Staging<'_> {
+    /// Stages a table whole; rows beyond half of the memory by their keys alone, to be parked. Where the desktop doesn't
+    /// let us read it, why; its transaction is over then.
+    ///
+    /// # Errors
+    /// When a connection fails or the lease is lost.
+    pub(in super::super) async fn stage(
+        &mut self,
+        reader: &mut TableReader,
+        table: &Table,
+    ) -> Result<Result<Staged, String>, Fault> {
+        match self.stage_whole(reader, table).await {
+            Ok(staged) => Ok(Ok(staged)),
+            Err(Unread::Refused(why)) => Ok(Err(why)),
+            Err(Unread::Fault(fault)) => Err(fault),
+        }
+    }
+
+    async fn stage_whole(
+        &mut self,
+        reader: &mut TableReader,
+        table: &Table,
+    ) -> Result<Staged, Unread> {
+        self.run([self.unstage(table)]).await?;
+        let limit = self.memory_max / 2;
+        let staged = |rows, too_large| Staged {
+            table: table.id,
+            rows,
+            too_large,
+        };
+        if let Some(rows) = self.read(reader, table, Which::All, limit).await? {
+            return Ok(staged(rows, 0));
+        }
+        self.run([self.unstage(table)]).await?;
+        // Escapes may double a line.
+        let line = 2 * limit + 1024;
+        let rows = self.read(reader, table, Which::UpTo(limit), line).await?;
+        let beyond = Which::Beyond(limit);
+        let too_large = self.read(reader, table, beyond, limit).await?;
+        Ok(staged(
+            rows.unwrap_or_default(),
+            too_large.unwrap_or_default(),
+        ))
+    }
+
+    /// Reads rows into the staging table and says how many; none when one was too large to be kept.
+    async fn read(
+        &mut self,
+        reader: &mut TableReader,
+        table: &Table,
+        which: Which,
+        limit: u64,
+    ) -> Result<Option<u64>, Unread> {
+        let step = match which {
+            Which::All | Which::UpTo(_) => COPY_STEP,
+            Which::Beyond(_) => TOO_LARGE_STEP,
+        };
+        reader
+            .start(&copy_out(table, which))
+            .await
+            .map_err(unread)?;
+        let mut stager = Stager::new(self.applier, self.lease);
+        let (mut rows, mut passed_over) = (0, 0);
+        let mut renewed = Instant::now();
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        while let Some(line) = reader.line(limit).await.map_err(unread)? {
+            match line {
+                Line::Row(line) => {
+                    let staged = stager.line(&table.name, step, &line).await;
+                    staged.map_err(Fault::at(Side::Cloud))?;
+                    rows += 1;
+                    let bytes = line.len() as u64;
+                    self.progress.rows.fetch_add(1, Ordering::Relaxed);
+                    self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    if rows % 256 == 0 && renewed.elapsed() >= limits::RENEW_EVERY {
+                        let applier = stager.pause().await.map_err(Fault::at(Side::Cloud))?;
+                        let renews = guarded(self.opening, self.lease, []);
+                        let done = applier.run(Script::staying(renews)).await;
+                        done.map_err(not_applied)?;
+                        renewed = Instant::now();
+                    }
+                }
+                Line::TooLarge => passed_over += 1,
+            }
+        }
+        stager.finish().await.map_err(Fault::at(Side::Cloud))?;
+        Ok((passed_over == 0).then_some(rows))
+    }
+
+    async fn run<const N: usize>(&mut self, statements: [Statement; N]) -> Result<(), Fault> {
+        let all = guarded(self.opening, self.lease, statements);
+        let done = self.applier.run(Script::staying(all)).await;
+        done.map(drop).map_err(not_applied)
+    }
+
+    fn unstage(&self, table: &Table) -> Statement {
+        unstage_table(&self.lease.replicator, table)
+    }
+}
+
+/// BEGIN, settings, the lease's fence, then the statements.
+pub(super) fn guarded(
+    settings: &Opening,
+    lease: &Lease,
+    statements: impl IntoIterator<Item = Statement>,
+) -> Vec<Statement> {
+    let mut all = opening(settings);
+    all.push(hold(lease));
+    all.extend(statements);
+    all
+}
+
+/// Takes a table's copy out of the staging table.
+pub(super) fn unstage_table(replicator: &str, table: &Table) -> Statement {
+    let sql = format!(
+        "delete from tandem.staging where replicator = $1 and \"table\" = $2 and step >= {COPY_STEP}"
+    );
+    let params = vec![Param::string(replicator), Param::string(&table.name)];
+    Statement::bookkeeping(sql, params)
+}
+
+/// Runs a transaction of its own.
+pub(in super::super) async fn run(
+    applier: &mut Applier,
+    settings: &Opening,
+    lease: &Lease,
+    statements: impl IntoIterator<Item = Statement>,
+) -> Result<(), NotApplied> {
+    let all = guarded(settings, lease, statements);
+    applier.run(Script::staying(all)).await.map(drop)
+}

@@ -1,0 +1,72 @@
+//! A table's state in the cloud, and what a refusal says of it.
+
+use crate::apply::NotApplied;
+use crate::fault::{Fault, Kind, Side, blames_table};
+use crate::model::{Param, Statement, Table, oid};
+use crate::plan::quote::array;
+use crate::wire::ServerError;
+
+/// Writes a table's state; makes its row where there is none.
+pub fn set_state(replicator: &str, table: &Table, state: &str, why: Option<&str>) -> Statement {
+    let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state, why) values ($1, $2, $3, $4, $5, $6) \
+        on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
+        since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = excluded.why";
+    let why = why.map_or(Param::null(oid::TEXT), Param::string);
+    let cloud = table.cloud.to_string();
+    Statement::bookkeeping(
+        sql,
+        vec![
+            Param::string(replicator),
+            Param::string(&table.name),
+            Param::string(&cloud),
+            Param::string(&table.fingerprint),
+            Param::string(state),
+            why,
+        ],
+    )
+}
+
+/// Tables whose copies are whole stream from now on.
+pub(in super::super) fn settle_states<'a>(
+    replicator: &str,
+    tables: impl Iterator<Item = &'a Table>,
+) -> Statement {
+    let sql = "update tandem.table_state set state = 'streaming', since = now(), why = null \
+        where replicator = $1 and \"table\" = any ($2) and state = 'copying'";
+    let names = array(tables.map(|table| table.name.as_str()));
+    let params = vec![
+        Param::string(replicator),
+        Param::text(oid::TEXT_ARRAY, names),
+    ];
+    Statement::bookkeeping(sql, params)
+}
+
+/// The error that lies in the table's own rows or definition.
+pub(super) fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> {
+    match outcome {
+        Err(NotApplied::Refused { error, .. }) if blames_table(error) || is_ours(error) => {
+            Some(error)
+        }
+        _ => None,
+    }
+}
+
+/// Our own conditions on rows and tables.
+pub(in super::super) fn is_ours(error: &ServerError) -> bool {
+    matches!(
+        error.code.as_str(),
+        "TD003" | "TD004" | "TD005" | "TD006" | "TD008"
+    )
+}
+
+/// A transaction that failed for a reason that no table is to blame for.
+pub fn not_applied(error: NotApplied) -> Fault {
+    match error {
+        NotApplied::Wire(error) => Fault::wire(Side::Cloud, &error),
+        NotApplied::Refused { error, .. } => Fault::server(Side::Cloud, &error),
+        NotApplied::Undone => Fault::new(
+            Kind::Weather(Side::Cloud),
+            "the cloud undid a transaction without saying why",
+        ),
+    }
+}

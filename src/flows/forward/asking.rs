@@ -1,0 +1,110 @@
+//! Swaps that people ask for while the service runs: rows in the cloud, and a mark in the desktop's log that wakes us.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use tokio_postgres::Client;
+
+use super::copies::{Copies, Wanted};
+use super::write::Writer;
+use crate::fault::{Fault, Kind, Side};
+use crate::flows::copy::{Asked, How, asked, refuse};
+use crate::model::Tables;
+
+pub(super) struct Asking<'a> {
+    cloud: &'a Client,
+    replicator: String,
+    tables: Arc<Tables>,
+    /// A question that was asked: whoever waits for the answer may be called away, and comes back.
+    open: Option<Question<'a>>,
+    /// Somebody asked since.
+    again: bool,
+    known: BTreeSet<i64>,
+}
+
+type Question<'a> = Pin<Box<dyn Future<Output = Result<Vec<Asked>, Fault>> + Send + 'a>>;
+
+impl<'a> Asking<'a> {
+    /// `known` are those that are on the agenda already.
+    pub(super) fn new(
+        cloud: &'a Client,
+        replicator: &str,
+        tables: Arc<Tables>,
+        known: impl Iterator<Item = i64>,
+    ) -> Asking<'a> {
+        Asking {
+            cloud,
+            replicator: replicator.to_owned(),
+            tables,
+            open: None,
+            again: false,
+            known: known.collect(),
+        }
+    }
+
+    /// Somebody has asked for something.
+    pub(super) fn look(&mut self) {
+        self.again = true;
+        if self.open.is_none() {
+            self.again = false;
+            let (cloud, replicator) = (self.cloud, self.replicator.clone());
+            self.open = Some(Box::pin(async move { asked(cloud, &replicator).await }));
+        }
+    }
+
+    /// What is asked for that wasn't known; never without a question. Safe to cancel.
+    ///
+    /// # Errors
+    /// When the cloud can't be asked.
+    pub(super) async fn answer(&mut self) -> Result<Vec<Asked>, Fault> {
+        let Some(open) = &mut self.open else {
+            return std::future::pending().await;
+        };
+        let answered = open.await;
+        self.open = None;
+        if self.again {
+            self.look();
+        }
+        let new = { answered?.into_iter() }.filter(|asked| self.known.insert(asked.id));
+        Ok(new.collect())
+    }
+
+    /// Puts it on the agenda.
+    ///
+    /// # Errors
+    /// When a table is asked for that has stopped: it is looked at anew, both sides of it, by the next session.
+    pub(super) async fn take(
+        &self,
+        asked: Vec<Asked>,
+        copies: &mut Copies,
+        writer: &Writer,
+    ) -> Result<(), Fault> {
+        let mut stopped = None;
+        for asked in asked {
+            let table = self.tables.iter().find(|table| table.name == asked.table);
+            let Some(table) = table else {
+                let why = "the running service doesn't have this table in its settings; restart it";
+                refuse(self.cloud, asked.id, why).await?;
+                continue;
+            };
+            if writer.book.is_stopped(table.id) && !copies.has(table.id) {
+                stopped = Some(table.name.clone());
+            }
+            copies.want(Wanted {
+                table: table.id,
+                how: How::Swap {
+                    allow_shrink: asked.allow_shrink,
+                },
+                asked: vec![asked.id],
+            });
+        }
+        match stopped {
+            None => Ok(()),
+            Some(table) => {
+                let what = format!("somebody asked for a new copy of table {table}");
+                Err(Fault::new(Kind::Weather(Side::Desktop), what))
+            }
+        }
+    }
+}

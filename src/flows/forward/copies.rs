@@ -1,0 +1,523 @@
+//! Tables that are copied while the others stream: swaps by the clock or because somebody asked, and copies of tables
+//! that are new or had stopped. One group at a time: read in one snapshot, staged beside the stream, and merged at a
+//! moment when nothing else is on its way.
+
+use std::mem::take;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::gather::Gather;
+use super::watch::{Touched, Watch};
+use super::write::Writer;
+use crate::apply::{Applier, Lease};
+use crate::capture::{Sight, TableReader};
+use crate::config::{Endpoint, Settings};
+use crate::fault::{Fault, Side};
+use crate::flows::copy::{Copied, How, Staged, Staging, not_applied, run, set_state};
+use crate::limits;
+use crate::model::{TableId, Tables};
+use crate::plan::Opening;
+use crate::spill::{Facts, Spill};
+
+/// A table to copy.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The table.
+    pub table: TableId,
+    /// What for.
+    pub how: How,
+    /// Rows of `tandem.swap` that asked for it.
+    pub asked: Vec<i64>,
+}
+
+/// A table that is swapped again and again.
+#[derive(Clone, Debug)]
+pub struct Scheduled {
+    /// The table.
+    pub table: TableId,
+    /// How often.
+    pub every: Duration,
+    /// When it is due next.
+    pub due: Instant,
+}
+
+/// What is to be copied, now and later.
+#[derive(Clone, Debug, Default)]
+pub struct Agenda {
+    /// Now.
+    pub wanted: Vec<Wanted>,
+    /// Again and again.
+    pub scheduled: Vec<Scheduled>,
+}
+
+/// Copies beside the stream.
+pub(super) struct Copies {
+    ends: Ends,
+    agenda: Agenda,
+    /// Nothing is begun before.
+    not_before: Instant,
+    tries: u32,
+    group: Option<Group>,
+}
+
+/// What reading and staging needs.
+#[derive(Clone)]
+struct Ends {
+    desktop: Endpoint,
+    cloud: Endpoint,
+    opening: Opening,
+    lease: Lease,
+    memory_max: u64,
+    tables: Arc<Tables>,
+}
+
+/// Tables that are copied together.
+struct Group {
+    wanted: Vec<Wanted>,
+    phase: Phase,
+    reading: Reading,
+}
+
+/// The task that reads and stages.
+struct Reading {
+    events: mpsc::Receiver<Event>,
+    orders: mpsc::Sender<Order>,
+    _task: AbortOnDropHandle<()>,
+}
+
+enum Phase {
+    /// Both sides are being connected.
+    Opening,
+    /// It can look when the stream pauses.
+    Ready,
+    /// The stream pauses while a snapshot is taken.
+    Looking,
+    /// The tables are read.
+    Reading(Sight),
+    /// They are staged, and are merged once the cloud has all that the copy has...
+    Staged(Sight, Reads),
+    /// ...and the stream pauses until they are.
+    Settling(Sight, Reads),
+    /// They are being merged; then these changes are written.
+    Merging(Option<Box<Spill>>),
+    /// What had waited is being written.
+    Replaying,
+}
+
+/// Whole copies; and one that the desktop doesn't let us read, and why: those after it were not tried.
+type Reads = (Vec<Staged>, Option<(TableId, String)>);
+
+/// What the task says.
+pub(super) enum Event {
+    Ready,
+    Seen(Sight),
+    Staged(Reads),
+    Failed(Fault),
+}
+
+enum Order {
+    Look,
+    Read,
+}
+
+/// Copies that are ready, for the writer.
+pub(super) struct Ready {
+    pub(super) copies: Vec<Copied>,
+    pub(super) unread: Option<(Wanted, String)>,
+    pub(super) touched: Touched,
+    pub(super) sight: Sight,
+    /// Changes wait until they are merged.
+    pub(super) pending: bool,
+}
+
+impl Copies {
+    pub(super) fn new(
+        settings: &Settings,
+        (opening, lease): (&Opening, &Lease),
+        tables: &Arc<Tables>,
+        agenda: Agenda,
+    ) -> Copies {
+        Copies {
+            ends: Ends {
+                desktop: settings.desktop.endpoint.clone(),
+                cloud: settings.cloud.endpoint.clone(),
+                opening: opening.clone(),
+                lease: lease.clone(),
+                memory_max: settings.forward.memory_max,
+                tables: tables.clone(),
+            },
+            agenda,
+            not_before: Instant::now(),
+            tries: 0,
+            group: None,
+        }
+    }
+
+    /// Nothing is to be copied, now.
+    pub(super) fn are_done(&self) -> bool {
+        self.group.is_none() && self.agenda.wanted.is_empty()
+    }
+
+    /// A copy of the table is on its way, or on the agenda.
+    pub(super) fn has(&self, table: TableId) -> bool {
+        let begun = self.group.iter().flat_map(|group| &group.wanted);
+        { begun.chain(&self.agenda.wanted) }.any(|wanted| wanted.table == table)
+    }
+
+    /// The stream pauses: nothing more is taken from it.
+    pub(super) fn pause_stream(&self) -> bool {
+        self.group.as_ref().is_some_and(|group| {
+            !matches!(
+                group.phase,
+                Phase::Opening | Phase::Ready | Phase::Reading(_) | Phase::Staged(..)
+            )
+        })
+    }
+
+    /// One more table to copy.
+    pub(super) fn want(&mut self, wanted: Wanted) {
+        let known = self.agenda.wanted.iter_mut();
+        match { known }.find(|known| known.table == wanted.table) {
+            Some(known) => {
+                known.asked.extend(wanted.asked);
+                if let (
+                    How::Swap {
+                        allow_shrink: known,
+                    },
+                    How::Swap { allow_shrink },
+                ) = (&mut known.how, wanted.how)
+                {
+                    *known |= allow_shrink;
+                }
+            }
+            None => self.agenda.wanted.push(wanted),
+        }
+    }
+
+    /// Tables that don't stream were filled anew.
+    pub(super) fn swap_what_does_not_stream(&mut self) {
+        let tables = self.ends.tables.clone();
+        for table in tables.iter().filter(|table| !table.stream) {
+            self.want(Wanted {
+                table: table.id,
+                how: How::Swap {
+                    allow_shrink: false,
+                },
+                asked: Vec::new(),
+            });
+        }
+    }
+
+    /// When something is to be begun that nothing else wakes us for.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.group.is_some() {
+            return None;
+        }
+        let now = { !self.agenda.wanted.is_empty() }.then_some(self.not_before);
+        let scheduled = self.agenda.scheduled.iter().map(|scheduled| scheduled.due);
+        now.into_iter().chain(scheduled).min()
+    }
+
+    /// Begins what is due.
+    pub(super) fn begin(&mut self, writer: &Writer) {
+        let now = Instant::now();
+        if self.group.is_some() {
+            return;
+        }
+        let mut due = Vec::new();
+        for scheduled in &mut self.agenda.scheduled {
+            if scheduled.due <= now {
+                scheduled.due = now + scheduled.every;
+                due.push(scheduled.table);
+            }
+        }
+        for table in due {
+            self.want(Wanted {
+                table,
+                how: How::Swap {
+                    allow_shrink: false,
+                },
+                asked: Vec::new(),
+            });
+        }
+        if self.agenda.wanted.is_empty() || self.not_before > now {
+            return;
+        }
+        let mut wanted = take(&mut self.agenda.wanted);
+        // A table that has stopped is copied when it goes on.
+        let swap = |wanted: &Wanted| matches!(wanted.how, How::Swap { .. });
+        wanted.retain(|wanted| !swap(wanted) || !writer.book.is_stopped(wanted.table));
+        if wanted.is_empty() {
+            return;
+        }
+        wanted.sort_by_key(|wanted| wanted.table);
+        let reading = self.ends.clone().read(&wanted);
+        self.group = Some(Group {
+            wanted,
+            phase: Phase::Opening,
+            reading,
+        });
+    }
+
+    /// What the reading task says next; never without one. Safe to cancel.
+    pub(super) async fn event(&mut self) -> Event {
+        match &mut self.group {
+            Some(group) => match group.reading.events.recv().await {
+                Some(event) => event,
+                None => std::future::pending().await,
+            },
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes what the task said. Says whether a heartbeat is wanted, so that the cloud soon has all that the copy has.
+    ///
+    /// # Errors
+    /// When a connection failed.
+    pub(super) fn take(
+        &mut self,
+        event: Event,
+        gather: &mut Gather,
+        writer: &Writer,
+    ) -> Result<bool, Fault> {
+        let Some(group) = &mut self.group else {
+            return Ok(false);
+        };
+        match event {
+            Event::Ready => group.phase = Phase::Ready,
+            Event::Seen(sight) if !gather.is_seen(&sight.snapshot) => {
+                tracing::debug!(snapshot = %sight.snapshot, "a transaction of the log is not visible yet; looking again");
+                group.phase = Phase::Ready;
+            }
+            Event::Seen(sight) => {
+                let tables = group.wanted.iter().map(|wanted| wanted.table);
+                let tables = tables.filter(|table| self.ends.tables.get(*table).stream);
+                let tables = tables.map(|table| (table, !writer.book.is_stopped(table)));
+                gather.watch(Watch::new(sight.snapshot.clone(), tables.collect()));
+                group.order(Order::Read);
+                group.phase = Phase::Reading(sight);
+                return Ok(true);
+            }
+            Event::Staged(reads) => {
+                if let Phase::Reading(sight) = &group.phase {
+                    group.phase = Phase::Staged(sight.clone(), reads);
+                }
+            }
+            Event::Failed(fault) => return Err(fault),
+        }
+        Ok(false)
+    }
+
+    /// Goes on as far as the stream allows.
+    pub(super) fn go_on(&mut self, gather: &mut Gather, writer: &mut Writer) {
+        let Some(group) = &mut self.group else {
+            return;
+        };
+        let quiet = gather.is_empty() && !writer.is_busy();
+        group.phase = match std::mem::replace(&mut group.phase, Phase::Opening) {
+            Phase::Ready if gather.is_calm() => {
+                group.order(Order::Look);
+                Phase::Looking
+            }
+            Phase::Staged(sight, staged)
+                if writer.checkpoint.lsn() >= sight.before && gather.is_calm() =>
+            {
+                Phase::Settling(sight, staged)
+            }
+            phase => phase,
+        };
+        if quiet {
+            self.settle(gather, writer);
+        }
+    }
+
+    /// Nothing else is on its way.
+    fn settle(&mut self, gather: &mut Gather, writer: &mut Writer) {
+        let Some(group) = &mut self.group else {
+            return;
+        };
+        group.phase = match std::mem::replace(&mut group.phase, Phase::Opening) {
+            Phase::Settling(sight, (staged, refused)) => {
+                let facts = Facts {
+                    end: writer.checkpoint.lsn(),
+                    settles: group.held(writer),
+                    ..Facts::default()
+                };
+                let Some(watched) = gather.unwatch().map(|watch| watch.end(facts)) else {
+                    self.group = None;
+                    return;
+                };
+                let (mut copies, mut unread) = (Vec::new(), None);
+                let (mut spoiled, mut rest) = (Vec::new(), Vec::new());
+                for wanted in take(&mut group.wanted) {
+                    let whole = staged.iter().find(|staged| staged.table() == wanted.table);
+                    match (whole, &refused) {
+                        _ if watched.spoiled.contains(&wanted.table) => spoiled.push(wanted),
+                        (Some(staged), _) => copies.push(Copied {
+                            staged: *staged,
+                            how: wanted.how,
+                            asked: wanted.asked,
+                            touched: watched.touched.of(wanted.table).next().is_some(),
+                        }),
+                        (None, Some((table, why))) if *table == wanted.table => {
+                            unread = Some((wanted, why.clone()));
+                        }
+                        (None, _) => rest.push(wanted),
+                    }
+                }
+                writer.merge(Ready {
+                    copies,
+                    unread,
+                    touched: watched.touched,
+                    sight,
+                    pending: watched.held.is_some(),
+                });
+                let held = watched.held;
+                group.phase = Phase::Merging(held);
+                rest.into_iter().for_each(|wanted| self.want(wanted));
+                self.again(spoiled);
+                return;
+            }
+            Phase::Merging(Some(held)) => {
+                writer.replay(held);
+                Phase::Replaying
+            }
+            Phase::Merging(None) | Phase::Replaying => {
+                self.group = None;
+                return;
+            }
+            phase => phase,
+        };
+    }
+
+    /// Tables of which too much changed meanwhile have another try.
+    fn again(&mut self, spoiled: Vec<Wanted>) {
+        if spoiled.is_empty() {
+            self.tries = 0;
+            return;
+        }
+        self.tries += 1;
+        self.not_before =
+            Instant::now() + limits::SWAP_AGAIN_AFTER * self.tries.min(limits::SWAP_TRIES);
+        for wanted in spoiled {
+            let table = &self.ends.tables.get(wanted.table).name;
+            tracing::info!(table = %table, "too much of it changed while it was read; it is read again");
+            self.want(wanted);
+        }
+    }
+}
+
+impl Group {
+    fn order(&self, order: Order) {
+        // If it is gone, it has said why.
+        let _ = self.reading.orders.try_send(order);
+    }
+
+    /// Tables whose changes wait.
+    fn held(&self, writer: &Writer) -> Vec<TableId> {
+        let tables = self.wanted.iter().map(|wanted| wanted.table);
+        tables
+            .filter(|table| writer.book.is_stopped(*table))
+            .collect()
+    }
+}
+
+impl Ends {
+    /// Reads and stages tables in a task of its own.
+    fn read(self, wanted: &[Wanted]) -> Reading {
+        let (events, to_us) = mpsc::channel(1);
+        let (to_it, orders) = mpsc::channel(1);
+        let (new, all): (Vec<_>, Vec<_>) = {
+            let copied = wanted
+                .iter()
+                .filter(|wanted| !matches!(wanted.how, How::Swap { .. }));
+            let all = wanted.iter().map(|wanted| wanted.table);
+            (copied.map(|wanted| wanted.table).collect(), all.collect())
+        };
+        let task: JoinHandle<()> = tokio::spawn(async move {
+            if let Err(fault) = self.work((&new, &all), &events, orders).await {
+                let _ = events.send(Event::Failed(fault)).await;
+            }
+        });
+        Reading {
+            events: to_us,
+            orders: to_it,
+            _task: AbortOnDropHandle::new(task),
+        }
+    }
+
+    async fn work(
+        &self,
+        (new, all): (&[TableId], &[TableId]),
+        events: &mpsc::Sender<Event>,
+        mut orders: mpsc::Receiver<Order>,
+    ) -> Result<(), Fault> {
+        let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
+        let mut reader = TableReader::connect(&self.desktop)
+            .await
+            .map_err(&desktop)?;
+        let timeout = self.opening.statement_timeout;
+        let mut applier = Applier::connect(&self.cloud, timeout)
+            .await
+            .map_err(&cloud)?;
+        let copying = new.iter().map(|table| {
+            let table = self.tables.get(*table);
+            set_state(&self.lease.replicator, table, "copying", None)
+        });
+        let copying: Vec<_> = copying.collect();
+        if !copying.is_empty() {
+            let done = run(&mut applier, &self.opening, &self.lease, copying).await;
+            done.map_err(not_applied)?;
+        }
+        let mut said = events.send(Event::Ready).await;
+        let mut looked = false;
+        while said.is_ok() {
+            match orders.recv().await {
+                Some(Order::Look) => {
+                    if std::mem::replace(&mut looked, true) {
+                        tokio::time::sleep(limits::LOOK_AGAIN_AFTER).await;
+                    }
+                    let sight = reader.look().await.map_err(&desktop)?;
+                    said = events.send(Event::Seen(sight)).await;
+                }
+                Some(Order::Read) => {
+                    let reads = self.stage(all, &mut reader, &mut applier).await?;
+                    // If nobody waits for it any more, the rows are removed with the next that are staged.
+                    let _ = events.send(Event::Staged(reads)).await;
+                    break;
+                }
+                None => break,
+            }
+        }
+        reader.close().await;
+        applier.close().await;
+        Ok(())
+    }
+
+    async fn stage(
+        &self,
+        tables: &[TableId],
+        reader: &mut TableReader,
+        applier: &mut Applier,
+    ) -> Result<Reads, Fault> {
+        let mut staging = Staging {
+            applier,
+            opening: &self.opening,
+            lease: &self.lease,
+            memory_max: self.memory_max,
+            progress: Arc::default(),
+        };
+        let mut staged = Vec::new();
+        for table in tables {
+            match staging.stage(reader, self.tables.get(*table)).await? {
+                Ok(whole) => staged.push(whole),
+                Err(why) => return Ok((staged, Some((*table, why)))),
+            }
+        }
+        Ok((staged, None))
+    }
+}

@@ -1,0 +1,107 @@
+//! Rows of the desktop against the cloud's owned rows, by reading alone: what a copy would change.
+
+use super::array::TextArray;
+use super::digest::admitted;
+use super::guard::Guard;
+use super::quote::{ident, table as qualified};
+use super::source::{Rows, all, differs, image, key, rest, source};
+use crate::model::{Cell, Key, Param, Statement, Table};
+
+/// Reads a table's arriving columns as one `text[]` per row, and how many rows look like that.
+pub fn rows_out(table: &Table) -> String {
+    let (from, ours) = (qualified(&table.desktop), admitted(table));
+    let only = if table.leaves.is_some() { "" } else { "only " };
+    let cells = row(table);
+    match table.key {
+        Key::Multiset => format!(
+            "select {cells} as cells, count(*) as n from {only}{from} as t where {ours} group by 1"
+        ),
+        Key::Columns(_) => {
+            format!("select {cells} as cells, 1::bigint as n from {only}{from} as t where {ours}")
+        }
+    }
+}
+
+/// The arriving columns of the desktop's row `t`, each through its type's output function, so that a value is the text
+/// that the stream would send.
+pub(super) fn row(table: &Table) -> String {
+    let cells = table.arriving.iter().map(|column| cell(&column.name));
+    format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
+}
+
+pub(super) fn cell(name: &str) -> String {
+    let name = ident(name);
+    format!("case when t.{name} is distinct from null then concat(t.{name}) end")
+}
+
+/// How many of these rows are missing in the cloud, how many differ there, and how many of the desktop's rows there they
+/// account for.
+pub fn compared(table: &Table, rows: &[(Vec<Option<String>>, i64)]) -> Statement {
+    let mut arrays: Vec<_> = table.arriving.iter().map(|_| TextArray::new()).collect();
+    let mut counts = TextArray::new();
+    for (cells, n) in rows {
+        for (array, cell) in arrays.iter_mut().zip(cells) {
+            array.push(
+                cell.as_ref()
+                    .map_or(Cell::Null, |text| Cell::Text(text.as_bytes())),
+            );
+        }
+        counts.push(Cell::Text(n.to_string().as_bytes()));
+    }
+    arrays.push(counts);
+    let params: Vec<Param> = arrays.into_iter().map(TextArray::finish).collect();
+    Statement::bookkeeping(comparison(table), params)
+}
+
+/// How many rows of the desktop the cloud has.
+pub fn deletable_count(table: &Table) -> String {
+    let (target, guard) = (qualified(&table.cloud), Guard::of(table));
+    format!(
+        "select count(*) from {target} as t where {}",
+        guard.deletable()
+    )
+}
+
+fn comparison(table: &Table) -> String {
+    // Whether a value fits into a narrower column is seen when it is written.
+    let mut table = table.clone();
+    for column in &mut table.columns {
+        column.narrower = None;
+    }
+    let table = &table;
+    let (target, guard) = (qualified(&table.cloud), Guard::of(table));
+    let rows = Rows::Arrays((0..table.arriving.len()).collect(), vec!["n".to_owned()]);
+    let source = source(
+        table,
+        &all(table),
+        &rows,
+        &["u.n::bigint as \"tandem n\"".to_owned()],
+    );
+    let names_of = |alias: &str| format!("{}::text", image(alias, &key(table)));
+    let (stored, wanted) = (names_of("t"), names_of("src"));
+    match table.key {
+        Key::Columns(_) => format!(
+            "with {source} select count(*) filter (where t.ctid is null), count(*) filter (where t.ctid is not null and {}), \
+             count(*) filter (where t.ctid is not null and {}) from src left join {target} as t on {stored} = {wanted} and {}",
+            differs(table, &rest(table)),
+            guard.deletable(),
+            guard.owned(),
+        ),
+        Key::Multiset => {
+            let unclaimed = match &table.owner {
+                Some(owner) => {
+                    format!("count(*) filter (where t.{} is null)", ident(&owner.column))
+                }
+                None => "0".to_owned(),
+            };
+            format!(
+                "with {source}, have as (select {stored} as name, count(*) as copies, count(*) filter (where {}) as mine, {unclaimed} as unclaimed \
+                 from {target} as t where {} group by 1) \
+                 select coalesce(sum(greatest(0, src.\"tandem n\" - coalesce(have.copies, 0))), 0)::bigint, coalesce(sum(have.unclaimed), 0)::bigint, \
+                 coalesce(sum(least(have.mine, src.\"tandem n\")), 0)::bigint from src left join have on have.name = {wanted}",
+                guard.deletable(),
+                guard.owned(),
+            )
+        }
+    }
+}
