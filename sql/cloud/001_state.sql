@@ -337,6 +337,13 @@ begin
         message = format('the desktop has no row for %s, and all of its rows would be deleted', p_table);
 end $$;
 
+-- Refuses a plain COPY into a table that has rows.
+create function tandem.taken(p_table text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception using errcode = 'TD009', message = format('%s has rows already', p_table);
+end $$;
+
 -- The bytes of a row's values.
 create function tandem.bytes(p_cells text[]) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp as $$

@@ -5,11 +5,13 @@
 //! session reads the checkpoint under lock.
 
 mod checkpoint;
+mod filling;
 mod pipe;
 mod staging;
 mod transaction;
 
 pub use checkpoint::{Advance, Lease, Request, Taken, advance, hold, release, take, unstage};
+pub use filling::Filling;
 pub use pipe::Pipe;
 pub use staging::{StagedRow, Stager};
 pub use transaction::{Answer, Applier, Done, NotApplied, Script};

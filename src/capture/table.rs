@@ -4,7 +4,7 @@ use bytes::Bytes;
 use postgres_protocol::message::backend::Message;
 
 use crate::config::Endpoint;
-use crate::model::{Lsn, Snapshot};
+use crate::model::{Lsn, Oid, Snapshot};
 use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
 
 /// A session whose transactions only read, each in one snapshot of the desktop.
@@ -71,6 +71,26 @@ impl TableReader {
                 .parse()
                 .map_err(|error: crate::model::NotAnLsn| strange(error.to_string()))?,
         })
+    }
+
+    /// How many rows and pages these tables have together, as the statistics say.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn size(&mut self, oids: &[Oid]) -> Result<(u64, u64), WireError> {
+        let oids: Vec<_> = oids.iter().map(ToString::to_string).collect();
+        let sql = format!(
+            "select coalesce(sum(greatest(reltuples, 0)), 0)::bigint, coalesce(sum(relpages), 0)::bigint from pg_class where oid in ({})",
+            oids.join(", ")
+        );
+        let row = self.session.row(&sql).await?.unwrap_or_default();
+        let number = |at: usize| {
+            row.get(at)
+                .cloned()
+                .flatten()
+                .and_then(|text| text.parse().ok())
+        };
+        Ok((number(0).unwrap_or(0), number(1).unwrap_or(0)))
     }
 
     /// Starts `COPY ... TO STDOUT`; [`TableReader::line`] gives its lines.

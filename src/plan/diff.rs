@@ -224,10 +224,11 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
     }
 }
 
-/// A change of rows that says in a setting of the transaction how many there were.
+/// A change of rows that says in a setting of the transaction how many there were. Its answer is NULL: one that isn't
+/// tells of parked rows.
 fn counted(ctes: &str, what: &str, change: &str) -> String {
     format!(
-        "{ctes}, done as ({change} returning 1) select set_config('tandem.{what}', (select count(*) from done)::text, true)"
+        "{ctes}, done as ({change} returning 1) select case set_config('tandem.{what}', (select count(*) from done)::text, true) when '' then '' end"
     )
 }
 

@@ -9,6 +9,7 @@ mod careful;
 mod compare;
 mod diff;
 mod digest;
+mod direct;
 mod follow;
 mod guard;
 mod open;
@@ -26,6 +27,7 @@ pub use careful::{
 pub use compare::{compared, deletable_count, rows_out};
 pub use diff::{Diff, Which, copy_out, diff};
 pub use digest::{admitted, cloud_digest, desktop_digest};
+pub use direct::{Direct, direct};
 pub use follow::follow_all;
 pub use guard::Guard;
 pub use open::{Opening, opening};

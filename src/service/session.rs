@@ -429,13 +429,12 @@ impl Session<'_> {
         opening: &Opening,
     ) -> Result<BTreeSet<TableId>, Fault> {
         let with = First {
-            desktop: &self.settings.desktop.endpoint,
+            settings: self.settings,
             applier,
             opening,
             lease: &self.lease,
             snapshot: &slot.snapshot,
             consistent: slot.consistent,
-            memory_max: self.settings.forward.memory_max,
             tables: self.tables,
             jobs: self.goal.jobs,
             progress: self.goal.progress.clone(),

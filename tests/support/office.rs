@@ -304,11 +304,30 @@ impl Office {
             .unwrap()
     }
 
+    /// Other tables for the same servers, in a file beside the settings.
+    pub fn with_settings(&self, rest: &str) -> PathBuf {
+        let folder = self.folder.join("other");
+        std::fs::create_dir_all(&folder).unwrap();
+        write_settings(&folder, &self.to_desktop, &self.to_cloud, rest);
+        folder.join("tandem.toml")
+    }
+
+    /// The tables of such a file.
+    pub async fn tables_of(&self, file: &Path) -> Tables {
+        let settings = read_settings(file.parent().unwrap());
+        agree(&settings, &self.desktop.client, &self.cloud.client)
+            .await
+            .unwrap()
+    }
+
     /// Owned, mapped rows of both sides, as count and sum of row hashes; tables in `but` may differ.
     pub async fn assert_equal_but(&self, but: &[&str]) {
-        for table in self
-            .tables()
-            .await
+        self.assert_these_equal(&self.tables().await, but).await;
+    }
+
+    /// The same for other tables.
+    pub async fn assert_these_equal(&self, tables: &Tables, but: &[&str]) {
+        for table in tables
             .iter()
             .filter(|table| !but.contains(&table.name.as_str()))
         {

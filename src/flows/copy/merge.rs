@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::stage::{Staged, run, unstage_table};
-use super::state::{not_applied, refusal, set_state};
+use super::stage::{Staged, measure, run, unstage_table};
+use super::state::{not_applied, refusal, set, set_state, settled};
 use crate::apply::{Applier, Lease, NotApplied, StagedRow, Stager, unstage};
 use crate::fault::{Fault, Side};
 use crate::flows::refusal::{lies_in_rows, swap_words, words};
@@ -90,6 +90,17 @@ impl Merge<'_> {
     /// # Errors
     /// When the connection fails or the lease is lost: each table is as it was or as it should be.
     pub(in super::super) async fn all(mut self, copies: &[Copied]) -> Result<Merged, Fault> {
+        let surplus = self.rows(copies).await?;
+        self.remove_surplus(&surplus).await?;
+        let stopped = self.clear().await?;
+        Ok(Merged { stopped })
+    }
+
+    /// Merges copies, given parents first; returns those in which what is surplus is still to be removed.
+    ///
+    /// # Errors
+    /// As [`Merge::all`].
+    pub(super) async fn rows(&mut self, copies: &[Copied]) -> Result<Vec<Copied>, Fault> {
         let mut surplus = Vec::new();
         // Until a table is filled nothing in it follows its parents: then it looks everything up.
         for copy in copies.iter().filter(|copy| !copy.is_swap()) {
@@ -106,25 +117,39 @@ impl Merge<'_> {
                     tracing::error!(table = %table.name, why, "{}", copy.refused());
                     continue;
                 }
-                Merging::Rows => surplus.push(copy),
+                Merging::Rows => surplus.push(copy.clone()),
                 Merging::Settled => {}
             }
             self.stopped.remove(&table.id);
             tracing::info!(table = %table.name, rows, "{}", copy.done());
-            self.measure(table, rows).await?;
+            measure(self.applier, self.opening, table, rows).await?;
         }
-        for copy in surplus.into_iter().rev() {
+        Ok(surplus)
+    }
+
+    /// Removes what is surplus, children first.
+    ///
+    /// # Errors
+    /// As [`Merge::all`].
+    pub(super) async fn remove_surplus(&mut self, surplus: &[Copied]) -> Result<(), Fault> {
+        for copy in surplus.iter().rev() {
             if let Some(why) = self.tidy(copy).await? {
                 let table = self.tables.get(copy.staged.table());
                 tracing::error!(table = %table.name, why, "stopped");
                 self.stopped.insert(table.id);
             }
         }
+        Ok(())
+    }
+
+    /// Empties the staging table; says which tables nothing is written to.
+    ///
+    /// # Errors
+    /// As [`Merge::all`].
+    pub(super) async fn clear(mut self) -> Result<BTreeSet<TableId>, Fault> {
         let clear = [unstage(self.lease, true)];
         self.run(clear).await.map_err(not_applied)?;
-        Ok(Merged {
-            stopped: self.stopped,
-        })
+        Ok(self.stopped)
     }
 
     /// Updates what differs and inserts what is missing. A table that is new is finished with that, in one
@@ -143,7 +168,12 @@ impl Merge<'_> {
             extras,
             ..
         } = self.diff(copy);
-        let copied = self.set(table, "copied = $3::bigint", &staged.rows().to_string());
+        let copied = set(
+            &self.lease.replicator,
+            table,
+            "copied = $3::bigint",
+            &staged.rows().to_string(),
+        );
         let whole = self.start(copy);
         let rows_in = whole.iter().cloned().chain(update).chain([insert]);
         let mut plain: Vec<_> = rows_in.chain([copied.clone()]).collect();
@@ -187,7 +217,12 @@ impl Merge<'_> {
         let mut statements = vec![hash_joins(), self.are_there(copy)];
         statements.extend(self.removal(copy));
         if copy.how == (How::Adopt { remove: true }) {
-            statements.push(self.set(table, "extras = $3::bigint", "0"));
+            statements.push(set(
+                &self.lease.replicator,
+                table,
+                "extras = $3::bigint",
+                "0",
+            ));
         }
         let settled = self.settled(copy);
         let outcome = self.settle(table, statements, settled).await?;
@@ -367,22 +402,6 @@ impl Merge<'_> {
         }
     }
 
-    /// Statistics for the stream's statements: without them a plan may take a full table for empty.
-    async fn measure(&mut self, table: &Table, rows: u64) -> Result<(), Fault> {
-        if rows < limits::ANALYZE_ROWS_MIN {
-            return Ok(());
-        }
-        let analyze = format!("analyze {}", quote::table(&table.cloud));
-        let analyzed = self
-            .run([Statement::bookkeeping(analyze, Vec::new())])
-            .await;
-        match analyzed {
-            // Not everybody may; autovacuum does it a little later.
-            Ok(()) | Err(NotApplied::Refused { .. }) => Ok(()),
-            Err(error) => Err(not_applied(error)),
-        }
-    }
-
     /// Carries out `statements` and `end`, and what others look up in the table follows, all in one transaction.
     /// Another table that the cloud doesn't let follow stops alone.
     async fn settle(
@@ -412,19 +431,11 @@ impl Merge<'_> {
         }
     }
 
-    /// From now on the table streams, or will when what has changed since is written, or waits for its swaps.
+    /// The table is as it should be.
     fn settled(&self, copy: &Copied) -> Vec<Statement> {
         let table = self.tables.get(copy.staged.table());
-        let state = match (table.stream, self.pending) {
-            (false, _) => "swap_only",
-            (true, true) => "copying",
-            (true, false) => "streaming",
-        };
-        let what = format!(
-            "copied_at = $3::pg_lsn, state = '{state}', since = now(), why = null, swap_why = null"
-        );
-        let at = self.before.to_string();
-        let mut settled = vec![self.set(table, &what, &at), self.unstage(table)];
+        let settled = settled(&self.lease.replicator, table, self.before, self.pending);
+        let mut settled = vec![settled, self.unstage(table)];
         if !copy.asked.is_empty() {
             settled.push(self.swapped(copy, None));
         }
@@ -482,18 +493,6 @@ impl Merge<'_> {
 
     fn unstage(&self, table: &Table) -> Statement {
         unstage_table(&self.lease.replicator, table)
-    }
-
-    fn set(&self, table: &Table, what: &str, value: &str) -> Statement {
-        let sql = format!(
-            "update tandem.table_state set {what} where replicator = $1 and \"table\" = $2"
-        );
-        let params = vec![
-            Param::string(&self.lease.replicator),
-            Param::string(&table.name),
-            Param::string(value),
-        ];
-        Statement::bookkeeping(sql, params)
     }
 }
 

@@ -2,6 +2,7 @@
 //! that by a diff, parents before children. Bootstrap, swaps and new copies are this one operation.
 
 mod asked;
+mod direct;
 mod first;
 mod merge;
 mod stage;

@@ -9,7 +9,7 @@ use crate::capture::{Line, TableReader};
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
 use crate::model::{Param, Statement, Table, TableId};
-use crate::plan::{COPY_STEP, Opening, TOO_LARGE_STEP, Which, copy_out, opening};
+use crate::plan::{COPY_STEP, Opening, TOO_LARGE_STEP, Which, copy_out, opening, quote};
 
 use super::not_applied;
 use crate::wire::WireError;
@@ -191,15 +191,16 @@ impl Staging<'_> {
     }
 }
 
-/// BEGIN, settings, the lease's fence, then the statements.
+/// BEGIN, settings, the statements, and the lease's fence. It comes last: several copies go at once, and each holds the
+/// lease's row until its transaction ends.
 pub(super) fn guarded(
     settings: &Opening,
     lease: &Lease,
     statements: impl IntoIterator<Item = Statement>,
 ) -> Vec<Statement> {
     let mut all = opening(settings);
-    all.push(hold(lease));
     all.extend(statements);
+    all.push(hold(lease));
     all
 }
 
@@ -221,4 +222,27 @@ pub(in super::super) async fn run(
 ) -> Result<(), NotApplied> {
     let all = guarded(settings, lease, statements);
     applier.run(Script::staying(all)).await.map(drop)
+}
+
+/// Statistics for the stream's statements: without them a plan may take a full table for empty.
+///
+/// # Errors
+/// When the connection fails.
+pub(super) async fn measure(
+    applier: &mut Applier,
+    settings: &Opening,
+    table: &Table,
+    rows: u64,
+) -> Result<(), Fault> {
+    if rows < limits::ANALYZE_ROWS_MIN {
+        return Ok(());
+    }
+    let analyze = format!("analyze {}", quote::table(&table.cloud));
+    let mut statements = opening(settings);
+    statements.push(Statement::bookkeeping(analyze, Vec::new()));
+    match applier.run(Script::staying(statements)).await {
+        // Not everybody may; autovacuum does it a little later.
+        Ok(_) | Err(NotApplied::Refused { .. }) => Ok(()),
+        Err(error) => Err(not_applied(error)),
+    }
 }

@@ -2,7 +2,7 @@
 
 use crate::apply::NotApplied;
 use crate::fault::{Fault, Kind, Side, blames_table};
-use crate::model::{Param, Statement, Table, oid};
+use crate::model::{Lsn, Param, Statement, Table, oid};
 use crate::plan::quote::array;
 use crate::wire::ServerError;
 
@@ -37,6 +37,31 @@ pub(in super::super) fn settle_states<'a>(
     let params = vec![
         Param::string(replicator),
         Param::text(oid::TEXT_ARRAY, names),
+    ];
+    Statement::bookkeeping(sql, params)
+}
+
+/// From `before` on the table streams, or will when what has changed since is written, or waits for its swaps.
+pub(super) fn settled(replicator: &str, table: &Table, before: Lsn, pending: bool) -> Statement {
+    let state = match (table.stream, pending) {
+        (false, _) => "swap_only",
+        (true, true) => "copying",
+        (true, false) => "streaming",
+    };
+    let what = format!(
+        "copied_at = $3::pg_lsn, state = '{state}', since = now(), why = null, swap_why = null"
+    );
+    set(replicator, table, &what, &before.to_string())
+}
+
+/// Changes a table's state, by `$3`.
+pub(super) fn set(replicator: &str, table: &Table, what: &str, value: &str) -> Statement {
+    let sql =
+        format!("update tandem.table_state set {what} where replicator = $1 and \"table\" = $2");
+    let params = vec![
+        Param::string(replicator),
+        Param::string(&table.name),
+        Param::string(value),
     ];
     Statement::bookkeeping(sql, params)
 }

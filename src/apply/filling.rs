@@ -1,0 +1,112 @@
+//! COPY straight into a table, in a transaction that is open until the rows are there.
+
+use bytes::{BufMut, BytesMut};
+use postgres_protocol::message::backend::Message;
+use postgres_protocol::message::frontend;
+
+use super::transaction::{Applier, NotApplied, Script};
+use crate::limits;
+use crate::model::Statement;
+use crate::wire::WireError;
+
+/// A table that is being filled.
+pub struct Filling<'a> {
+    applier: &'a mut Applier,
+    buffer: BytesMut,
+}
+
+impl<'a> Filling<'a> {
+    /// Begins: `sql` opens a transaction and ends in `COPY ... FROM STDIN`. Nothing else may be outstanding.
+    ///
+    /// # Errors
+    /// As [`NotApplied`] says; the transaction is over then.
+    pub async fn begin(applier: &'a mut Applier, sql: &str) -> Result<Filling<'a>, NotApplied> {
+        let session = applier.session();
+        session.query(sql).await?;
+        loop {
+            match session.next().await {
+                Ok(Message::CopyInResponse(_)) => break,
+                Ok(Message::ReadyForQuery(_)) => {
+                    return Err(WireError::Protocol("COPY did not start".to_owned()).into());
+                }
+                Ok(_) => {}
+                Err(error) => return Err(undone(applier, error, true).await),
+            }
+        }
+        let buffer = BytesMut::with_capacity(2 * limits::COPY_BYTES);
+        Ok(Filling { applier, buffer })
+    }
+
+    /// Takes a line of the other side's `COPY ... TO`, with its newline.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn line(&mut self, line: &[u8]) -> Result<(), WireError> {
+        // A long line goes on in pieces, and isn't held twice.
+        for piece in line.chunks(limits::COPY_BYTES) {
+            self.buffer.put_slice(piece);
+            if self.buffer.len() >= limits::COPY_BYTES {
+                self.send().await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self) -> Result<(), WireError> {
+        let session = self.applier.session();
+        session.put_copy(&self.buffer);
+        self.buffer.clear();
+        session.flush().await
+    }
+
+    /// Sends the rest, and commits with `end`.
+    ///
+    /// # Errors
+    /// As [`NotApplied`] says.
+    pub async fn commit<const N: usize>(mut self, end: [Statement; N]) -> Result<(), NotApplied> {
+        if !self.buffer.is_empty() {
+            self.send().await?;
+        }
+        let session = self.applier.session();
+        frontend::copy_done(session.out());
+        session.flush().await?;
+        match session.wait_until_ready().await {
+            Ok(_) => self.applier.run(Script::staying(end)).await.map(drop),
+            Err(error) => Err(undone(self.applier, error, false).await),
+        }
+    }
+
+    /// Leaves the table as it was.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn give_up(self) -> Result<(), WireError> {
+        let session = self.applier.session();
+        frontend::copy_fail("given up", session.out())?;
+        session.flush().await?;
+        match session.wait_until_ready().await {
+            Ok(_) | Err(WireError::Server(_)) => session.run("rollback").await,
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Leaves a transaction that failed. `open`: the answer isn't read to its end.
+async fn undone(applier: &mut Applier, error: WireError, open: bool) -> NotApplied {
+    let error = match error {
+        WireError::Server(error) if error.severity == "ERROR" => error,
+        error => return error.into(),
+    };
+    let session = applier.session();
+    if open && let Err(error) = session.wait_until_ready().await {
+        return error.into();
+    }
+    match session.run("rollback").await {
+        Ok(()) => NotApplied::Refused {
+            table: None,
+            step: None,
+            error,
+        },
+        Err(error) => error.into(),
+    }
+}
