@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Sides;
-use super::{named, show, swap};
+use super::{Common, named, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::flows::Progress;
@@ -44,7 +44,12 @@ pub(super) struct Options {
     json: bool,
 }
 
-pub(super) async fn bootstrap(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+pub(super) async fn bootstrap(
+    common: &Common,
+    options: &Options,
+    settings: &Settings,
+) -> Result<Exit, Fault> {
+    let _logging = common.log_to_people()?;
     let tables = options.tables.iter().map(|name| named(settings, name));
     let tables = tables.collect::<Result<Vec<_>, _>>()?;
     if options.plan {
@@ -120,7 +125,9 @@ async fn fill(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
             exit = Exit::BadNews;
         }
     }
-    show::progress(&line(&progress, since));
+    if progress.tables.load(Ordering::Relaxed) > 0 {
+        show::progress(&line(&progress, since));
+    }
     show::progress("next: tandem run");
     Ok(exit)
 }

@@ -153,13 +153,16 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         ),
         Command::Bootstrap(options) => (
             with_settings(common, async |settings| {
-                bootstrap::bootstrap(options, settings).await
+                bootstrap::bootstrap(common, options, settings).await
             })
             .await,
             Mode::Copy,
         ),
         Command::Swap(options) => (
-            with_settings(common, async |settings| swap::swap(options, settings).await).await,
+            with_settings(common, async |settings| {
+                swap::swap(common, options, settings).await
+            })
+            .await,
             Mode::Copy,
         ),
         Command::Quarantine(options) => (
@@ -221,6 +224,16 @@ impl Common {
             (false, 1) => LevelFilter::DEBUG,
             (false, _) => LevelFilter::TRACE,
         }
+    }
+
+    /// What a command does beside its result goes to standard error, for people.
+    fn log_to_people(&self) -> Result<crate::service::Logging, Fault> {
+        let log = config::Log {
+            format: config::Format::Text,
+            file: None,
+            keep: Duration::ZERO,
+        };
+        crate::service::start_log(&log, self.level(), self.colors())
     }
 
     fn colors(&self) -> bool {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::show;
+use super::{Common, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::service::{Goal, Onlooker, Swapped};
@@ -40,7 +40,12 @@ pub(super) struct Document {
     tables: Vec<Swapped>,
 }
 
-pub(super) async fn swap(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+pub(super) async fn swap(
+    common: &Common,
+    options: &Options,
+    settings: &Settings,
+) -> Result<Exit, Fault> {
+    let _logging = common.log_to_people()?;
     let tables = chosen(&options.tables, settings)?;
     if options.plan {
         let planned = {

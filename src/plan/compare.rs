@@ -98,7 +98,7 @@ fn comparison(table: &Table) -> String {
                 "with {source}, have as (select {stored} as name, count(*) as copies, count(*) filter (where {}) as mine, {unclaimed} as unclaimed \
                  from {target} as t where {} group by 1) \
                  select coalesce(sum(greatest(0, src.\"tandem n\" - coalesce(have.copies, 0))), 0)::bigint, coalesce(sum(have.unclaimed), 0)::bigint, \
-                 coalesce(sum(least(have.mine, src.\"tandem n\")), 0)::bigint from src left join have on have.name = {wanted}",
+                 coalesce(sum(least(coalesce(have.mine, 0), src.\"tandem n\")), 0)::bigint from src left join have on have.name = {wanted}",
                 guard.deletable(),
                 guard.owned(),
             )

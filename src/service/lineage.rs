@@ -39,7 +39,8 @@ impl Session<'_> {
         }
         let lost = |what: String| {
             Err(Fault::new(Kind::Lineage, what)
-                .hint(format!("the cloud has everything up to {}; changes after it may be gone from the desktop's WAL, so the tables must be copied anew", checkpoint.lsn())))
+                .hint(format!("the cloud has everything up to {}; changes after it may be gone from the desktop's WAL, so the tables must be copied anew", checkpoint.lsn()))
+                .next("tandem bootstrap --restart"))
         };
         let found = catalog::slot(&self.desktop.client, name)
             .await

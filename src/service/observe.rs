@@ -18,6 +18,7 @@ use crate::fold::RETRY;
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Lsn;
+use crate::platform;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
@@ -215,11 +216,15 @@ impl Onlooker {
         })
     }
 
-    /// Whether the service runs: the lease was renewed in time, else the slot is active.
+    /// Whether the service runs: the lease was renewed in time, else the slot is active; not where the holder of the
+    /// lease is known to be gone.
     ///
     /// # Errors
     /// When a query fails.
     pub async fn is_running(&self, settings: &Settings, seen: &Seen) -> Result<bool, Fault> {
+        if seen.holder.as_deref().is_some_and(platform::is_gone) {
+            return Ok(false);
+        }
         if seen.leased {
             return Ok(true);
         }
