@@ -420,3 +420,33 @@ async fn u11_swaps_asked_for_at_once_double_nothing() {
     assert_eq!(second.ended().await, 5);
     assert_eq!(service.stop().await, 0);
 }
+
+/// The quiet refill leaves what it finds, whatever the loud one would have done; and it goes as far.
+#[tokio::test(flavor = "multi_thread")]
+async fn f22_u26_a_quiet_refill_writes_only_what_differs_and_ends_like_the_loud_one() {
+    let office = Office::open(&Plan::powerca(Place::from(&newest()), 0.03)).await;
+    let file = format!("{}/sql/desktop/refill.sql", env!("CARGO_MANIFEST_DIR"));
+    exec(&office.desktop, &std::fs::read_to_string(file).unwrap()).await;
+    let columns = "org_id, con_id, loc_id, job_id, year_id, task_id, taskorder, task_desc, jobdet_man_hrs, actual_man_hrs, actual_man_min, checklistlinked, source";
+    let view = "select org_id, bfir_n_firmid as con_id, loc_id, job_id, year_id, task_id, job_det_n_seq as taskorder, task_desc, jobdet_man_hrs, actual_man_hrs, \
+        actual_man_min, task_checklist_appl as checklistlinked, 'D'::char(1) as source from v_jobtasks";
+    let refill = format!(
+        "select concat(deleted, ' ', inserted) from refill_quietly('public.jobtasks', $q${view}$q$, array['created_at', 'updated_at'], $q$source = 'D' or source is null$q$)"
+    );
+    let rows = format!(
+        "select md5(string_agg(v, ';' order by v)) from (select row({columns})::text from jobtasks) as all_of(v)"
+    );
+    let versions = "select md5(string_agg(ctid || ' ' || xmin, ';' order by ctid)) from jobtasks";
+    let (before, loud) = (
+        value(&office.desktop, versions).await,
+        value(&office.desktop, &rows).await,
+    );
+    assert_eq!(value(&office.desktop, &refill).await, "0 0");
+    assert_eq!(value(&office.desktop, versions).await, before);
+    // A row of the phone's stays; what is wrong is mended.
+    exec(&office.desktop, "insert into jobtasks (org_id, job_id, task_desc, source) values (1, 5, 'phone', 'M'); update jobtasks set task_desc = 'wrong' where ctid in (select ctid from jobtasks where source = 'D' limit 3); \
+        delete from jobtasks where ctid in (select min(ctid) from jobtasks where source = 'D')").await;
+    assert_eq!(value(&office.desktop, &refill).await, "3 4");
+    exec(&office.desktop, "delete from jobtasks where source = 'M'").await;
+    assert_eq!(value(&office.desktop, &rows).await, loud);
+}
