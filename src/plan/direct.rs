@@ -1,26 +1,29 @@
-//! A table into an empty one: COPY from the one side into COPY on the other, where nothing has to be made of the values.
+//! A table into an empty one: COPY from the one side into COPY on the other, where nothing has to be made of the values
+//! in the cloud.
 
+use super::compare::cell;
 use super::digest::admitted;
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Source, Table};
+use crate::model::{Lookup, Source, Table, TableId, Tables};
 
 /// The two halves.
 pub struct Direct {
-    /// Reads the desktop's rows, with the constants that go with them.
+    /// Reads the desktop's rows, with all that goes with them.
     pub out: String,
     /// Writes them, after it has made sure that the cloud's table has no row at all.
     pub into: String,
 }
 
-/// Both halves; none where a value is looked up, converted or may be refused, or a row's tenant is its parent's.
+/// Both halves; none where a value is converted or may be refused, or a row's tenant is its parent's. What is looked up
+/// is found on the desktop, as far as the cloud's parent is known to hold just what the desktop's does (`filled`).
 ///
 /// COPY parses text as the column's type with its modifier, which would shorten in silence (P11); so it is done only
 /// where the receiving column can hold all that the sending one can.
-pub fn direct(table: &Table) -> Option<Direct> {
+pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) -> Option<Direct> {
     if table.tenant.via.is_some() {
         return None;
     }
-    let (mut values, mut names) = (Vec::new(), Vec::new());
+    let (mut values, mut names, mut joins) = (Vec::new(), Vec::new(), String::new());
     for column in &table.columns {
         if column.narrower.is_some() {
             return None;
@@ -28,7 +31,14 @@ pub fn direct(table: &Table) -> Option<Direct> {
         values.push(match &column.from {
             Source::Desktop(index) => format!("t.{}", ident(&table.arriving[*index].name)),
             Source::Constant(value) => literal(value),
-            Source::Converted { .. } | Source::LookedUp(_) => return None,
+            Source::LookedUp(at) => {
+                let lookup = &table.lookups[*at];
+                let parent = tables.iter().find(|other| other.cloud == lookup.parent);
+                let parent = parent.filter(|parent| filled(parent.id))?;
+                joins.push_str(&found(table, parent, lookup, *at)?);
+                format!("found{at}.value")
+            }
+            Source::Converted { .. } => return None,
         });
         names.push(ident(&column.cloud));
     }
@@ -36,12 +46,12 @@ pub fn direct(table: &Table) -> Option<Direct> {
         values.push(literal(&owner.desktop));
         names.push(ident(&owner.column));
     }
-    let only = if table.leaves.is_some() { "" } else { "only " };
-    let (from, into) = (qualified(&table.desktop), qualified(&table.cloud));
+    let into = qualified(&table.cloud);
     Some(Direct {
         out: format!(
-            "copy (select {} from {only}{from} as t where {}) to stdout",
+            "copy (select {} from {} as t{joins} where {}) to stdout",
             values.join(", "),
+            from(table),
             admitted(table)
         ),
         into: format!(
@@ -50,4 +60,44 @@ pub fn direct(table: &Table) -> Option<Direct> {
             names.join(", ")
         ),
     })
+}
+
+/// The join that finds what the parent says; parents that disagree say NULL.
+fn found(table: &Table, parent: &Table, lookup: &Lookup, at: usize) -> Option<String> {
+    let take = &arriving(parent, &lookup.take)?.name;
+    let (mut keys, mut on, mut by) = (Vec::new(), Vec::new(), Vec::new());
+    for (nth, (own, named, _)) in lookup.on.iter().enumerate() {
+        let (own, named) = (arriving(table, own)?, arriving(parent, named)?);
+        if own.base_type != named.base_type {
+            return None;
+        }
+        keys.push(format!("t.{} as k{nth}", ident(&named.name)));
+        on.push(format!("found{at}.k{nth} = t.{}", ident(&own.name)));
+        by.push(format!("t.{}", ident(&named.name)));
+    }
+    let value = cell(take);
+    Some(format!(
+        " left join (select {}, case when count(distinct coalesce('v' || {value}, 'n')) = 1 then min({value}) end as value \
+         from {} as t where {} group by {}) as found{at} on {}",
+        keys.join(", "),
+        from(parent),
+        admitted(parent),
+        by.join(", "),
+        on.join(" and "),
+    ))
+}
+
+/// The desktop's column that arrives in a cloud column as it is.
+fn arriving<'t>(table: &'t Table, cloud: &str) -> Option<&'t crate::model::Arriving> {
+    let column = table.columns.iter().find(|column| column.cloud == cloud)?;
+    match column.from {
+        Source::Desktop(index) => table.arriving.get(index),
+        Source::Constant(_) | Source::Converted { .. } | Source::LookedUp(_) => None,
+    }
+}
+
+/// The children of an ordinary table are tables of their own; a partitioned table has no rows but theirs.
+fn from(table: &Table) -> String {
+    let only = if table.leaves.is_some() { "" } else { "only " };
+    format!("{only}{}", qualified(&table.desktop))
 }

@@ -7,7 +7,7 @@ use super::state::{is_ours, not_applied, set, settled};
 use crate::apply::{Filling, NotApplied, hold};
 use crate::capture::{Line, TableReader};
 use crate::fault::{Fault, Side, blames_table};
-use crate::model::{Lsn, Table};
+use crate::model::{Lsn, Table, TableId, Tables};
 use crate::plan::{direct, opening};
 use crate::wire::WireError;
 
@@ -19,17 +19,19 @@ pub(super) enum Poured {
     NotThis,
 }
 
-/// Fills a table that streams from `before` on, if it is empty and its values fit as they are.
+/// Fills a table that streams from `before` on, if it is empty and its values fit as they are. `filled`: tables that
+/// were filled so from the same snapshot.
 ///
 /// # Errors
 /// When a connection fails or the lease is lost.
 pub(super) async fn pour(
     staging: &mut Staging<'_>,
     reader: &mut TableReader,
-    table: &Table,
+    (table, tables): (&Table, &Tables),
+    filled: &(dyn Fn(TableId) -> bool + Sync),
     before: Lsn,
 ) -> Result<Poured, Fault> {
-    let Some(halves) = direct(table) else {
+    let Some(halves) = direct(table, tables, filled) else {
         return Ok(Poured::NotThis);
     };
     let begin = opening(staging.opening).into_iter();

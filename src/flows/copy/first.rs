@@ -129,6 +129,8 @@ struct State {
     /// Neither finished nor stopped.
     open: BTreeSet<TableId>,
     stopped: BTreeSet<TableId>,
+    /// Filled whole by COPY.
+    poured: BTreeSet<TableId>,
     surplus: Vec<Copied>,
 }
 
@@ -147,6 +149,7 @@ impl Board {
                 waiting,
                 open: wanted.iter().map(|wanted| wanted.table).collect(),
                 stopped: BTreeSet::new(),
+                poured: BTreeSet::new(),
                 surplus: Vec::new(),
             }),
             news: Notify::new(),
@@ -174,6 +177,16 @@ impl Board {
             }
             news.await;
         }
+    }
+
+    fn was_poured(&self, table: TableId) -> bool {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.poured.contains(&table)
+    }
+
+    fn poured(&self, table: TableId) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.poured.insert(table);
     }
 
     fn finished(&self, table: TableId, stopped: bool, surplus: Option<Copied>) {
@@ -249,10 +262,15 @@ impl Worker {
             progress: self.progress.clone(),
         };
         if let How::Adopt { .. } = wanted.how
-            && let Poured::Whole(rows) = pour(&mut staging, reader, table, self.consistent).await?
+            && let Poured::Whole(rows) = {
+                let filled = |parent| self.board.was_poured(parent);
+                let tables = (table, &*self.tables);
+                pour(&mut staging, reader, tables, &filled, self.consistent).await?
+            }
         {
             tracing::info!(table = %table.name, rows, "copied");
             measure(applier, &self.opening, table, rows).await?;
+            self.board.poured(table.id);
             self.board.finished(table.id, false, None);
             return Ok(());
         }
