@@ -24,6 +24,15 @@
 //! - A step that the cloud refuses is tried row by row ([`plan::BatchForm::careful`]). What is refused alone is
 //!   parked in `tandem.quarantine`, known to the fold ([`fold::Parking`]), and tried again later.
 //!
+//! # The path of a whole table
+//!
+//! `flows::copy` reads tables in one snapshot of the desktop, stages them in the cloud and merges them as a diff
+//! ([`plan::diff`]). Bootstrap does it for all tables from the slot's exported snapshot, before the stream starts there;
+//! an empty table is filled by COPY instead ([`plan::direct`]). Swaps, new tables and tables that had stopped are copied
+//! beside the stream: a transaction is in the copy if and only if the snapshot sees its number ([`model::Snapshot`]), so
+//! rows that later ones touch are left out of the diff, or, in a table that doesn't stream yet, wait on disk until the
+//! copy is merged. The merge waits until the cloud has all that the copy has and nothing else is on its way.
+//!
 //! # Floors
 //!
 //! Arrows point down: a room imports from rooms below it, and a stage never from another stage.
@@ -31,7 +40,7 @@
 //! ```text
 //! cli                      arguments in, exit code out; show renders
 //! service      demo        one session after the other; lease, logs, observing
-//! flows                    what it does from start to finish: agree, fill, forward
+//! flows                    what it does from start to finish: agree, copy, forward, compare
 //! install                  what sql/ installs; publishing
 //! apply  catalog  capture  spill   I/O: one script, one transaction · what the databases look like · the
 //!                          stream · a large transaction on disk

@@ -155,6 +155,8 @@ pub const COMPARED_ROWS: usize = 2_000;
 /// ...and bytes that are compared at once: each time the cloud reads the whole table.
 pub const COMPARED_BYTES: usize = 8 * 1024 * 1024;
 
+/// A table is filled by several COPYs at once where each has at least so many of its pages (4 MB).
+pub const PIECE_PAGES_MIN: u64 = 512;
 /// Tables that a first fill reads at once, where nobody says how many.
 pub const FILL_JOBS: usize = 4;
 

@@ -63,7 +63,7 @@ impl<'a> Filling<'a> {
     ///
     /// # Errors
     /// As [`NotApplied`] says.
-    pub async fn commit<const N: usize>(mut self, end: [Statement; N]) -> Result<(), NotApplied> {
+    pub async fn commit(mut self, end: Vec<Statement>) -> Result<(), NotApplied> {
         if !self.buffer.is_empty() {
             self.send().await?;
         }

@@ -73,14 +73,14 @@ impl TableReader {
         })
     }
 
-    /// How many rows and pages these tables have together, as the statistics say.
+    /// How many rows these tables have together, as the statistics say, and how many pages.
     ///
     /// # Errors
     /// When the connection fails.
     pub async fn size(&mut self, oids: &[Oid]) -> Result<(u64, u64), WireError> {
         let oids: Vec<_> = oids.iter().map(ToString::to_string).collect();
         let sql = format!(
-            "select coalesce(sum(greatest(reltuples, 0)), 0)::bigint, coalesce(sum(relpages), 0)::bigint from pg_class where oid in ({})",
+            "select coalesce(sum(greatest(reltuples, 0)), 0)::bigint, coalesce(sum(pg_relation_size(oid)) / current_setting('block_size')::bigint, 0)::bigint from pg_class where oid in ({})",
             oids.join(", ")
         );
         let row = self.session.row(&sql).await?.unwrap_or_default();

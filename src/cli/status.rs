@@ -66,6 +66,18 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         }
     }
     tables(&status.tables, all);
+    if let Some(refill) = &status.refill {
+        let how = match (&refill.failed, refill.took_ms) {
+            (Some(why), _) => format!("FAILED: {why}"),
+            (None, Some(took)) => format!("took {}", show::seconds(Some(took))),
+            (None, None) => "is running".to_owned(),
+        };
+        show::result(&format!("  refill    of {}   {how}", refill.started));
+    }
+    if let Some(held) = status.snapshot_held_ms {
+        let held = show::seconds(Some(held));
+        show::result(&format!("  a copy has been reading the desktop for {held}"));
+    }
     held(forward);
     show::result(&format!(
         "  measured {:.1} s ago",
@@ -81,6 +93,7 @@ fn verdict(status: &Status) -> String {
     match (status.verdict, needing.count()) {
         (Verdict::CaughtUp, _) => "caught up".to_owned(),
         (Verdict::CatchingUp, _) => "catching up".to_owned(),
+        (Verdict::NeedsYou, 0) => "running, the refill needs you".to_owned(),
         (Verdict::NeedsYou, 1) => "running, one table needs you".to_owned(),
         (Verdict::NeedsYou, tables) => format!("running, {tables} tables need you"),
         (Verdict::Stalled, _) => "STALLED: it runs, but the cloud does not move".to_owned(),
@@ -90,7 +103,8 @@ fn verdict(status: &Status) -> String {
 }
 
 fn tables(tables: &[TableStatus], all: bool) {
-    let live = tables.iter().filter(|table| table.state == "streaming");
+    let lives = ["streaming", "swap_only"];
+    let live = { tables.iter() }.filter(|table| lives.contains(&table.state.as_str()));
     let (live, known) = (
         live.count(),
         tables.iter().filter(|table| table.state != "removed"),
@@ -124,13 +138,13 @@ fn held(forward: &Sample) {
 }
 
 fn next(status: &Status) -> Option<&'static str> {
+    let refused = { status.tables.iter() }.any(|table| table.state == "swap_refused");
     let parked = status.tables.iter().any(|table| table.parked > 0);
     match status.verdict {
         Verdict::Stopped | Verdict::Down => Some("tandem run"),
         Verdict::NeedsYou if parked => Some("tandem quarantine list"),
-        Verdict::NeedsYou => {
-            Some("mend what stands there, then restart tandem: the table is copied anew")
-        }
+        Verdict::NeedsYou if refused => Some("tandem swap TABLE --plan"),
+        Verdict::NeedsYou => Some("mend what stands there, then: tandem bootstrap --table TABLE"),
         Verdict::Stalled => Some("tandem lag"),
         Verdict::CaughtUp | Verdict::CatchingUp => None,
     }

@@ -84,7 +84,7 @@ pub struct Settings {
     pub forward: Forward,
     /// The way home. Pending.
     pub reverse: Reverse,
-    /// The desktop's refill. Pending.
+    /// The desktop's refill.
     pub refill: Option<Refill>,
     /// The sign of life.
     pub heartbeat: Heartbeat,

@@ -68,7 +68,7 @@ pub struct Reverse {
     pub then: Option<String>,
 }
 
-/// A statement run on the desktop again and again. Pending.
+/// A statement run on the desktop again and again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refill {
     /// The statement.

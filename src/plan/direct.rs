@@ -8,10 +8,29 @@ use crate::model::{Lookup, Source, Table, TableId, Tables};
 
 /// The two halves.
 pub struct Direct {
-    /// Reads the desktop's rows, with all that goes with them.
-    pub out: String,
-    /// Writes them, after it has made sure that the cloud's table has no row at all.
+    /// The SELECT that reads the desktop's rows, with all that goes with them.
+    rows: String,
+    /// Writes them.
     pub into: String,
+    /// Fails unless the cloud's table has no row at all.
+    pub taken: String,
+}
+
+/// Pages of a table: from the first on, up to the second or all that come.
+pub type Pages = (u64, Option<u64>);
+
+impl Direct {
+    /// Reads the desktop's rows, or those on some of its table's pages.
+    pub fn out(&self, pages: Option<Pages>) -> String {
+        let mut which = String::new();
+        if let Some((from, to)) = pages {
+            which = format!(" and t.ctid >= '({from},0)'::tid");
+            if let Some(to) = to {
+                which.push_str(&format!(" and t.ctid < '({to},0)'::tid"));
+            }
+        }
+        format!("copy ({}{which}) to stdout", self.rows)
+    }
 }
 
 /// Both halves; none where a value is converted or may be refused, or a row's tenant is its parent's. What is looked up
@@ -48,16 +67,16 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
     }
     let into = qualified(&table.cloud);
     Some(Direct {
-        out: format!(
-            "copy (select {} from {} as t{joins} where {}) to stdout",
+        rows: format!(
+            "select {} from {} as t{joins} where {}",
             values.join(", "),
             from(table),
             admitted(table)
         ),
-        into: format!(
-            "select tandem.taken({}) where exists (select from {into}); copy {into} ({}) from stdin",
-            literal(&table.cloud.to_string()),
-            names.join(", ")
+        into: format!("copy {into} ({}) from stdin", names.join(", ")),
+        taken: format!(
+            "select tandem.taken({}) where exists (select from {into})",
+            literal(&table.cloud.to_string())
         ),
     })
 }

@@ -27,7 +27,7 @@ pub use careful::{
 pub use compare::{compared, deletable_count, rows_out};
 pub use diff::{Diff, Which, copy_out, diff};
 pub use digest::{admitted, cloud_digest, desktop_digest};
-pub use direct::{Direct, direct};
+pub use direct::{Direct, Pages, direct};
 pub use follow::follow_all;
 pub use guard::Guard;
 pub use open::{Opening, opening};

@@ -1,5 +1,6 @@
 //! Running unattended: one session after the other, with pauses between, until told to stop.
 
+mod agenda;
 mod lease;
 mod lineage;
 mod log;
@@ -9,10 +10,10 @@ mod status;
 mod supervise;
 mod swaps;
 
+pub use agenda::Goal;
 pub use lease::name_of;
 pub use log::{Logging, start_log};
 pub use observe::{Onlooker, ParkedRow, ReverseSample, Sample, Seen, State};
-pub use session::Goal;
-pub use status::{Service, Status, TableStatus, Verdict};
+pub use status::{RefillStatus, Service, Status, TableStatus, Verdict};
 pub use supervise::run;
 pub use swaps::Swapped;

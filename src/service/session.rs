@@ -2,28 +2,28 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
+use super::agenda::{Goal, Remembered};
 use super::lease::{acquire, name_of};
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release};
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{
-    Agenda, First, Forward, How, Progress, Scheduled, Sides, Wanted, agree, asked, check_keys,
-    fill, last_refill, last_swaps, not_applied, parked, set_state,
+    Agenda, First, Forward, How, Sides, Wanted, agree, check_keys, fill, last_refill, not_applied,
+    parked, set_state,
 };
 use crate::fold::Book;
 use crate::install::{
     ensure_publication, ensure_schema, is_installed, publish, published_besides, unpublish,
 };
 use crate::limits;
-use crate::model::{Committed, Lsn, Table, TableId, Tables};
+use crate::model::{Committed, Lsn, TableId, Tables};
 use crate::plan::{Opening, opening};
 use crate::wire::control::{self, Control};
 
@@ -112,45 +112,6 @@ pub(super) async fn session(
     ended
 }
 
-/// What a session is for.
-#[derive(Clone, Debug)]
-pub struct Goal {
-    /// The program has just started: stopped tables get another try.
-    pub fresh: bool,
-    /// It ends when everything that is asked for is copied; else it serves until it is told to stop.
-    pub ends: bool,
-    /// All tables are copied anew, from a new slot.
-    pub restart: bool,
-    /// Rows that the cloud had before us and the desktop doesn't have go.
-    pub remove_extras: bool,
-    /// Tables that the first fill reads at once.
-    pub jobs: usize,
-    /// How far the first fill is.
-    pub progress: Arc<Progress>,
-}
-
-impl Goal {
-    /// Serve.
-    pub fn service() -> Goal {
-        Goal {
-            fresh: true,
-            ends: false,
-            restart: false,
-            remove_extras: false,
-            jobs: limits::FILL_JOBS,
-            progress: Arc::default(),
-        }
-    }
-
-    /// Copy what is missing or asked for.
-    pub fn copies() -> Goal {
-        Goal {
-            ends: true,
-            ..Goal::service()
-        }
-    }
-}
-
 pub(super) struct Session<'a> {
     pub(super) settings: &'a Settings,
     pub(super) desktop: &'a Control,
@@ -158,47 +119,16 @@ pub(super) struct Session<'a> {
     pub(super) identity: &'a Facts,
     pub(super) tables: &'a Arc<Tables>,
     pub(super) lease: Lease,
-    goal: Goal,
+    pub(super) goal: Goal,
     /// All keys were measured a moment ago.
     pub(super) measured: bool,
 }
 
-/// What the cloud remembers of a table.
-struct Remembered {
-    state: String,
-    fingerprint: String,
-    copied_at: Option<Lsn>,
-    /// Rows that were in the cloud before us and that the desktop doesn't have.
-    extras: i64,
-}
-
 /// What a stream starts with.
-struct Ready {
-    checkpoint: Option<Committed>,
-    book: Book,
-    agenda: Agenda,
-}
-
-impl Remembered {
-    /// It is copied as the settings have it now.
-    fn is_whole(&self, table: &Table) -> bool {
-        let state = if table.stream {
-            "streaming"
-        } else {
-            "swap_only"
-        };
-        self.state == state && self.fingerprint == table.fingerprint
-    }
-
-    /// It doesn't go on before somebody has mended or allowed something.
-    fn waits_for_person(&self, table: &Table) -> bool {
-        matches!(self.state.as_str(), "stopped" | "held") && self.fingerprint == table.fingerprint
-    }
-
-    /// All owned rows of the table are known to be ours: what is surplus may be removed.
-    fn is_ours(&self) -> bool {
-        self.copied_at.is_some() && self.extras == 0
-    }
+pub(super) struct Ready {
+    pub(super) checkpoint: Option<Committed>,
+    pub(super) book: Book,
+    pub(super) agenda: Agenda,
 }
 
 impl Session<'_> {
@@ -253,32 +183,6 @@ impl Session<'_> {
         forward.run(stop).await
     }
 
-    async fn remembered(&self) -> Result<HashMap<String, Remembered>, Fault> {
-        let sql = "select \"table\", state, fingerprint, copied_at::text, extras from tandem.table_state where replicator = $1";
-        let params = [(&self.lease.replicator as _, Type::TEXT)];
-        let rows = self
-            .cloud
-            .client
-            .query_typed(sql, &params)
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
-        let remembered = rows.iter().map(|row| {
-            let copied_at = row
-                .get::<_, Option<String>>(3)
-                .and_then(|text| text.parse().ok());
-            (
-                row.get(0),
-                Remembered {
-                    state: row.get(1),
-                    fingerprint: row.get(2),
-                    copied_at,
-                    extras: row.get(4),
-                },
-            )
-        });
-        Ok(remembered.collect())
-    }
-
     /// Publishes, makes the slot, fills; says where the stream starts.
     async fn set_up(
         &self,
@@ -294,41 +198,8 @@ impl Session<'_> {
             checkpoint: taken.checkpoint,
         };
         self.remove_forgotten().await?;
-        let asked = asked(&self.cloud.client, &self.lease.replicator).await?;
-        let again = taken.checkpoint.is_none();
-        for table in self.tables.iter() {
-            let known = remembered.get(&table.name);
-            let asked = asked.iter().filter(|asked| asked.table == table.name);
-            let asked: Vec<_> = asked.collect();
-            let ids = asked.iter().map(|asked| asked.id).collect();
-            let how = match known {
-                Some(known) if !again && known.is_whole(table) => {
-                    let allow_shrink = asked.iter().any(|asked| asked.allow_shrink);
-                    (!asked.is_empty()).then_some(How::Swap { allow_shrink })
-                }
-                Some(known)
-                    if !again
-                        && known.waits_for_person(table)
-                        && !self.goal.fresh
-                        && asked.is_empty() =>
-                {
-                    ready.book.stop(table.id);
-                    None
-                }
-                Some(known) if known.is_ours() => Some(How::Again),
-                _ => Some(How::Adopt {
-                    remove: self.goal.remove_extras,
-                }),
-            };
-            if let Some(how) = how {
-                let table = table.id;
-                ready.agenda.wanted.push(Wanted {
-                    table,
-                    how,
-                    asked: ids,
-                });
-            }
-        }
+        self.put_on_agenda(remembered, taken.checkpoint.is_none(), &mut ready)
+            .await?;
         let new = |wanted: &&Wanted| !matches!(wanted.how, How::Swap { .. });
         let new: Vec<_> = ready.agenda.wanted.iter().filter(new).cloned().collect();
         if !self.measured {
@@ -379,28 +250,6 @@ impl Session<'_> {
         ready.book.parking = parked(&self.cloud.client, replicator, self.tables).await?;
         ready.book.forget_stopped();
         Ok(ready)
-    }
-
-    /// Tables that are swapped again and again, each when it is due.
-    async fn scheduled(&self) -> Result<Agenda, Fault> {
-        let last = last_swaps(&self.cloud.client, &self.lease.replicator).await?;
-        let now = Instant::now();
-        let wanted = self.settings.tables.iter();
-        let scheduled = wanted.filter_map(|wanted| {
-            let every = wanted.swap?;
-            let table = self.tables.iter().find(|table| table.name == wanted.name)?;
-            let ago = last.iter().find(|(name, _)| *name == table.name);
-            let ago = ago.map_or(Duration::ZERO, |(_, ago)| *ago);
-            Some(Scheduled {
-                table: table.id,
-                every,
-                due: now + every.saturating_sub(ago),
-            })
-        });
-        Ok(Agenda {
-            scheduled: scheduled.collect(),
-            wanted: Vec::new(),
-        })
     }
 
     /// Tables that left the settings: their rows stay, and if they come back they are copied anew.

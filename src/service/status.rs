@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 use super::observe::{Onlooker, ReverseSample, Sample, Seen, State};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
+use crate::install::is_installed;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -38,6 +39,11 @@ pub struct Status {
     pub reverse: ReverseSample,
     /// The service.
     pub service: Service,
+    /// The office's refill, where tandem runs it.
+    pub refill: Option<RefillStatus>,
+    /// How long a copy has been holding a snapshot of the desktop, in milliseconds: nothing that was deleted since can
+    /// be cleared away there. Null while none is read.
+    pub snapshot_held_ms: Option<i64>,
     /// All tables that tandem knows of, by name.
     pub tables: Vec<TableStatus>,
 }
@@ -55,6 +61,17 @@ pub struct Service {
     pub holder: Option<String>,
     /// What it said when it stopped.
     pub last_words: Option<String>,
+}
+
+/// The office's refill.
+#[derive(Clone, Debug, Serialize)]
+pub struct RefillStatus {
+    /// When it began for the last time, in ISO 8601.
+    pub started: String,
+    /// How long it took, in milliseconds; null while it runs.
+    pub took_ms: Option<i64>,
+    /// Why it failed.
+    pub failed: Option<String>,
 }
 
 /// One table.
@@ -108,12 +125,16 @@ impl Onlooker {
             None => (Vec::new(), Service::default()),
         };
         let running = service.running;
+        let refill = self.refill().await?;
+        let broken = refill
+            .as_ref()
+            .is_some_and(|refill| refill.failed.is_some());
         let verdict = match forward.state {
             _ if !running && service.last_words.is_some() => Verdict::Stopped,
             _ if !running => Verdict::Down,
             State::Down => Verdict::CatchingUp,
             State::Stalled | State::SlotLost => Verdict::Stalled,
-            _ if tables.iter().any(TableStatus::needs_you) => Verdict::NeedsYou,
+            _ if broken || tables.iter().any(TableStatus::needs_you) => Verdict::NeedsYou,
             State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
             State::Streaming => Verdict::CaughtUp,
         };
@@ -123,8 +144,35 @@ impl Onlooker {
             reverse: forward.reverse.clone(),
             forward: forward.aged(),
             service,
+            refill,
+            snapshot_held_ms: self.snapshot_held().await?,
             tables,
         })
+    }
+
+    async fn refill(&self) -> Result<Option<RefillStatus>, Fault> {
+        let desktop = &self.desktop.client;
+        if !is_installed(desktop, Side::Desktop).await? {
+            return Ok(None);
+        }
+        let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed from tandem.refill where replicator = $1";
+        let params = [(&self.replicator as _, Type::TEXT)];
+        let rows = desktop.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        Ok(rows.first().map(|row| RefillStatus {
+            started: row.get(0),
+            took_ms: row.get(1),
+            failed: row.get(2),
+        }))
+    }
+
+    async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {
+        let sql = "select (extract(epoch from max(clock_timestamp() - xact_start)) * 1000)::bigint from pg_stat_activity \
+            where datname = current_database() and usename = current_user and state <> 'idle' and query like 'copy (select %' and backend_xmin is not null";
+        let rows = self.desktop.client.query_typed(sql, &[]).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        Ok(rows.first().and_then(|row| row.get(0)))
     }
 
     async fn tables(&self) -> Result<Vec<TableStatus>, Fault> {

@@ -5,7 +5,8 @@ use std::time::Instant;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
-use super::session::{Goal, session};
+use super::agenda::Goal;
+use super::session::session;
 use crate::config::Settings;
 use crate::fault::{Decision, Fault};
 use crate::limits;

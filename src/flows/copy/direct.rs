@@ -1,85 +1,121 @@
-//! An empty table is filled by COPY, in one transaction: nobody sees a part of it.
+//! An empty table is filled by COPY: in one transaction, so that nobody sees a part of it, or, where it is large, in
+//! several at once; then a reader sees it grow, and its state says `copying` until it is whole.
 
 use std::sync::atomic::Ordering;
 
-use super::stage::Staging;
+use super::stage::{Staging, run};
 use super::state::{is_ours, not_applied, set, settled};
 use crate::apply::{Filling, NotApplied, hold};
 use crate::capture::{Line, TableReader};
 use crate::fault::{Fault, Side, blames_table};
-use crate::model::{Lsn, Table, TableId, Tables};
-use crate::plan::{direct, opening};
+use crate::model::{Lsn, Statement, Table};
+use crate::plan::{Direct, Pages, opening};
 use crate::wire::WireError;
 
-/// What became of a table.
+/// What became of rows.
 pub(super) enum Poured {
-    /// It is whole: so many rows.
+    /// All are there: so many.
     Whole(u64),
-    /// It is as it was: it has rows already, or some of the desktop's don't fit as they are.
+    /// None is: the table has rows already, or some of these don't fit as they are.
     NotThis,
 }
 
-/// Fills a table that streams from `before` on, if it is empty and its values fit as they are. `filled`: tables that
-/// were filled so from the same snapshot.
-///
-/// # Errors
-/// When a connection fails or the lease is lost.
-pub(super) async fn pour(
-    staging: &mut Staging<'_>,
-    reader: &mut TableReader,
-    (table, tables): (&Table, &Tables),
-    filled: &(dyn Fn(TableId) -> bool + Sync),
-    before: Lsn,
-) -> Result<Poured, Fault> {
-    let Some(halves) = direct(table, tables, filled) else {
-        return Ok(Poured::NotThis);
-    };
-    let begin = opening(staging.opening).into_iter();
-    let begin: Vec<_> = begin.map(|statement| statement.sql.to_string()).collect();
-    let begin = format!("{}; {}", begin.join("; "), halves.into);
-    let mut filling = match Filling::begin(staging.applier, &begin).await {
-        Ok(filling) => filling,
-        Err(refused) => return not_this(refused, table),
-    };
-    let desktop = |error: WireError| Fault::wire(Side::Desktop, &error);
-    let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
-    let (mut rows, mut large) = (0, false);
-    let start = reader.start(&halves.out).await;
-    start.map_err(desktop)?;
-    while let Some(line) = reader.line(limit).await.map_err(desktop)? {
-        match line {
-            Line::Row(line) if !large => {
-                rows += 1;
-                let sent = filling.line(&line).await;
-                sent.map_err(|error| Fault::wire(Side::Cloud, &error))?;
-                let bytes = line.len() as u64;
-                staging.progress.rows.fetch_add(1, Ordering::Relaxed);
-                staging.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+/// What is poured.
+pub(super) struct Pour<'a> {
+    /// The table.
+    pub(super) table: &'a Table,
+    /// How.
+    pub(super) halves: &'a Direct,
+    /// Only these of the desktop's pages, into a table that is claimed; else all, into one that is empty.
+    pub(super) pages: Option<Pages>,
+    /// It streams from there on.
+    pub(super) before: Lsn,
+}
+
+impl Pour<'_> {
+    /// Fills the table.
+    ///
+    /// # Errors
+    /// When a connection fails or the lease is lost.
+    pub(super) async fn pour(
+        &self,
+        staging: &mut Staging<'_>,
+        reader: &mut TableReader,
+    ) -> Result<Poured, Fault> {
+        let Pour { table, halves, .. } = self;
+        let begin = opening(staging.opening).into_iter();
+        let mut begin: Vec<_> = begin.map(|statement| statement.sql.to_string()).collect();
+        if self.pages.is_none() {
+            begin.push(halves.taken.clone());
+        }
+        let begin = format!("{}; {}", begin.join("; "), halves.into);
+        let mut filling = match Filling::begin(staging.applier, &begin).await {
+            Ok(filling) => filling,
+            Err(refused) => return not_this(refused, table),
+        };
+        let desktop = |error: WireError| Fault::wire(Side::Desktop, &error);
+        let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
+        let (mut rows, mut large) = (0, false);
+        let start = reader.start(&halves.out(self.pages)).await;
+        start.map_err(desktop)?;
+        while let Some(line) = reader.line(limit).await.map_err(desktop)? {
+            match line {
+                Line::Row(line) if !large => {
+                    rows += 1;
+                    let sent = filling.line(&line).await;
+                    sent.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+                    let bytes = line.len() as u64;
+                    staging.progress.rows.fetch_add(1, Ordering::Relaxed);
+                    staging.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+                }
+                Line::Row(_) => {}
+                Line::TooLarge => large = true,
             }
-            Line::Row(_) => {}
-            Line::TooLarge => large = true,
+        }
+        if large {
+            let given_up = filling.give_up().await;
+            given_up.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+            return Ok(Poured::NotThis);
+        }
+        let mut end = Vec::new();
+        if self.pages.is_none() {
+            end.extend(whole(&staging.lease.replicator, table, rows, self.before));
+        }
+        end.push(hold(staging.lease));
+        match filling.commit(end).await {
+            Ok(()) => Ok(Poured::Whole(rows)),
+            Err(refused) => not_this(refused, table),
         }
     }
-    if large {
-        let given_up = filling.give_up().await;
-        given_up.map_err(|error| Fault::wire(Side::Cloud, &error))?;
-        return Ok(Poured::NotThis);
+
+    /// Makes sure that the table is empty, and notes that all owned rows in it are ours from now on: it is filled piece
+    /// by piece.
+    ///
+    /// # Errors
+    /// When the connection fails or the lease is lost.
+    pub(super) async fn claim(&self, staging: &mut Staging<'_>) -> Result<bool, Fault> {
+        let replicator = &staging.lease.replicator;
+        let ours =
+            "copied_at = $3::pg_lsn, extras = 0, state = 'copying', since = now(), why = null";
+        let claim = [
+            Statement::bookkeeping(self.halves.taken.clone(), Vec::new()),
+            set(replicator, self.table, ours, &self.before.to_string()),
+        ];
+        let claimed = run(staging.applier, staging.opening, staging.lease, claim).await;
+        match claimed {
+            Ok(()) => Ok(true),
+            Err(refused) => not_this(refused, self.table).map(|_| false),
+        }
     }
-    let replicator = &staging.lease.replicator;
-    let end = [
-        set(
-            replicator,
-            table,
-            "copied = $3::bigint, extras = 0",
-            &rows.to_string(),
-        ),
+}
+
+/// All pieces of a table are there.
+pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> [Statement; 2] {
+    let copied = "copied = $3::bigint, extras = 0";
+    [
+        set(replicator, table, copied, &rows.to_string()),
         settled(replicator, table, before, false),
-        hold(staging.lease),
-    ];
-    match filling.commit(end).await {
-        Ok(()) => Ok(Poured::Whole(rows)),
-        Err(refused) => not_this(refused, table),
-    }
+    ]
 }
 
 /// What is wrong with single rows is found out another way.

@@ -1,14 +1,14 @@
 //! The first fill: all tables from the snapshot that came with the slot, several at once, before the stream starts there.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use super::direct::{Poured, pour};
+use super::board::{Board, Pieces, Work};
+use super::direct::{Pour, Poured, whole};
 use super::merge::{Copied, How, Merge};
 use super::stage::{Progress, Staging, measure, run};
 use super::state::{not_applied, set_state};
@@ -19,7 +19,7 @@ use crate::fault::{Fault, Kind, Side};
 use crate::flows::Wanted;
 use crate::limits;
 use crate::model::{Lsn, Table, TableId, Tables};
-use crate::plan::Opening;
+use crate::plan::{Direct, Opening, Pages, direct};
 
 /// What the first fill needs.
 pub struct First<'a> {
@@ -52,18 +52,21 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
     let mut reader = connected.map_err(Fault::at(Side::Desktop))?;
     let sizes = sizes(&mut reader, with.tables).await?;
     reader.close().await;
-    let (expected, tables): (u64, _) = (sizes.values().map(|(rows, _)| rows).sum(), wanted.len());
+    let expected: u64 = sizes.values().map(|(rows, _)| rows).sum();
+    let tables = wanted.len() as u64;
     with.progress.expected.store(expected, Ordering::Relaxed);
-    with.progress.tables.store(tables as u64, Ordering::Relaxed);
-    let board = Arc::new(Board::new(wanted, with.tables, &sizes));
+    with.progress.tables.store(tables, Ordering::Relaxed);
+    let pages = sizes.iter().map(|(table, (_, pages))| (*table, *pages));
+    let board = Arc::new(Board::new(wanted, with.tables, pages.collect()));
     let mut workers = JoinSet::new();
-    for _ in 0..with.jobs.min(wanted.len()) {
+    for _ in 0..with.jobs {
         let worker = Worker {
             settings: with.settings.clone(),
             opening: with.opening.clone(),
             lease: with.lease.clone(),
             snapshot: with.snapshot.to_owned(),
             consistent: with.consistent,
+            jobs: with.jobs,
             tables: with.tables.clone(),
             board: board.clone(),
             progress: with.progress.clone(),
@@ -84,20 +87,18 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
             }
         }
     }
-    let board = board.state.lock().unwrap_or_else(PoisonError::into_inner);
-    let (surplus, stopped) = (board.surplus.clone(), board.stopped.clone());
-    drop(board);
+    let outcome = board.outcome();
     let mut merge = Merge {
         applier: with.applier,
         opening: with.opening,
         lease: with.lease,
         tables: with.tables,
-        stopped,
+        stopped: outcome.stopped,
         before: with.consistent,
         snapshot: None,
         pending: false,
     };
-    merge.remove_surplus(&surplus).await?;
+    merge.remove_surplus(&outcome.surplus).await?;
     merge.clear().await
 }
 
@@ -116,106 +117,6 @@ async fn sizes(
     Ok(sizes)
 }
 
-/// Who copies what.
-struct Board {
-    state: Mutex<State>,
-    /// A table is finished.
-    news: Notify,
-}
-
-struct State {
-    /// Not begun, the largest first; each with the tables that it needs.
-    waiting: Vec<(Wanted, BTreeSet<TableId>)>,
-    /// Neither finished nor stopped.
-    open: BTreeSet<TableId>,
-    stopped: BTreeSet<TableId>,
-    /// Filled whole by COPY.
-    poured: BTreeSet<TableId>,
-    surplus: Vec<Copied>,
-}
-
-impl Board {
-    fn new(wanted: &[Wanted], tables: &Tables, sizes: &BTreeMap<TableId, (u64, u64)>) -> Board {
-        let mut waiting: Vec<_> = wanted
-            .iter()
-            .map(|wanted| (wanted.clone(), parents(tables.get(wanted.table), tables)))
-            .collect();
-        waiting.sort_by_key(|(wanted, _)| {
-            let pages = sizes.get(&wanted.table).map_or(0, |(_, pages)| *pages);
-            (std::cmp::Reverse(pages), wanted.table)
-        });
-        Board {
-            state: Mutex::new(State {
-                waiting,
-                open: wanted.iter().map(|wanted| wanted.table).collect(),
-                stopped: BTreeSet::new(),
-                poured: BTreeSet::new(),
-                surplus: Vec::new(),
-            }),
-            news: Notify::new(),
-        }
-    }
-
-    /// The next table whose parents are finished; none when there is nothing more to begin.
-    async fn next(&self) -> Option<Wanted> {
-        loop {
-            let news = self.news.notified();
-            tokio::pin!(news);
-            news.as_mut().enable();
-            {
-                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-                if state.waiting.is_empty() {
-                    return None;
-                }
-                let State { waiting, open, .. } = &mut *state;
-                let free = waiting
-                    .iter()
-                    .position(|(_, needs)| needs.is_disjoint(open));
-                if let Some(free) = free {
-                    return Some(waiting.remove(free).0);
-                }
-            }
-            news.await;
-        }
-    }
-
-    fn was_poured(&self, table: TableId) -> bool {
-        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.poured.contains(&table)
-    }
-
-    fn poured(&self, table: TableId) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.poured.insert(table);
-    }
-
-    fn finished(&self, table: TableId, stopped: bool, surplus: Option<Copied>) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        state.open.remove(&table);
-        if stopped {
-            state.stopped.insert(table);
-        }
-        state.surplus.extend(surplus);
-        state.surplus.sort_by_key(|copy| copy.staged.table());
-        drop(state);
-        self.news.notify_waiters();
-    }
-}
-
-/// Tables that have to be filled before a table: those that it refers to, looks something up in, or belongs to.
-fn parents(table: &Table, tables: &Tables) -> BTreeSet<TableId> {
-    let needs = |other: &&Table| {
-        let refers = other.reaches.iter().any(|reach| reach.child == table.cloud);
-        let asks = table
-            .lookups
-            .iter()
-            .any(|lookup| lookup.parent == other.cloud);
-        let belongs = { table.tenant.via.iter() }.any(|via| via.parent == other.cloud);
-        (refers || asks || belongs) && other.id < table.id
-    };
-    tables.iter().filter(needs).map(|other| other.id).collect()
-}
-
 /// Copies one table after the other.
 struct Worker {
     settings: Settings,
@@ -223,6 +124,7 @@ struct Worker {
     lease: Lease,
     snapshot: String,
     consistent: Lsn,
+    jobs: usize,
     tables: Arc<Tables>,
     board: Arc<Board>,
     progress: Arc<Progress>,
@@ -238,15 +140,117 @@ impl Worker {
         let timeout = self.opening.statement_timeout;
         let connected = Applier::connect(&settings.cloud.endpoint, timeout).await;
         let mut applier = connected.map_err(&cloud)?;
-        while let Some(wanted) = self.board.next().await {
-            self.copy(&wanted, &mut reader, &mut applier).await?;
-            self.progress.done.fetch_add(1, Ordering::Relaxed);
+        while let Some(work) = self.board.next().await {
+            match work {
+                Work::Table(wanted) => self.table(&wanted, &mut reader, &mut applier).await?,
+                Work::Piece(wanted, pages) => {
+                    self.piece(&wanted, pages, &mut reader, &mut applier)
+                        .await?;
+                }
+            }
         }
         reader.close().await;
         applier.close().await;
         Ok(())
     }
 
+    fn staging<'a>(&'a self, applier: &'a mut Applier) -> Staging<'a> {
+        Staging {
+            applier,
+            opening: &self.opening,
+            lease: &self.lease,
+            memory_max: self.settings.forward.memory_max,
+            progress: self.progress.clone(),
+        }
+    }
+
+    /// How the table is filled by COPY, if it can be.
+    fn halves(&self, table: &Table) -> Option<Direct> {
+        let filled = |parent| self.board.was_poured(parent);
+        direct(table, &self.tables, &filled)
+    }
+
+    async fn table(
+        &self,
+        wanted: &Wanted,
+        reader: &mut TableReader,
+        applier: &mut Applier,
+    ) -> Result<(), Fault> {
+        let table = self.tables.get(wanted.table);
+        let new = matches!(wanted.how, How::Adopt { .. });
+        if let Some(halves) = self.halves(table).filter(|_| new) {
+            let pour = Pour {
+                table,
+                halves: &halves,
+                pages: None,
+                before: self.consistent,
+            };
+            let mut staging = self.staging(applier);
+            let pieces = self.board.pieces(table, self.jobs);
+            if pieces.is_empty() {
+                if let Poured::Whole(rows) = pour.pour(&mut staging, reader).await? {
+                    return self.poured(table, rows, applier).await;
+                }
+            } else if pour.claim(&mut staging).await? {
+                self.board.split(wanted, &pieces);
+                return Ok(());
+            }
+        }
+        self.copy(wanted, reader, applier).await
+    }
+
+    /// A piece of a table; whoever has the last one finishes the table.
+    async fn piece(
+        &self,
+        wanted: &Wanted,
+        pages: Pages,
+        reader: &mut TableReader,
+        applier: &mut Applier,
+    ) -> Result<(), Fault> {
+        let table = self.tables.get(wanted.table);
+        let poured = match self.halves(table) {
+            Some(halves) => {
+                let pour = Pour {
+                    table,
+                    halves: &halves,
+                    pages: Some(pages),
+                    before: self.consistent,
+                };
+                pour.pour(&mut self.staging(applier), reader).await?
+            }
+            None => Poured::NotThis,
+        };
+        let rows = match poured {
+            Poured::Whole(rows) => Some(rows),
+            Poured::NotThis => None,
+        };
+        match self.board.piece(table.id, rows) {
+            Pieces::Open => Ok(()),
+            Pieces::Whole(rows) => {
+                let end = whole(&self.lease.replicator, table, rows, self.consistent);
+                let done = run(applier, &self.opening, &self.lease, end).await;
+                done.map_err(not_applied)?;
+                self.poured(table, rows, applier).await
+            }
+            Pieces::Broken => {
+                let wanted = Wanted {
+                    how: How::Again,
+                    ..wanted.clone()
+                };
+                self.copy(&wanted, reader, applier).await
+            }
+        }
+    }
+
+    async fn poured(&self, table: &Table, rows: u64, applier: &mut Applier) -> Result<(), Fault> {
+        tracing::info!(table = %table.name, rows, "copied");
+        measure(applier, &self.opening, table, rows).await?;
+        self.progress.done.fetch_add(1, Ordering::Relaxed);
+        self.board.poured(table.id);
+        Ok(())
+    }
+
+    /// Through the staging table, as a diff.
     async fn copy(
         &self,
         wanted: &Wanted,
@@ -254,30 +258,10 @@ impl Worker {
         applier: &mut Applier,
     ) -> Result<(), Fault> {
         let table = self.tables.get(wanted.table);
-        let mut staging = Staging {
-            applier,
-            opening: &self.opening,
-            lease: &self.lease,
-            memory_max: self.settings.forward.memory_max,
-            progress: self.progress.clone(),
-        };
-        if let How::Adopt { .. } = wanted.how
-            && let Poured::Whole(rows) = {
-                let filled = |parent| self.board.was_poured(parent);
-                let tables = (table, &*self.tables);
-                pour(&mut staging, reader, tables, &filled, self.consistent).await?
-            }
-        {
-            tracing::info!(table = %table.name, rows, "copied");
-            measure(applier, &self.opening, table, rows).await?;
-            self.board.poured(table.id);
-            self.board.finished(table.id, false, None);
-            return Ok(());
-        }
         let copying = set_state(&self.lease.replicator, table, "copying", None);
-        let done = run(staging.applier, &self.opening, &self.lease, [copying]).await;
+        let done = run(applier, &self.opening, &self.lease, [copying]).await;
         done.map_err(not_applied)?;
-        let staged = staging.stage(reader, table).await?;
+        let staged = self.staging(applier).stage(reader, table).await?;
         let unread = |why: String| {
             Fault::new(Kind::Input, format!("table {} can't be read", table.name))
                 .cause(why)
@@ -302,6 +286,7 @@ impl Worker {
         };
         let surplus = merge.rows(std::slice::from_ref(&copy)).await?;
         let stopped = merge.stopped.contains(&table.id);
+        self.progress.done.fetch_add(1, Ordering::Relaxed);
         self.board
             .finished(table.id, stopped, surplus.into_iter().next());
         Ok(())

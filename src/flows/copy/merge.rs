@@ -6,12 +6,12 @@ use super::stage::{Staged, measure, run, unstage_table};
 use super::state::{not_applied, refusal, set, set_state, settled};
 use crate::apply::{Applier, Lease, NotApplied, StagedRow, Stager, unstage};
 use crate::fault::{Fault, Side};
-use crate::flows::refusal::{lies_in_rows, swap_words, words};
+use crate::flows::refusal::{lies_in_rows, words};
 use crate::limits;
-use crate::model::{Key, Lsn, Param, Statement, Table, TableId, Tables, Tuple, WayBack, oid};
+use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
 use crate::plan::{
     COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, are_there, diff, follow_all,
-    park_too_large, quote, try_whole, void_parked, void_untouched,
+    park_too_large, try_whole, void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 
@@ -67,7 +67,7 @@ pub enum How {
 }
 
 /// What became of a staged table.
-enum Merging {
+pub(super) enum Merging {
     /// All its rows are there; surplus ones are still to be removed.
     Rows,
     /// It is finished: rows that were refused are parked.
@@ -229,59 +229,6 @@ impl Merge<'_> {
         self.judge(copy, outcome).await
     }
 
-    /// Makes a table equal once more, in one transaction: deletes what is gone, updates what differs, inserts what is
-    /// new, and notes it.
-    async fn swap(&mut self, copy: &Copied, allow_shrink: bool) -> Result<Merging, Fault> {
-        let (table, staged) = (self.tables.get(copy.staged.table()), copy.staged);
-        if let Some(why) = too_large(table, &staged) {
-            return self.refuse(copy, why).await;
-        }
-        let Diff { update, insert, .. } = self.diff(copy);
-        let start = self.start(copy).into_iter();
-        let start: Vec<_> = start
-            .chain(self.guards(copy, allow_shrink))
-            .chain(self.removal(copy))
-            .collect();
-        let end = vec![self.swapped(copy, None), self.unstage(table)];
-        let plain = { start.iter().cloned() }.chain(update).chain([insert]);
-        let mut outcome = self.settle(table, plain.collect(), end.clone()).await?;
-        if refusal(&outcome).is_some_and(lies_in_rows) {
-            let tried = try_whole(table, &self.manner());
-            let statements = start.into_iter().chain(tried).collect();
-            outcome = self.settle(table, statements, end).await?;
-        }
-        match refusal(&outcome) {
-            Some(error) => {
-                let why = swap_words(error, &table.name);
-                self.refuse(copy, why).await
-            }
-            None => outcome.map(|()| Merging::Settled).map_err(not_applied),
-        }
-    }
-
-    /// What a swap must not do without an explicit yes.
-    fn guards(&self, copy: &Copied, allow_shrink: bool) -> Vec<Statement> {
-        let Diff {
-            shrink, empties, ..
-        } = self.diff(copy);
-        let none = copy.staged.rows() + copy.staged.too_large() == 0;
-        match allow_shrink {
-            true => Vec::new(),
-            false => { none.then_some(empties) }
-                .into_iter()
-                .chain([shrink])
-                .collect(),
-        }
-    }
-
-    /// The swap is refused: the table is left as it is, and goes on.
-    async fn refuse(&mut self, copy: &Copied, why: String) -> Result<Merging, Fault> {
-        let table = self.tables.get(copy.staged.table());
-        let noted = [self.swapped(copy, Some(&why)), self.unstage(table)];
-        self.run(noted).await.map_err(not_applied)?;
-        Ok(Merging::Refused(why))
-    }
-
     /// Stages the names of rows that the stream has changed since a table was read.
     ///
     /// # Errors
@@ -308,60 +255,9 @@ impl Merge<'_> {
         stager.finish().await.map_err(Fault::at(Side::Cloud))
     }
 
-    /// The desktop didn't let us read a table.
-    ///
-    /// # Errors
-    /// When the connection fails or the lease is lost.
-    pub(in super::super) async fn unread(
-        &mut self,
-        table: TableId,
-        (how, asked): (&How, &[i64]),
-        why: String,
-    ) -> Result<(), Fault> {
-        let table = self.tables.get(table);
-        let noted = self.ended(table, asked, None, Some(&why));
-        if let How::Swap { .. } = how {
-            tracing::error!(table = %table.name, why, "swap refused; nothing of it was changed");
-            return self.run([noted]).await.map_err(not_applied);
-        }
-        tracing::error!(table = %table.name, why, "stopped");
-        self.stopped.insert(table.id);
-        let noted = (!asked.is_empty()).then_some(noted);
-        self.stop(table, (WayBack::Mend, why), noted)
-            .await
-            .map(drop)
-    }
-
-    fn swapped(&self, copy: &Copied, refused: Option<&str>) -> Statement {
-        let table = self.tables.get(copy.staged.table());
-        let read = copy.staged.rows() + copy.staged.too_large();
-        self.ended(table, &copy.asked, Some(read), refused)
-    }
-
-    fn ended(
-        &self,
-        table: &Table,
-        asked: &[i64],
-        read: Option<u64>,
-        refused: Option<&str>,
-    ) -> Statement {
-        let optional = |text: Option<&str>| text.map_or(Param::null(oid::TEXT), Param::string);
-        let params = vec![
-            Param::string(&self.lease.replicator),
-            Param::string(&table.name),
-            Param::text(oid::INT8_ARRAY, quote::array(asked)),
-            optional(self.snapshot.as_deref()),
-            Param::text(oid::PG_LSN, self.before.to_string()),
-            read.map_or(Param::null(oid::INT8), Param::int8),
-            optional(refused),
-        ];
-        let sql = "select tandem.swapped($1, $2, $3, $4, $5, $6, $7)";
-        Statement::bookkeeping(sql, params)
-    }
-
     /// All that comes before the diff: nothing waits of what the copy has, all staged rows are there, and those that
     /// changed since are left out.
-    fn start(&self, copy: &Copied) -> Vec<Statement> {
+    pub(super) fn start(&self, copy: &Copied) -> Vec<Statement> {
         let (table, manner) = (self.tables.get(copy.staged.table()), self.manner());
         let void = match copy.touched {
             true => void_untouched(table, &manner),
@@ -376,7 +272,7 @@ impl Merge<'_> {
         start
     }
 
-    fn removal(&self, copy: &Copied) -> Vec<Statement> {
+    pub(super) fn removal(&self, copy: &Copied) -> Vec<Statement> {
         let Diff {
             shrink,
             referred,
@@ -387,12 +283,12 @@ impl Merge<'_> {
         guard.into_iter().chain(referred).chain([remove]).collect()
     }
 
-    fn diff(&self, copy: &Copied) -> Diff {
+    pub(super) fn diff(&self, copy: &Copied) -> Diff {
         let table = self.tables.get(copy.staged.table());
         diff(table, &self.manner(), COPY_STEP, copy.touched)
     }
 
-    fn manner(&self) -> Manner<'_> {
+    pub(super) fn manner(&self) -> Manner<'_> {
         Manner {
             replicator: &self.lease.replicator,
             epoch: self.lease.epoch,
@@ -404,7 +300,7 @@ impl Merge<'_> {
 
     /// Carries out `statements` and `end`, and what others look up in the table follows, all in one transaction.
     /// Another table that the cloud doesn't let follow stops alone.
-    async fn settle(
+    pub(super) async fn settle(
         &mut self,
         table: &Table,
         statements: Vec<Statement>,
@@ -462,7 +358,7 @@ impl Merge<'_> {
         self.stop(table, why, noted).await
     }
 
-    async fn stop(
+    pub(super) async fn stop(
         &mut self,
         table: &Table,
         (way, why): (WayBack, String),
@@ -477,7 +373,7 @@ impl Merge<'_> {
         Ok(why)
     }
 
-    async fn run(
+    pub(super) async fn run(
         &mut self,
         statements: impl IntoIterator<Item = Statement>,
     ) -> Result<(), NotApplied> {
@@ -491,7 +387,7 @@ impl Merge<'_> {
         are_there(table, COPY_STEP, copy.staged.rows(), &self.manner())
     }
 
-    fn unstage(&self, table: &Table) -> Statement {
+    pub(super) fn unstage(&self, table: &Table) -> Statement {
         unstage_table(&self.lease.replicator, table)
     }
 }
@@ -526,7 +422,7 @@ fn of_table(error: &ServerError) -> (WayBack, String) {
 }
 
 /// Rows that are too large have no name in a table without a key.
-fn too_large(table: &Table, staged: &Staged) -> Option<String> {
+pub(super) fn too_large(table: &Table, staged: &Staged) -> Option<String> {
     (staged.too_large() > 0 && table.key == Key::Multiset).then(|| {
         format!(
             "{} rows are larger than half of forward.memory_max, and without a key they can't be put aside; raise forward.memory_max",

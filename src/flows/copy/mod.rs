@@ -2,11 +2,13 @@
 //! that by a diff, parents before children. Bootstrap, swaps and new copies are this one operation.
 
 mod asked;
+mod board;
 mod direct;
 mod first;
 mod merge;
 mod stage;
 mod state;
+mod swap;
 
 pub use asked::{Asked, asked, last_swaps, refuse};
 pub use first::{First, fill};

@@ -6,18 +6,15 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
-use tokio::task::JoinHandle;
-use tokio_util::task::AbortOnDropHandle;
-
 use super::gather::Gather;
+use super::reading::{Ends, Event, Order, Reading, Reads};
 use super::watch::{Touched, Watch};
 use super::write::Writer;
-use crate::apply::{Applier, Lease};
-use crate::capture::{Sight, TableReader};
-use crate::config::{Endpoint, Settings};
-use crate::fault::{Fault, Side};
-use crate::flows::copy::{Copied, How, Staged, Staging, not_applied, run, set_state};
+use crate::apply::Lease;
+use crate::capture::Sight;
+use crate::config::Settings;
+use crate::fault::Fault;
+use crate::flows::copy::{Copied, How};
 use crate::limits;
 use crate::model::{TableId, Tables};
 use crate::plan::Opening;
@@ -64,29 +61,11 @@ pub(super) struct Copies {
     group: Option<Group>,
 }
 
-/// What reading and staging needs.
-#[derive(Clone)]
-struct Ends {
-    desktop: Endpoint,
-    cloud: Endpoint,
-    opening: Opening,
-    lease: Lease,
-    memory_max: u64,
-    tables: Arc<Tables>,
-}
-
 /// Tables that are copied together.
 struct Group {
     wanted: Vec<Wanted>,
     phase: Phase,
     reading: Reading,
-}
-
-/// The task that reads and stages.
-struct Reading {
-    events: mpsc::Receiver<Event>,
-    orders: mpsc::Sender<Order>,
-    _task: AbortOnDropHandle<()>,
 }
 
 enum Phase {
@@ -106,22 +85,6 @@ enum Phase {
     Merging(Option<Box<Spill>>),
     /// What had waited is being written.
     Replaying,
-}
-
-/// Whole copies; and one that the desktop doesn't let us read, and why: those after it were not tried.
-type Reads = (Vec<Staged>, Option<(TableId, String)>);
-
-/// What the task says.
-pub(super) enum Event {
-    Ready,
-    Seen(Sight),
-    Staged(Reads),
-    Failed(Fault),
-}
-
-enum Order {
-    Look,
-    Read,
 }
 
 /// Copies that are ready, for the writer.
@@ -423,101 +386,5 @@ impl Group {
         tables
             .filter(|table| writer.book.is_stopped(*table))
             .collect()
-    }
-}
-
-impl Ends {
-    /// Reads and stages tables in a task of its own.
-    fn read(self, wanted: &[Wanted]) -> Reading {
-        let (events, to_us) = mpsc::channel(1);
-        let (to_it, orders) = mpsc::channel(1);
-        let (new, all): (Vec<_>, Vec<_>) = {
-            let copied = wanted
-                .iter()
-                .filter(|wanted| !matches!(wanted.how, How::Swap { .. }));
-            let all = wanted.iter().map(|wanted| wanted.table);
-            (copied.map(|wanted| wanted.table).collect(), all.collect())
-        };
-        let task: JoinHandle<()> = tokio::spawn(async move {
-            if let Err(fault) = self.work((&new, &all), &events, orders).await {
-                let _ = events.send(Event::Failed(fault)).await;
-            }
-        });
-        Reading {
-            events: to_us,
-            orders: to_it,
-            _task: AbortOnDropHandle::new(task),
-        }
-    }
-
-    async fn work(
-        &self,
-        (new, all): (&[TableId], &[TableId]),
-        events: &mpsc::Sender<Event>,
-        mut orders: mpsc::Receiver<Order>,
-    ) -> Result<(), Fault> {
-        let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
-        let mut reader = TableReader::connect(&self.desktop)
-            .await
-            .map_err(&desktop)?;
-        let timeout = self.opening.statement_timeout;
-        let mut applier = Applier::connect(&self.cloud, timeout)
-            .await
-            .map_err(&cloud)?;
-        let copying = new.iter().map(|table| {
-            let table = self.tables.get(*table);
-            set_state(&self.lease.replicator, table, "copying", None)
-        });
-        let copying: Vec<_> = copying.collect();
-        if !copying.is_empty() {
-            let done = run(&mut applier, &self.opening, &self.lease, copying).await;
-            done.map_err(not_applied)?;
-        }
-        let mut said = events.send(Event::Ready).await;
-        let mut looked = false;
-        while said.is_ok() {
-            match orders.recv().await {
-                Some(Order::Look) => {
-                    if std::mem::replace(&mut looked, true) {
-                        tokio::time::sleep(limits::LOOK_AGAIN_AFTER).await;
-                    }
-                    let sight = reader.look().await.map_err(&desktop)?;
-                    said = events.send(Event::Seen(sight)).await;
-                }
-                Some(Order::Read) => {
-                    let reads = self.stage(all, &mut reader, &mut applier).await?;
-                    // If nobody waits for it any more, the rows are removed with the next that are staged.
-                    let _ = events.send(Event::Staged(reads)).await;
-                    break;
-                }
-                None => break,
-            }
-        }
-        reader.close().await;
-        applier.close().await;
-        Ok(())
-    }
-
-    async fn stage(
-        &self,
-        tables: &[TableId],
-        reader: &mut TableReader,
-        applier: &mut Applier,
-    ) -> Result<Reads, Fault> {
-        let mut staging = Staging {
-            applier,
-            opening: &self.opening,
-            lease: &self.lease,
-            memory_max: self.memory_max,
-            progress: Arc::default(),
-        };
-        let mut staged = Vec::new();
-        for table in tables {
-            match staging.stage(reader, self.tables.get(*table)).await? {
-                Ok(whole) => staged.push(whole),
-                Err(why) => return Ok((staged, Some((*table, why)))),
-            }
-        }
-        Ok((staged, None))
     }
 }

@@ -12,6 +12,7 @@ mod large;
 mod line;
 mod pace;
 mod parking;
+mod reading;
 mod refill;
 mod reform;
 mod retry;

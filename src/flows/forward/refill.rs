@@ -20,8 +20,10 @@ pub(super) struct Refiller {
     refill: Option<Refill>,
     due: Instant,
     /// A run that has begun: whoever waits for it may be called away, and comes back.
-    running: Option<Pin<Box<dyn Future<Output = Result<Ran, Fault>>>>>,
+    running: Option<Running>,
 }
+
+type Running = Pin<Box<dyn Future<Output = Result<Ran, Fault>>>>;
 
 /// What became of a run.
 enum Ran {

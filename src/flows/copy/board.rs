@@ -1,0 +1,209 @@
+//! Who copies what in a first fill: tables whose parents are finished, the largest first; large ones piece by piece.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::merge::Copied;
+use crate::flows::Wanted;
+use crate::limits;
+use crate::model::{Table, TableId, Tables};
+use crate::plan::Pages;
+
+/// What is to be done, and what is done.
+pub(super) struct Board {
+    state: Mutex<State>,
+    /// A table is finished, or there are new pieces.
+    news: Notify,
+}
+
+struct State {
+    /// Not begun, the largest first; each with the tables that it needs.
+    waiting: Vec<(Wanted, BTreeSet<TableId>)>,
+    /// Pieces of tables that are filled piece by piece.
+    pieces: Vec<(Wanted, Pages)>,
+    /// Pieces that are not finished, the rows of those that are, and whether one couldn't be filled.
+    open_pieces: BTreeMap<TableId, (usize, u64, bool)>,
+    pages: BTreeMap<TableId, u64>,
+    /// Neither finished nor stopped.
+    open: BTreeSet<TableId>,
+    outcome: Outcome,
+}
+
+/// What came of it.
+#[derive(Clone, Default)]
+pub(super) struct Outcome {
+    /// Tables that the cloud refuses.
+    pub(super) stopped: BTreeSet<TableId>,
+    /// Copies of which what is surplus is still to be removed.
+    pub(super) surplus: Vec<Copied>,
+    /// Filled whole by COPY.
+    poured: BTreeSet<TableId>,
+}
+
+/// The next thing to do.
+pub(super) enum Work {
+    /// A table.
+    Table(Wanted),
+    /// A piece of one.
+    Piece(Wanted, Pages),
+}
+
+/// What became of the last piece of a table.
+pub(super) enum Pieces {
+    /// It wasn't the last.
+    Open,
+    /// All are there: so many rows.
+    Whole(u64),
+    /// Some couldn't be filled.
+    Broken,
+}
+
+impl Board {
+    pub(super) fn new(wanted: &[Wanted], tables: &Tables, pages: BTreeMap<TableId, u64>) -> Board {
+        let with_parents = |wanted: &Wanted| {
+            let parents = parents(tables.get(wanted.table), tables);
+            (wanted.clone(), parents)
+        };
+        let mut waiting: Vec<_> = wanted.iter().map(with_parents).collect();
+        waiting.sort_by_key(|(wanted, _)| {
+            let pages = pages.get(&wanted.table).copied().unwrap_or_default();
+            (std::cmp::Reverse(pages), wanted.table)
+        });
+        Board {
+            state: Mutex::new(State {
+                waiting,
+                pieces: Vec::new(),
+                open_pieces: BTreeMap::new(),
+                pages,
+                open: wanted.iter().map(|wanted| wanted.table).collect(),
+                outcome: Outcome::default(),
+            }),
+            news: Notify::new(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next work that can be done; none when there won't be any.
+    pub(super) async fn next(&self) -> Option<Work> {
+        loop {
+            let news = self.news.notified();
+            tokio::pin!(news);
+            news.as_mut().enable();
+            if let Some(work) = self.state().next() {
+                return work;
+            }
+            news.await;
+        }
+    }
+
+    /// Splits a table into pieces, where that pays; says how many.
+    pub(super) fn pieces(&self, table: &Table, jobs: usize) -> Vec<Pages> {
+        let pages = self
+            .state()
+            .pages
+            .get(&table.id)
+            .copied()
+            .unwrap_or_default();
+        let parts = (pages / limits::PIECE_PAGES_MIN).min(jobs as u64);
+        if parts < 2 || table.leaves.is_some() {
+            return Vec::new();
+        }
+        let edge = |part: u64| pages * part / parts;
+        let piece = |part| (edge(part), (part + 1 < parts).then(|| edge(part + 1)));
+        (0..parts).map(piece).collect()
+    }
+
+    /// The table is filled by these pieces.
+    pub(super) fn split(&self, wanted: &Wanted, pieces: &[Pages]) {
+        let mut state = self.state();
+        let open = (pieces.len(), 0, false);
+        state.open_pieces.insert(wanted.table, open);
+        let pieces = pieces.iter().map(|pages| (wanted.clone(), *pages));
+        state.pieces.extend(pieces);
+        drop(state);
+        self.news.notify_waiters();
+    }
+
+    /// A piece is there, with so many rows, or can't be filled.
+    pub(super) fn piece(&self, table: TableId, rows: Option<u64>) -> Pieces {
+        let mut state = self.state();
+        let Some((open, sum, broken)) = state.open_pieces.get_mut(&table) else {
+            return Pieces::Open;
+        };
+        *open -= 1;
+        *sum += rows.unwrap_or_default();
+        *broken |= rows.is_none();
+        match (*open, *broken) {
+            (0, true) => Pieces::Broken,
+            (0, false) => Pieces::Whole(*sum),
+            (_, _) => Pieces::Open,
+        }
+    }
+
+    /// Whether the table was filled whole by COPY.
+    pub(super) fn was_poured(&self, table: TableId) -> bool {
+        self.state().outcome.poured.contains(&table)
+    }
+
+    /// The table is filled whole by COPY.
+    pub(super) fn poured(&self, table: TableId) {
+        self.state().outcome.poured.insert(table);
+        self.finished(table, false, None);
+    }
+
+    /// Nothing more is to be done for the table, but to remove what is surplus.
+    pub(super) fn finished(&self, table: TableId, stopped: bool, surplus: Option<Copied>) {
+        let mut state = self.state();
+        state.open.remove(&table);
+        if stopped {
+            state.outcome.stopped.insert(table);
+        }
+        state.outcome.surplus.extend(surplus);
+        state
+            .outcome
+            .surplus
+            .sort_by_key(|copy| copy.staged.table());
+        drop(state);
+        self.news.notify_waiters();
+    }
+
+    /// What came of all.
+    pub(super) fn outcome(&self) -> Outcome {
+        self.state().outcome.clone()
+    }
+}
+
+impl State {
+    /// Work that can be done now; `Some(None)` when there won't be any more.
+    fn next(&mut self) -> Option<Option<Work>> {
+        if let Some((wanted, pages)) = self.pieces.pop() {
+            return Some(Some(Work::Piece(wanted, pages)));
+        }
+        let State { waiting, open, .. } = self;
+        let free = waiting
+            .iter()
+            .position(|(_, needs)| needs.is_disjoint(open));
+        match free {
+            Some(free) => Some(Some(Work::Table(waiting.remove(free).0))),
+            // Whoever fills the last ones may split them.
+            None if self.open.is_empty() => Some(None),
+            None => None,
+        }
+    }
+}
+
+/// Tables that have to be filled before a table: those that it refers to, looks something up in, or belongs to.
+fn parents(table: &Table, tables: &Tables) -> BTreeSet<TableId> {
+    let needs = |other: &&Table| {
+        let refers = other.reaches.iter().any(|reach| reach.child == table.cloud);
+        let asks = { table.lookups.iter() }.any(|lookup| lookup.parent == other.cloud);
+        let belongs = { table.tenant.via.iter() }.any(|via| via.parent == other.cloud);
+        (refers || asks || belongs) && other.id < table.id
+    };
+    tables.iter().filter(needs).map(|other| other.id).collect()
+}

@@ -1,0 +1,177 @@
+//! What a session begins with: which tables have to be copied, and when which one is swapped.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio_postgres::types::Type;
+
+use super::session::{Ready, Session};
+use crate::fault::{Fault, Side};
+use crate::flows::{Agenda, How, Progress, Scheduled, Wanted, asked, last_swaps};
+use crate::limits;
+use crate::model::{Lsn, Table};
+
+/// What a session is for.
+#[derive(Clone, Debug)]
+pub struct Goal {
+    /// The program has just started: stopped tables get another try.
+    pub fresh: bool,
+    /// It ends when everything that is asked for is copied; else it serves until it is told to stop.
+    pub ends: bool,
+    /// All tables are copied anew, from a new slot.
+    pub restart: bool,
+    /// Rows that the cloud had before us and the desktop doesn't have go.
+    pub remove_extras: bool,
+    /// Tables that the first fill reads at once.
+    pub jobs: usize,
+    /// How far the first fill is.
+    pub progress: Arc<Progress>,
+}
+
+impl Goal {
+    /// Serve.
+    pub fn service() -> Goal {
+        Goal {
+            fresh: true,
+            ends: false,
+            restart: false,
+            remove_extras: false,
+            jobs: limits::FILL_JOBS,
+            progress: Arc::default(),
+        }
+    }
+
+    /// Copy what is missing or asked for.
+    pub fn copies() -> Goal {
+        Goal {
+            ends: true,
+            ..Goal::service()
+        }
+    }
+}
+
+/// What the cloud remembers of a table.
+pub(super) struct Remembered {
+    state: String,
+    fingerprint: String,
+    copied_at: Option<Lsn>,
+    /// Rows that were in the cloud before us and that the desktop doesn't have.
+    extras: i64,
+}
+
+impl Remembered {
+    /// It is copied as the settings have it now.
+    fn is_whole(&self, table: &Table) -> bool {
+        let state = if table.stream {
+            "streaming"
+        } else {
+            "swap_only"
+        };
+        self.state == state && self.fingerprint == table.fingerprint
+    }
+
+    /// It doesn't go on before somebody has mended or allowed something.
+    fn waits_for_person(&self, table: &Table) -> bool {
+        matches!(self.state.as_str(), "stopped" | "held") && self.fingerprint == table.fingerprint
+    }
+
+    /// All owned rows of the table are known to be ours: what is surplus may be removed.
+    fn is_ours(&self) -> bool {
+        self.copied_at.is_some() && self.extras == 0
+    }
+}
+
+impl Session<'_> {
+    pub(super) async fn remembered(&self) -> Result<HashMap<String, Remembered>, Fault> {
+        let sql = "select \"table\", state, fingerprint, copied_at::text, extras from tandem.table_state where replicator = $1";
+        let params = [(&self.lease.replicator as _, Type::TEXT)];
+        let rows = self
+            .cloud
+            .client
+            .query_typed(sql, &params)
+            .await
+            .map_err(Fault::at(Side::Cloud))?;
+        let remembered = rows.iter().map(|row| {
+            let copied_at = row
+                .get::<_, Option<String>>(3)
+                .and_then(|text| text.parse().ok());
+            (
+                row.get(0),
+                Remembered {
+                    state: row.get(1),
+                    fingerprint: row.get(2),
+                    copied_at,
+                    extras: row.get(4),
+                },
+            )
+        });
+        Ok(remembered.collect())
+    }
+
+    /// Tables that have to be copied, and those that are asked for. `again`: all have to.
+    pub(super) async fn put_on_agenda(
+        &self,
+        remembered: &HashMap<String, Remembered>,
+        again: bool,
+        ready: &mut Ready,
+    ) -> Result<(), Fault> {
+        let asked = asked(&self.cloud.client, &self.lease.replicator).await?;
+        for table in self.tables.iter() {
+            let known = remembered.get(&table.name);
+            let asked = asked.iter().filter(|asked| asked.table == table.name);
+            let asked: Vec<_> = asked.collect();
+            let ids = asked.iter().map(|asked| asked.id).collect();
+            let how = match known {
+                Some(known) if !again && known.is_whole(table) => {
+                    let allow_shrink = asked.iter().any(|asked| asked.allow_shrink);
+                    (!asked.is_empty()).then_some(How::Swap { allow_shrink })
+                }
+                Some(known)
+                    if !again
+                        && known.waits_for_person(table)
+                        && !self.goal.fresh
+                        && asked.is_empty() =>
+                {
+                    ready.book.stop(table.id);
+                    None
+                }
+                Some(known) if known.is_ours() => Some(How::Again),
+                _ => Some(How::Adopt {
+                    remove: self.goal.remove_extras,
+                }),
+            };
+            if let Some(how) = how {
+                let table = table.id;
+                ready.agenda.wanted.push(Wanted {
+                    table,
+                    how,
+                    asked: ids,
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Tables that are swapped again and again, each when it is due.
+    pub(super) async fn scheduled(&self) -> Result<Agenda, Fault> {
+        let last = last_swaps(&self.cloud.client, &self.lease.replicator).await?;
+        let now = Instant::now();
+        let wanted = self.settings.tables.iter();
+        let scheduled = wanted.filter_map(|wanted| {
+            let every = wanted.swap?;
+            let table = self.tables.iter().find(|table| table.name == wanted.name)?;
+            let ago = last.iter().find(|(name, _)| *name == table.name);
+            let ago = ago.map_or(Duration::ZERO, |(_, ago)| *ago);
+            Some(Scheduled {
+                table: table.id,
+                every,
+                due: now + every.saturating_sub(ago),
+            })
+        });
+        Ok(Agenda {
+            scheduled: scheduled.collect(),
+            wanted: Vec::new(),
+        })
+    }
+}
