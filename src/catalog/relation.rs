@@ -104,7 +104,14 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         return Ok(None);
     };
     let oid: u32 = row.get(0);
-    let columns = client.query_typed(COLUMNS, &[(&oid, Type::OID)]).await?;
+    let own = [(&oid as _, Type::OID)];
+    let (columns, unique, leaves, reaches) = tokio::join!(
+        client.query_typed(COLUMNS, &own),
+        unique(client, oid),
+        leaves(client, oid),
+        reaches(client, oid),
+    );
+    let columns = columns?;
     let columns = columns.iter().map(|row| ColumnFacts {
         name: row.get(0),
         base_type: row.get(1),
@@ -124,9 +131,9 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         columns: columns.collect(),
         primary_key: row.get(2),
         parents: row.get(3),
-        unique: unique(client, oid).await?,
-        leaves: leaves(client, oid).await?,
-        reaches: reaches(client, oid).await?,
+        unique: unique?,
+        leaves: leaves?,
+        reaches: reaches?,
     }))
 }
 

@@ -1,5 +1,6 @@
 //! Settings and both catalogs agree on the tables, or everything that doesn't fit is said at once.
 
+use futures_util::future::try_join_all;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
@@ -29,8 +30,10 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
         schema: table.cloud.schema.clone(),
         relation: table.cloud.relation.clone(),
     });
-    let on_desktop = look(desktop, Side::Desktop, desktop_names).await?;
-    let in_cloud = look(cloud, Side::Cloud, cloud_names).await?;
+    let (on_desktop, in_cloud) = tokio::try_join!(
+        look(desktop, Side::Desktop, desktop_names),
+        look(cloud, Side::Cloud, cloud_names)
+    )?;
     let sides = settings.tables.iter().zip(on_desktop.iter().zip(&in_cloud));
     let pairs = sides.map(|(wanted, (desktop, cloud))| Pair {
         wanted,
@@ -188,17 +191,15 @@ async fn ambiguous(
     desktop: &Client,
     cloud: &Client,
 ) -> Result<Vec<Ambiguous>, Fault> {
-    let mut refused = Vec::new();
-    for table in tables {
-        for (client, side) in [(desktop, Side::Desktop), (cloud, Side::Cloud)] {
-            refused.extend(
-                measure(client, table, side)
-                    .await
-                    .map_err(|error| Fault::wire(side, &error))?,
-            );
-        }
-    }
-    Ok(refused)
+    let both = tables.iter().flat_map(|table| {
+        let sides = [(desktop, Side::Desktop), (cloud, Side::Cloud)];
+        sides.map(|(client, side)| async move {
+            let measured = measure(client, table, side).await;
+            measured.map_err(|error| Fault::wire(side, &error))
+        })
+    });
+    let measured = try_join_all(both).await?;
+    Ok(measured.into_iter().flatten().collect())
 }
 
 async fn look(
@@ -208,14 +209,9 @@ async fn look(
 ) -> Result<Vec<Option<RelationFacts>>, Fault> {
     let wire = |error: &WireError| Fault::wire(side, error);
     unpathed(client).await.map_err(|error| wire(&error))?;
-    let mut found = Vec::new();
-    for name in names {
-        found.push(
-            relation(client, &name)
-                .await
-                .map_err(|error| wire(&error))?,
-        );
-    }
+    let names: Vec<_> = names.collect();
+    let found = try_join_all(names.iter().map(|name| relation(client, name))).await;
+    let found = found.map_err(|error| wire(&error))?;
     client
         .batch_execute("commit")
         .await
