@@ -38,7 +38,7 @@ soak: newest
 # On a disk: with servers in memory a commit costs nothing.
 bench: export TANDEM_PG_TMP = $(or $(BENCH_TMP),/tmp)
 bench: servers
-	BENCH_ROUNDS=$(ROUNDS) BENCH_RTT=$(RTT) BENCH_SHAPES=$(SHAPES) BENCH_SCALE=$(SCALE) BENCH_JSON=$(JSON) \
+	BENCH_ROUNDS=$(ROUNDS) BENCH_RTT=$(RTT) BENCH_SHAPES=$(SHAPES) BENCH_SCALE=$(SCALE) BENCH_FIRST=$(FIRST) BENCH_JSON=$(JSON) \
 		cargo bench --locked --bench against
 
 stages:

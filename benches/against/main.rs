@@ -7,6 +7,7 @@
     clippy::print_stdout
 )]
 
+mod first;
 mod latency;
 #[allow(dead_code)]
 #[path = "../../tests/support/proxy.rs"]
@@ -26,12 +27,14 @@ use scene::Scene;
 use shape::Shape;
 
 /// What to measure, by the environment: `BENCH_ROUNDS=3 BENCH_RTT=0,20,80 BENCH_SHAPES=one,tpcb BENCH_SCALE=1
-/// BENCH_JSON=FILE`.
+/// BENCH_FIRST=20 BENCH_JSON=FILE`.
 struct Plan {
     rounds: usize,
     round_trips: Vec<Duration>,
     shapes: Vec<Shape>,
     scale: f64,
+    /// Times PowerCA's size in the first copy; 0: none.
+    first: f64,
     json: Option<PathBuf>,
     latency_seconds: u64,
 }
@@ -55,6 +58,7 @@ impl Plan {
                 .collect(),
             shapes: Shape::ALL.into_iter().filter(wanted).collect(),
             scale: number("BENCH_SCALE", 1.0),
+            first: number("BENCH_FIRST", 1.0),
             json: set("BENCH_JSON").map(PathBuf::from),
             latency_seconds: number("BENCH_LATENCY_SECONDS", 10.0) as u64,
         }
@@ -74,6 +78,12 @@ fn main() {
 }
 
 async fn measure(plan: Plan) {
+    if plan.first > 0.0 {
+        Box::pin(first::first(plan.first, plan.rounds, &plan.round_trips)).await;
+    }
+    if plan.shapes.is_empty() {
+        return;
+    }
     let mut report = Report::new();
     let scene = Box::pin(Scene::set(&plan.shapes, plan.scale)).await;
     println!(

@@ -403,7 +403,7 @@ pub async fn number(side: &Control, sql: &str) -> u64 {
     text(side, sql).await.parse().unwrap()
 }
 
-async fn wait_for(side: &Control, sql: &str) {
+pub async fn wait_for(side: &Control, sql: &str) {
     let waits = async {
         // A table that isn't there yet is not an answer.
         while !matches!(
