@@ -450,3 +450,48 @@ async fn f22_u26_a_quiet_refill_writes_only_what_differs_and_ends_like_the_loud_
     exec(&office.desktop, "delete from jobtasks where source = 'M'").await;
     assert_eq!(value(&office.desktop, &rows).await, loud);
 }
+
+/// The phone made a row with the desktop's key: that row waits, before and after swaps; the others are copied.
+#[tokio::test(flavor = "multi_thread")]
+async fn u10_a_phones_row_with_the_desktops_key_costs_one_row_and_no_swap() {
+    let office = Office::with_tables(&newest(), SETTINGS, DESKTOP, CLOUD).await;
+    exec(&office.cloud, "set role postgres; set search_path = public; insert into task (org, nr, what, source) values (2, 2, 'the phone''s', 'M'); reset role").await;
+    let (code, out, said) = office.ask(&["bootstrap"]).await;
+    assert!(
+        code == 1 && out.contains("1 in quarantine"),
+        "{code} {out} {said}"
+    );
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    for _ in 0..2 {
+        let (code, out, said) = office.ask(&["swap", "task"]).await;
+        assert_eq!(code, 0, "{out} {said}");
+        assert_eq!(
+            value(
+                &office.cloud,
+                "select count(*) || ' ' || min(key::text) from tandem.quarantine"
+            )
+            .await,
+            "1 {2,2}"
+        );
+        assert_eq!(
+            value(
+                &office.cloud,
+                "select count(*) from task where source = 'D'"
+            )
+            .await,
+            "1999"
+        );
+        office.assert_conserved().await;
+    }
+    // The phone gives it up: the desktop's row takes its place.
+    exec(&office.cloud, "delete from task where source = 'M'").await;
+    let (code, out, said) = office.ask(&["swap", "task"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    assert_eq!(
+        value(&office.cloud, "select count(*) from tandem.quarantine").await,
+        "0"
+    );
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
