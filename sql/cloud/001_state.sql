@@ -96,7 +96,9 @@ create table tandem.swap (
     inserted bigint,
     updated bigint,
     deleted bigint,
-    refused text
+    refused text,
+    -- it would have removed more than it may without a yes
+    guarded boolean not null default false
 );
 create index swap_of on tandem.swap (replicator, "table", ended_at);
 
@@ -263,7 +265,8 @@ end $$;
 -- Notes what became of a swap: in the rows that asked for it, or in a new one. What it did stands in settings of the
 -- transaction. Those of a quarter of a year ago are forgotten.
 create function tandem.swapped(
-    p_replicator text, p_table text, p_asked bigint[], p_snapshot text, p_lsn pg_lsn, p_read bigint, p_refused text
+    p_replicator text, p_table text, p_asked bigint[], p_snapshot text, p_lsn pg_lsn, p_read bigint, p_refused text,
+    p_guarded boolean
 ) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
     done bigint[] := array[
@@ -275,6 +278,7 @@ begin
     end if;
     update tandem.swap
        set ended_at = clock_timestamp(), snapshot = p_snapshot, lsn = p_lsn, read = p_read, refused = p_refused,
+           guarded = p_guarded,
            inserted = case when p_refused is null then coalesce(done[1], 0) end,
            updated = case when p_refused is null then coalesce(done[2], 0) end,
            deleted = case when p_refused is null then coalesce(done[3], 0) end

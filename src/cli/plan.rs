@@ -111,6 +111,7 @@ fn planned(table: &Table, found: Compared, removes: Option<bool>) -> Swapped {
         delete: Some(if goes { found.surplus } else { 0 }),
         unchanged: Some(found.read - found.missing - found.different),
         extras: Some(if goes { 0 } else { found.surplus }),
+        guarded: refused.is_some(),
         refused,
     }
 }

@@ -55,8 +55,7 @@ pub(super) async fn swap(
                 .await?
         };
         say(&planned, options.json, "would be");
-        let refused = planned.iter().any(|planned| planned.refused.is_some());
-        return Ok(if refused { Exit::Protected } else { Exit::Fine });
+        return Ok(exit(&planned));
     }
     let onlooker = Onlooker::connect(settings).await?;
     if onlooker
@@ -73,12 +72,16 @@ pub(super) async fn swap(
     }
     let swapped = carry_out(&onlooker, settings, &tables, options.allow_shrink).await?;
     say(&swapped, options.json, "were");
-    Ok(
-        match swapped.iter().any(|swapped| swapped.refused.is_some()) {
-            true => Exit::Protected,
-            false => Exit::Fine,
-        },
-    )
+    Ok(exit(&swapped))
+}
+
+/// A guard that refuses protects data; anything else that stands in the way is bad news.
+fn exit(tables: &[Swapped]) -> Exit {
+    match tables.iter().any(|table| table.guarded) {
+        true => Exit::Protected,
+        false if tables.iter().any(|table| table.refused.is_some()) => Exit::BadNews,
+        false => Exit::Fine,
+    }
 }
 
 /// Has tables swapped, by the service if it runs, else by ourselves.

@@ -26,6 +26,9 @@ pub struct Swapped {
     pub extras: Option<i64>,
     /// Why nothing was done.
     pub refused: Option<String>,
+    /// It would have removed more than it may without a yes.
+    #[serde(skip)]
+    pub guarded: bool,
 }
 
 impl Onlooker {
@@ -68,7 +71,7 @@ impl Onlooker {
     /// # Errors
     /// When the cloud can't be asked.
     pub async fn swapped(&self, ids: &[i64]) -> Result<(Vec<Swapped>, usize), Fault> {
-        let sql = "select w.\"table\", w.read, w.inserted, w.updated, w.deleted, w.read - w.inserted - w.updated, s.extras, w.refused, w.ended_at is null \
+        let sql = "select w.\"table\", w.read, w.inserted, w.updated, w.deleted, w.read - w.inserted - w.updated, s.extras, w.refused, w.ended_at is null, w.guarded \
             from tandem.swap as w left join tandem.table_state as s using (replicator, \"table\") where w.id = any ($1) order by w.id";
         let params: [(&(dyn ToSql + Sync), Type); 1] = [(&ids, Type::INT8_ARRAY)];
         let rows = self.cloud.client.query_typed(sql, &params).await;
@@ -83,6 +86,7 @@ impl Onlooker {
             unchanged: row.get(5),
             extras: row.get(6),
             refused: row.get(7),
+            guarded: row.get(9),
         };
         Ok((rows.iter().map(swapped).collect(), open))
     }

@@ -353,7 +353,7 @@ impl Merge<'_> {
     /// Stops the table, or holds it where it would lose too many rows.
     async fn stop_copy(&mut self, copy: &Copied, why: (WayBack, String)) -> Result<String, Fault> {
         let asked = !copy.asked.is_empty();
-        let noted = asked.then(|| self.swapped(copy, Some(&why.1)));
+        let noted = asked.then(|| self.swapped(copy, Some((why.0, &why.1))));
         let table = self.tables.get(copy.staged.table());
         self.stop(table, why, noted).await
     }
@@ -413,7 +413,7 @@ impl Copied {
 }
 
 /// What a table that the cloud refuses waits for, and why.
-fn of_table(error: &ServerError) -> (WayBack, String) {
+pub(super) fn of_table(error: &ServerError) -> (WayBack, String) {
     let way = match error.code.as_str() {
         "TD004" => WayBack::Allow,
         _ => WayBack::Mend,

@@ -1,6 +1,6 @@
 //! A swap: a table that is whole is made equal once more, and what became of it is noted.
 
-use super::merge::{Copied, How, Merge, Merging, too_large};
+use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
 use super::state::{not_applied, refusal};
 use crate::fault::Fault;
 use crate::flows::refusal::{lies_in_rows, swap_words};
@@ -17,7 +17,7 @@ impl Merge<'_> {
     ) -> Result<Merging, Fault> {
         let (table, staged) = (self.tables.get(copy.staged.table()), copy.staged);
         if let Some(why) = too_large(table, &staged) {
-            return self.refuse(copy, why).await;
+            return self.refuse(copy, (WayBack::Mend, why)).await;
         }
         let Diff { update, insert, .. } = self.diff(copy);
         let start = self.start(copy).into_iter();
@@ -35,7 +35,8 @@ impl Merge<'_> {
         }
         match refusal(&outcome) {
             Some(error) => {
-                let why = swap_words(error, &table.name);
+                let (way, _) = of_table(error);
+                let why = (way, swap_words(error, &table.name));
                 self.refuse(copy, why).await
             }
             None => outcome.map(|()| Merging::Settled).map_err(not_applied),
@@ -58,11 +59,14 @@ impl Merge<'_> {
     }
 
     /// The swap is refused: the table is left as it is, and goes on.
-    async fn refuse(&mut self, copy: &Copied, why: String) -> Result<Merging, Fault> {
+    async fn refuse(&mut self, copy: &Copied, why: (WayBack, String)) -> Result<Merging, Fault> {
         let table = self.tables.get(copy.staged.table());
-        let noted = [self.swapped(copy, Some(&why)), self.unstage(table)];
+        let noted = [
+            self.swapped(copy, Some((why.0, &why.1))),
+            self.unstage(table),
+        ];
         self.run(noted).await.map_err(not_applied)?;
-        Ok(Merging::Refused(why))
+        Ok(Merging::Refused(why.1))
     }
 
     /// The desktop didn't let us read a table.
@@ -76,7 +80,7 @@ impl Merge<'_> {
         why: String,
     ) -> Result<(), Fault> {
         let table = self.tables.get(table);
-        let noted = self.ended(table, asked, None, Some(&why));
+        let noted = self.ended(table, asked, None, Some((WayBack::Mend, &why)));
         if let How::Swap { .. } = how {
             tracing::error!(table = %table.name, why, "swap refused; nothing of it was changed");
             return self.run([noted]).await.map_err(not_applied);
@@ -89,7 +93,7 @@ impl Merge<'_> {
             .map(drop)
     }
 
-    pub(super) fn swapped(&self, copy: &Copied, refused: Option<&str>) -> Statement {
+    pub(super) fn swapped(&self, copy: &Copied, refused: Option<(WayBack, &str)>) -> Statement {
         let table = self.tables.get(copy.staged.table());
         let read = copy.staged.rows() + copy.staged.too_large();
         self.ended(table, &copy.asked, Some(read), refused)
@@ -100,7 +104,7 @@ impl Merge<'_> {
         table: &Table,
         asked: &[i64],
         read: Option<u64>,
-        refused: Option<&str>,
+        refused: Option<(WayBack, &str)>,
     ) -> Statement {
         let optional = |text: Option<&str>| text.map_or(Param::null(oid::TEXT), Param::string);
         let params = vec![
@@ -110,9 +114,10 @@ impl Merge<'_> {
             optional(self.snapshot.as_deref()),
             Param::text(oid::PG_LSN, self.before.to_string()),
             read.map_or(Param::null(oid::INT8), Param::int8),
-            optional(refused),
+            optional(refused.map(|(_, why)| why)),
+            Param::boolean(refused.is_some_and(|(way, _)| way == WayBack::Allow)),
         ];
-        let sql = "select tandem.swapped($1, $2, $3, $4, $5, $6, $7)";
+        let sql = "select tandem.swapped($1, $2, $3, $4, $5, $6, $7, $8)";
         Statement::bookkeeping(sql, params)
     }
 }
