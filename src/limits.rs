@@ -148,7 +148,7 @@ pub const SWAP_TRIES: u32 = 5;
 /// ...and so much later each time.
 pub const SWAP_AGAIN_AFTER: Duration = Duration::from_secs(2);
 /// A swap that a person asked for so long ago is no longer waited for.
-pub const SWAP_ASKED_MAX: Duration = Duration::from_secs(600);
+pub const SWAP_ASKED_MAX: Duration = Duration::from_secs(3600);
 
 /// Rows that are fetched at once to be compared...
 pub const COMPARED_ROWS: usize = 2_000;

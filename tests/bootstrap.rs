@@ -191,7 +191,15 @@ async fn f16_f21_f25_a_cloud_with_rows_is_adopted_and_only_a_yes_removes_what_th
         assert_eq!(value(&office.cloud, "select string_agg(id || ' ' || name || ' ' || source, ', ' order by id) from client where id between 101 and 104").await,
             "101 client 1 D, 102 client 2 D, 103 client 3 D, 104 ghost D");
         assert_eq!(value(&office.cloud, not_ours).await, before);
-        let (code, out, said) = office.ask(&["bootstrap", "--restart", "--yes"]).await;
+        // A swap is no yes.
+        let (code, out, said) = office.ask(&["swap", "client"]).await;
+        assert!(
+            code == 0
+                && out.contains("deleted 0")
+                && out.contains("1 that only the cloud has stay"),
+            "{code} {out} {said}"
+        );
+        let (code, out, said) = office.ask(&["bootstrap", "--yes"]).await;
         assert_eq!(code, 0, "{out} {said}");
         assert_eq!(value(&office.cloud, "select count(*) filter (where id = 104) || ' ' || count(*) filter (where id in (101, 102, 103)) from client").await, "0 3");
         assert_eq!(value(&office.cloud, not_ours).await, before);

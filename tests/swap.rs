@@ -279,7 +279,9 @@ async fn u09_f07_f22_generated_keys_stay_through_cycles_of_refill_swap_and_strea
     let office = Office::open(&Plan {
         settings: format!(
             "[refill]\nsql = \"select sync_views_to_tables()\"\nevery = \"2s\"\n{}",
-            powerca_tables().replace("[[table]]\n", "[[table]]\nswap = \"1s\"\n")
+            powerca_tables()
+                .replace("swap = \"1d\"", "")
+                .replace("[[table]]\n", "[[table]]\nswap = \"1s\"\n")
         ),
         ..Plan::powerca(place, 0.03)
     })
@@ -492,6 +494,107 @@ async fn u10_a_phones_row_with_the_desktops_key_costs_one_row_and_no_swap() {
         value(&office.cloud, "select count(*) from tandem.quarantine").await,
         "0"
     );
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+/// A value that can't be written costs its row, in each swap again; the others are mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_a_poison_row_waits_and_swaps_go_on_without_it() {
+    let settings = "[heartbeat]\nevery = \"500ms\"\n[[table]]\nname = \"item\"\nkey = [\"id\"]\nnarrow = \"quarantine\"\n";
+    let (desktop, cloud) = (
+        "create table item (id int, t varchar(20))",
+        "create table item (id int primary key, t varchar(5))",
+    );
+    let office = Office::with_tables(&newest(), settings, desktop, cloud).await;
+    exec(&office.desktop, "insert into item select n, 'x' || n from generate_series(1, 300) n; insert into item values (1000, 'far too long')").await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.cloud, "update item set t = 'bad' where id = 5; delete from item where id = 6; insert into item values (7777, 'no')").await;
+    for changed in [
+        "inserted 1, updated 1, deleted 1",
+        "inserted 0, updated 0, deleted 0",
+    ] {
+        let (code, out, said) = office.ask(&["swap", "item"]).await;
+        assert_eq!(code, 0, "{changed}: {out} {said}");
+        assert_eq!(
+            value(
+                &office.cloud,
+                "select count(*) || ' ' || min(key::text) from tandem.quarantine"
+            )
+            .await,
+            "1 {1000}"
+        );
+        assert_eq!(
+            value(
+                &office.cloud,
+                "select count(*) || ' ' || count(*) filter (where t = 'x' || id) from item"
+            )
+            .await,
+            "300 300"
+        );
+    }
+    exec(
+        &office.desktop,
+        "update item set t = 'fits' where id = 1000",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+/// A table that no longer streams leaves the publication, and one that streams again misses nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_table_changes_between_streaming_and_swapping() {
+    let office = Office::with_tables(&newest(), SETTINGS, DESKTOP, CLOUD).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(service.stop().await, 0);
+    let swaps = SETTINGS
+        .replace(
+            "key = [\"org\", \"nr\"]\n",
+            "key = [\"org\", \"nr\"]\nstream = false\n",
+        )
+        .replace(
+            "\nstream = false\n[[table]]\nname = \"tick\"",
+            "\nstream = false\nmax_shrink = 1\n[[table]]\nname = \"tick\"",
+        );
+    let file = office.with_settings(&swaps);
+    let mut service = office.run_with(&file);
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(
+            &office.desktop,
+            "select string_agg(tablename, ' ' order by tablename) from pg_publication_tables"
+        )
+        .await,
+        "tick"
+    );
+    exec(
+        &office.desktop,
+        "update task set what = 'swapped' where nr % 2 = 0",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select count(*) from task where what = 'swapped'"
+        )
+        .await,
+        "0"
+    );
+    assert_eq!(service.stop().await, 0);
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    exec(
+        &office.desktop,
+        "update task set what = 'streamed' where nr = 1",
+    )
+    .await;
+    office.caught_up(&mut service).await;
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }

@@ -96,8 +96,9 @@ impl Second {
     }
 }
 
-async fn second_caught_up(office: &Office, second: &Second) {
-    until(&office.cloud, "select count(*) = 1 from tandem.checkpoint where replicator = 'firm-2' and held_until > now()").await;
+async fn second_caught_up(office: &Office, second: &Second, service: &support::office::Service) {
+    let process = service.child.id().unwrap();
+    until(&office.cloud, &format!("select count(*) = 1 from tandem.checkpoint where replicator = 'firm-2' and holder like '%/{process}/%' and held_until > now()")).await;
     let (code, out, said) = support::office::finish(
         support::office::tandem()
             .arg("--config")
@@ -124,9 +125,9 @@ async fn u01_two_firms_share_a_cloud_and_never_touch_each_others_rows() {
         let before = bytes_of(&office.cloud, 1).await;
         // The other firm's first copy, stream, crash and re-mapping.
         let theirs = second.run(&office);
-        second_caught_up(&office, &second).await;
+        second_caught_up(&office, &second, &theirs).await;
         exec(&second.desktop, "select demo.work(5, 300); select sync_views_to_tables(); delete from jobtasks where job_id % 3 = 0; update climaster set client_id = client_id + 100000 where client_id % 7 = 0").await;
-        second_caught_up(&office, &second).await;
+        second_caught_up(&office, &second, &theirs).await;
         exec(
             &second.desktop,
             "update jobshead set work_desc = 'x' || job_id; truncate mbremdetail",
@@ -144,7 +145,7 @@ async fn u01_two_firms_share_a_cloud_and_never_touch_each_others_rows() {
         )
         .unwrap();
         let mut theirs = second.run(&office);
-        second_caught_up(&office, &second).await;
+        second_caught_up(&office, &second, &theirs).await;
         assert_eq!(bytes_of(&office.cloud, 1).await, before, "re-mapping");
         // Both at work, then the other leaves.
         let others = bytes_of(&office.cloud, 2).await;

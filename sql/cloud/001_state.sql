@@ -254,7 +254,7 @@ begin
                 truncate tandem.staging;
                 return;
             end if;
-        exception when lock_not_available or insufficient_privilege then
+        exception when lock_not_available or deadlock_detected or insufficient_privilege then
             null;
         end;
     end if;

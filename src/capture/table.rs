@@ -41,13 +41,13 @@ impl TableReader {
         Ok(TableReader { session })
     }
 
-    /// Opens a transaction that sees exactly what another one has exported.
+    /// Opens a transaction that sees exactly what another one has exported, instead of the one that is open.
     ///
     /// # Errors
     /// When the snapshot is gone, or the connection fails.
     pub async fn adopt(&mut self, snapshot: &str) -> Result<(), WireError> {
         let snapshot = snapshot.replace('\'', "''");
-        let begin = format!("{BEGIN}; set transaction snapshot '{snapshot}'");
+        let begin = format!("rollback; {BEGIN}; set transaction snapshot '{snapshot}'");
         self.session.run(&begin).await
     }
 

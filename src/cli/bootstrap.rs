@@ -33,7 +33,7 @@ pub(super) struct Options {
     #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
     jobs: u8,
     /// Forget how far the cloud is, and copy everything from a new slot
-    #[arg(long)]
+    #[arg(long, conflicts_with = "tables")]
     restart: bool,
     /// Delete the desktop's rows in the cloud that the desktop doesn't have; without it they stay, are listed, and the
     /// command ends with 1
@@ -75,6 +75,14 @@ pub(super) async fn bootstrap(
             true => Exit::BadNews,
             false => Exit::Fine,
         });
+    }
+    if !tables.is_empty() {
+        return Err(Fault::new(
+            Kind::Input,
+            "nothing was copied yet, so one table can't be copied anew",
+        )
+        .hint("nothing was changed")
+        .next("tandem bootstrap"));
     }
     fill(options, settings).await
 }

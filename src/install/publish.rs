@@ -173,7 +173,8 @@ pub async fn published_besides(
     replicator: &str,
     wanted: &Tables,
 ) -> Result<Vec<Name>, Fault> {
-    let ours: BTreeSet<&Name> = wanted.iter().flat_map(published).collect();
+    let streams = wanted.iter().filter(|table| table.stream);
+    let ours: BTreeSet<&Name> = streams.flat_map(published).collect();
     let sql = "select schema, \"table\" from tandem.published where publication = $1 and replicator = $2 order by 1, 2";
     let params = [
         (&publication as _, Type::TEXT),

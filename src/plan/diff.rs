@@ -22,6 +22,12 @@ pub struct Diff {
     pub referred: Vec<Statement>,
     /// Counts owned rows that the desktop doesn't have, into the table's state.
     pub extras: Statement,
+    /// Counts them again, where there were some.
+    pub recount: Statement,
+    /// From here on to [`Diff::unspare`] nothing is removed where rows were there before us: nobody said that they may.
+    pub spare: Statement,
+    /// Ends that.
+    pub unspare: Statement,
     /// Updates what differs; in a multiset only whom a row belongs to.
     pub update: Option<Statement>,
     /// Inserts what is missing.
@@ -84,6 +90,8 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
         step: Some(step),
     };
     let at = ["u.ctid as \"tandem at\"".to_owned()];
+    // Which row it is, without what it looks like: a value that can't be read must not keep the others.
+    let keys_in = source(table, &key(table), &Rows::Staged, &at);
     let source = source(table, &all(table), &Rows::Staged, &at);
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     // The names are compared as text so that NULL equals NULL and the join can be hashed.
@@ -116,9 +124,9 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
         None => (String::new(), String::new()),
     };
     let extras = format!(
-        "with {source}{also}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
+        "with {keys_in}{also}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
          have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}{known}{but}), \
-         extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0))",
+         extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0) and coalesce(current_setting('tandem.spare', true), '') <> 'true')",
         guard.deletable(),
     );
     let found = format!(
@@ -197,6 +205,16 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
             &format!("delete from {target} as t using extra where {found}{spared}"),
         )),
         referred,
+        unspare: Statement::bookkeeping(
+            "select set_config('tandem.spare', '', true)",
+            Vec::new(),
+        ),
+        spare: statement(
+            "select case set_config('tandem.spare', (select coalesce(max(s.extras), 0) > 0 from tandem.table_state as s where s.replicator = $1 and s.\"table\" = $3)::text, true) when '' then '' end where $2 >= 0 and $4 >= 0".to_owned(),
+        ),
+        recount: statement(format!(
+            "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3 and extras > 0"
+        )),
         extras: statement(format!(
             "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3"
         )),
@@ -211,7 +229,7 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
         )),
         leave_out: touched.map(|touched| {
             statement(format!(
-                "with {source}, {touched} delete from tandem.staging as s using src where s.ctid = src.\"tandem at\" and exists (select from touched where touched.name = {wanted})"
+                "with {keys_in}, {touched} delete from tandem.staging as s using src where s.ctid = src.\"tandem at\" and exists (select from touched where touched.name = {wanted})"
             ))
         }),
         empties: Statement {

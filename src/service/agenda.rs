@@ -121,10 +121,14 @@ impl Session<'_> {
             let known = remembered.get(&table.name);
             let asked = asked.iter().filter(|asked| asked.table == table.name);
             let asked: Vec<_> = asked.collect();
+            let allow_shrink = asked.iter().any(|asked| asked.allow_shrink);
             let ids = asked.iter().map(|asked| asked.id).collect();
             let how = match known {
+                // The yes that they may go.
+                Some(known) if known.extras > 0 && self.goal.remove_extras => {
+                    Some(How::Adopt { remove: true })
+                }
                 Some(known) if !again && known.is_whole(table) => {
-                    let allow_shrink = asked.iter().any(|asked| asked.allow_shrink);
                     (!asked.is_empty()).then_some(How::Swap { allow_shrink })
                 }
                 Some(known)
@@ -136,7 +140,7 @@ impl Session<'_> {
                     ready.book.stop(table.id);
                     None
                 }
-                Some(known) if known.is_ours() => Some(How::Again),
+                Some(known) if known.is_ours() => Some(How::Again { allow_shrink }),
                 _ => Some(How::Adopt {
                     remove: self.goal.remove_extras,
                 }),

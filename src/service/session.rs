@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::timeout;
 use tokio_postgres::Client;
@@ -10,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::agenda::{Goal, Remembered};
 use super::lease::{acquire, name_of};
-use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release};
+use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release, unstage};
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
@@ -25,6 +26,7 @@ use crate::install::{
 use crate::limits;
 use crate::model::{Committed, Lsn, TableId, Tables};
 use crate::plan::{Opening, opening};
+use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
 /// Runs until the stream ends, or the goal is reached.
@@ -75,6 +77,9 @@ pub(super) async fn session(
     let replicator = name_of(settings, &identity);
     let mut taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
     if goal.restart {
+        let all: Vec<_> = tables.iter().collect();
+        check_keys(&all, &desktop.client, &cloud.client).await?;
+        check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
         forget(&cloud.client, &replicator, &mut taken, &identity, settings).await?;
         goal.restart = false;
     }
@@ -168,7 +173,7 @@ impl Session<'_> {
             opening,
             lease,
             agenda,
-            refilled: last_refill(&self.desktop.client, &self.lease.replicator).await?,
+            refilled: self.refilled().await?,
             ends: self.goal.ends,
         };
         let forward = Forward::start(
@@ -232,10 +237,10 @@ impl Session<'_> {
         let mut statements = self::opening(opening);
         statements.push(hold(&self.lease));
         statements.extend(waiting);
-        if !new.is_empty() {
-            let done = applier.run(Script::staying(statements)).await;
-            done.map_err(not_applied)?;
-        }
+        // What earlier sessions left.
+        statements.push(unstage(&self.lease, true));
+        let done = applier.run(Script::staying(statements)).await;
+        done.map_err(not_applied)?;
         if let Some(slot) = slot {
             // From here on an interrupted fill goes on with the tables that are missing.
             let first = self.first_checkpoint(slot.consistent, applier, opening);
@@ -289,6 +294,18 @@ impl Session<'_> {
             progress: self.goal.progress.clone(),
         };
         fill(with, wanted).await
+    }
+
+    /// How long ago the refill was run.
+    async fn refilled(&self) -> Result<Option<Duration>, Fault> {
+        let asked = last_refill(&self.desktop.client, &self.lease.replicator);
+        let silent = |_| {
+            Fault::wire(
+                Side::Desktop,
+                &WireError::Timeout(limits::SILENCE_MAX.as_secs()),
+            )
+        };
+        timeout(limits::SILENCE_MAX, asked).await.map_err(silent)?
     }
 
     async fn first_checkpoint(
@@ -347,4 +364,16 @@ fn no_checkpoint() -> Fault {
         Kind::Internal,
         "internal check failed: the first checkpoint is missing",
     )
+}
+
+/// A slot that somebody reads can't be made anew.
+async fn check_slot_is_free(desktop: &Client, name: &str) -> Result<(), Fault> {
+    let slot = catalog::slot(desktop, name).await;
+    let slot = slot.map_err(Fault::at(Side::Desktop))?;
+    let reader = slot.and_then(|slot| slot.active_pid);
+    reader.map_or(Ok(()), |pid| {
+        let what = format!("slot {name} is read by process {pid} of the desktop's server");
+        Err(Fault::new(Kind::Input, what)
+            .hint("nothing was changed; stop whatever reads it, and try again"))
+    })
 }

@@ -54,7 +54,7 @@ pub async fn refuse(cloud: &Client, id: i64, why: &str) -> Result<(), Fault> {
     done.map(drop).map_err(Fault::at(Side::Cloud))
 }
 
-/// How long ago each table was swapped for the last time.
+/// How long ago each table was swapped for the last time, or copied.
 ///
 /// # Errors
 /// When the cloud can't be asked.
@@ -62,8 +62,9 @@ pub async fn last_swaps(
     cloud: &Client,
     replicator: &str,
 ) -> Result<Vec<(String, Duration)>, Fault> {
-    let sql = "select \"table\", (greatest(0, extract(epoch from clock_timestamp() - max(ended_at))) * 1000)::bigint \
-        from tandem.swap where replicator = $1 and ended_at is not null and refused is null group by 1";
+    let sql = "select s.\"table\", (greatest(0, extract(epoch from clock_timestamp() - coalesce(max(w.ended_at), s.since))) * 1000)::bigint \
+        from tandem.table_state as s left join tandem.swap as w on w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null \
+        where s.replicator = $1 and s.state in ('streaming', 'swap_only') group by s.\"table\", s.since";
     let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
     let ago = |ms: i64| Duration::from_millis(ms.unsigned_abs());

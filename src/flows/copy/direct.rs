@@ -9,7 +9,7 @@ use crate::apply::{Filling, NotApplied, hold};
 use crate::capture::{Line, TableReader};
 use crate::fault::{Fault, Side, blames_table};
 use crate::model::{Lsn, Statement, Table};
-use crate::plan::{Direct, Pages, opening};
+use crate::plan::{Direct, Pages, opening, void_parked};
 use crate::wire::WireError;
 
 /// What became of rows.
@@ -45,6 +45,8 @@ impl Pour<'_> {
         let Pour { table, halves, .. } = self;
         let begin = opening(staging.opening).into_iter();
         let mut begin: Vec<_> = begin.map(|statement| statement.sql.to_string()).collect();
+        // However long the desktop takes to read it: the COPY is one statement.
+        begin.push("set local statement_timeout = 0".to_owned());
         if self.pages.is_none() {
             begin.push(halves.taken.clone());
         }
@@ -56,8 +58,15 @@ impl Pour<'_> {
         let desktop = |error: WireError| Fault::wire(Side::Desktop, &error);
         let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
         let (mut rows, mut large) = (0, false);
-        let start = reader.start(&halves.out(self.pages)).await;
-        start.map_err(desktop)?;
+        match reader.start(&halves.out(self.pages)).await {
+            Ok(()) => {}
+            Err(WireError::Server(error)) if blames_table(&error) => {
+                let given_up = filling.give_up().await;
+                given_up.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+                return Ok(Poured::NotThis);
+            }
+            Err(error) => return Err(desktop(error)),
+        }
         while let Some(line) = reader.line(limit).await.map_err(desktop)? {
             match line {
                 Line::Row(line) if !large => {
@@ -110,9 +119,10 @@ impl Pour<'_> {
 }
 
 /// All pieces of a table are there.
-pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> [Statement; 2] {
+pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> [Statement; 3] {
     let copied = "copied = $3::bigint, extras = 0";
     [
+        void_parked(table, replicator),
         set(replicator, table, copied, &rows.to_string()),
         settled(replicator, table, before, false),
     ]

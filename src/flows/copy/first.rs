@@ -97,6 +97,7 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
         before: with.consistent,
         snapshot: None,
         pending: false,
+        alone: true,
     };
     merge.remove_surplus(&outcome.surplus).await?;
     merge.clear().await
@@ -234,7 +235,9 @@ impl Worker {
             }
             Pieces::Broken => {
                 let wanted = Wanted {
-                    how: How::Again,
+                    how: How::Again {
+                        allow_shrink: false,
+                    },
                     ..wanted.clone()
                 };
                 self.copy(&wanted, reader, applier).await
@@ -261,14 +264,24 @@ impl Worker {
         let copying = set_state(&self.lease.replicator, table, "copying", None);
         let done = run(applier, &self.opening, &self.lease, [copying]).await;
         done.map_err(not_applied)?;
-        let staged = self.staging(applier).stage(reader, table).await?;
-        let unread = |why: String| {
-            Fault::new(Kind::Input, format!("table {} can't be read", table.name))
-                .cause(why)
-                .hint("the tables that were copied stay; repeat the command to go on")
+        // What was tried before may have ended the transaction.
+        let adopted = reader.adopt(&self.snapshot).await;
+        adopted.map_err(Fault::at(Side::Desktop))?;
+        let staged = match self.staging(applier).stage(reader, table).await? {
+            Ok(staged) => staged,
+            Err(why) => {
+                tracing::error!(table = %table.name, why, "stopped");
+                let stopped = set_state(&self.lease.replicator, table, "stopped", Some(&why));
+                let done = run(applier, &self.opening, &self.lease, [stopped]).await;
+                done.map_err(not_applied)?;
+                let adopted = reader.adopt(&self.snapshot).await;
+                adopted.map_err(Fault::at(Side::Desktop))?;
+                self.board.finished(table.id, true, None);
+                return Ok(());
+            }
         };
         let copy = Copied {
-            staged: staged.map_err(unread)?,
+            staged,
             how: wanted.how.clone(),
             asked: wanted.asked.clone(),
             touched: false,
@@ -283,6 +296,7 @@ impl Worker {
             before: self.consistent,
             snapshot: None,
             pending: false,
+            alone: false,
         };
         let surplus = merge.rows(std::slice::from_ref(&copy)).await?;
         let stopped = merge.stopped.contains(&table.id);

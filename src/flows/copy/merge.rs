@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::stage::{Staged, measure, run, unstage_table};
+use super::stage::{Staged, guarded, measure, unstage_table};
 use super::state::{not_applied, refusal, set, set_state, settled};
-use crate::apply::{Applier, Lease, NotApplied, StagedRow, Stager, unstage};
+use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, unstage};
 use crate::fault::{Fault, Side};
 use crate::flows::refusal::{lies_in_rows, words};
 use crate::limits;
@@ -33,6 +33,8 @@ pub(in super::super) struct Merge<'a> {
     pub snapshot: Option<String>,
     /// Changes of copied tables wait until the copies are merged: the tables don't stream before those are written.
     pub pending: bool,
+    /// No other transaction of ours is open meanwhile.
+    pub alone: bool,
 }
 
 /// A copy to merge.
@@ -58,7 +60,10 @@ pub enum How {
         remove: bool,
     },
     /// All owned rows are known to be ours: surplus ones go, unless they are too many.
-    Again,
+    Again {
+        /// However many rows go.
+        allow_shrink: bool,
+    },
     /// The table is whole, and is made equal once more.
     Swap {
         /// However many rows go.
@@ -110,7 +115,7 @@ impl Merge<'_> {
             let (table, rows) = (self.tables.get(copy.staged.table()), copy.staged.rows());
             let merging = match &copy.how {
                 How::Swap { allow_shrink } => self.swap(copy, *allow_shrink).await?,
-                How::Adopt { .. } | How::Again => self.merge(copy).await?,
+                How::Adopt { .. } | How::Again { .. } => self.merge(copy).await?,
             };
             match merging {
                 Merging::Refused(why) => {
@@ -122,7 +127,10 @@ impl Merge<'_> {
             }
             self.stopped.remove(&table.id);
             tracing::info!(table = %table.name, rows, "{}", copy.done());
-            measure(self.applier, self.opening, table, rows).await?;
+            // A swap changes too little for that.
+            if !copy.is_swap() {
+                measure(self.applier, self.opening, table, rows).await?;
+            }
         }
         Ok(surplus)
     }
@@ -279,7 +287,10 @@ impl Merge<'_> {
             remove,
             ..
         } = self.diff(copy);
-        let guard = (copy.how == How::Again).then_some(shrink);
+        let guarded = How::Again {
+            allow_shrink: false,
+        };
+        let guard = (copy.how == guarded).then_some(shrink);
         guard.into_iter().chain(referred).chain([remove]).collect()
     }
 
@@ -377,7 +388,8 @@ impl Merge<'_> {
         &mut self,
         statements: impl IntoIterator<Item = Statement>,
     ) -> Result<(), NotApplied> {
-        run(self.applier, self.opening, self.lease, statements).await
+        let all = guarded(self.opening, self.lease, self.alone, statements);
+        self.applier.run(Script::staying(all)).await.map(drop)
     }
 
     /// Fails unless all rows that were staged are still there: a crash of the cloud empties the
@@ -388,7 +400,7 @@ impl Merge<'_> {
     }
 
     pub(super) fn unstage(&self, table: &Table) -> Statement {
-        unstage_table(&self.lease.replicator, table)
+        unstage_table(self.lease, table)
     }
 }
 

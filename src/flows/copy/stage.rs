@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 
 use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold};
 use crate::capture::{Line, TableReader};
@@ -154,7 +153,6 @@ impl Staging<'_> {
             .map_err(unread)?;
         let mut stager = Stager::new(self.applier, self.lease);
         let (mut rows, mut passed_over) = (0, 0);
-        let mut renewed = Instant::now();
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         while let Some(line) = reader.line(limit).await.map_err(unread)? {
             match line {
@@ -165,13 +163,6 @@ impl Staging<'_> {
                     let bytes = line.len() as u64;
                     self.progress.rows.fetch_add(1, Ordering::Relaxed);
                     self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
-                    if rows % 256 == 0 && renewed.elapsed() >= limits::RENEW_EVERY {
-                        let applier = stager.pause().await.map_err(Fault::at(Side::Cloud))?;
-                        let renews = guarded(self.opening, self.lease, []);
-                        let done = applier.run(Script::staying(renews)).await;
-                        done.map_err(not_applied)?;
-                        renewed = Instant::now();
-                    }
                 }
                 Line::TooLarge => passed_over += 1,
             }
@@ -180,36 +171,44 @@ impl Staging<'_> {
         Ok((passed_over == 0).then_some(rows))
     }
 
+    /// Without the lease's row, which the stream may hold for long: staged rows count only in its epoch.
     async fn run<const N: usize>(&mut self, statements: [Statement; N]) -> Result<(), Fault> {
-        let all = guarded(self.opening, self.lease, statements);
+        let mut all = opening(self.opening);
+        all.extend(statements);
         let done = self.applier.run(Script::staying(all)).await;
         done.map(drop).map_err(not_applied)
     }
 
     fn unstage(&self, table: &Table) -> Statement {
-        unstage_table(&self.lease.replicator, table)
+        unstage_table(self.lease, table)
     }
 }
 
-/// BEGIN, settings, the statements, and the lease's fence. It comes last: several copies go at once, and each holds the
-/// lease's row until its transaction ends.
+/// BEGIN, settings, the statements, and the lease's fence. It comes last where several copies go at once, since each holds
+/// the lease's row until its transaction ends; one that is `alone` has it first too, and keeps others off meanwhile.
 pub(super) fn guarded(
     settings: &Opening,
     lease: &Lease,
+    alone: bool,
     statements: impl IntoIterator<Item = Statement>,
 ) -> Vec<Statement> {
     let mut all = opening(settings);
+    all.extend(alone.then(|| hold(lease)));
     all.extend(statements);
     all.push(hold(lease));
     all
 }
 
 /// Takes a table's copy out of the staging table.
-pub(super) fn unstage_table(replicator: &str, table: &Table) -> Statement {
+pub(super) fn unstage_table(lease: &Lease, table: &Table) -> Statement {
     let sql = format!(
-        "delete from tandem.staging where replicator = $1 and \"table\" = $2 and step >= {COPY_STEP}"
+        "delete from tandem.staging where replicator = $1 and \"table\" = $2 and step >= {COPY_STEP} and epoch <= $3"
     );
-    let params = vec![Param::string(replicator), Param::string(&table.name)];
+    let params = vec![
+        Param::string(&lease.replicator),
+        Param::string(&table.name),
+        Param::int8(lease.epoch),
+    ];
     Statement::bookkeeping(sql, params)
 }
 
@@ -220,7 +219,7 @@ pub(in super::super) async fn run(
     lease: &Lease,
     statements: impl IntoIterator<Item = Statement>,
 ) -> Result<(), NotApplied> {
-    let all = guarded(settings, lease, statements);
+    let all = guarded(settings, lease, false, statements);
     applier.run(Script::staying(all)).await.map(drop)
 }
 

@@ -19,11 +19,20 @@ impl Merge<'_> {
         if let Some(why) = too_large(table, &staged) {
             return self.refuse(copy, (WayBack::Mend, why)).await;
         }
-        let Diff { update, insert, .. } = self.diff(copy);
+        let Diff {
+            update,
+            insert,
+            spare,
+            unspare,
+            recount,
+            ..
+        } = self.diff(copy);
         let start = self.start(copy).into_iter();
         let start: Vec<_> = start
+            .chain((!allow_shrink).then_some(spare))
             .chain(self.guards(copy, allow_shrink))
             .chain(self.removal(copy))
+            .chain([unspare, recount])
             .collect();
         let end = vec![self.swapped(copy, None), self.unstage(table)];
         let plain = { start.iter().cloned() }.chain(update).chain([insert]);

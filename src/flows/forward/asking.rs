@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio_postgres::Client;
 
-use super::copies::{Copies, Wanted};
+use super::copies::{Copies, Wanted, copy_anew};
 use super::write::Writer;
-use crate::fault::{Fault, Kind, Side};
+use crate::fault::Fault;
 use crate::flows::copy::{Asked, How, asked, refuse};
 use crate::model::Tables;
 
@@ -99,12 +99,6 @@ impl<'a> Asking<'a> {
                 asked: vec![asked.id],
             });
         }
-        match stopped {
-            None => Ok(()),
-            Some(table) => {
-                let what = format!("somebody asked for a new copy of table {table}");
-                Err(Fault::new(Kind::Weather(Side::Desktop), what))
-            }
-        }
+        stopped.map_or(Ok(()), |table| Err(copy_anew(&table)))
     }
 }

@@ -13,12 +13,12 @@ use super::write::Writer;
 use crate::apply::Lease;
 use crate::capture::Sight;
 use crate::config::Settings;
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::{Copied, How};
 use crate::limits;
 use crate::model::{TableId, Tables};
 use crate::plan::Opening;
-use crate::spill::{Facts, Spill};
+use crate::spill::Spill;
 
 /// A table to copy.
 #[derive(Clone, Debug)]
@@ -90,7 +90,8 @@ enum Phase {
 /// Copies that are ready, for the writer.
 pub(super) struct Ready {
     pub(super) copies: Vec<Copied>,
-    pub(super) unread: Option<(Wanted, String)>,
+    /// Tables whose copies come to nothing, and why.
+    pub(super) unread: Vec<(Wanted, String)>,
     pub(super) touched: Touched,
     pub(super) sight: Sight,
     /// Changes wait until they are merged.
@@ -186,10 +187,10 @@ impl Copies {
     }
 
     /// Begins what is due.
-    pub(super) fn begin(&mut self, writer: &Writer) {
+    pub(super) fn begin(&mut self, writer: &Writer) -> Result<(), Fault> {
         let now = Instant::now();
         if self.group.is_some() {
-            return;
+            return Ok(());
         }
         let mut due = Vec::new();
         for scheduled in &mut self.agenda.scheduled {
@@ -208,14 +209,22 @@ impl Copies {
             });
         }
         if self.agenda.wanted.is_empty() || self.not_before > now {
-            return;
+            return Ok(());
         }
         let mut wanted = take(&mut self.agenda.wanted);
         // A table that has stopped is copied when it goes on.
-        let swap = |wanted: &Wanted| matches!(wanted.how, How::Swap { .. });
-        wanted.retain(|wanted| !swap(wanted) || !writer.book.is_stopped(wanted.table));
+        let (swaps, copies): (Vec<_>, Vec<_>) = wanted
+            .into_iter()
+            .partition(|wanted| matches!(wanted.how, How::Swap { .. }));
+        let (stopped, swaps): (Vec<_>, Vec<_>) = swaps
+            .into_iter()
+            .partition(|wanted| writer.book.is_stopped(wanted.table));
+        if let Some(asked) = stopped.iter().find(|wanted| !wanted.asked.is_empty()) {
+            return Err(copy_anew(&self.ends.tables.get(asked.table).name));
+        }
+        wanted = copies.into_iter().chain(swaps).collect();
         if wanted.is_empty() {
-            return;
+            return Ok(());
         }
         wanted.sort_by_key(|wanted| wanted.table);
         let reading = self.ends.clone().read(&wanted);
@@ -224,6 +233,7 @@ impl Copies {
             phase: Phase::Opening,
             reading,
         });
+        Ok(())
     }
 
     /// What the reading task says next; never without one. Safe to cancel.
@@ -305,20 +315,26 @@ impl Copies {
         };
         group.phase = match std::mem::replace(&mut group.phase, Phase::Opening) {
             Phase::Settling(sight, (staged, refused)) => {
-                let facts = Facts {
-                    end: writer.checkpoint.lsn(),
-                    settles: group.held(writer),
-                    ..Facts::default()
-                };
-                let Some(watched) = gather.unwatch().map(|watch| watch.end(facts)) else {
+                let Some(watch) = gather.unwatch() else {
                     self.group = None;
                     return;
                 };
-                let (mut copies, mut unread) = (Vec::new(), None);
+                let mut watched = watch.end(writer.checkpoint.lsn());
+                let (mut copies, mut unread) = (Vec::new(), Vec::new());
                 let (mut spoiled, mut rest) = (Vec::new(), Vec::new());
+                let again = self.tries < limits::SWAP_TRIES;
                 for wanted in take(&mut group.wanted) {
                     let whole = staged.iter().find(|staged| staged.table() == wanted.table);
+                    let swaps = matches!(wanted.how, How::Swap { .. });
                     match (whole, &refused) {
+                        // It stopped meanwhile: what it has missed since is not in the copy.
+                        _ if swaps && writer.book.is_stopped(wanted.table) => {
+                            unread.push((wanted, "the table stopped meanwhile".to_owned()));
+                        }
+                        _ if !again && watched.spoiled.contains(&wanted.table) => {
+                            let why = "too much of it changed while it was read, again and again";
+                            unread.push((wanted, why.to_owned()));
+                        }
                         _ if watched.spoiled.contains(&wanted.table) => spoiled.push(wanted),
                         (Some(staged), _) => copies.push(Copied {
                             staged: *staged,
@@ -327,10 +343,15 @@ impl Copies {
                             touched: watched.touched.of(wanted.table).next().is_some(),
                         }),
                         (None, Some((table, why))) if *table == wanted.table => {
-                            unread = Some((wanted, why.clone()));
+                            unread.push((wanted, why.clone()));
                         }
                         (None, _) => rest.push(wanted),
                     }
+                }
+                if let Some(held) = &mut watched.held {
+                    let whole = copies.iter().map(|copy| copy.staged.table());
+                    let settles = whole.filter(|table| writer.book.is_stopped(*table));
+                    held.facts.settles = settles.collect();
                 }
                 writer.merge(Ready {
                     copies,
@@ -379,12 +400,10 @@ impl Group {
         // If it is gone, it has said why.
         let _ = self.reading.orders.try_send(order);
     }
+}
 
-    /// Tables whose changes wait.
-    fn held(&self, writer: &Writer) -> Vec<TableId> {
-        let tables = self.wanted.iter().map(|wanted| wanted.table);
-        tables
-            .filter(|table| writer.book.is_stopped(*table))
-            .collect()
-    }
+/// A table that has stopped is looked at anew, both sides of it, by the next session.
+pub(super) fn copy_anew(table: &str) -> Fault {
+    let what = format!("somebody asked for a new copy of table {table}");
+    Fault::new(Kind::Weather(Side::Desktop), what)
 }

@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 use std::future::pending;
 use std::time::{Duration, Instant};
 
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinError;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::job::{BatchJob, Errand, LargeJob};
 use super::large::Stumble;
@@ -17,7 +18,8 @@ use crate::flows::copy::Merged;
 pub(super) struct Line {
     hand: Hand,
     flights: VecDeque<Flight>,
-    errand: Option<(Errand, JoinHandle<Returned>)>,
+    /// What goes with the session: a transaction that nobody waits for would hold its locks against the next one.
+    errand: Option<(Errand, AbortOnDropHandle<Returned>)>,
     pace: Pace,
 }
 
@@ -128,7 +130,7 @@ impl Line {
             };
             how(applier).await
         });
-        self.errand = Some((errand, task));
+        self.errand = Some((errand, AbortOnDropHandle::new(task)));
     }
 
     /// The next answer. Safe to cancel.

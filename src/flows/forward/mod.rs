@@ -167,6 +167,8 @@ impl<'a> Forward<'a> {
             publication,
             self.tables.clone(),
         );
+        // Somebody may have asked while nobody listened.
+        self.asking.look();
         let ended = self.stream(stop, &mut heart).await;
         let Some(capture) = self.capture.take() else {
             return ended;
@@ -204,7 +206,7 @@ impl<'a> Forward<'a> {
             if self.gather.was_asked() {
                 self.asking.look();
             }
-            self.copies.begin(&self.writer);
+            self.copies.begin(&self.writer)?;
             self.copies.go_on(&mut self.gather, &mut self.writer);
             let due = self.write_next()?;
             let parked = self.writer.parked_due();

@@ -9,7 +9,7 @@ use crate::decode::Assembler;
 use crate::fold::{Before, Effect, Sorted, Sorter};
 use crate::limits;
 use crate::model::{
-    Cell, Change, Key, Snapshot, Table, TableId, Tables, Timestamp, Transaction, Tuple,
+    Cell, Change, Key, Lsn, Snapshot, Table, TableId, Tables, Timestamp, Transaction, Tuple,
 };
 use crate::spill::{Facts, Spill};
 
@@ -130,12 +130,13 @@ impl Watch {
         }
     }
 
-    /// What has come of it; `facts` say where held changes are written to.
-    pub(super) fn end(self, facts: Facts) -> Watched {
+    /// What has come of it, when the cloud is at `end`.
+    pub(super) fn end(self, end: Lsn) -> Watched {
         let mut held = self.held;
         held.facts = Facts {
+            end,
             committed_at: self.committed_at,
-            ..facts
+            ..Facts::default()
         };
         Watched {
             touched: self.touched,

@@ -153,6 +153,7 @@ impl Writer {
                 before: ready.sight.before,
                 snapshot: Some(ready.sight.snapshot.to_string()),
                 pending: ready.pending,
+                alone: true,
             };
             let merged = merge_ready(merge, &ready).await;
             (applier, merged.map(Landed::Merged).map_err(Stumble::Fault))
@@ -470,7 +471,7 @@ async fn merge_ready(mut merge: Merge<'_>, ready: &Ready) -> Result<Merged, Faul
         let names = ready.touched.of(copy.staged.table());
         merge.note_touched(copy, names).await?;
     }
-    if let Some((wanted, why)) = &ready.unread {
+    for (wanted, why) in &ready.unread {
         let asker = (&wanted.how, &wanted.asked[..]);
         merge.unread(wanted.table, asker, why.clone()).await?;
     }
