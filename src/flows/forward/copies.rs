@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::gather::Gather;
 use super::reading::{Ends, Event, Order, Reading, Reads};
-use super::watch::{Touched, Watch};
+use super::watch::{Touched, Watch, Watched};
 use super::write::Writer;
 use crate::apply::Lease;
 use crate::capture::Sight;
@@ -29,6 +29,23 @@ pub struct Wanted {
     pub how: How,
     /// Rows of `tandem.swap` that asked for it.
     pub asked: Vec<i64>,
+}
+
+impl Wanted {
+    /// By the clock.
+    fn swap(table: TableId) -> Wanted {
+        Wanted {
+            table,
+            how: How::Swap {
+                allow_shrink: false,
+            },
+            asked: Vec::new(),
+        }
+    }
+
+    fn is_swap(&self) -> bool {
+        matches!(self.how, How::Swap { .. })
+    }
 }
 
 /// A table that is swapped again and again.
@@ -166,13 +183,7 @@ impl Copies {
     pub(super) fn swap_what_does_not_stream(&mut self) {
         let tables = self.ends.tables.clone();
         for table in tables.iter().filter(|table| !table.stream) {
-            self.want(Wanted {
-                table: table.id,
-                how: How::Swap {
-                    allow_shrink: false,
-                },
-                asked: Vec::new(),
-            });
+            self.want(Wanted::swap(table.id));
         }
     }
 
@@ -192,37 +203,17 @@ impl Copies {
         if self.group.is_some() {
             return Ok(());
         }
-        let mut due = Vec::new();
-        for scheduled in &mut self.agenda.scheduled {
-            if scheduled.due <= now {
-                scheduled.due = now + scheduled.every;
-                due.push(scheduled.table);
-            }
-        }
-        for table in due {
-            self.want(Wanted {
-                table,
-                how: How::Swap {
-                    allow_shrink: false,
-                },
-                asked: Vec::new(),
-            });
-        }
+        self.want_what_is_due(now);
         if self.agenda.wanted.is_empty() || self.not_before > now {
             return Ok(());
         }
-        let mut wanted = take(&mut self.agenda.wanted);
+        let (mut wanted, stopped): (Vec<_>, Vec<_>) = take(&mut self.agenda.wanted)
+            .into_iter()
+            .partition(|wanted| !wanted.is_swap() || !writer.book.is_stopped(wanted.table));
         // A table that has stopped is copied when it goes on.
-        let (swaps, copies): (Vec<_>, Vec<_>) = wanted
-            .into_iter()
-            .partition(|wanted| matches!(wanted.how, How::Swap { .. }));
-        let (stopped, swaps): (Vec<_>, Vec<_>) = swaps
-            .into_iter()
-            .partition(|wanted| writer.book.is_stopped(wanted.table));
         if let Some(asked) = stopped.iter().find(|wanted| !wanted.asked.is_empty()) {
             return Err(copy_anew(&self.ends.tables.get(asked.table).name));
         }
-        wanted = copies.into_iter().chain(swaps).collect();
         if wanted.is_empty() {
             return Ok(());
         }
@@ -234,6 +225,18 @@ impl Copies {
             reading,
         });
         Ok(())
+    }
+
+    fn want_what_is_due(&mut self, now: Instant) {
+        let mut due = Vec::new();
+        for scheduled in &mut self.agenda.scheduled {
+            if scheduled.due <= now {
+                scheduled.due = now + scheduled.every;
+                due.push(scheduled.table);
+            }
+        }
+        due.into_iter()
+            .for_each(|table| self.want(Wanted::swap(table)));
     }
 
     /// What the reading task says next; never without one. Safe to cancel.
@@ -314,40 +317,14 @@ impl Copies {
             return;
         };
         group.phase = match std::mem::replace(&mut group.phase, Phase::Opening) {
-            Phase::Settling(sight, (staged, refused)) => {
+            Phase::Settling(sight, reads) => {
                 let Some(watch) = gather.unwatch() else {
                     self.group = None;
                     return;
                 };
                 let mut watched = watch.end(writer.checkpoint.lsn());
-                let (mut copies, mut unread) = (Vec::new(), Vec::new());
-                let (mut spoiled, mut rest) = (Vec::new(), Vec::new());
-                let again = self.tries < limits::SWAP_TRIES;
-                for wanted in take(&mut group.wanted) {
-                    let whole = staged.iter().find(|staged| staged.table() == wanted.table);
-                    let swaps = matches!(wanted.how, How::Swap { .. });
-                    match (whole, &refused) {
-                        // It stopped meanwhile: what it has missed since is not in the copy.
-                        _ if swaps && writer.book.is_stopped(wanted.table) => {
-                            unread.push((wanted, "the table stopped meanwhile".to_owned()));
-                        }
-                        _ if !again && watched.spoiled.contains(&wanted.table) => {
-                            let why = "too much of it changed while it was read, again and again";
-                            unread.push((wanted, why.to_owned()));
-                        }
-                        _ if watched.spoiled.contains(&wanted.table) => spoiled.push(wanted),
-                        (Some(staged), _) => copies.push(Copied {
-                            staged: *staged,
-                            how: wanted.how,
-                            asked: wanted.asked,
-                            touched: watched.touched.of(wanted.table).next().is_some(),
-                        }),
-                        (None, Some((table, why))) if *table == wanted.table => {
-                            unread.push((wanted, why.clone()));
-                        }
-                        (None, _) => rest.push(wanted),
-                    }
-                }
+                let wanted = take(&mut group.wanted);
+                let (copies, unread) = self.sort_out(wanted, reads, &watched, writer);
                 if let Some(held) = &mut watched.held {
                     let whole = copies.iter().map(|copy| copy.staged.table());
                     let settles = whole.filter(|table| writer.book.is_stopped(*table));
@@ -360,10 +337,9 @@ impl Copies {
                     sight,
                     pending: watched.held.is_some(),
                 });
-                let held = watched.held;
-                group.phase = Phase::Merging(held);
-                rest.into_iter().for_each(|wanted| self.want(wanted));
-                self.again(spoiled);
+                if let Some(group) = &mut self.group {
+                    group.phase = Phase::Merging(watched.held);
+                }
                 return;
             }
             Phase::Merging(Some(held)) => {
@@ -376,6 +352,46 @@ impl Copies {
             }
             phase => phase,
         };
+    }
+
+    /// What can be merged, and which copies come to nothing; the others are on the agenda again.
+    fn sort_out(
+        &mut self,
+        wanted: Vec<Wanted>,
+        (staged, refused): Reads,
+        watched: &Watched,
+        writer: &Writer,
+    ) -> (Vec<Copied>, Vec<(Wanted, String)>) {
+        let (mut copies, mut unread, mut spoiled) = (Vec::new(), Vec::new(), Vec::new());
+        for wanted in wanted {
+            let table = wanted.table;
+            let whole = staged.iter().find(|staged| staged.table() == table);
+            let swaps = wanted.is_swap();
+            match (whole, &refused) {
+                // What it has missed since is not in the copy.
+                _ if swaps && writer.book.is_stopped(table) => {
+                    unread.push((wanted, "the table stopped meanwhile".to_owned()));
+                }
+                _ if watched.spoiled.contains(&table) && self.tries >= limits::SWAP_TRIES => {
+                    let why = "too much of it changed while it was read, again and again";
+                    unread.push((wanted, why.to_owned()));
+                }
+                _ if watched.spoiled.contains(&table) => spoiled.push(wanted),
+                (Some(staged), _) => copies.push(Copied {
+                    staged: *staged,
+                    how: wanted.how,
+                    asked: wanted.asked,
+                    touched: watched.touched.of(table).next().is_some(),
+                }),
+                (None, Some((refused, why))) if *refused == table => {
+                    unread.push((wanted, why.clone()));
+                }
+                // Nobody came so far.
+                (None, _) => self.want(wanted),
+            }
+        }
+        self.again(spoiled);
+        (copies, unread)
     }
 
     /// Tables of which too much changed meanwhile have another try.
