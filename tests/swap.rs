@@ -598,3 +598,24 @@ async fn p1_a_table_changes_between_streaming_and_swapping() {
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+/// A key that stops naming one row: the swap is refused, and nothing is doubled.
+#[tokio::test(flavor = "multi_thread")]
+async fn f21_f25_a_key_that_names_two_rows_refuses_the_swap() {
+    let cloud = CLOUD.replace("nr int unique", "nr int");
+    let office = Office::with_tables(&newest(), SETTINGS, DESKTOP, &cloud).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.desktop, "insert into kept values (7, 'again')").await;
+    let before = value(&office.cloud, VERSIONS).await;
+    let (code, out, _) = office.ask(&["swap", "kept"]).await;
+    assert!(
+        code == 1 && out.contains("key (nr) does not name one row on the desktop any more: 1 of its values name 2 rows"),
+        "{code} {out}"
+    );
+    assert_eq!(value(&office.cloud, VERSIONS).await, before);
+    exec(&office.desktop, "delete from kept where what = 'again'").await;
+    let (code, out, _) = office.ask(&["swap", "kept"]).await;
+    assert_eq!(code, 0, "{out}");
+    assert_eq!(service.stop().await, 0);
+}

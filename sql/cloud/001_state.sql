@@ -341,6 +341,14 @@ begin
         message = format('the desktop has no row for %s, and all of its rows would be deleted', p_table);
 end $$;
 
+-- Refuses a copy in which a key names more than one row.
+create function tandem.ambiguous(p_key text, p_keys bigint, p_rows bigint) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception using errcode = 'TD010',
+        message = format('key (%s) does not name one row on the desktop any more: %s of its values name %s rows', p_key, p_keys, p_rows);
+end $$;
+
 -- Refuses a plain COPY into a table that has rows.
 create function tandem.taken(p_table text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

@@ -15,13 +15,18 @@ pub(super) fn words(error: &ServerError) -> String {
             error.message
         ),
         "TD006" => format!("the cloud refuses it: {}", error.message),
+        "TD010" => format!(
+            "{}; choose a longer key, or key = [] to count equal rows",
+            error.message
+        ),
         _ => format!("the cloud refuses it: {error}"),
     }
 }
 
 /// Whether an error lies in single rows, so that the others can go on without them.
 pub(super) fn lies_in_rows(error: &ServerError) -> bool {
-    !matches!(error.class(), "42" | "0A") && !matches!(error.code.as_str(), "TD004" | "TD006")
+    !matches!(error.class(), "42" | "0A")
+        && !matches!(error.code.as_str(), "TD004" | "TD006" | "TD010")
 }
 
 /// The same for a swap, which leaves the table as it is.

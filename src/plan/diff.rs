@@ -38,6 +38,8 @@ pub struct Diff {
     pub leave_out: Option<Statement>,
     /// Refuses to remove all rows; for a copy that has none.
     pub empties: Statement,
+    /// Refuses a copy in which a key names more than one row.
+    pub ambiguous: Option<Statement>,
 }
 
 /// Which rows of a table are read.
@@ -230,6 +232,14 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
         leave_out: touched.map(|touched| {
             statement(format!(
                 "with {keys_in}, {touched} delete from tandem.staging as s using src where s.ctid = src.\"tandem at\" and exists (select from touched where touched.name = {wanted})"
+            ))
+        }),
+        ambiguous: (table.key != Key::Multiset).then(|| Statement {
+            step: None,
+            ..statement(format!(
+                "with {keys_in} select tandem.ambiguous({}, many.keys, many.rows) from (select count(*) as keys, sum(same.n)::bigint as rows \
+                 from (select count(*) as n from src group by {wanted} having count(*) > 1) as same) as many where many.keys > 0",
+                literal(&table.key_names().collect::<Vec<_>>().join(", "))
             ))
         }),
         empties: Statement {

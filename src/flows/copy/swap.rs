@@ -25,10 +25,13 @@ impl Merge<'_> {
             spare,
             unspare,
             recount,
+            ambiguous,
             ..
         } = self.diff(copy);
         let start = self.start(copy).into_iter();
         let start: Vec<_> = start
+            // In a table that streams, the stream notices it.
+            .chain(ambiguous.filter(|_| !table.stream))
             .chain((!allow_shrink).then_some(spare))
             .chain(self.guards(copy, allow_shrink))
             .chain(self.removal(copy))
