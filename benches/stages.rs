@@ -103,6 +103,7 @@ fn tables(skip_stamp: bool) -> Tables {
         narrower: None,
         exact: true,
         not_null: name == "id",
+        cloud_owned: false,
     };
     Tables::new(vec![Table {
         id: TableId(0),

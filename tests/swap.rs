@@ -619,3 +619,54 @@ async fn f21_f25_a_key_that_names_two_rows_refuses_the_swap() {
     assert_eq!(code, 0, "{out}");
     assert_eq!(service.stop().await, 0);
 }
+
+/// What a phone ticks stays: through refills, swaps, copies and restarts, with a key and without.
+#[tokio::test(flavor = "multi_thread")]
+async fn u08_a_column_that_the_cloud_owns_is_set_once_and_never_overwritten() {
+    let settings = "[heartbeat]\nevery = \"500ms\"\n[[table]]\nname = \"list\"\nkey = []\ncloud_owned = [\"done\"]\nmax_shrink = 1\n\
+        [[table]]\nname = \"work\"\nkey = [\"nr\"]\ncloud_owned = [\"done\"]\nmax_shrink = 1\n";
+    let desktop = "create table list (org int, what text, done int); create table work (nr int, what text, done int); \
+        insert into list select n % 3, 'item ' || n % 40, 0 from generate_series(1, 50) n; insert into work select n, 'work ' || n, 0 from generate_series(1, 50) n";
+    let cloud = "create table list (id bigserial primary key, org int, what text, done int, source char(1) default 'D'); \
+        create table work (id bigserial primary key, nr int unique, what text, done int, source char(1) default 'D')";
+    let office = Office::with_tables(&newest(), settings, desktop, cloud).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.cloud,
+        "update list set done = 1 where id % 4 = 0; update work set done = 1 where nr % 4 = 0",
+    )
+    .await;
+    let ticks = "select md5(string_agg(v, ';' order by v)) from (select id || ' ' || done || ' ' || xmin from list union all select 'w' || id || ' ' || done from work) as all_of(v)";
+    let before = value(&office.cloud, ticks).await;
+    let refill = "begin; create temporary table l on commit drop as select * from list; delete from list; insert into list select * from l; \
+        create temporary table w on commit drop as select * from work; delete from work; insert into work select * from w; commit";
+    exec(&office.desktop, refill).await;
+    // Another value on the desktop is no reason to overwrite the phone's, nor to touch the row.
+    exec(
+        &office.desktop,
+        "update list set done = 7; update work set done = 7, what = what || '!' where nr % 8 = 0",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    assert_eq!(value(&office.cloud, ticks).await, before);
+    for arguments in [
+        &["swap", "list", "work"][..],
+        &["bootstrap", "--table", "list"],
+    ] {
+        let (code, out, said) = office.ask(arguments).await;
+        assert!(
+            code == 0 && out.contains("inserted 0, updated 0, deleted 0"),
+            "{code} {out} {said}"
+        );
+        assert_eq!(value(&office.cloud, ticks).await, before);
+    }
+    office.assert_equal().await;
+    office.assert_conserved().await;
+    // A new row comes with what the desktop says, and a copy of an equal one goes without a look at its tick.
+    exec(&office.desktop, "insert into work values (99, 'new', 3); insert into list values (9, 'new', 3); delete from list where ctid = (select min(ctid) from list)").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(value(&office.cloud, "select (select done from work where nr = 99) || ' ' || (select done from list where org = 9) || ' ' || count(*) from list").await, "3 3 50");
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

@@ -111,6 +111,7 @@ impl Resolver<'_> {
         let tenant = self.tenant(cloud, &mapping, complaints);
         self.constants(cloud, &tenant, &mut mapping, complaints);
         let lookups = self.lookups(cloud, &mut mapping, complaints);
+        self.cloud_owned(&mut mapping, complaints);
         unfilled(cloud, &mapping.columns, owner.as_ref(), complaints);
         let key = key(wanted, cloud, &mapping.columns, complaints);
         let leaves = desktop
@@ -251,6 +252,18 @@ impl Resolver<'_> {
         mapping.columns.push(column);
     }
 
+    fn cloud_owned(&self, mapping: &mut Mapping, complaints: &mut Vec<String>) {
+        for name in &self.wanted.cloud_owned {
+            let mut columns = mapping.columns.iter_mut();
+            match columns.find(|column| column.cloud == *name) {
+                Some(column) => column.cloud_owned = true,
+                None => complaints.push(format!(
+                    "cloud_owned names column {name}, which forward does not fill"
+                )),
+            }
+        }
+    }
+
     fn constants(
         &self,
         cloud: &RelationFacts,
@@ -326,6 +339,7 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
         );
     let converted = matches!(from, Source::Converted { .. });
     Column {
+        cloud_owned: false,
         cloud: to.name.clone(),
         from,
         base_type: to.base_type.clone(),
@@ -398,6 +412,9 @@ fn key(
         match columns.iter().position(|column| column.cloud == *name) {
             Some(at) if matches!(columns[at].from, Source::LookedUp(_)) => complaints.push(format!(
                 "key column {name} is looked up, so it can't name a row; choose another key, or key = []"
+            )),
+            Some(at) if columns[at].cloud_owned => complaints.push(format!(
+                "key column {name} is cloud_owned, so it can't name a row; choose another key, or key = []"
             )),
             Some(at) => key.push(at),
             None if cloud.column(name).is_none() => {

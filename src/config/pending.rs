@@ -22,13 +22,12 @@ const fn but(key: &'static str, asks: &'static str, neutral: &'static [&'static 
     Pending { key, asks, neutral }
 }
 
-const PENDING: [Pending; 9] = [
+const PENDING: [Pending; 8] = [
     any("reverse.*", "the reverse direction"),
     but("verify.every", "periodic verification", &["off"]),
     but("listen.http", "the HTTP listener", &["off"]),
     but("forward.wal_held_drop", "giving up the slot", &["off"]),
     but("table.flow", "the reverse direction", &["forward"]),
-    but("table.cloud_owned", "cloud-owned columns", &["[]"]),
     any("table.orphans", "the handling of orphans"),
     but(
         "table.on_mobile_row",

@@ -63,17 +63,26 @@ impl Bag {
     fn count(&mut self, row: Row, copies: i64, messages: u64) {
         let name = image(&row.layout, &row.tuple);
         let cost = limits::NET_OVERHEAD + name.len() + row.tuple.bytes();
-        let at = *self.index.entry(name).or_insert_with(|| {
-            self.bytes += cost;
-            self.entries.push(Entry {
-                row,
-                copies: 0,
-                messages: 0,
-            });
-            self.entries.len() - 1
-        });
-        self.entries[at].copies += copies;
-        self.entries[at].messages += messages;
+        let at = match self.index.get(&name) {
+            Some(at) => *at,
+            None => {
+                self.bytes += cost;
+                self.index.insert(name, self.entries.len());
+                self.entries.push(Entry {
+                    row: row.clone(),
+                    copies: 0,
+                    messages: 0,
+                });
+                self.entries.len() - 1
+            }
+        };
+        let entry = &mut self.entries[at];
+        // What the cloud owns is as the latest new row has it.
+        if copies > 0 {
+            entry.row = row;
+        }
+        entry.copies += copies;
+        entry.messages += messages;
     }
 
     /// What keeping it costs, in bytes.
@@ -131,10 +140,10 @@ impl Bag {
     }
 }
 
-/// The arriving columns as comparable bytes.
+/// The columns by which a row is told from others, as comparable bytes.
 pub(super) fn image(layout: &Layout, tuple: &Tuple) -> Vec<u8> {
     let mut image = Vec::with_capacity(tuple.bytes());
-    for cell in layout.arriving(tuple) {
+    for cell in layout.naming(tuple) {
         match cell {
             Cell::Null | Cell::Unchanged => image.push(0),
             Cell::Text(text) => {

@@ -24,6 +24,7 @@ fn column((index, name): (usize, &str)) -> Column {
         narrower: None,
         exact: true,
         not_null: false,
+        cloud_owned: false,
     }
 }
 

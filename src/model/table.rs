@@ -60,6 +60,8 @@ pub struct Column {
     pub exact: bool,
     /// Whether the cloud refuses NULL here, so that `=` can join on it.
     pub not_null: bool,
+    /// It is set when a row is inserted, and is the cloud's from then on (`cloud_owned`).
+    pub cloud_owned: bool,
 }
 
 /// Where a column's value comes from.
@@ -242,6 +244,28 @@ impl Table {
         arriving
     }
 
+    /// The arriving columns by which a row is told from others: the key's, or, in a table without one, all but those
+    /// that only columns of the cloud's own are made of.
+    pub fn naming(&self) -> Vec<usize> {
+        if self.key != Key::Multiset {
+            return self.key_arriving();
+        }
+        let only_owned = |index: &usize| {
+            let mut used = self
+                .columns
+                .iter()
+                .filter(|column| column.from.uses().contains(index));
+            let mut any = false;
+            used.all(|column| {
+                any = true;
+                column.cloud_owned
+            }) && any
+        };
+        (0..self.arriving.len())
+            .filter(|index| !only_owned(index))
+            .collect()
+    }
+
     /// The cloud names of the key's columns; none for a multiset.
     pub fn key_names(&self) -> impl Iterator<Item = &str> {
         let columns: &[usize] = match &self.key {
@@ -282,7 +306,9 @@ impl Table {
             .key_arriving()
             .into_iter()
             .map(|index| attributes[index]);
+        let naming = self.naming().into_iter();
         Ok(Layout {
+            naming: naming.map(|index| attributes[index]).collect(),
             key: key.collect(),
             slots,
             attributes,
@@ -317,6 +343,7 @@ impl Table {
             slots: (0..count).map(|index| Some(index as u16)).collect(),
             attributes: (0..count).collect(),
             key: self.key_arriving(),
+            naming: self.naming(),
             owner: None,
             mobile: String::new(),
             tenant: Vec::new(),
@@ -333,6 +360,8 @@ pub struct Layout {
     attributes: Vec<usize>,
     /// Attributes that the key is made of.
     key: Vec<usize>,
+    /// Attributes by which a row is told from others.
+    naming: Vec<usize>,
     owner: Option<usize>,
     mobile: String,
     tenant: Vec<(usize, String)>,
@@ -347,6 +376,13 @@ impl Layout {
     /// The attributes that the key is made of, in the key's order.
     pub fn key(&self) -> &[usize] {
         &self.key
+    }
+
+    /// The cells by which a row is told from others.
+    pub fn naming<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
+        let cells: Vec<_> = tuple.cells().collect();
+        let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
+        self.naming.iter().map(cell).collect()
     }
 
     /// Whether a row is ours to send: it didn't come from a phone and belongs to the tenant.
@@ -451,12 +487,17 @@ impl Tables {
         self.by_oid.get(&oid).map(|id| self.get(*id))
     }
 
-    /// Tables that look a column up in this one, with the number of the lookup.
+    /// Tables with a column that follows one of this table's, with the number of the lookup.
     pub fn lookups_in<'a>(&'a self, parent: &'a Table) -> impl Iterator<Item = (&'a Table, usize)> {
         self.list.iter().flat_map(move |table| {
             let lookups = table.lookups.iter().enumerate();
             lookups
-                .filter(move |(_, lookup)| lookup.parent == parent.cloud)
+                .filter(move |(at, lookup)| {
+                    let owned = |column: &Column| {
+                        column.cloud_owned && column.from == Source::LookedUp(*at)
+                    };
+                    lookup.parent == parent.cloud && !table.columns.iter().any(owned)
+                })
                 .map(move |(at, _)| (table, at))
         })
     }

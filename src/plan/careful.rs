@@ -122,12 +122,9 @@ impl Stage {
     }
 }
 
-/// The arriving columns under whose values a row is parked: its key's, or all.
+/// The arriving columns under whose values a row is parked.
 pub(super) fn parked_key(table: &Table) -> Vec<usize> {
-    match &table.key {
-        Key::Multiset => (0..table.arriving.len()).collect(),
-        Key::Columns(_) => table.key_arriving(),
-    }
+    table.naming()
 }
 
 /// Writes the staged rows of a step by halves. Answers one row of JSON: the rows that were parked.

@@ -32,10 +32,10 @@ pub fn desktop_digest(table: &Table) -> String {
     )
 }
 
-/// The columns that both sides have: not those that are looked up in the cloud.
+/// The columns in which both sides agree: not those that are looked up in the cloud, or its own.
 fn compared(table: &Table) -> impl Iterator<Item = &Column> {
     let columns = table.columns.iter();
-    columns.filter(|column| !matches!(column.from, Source::LookedUp(_)))
+    columns.filter(|column| !matches!(column.from, Source::LookedUp(_)) && !column.cloud_owned)
 }
 
 /// The desktop's rows that forward sends, as a predicate on `t`.

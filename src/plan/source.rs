@@ -190,12 +190,14 @@ pub(super) fn all(table: &Table) -> Vec<(usize, &Column)> {
     table.columns.iter().enumerate().collect()
 }
 
-/// The key's columns; for a multiset, all that aren't looked up: those follow from the others.
+/// The key's columns; for a multiset, all that aren't looked up, which follow from the others, and aren't the cloud's own.
 pub(super) fn key(table: &Table) -> Vec<(usize, &Column)> {
     match &table.key {
         Key::Multiset => {
             let mut columns = all(table);
-            columns.retain(|(_, column)| !matches!(column.from, Source::LookedUp(_)));
+            columns.retain(|(_, column)| {
+                !matches!(column.from, Source::LookedUp(_)) && !column.cloud_owned
+            });
             columns
         }
         Key::Columns(key) => key
@@ -205,12 +207,14 @@ pub(super) fn key(table: &Table) -> Vec<(usize, &Column)> {
     }
 }
 
-/// Columns that are not in the key.
+/// Columns that are not in the key, and not the cloud's own: what a row that is there takes on.
 pub(super) fn rest(table: &Table) -> Vec<(usize, &Column)> {
     let key = key(table);
     all(table)
         .into_iter()
-        .filter(|(index, _)| key.iter().all(|(in_key, _)| in_key != index))
+        .filter(|(index, column)| {
+            !column.cloud_owned && key.iter().all(|(in_key, _)| in_key != index)
+        })
         .collect()
 }
 

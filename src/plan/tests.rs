@@ -24,6 +24,7 @@ fn table(key: Key) -> Table {
         narrower: None,
         exact: true,
         not_null: name == "id",
+        cloud_owned: false,
     };
     Table {
         id: TableId(0),

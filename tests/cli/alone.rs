@@ -181,10 +181,6 @@ async fn what_is_not_built_yet_is_refused_by_name() {
             "[[table]]\nname = \"a\"\nflow = \"both\"",
             "the reverse direction",
         ),
-        (
-            "[[table]]\nname = \"a\"\ncloud_owned = [\"tick\"]",
-            "cloud-owned columns",
-        ),
     ] {
         let folder = Folder::new(&format!("{SIDES}{setting}\n"));
         let (code, _, error) = folder.ask(&["run"], &[]).await;

@@ -162,10 +162,6 @@ fn what_is_not_built_yet_is_refused_in_its_own_words() {
             "3:8 flow = \"reverse\" asks for the reverse direction",
         ),
         (
-            "[[table]]\nname = \"a\"\ncloud_owned = [\"x\"]",
-            "3:15 cloud_owned asks for cloud-owned columns",
-        ),
-        (
             "[[table]]\nname = \"a\"\norphans = \"null\"",
             "3:11 orphans = \"null\" asks for the handling of orphans",
         ),

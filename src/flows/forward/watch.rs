@@ -9,7 +9,7 @@ use crate::decode::Assembler;
 use crate::fold::{Before, Effect, Sorted, Sorter};
 use crate::limits;
 use crate::model::{
-    Cell, Change, Key, Lsn, Snapshot, Table, TableId, Tables, Timestamp, Transaction, Tuple,
+    Cell, Change, Lsn, Snapshot, Table, TableId, Tables, Timestamp, Transaction, Tuple,
 };
 use crate::spill::{Facts, Spill};
 
@@ -152,8 +152,8 @@ impl Touched {
             Before::Sent(old) => Some(&old.tuple),
             Before::Absent | Before::Unsent => None,
         };
-        let key = table.key_arriving();
-        let named = |at: usize| table.key == Key::Multiset || key.contains(&at);
+        let naming = table.naming();
+        let named = |at: usize| naming.contains(&at);
         for tuple in before.into_iter().chain(&effect.after) {
             let cells = effect.layout.arriving(tuple).into_iter().enumerate();
             let cells = cells.map(|(at, cell)| match cell {
