@@ -379,3 +379,68 @@ async fn p8_p11_what_does_not_go_by_copy_goes_row_by_row() {
     assert_eq!(service.stop().await, 0);
     poll(PATIENCE, || office.log().contains("stopped").then_some(())).unwrap();
 }
+
+/// A table that the desktop doesn't let us read stops alone, in the first copy and in a swap.
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_a_table_that_can_not_be_read_stops_alone() {
+    let settings = "[heartbeat]\nevery = \"500ms\"\n[[table]]\nname = \"one\"\n[[table]]\nname = \"two\"\nkey = []\n[[table]]\nname = \"three\"\n";
+    let ddl = "create table one (id int primary key, t text); create table two (id int, t text); create table three (id int primary key, t text)";
+    let office = Office::with_tables(&newest(), settings, ddl, ddl).await;
+    let owned = "create role clerk login replication; grant create on database enterprise_db to clerk; grant all on schema public to clerk; \
+        alter table one owner to clerk; alter table two owner to clerk; alter table three owner to clerk; \
+        insert into one values (1, 'x'); insert into two select n, 'y' from generate_series(1, 9) n; insert into three values (1, 'z')";
+    exec(&office.desktop, owned).await;
+    exec(
+        &office.desktop,
+        "set role clerk; revoke select on two from clerk; reset role",
+    )
+    .await;
+    let file = std::fs::read_to_string(office.file()).unwrap();
+    std::fs::write(
+        office.file(),
+        file.replacen("postgres://postgres@", "postgres://clerk@", 1),
+    )
+    .unwrap();
+    let (code, out, said) = office.ask(&["bootstrap", "--jobs", "1"]).await;
+    assert!(
+        code == 1 && out.contains("permission denied for table two"),
+        "{code} {out} {said}"
+    );
+    let states = "select string_agg(\"table\" || ' ' || state, ', ' order by \"table\") from tandem.table_state";
+    assert_eq!(
+        value(&office.cloud, states).await,
+        "one streaming, three streaming, two stopped"
+    );
+    let mut service = office.run();
+    exec(
+        &office.desktop,
+        "update one set t = 'goes on'; update three set t = 'goes on'",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "set role clerk; grant select on two to clerk; reset role",
+    )
+    .await;
+    let (code, out, said) = office.ask(&["bootstrap", "--table", "two"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    // And a swap of it: refused, the others swapped.
+    exec(
+        &office.desktop,
+        "set role clerk; revoke select on two from clerk; reset role",
+    )
+    .await;
+    let (code, out, _) = office.ask(&["swap", "one", "two", "three"]).await;
+    assert!(
+        code == 1 && out.matches("unchanged 1").count() == 2 && out.contains("permission denied"),
+        "{code} {out}"
+    );
+    assert_eq!(
+        value(&office.cloud, states).await,
+        "one streaming, three streaming, two streaming"
+    );
+    assert_eq!(service.stop().await, 0);
+}

@@ -99,9 +99,10 @@ impl TableReader {
     /// What the server says to it.
     pub async fn start(&mut self, copy: &str) -> Result<(), WireError> {
         self.session.query(copy).await?;
-        match self.session.next().await? {
-            Message::CopyOutResponse(_) => Ok(()),
-            _ => Err(WireError::Protocol("COPY did not start".to_owned())),
+        match self.session.next().await {
+            Ok(Message::CopyOutResponse(_)) => Ok(()),
+            Ok(_) => Err(WireError::Protocol("COPY did not start".to_owned())),
+            Err(error) => Err(self.read_to_end(error).await),
         }
     }
 
@@ -110,7 +111,11 @@ impl TableReader {
     /// # Errors
     /// When the copy breaks off: what was read until then is not the table.
     pub async fn line(&mut self, limit: usize) -> Result<Option<Line>, WireError> {
-        match self.session.next_within(limit).await? {
+        let incoming = match self.session.next_within(limit).await {
+            Ok(incoming) => incoming,
+            Err(error) => return Err(self.read_to_end(error).await),
+        };
+        match incoming {
             Incoming::Message(Message::CopyData(body)) => Ok(Some(Line::Row(body.into_bytes()))),
             Incoming::Message(Message::CopyDone) => {
                 self.session.wait_until_ready().await.map(|_| None)
@@ -124,6 +129,19 @@ impl TableReader {
             Incoming::Message(_) => Err(WireError::Protocol(
                 "an unexpected message in a copy".to_owned(),
             )),
+        }
+    }
+
+    /// After an error the answer goes on: what is sent next must not take its end for its own.
+    async fn read_to_end(&mut self, error: WireError) -> WireError {
+        match error {
+            WireError::Server(error) if error.severity == "ERROR" => {
+                match self.session.wait_until_ready().await {
+                    Ok(_) => WireError::Server(error),
+                    Err(broken) => broken,
+                }
+            }
+            error => error,
         }
     }
 

@@ -6,7 +6,7 @@ mod parent;
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Narrow, Settings, Table as Wanted};
-use crate::model::{Arriving, Column, Key, Name, Owner, Source, Table, TableId, Tenant};
+use crate::model::{Arriving, Column, Key, Lookup, Name, Owner, Source, Table, TableId, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -111,7 +111,7 @@ impl Resolver<'_> {
         let tenant = self.tenant(cloud, &mapping, complaints);
         self.constants(cloud, &tenant, &mut mapping, complaints);
         let lookups = self.lookups(cloud, &mut mapping, complaints);
-        self.cloud_owned(&mut mapping, complaints);
+        self.cloud_owned(&mut mapping, (&tenant, &lookups), complaints);
         unfilled(cloud, &mapping.columns, owner.as_ref(), complaints);
         let key = key(wanted, cloud, &mapping.columns, complaints);
         let leaves = desktop
@@ -252,8 +252,28 @@ impl Resolver<'_> {
         mapping.columns.push(column);
     }
 
-    fn cloud_owned(&self, mapping: &mut Mapping, complaints: &mut Vec<String>) {
+    /// Columns that the cloud owns. Nothing of ours may be made of them: it would be made of what the desktop says.
+    fn cloud_owned(
+        &self,
+        mapping: &mut Mapping,
+        (tenant, lookups): (&Tenant, &[Lookup]),
+        complaints: &mut Vec<String>,
+    ) {
         for name in &self.wanted.cloud_owned {
+            let asked = lookups
+                .iter()
+                .flat_map(|lookup| lookup.on.iter().map(|(own, ..)| own));
+            let via = tenant
+                .via
+                .iter()
+                .flat_map(|via| via.on.iter().map(|(own, _)| own));
+            let tenants = tenant.columns.iter().map(|column| &column.cloud);
+            if asked.chain(via).chain(tenants).any(|used| used == name) {
+                complaints.push(format!(
+                    "cloud_owned names column {name}, by which a lookup or the tenant is found"
+                ));
+                continue;
+            }
             let mut columns = mapping.columns.iter_mut();
             match columns.find(|column| column.cloud == *name) {
                 Some(column) => column.cloud_owned = true,

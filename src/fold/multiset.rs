@@ -79,6 +79,7 @@ impl Bag {
         let entry = &mut self.entries[at];
         // What the cloud owns is as the latest new row has it.
         if copies > 0 {
+            self.bytes += row.tuple.bytes();
             entry.row = row;
         }
         entry.copies += copies;

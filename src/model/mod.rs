@@ -2,6 +2,7 @@
 
 mod batch;
 mod change;
+mod layout;
 mod lsn;
 mod snapshot;
 mod statement;
@@ -12,11 +13,12 @@ pub use batch::{Batch, Counts, Halt, Row, Shape, Step, WayBack, Work};
 pub use change::{
     Change, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp, Transaction,
 };
+pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use snapshot::{NotASnapshot, Snapshot};
 pub use statement::{Param, Statement, oid};
 pub use table::{
-    Arriving, Column, Key, Layout, Lookup, Name, Owner, Reach, Source, Table, TableId, Tables,
-    Tenant, TenantColumn, Via,
+    Arriving, Column, Key, Lookup, Name, Owner, Reach, Source, Table, TableId, Tables, Tenant,
+    TenantColumn, Via,
 };
 pub use tuple::{BadTuple, Cell, Cells, Tuple};

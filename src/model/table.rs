@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use super::{Cell, Oid, Relation, Tuple};
+use super::layout::Layout;
+use super::{Oid, Relation};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -348,96 +349,6 @@ impl Table {
             mobile: String::new(),
             tenant: Vec::new(),
         }
-    }
-}
-
-/// Where a table's arriving columns stand in the tuples of one RELATION message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Layout {
-    /// For each attribute of the tuple: the arriving column that it is.
-    pub slots: Vec<Option<u16>>,
-    /// For each arriving column: its attribute.
-    attributes: Vec<usize>,
-    /// Attributes that the key is made of.
-    key: Vec<usize>,
-    /// Attributes by which a row is told from others.
-    naming: Vec<usize>,
-    owner: Option<usize>,
-    mobile: String,
-    tenant: Vec<(usize, String)>,
-}
-
-impl Layout {
-    /// The attribute of an arriving column.
-    pub fn attribute(&self, arriving: usize) -> Option<usize> {
-        self.attributes.get(arriving).copied()
-    }
-
-    /// The attributes that the key is made of, in the key's order.
-    pub fn key(&self) -> &[usize] {
-        &self.key
-    }
-
-    /// The cells by which a row is told from others.
-    pub fn naming<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
-        let cells: Vec<_> = tuple.cells().collect();
-        let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
-        self.naming.iter().map(cell).collect()
-    }
-
-    /// Whether a row is ours to send: it didn't come from a phone and belongs to the tenant.
-    pub fn admits(&self, tuple: &Tuple) -> bool {
-        let is =
-            |at: usize, value: &str| tuple.cells().nth(at) == Some(Cell::Text(value.as_bytes()));
-        if self.owner.is_some_and(|at| is(at, &self.mobile)) {
-            return false;
-        }
-        self.tenant.iter().all(|(at, value)| is(*at, value))
-    }
-
-    /// Whether a row of which only the identity is known may have been ours: not if it says otherwise.
-    pub fn may_admit(&self, identity: &Tuple) -> bool {
-        let cell = |at: usize| identity.cells().nth(at).unwrap_or(Cell::Null);
-        let is = |at: usize, value: &str| cell(at) == Cell::Text(value.as_bytes());
-        !self.owner.is_some_and(|at| is(at, &self.mobile))
-            && self
-                .tenant
-                .iter()
-                .all(|(at, value)| is(*at, value) || !matches!(cell(*at), Cell::Text(_)))
-    }
-
-    /// The arriving columns of a tuple, in their order.
-    pub fn arriving<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
-        let cells: Vec<_> = tuple.cells().collect();
-        let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
-        self.attributes.iter().map(cell).collect()
-    }
-
-    /// A tuple of another layout of the same table, in this one; columns that don't travel become NULL.
-    pub fn adopt(&self, tuple: &Tuple, layout: &Layout) -> Tuple {
-        let known = layout.arriving(tuple);
-        let cell = |slot: &Option<u16>| slot.map_or(Cell::Null, |slot| known[usize::from(slot)]);
-        Tuple::from_cells(self.slots.iter().map(cell))
-    }
-
-    /// `over` with each column that was not sent taken from `under`, an earlier image of the same row in
-    /// its own layout. Columns that `under` doesn't have stay unsent.
-    pub fn merge(&self, over: Tuple, under: &Tuple, layout: &Layout) -> Tuple {
-        if !over.has_unchanged() {
-            return over;
-        }
-        if self == layout {
-            return over.over(under);
-        }
-        let known = layout.arriving(under);
-        let merged = over
-            .cells()
-            .zip(&self.slots)
-            .map(|(cell, slot)| match (cell, slot) {
-                (Cell::Unchanged, Some(slot)) => known[usize::from(*slot)],
-                _ => cell,
-            });
-        Tuple::from_cells(merged)
     }
 }
 

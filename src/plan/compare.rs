@@ -13,9 +13,24 @@ pub fn rows_out(table: &Table) -> String {
     let only = if table.leaves.is_some() { "" } else { "only " };
     let cells = row(table);
     match table.key {
-        Key::Multiset => format!(
-            "select {cells} as cells, count(*) as n from {only}{from} as t where {ours} group by 1"
-        ),
+        Key::Multiset => {
+            // What the cloud owns tells no rows apart.
+            let naming = table.naming();
+            let all = table.arriving.iter().enumerate();
+            let cells = all.map(|(index, column)| match naming.contains(&index) {
+                true => cell(&column.name),
+                false => format!("min({})", cell(&column.name)),
+            });
+            let names = naming
+                .iter()
+                .map(|index| cell(&table.arriving[*index].name));
+            let names: Vec<_> = names.collect();
+            format!(
+                "select array[{}]::text[] as cells, count(*) as n from {only}{from} as t where {ours} group by {}",
+                cells.collect::<Vec<_>>().join(", "),
+                names.join(", ")
+            )
+        }
         Key::Columns(_) => {
             format!("select {cells} as cells, 1::bigint as n from {only}{from} as t where {ours}")
         }

@@ -265,7 +265,9 @@ fn is_named_by_cells(table: &Table) -> bool {
     let key = parked_key(table);
     key.iter().all(|index| {
         let mut columns = table.columns.iter();
-        columns.any(|column| column.from == Source::Desktop(*index) && column.exact)
+        columns.any(|column| {
+            column.from == Source::Desktop(*index) && column.exact && !column.cloud_owned
+        })
     })
 }
 

@@ -275,8 +275,7 @@ fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
 
 /// A row whose key changes while a column was not sent: moved where it stands.
 fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
-    let mut columns = sent(table, all(table), shape);
-    columns.retain(|(_, column)| !column.cloud_owned);
+    let columns = sent(table, all(table), shape);
     let olds = key(table).into_iter().map(|(index, column)| {
         let value = value(table, column, &|arriving| rows.origin(arriving));
         format!("{value} as \"tandem old {index}\"")

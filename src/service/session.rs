@@ -75,11 +75,14 @@ pub(super) async fn session(
     ensure_schema(&cloud.client, Side::Cloud).await?;
     ensure_schema(&desktop.client, Side::Desktop).await?;
     let replicator = name_of(settings, &identity);
-    let mut taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
-    if goal.restart {
+    if goal.restart && !unknown {
         let all: Vec<_> = tables.iter().collect();
         check_keys(&all, &desktop.client, &cloud.client).await?;
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
+    }
+    let measured = unknown || goal.restart;
+    let mut taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
+    if goal.restart {
         forget(&cloud.client, &replicator, &mut taken, &identity, settings).await?;
         goal.restart = false;
     }
@@ -96,7 +99,7 @@ pub(super) async fn session(
         tables: &tables,
         lease: lease.clone(),
         goal: goal.clone(),
-        measured: unknown,
+        measured,
     };
     let ended = run.run(&taken, stop, goal).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);

@@ -67,7 +67,17 @@ impl Pour<'_> {
             }
             Err(error) => return Err(desktop(error)),
         }
-        while let Some(line) = reader.line(limit).await.map_err(desktop)? {
+        loop {
+            let line = match reader.line(limit).await {
+                Ok(Some(line)) => line,
+                Ok(None) => break,
+                Err(WireError::Server(error)) if blames_table(&error) => {
+                    let given_up = filling.give_up().await;
+                    given_up.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+                    return Ok(Poured::NotThis);
+                }
+                Err(error) => return Err(desktop(error)),
+            };
             match line {
                 Line::Row(line) if !large => {
                     rows += 1;

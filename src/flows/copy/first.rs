@@ -223,7 +223,12 @@ impl Worker {
         };
         let rows = match poured {
             Poured::Whole(rows) => Some(rows),
-            Poured::NotThis => None,
+            Poured::NotThis => {
+                // The desktop may have ended the transaction.
+                let adopted = reader.adopt(&self.snapshot).await;
+                adopted.map_err(Fault::at(Side::Desktop))?;
+                None
+            }
         };
         match self.board.piece(table.id, rows) {
             Pieces::Open => Ok(()),

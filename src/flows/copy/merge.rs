@@ -210,7 +210,10 @@ impl Merge<'_> {
             self.removal(copy)
         };
         let tried = try_whole(table, &self.manner());
-        let statements = whole.into_iter().chain(before).chain(tried).chain([copied]);
+        let removed = copy.how == (How::Adopt { remove: true });
+        let none = set(&self.lease.replicator, table, "extras = $3::bigint", "0");
+        let statements = whole.into_iter().chain(before).chain(tried);
+        let statements = statements.chain([copied]).chain(removed.then_some(none));
         let settled = self.settled(copy);
         let outcome = self.settle(table, statements.collect(), settled).await?;
         Ok(match self.judge(copy, outcome).await? {

@@ -30,8 +30,7 @@ impl Merge<'_> {
         } = self.diff(copy);
         let start = self.start(copy).into_iter();
         let start: Vec<_> = start
-            // In a table that streams, the stream notices it.
-            .chain(ambiguous.filter(|_| !table.stream))
+            .chain(ambiguous)
             .chain((!allow_shrink).then_some(spare))
             .chain(self.guards(copy, allow_shrink))
             .chain(self.removal(copy))

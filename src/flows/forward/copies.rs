@@ -165,14 +165,19 @@ impl Copies {
         match { known }.find(|known| known.table == wanted.table) {
             Some(known) => {
                 known.asked.extend(wanted.asked);
-                if let (
-                    How::Swap {
-                        allow_shrink: known,
-                    },
-                    How::Swap { allow_shrink },
-                ) = (&mut known.how, wanted.how)
-                {
-                    *known |= allow_shrink;
+                match (&mut known.how, wanted.how) {
+                    (
+                        How::Swap {
+                            allow_shrink: known,
+                        }
+                        | How::Again {
+                            allow_shrink: known,
+                        },
+                        How::Swap { allow_shrink },
+                    ) => *known |= allow_shrink,
+                    // A swap doesn't fill a table that isn't whole.
+                    (known @ How::Swap { .. }, how) => *known = how,
+                    (How::Adopt { .. } | How::Again { .. }, _) => {}
                 }
             }
             None => self.agenda.wanted.push(wanted),
