@@ -227,3 +227,29 @@ async fn p1_what_became_void_never_holds_up_what_is_sent_again() {
     office.assert_conserved().await;
     assert_eq!(service.stop().await, 0);
 }
+
+/// A fault that passes, in one of several batches on their way: those behind it never go without it.
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_batch_that_meets_a_deadlock_is_not_passed_by_those_behind_it() {
+    let ddl = "create table item (id int primary key, n int)";
+    let cloud = format!(
+        "{ddl}; create sequence met; create function deadlock() returns trigger language plpgsql as $$ begin \
+         if new.id = 5 and nextval('met') = 1 then raise exception using errcode = '40P01', message = 'deadlock detected'; end if; return new; end $$; \
+         create trigger deadlock before insert on item for each row execute function deadlock()"
+    );
+    let office = afar("[[table]]\nname = \"item\"\n", ddl, &cloud).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let mut ticks = interval(Duration::from_millis(15));
+    for id in 0..40 {
+        ticks.tick().await;
+        exec(
+            &office.desktop,
+            &format!("insert into item values ({id}, 0)"),
+        )
+        .await;
+    }
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

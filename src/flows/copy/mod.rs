@@ -15,6 +15,6 @@ pub use first::{First, fill};
 pub use merge::How;
 pub(super) use merge::{Copied, Merge, Merged};
 pub use stage::Progress;
-pub(super) use stage::{Staged, Staging, run};
+pub(super) use stage::{Staged, Staging, guarded};
 pub(super) use state::{is_ours, settle_states};
 pub use state::{not_applied, set_state};

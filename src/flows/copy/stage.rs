@@ -186,7 +186,7 @@ impl Staging<'_> {
 
 /// BEGIN, settings, the statements, and the lease's fence. It comes last where several copies go at once, since each holds
 /// the lease's row until its transaction ends; one that is `alone` has it first too, and keeps others off meanwhile.
-pub(super) fn guarded(
+pub(in super::super) fn guarded(
     settings: &Opening,
     lease: &Lease,
     alone: bool,
@@ -213,7 +213,7 @@ pub(super) fn unstage_table(lease: &Lease, table: &Table) -> Statement {
 }
 
 /// Runs a transaction of its own.
-pub(in super::super) async fn run(
+pub(super) async fn run(
     applier: &mut Applier,
     settings: &Opening,
     lease: &Lease,

@@ -7,11 +7,11 @@ use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::copies::Wanted;
-use crate::apply::{Applier, Lease};
+use crate::apply::{Applier, Lease, Script};
 use crate::capture::{Sight, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side};
-use crate::flows::copy::{How, Staged, Staging, not_applied, run, set_state};
+use crate::flows::copy::{How, Staged, Staging, guarded, not_applied, set_state};
 use crate::limits;
 use crate::model::{TableId, Tables};
 use crate::plan::Opening;
@@ -97,7 +97,9 @@ impl Ends {
         });
         let copying: Vec<_> = copying.collect();
         if !copying.is_empty() {
-            let done = run(&mut applier, &self.opening, &self.lease, copying).await;
+            // The lease's row first, as the stream has it.
+            let copying = guarded(&self.opening, &self.lease, true, copying);
+            let done = applier.run(Script::staying(copying)).await.map(drop);
             done.map_err(not_applied)?;
         }
         let mut said = events.send(Event::Ready).await;

@@ -322,7 +322,10 @@ impl Writer {
             Landing::Errand(errand, landed) => self.returned(errand, landed),
             Landing::Lost(lost) => Err(internal(lost)),
         };
-        self.send_queue();
+        // After a fault nothing more is sent: what stands behind a batch that was refused would go without it.
+        if outcome.is_ok() {
+            self.send_queue();
+        }
         outcome
     }
 
