@@ -30,7 +30,10 @@ impl<'a> Filling<'a> {
                     return Err(WireError::Protocol("COPY did not start".to_owned()).into());
                 }
                 Ok(_) => {}
-                Err(error) => return Err(undone(applier, error, true).await),
+                Err(error) => {
+                    let error = session.read_to_end(error).await;
+                    return Err(undone(applier, error).await);
+                }
             }
         }
         let buffer = BytesMut::with_capacity(2 * limits::COPY_BYTES);
@@ -72,7 +75,7 @@ impl<'a> Filling<'a> {
         session.flush().await?;
         match session.wait_until_ready().await {
             Ok(_) => self.applier.run(Script::staying(end)).await.map(drop),
-            Err(error) => Err(undone(self.applier, error, false).await),
+            Err(error) => Err(undone(self.applier, error).await),
         }
     }
 
@@ -91,16 +94,13 @@ impl<'a> Filling<'a> {
     }
 }
 
-/// Leaves a transaction that failed. `open`: the answer isn't read to its end.
-async fn undone(applier: &mut Applier, error: WireError, open: bool) -> NotApplied {
+/// Leaves a transaction that failed; the answer has been read to its end.
+async fn undone(applier: &mut Applier, error: WireError) -> NotApplied {
     let error = match error {
         WireError::Server(error) if error.severity == "ERROR" => error,
         error => return error.into(),
     };
     let session = applier.session();
-    if open && let Err(error) = session.wait_until_ready().await {
-        return error.into();
-    }
     match session.run("rollback").await {
         Ok(()) => NotApplied::Refused {
             table: None,

@@ -102,7 +102,7 @@ impl TableReader {
         match self.session.next().await {
             Ok(Message::CopyOutResponse(_)) => Ok(()),
             Ok(_) => Err(WireError::Protocol("COPY did not start".to_owned())),
-            Err(error) => Err(self.read_to_end(error).await),
+            Err(error) => Err(self.session.read_to_end(error).await),
         }
     }
 
@@ -113,7 +113,7 @@ impl TableReader {
     pub async fn line(&mut self, limit: usize) -> Result<Option<Line>, WireError> {
         let incoming = match self.session.next_within(limit).await {
             Ok(incoming) => incoming,
-            Err(error) => return Err(self.read_to_end(error).await),
+            Err(error) => return Err(self.session.read_to_end(error).await),
         };
         match incoming {
             Incoming::Message(Message::CopyData(body)) => Ok(Some(Line::Row(body.into_bytes()))),
@@ -129,19 +129,6 @@ impl TableReader {
             Incoming::Message(_) => Err(WireError::Protocol(
                 "an unexpected message in a copy".to_owned(),
             )),
-        }
-    }
-
-    /// After an error the answer goes on: what is sent next must not take its end for its own.
-    async fn read_to_end(&mut self, error: WireError) -> WireError {
-        match error {
-            WireError::Server(error) if error.severity == "ERROR" => {
-                match self.session.wait_until_ready().await {
-                    Ok(_) => WireError::Server(error),
-                    Err(broken) => broken,
-                }
-            }
-            error => error,
         }
     }
 

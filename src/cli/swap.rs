@@ -1,12 +1,11 @@
 //! `tandem swap`
 
-use std::time::Duration;
-
 use clap::Args;
 use serde::Serialize;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::plan::Sides;
 use super::{Common, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
@@ -49,7 +48,7 @@ pub(super) async fn swap(
     let tables = chosen(&options.tables, settings)?;
     if options.plan {
         let planned = {
-            let sides = super::plan::Sides::open(settings).await?;
+            let sides = Sides::open(settings).await?;
             sides
                 .counts(Some(&tables), Some(options.allow_shrink))
                 .await?
@@ -114,11 +113,9 @@ pub(super) async fn carry_out(
             .hint("nothing is half-done; ask again")
             .next("tandem status"));
         }
-        sleep(PAUSE).await;
+        sleep(limits::WAIT_EVERY).await;
     }
 }
-
-const PAUSE: Duration = limits::WAIT_EVERY;
 
 /// The tables' names in the settings: those that were named, or all that are swapped.
 pub(super) fn chosen<'s>(names: &[String], settings: &'s Settings) -> Result<Vec<&'s str>, Fault> {

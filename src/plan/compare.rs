@@ -9,8 +9,7 @@ use crate::model::{Cell, Key, Param, Statement, Table};
 
 /// Reads a table's arriving columns as one `text[]` per row, and how many rows look like that.
 pub fn rows_out(table: &Table) -> String {
-    let (from, ours) = (qualified(&table.desktop), admitted(table));
-    let only = if table.leaves.is_some() { "" } else { "only " };
+    let (from, ours) = (from(table), admitted(table));
     let cells = row(table);
     match table.key {
         Key::Multiset => {
@@ -26,15 +25,22 @@ pub fn rows_out(table: &Table) -> String {
                 .map(|index| cell(&table.arriving[*index].name));
             let names: Vec<_> = names.collect();
             format!(
-                "select array[{}]::text[] as cells, count(*) as n from {only}{from} as t where {ours} group by {}",
+                "select array[{}]::text[] as cells, count(*) as n from {from} as t where {ours} group by {}",
                 cells.collect::<Vec<_>>().join(", "),
                 names.join(", ")
             )
         }
         Key::Columns(_) => {
-            format!("select {cells} as cells, 1::bigint as n from {only}{from} as t where {ours}")
+            format!("select {cells} as cells, 1::bigint as n from {from} as t where {ours}")
         }
     }
+}
+
+/// The desktop's table to read from. The children of an ordinary table are tables of their own; a partitioned table has
+/// no rows but theirs.
+pub(super) fn from(table: &Table) -> String {
+    let only = if table.leaves.is_some() { "" } else { "only " };
+    format!("{only}{}", qualified(&table.desktop))
 }
 
 /// The arriving columns of the desktop's row `t`, each through its type's output function, so that a value is the text

@@ -1,7 +1,7 @@
 //! A whole table that was staged, against the cloud's owned rows.
 
 use super::careful::{TOUCHED_STEP, cap_parked, parked_key, place};
-use super::compare::{cell, row};
+use super::compare::{cell, from, row};
 use super::digest::admitted;
 use super::guard::{Guard, has_parent, referred};
 use super::planner::Manner;
@@ -74,10 +74,8 @@ pub fn copy_out(table: &Table, which: Which) -> String {
             (keys, format!(" and octet_length({row}::text) > {limit}"))
         }
     };
-    let (from, ours) = (qualified(&table.desktop), admitted(table));
-    // The children of an ordinary table are tables of their own; a partitioned table has no rows but theirs.
-    let only = if table.leaves.is_some() { "" } else { "only " };
-    format!("copy (select {wanted} from {only}{from} as t where {ours}{bytes}) to stdout")
+    let (from, ours) = (from(table), admitted(table));
+    format!("copy (select {wanted} from {from} as t where {ours}{bytes}) to stdout")
 }
 
 /// Makes the diff's statements for the rows of `step`, where `touched` without those that the stream has changed since

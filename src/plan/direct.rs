@@ -1,7 +1,7 @@
 //! A table into an empty one: COPY from the one side into COPY on the other, where nothing has to be made of the values
 //! in the cloud.
 
-use super::compare::cell;
+use super::compare::{cell, from};
 use super::digest::admitted;
 use super::quote::{ident, literal, table as qualified};
 use crate::model::{Lookup, Source, Table, TableId, Tables};
@@ -113,10 +113,4 @@ fn arriving<'t>(table: &'t Table, cloud: &str) -> Option<&'t crate::model::Arriv
         Source::Desktop(index) => table.arriving.get(index),
         Source::Constant(_) | Source::Converted { .. } | Source::LookedUp(_) => None,
     }
-}
-
-/// The children of an ordinary table are tables of their own; a partitioned table has no rows but theirs.
-fn from(table: &Table) -> String {
-    let only = if table.leaves.is_some() { "" } else { "only " };
-    format!("{only}{}", qualified(&table.desktop))
 }

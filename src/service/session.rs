@@ -16,7 +16,7 @@ use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{
-    Agenda, First, Forward, How, Sides, Wanted, agree, check_keys, fill, last_refill, not_applied,
+    Agenda, First, Forward, Sides, Wanted, agree, check_keys, fill, last_refill, not_applied,
     parked, set_state,
 };
 use crate::fold::Book;
@@ -208,7 +208,7 @@ impl Session<'_> {
         self.remove_forgotten().await?;
         self.put_on_agenda(remembered, taken.checkpoint.is_none(), &mut ready)
             .await?;
-        let new = |wanted: &&Wanted| !matches!(wanted.how, How::Swap { .. });
+        let new = |wanted: &&Wanted| !wanted.how.is_swap();
         let new: Vec<_> = ready.agenda.wanted.iter().filter(new).cloned().collect();
         if !self.measured {
             let tables: Vec<_> = new.iter().map(|new| self.tables.get(new.table)).collect();

@@ -281,12 +281,20 @@ impl Session {
                 }
                 Ok(Message::ReadyForQuery(_)) => return Ok(row),
                 Ok(_) => {}
-                Err(WireError::Server(error)) if error.severity == "ERROR" => {
-                    self.wait_until_ready().await?;
-                    return Err(WireError::Server(error));
-                }
-                Err(error) => return Err(error),
+                Err(error) => return Err(self.read_to_end(error).await),
             }
+        }
+    }
+
+    /// Reads what follows an error: what is sent next must not take its end for its own answer. Gives the error, or
+    /// what went wrong on the way.
+    pub async fn read_to_end(&mut self, error: WireError) -> WireError {
+        // A fatal error has nothing behind it.
+        match &error {
+            WireError::Server(said) if said.severity == "ERROR" => {
+                self.wait_until_ready().await.err().unwrap_or(error)
+            }
+            _ => error,
         }
     }
 

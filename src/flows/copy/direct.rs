@@ -55,15 +55,13 @@ impl Pour<'_> {
             Ok(filling) => filling,
             Err(refused) => return not_this(refused, table),
         };
-        let desktop = |error: WireError| Fault::wire(Side::Desktop, &error);
+        let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
         let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
         let (mut rows, mut large) = (0, false);
         match reader.start(&halves.out(self.pages)).await {
             Ok(()) => {}
             Err(WireError::Server(error)) if blames_table(&error) => {
-                let given_up = filling.give_up().await;
-                given_up.map_err(|error| Fault::wire(Side::Cloud, &error))?;
-                return Ok(Poured::NotThis);
+                return given_up(filling).await;
             }
             Err(error) => return Err(desktop(error)),
         }
@@ -72,17 +70,14 @@ impl Pour<'_> {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
                 Err(WireError::Server(error)) if blames_table(&error) => {
-                    let given_up = filling.give_up().await;
-                    given_up.map_err(|error| Fault::wire(Side::Cloud, &error))?;
-                    return Ok(Poured::NotThis);
+                    return given_up(filling).await;
                 }
                 Err(error) => return Err(desktop(error)),
             };
             match line {
                 Line::Row(line) if !large => {
                     rows += 1;
-                    let sent = filling.line(&line).await;
-                    sent.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+                    filling.line(&line).await.map_err(&cloud)?;
                     let bytes = line.len() as u64;
                     staging.progress.rows.fetch_add(1, Ordering::Relaxed);
                     staging.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -92,9 +87,7 @@ impl Pour<'_> {
             }
         }
         if large {
-            let given_up = filling.give_up().await;
-            given_up.map_err(|error| Fault::wire(Side::Cloud, &error))?;
-            return Ok(Poured::NotThis);
+            return given_up(filling).await;
         }
         let mut end = Vec::new();
         if self.pages.is_none() {
@@ -136,6 +129,13 @@ pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> 
         set(replicator, table, copied, &rows.to_string()),
         settled(replicator, table, before, false),
     ]
+}
+
+/// Leaves the table as it was.
+async fn given_up(filling: Filling<'_>) -> Result<Poured, Fault> {
+    let given_up = filling.give_up().await;
+    given_up.map_err(Fault::at(Side::Cloud))?;
+    Ok(Poured::NotThis)
 }
 
 /// What is wrong with single rows is found out another way.

@@ -18,7 +18,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::Wanted;
 use crate::limits;
-use crate::model::{Lsn, Table, TableId, Tables};
+use crate::model::{Lsn, Statement, Table, TableId, Tables};
 use crate::plan::{Direct, Opening, Pages, direct};
 
 /// What the first fill needs.
@@ -137,7 +137,7 @@ impl Worker {
         let settings = &self.settings;
         let connected = TableReader::connect(&settings.desktop.endpoint).await;
         let mut reader = connected.map_err(&desktop)?;
-        reader.adopt(&self.snapshot).await.map_err(&desktop)?;
+        self.adopt(&mut reader).await?;
         let timeout = self.opening.statement_timeout;
         let connected = Applier::connect(&settings.cloud.endpoint, timeout).await;
         let mut applier = connected.map_err(&cloud)?;
@@ -165,6 +165,30 @@ impl Worker {
         }
     }
 
+    /// Sees what the slot's snapshot sees.
+    async fn adopt(&self, reader: &mut TableReader) -> Result<(), Fault> {
+        let adopted = reader.adopt(&self.snapshot).await;
+        adopted.map_err(Fault::at(Side::Desktop))
+    }
+
+    async fn run<const N: usize>(
+        &self,
+        applier: &mut Applier,
+        statements: [Statement; N],
+    ) -> Result<(), Fault> {
+        let done = run(applier, &self.opening, &self.lease, statements).await;
+        done.map_err(not_applied)
+    }
+
+    fn pour<'a>(&self, table: &'a Table, halves: &'a Direct, pages: Option<Pages>) -> Pour<'a> {
+        Pour {
+            table,
+            halves,
+            pages,
+            before: self.consistent,
+        }
+    }
+
     /// How the table is filled by COPY, if it can be.
     fn halves(&self, table: &Table) -> Option<Direct> {
         let filled = |parent| self.board.was_poured(parent);
@@ -180,12 +204,7 @@ impl Worker {
         let table = self.tables.get(wanted.table);
         let new = matches!(wanted.how, How::Adopt { .. });
         if let Some(halves) = self.halves(table).filter(|_| new) {
-            let pour = Pour {
-                table,
-                halves: &halves,
-                pages: None,
-                before: self.consistent,
-            };
+            let pour = self.pour(table, &halves, None);
             let mut staging = self.staging(applier);
             let pieces = self.board.pieces(table, self.jobs);
             if pieces.is_empty() {
@@ -211,12 +230,7 @@ impl Worker {
         let table = self.tables.get(wanted.table);
         let poured = match self.halves(table) {
             Some(halves) => {
-                let pour = Pour {
-                    table,
-                    halves: &halves,
-                    pages: Some(pages),
-                    before: self.consistent,
-                };
+                let pour = self.pour(table, &halves, Some(pages));
                 pour.pour(&mut self.staging(applier), reader).await?
             }
             None => Poured::NotThis,
@@ -225,8 +239,7 @@ impl Worker {
             Poured::Whole(rows) => Some(rows),
             Poured::NotThis => {
                 // The desktop may have ended the transaction.
-                let adopted = reader.adopt(&self.snapshot).await;
-                adopted.map_err(Fault::at(Side::Desktop))?;
+                self.adopt(reader).await?;
                 None
             }
         };
@@ -234,8 +247,7 @@ impl Worker {
             Pieces::Open => Ok(()),
             Pieces::Whole(rows) => {
                 let end = whole(&self.lease.replicator, table, rows, self.consistent);
-                let done = run(applier, &self.opening, &self.lease, end).await;
-                done.map_err(not_applied)?;
+                self.run(applier, end).await?;
                 self.poured(table, rows, applier).await
             }
             Pieces::Broken => {
@@ -267,20 +279,16 @@ impl Worker {
     ) -> Result<(), Fault> {
         let table = self.tables.get(wanted.table);
         let copying = set_state(&self.lease.replicator, table, "copying", None);
-        let done = run(applier, &self.opening, &self.lease, [copying]).await;
-        done.map_err(not_applied)?;
+        self.run(applier, [copying]).await?;
         // What was tried before may have ended the transaction.
-        let adopted = reader.adopt(&self.snapshot).await;
-        adopted.map_err(Fault::at(Side::Desktop))?;
+        self.adopt(reader).await?;
         let staged = match self.staging(applier).stage(reader, table).await? {
             Ok(staged) => staged,
             Err(why) => {
                 tracing::error!(table = %table.name, why, "stopped");
                 let stopped = set_state(&self.lease.replicator, table, "stopped", Some(&why));
-                let done = run(applier, &self.opening, &self.lease, [stopped]).await;
-                done.map_err(not_applied)?;
-                let adopted = reader.adopt(&self.snapshot).await;
-                adopted.map_err(Fault::at(Side::Desktop))?;
+                self.run(applier, [stopped]).await?;
+                self.adopt(reader).await?;
                 self.board.finished(table.id, true, None);
                 return Ok(());
             }

@@ -71,6 +71,13 @@ pub enum How {
     },
 }
 
+impl How {
+    /// It leaves the table whole, whatever comes of it.
+    pub fn is_swap(&self) -> bool {
+        matches!(self, How::Swap { .. })
+    }
+}
+
 /// What became of a staged table.
 pub(super) enum Merging {
     /// All its rows are there; surplus ones are still to be removed.
@@ -108,7 +115,7 @@ impl Merge<'_> {
     pub(super) async fn rows(&mut self, copies: &[Copied]) -> Result<Vec<Copied>, Fault> {
         let mut surplus = Vec::new();
         // Until a table is filled nothing in it follows its parents: then it looks everything up.
-        for copy in copies.iter().filter(|copy| !copy.is_swap()) {
+        for copy in copies.iter().filter(|copy| !copy.how.is_swap()) {
             self.stopped.insert(copy.staged.table());
         }
         for copy in copies {
@@ -128,7 +135,7 @@ impl Merge<'_> {
             self.stopped.remove(&table.id);
             tracing::info!(table = %table.name, rows, "{}", copy.done());
             // A swap changes too little for that.
-            if !copy.is_swap() {
+            if !copy.how.is_swap() {
                 measure(self.applier, self.opening, table, rows).await?;
             }
         }
@@ -210,12 +217,10 @@ impl Merge<'_> {
             self.removal(copy)
         };
         let tried = try_whole(table, &self.manner());
-        let removed = copy.how == (How::Adopt { remove: true });
-        let none = set(&self.lease.replicator, table, "extras = $3::bigint", "0");
-        let statements = whole.into_iter().chain(before).chain(tried);
-        let statements = statements.chain([copied]).chain(removed.then_some(none));
+        let statements = { whole.into_iter() }.chain(before).chain(tried);
+        let statements = statements.chain([copied]).collect();
         let settled = self.settled(copy);
-        let outcome = self.settle(table, statements.collect(), settled).await?;
+        let outcome = self.settle(table, statements, settled).await?;
         Ok(match self.judge(copy, outcome).await? {
             None => Merging::Settled,
             Some(why) => Merging::Refused(why),
@@ -227,14 +232,6 @@ impl Merge<'_> {
         let table = self.tables.get(copy.staged.table());
         let mut statements = vec![hash_joins(), self.are_there(copy)];
         statements.extend(self.removal(copy));
-        if copy.how == (How::Adopt { remove: true }) {
-            statements.push(set(
-                &self.lease.replicator,
-                table,
-                "extras = $3::bigint",
-                "0",
-            ));
-        }
         let settled = self.settled(copy);
         let outcome = self.settle(table, statements, settled).await?;
         self.judge(copy, outcome).await
@@ -283,7 +280,9 @@ impl Merge<'_> {
         start
     }
 
+    /// Removes what is surplus, and notes that nothing of it was left where rows were there before us.
     pub(super) fn removal(&self, copy: &Copied) -> Vec<Statement> {
+        let table = self.tables.get(copy.staged.table());
         let Diff {
             shrink,
             referred,
@@ -294,7 +293,10 @@ impl Merge<'_> {
             allow_shrink: false,
         };
         let guard = (copy.how == guarded).then_some(shrink);
-        guard.into_iter().chain(referred).chain([remove]).collect()
+        let adopted = copy.how == How::Adopt { remove: true };
+        let none = adopted.then(|| set(&self.lease.replicator, table, "extras = $3::bigint", "0"));
+        let removed = { guard.into_iter() }.chain(referred).chain([remove]);
+        removed.chain(none).collect()
     }
 
     pub(super) fn diff(&self, copy: &Copied) -> Diff {
@@ -408,19 +410,15 @@ impl Merge<'_> {
 }
 
 impl Copied {
-    fn is_swap(&self) -> bool {
-        matches!(self.how, How::Swap { .. })
-    }
-
     fn done(&self) -> &'static str {
-        match self.is_swap() {
+        match self.how.is_swap() {
             true => "swapped",
             false => "copied",
         }
     }
 
     fn refused(&self) -> &'static str {
-        match self.is_swap() {
+        match self.how.is_swap() {
             true => "swap refused; nothing of it was changed",
             false => "stopped",
         }

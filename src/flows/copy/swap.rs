@@ -92,7 +92,7 @@ impl Merge<'_> {
     ) -> Result<(), Fault> {
         let table = self.tables.get(table);
         let noted = self.ended(table, asked, None, Some((WayBack::Mend, &why)));
-        if let How::Swap { .. } = how {
+        if how.is_swap() {
             tracing::error!(table = %table.name, why, "swap refused; nothing of it was changed");
             return self.run([noted]).await.map_err(not_applied);
         }

@@ -42,10 +42,6 @@ impl Wanted {
             asked: Vec::new(),
         }
     }
-
-    fn is_swap(&self) -> bool {
-        matches!(self.how, How::Swap { .. })
-    }
 }
 
 /// A table that is swapped again and again.
@@ -214,7 +210,7 @@ impl Copies {
         }
         let (mut wanted, stopped): (Vec<_>, Vec<_>) = take(&mut self.agenda.wanted)
             .into_iter()
-            .partition(|wanted| !wanted.is_swap() || !writer.book.is_stopped(wanted.table));
+            .partition(|wanted| !wanted.how.is_swap() || !writer.book.is_stopped(wanted.table));
         // A table that has stopped is copied when it goes on.
         if let Some(asked) = stopped.iter().find(|wanted| !wanted.asked.is_empty()) {
             return Err(copy_anew(&self.ends.tables.get(asked.table).name));
@@ -371,7 +367,7 @@ impl Copies {
         for wanted in wanted {
             let table = wanted.table;
             let whole = staged.iter().find(|staged| staged.table() == table);
-            let swaps = wanted.is_swap();
+            let swaps = wanted.how.is_swap();
             match (whole, &refused) {
                 // What it has missed since is not in the copy.
                 _ if swaps && writer.book.is_stopped(table) => {

@@ -11,7 +11,7 @@ use crate::apply::{Applier, Lease, Script};
 use crate::capture::{Sight, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side};
-use crate::flows::copy::{How, Staged, Staging, guarded, not_applied, set_state};
+use crate::flows::copy::{Staged, Staging, guarded, not_applied, set_state};
 use crate::limits;
 use crate::model::{TableId, Tables};
 use crate::plan::Opening;
@@ -59,9 +59,7 @@ impl Ends {
         let (events, to_us) = mpsc::channel(1);
         let (to_it, orders) = mpsc::channel(1);
         let (new, all): (Vec<_>, Vec<_>) = {
-            let copied = wanted
-                .iter()
-                .filter(|wanted| !matches!(wanted.how, How::Swap { .. }));
+            let copied = wanted.iter().filter(|wanted| !wanted.how.is_swap());
             let all = wanted.iter().map(|wanted| wanted.table);
             (copied.map(|wanted| wanted.table).collect(), all.collect())
         };
