@@ -96,8 +96,8 @@ fn tables(skip_stamp: bool) -> Tables {
     });
     let arriving = arriving.collect();
     let column = |(index, name): (usize, &str)| Column {
-        cloud: name.to_owned(),
-        from: Source::Desktop(index),
+        name: name.to_owned(),
+        from: Source::Arriving(index),
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,

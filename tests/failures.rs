@@ -192,11 +192,11 @@ async fn f23_u07_every_update_and_delete_of_a_published_column_arrives() {
         // Every mapped column of every table that has rows, one after the other.
         for table in office.tables().await.iter() {
             for column in &table.columns {
-                let tandem::model::Source::Desktop(index) = &column.from else {
+                let tandem::model::Source::Arriving(index) = &column.from else {
                     continue;
                 };
                 let name = &table.arriving[*index].name;
-                if support::office::key_of(table).contains(&column.cloud) || column.not_null {
+                if support::office::key_of(table).contains(&column.name) || column.not_null {
                     continue;
                 }
                 let block = format!(

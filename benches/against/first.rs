@@ -250,8 +250,8 @@ impl Hall {
     fn columns(tables: &Tables) -> Vec<(String, String, String, String)> {
         let lists = tables.iter().map(|table| {
             let same = table.columns.iter().filter_map(|column| match column.from {
-                Source::Desktop(index) => {
-                    Some((table.arriving[index].name.clone(), column.cloud.clone()))
+                Source::Arriving(index) => {
+                    Some((table.arriving[index].name.clone(), column.name.clone()))
                 }
                 _ => None,
             });

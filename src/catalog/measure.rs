@@ -56,13 +56,13 @@ pub async fn measure(
     let names: Vec<_> = match side {
         Side::Cloud => columns
             .iter()
-            .map(|column| quote::ident(&column.cloud))
+            .map(|column| quote::ident(&column.name))
             .collect(),
         // What a conversion makes of it is measured as the cloud will see it.
         Side::Desktop => columns
             .iter()
             .filter_map(|column| match &column.from {
-                Source::Desktop(index) => Some(named(index)),
+                Source::Arriving(index) => Some(named(index)),
                 Source::Converted { sql, .. } => Some(format!("({sql}\n)")),
                 Source::Constant(_) | Source::LookedUp(_) => None,
             })
@@ -76,7 +76,7 @@ pub async fn measure(
         Side::Desktop => (&table.desktop, admitted(table)),
     };
     let (keys, rows) = count(client, from, &names.join(", "), &of_ours).await?;
-    let key = columns.iter().map(|column| column.cloud.clone()).collect();
+    let key = columns.iter().map(|column| column.name.clone()).collect();
     Ok((keys > 0).then(|| Ambiguous {
         table: table.name.clone(),
         side,

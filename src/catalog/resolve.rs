@@ -88,7 +88,7 @@ impl Mapping {
     }
 
     fn fills(&self, name: &str) -> bool {
-        self.columns.iter().any(|column| column.cloud == name)
+        self.columns.iter().any(|column| column.name == name)
     }
 }
 
@@ -230,7 +230,7 @@ impl Resolver<'_> {
         complaints: &mut Vec<String>,
     ) {
         let index = mapping.arrives(from);
-        let mut column = column(to, Source::Desktop(index));
+        let mut column = column(to, Source::Arriving(index));
         match misfit(from, to) {
             None => {}
             Some(Misfit::Narrower(_)) if self.wanted.narrow == Narrow::Quarantine => {
@@ -275,7 +275,7 @@ impl Resolver<'_> {
                 continue;
             }
             let mut columns = mapping.columns.iter_mut();
-            match columns.find(|column| column.cloud == *name) {
+            match columns.find(|column| column.name == *name) {
                 Some(column) => column.cloud_owned = true,
                 None => complaints.push(format!(
                     "cloud_owned names column {name}, which forward does not fill"
@@ -360,7 +360,7 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
     let converted = matches!(from, Source::Converted { .. });
     Column {
         cloud_owned: false,
-        cloud: to.name.clone(),
+        name: to.name.clone(),
         from,
         base_type: to.base_type.clone(),
         compare_type,
@@ -380,7 +380,7 @@ fn is_indexed(table: &Table, cloud: &RelationFacts) -> bool {
         |column: &Column| column.not_null || !matches!(column.from, Source::Converted { .. });
     let named = |name: &String| {
         let mut columns = key.iter().map(|at| &table.columns[*at]);
-        columns.any(|column| column.cloud == *name && known(column))
+        columns.any(|column| column.name == *name && known(column))
     };
     cloud.unique.iter().any(|index| index.iter().all(named))
 }
@@ -405,7 +405,7 @@ fn unfilled(
         .iter()
         .filter(|column| column.not_null && !column.has_default && !column.refuses_values())
     {
-        let filled = columns.iter().any(|column| column.cloud == to.name);
+        let filled = columns.iter().any(|column| column.name == to.name);
         if !filled && owner.is_none_or(|owner| owner.column != to.name) {
             complaints.push(format!("column {} of the cloud refuses NULL, has no default, and nothing fills it; use set or rename", to.name));
         }
@@ -429,7 +429,7 @@ fn key(
     };
     let mut key = Vec::new();
     for name in names {
-        match columns.iter().position(|column| column.cloud == *name) {
+        match columns.iter().position(|column| column.name == *name) {
             Some(at) if matches!(columns[at].from, Source::LookedUp(_)) => complaints.push(format!(
                 "key column {name} is looked up, so it can't name a row; choose another key, or key = []"
             )),

@@ -41,11 +41,11 @@ pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String
                     if server.code().code().starts_with("42")
                         || server.code().code().starts_with("0A") =>
                 {
-                    wrong.push(format!("convert of {}: {}", column.cloud, server.message()));
+                    wrong.push(format!("convert of {}: {}", column.name, server.message()));
                     continue;
                 }
                 Some(server) if server.code().code() == "22023" => {
-                    wrong.push(format!("column {}: {}", column.cloud, server.message()));
+                    wrong.push(format!("column {}: {}", column.name, server.message()));
                     continue;
                 }
                 Some(_) => {}
@@ -58,7 +58,7 @@ pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String
                 Some(server) if server.code().code() == "42P17" => {
                     wrong.push(format!(
                         "convert of {}: it is not immutable, so the same row could give two values",
-                        column.cloud
+                        column.name
                     ));
                 }
                 // Not everybody may make temporary tables.

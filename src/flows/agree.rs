@@ -129,7 +129,7 @@ fn mark_looked_up(tables: &mut [Table]) -> Vec<Mismatch> {
         parent.is_looked_up = true;
         for (_, named, _) in &lookup.on {
             let arrives = |column: &&crate::model::Column| {
-                column.cloud == *named && matches!(column.from, Source::Desktop(_))
+                column.name == *named && matches!(column.from, Source::Arriving(_))
             };
             if parent.columns.iter().find(arrives).is_none() {
                 mismatches.push(Mismatch {

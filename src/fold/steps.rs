@@ -17,7 +17,7 @@ pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
     }
     if let Key::Columns(key) = &table.key {
         let is_null = |column: &&usize| {
-            let Source::Desktop(arriving) = table.columns[**column].from else {
+            let Source::Arriving(arriving) = table.columns[**column].from else {
                 return false;
             };
             let at = row.layout.attribute(arriving);

@@ -17,8 +17,8 @@ pub(crate) type Store = BTreeMap<u8, Content>;
 
 fn column((index, name): (usize, &str)) -> Column {
     Column {
-        cloud: name.to_owned(),
-        from: Source::Desktop(index),
+        name: name.to_owned(),
+        from: Source::Arriving(index),
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,

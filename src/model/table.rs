@@ -32,20 +32,20 @@ impl fmt::Display for Name {
     }
 }
 
-/// A desktop column whose value travels.
+/// A column whose value travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Arriving {
-    /// Its name on the desktop.
+    /// Its name where it comes from.
     pub name: String,
     /// Its type without modifier, domains resolved, qualified: what a conversion sees.
     pub base_type: String,
 }
 
-/// A cloud column that forward fills.
-#[derive(Clone, Debug)]
+/// A column that is filled: the cloud's by forward, the desktop's on the way home.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {
-    /// Its name in the cloud.
-    pub cloud: String,
+    /// Its name where it is filled.
+    pub name: String,
     /// Where its value comes from.
     pub from: Source,
     /// Its type without modifier, domains resolved, qualified: what arriving text is parsed as (P11).
@@ -59,7 +59,7 @@ pub struct Column {
     /// Values that are written differently are different: not so for `numeric` without a scale,
     /// blanks of `char(n)`, `citext`, floats, or the result of a conversion.
     pub exact: bool,
-    /// Whether the cloud refuses NULL here, so that `=` can join on it.
+    /// Whether NULL is refused here, so that `=` can join on it.
     pub not_null: bool,
     /// It is set when a row is inserted, and is the cloud's from then on (`cloud_owned`).
     pub cloud_owned: bool,
@@ -69,7 +69,7 @@ pub struct Column {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Source {
     /// This one of [`Table::arriving`].
-    Desktop(usize),
+    Arriving(usize),
     /// The same text for every row (`set`, or a tenant value that the desktop doesn't have).
     Constant(String),
     /// SQL over the arriving row, evaluated in the cloud.
@@ -87,7 +87,7 @@ impl Source {
     /// The arriving columns that it is made of.
     pub fn uses(&self) -> &[usize] {
         match self {
-            Source::Desktop(index) => std::slice::from_ref(index),
+            Source::Arriving(index) => std::slice::from_ref(index),
             Source::Converted { uses, .. } => uses,
             Source::Constant(_) | Source::LookedUp(_) => &[],
         }
@@ -273,7 +273,7 @@ impl Table {
             Key::Columns(columns) => columns,
             Key::Multiset => &[],
         };
-        columns.iter().map(|at| self.columns[*at].cloud.as_str())
+        columns.iter().map(|at| self.columns[*at].name.as_str())
     }
 
     /// Binds the mapping to the columns of a RELATION message.

@@ -264,7 +264,7 @@ fn is_named_by_cells(table: &Table) -> bool {
     key.iter().all(|index| {
         let mut columns = table.columns.iter();
         columns.any(|column| {
-            column.from == Source::Desktop(*index) && column.exact && !column.cloud_owned
+            column.from == Source::Arriving(*index) && column.exact && !column.cloud_owned
         })
     })
 }
@@ -272,11 +272,11 @@ fn is_named_by_cells(table: &Table) -> bool {
 /// The arriving cells of the stored row `t`, as far as they stand in it.
 fn stored_cells(table: &Table) -> String {
     let cells = (0..table.arriving.len()).map(|index| {
-        let of = |column: &&crate::model::Column| column.from == Source::Desktop(index);
+        let of = |column: &&crate::model::Column| column.from == Source::Arriving(index);
         match table.columns.iter().find(of) {
             None => "null".to_owned(),
             Some(column) => {
-                let name = ident(&column.cloud);
+                let name = ident(&column.name);
                 format!("case when t.{name} is distinct from null then concat(t.{name}) end")
             }
         }

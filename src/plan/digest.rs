@@ -7,8 +7,8 @@ use crate::model::{Column, Source, Table};
 
 /// Counts and sums the cloud's owned rows as they compare: `count, sum`.
 pub fn cloud_digest(table: &Table) -> String {
-    let cells = compared(table)
-        .map(|column| format!("t.{}::{}", ident(&column.cloud), column.compare_type));
+    let cells =
+        compared(table).map(|column| format!("t.{}::{}", ident(&column.name), column.compare_type));
     let cells: Vec<_> = cells.collect();
     let (from, of_ours) = (qualified(&table.cloud), Guard::of(table).owned());
     digest(&cells.join(", "), &from, &of_ours)
@@ -22,7 +22,11 @@ pub fn desktop_digest(table: &Table) -> String {
             narrower: None,
             ..column.clone()
         };
-        format!("{}::{}", value(table, &plain, &sent), column.compare_type)
+        format!(
+            "{}::{}",
+            value(&table.arriving, &plain, &sent),
+            column.compare_type
+        )
     });
     let cells: Vec<_> = cells.collect();
     digest(

@@ -48,7 +48,7 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
             return None;
         }
         values.push(match &column.from {
-            Source::Desktop(index) => format!("t.{}", ident(&table.arriving[*index].name)),
+            Source::Arriving(index) => format!("t.{}", ident(&table.arriving[*index].name)),
             Source::Constant(value) => literal(value),
             Source::LookedUp(at) => {
                 let lookup = &table.lookups[*at];
@@ -59,7 +59,7 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
             }
             Source::Converted { .. } => return None,
         });
-        names.push(ident(&column.cloud));
+        names.push(ident(&column.name));
     }
     if let Some(owner) = &table.owner {
         values.push(literal(&owner.desktop));
@@ -108,9 +108,9 @@ fn found(table: &Table, parent: &Table, lookup: &Lookup, at: usize) -> Option<St
 
 /// The desktop's column that arrives in a cloud column as it is.
 fn arriving<'t>(table: &'t Table, cloud: &str) -> Option<&'t crate::model::Arriving> {
-    let column = table.columns.iter().find(|column| column.cloud == cloud)?;
+    let column = table.columns.iter().find(|column| column.name == cloud)?;
     match column.from {
-        Source::Desktop(index) => table.arriving.get(index),
+        Source::Arriving(index) => table.arriving.get(index),
         Source::Constant(_) | Source::Converted { .. } | Source::LookedUp(_) => None,
     }
 }

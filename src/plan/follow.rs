@@ -50,9 +50,9 @@ pub fn follow_all(
 /// The values of the parent's columns by which it is found, of rows as they were and as they are.
 fn touched(steps: &[&Step], parent: &Table, child: &Table, at: usize) -> Vec<Param> {
     let arriving = child.lookups[at].on.iter().map(|(_, named, _)| {
-        let column = parent.columns.iter().find(|column| column.cloud == *named);
+        let column = parent.columns.iter().find(|column| column.name == *named);
         match column.map(|column| &column.from) {
-            Some(Source::Desktop(index)) => *index,
+            Some(Source::Arriving(index)) => *index,
             // `catalog::resolve` lets no other source through.
             _ => 0,
         }
@@ -132,7 +132,7 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
         });
         tests.collect::<Vec<_>>().join(" and ")
     };
-    let (name, compare) = (ident(&column.cloud), &column.compare_type);
+    let (name, compare) = (ident(&column.name), &column.compare_type);
     let sql = format!(
         "with touched as materialized ({base}), found as materialized ({found}) \
          update {target} as t set {name} = found.value from touched left join found on {} \

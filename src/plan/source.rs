@@ -2,7 +2,7 @@
 
 use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Column, Key, Lookup, Source, Table};
+use crate::model::{Arriving, Column, Key, Lookup, Source, Table};
 
 /// Where arrived rows stand.
 #[derive(Clone, Debug)]
@@ -52,27 +52,31 @@ impl Rows {
 
 /// An arriving value with the column's type, before it is assigned. Parsing as the type without its
 /// modifier and assigning then lets nothing be shortened in silence (P11).
-pub(super) fn value(table: &Table, column: &Column, cell: &dyn Fn(usize) -> String) -> String {
+pub(super) fn value(
+    arriving: &[Arriving],
+    column: &Column,
+    cell: &dyn Fn(usize) -> String,
+) -> String {
     let base = &column.base_type;
     match &column.from {
-        Source::Desktop(index) => match &column.narrower {
+        Source::Arriving(index) => match &column.narrower {
             // The cast from `text` to `regclass` is a function of its own that knows no `-` and no number; from
             // `bpchar` there is none, so the input function is taken.
             None if base == "regclass" => format!("{}::bpchar::{base}", cell(*index)),
             None => format!("{}::{base}", cell(*index)),
             Some(narrow) => {
-                let sent = &table.arriving[*index].base_type;
+                let sent = &arriving[*index].base_type;
                 let text = cell(*index);
                 format!(
                     "tandem.fit({text}::{sent}, {text}::{sent}::{narrow}::{sent}, {})::{base}",
-                    literal(&column.cloud)
+                    literal(&column.name)
                 )
             }
         },
         Source::Constant(value) => format!("{}::{base}", literal(value)),
         Source::Converted { sql, uses } => {
             let names = uses.iter().map(|index| {
-                let sent = &table.arriving[*index];
+                let sent = &arriving[*index];
                 format!(
                     "{}::{} as {}",
                     cell(*index),
@@ -102,8 +106,8 @@ pub(super) fn source(
         .iter()
         .filter(|(_, column)| !matches!(column.from, Source::LookedUp(_)));
     let list = plain.map(|(_, column)| {
-        let value = value(table, column, &|index| rows.cell(index));
-        format!("{value} as {}", ident(&column.cloud))
+        let value = value(&table.arriving, column, &|index| rows.cell(index));
+        format!("{value} as {}", ident(&column.name))
     });
     let list: Vec<_> = list.chain(extra.iter().cloned()).collect();
     looked_up(
@@ -135,7 +139,7 @@ pub(super) fn looked_up(table: &Table, columns: &[(usize, &Column)], select: &st
             "found{at} as ({})",
             parents(lookup, column, &wanted)
         ));
-        values.push(format!("found{at}.value as {}", ident(&column.cloud)));
+        values.push(format!("found{at}.value as {}", ident(&column.name)));
         let on = lookup.on.iter().enumerate();
         let on: Vec<_> = on
             .map(|(nth, (child, ..))| format!("found{at}.k{nth} = base.{}", ident(child)))
@@ -180,7 +184,7 @@ pub(super) fn parents(lookup: &Lookup, column: &Column, wanted: &str) -> String 
 pub(super) fn image(alias: &str, columns: &[(usize, &Column)]) -> String {
     let cells = columns
         .iter()
-        .map(|(_, column)| format!("{alias}.{}::{}", ident(&column.cloud), column.compare_type));
+        .map(|(_, column)| format!("{alias}.{}::{}", ident(&column.name), column.compare_type));
     // The cast keeps the parser from comparing two row constructors cell by cell.
     format!("row({})::record", cells.collect::<Vec<_>>().join(", "))
 }
@@ -232,7 +236,7 @@ pub(super) fn changeable(table: &Table) -> Vec<(usize, &Column)> {
 pub(super) fn assignments(table: &Table, columns: &[(usize, &Column)]) -> String {
     let mut list: Vec<_> = columns
         .iter()
-        .map(|(_, column)| format!("{0} = src.{0}", ident(&column.cloud)))
+        .map(|(_, column)| format!("{0} = src.{0}", ident(&column.name)))
         .collect();
     if let Some(owner) = &table.owner {
         list.push(format!(
@@ -268,7 +272,7 @@ pub(super) fn differs(table: &Table, columns: &[(usize, &Column)]) -> String {
 pub(super) fn insertion(table: &Table, columns: &[(usize, &Column)]) -> (String, String) {
     let mut names: Vec<_> = columns
         .iter()
-        .map(|(_, column)| ident(&column.cloud))
+        .map(|(_, column)| ident(&column.name))
         .collect();
     let mut values: Vec<_> = names.iter().map(|name| format!("src.{name}")).collect();
     if let Some(owner) = &table.owner {

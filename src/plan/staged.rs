@@ -164,7 +164,7 @@ fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) 
     let tests: Vec<_> = columns
         .iter()
         .map(|(_, column)| {
-            let name = super::quote::ident(&column.cloud);
+            let name = super::quote::ident(&column.name);
             format!("w.{name} is not distinct from src.{name}")
         })
         .collect();
@@ -173,8 +173,8 @@ fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) 
         let at = ["u.ctid as \"tandem at\"".to_owned()];
         let deletes = source(table, &columns, &Rows::Staged, &at);
         let values = columns.iter().map(|(_, column)| {
-            let value = super::source::value(table, column, &|index| format!("u.cells[{}]", index + 1));
-            format!("{value} as {}", super::quote::ident(&column.cloud))
+            let value = super::source::value(&table.arriving, column, &|index| format!("u.cells[{}]", index + 1));
+            format!("{value} as {}", super::quote::ident(&column.name))
         });
         let values: Vec<_> = values.collect();
         let sql = format!(

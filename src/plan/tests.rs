@@ -17,8 +17,8 @@ fn table(key: Key) -> Table {
         relation: "it\"em".to_owned(),
     };
     let column = |(index, name): (usize, &str)| Column {
-        cloud: name.to_owned(),
-        from: Source::Desktop(index),
+        name: name.to_owned(),
+        from: Source::Arriving(index),
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,

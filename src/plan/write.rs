@@ -55,7 +55,7 @@ fn matches(table: &Table, shape: &Shape) -> String {
 /// The same for a stored row of another name.
 fn matches_row(table: &Table, shape: &Shape, row: &str) -> String {
     let tests = key(table).into_iter().map(|(index, column)| {
-        let name = ident(&column.cloud);
+        let name = ident(&column.name);
         let converted = matches!(column.from, Source::Converted { .. });
         if shape.null_keys.contains(&index) {
             format!("{row}.{name} is null")
@@ -90,7 +90,7 @@ fn sent<'a>(
             .all(|index| !shape.unsent.contains(index))
     };
     let by_name = |name: &String| {
-        let found = table.columns.iter().find(|column| column.cloud == *name);
+        let found = table.columns.iter().find(|column| column.name == *name);
         found.is_some_and(known)
     };
     let mut columns = columns;
@@ -197,7 +197,7 @@ fn parents_are_ours(table: &Table, shape: &Shape) -> String {
         return String::new();
     };
     let known = sent(table, all(table), shape);
-    let on = |(own, _): &(String, String)| known.iter().any(|(_, column)| column.cloud == *own);
+    let on = |(own, _): &(String, String)| known.iter().any(|(_, column)| column.name == *own);
     match has_parent(table) {
         Some(ours) if via.on.iter().all(on) => format!(" and {ours}"),
         _ => String::new(),
@@ -213,7 +213,7 @@ pub(super) fn update_differing(
 ) -> String {
     let names: Vec<_> = changing
         .iter()
-        .map(|(_, column)| column.cloud.clone())
+        .map(|(_, column)| column.name.clone())
         .collect();
     let when = format!("{found} and {}", differs(table, changing));
     let spared = and(spares(table, &when, Change::Looks(&names)));
@@ -228,14 +228,14 @@ pub(super) fn update_differing(
 /// which is removed later in the same transaction.
 fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
     let olds = key(table).into_iter().map(|(index, column)| {
-        let value = value(table, column, &|arriving| rows.origin(arriving));
+        let value = value(&table.arriving, column, &|arriving| rows.origin(arriving));
         format!("{value} as \"tandem old {index}\"")
     });
     let base = source(table, columns, rows, &olds.collect::<Vec<_>>());
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
             "o.{} is not distinct from src.\"tandem old {index}\"",
-            ident(&column.cloud)
+            ident(&column.name)
         )
     });
     let found: Vec<_> = found.collect();
@@ -243,7 +243,7 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
         .into_iter()
         .filter(|(index, _)| columns.iter().all(|(sent, _)| sent != index));
     let carried: Vec<_> = carried
-        .map(|(_, column)| format!("o.{0}::{1} as {0}", ident(&column.cloud), column.base_type))
+        .map(|(_, column)| format!("o.{0}::{1} as {0}", ident(&column.name), column.base_type))
         .collect();
     format!(
         "{base}, whole as materialized (select src.*, {} from src join {} as o on {} and {})",
@@ -277,21 +277,21 @@ fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
 fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
     let columns = sent(table, all(table), shape);
     let olds = key(table).into_iter().map(|(index, column)| {
-        let value = value(table, column, &|arriving| rows.origin(arriving));
+        let value = value(&table.arriving, column, &|arriving| rows.origin(arriving));
         format!("{value} as \"tandem old {index}\"")
     });
     let olds: Vec<_> = olds.collect();
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
             "t.{} is not distinct from src.\"tandem old {index}\"",
-            ident(&column.cloud)
+            ident(&column.name)
         )
     });
     let found: Vec<_> = found.collect();
     let found = format!("{} and {}", found.join(" and "), Guard::of(table).owned());
     let names: Vec<_> = columns
         .iter()
-        .map(|(_, column)| column.cloud.clone())
+        .map(|(_, column)| column.name.clone())
         .collect();
     let spared = and(spares(table, &found, Change::Looks(&names)));
     format!(
@@ -326,7 +326,7 @@ fn remove_copies(table: &Table, rows: &Rows) -> String {
     let columns = key(table);
     let joins = columns.iter().filter(|(_, column)| column.not_null);
     let mut tests: Vec<_> = joins
-        .map(|(_, column)| format!("t.{0} = src.{0}", ident(&column.cloud)))
+        .map(|(_, column)| format!("t.{0} = src.{0}", ident(&column.name)))
         .collect();
     tests.push(format!(
         "{} *= {}",

@@ -355,13 +355,13 @@ impl Onlooker {
         let named = tables.iter().map(|table| {
             let names = table.key_arriving().into_iter().map(|index| {
                 let of = |column: &&crate::model::Column| {
-                    column.from == crate::model::Source::Desktop(index)
+                    column.from == crate::model::Source::Arriving(index)
                 };
                 let cloud = table
                     .columns
                     .iter()
                     .find(of)
-                    .map(|column| column.cloud.clone());
+                    .map(|column| column.name.clone());
                 cloud.unwrap_or_else(|| table.arriving[index].name.clone())
             });
             (table.name.clone(), names.collect())

@@ -516,7 +516,7 @@ pub fn key_of(table: &Table) -> Vec<String> {
         Key::Multiset => Vec::new(),
         Key::Columns(columns) => columns
             .iter()
-            .map(|at| table.columns[*at].cloud.clone())
+            .map(|at| table.columns[*at].name.clone())
             .collect(),
     }
 }

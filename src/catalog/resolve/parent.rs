@@ -42,8 +42,8 @@ impl Resolver<'_> {
             let filled = mapping
                 .columns
                 .iter()
-                .find(|column| column.cloud == tested.cloud);
-            if let Some(Source::Desktop(index)) = filled.map(|column| &column.from) {
+                .find(|column| column.name == tested.cloud);
+            if let Some(Source::Arriving(index)) = filled.map(|column| &column.from) {
                 tested.desktop = Some(mapping.arriving[*index].name.clone());
             }
         }
