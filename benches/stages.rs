@@ -123,6 +123,7 @@ fn tables(skip_stamp: bool) -> Tables {
         refers_to_itself: false,
         indexed: true,
         is_looked_up: false,
+        returns: false,
         stream: true,
         max_shrink: 1.0,
         fingerprint: String::new(),

@@ -186,5 +186,16 @@ pub const MOVED_ROWS_MAX: usize = 200_000;
 /// In a batch with more changes than this no table is tried in source order, one statement for each change.
 pub const IN_ORDER_MAX: usize = 20_000;
 
+/// Entries of the outbox that are read at once: what names them is in the desktop's log, and held in memory.
+pub const HOME_ENTRIES: usize = 1_000;
+/// Bytes of their rows.
+pub const HOME_BYTES: u64 = 4 * 1024 * 1024;
+/// A statement of the way home may take so long, on either side.
+pub const HOME_STATEMENT_MAX: Duration = Duration::from_secs(30);
+/// It waits so long for a row that the office program has; meanwhile the program may wait for another one.
+pub const HOME_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
+/// How soon the office's statement behind a poll is tried again when it failed.
+pub const THEN_AGAIN: Duration = Duration::from_secs(10);
+
 /// Values of a row too large to be kept that stay all the same: its key is among them.
 pub const KEPT_VALUE_BYTES: usize = 8 * 1024;

@@ -138,6 +138,63 @@ create table tandem.dropped (
     dropped_at timestamptz not null default now()
 );
 
+-- What came or went of the phones' rows, and changes of columns that the cloud owns, until the desktop has it. Appended by
+-- triggers, never merged when written: no phone waits for another one, or for us. The row is the truth, not the entry.
+create table tandem.outbox (
+    replicator text not null,
+    id bigint generated always as identity,
+    "table" text not null,
+    -- the cloud's values; of a table without a key the whole row, but for columns of the cloud's own
+    key text[] not null,
+    -- I, U, D: what a phone did; T: the table was emptied; Q: it was there before; R: the desktop changed what the cloud
+    -- owns; P: the desktop refused it, and it is tried again
+    op "char" not null,
+    made_at timestamptz not null default clock_timestamp(),
+    primary key (replicator, id)
+) with (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);
+
+-- When a replicator looked into the outbox for the last time. Unlogged: an idle look writes nothing that has to be flushed.
+create unlogged table tandem.poll (
+    replicator text primary key,
+    polled_at timestamptz not null
+) with (fillfactor = 20);
+
+-- Each table's way home: what watches it, and what became of its entries.
+create table tandem.reverse_state (
+    replicator text not null references tandem.checkpoint on delete cascade,
+    "table" text not null,
+    fingerprint text not null,
+    -- triggers take what this user writes in our transactions for ours
+    watcher text not null,
+    -- what was there before the triggers is in the outbox
+    queued boolean not null default false,
+    since timestamptz not null default now(),
+    -- why it has stopped
+    why text,
+    received bigint not null default 0,
+    applied bigint not null default 0,
+    folded bigint not null default 0,
+    ruled_out bigint not null default 0,
+    quarantined bigint not null default 0,
+    -- rows of the desktop that got the cloud's values again, because something there had changed them
+    rewritten bigint not null default 0,
+    primary key (replicator, "table")
+) with (fillfactor = 40);
+
+-- What both sides wanted otherwise, with both images.
+create table tandem.conflict (
+    id bigint generated always as identity primary key,
+    replicator text not null references tandem.checkpoint on delete cascade,
+    "table" text not null,
+    kind text not null,
+    key text[] not null,
+    -- whose version stayed
+    kept text not null check (kept in ('desktop', 'cloud')),
+    desktop jsonb,
+    cloud jsonb,
+    noticed_at timestamptz not null default now()
+);
+
 -- The raising compare-and-set: the first statement on rows in each transaction. It fails when
 -- another writer has moved the checkpoint or taken the lease, and then nothing of ours is written.
 create function tandem.advance(
@@ -405,6 +462,12 @@ begin
            set quarantined = s.quarantined - g.messages, ruled_out = s.ruled_out + g.messages
           from (select gone."table", sum(gone.messages)::bigint as messages from gone
                  where gone.direction = 'forward' group by 1) as g
+         where s.replicator = p_replicator and s."table" = g."table"),
+    counted_home as (
+        update tandem.reverse_state as s
+           set quarantined = s.quarantined - g.messages, ruled_out = s.ruled_out + g.messages
+          from (select gone."table", sum(gone.messages)::bigint as messages from gone
+                 where gone.direction = 'reverse' group by 1) as g
          where s.replicator = p_replicator and s."table" = g."table")
     select count(*) into dropped from gone;
     return dropped;
@@ -543,5 +606,154 @@ begin
      where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
     return answer;
 end $$;
+
+-- What an outbox names a row by: the texts of these columns of the row `p_row`, as SQL.
+create function tandem.named_by(p_row text, p_key text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select format('array[%s]::text[]', string_agg(
+               format('case when %1$s.%2$I is distinct from null then concat(%1$s.%2$I) end', p_row, k.name), ', ' order by k.nth))
+      from unnest(p_key) with ordinality as k(name, nth)
+$$;
+
+-- The name of the triggers of a table's way home, and of their function.
+create function tandem.watcher(p_replicator text, p_table text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select 'tandem_' || left(md5(p_replicator || '/' || p_table), 16)
+$$;
+
+create function tandem.unwatch(p_replicator text, p_table text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    execute format('drop function if exists tandem.%I() cascade', tandem.watcher(p_replicator, p_table));
+    delete from tandem.reverse_state where replicator = p_replicator and "table" = p_table;
+end $$;
+
+-- True while a table's way home is watched as it should be.
+create function tandem.is_watched(p_replicator text, p_table text, p_target regclass, p_fingerprint text) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select exists (select from tandem.reverse_state as s
+                    where s.replicator = p_replicator and s."table" = p_table and s.fingerprint = p_fingerprint
+                      and s.watcher = session_user)
+       and coalesce(bool_and(g.tgenabled in ('O', 'A')), false)
+      from pg_trigger as g join pg_proc as f on f.oid = g.tgfoid join pg_namespace as n on n.oid = f.pronamespace
+     where g.tgrelid = p_target and n.nspname = 'tandem' and f.proname = tandem.watcher(p_replicator, p_table)
+$$;
+
+-- Puts triggers on a table that note in the outbox what others than we do to its rows, as far as the predicates say so
+-- (over `new`, over `old` and `new`, over `old`; null: not at all). A transaction of ours is known by its own number, which
+-- nobody can leave behind in a session or make up, and by our user; what a trigger of others makes of our writes is theirs.
+-- If an entry can't be written the phone's write fails: nothing is lost in silence. Run it with a short lock_timeout.
+create function tandem.watch(
+    p_replicator text, p_table text, p_target regclass, p_fingerprint text, p_key text[],
+    p_insert text, p_update text, p_delete text
+) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    name text := tandem.watcher(p_replicator, p_table);
+    others text := format(
+        '(current_setting(''tandem.apply'', true) is distinct from pg_current_xact_id_if_assigned()::text or session_user <> %L or pg_trigger_depth() > 0)',
+        session_user);
+    new_key text := tandem.named_by('new', p_key);
+    old_key text := tandem.named_by('old', p_key);
+    put text := format('insert into tandem.outbox (replicator, "table", key, op) values (%L, %L, ', p_replicator, p_table);
+    pinned text := '';
+begin
+    -- how such values are written depends on the phone's session
+    if exists (select from pg_attribute a join pg_type t on t.oid = a.atttypid
+                where a.attrelid = p_target and a.attname = any (p_key)
+                  and (t.typcategory not in ('N', 'S', 'B', 'U', 'E') or t.typname in ('float4', 'float8', 'money', 'bytea'))) then
+        pinned := 'set datestyle = iso set intervalstyle = postgres set timezone = utc set extra_float_digits = 3 set bytea_output = hex set lc_monetary = "C"';
+    end if;
+    execute format('drop function if exists tandem.%I() cascade', name);
+    execute format(
+        'create function tandem.%I() returns trigger language plpgsql security definer set search_path = pg_catalog, pg_temp %s as %L',
+        name, pinned, format($t$
+begin
+    if tg_op = 'INSERT' then
+        %1$s %2$s, 'I');
+    elsif tg_op = 'UPDATE' then
+        %1$s %2$s, 'U');
+        if %2$s is distinct from %3$s then
+            %1$s %3$s, 'D');
+        end if;
+    elsif tg_op = 'DELETE' then
+        %1$s %3$s, 'D');
+    else
+        %1$s '{}', 'T');
+    end if;
+    return null;
+end $t$, put, new_key, old_key));
+    execute format('revoke all on function tandem.%I() from public', name);
+    if p_insert is not null then
+        execute format('create trigger %I after insert on %s for each row when (%s and (%s)) execute function tandem.%I()',
+            name || '_i', p_target, others, p_insert, name);
+    end if;
+    if p_update is not null then
+        execute format('create trigger %I after update on %s for each row when (%s and (%s)) execute function tandem.%I()',
+            name || '_u', p_target, others, p_update, name);
+    end if;
+    if p_delete is not null then
+        execute format('create trigger %I after delete on %s for each row when (%s and (%s)) execute function tandem.%I()',
+            name || '_d', p_target, others, p_delete, name);
+        execute format('create trigger %I after truncate on %s for each statement when (%s) execute function tandem.%I()',
+            name || '_t', p_target, others, name);
+    end if;
+    insert into tandem.reverse_state as s (replicator, "table", fingerprint, watcher)
+    values (p_replicator, p_table, p_fingerprint, session_user)
+    on conflict (replicator, "table") do update
+       set fingerprint = excluded.fingerprint, watcher = excluded.watcher, queued = false, why = null;
+end $$;
+
+-- The desktop has these rows now, or they are parked: their entries go. What became of each key's entries is counted:
+-- `p_entries` of them, those that are tried again not among them. Fails when the lease is another's.
+create function tandem.delivered(
+    p_replicator text, p_epoch bigint, p_ids bigint[], p_tables text[], p_keys text[], p_outcomes text[],
+    p_entries bigint[], p_sqlstates text[], p_whys text[], p_cells text[]
+) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if not exists (select from tandem.checkpoint where replicator = p_replicator and epoch = p_epoch) then
+        raise exception using errcode = 'TD001',
+            message = format('the lease of %s is no longer held in epoch %s', p_replicator, p_epoch);
+    end if;
+    with done as (
+        select * from unnest(p_tables, p_keys, p_outcomes, p_entries, p_sqlstates, p_whys, p_cells)
+            as d("table", key, outcome, entries, sqlstate, why, cells)),
+    healed as (
+        delete from tandem.quarantine as q using done
+         where q.replicator = p_replicator and q.direction = 'reverse' and q."table" = done."table"
+           and q.key_hash = md5(done.key) and done.outcome <> 'parked'
+        returning q."table", done.key, q.messages),
+    parked as (
+        insert into tandem.quarantine as q (replicator, direction, "table", key, key_hash, cells, work, sqlstate, why, messages)
+        select p_replicator, 'reverse', done."table", done.key::text[], md5(done.key), done.cells::text[], 'upsert',
+               done.sqlstate, done.why, done.entries
+          from done where done.outcome = 'parked'
+        on conflict (replicator, direction, "table", key_hash) do update
+           set cells = excluded.cells, sqlstate = excluded.sqlstate, why = excluded.why, tried_at = now(),
+               tries = q.tries + 1, messages = q.messages + excluded.messages),
+    counted as (
+        select done."table", sum(done.entries) as received,
+               sum(case when done.outcome in ('applied', 'rewritten') then least(1, done.entries + coalesce(healed.messages, 0)) else 0 end) as applied,
+               sum(case when done.outcome = 'ruled out' then done.entries + coalesce(healed.messages, 0) else 0 end) as ruled_out,
+               sum(case when done.outcome = 'parked' then done.entries else - coalesce(healed.messages, 0) end) as quarantined,
+               count(*) filter (where done.outcome = 'rewritten') as rewritten
+          from done left join healed using ("table", key) group by 1)
+    update tandem.reverse_state as s
+       set received = s.received + c.received, applied = s.applied + c.applied, ruled_out = s.ruled_out + c.ruled_out,
+           quarantined = s.quarantined + c.quarantined, rewritten = s.rewritten + c.rewritten,
+           folded = s.folded + c.received - c.applied - c.ruled_out - c.quarantined
+      from counted as c where s.replicator = p_replicator and s."table" = c."table";
+    delete from tandem.outbox where replicator = p_replicator and id = any (p_ids);
+end $$;
+
+-- Rows that the desktop refused are tried again: those that haven't been for so long, and those that a person asked for.
+create function tandem.queue_parked(p_replicator text, p_after interval) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    insert into tandem.outbox (replicator, "table", key, op)
+    select p_replicator, q."table", q.key, 'P' from tandem.quarantine as q
+     where q.replicator = p_replicator and q.direction = 'reverse' and q.tried_at < now() - p_after
+       and not exists (select from tandem.outbox as o
+                        where o.replicator = p_replicator and o."table" = q."table" and o.key = q.key)
+     order by q.tried_at limit 1000
+$$;
 
 revoke all on all functions in schema tandem from public;

@@ -52,6 +52,71 @@ create table tandem.refill (
     runs bigint not null default 0
 );
 
+-- The way home: whose outbox the ledger is about, and the word by which our own writes are known in the log.
+create table tandem.home (
+    replicator text primary key,
+    cloud_system_id text not null,
+    cloud_timeline integer not null,
+    nonce text not null,
+    -- the office's statement behind polls that wrote rows: when it ran, and why it failed
+    then_at timestamptz,
+    then_failed text
+);
+
+-- For each key that came home the last outbox entry: an older one, of a program that slept, writes nothing.
+create table tandem.ledger (
+    replicator text not null,
+    "table" text not null,
+    key_hash text not null,
+    entry bigint not null,
+    -- the row as we left it; null where we left none
+    hash text,
+    -- kept: gone in the cloud, and kept here; desktop: the desktop's version stays; taken: the desktop has a row of its own
+    state text check (state in ('kept', 'desktop', 'taken')),
+    primary key (replicator, "table", key_hash)
+) with (fillfactor = 70);
+
+-- What both sides wanted otherwise, with both images.
+create table tandem.conflict (
+    id bigint generated always as identity primary key,
+    replicator text not null,
+    "table" text not null,
+    kind text not null,
+    key text[] not null,
+    -- whose version stayed
+    kept text not null check (kept in ('desktop', 'cloud')),
+    desktop jsonb,
+    cloud jsonb,
+    noticed_at timestamptz not null default now()
+);
+
+-- Binds the ledger to the cloud at hand. Another one, or one that went back in time, counts its entries anew.
+create function tandem.bind_home(p_replicator text, p_system_id text, p_timeline integer) returns text
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    known tandem.home;
+begin
+    insert into tandem.home (replicator, cloud_system_id, cloud_timeline, nonce)
+    values (p_replicator, p_system_id, p_timeline, gen_random_uuid()::text)
+    on conflict do nothing;
+    select * into known from tandem.home where replicator = p_replicator for update;
+    if (known.cloud_system_id, known.cloud_timeline) <> (p_system_id, p_timeline) then
+        update tandem.ledger set entry = 0 where replicator = p_replicator;
+        update tandem.home set cloud_system_id = p_system_id, cloud_timeline = p_timeline where replicator = p_replicator;
+    end if;
+    return known.nonce;
+end $$;
+
+-- A value that a narrower column would change is refused.
+create function tandem.fit(p_value anyelement, p_kept anyelement, p_column text) returns anyelement
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+    if p_value is distinct from p_kept then
+        raise exception using errcode = 'TD003', message = format('the value does not fit into column %s', p_column);
+    end if;
+    return p_value;
+end $$;
+
 -- The replica identity that a table needs so that an old row carries the columns `p_needed` (null: all columns).
 -- Null when the present one does. A fitting unique index, else FULL.
 create function tandem.better_identity(p_table regclass, p_needed text[]) returns text

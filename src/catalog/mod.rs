@@ -18,7 +18,7 @@ pub use drift::drift;
 pub use facts::{Facts, facts};
 pub use measure::{Ambiguous, measure};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
-pub use resolve::{Mismatch, Pair, resolve};
+pub use resolve::{Mismatch, Pair, Resolved, resolve};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot};
 pub use trial::try_conversions;
 

@@ -27,22 +27,34 @@ impl Misfit {
     }
 }
 
-/// Why values of `from` may not fit into `to`; none when all fit.
+/// Why values of the desktop's `from` may not fit into the cloud's `to`; none when all fit.
 pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<Misfit> {
+    misfit_between((from, "on the desktop"), (to, "in the cloud"))
+}
+
+/// Why values of the cloud's `from` may not fit into the desktop's `to`; none when all fit.
+pub(super) fn misfit_home(from: &ColumnFacts, to: &ColumnFacts) -> Option<Misfit> {
+    misfit_between((from, "in the cloud"), (to, "on the desktop"))
+}
+
+fn misfit_between(
+    (from, sent): (&ColumnFacts, &str),
+    (to, held): (&ColumnFacts, &str),
+) -> Option<Misfit> {
     let says = |why: &str| {
         Some(format!(
-            "{} on the desktop, {} in the cloud: {why}",
+            "{} {sent}, {} {held}: {why}",
             from.full_type, to.full_type
         ))
     };
     let narrower = |why: &str| says(why).map(Misfit::Narrower);
     if is_text(to) {
-        let sent = if is_text(from) {
+        let longest = if is_text(from) {
             length(from)
         } else {
             written(from)
         };
-        return match (sent, length(to)) {
+        return match (longest, length(to)) {
             (_, None) => None,
             (Some(sent), Some(held)) if sent <= held => None,
             _ => narrower("longer values would not fit"),

@@ -1,12 +1,15 @@
 //! The settings against both catalogs. Pure.
 
 mod derive;
+mod home;
 mod parent;
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
-use crate::config::{Narrow, Settings, Table as Wanted};
-use crate::model::{Arriving, Column, Key, Lookup, Name, Owner, Source, Table, TableId, Tenant};
+use crate::config::{Flow, Narrow, Settings, Table as Wanted};
+use crate::model::{
+    Arriving, Column, Home, Key, Lookup, Name, Owner, Source, Table, TableId, Tenant,
+};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -28,20 +31,32 @@ pub struct Mismatch {
     pub what: String,
 }
 
+/// A table as far as it goes: out, home, or both ways.
+pub struct Resolved {
+    /// What forward sends of it.
+    pub table: Option<Table>,
+    /// What comes home of it.
+    pub home: Option<Home>,
+}
+
 /// Makes the table of `all[at]`, or says everything that stands in its way.
 ///
 /// # Errors
 /// All mismatches of this table at once.
-pub fn resolve(settings: &Settings, all: &[Pair<'_>], at: usize) -> Result<Table, Vec<Mismatch>> {
+pub fn resolve(
+    settings: &Settings,
+    all: &[Pair<'_>],
+    at: usize,
+) -> Result<Resolved, Vec<Mismatch>> {
     let mut complaints = Vec::new();
     let made = Resolver {
         settings,
         all,
         wanted: all[at].wanted,
     };
-    let table = made.attempt(&all[at], &mut complaints);
-    match table {
-        Some(table) if complaints.is_empty() => Ok(table),
+    let resolved = made.attempt(&all[at], &mut complaints);
+    match resolved {
+        Some(resolved) if complaints.is_empty() => Ok(resolved),
         _ => Err(complaints
             .into_iter()
             .map(|what| Mismatch {
@@ -59,6 +74,7 @@ struct Resolver<'a> {
 }
 
 /// What is known of both sides of a table that exists on both.
+#[derive(Clone, Copy)]
 struct Sides<'a> {
     desktop: &'a RelationFacts,
     cloud: &'a RelationFacts,
@@ -93,7 +109,7 @@ impl Mapping {
 }
 
 impl Resolver<'_> {
-    fn attempt(&self, pair: &Pair<'_>, complaints: &mut Vec<String>) -> Option<Table> {
+    fn attempt(&self, pair: &Pair<'_>, complaints: &mut Vec<String>) -> Option<Resolved> {
         let wanted = self.wanted;
         let named = format!("{}.{}", wanted.schema, wanted.relation);
         let cloud_name = Name {
@@ -104,10 +120,21 @@ impl Resolver<'_> {
         let cloud = exists(pair.cloud, "cloud", &cloud_name.to_string(), complaints);
         let (desktop, cloud) = desktop.zip(cloud)?;
         let sides = Sides { desktop, cloud };
+        let mut table = (wanted.flow != Flow::Reverse).then(|| self.outward(&sides, complaints));
+        let home = self.home(&sides, table.as_ref(), complaints);
+        if let Some(table) = &mut table {
+            table.returns = home.as_ref().is_some_and(|home| !home.owned.is_empty());
+        }
+        Some(Resolved { table, home })
+    }
+
+    /// What forward sends.
+    fn outward(&self, sides: &Sides<'_>, complaints: &mut Vec<String>) -> Table {
+        let (wanted, Sides { desktop, cloud }) = (self.wanted, *sides);
         let owner = self.owner(cloud);
         let desktop_owner = desktop.column(&self.settings.owner.column);
-        let mut mapping = self.arriving(&sides, complaints);
-        self.converted(&sides, &mut mapping, complaints);
+        let mut mapping = self.arriving(sides, complaints);
+        self.converted(sides, &mut mapping, complaints);
         let tenant = self.tenant(cloud, &mapping, complaints);
         self.constants(cloud, &tenant, &mut mapping, complaints);
         let lookups = self.lookups(cloud, &mut mapping, complaints);
@@ -136,13 +163,14 @@ impl Resolver<'_> {
             indexed: false,
             refers_to_itself: cloud.parents.contains(&cloud.oid),
             is_looked_up: false,
+            returns: false,
             stream: wanted.stream,
             max_shrink: wanted.max_shrink,
             fingerprint: String::new(),
         };
         table.fingerprint = fingerprint(&table);
         table.indexed = is_indexed(&table, cloud);
-        Some(table)
+        table
     }
 
     fn owner(&self, cloud: &RelationFacts) -> Option<Owner> {
@@ -465,6 +493,10 @@ fn fingerprint(table: &Table) -> String {
         table.owner,
         table.tenant
     );
+    digest(&text)
+}
+
+fn digest(text: &str) -> String {
     let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
     digest
         .as_ref()

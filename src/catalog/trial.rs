@@ -3,20 +3,25 @@
 use tokio_postgres::Client;
 
 use crate::fault::{Fault, Side};
-use crate::model::{Source, Table};
+use crate::model::{Arriving, Column, Source};
 use crate::plan::quote;
 
-/// Says what is wrong with a table's conversions: errors of the cloud, and expressions that are not immutable.
+/// Says what is wrong with the conversions that fill one side's `columns`: errors of the server, and expressions that are
+/// not immutable.
 ///
 /// # Errors
-/// When the cloud can't be asked.
-pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String>, Fault> {
+/// When the side can't be asked.
+pub async fn try_conversions(
+    (client, side): (&Client, Side),
+    arriving: &[Arriving],
+    columns: &[Column],
+) -> Result<Vec<String>, Fault> {
     let mut wrong = Vec::new();
-    for column in &table.columns {
+    for column in columns {
         let Source::Converted { sql, uses } = &column.from else {
             continue;
         };
-        let sent = uses.iter().map(|index| &table.arriving[*index]);
+        let sent = uses.iter().map(|index| &arriving[*index]);
         let columns: Vec<_> = sent
             .map(|sent| format!("{} {}", quote::ident(&sent.name), sent.base_type))
             .collect();
@@ -28,12 +33,12 @@ pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String
             column.base_type,
             column.base_type
         );
-        let plain = sent_nulls(table, uses);
+        let plain = sent_nulls(arriving, uses);
         let asked = format!(
             "select ({sql}\n)::{} from (select {plain}) as arriving",
             column.base_type
         );
-        match cloud.query_typed(&asked, &[]).await {
+        match client.query_typed(&asked, &[]).await {
             Ok(_) => {}
             Err(error) => match error.as_db_error() {
                 // What a row of NULLs raises is the row's fault, if it is anybody's.
@@ -49,11 +54,11 @@ pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String
                     continue;
                 }
                 Some(_) => {}
-                None => return Err(Fault::at(Side::Cloud)(error)),
+                None => return Err(Fault::at(side)(error)),
             },
         }
-        if let Err(error) = cloud.batch_execute(&made).await {
-            let _ = cloud.batch_execute("rollback").await;
+        if let Err(error) = client.batch_execute(&made).await {
+            let _ = client.batch_execute("rollback").await;
             match error.as_db_error() {
                 Some(server) if server.code().code() == "42P17" => {
                     wrong.push(format!(
@@ -63,15 +68,15 @@ pub async fn try_conversions(cloud: &Client, table: &Table) -> Result<Vec<String
                 }
                 // Not everybody may make temporary tables.
                 Some(_) => {}
-                None => return Err(Fault::at(Side::Cloud)(error)),
+                None => return Err(Fault::at(side)(error)),
             }
         }
     }
     Ok(wrong)
 }
 
-fn sent_nulls(table: &Table, uses: &[usize]) -> String {
-    let sent = uses.iter().map(|index| &table.arriving[*index]);
+fn sent_nulls(arriving: &[Arriving], uses: &[usize]) -> String {
+    let sent = uses.iter().map(|index| &arriving[*index]);
     let columns: Vec<_> = sent
         .map(|sent| format!("null::{} as {}", sent.base_type, quote::ident(&sent.name)))
         .collect();

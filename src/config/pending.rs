@@ -22,23 +22,20 @@ const fn but(key: &'static str, asks: &'static str, neutral: &'static [&'static 
     Pending { key, asks, neutral }
 }
 
-const PENDING: [Pending; 8] = [
-    any("reverse.*", "the reverse direction"),
+const PENDING: [Pending; 5] = [
     but("verify.every", "periodic verification", &["off"]),
     but("listen.http", "the HTTP listener", &["off"]),
     but("forward.wal_held_drop", "giving up the slot", &["off"]),
-    but("table.flow", "the reverse direction", &["forward"]),
     any("table.orphans", "the handling of orphans"),
     but(
         "table.on_mobile_row",
         "desktop changes of mobile rows",
         &["keep"],
     ),
-    but("table.reverse", "the reverse direction", &["{}"]),
 ];
 
 /// What works, for the end of a refusal.
-const WORKS: &str = "forward streaming, swaps and refills";
+const WORKS: &str = "both directions, swaps and refills";
 
 /// The refusal's words after the setting, when `value` asks for something that isn't there yet.
 pub(super) fn refusal(section: &str, key: &str, value: &str) -> Option<String> {

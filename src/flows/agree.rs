@@ -41,17 +41,36 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
         cloud: cloud.as_ref(),
     });
     let pairs: Vec<_> = pairs.collect();
-    let (mut tables, mut mismatches) = (Vec::new(), Vec::new());
+    let (mut tables, mut homes, mut mismatches) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..pairs.len() {
         match resolve(settings, &pairs, at) {
-            Ok(table) => tables.push(table),
+            Ok(resolved) => {
+                tables.extend(resolved.table);
+                homes.extend(resolved.home);
+            }
             Err(found) => mismatches.extend(found),
         }
     }
-    for table in &tables {
-        let wrong = try_conversions(cloud, table).await?;
+    let outward = tables.iter().map(|table| {
+        (
+            &table.name,
+            (cloud, Side::Cloud),
+            &table.arriving,
+            &table.columns,
+        )
+    });
+    let homeward = homes.iter().map(|home| {
+        (
+            &home.name,
+            (desktop, Side::Desktop),
+            &home.arriving,
+            &home.columns,
+        )
+    });
+    for (name, side, arriving, columns) in outward.chain(homeward) {
+        let wrong = try_conversions(side, arriving, columns).await?;
         mismatches.extend(wrong.into_iter().map(|what| Mismatch {
-            table: table.name.clone(),
+            table: name.clone(),
             what,
         }));
     }
@@ -59,9 +78,8 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
     mismatches.extend(unknown_zone(settings, desktop, cloud).await?);
     if mismatches.is_empty() {
         let order = parents_first(&ties(&tables, &pairs));
-        return Ok(Tables::new(
-            order.into_iter().map(|at| tables[at].clone()).collect(),
-        ));
+        let tables = order.into_iter().map(|at| tables[at].clone());
+        return Ok(Tables::new(tables.collect()).with_homes(homes));
     }
     // All at once: what the other tables' keys are like is asked too.
     let others: Vec<_> = tables.iter().collect();

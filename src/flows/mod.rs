@@ -5,6 +5,7 @@ mod compare;
 mod copy;
 mod forward;
 mod refusal;
+mod reverse;
 
 pub use agree::{agree, check_keys};
 pub use compare::{Compared, compare, only_look};
@@ -12,3 +13,4 @@ pub use copy::{
     Asked, First, How, Progress, asked, fill, last_swaps, not_applied, refuse, set_state,
 };
 pub use forward::{Agenda, Forward, Scheduled, Sides, Wanted, last_refill, parked};
+pub use reverse::{Reverse, bind};

@@ -65,6 +65,7 @@ pub(crate) fn table(key: Key) -> Tables {
         refers_to_itself: false,
         indexed: true,
         is_looked_up: false,
+        returns: false,
         stream: true,
         max_shrink: 1.0,
         fingerprint: String::new(),

@@ -1,12 +1,15 @@
-//! What `sql/` installs, once per side and in one transaction each, how tables are published, and how all of
-//! it goes again.
+//! What `sql/` installs, once per side and in one transaction each, how tables are published and watched, and
+//! how all of it goes again.
 //!
 //! DDL happens here and nowhere else: in any schema it makes Supabase's API reload.
 
+mod patience;
 mod publish;
 mod remove;
 mod schema;
+mod watch;
 
 pub use publish::{ensure_publication, publish, published_besides, unpublish};
 pub use remove::{Removal, in_cloud, on_desktop, remove_from_cloud, remove_from_desktop};
 pub use schema::{ensure_schema, is_installed, planned_statements};
+pub use watch::{queue_again, watch};

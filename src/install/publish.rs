@@ -5,12 +5,11 @@
 
 use std::collections::BTreeSet;
 
-use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::patience::patiently;
 use crate::fault::{Fault, Kind, Side};
-use crate::limits;
 use crate::model::{Name, Table, Tables};
 use crate::plan::quote;
 use crate::wire::WireError;
@@ -76,7 +75,7 @@ pub async fn publish(
         if is_published(desktop, (publication, replicator), name, &needed).await? {
             continue;
         }
-        patiently(desktop, &name.to_string(), &step).await?;
+        patiently((desktop, Side::Desktop), &name.to_string(), &step).await?;
         tracing::info!(table = %name, "published");
     }
     Ok(())
@@ -145,7 +144,7 @@ pub async fn unpublish(
     name: &Name,
 ) -> Result<(), Fault> {
     patiently(
-        desktop,
+        (desktop, Side::Desktop),
         &name.to_string(),
         &unpublishing(publication, replicator, name),
     )
@@ -186,28 +185,6 @@ pub async fn published_besides(
         relation: row.get(1),
     });
     Ok(names.filter(|name| !ours.contains(name)).collect())
-}
-
-/// One table's lock after the other, and no wait longer than [`limits::SETUP_LOCK_TIMEOUT`].
-async fn patiently(desktop: &Client, table: &str, step: &str) -> Result<(), Fault> {
-    let timeout = limits::SETUP_LOCK_TIMEOUT.as_millis();
-    let script = format!("begin; set local lock_timeout = '{timeout}ms'; {step}; commit");
-    for _ in 0..limits::SETUP_LOCK_TRIES {
-        let Err(error) = desktop.batch_execute(&script).await else {
-            return Ok(());
-        };
-        let _ = desktop.batch_execute("rollback").await;
-        if error.code().is_none_or(|code| code.code() != "55P03") {
-            return Err(wire(error));
-        }
-        tracing::debug!(table, "the table is in use; trying again");
-        sleep(limits::SETUP_LOCK_PAUSE).await;
-    }
-    Err(Fault::new(
-        Kind::Weather(Side::Desktop),
-        format!("table {table} is locked by the office program all the time"),
-    )
-    .hint("a transaction that stays open on it blocks the set-up; it is tried again"))
 }
 
 /// Whether nothing is left to do for a table: then its lock isn't asked for.

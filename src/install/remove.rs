@@ -90,11 +90,13 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
     }
     let who = quote::literal(replicator);
     let others = "select 'others' from (select replicator from tandem.slot union all select replicator from tandem.publication \
-        union all select replicator from tandem.published union all select replicator from tandem.replica_identity) as used where replicator <> $1 limit 1";
+        union all select replicator from tandem.published union all select replicator from tandem.home union all select replicator from tandem.replica_identity) as used where replicator <> $1 limit 1";
     removal.rest.push(if texts(others).await?.is_empty() {
         "drop schema tandem cascade".to_owned()
     } else {
-        format!("delete from tandem.publication where replicator = {who}; delete from tandem.slot where replicator = {who}")
+        let kept = ["home", "ledger", "conflict", "publication", "slot"];
+        kept.map(|kept| format!("delete from tandem.{kept} where replicator = {who}"))
+            .join("; ")
     });
     Ok(removal)
 }
@@ -126,8 +128,12 @@ pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault
         removal.rest.push("drop schema tandem cascade".to_owned());
     } else if ours {
         removal.rest.push(format!(
-            "delete from tandem.staging where replicator = {who}"
+            "select tandem.unwatch({who}, \"table\") from tandem.reverse_state where replicator = {who}"
         ));
+        removal.rest.extend(
+            ["outbox", "poll", "staging"]
+                .map(|kept| format!("delete from tandem.{kept} where replicator = {who}")),
+        );
         removal.rest.push(format!(
             "delete from tandem.checkpoint where replicator = {who}"
         ));

@@ -41,7 +41,7 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
     check_version(client, side).await
 }
 
-/// What set-up does on a side, for reading and pasting: the schema where it is missing, then what is published.
+/// What set-up does on a side, for reading and pasting: the schema where it is missing, then what is published or watched.
 pub fn planned_statements(
     side: Side,
     installed: bool,
@@ -56,7 +56,7 @@ pub fn planned_statements(
     let schema = (!installed).then(|| schema.trim_end().to_owned());
     let published = match side {
         Side::Desktop => all_statements(&settings.forward.publication, replicator, tables),
-        Side::Cloud => Vec::new(),
+        Side::Cloud => super::watch::all_statements(replicator, tables),
     };
     schema.into_iter().chain(published).collect()
 }

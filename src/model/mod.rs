@@ -2,6 +2,7 @@
 
 mod batch;
 mod change;
+mod home;
 mod layout;
 mod lsn;
 mod snapshot;
@@ -13,6 +14,7 @@ pub use batch::{Batch, Counts, Halt, Row, Shape, Step, WayBack, Work};
 pub use change::{
     Change, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp, Transaction,
 };
+pub use home::{Home, Named};
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use snapshot::{NotASnapshot, Snapshot};

@@ -3,11 +3,11 @@
 //! Everything here was checked at the door (`catalog::resolve`): the key exists, every mapped
 //! column has a place on both sides. Later stages never check again.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::layout::Layout;
-use super::{Oid, Relation};
+use super::{Home, Oid, Relation};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -201,6 +201,8 @@ pub struct Table {
     pub refers_to_itself: bool,
     /// Other tables look columns up in this one, so the whole old row has to be known.
     pub is_looked_up: bool,
+    /// Columns that are the cloud's own come home: a change of them on the desktop is undone.
+    pub returns: bool,
     /// Its changes stream; else only swaps bring them.
     pub stream: bool,
     /// The largest share of the owned rows that a batch may delete.
@@ -321,7 +323,7 @@ impl Table {
 
     /// Desktop columns that an old row must carry; none when it must carry all.
     pub fn identity(&self) -> Option<Vec<&str>> {
-        if self.key == Key::Multiset || self.is_looked_up {
+        if self.key == Key::Multiset || self.is_looked_up || self.returns {
             return None;
         }
         let key = self.key_arriving().into_iter();
@@ -352,10 +354,11 @@ impl Table {
     }
 }
 
-/// All tables of this run, parents first.
+/// All tables of this run: those that forward sends, parents first, and what comes home.
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     list: Vec<Table>,
+    homes: Vec<Home>,
     by_desktop: HashMap<Name, TableId>,
     by_oid: HashMap<Oid, TableId>,
 }
@@ -374,9 +377,34 @@ impl Tables {
         }
         Tables {
             list,
+            homes: Vec::new(),
             by_desktop,
             by_oid,
         }
+    }
+
+    /// With what comes home.
+    #[must_use]
+    pub fn with_homes(self, homes: Vec<Home>) -> Self {
+        Tables { homes, ..self }
+    }
+
+    /// What comes home, table by table.
+    pub fn homes(&self) -> &[Home] {
+        &self.homes
+    }
+
+    /// The way home of the table of this name in the settings.
+    pub fn home(&self, name: &str) -> Option<&Home> {
+        self.homes.iter().find(|home| home.name == name)
+    }
+
+    /// The names of all tables, whichever way they go.
+    pub fn names(&self) -> BTreeSet<&str> {
+        let forward = self.list.iter().map(|table| table.name.as_str());
+        forward
+            .chain(self.homes.iter().map(|home| home.name.as_str()))
+            .collect()
     }
 
     /// The table with this number.
@@ -413,17 +441,17 @@ impl Tables {
         })
     }
 
-    /// All of them, parents first.
+    /// All that forward sends, parents first.
     pub fn iter(&self) -> std::slice::Iter<'_, Table> {
         self.list.iter()
     }
 
-    /// How many there are.
+    /// How many forward sends.
     pub fn len(&self) -> usize {
         self.list.len()
     }
 
-    /// Whether there is none.
+    /// Whether forward sends none.
     pub fn is_empty(&self) -> bool {
         self.list.is_empty()
     }

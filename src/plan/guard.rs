@@ -93,7 +93,7 @@ fn of_parent(via: &Via, tenant: &Tenant, row: &str) -> String {
 }
 
 /// A row belongs to the tenant: by its columns, or by its parent's.
-fn belongs(tenant: &Tenant, row: &str) -> String {
+pub(super) fn belongs(tenant: &Tenant, row: &str) -> String {
     let own = tenant.columns.iter().map(|column| {
         let (name, value) = (ident(&column.cloud), literal(&column.value));
         format!("{row}.{name} = {value}::{}", column.base_type)

@@ -12,6 +12,7 @@ mod digest;
 mod direct;
 mod follow;
 mod guard;
+pub mod home;
 mod open;
 mod planner;
 pub mod quote;

@@ -1,4 +1,4 @@
-//! The first statements of every cloud transaction.
+//! The first statements of every transaction of ours, on either side.
 
 use std::time::Duration;
 
@@ -10,8 +10,28 @@ use crate::wire::PINNED;
 /// What all transactions of a session share.
 #[derive(Clone, Debug)]
 pub struct Opening {
-    /// `[cloud] statement_timeout`.
+    /// The longest that a statement may take: `[cloud] statement_timeout`.
     pub statement_timeout: Duration,
+    /// The longest that it may wait for a lock.
+    pub lock_timeout: Duration,
+}
+
+impl Opening {
+    /// In the cloud.
+    pub fn cloud(statement_timeout: Duration) -> Opening {
+        Opening {
+            statement_timeout,
+            lock_timeout: limits::CLOUD_LOCK_TIMEOUT,
+        }
+    }
+
+    /// On the desktop, which must not wait for us.
+    pub fn desktop() -> Opening {
+        Opening {
+            statement_timeout: limits::HOME_STATEMENT_MAX,
+            lock_timeout: limits::HOME_LOCK_TIMEOUT,
+        }
+    }
 }
 
 /// BEGIN, and the settings. Poolers hand the connection to others between two transactions, so the
@@ -20,7 +40,7 @@ pub struct Opening {
 pub fn opening(opening: &Opening) -> Vec<Statement> {
     let own = [
         ("statement_timeout", milliseconds(opening.statement_timeout)),
-        ("lock_timeout", milliseconds(limits::CLOUD_LOCK_TIMEOUT)),
+        ("lock_timeout", milliseconds(opening.lock_timeout)),
         (
             "idle_in_transaction_session_timeout",
             milliseconds(limits::CLOUD_IDLE_TIMEOUT),

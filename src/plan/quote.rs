@@ -31,6 +31,18 @@ pub fn array<T: ToString>(values: impl IntoIterator<Item = T>) -> String {
     format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
 }
 
+/// The same with NULLs.
+pub fn array_of(values: &[Option<String>]) -> String {
+    let quoted = values.iter().map(|value| match value {
+        None => "NULL".to_owned(),
+        Some(text) => {
+            let text = text.replace('\\', "\\\\").replace('"', "\\\"");
+            format!("\"{text}\"")
+        }
+    });
+    format!("{{{}}}", quoted.collect::<Vec<_>>().join(","))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -62,6 +62,7 @@ fn table(key: Key) -> Table {
         refers_to_itself: false,
         indexed: true,
         is_looked_up: false,
+        returns: false,
         stream: true,
         max_shrink: 0.2,
         fingerprint: String::new(),

@@ -16,12 +16,12 @@ use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{
-    Agenda, First, Forward, Sides, Wanted, agree, check_keys, fill, last_refill, not_applied,
-    parked, set_state,
+    Agenda, First, Forward, Reverse, Sides, Wanted, agree, bind, check_keys, fill, last_refill,
+    not_applied, parked, set_state,
 };
 use crate::fold::Book;
 use crate::install::{
-    ensure_publication, ensure_schema, is_installed, publish, published_besides, unpublish,
+    ensure_publication, ensure_schema, is_installed, publish, published_besides, unpublish, watch,
 };
 use crate::limits;
 use crate::model::{Committed, Lsn, TableId, Tables};
@@ -43,18 +43,18 @@ pub(super) async fn session(
         let cloud = control::connect(&settings.cloud.endpoint)
             .await
             .map_err(Fault::at(Side::Cloud))?;
-        facts(&cloud.client, Side::Cloud).await?;
+        let cloud_identity = facts(&cloud.client, Side::Cloud).await?;
         let desktop = control::connect(&settings.desktop.endpoint)
             .await
             .map_err(Fault::at(Side::Desktop))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         identity.can_publish()?;
-        Ok::<_, Fault>((cloud, desktop, identity))
+        Ok::<_, Fault>((cloud, desktop, identity, cloud_identity))
     };
     let Some(connected) = stop.run_until_cancelled(connect).await else {
         return Ok(());
     };
-    let (cloud, desktop, identity) = connected?;
+    let (cloud, desktop, identity, cloud_identity) = connected?;
     let Some(tables) = stop
         .run_until_cancelled(agree(settings, &desktop.client, &cloud.client))
         .await
@@ -96,6 +96,7 @@ pub(super) async fn session(
         desktop: &desktop,
         cloud: &cloud,
         identity: &identity,
+        cloud_identity: &cloud_identity,
         tables: &tables,
         lease: lease.clone(),
         goal: goal.clone(),
@@ -125,6 +126,7 @@ pub(super) struct Session<'a> {
     pub(super) desktop: &'a Control,
     pub(super) cloud: &'a Control,
     pub(super) identity: &'a Facts,
+    pub(super) cloud_identity: &'a Facts,
     pub(super) tables: &'a Arc<Tables>,
     pub(super) lease: Lease,
     pub(super) goal: Goal,
@@ -149,7 +151,7 @@ impl Session<'_> {
         self.check_lineage(taken)?;
         let remembered = self.remembered().await?;
         let statement_timeout = self.settings.cloud.statement_timeout;
-        let opening = Opening { statement_timeout };
+        let opening = Opening::cloud(statement_timeout);
         let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
             .await
             .map_err(Fault::at(Side::Cloud))?;
@@ -187,8 +189,12 @@ impl Session<'_> {
             self.identity.sender_timeout,
         )
         .await?;
-        tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.len(), epoch = self.lease.epoch, "streaming");
-        forward.run(stop).await
+        let reverse = match self.goal.ends {
+            true => None,
+            false => Reverse::start(self.settings, self.tables, &self.lease).await?,
+        };
+        tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.names().len(), epoch = self.lease.epoch, "streaming");
+        both_ways(forward, reverse, stop).await
     }
 
     /// Publishes, makes the slot, fills; says where the stream starts.
@@ -206,6 +212,7 @@ impl Session<'_> {
             checkpoint: taken.checkpoint,
         };
         self.remove_forgotten().await?;
+        self.prepare_homes().await?;
         self.put_on_agenda(remembered, taken.checkpoint.is_none(), &mut ready)
             .await?;
         let new = |wanted: &&Wanted| !wanted.how.is_swap();
@@ -260,13 +267,33 @@ impl Session<'_> {
         Ok(ready)
     }
 
+    /// From here on the outbox notes what is to come home, and the desktop knows our writes.
+    async fn prepare_homes(&self) -> Result<(), Fault> {
+        let (cloud, replicator) = (&self.cloud.client, &self.lease.replicator);
+        bind(self.desktop, replicator, self.cloud_identity).await?;
+        watch(cloud, replicator, self.tables).await?;
+        let only_home = { self.tables.homes().iter() }
+            .filter(|home| self.tables.iter().all(|table| table.name != home.name));
+        for home in only_home {
+            let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state) values ($1, $2, $3, $4, 'streaming') \
+                on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
+                since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = null";
+            let in_cloud = home.cloud.to_string();
+            let params: [(&(dyn ToSql + Sync), Type); 4] = [
+                (replicator, Type::TEXT),
+                (&home.name, Type::TEXT),
+                (&in_cloud, Type::TEXT),
+                (&home.fingerprint, Type::TEXT),
+            ];
+            let done = cloud.query_typed(sql, &params).await;
+            done.map_err(Fault::at(Side::Cloud))?;
+        }
+        Ok(())
+    }
+
     /// Tables that left the settings: their rows stay, and if they come back they are copied anew.
     async fn remove_forgotten(&self) -> Result<(), Fault> {
-        let names: Vec<&str> = self
-            .tables
-            .iter()
-            .map(|table| table.name.as_str())
-            .collect();
+        let names: Vec<&str> = self.tables.names().into_iter().collect();
         let sql = "with gone as (update tandem.table_state set state = 'removed', since = now(), why = null \
                    where replicator = $1 and state <> 'removed' and not (\"table\" = any($2)) returning \"table\") \
                    select tandem.void_parked($1, \"table\") from gone";
@@ -331,6 +358,31 @@ impl Session<'_> {
             .map_err(not_applied)?;
         done.committed.ok_or_else(no_checkpoint)
     }
+}
+
+/// Both directions until told to stop, or until one of them ends; then the other one ends cleanly.
+async fn both_ways(
+    forward: Forward<'_>,
+    reverse: Option<Reverse>,
+    stop: &CancellationToken,
+) -> Result<(), Fault> {
+    let Some(reverse) = reverse else {
+        return forward.run(stop).await;
+    };
+    let ending = stop.child_token();
+    let (out, home) = tokio::join!(
+        async {
+            let ended = Box::pin(forward.run(&ending)).await;
+            ending.cancel();
+            ended
+        },
+        async {
+            let ended = Box::pin(reverse.run(&ending)).await;
+            ending.cancel();
+            ended
+        }
+    );
+    out.and(home)
 }
 
 /// Forgets how far the cloud is, so that everything is copied anew; the state then belongs to the desktop and the slot

@@ -17,9 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const SCRIPTS: u32 = 20;
 
 fn script(statements: impl IntoIterator<Item = Statement>) -> Script {
-    let mut all = opening(&Opening {
-        statement_timeout: TIMEOUT,
-    });
+    let mut all = opening(&Opening::cloud(TIMEOUT));
     all.extend(statements);
     Script::staying(all)
 }

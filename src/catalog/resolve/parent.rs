@@ -50,7 +50,7 @@ impl Resolver<'_> {
         tenant
     }
 
-    fn tenant_of(
+    pub(super) fn tenant_of(
         &self,
         wanted: &Wanted,
         cloud: &RelationFacts,

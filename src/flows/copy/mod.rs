@@ -16,5 +16,5 @@ pub use merge::How;
 pub(super) use merge::{Copied, Merge, Merged};
 pub use stage::Progress;
 pub(super) use stage::{Staged, Staging, guarded};
-pub(super) use state::{is_ours, settle_states};
+pub(super) use state::{is_ours, not_applied_on, settle_states};
 pub use state::{not_applied, set_state};

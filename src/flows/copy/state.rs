@@ -84,14 +84,19 @@ pub(in super::super) fn is_ours(error: &ServerError) -> bool {
     )
 }
 
-/// A transaction that failed for a reason that no table is to blame for.
+/// A transaction of the cloud's that failed for a reason that no table is to blame for.
 pub fn not_applied(error: NotApplied) -> Fault {
+    not_applied_on(Side::Cloud, error)
+}
+
+/// The same on either side.
+pub(in super::super) fn not_applied_on(side: Side, error: NotApplied) -> Fault {
     match error {
-        NotApplied::Wire(error) => Fault::wire(Side::Cloud, &error),
-        NotApplied::Refused { error, .. } => Fault::server(Side::Cloud, &error),
+        NotApplied::Wire(error) => Fault::wire(side, &error),
+        NotApplied::Refused { error, .. } => Fault::server(side, &error),
         NotApplied::Undone => Fault::new(
-            Kind::Weather(Side::Cloud),
-            "the cloud undid a transaction without saying why",
+            Kind::Weather(side),
+            format!("the {side} undid a transaction without saying why"),
         ),
     }
 }

@@ -1,0 +1,290 @@
+//! The desktop's end of the way home: one transaction for what was found of a table; by halves where the desktop refuses it,
+//! until the rows that are refused stand alone.
+
+use std::collections::HashMap;
+
+use super::poll::{Found, State};
+use crate::apply::{Applier, Done as Ran, NotApplied, Script};
+use crate::fault::{Fault, Side, blames_table};
+use crate::flows::copy::not_applied_on;
+use crate::flows::refusal::lies_in_rows;
+use crate::model::{Home, Statement};
+use crate::plan::home::{Coming, bare_mark, claim, level, mark, put, remember, remove};
+use crate::plan::{Opening, opening};
+use crate::wire::ServerError;
+
+/// What became of a row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The desktop's row changed.
+    Applied,
+    /// The desktop's row got the cloud's values again.
+    Rewritten,
+    /// It was as it should be.
+    Folded,
+    /// It doesn't come home: it isn't the phone's, or the settings keep the desktop's version.
+    RuledOut,
+    /// The desktop refuses it.
+    Parked {
+        /// The SQLSTATE.
+        code: String,
+        /// In words.
+        why: String,
+    },
+}
+
+impl Outcome {
+    /// The word for it in the cloud.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Outcome::Applied => "applied",
+            Outcome::Rewritten => "rewritten",
+            Outcome::Folded => "folded",
+            Outcome::RuledOut => "ruled out",
+            Outcome::Parked { .. } => "parked",
+        }
+    }
+
+    /// Why it was refused.
+    pub(super) fn refusal(&self) -> Option<(&str, &str)> {
+        match self {
+            Outcome::Parked { code, why } => Some((code, why)),
+            _ => None,
+        }
+    }
+
+    fn parked(code: &str, why: impl Into<String>) -> Outcome {
+        Outcome::Parked {
+            code: code.to_owned(),
+            why: why.into(),
+        }
+    }
+}
+
+/// A row with what became of it.
+#[derive(Clone, Debug)]
+pub(super) struct Done {
+    pub(super) key: String,
+    pub(super) entries: String,
+    pub(super) new: u64,
+    pub(super) cells: Vec<Option<String>>,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of what was found.
+pub(super) struct Delivered {
+    /// Rows whose entries may go.
+    pub(super) done: Vec<Done>,
+    /// Why the table can't go on; the entries of the other rows stay.
+    pub(super) broken: Option<String>,
+}
+
+/// One entry's rows, which are written together.
+#[derive(Clone)]
+struct Item {
+    found: Vec<Found>,
+    work: Work,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Work {
+    Put,
+    Remove,
+    Level,
+}
+
+/// Writes what was found of one table.
+///
+/// # Errors
+/// When the desktop is away.
+pub(super) async fn deliver(
+    desktop: &mut Applier,
+    home: &Home,
+    replicator: &str,
+    found: Vec<Found>,
+) -> Result<Delivered, Fault> {
+    let mut delivered = Delivered {
+        done: Vec::new(),
+        broken: None,
+    };
+    let mut items: Vec<Item> = Vec::new();
+    for found in found {
+        match judge(home, &found) {
+            Err(outcome) => delivered.done.push(done(&found, outcome)),
+            Ok(work) => {
+                let same = |item: &&mut Item| item.found[0].coming.entry == found.coming.entry;
+                match items.last_mut().filter(same) {
+                    Some(item) => item.found.push(found),
+                    None => items.push(Item {
+                        found: vec![found],
+                        work,
+                    }),
+                }
+            }
+        }
+    }
+    let mut waiting = vec![items];
+    while let Some(mut items) = waiting.pop() {
+        if items.is_empty() {
+            continue;
+        }
+        match write(desktop, home, replicator, &items).await {
+            Ok(verdicts) => delivered.done.extend(items.iter().map(|item| {
+                let verdict = verdicts.get(&item.found[0].coming.entry);
+                done(&item.found[0], outcome(home, &item.found[0], verdict))
+            })),
+            Err(NotApplied::Refused { error, .. }) if is_busy(&error) => {
+                // Somebody has the rows; they are tried again with the next poll.
+                tracing::debug!(table = %home.name, "{error}");
+                break;
+            }
+            Err(NotApplied::Refused { error, .. }) if !is_rows(&error) && blames_table(&error) => {
+                delivered.broken = Some(format!("the desktop refuses it: {error}"));
+                break;
+            }
+            Err(NotApplied::Refused { error, .. }) if is_rows(&error) => {
+                if items.len() > 1 {
+                    let rest = items.split_off(items.len() / 2);
+                    waiting.extend([rest, items]);
+                } else {
+                    let why = Outcome::parked(&error.code, words(&error));
+                    delivered.done.push(done(&items[0].found[0], why));
+                }
+            }
+            Err(error) => return Err(not_applied_on(Side::Desktop, error)),
+        }
+    }
+    Ok(delivered)
+}
+
+/// What is to be done with a row; or what becomes of it without the desktop.
+fn judge(home: &Home, found: &Found) -> Result<Work, Outcome> {
+    let owns = !home.owned.is_empty();
+    match found.state {
+        State::Gone | State::Mobile if home.rows => match found.state {
+            State::Mobile if too_large(found) => {
+                let why = format!(
+                    "the row has {} bytes, more than half of forward.memory_max",
+                    found.bytes
+                );
+                Err(Outcome::parked("TD007", why))
+            }
+            State::Mobile => Ok(Work::Put),
+            _ => Ok(Work::Remove),
+        },
+        State::Desktop if owns => Ok(Work::Level),
+        State::Gone => Err(Outcome::Folded),
+        State::Emptied | State::Mobile | State::Desktop | State::Other => Err(Outcome::RuledOut),
+    }
+}
+
+/// Its cells weren't read.
+fn too_large(found: &Found) -> bool {
+    found.bytes > 0 && found.coming.cells.iter().all(Option::is_none)
+}
+
+fn done(found: &Found, outcome: Outcome) -> Done {
+    Done {
+        key: found.coming.key.clone(),
+        entries: found.entries.clone(),
+        new: found.new,
+        cells: found.coming.cells.clone(),
+        outcome,
+    }
+}
+
+/// What a verdict of the desktop comes to; without one a later entry was there before.
+fn outcome(home: &Home, found: &Found, verdict: Option<&String>) -> Outcome {
+    let ours = |applied| match home.keeps_desktop {
+        true => Outcome::RuledOut,
+        false => applied,
+    };
+    match verdict.map(String::as_str) {
+        Some("update") if found.again => Outcome::Rewritten,
+        Some("update" | "insert" | "delete") => Outcome::Applied,
+        Some("changed" | "removed" | "deleted") => ours(Outcome::Applied),
+        Some("keep") => Outcome::RuledOut,
+        Some("taken") => Outcome::parked("TD011", "the desktop has a row of its own with this key"),
+        Some("reused") => Outcome::parked(
+            "TD012",
+            "a row with this key was deleted in the cloud and kept on the desktop; this is another one",
+        ),
+        _ => Outcome::Folded,
+    }
+}
+
+/// One transaction. Answers what became of each entry.
+async fn write(
+    desktop: &mut Applier,
+    home: &Home,
+    replicator: &str,
+    items: &[Item],
+) -> Result<HashMap<u64, String>, NotApplied> {
+    let rows = |work: Work| -> Vec<Coming> {
+        let items = items.iter().filter(|item| item.work == work);
+        let found = items.flat_map(|item| &item.found);
+        found.map(|found| found.coming.clone()).collect()
+    };
+    let (puts, removes, levels) = (rows(Work::Put), rows(Work::Remove), rows(Work::Level));
+    let mut statements = opening(&Opening::desktop());
+    let marks = home.streams && puts.len() + removes.len() > 0;
+    if !marks {
+        statements.push(bare_mark(replicator));
+    }
+    let mut answers = Vec::new();
+    let mut answering = |statements: &mut Vec<Statement>, work: Vec<Statement>| {
+        statements.extend(work);
+        answers.push(statements.len() - 1);
+    };
+    for (rows, gone) in [(&puts, false), (&removes, true)] {
+        if rows.is_empty() {
+            continue;
+        }
+        if marks {
+            statements.push(mark(home, replicator, rows, gone));
+        }
+        statements.push(claim(home, replicator, rows));
+        let work = match gone {
+            true => remove(home, replicator, rows),
+            false => put(home, replicator, rows),
+        };
+        answering(&mut statements, work);
+        statements.push(remember(home, replicator, rows));
+    }
+    if !levels.is_empty() {
+        statements.push(claim(home, replicator, &levels));
+        answering(&mut statements, level(home, replicator, &levels));
+    }
+    let ran = desktop.run(Script::staying(statements)).await?;
+    Ok(verdicts(&ran, &answers))
+}
+
+fn verdicts(ran: &Ran, answers: &[usize]) -> HashMap<u64, String> {
+    let json = answers.iter().filter_map(|at| {
+        let row = ran.answers.get(*at)?.row.as_ref()?;
+        row.first()?.as_ref()
+    });
+    let lists = json.filter_map(|json| serde_json::from_slice::<Vec<(u64, String)>>(json).ok());
+    lists.flatten().collect()
+}
+
+/// An error that lies in single rows.
+fn is_rows(error: &ServerError) -> bool {
+    error.code == "TD003" || lies_in_rows(error) && blames_table(error)
+}
+
+/// Somebody has a lock.
+fn is_busy(error: &ServerError) -> bool {
+    matches!(error.code.as_str(), "55P03" | "40001" | "40P01" | "57014")
+}
+
+/// Why a row was refused. The detail of some errors is the whole row, with whatever personal data is in it (P16).
+fn words(error: &ServerError) -> String {
+    match error.code.as_str() {
+        "23502" | "23514" => error.message.clone(),
+        _ => match &error.detail {
+            Some(detail) => format!("{}: {detail}", error.message),
+            None => error.message.clone(),
+        },
+    }
+}

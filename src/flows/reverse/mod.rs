@@ -1,0 +1,209 @@
+//! The way home: outbox -> rows as they are now -> one desktop transaction with the ledger -> the entries go.
+//!
+//! A crash between the desktop's commit and the cloud's repeats what was written, harmlessly: the ledger knows the last entry
+//! of each key, and an equal row isn't written. No order between keys is needed, and within one the row is the truth.
+
+mod deliver;
+mod poll;
+mod then;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_util::sync::CancellationToken;
+
+use crate::apply::{Applier, Lease};
+use crate::catalog::Facts;
+use crate::config::Settings;
+use crate::fault::{Fault, Side};
+use crate::limits;
+use crate::model::{Home, Tables};
+use crate::plan::home::Budget;
+use crate::wire::WireError;
+use crate::wire::control::{self, Control};
+
+use deliver::{Delivered, Outcome};
+use poll::{Found, State};
+use then::Then;
+
+/// Brings home what phones did, again and again.
+pub struct Reverse {
+    tables: Arc<Tables>,
+    lease: Lease,
+    cloud: Control,
+    desktop: Applier,
+    budget: Budget,
+    ticks: Interval,
+    then: Then,
+    /// Tables whose way home has stopped.
+    stopped: Vec<String>,
+    /// When parked rows are tried again.
+    retry_at: Instant,
+}
+
+/// Binds the desktop's ledger to the cloud at hand, and says by which word our own writes are known in the desktop's log.
+///
+/// # Errors
+/// When the desktop can't be asked.
+pub async fn bind(desktop: &Control, replicator: &str, cloud: &Facts) -> Result<String, Fault> {
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&replicator, Type::TEXT),
+        (&cloud.system_id, Type::TEXT),
+        (&cloud.timeline, Type::INT4),
+    ];
+    let sql = "select tandem.bind_home($1, $2, $3)";
+    let rows = desktop.client.query_typed(sql, &params).await;
+    let rows = rows.map_err(Fault::at(Side::Desktop))?;
+    Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+}
+
+impl Reverse {
+    /// Connects both sides; none where nothing comes home.
+    ///
+    /// # Errors
+    /// When a side can't be reached.
+    pub async fn start(
+        settings: &Settings,
+        tables: &Arc<Tables>,
+        lease: &Lease,
+    ) -> Result<Option<Reverse>, Fault> {
+        if tables.homes().is_empty() {
+            return Ok(None);
+        }
+        let cloud = control::connect(&settings.cloud.endpoint).await;
+        let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+        let desktop =
+            Applier::connect(&settings.desktop.endpoint, limits::HOME_STATEMENT_MAX).await;
+        let sql =
+            "select \"table\" from tandem.reverse_state where replicator = $1 and why is not null";
+        let rows = cloud
+            .client
+            .query_typed(sql, &[(&lease.replicator, Type::TEXT)])
+            .await
+            .map_err(Fault::at(Side::Cloud))?;
+        let mut ticks = interval(settings.reverse.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        Ok(Some(Reverse {
+            stopped: rows.iter().map(|row| row.get(0)).collect(),
+            tables: tables.clone(),
+            lease: lease.clone(),
+            cloud,
+            desktop: desktop.map_err(Fault::at(Side::Desktop))?,
+            budget: Budget {
+                entries: limits::HOME_ENTRIES,
+                bytes: limits::HOME_BYTES.min(settings.forward.memory_max / 8),
+                row_bytes: settings.forward.memory_max / 2,
+            },
+            ticks,
+            then: Then::new(settings, &lease.replicator),
+            retry_at: Instant::now() + limits::PARKED_RETRY_EVERY,
+        }))
+    }
+
+    /// Polls until told to stop. What is cut off in the middle is repeated by the next session.
+    ///
+    /// # Errors
+    /// When a side is away, or the lease is another's.
+    pub async fn run(mut self, stop: &CancellationToken) -> Result<(), Fault> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                () = self.then.run() => {}
+                _ = self.ticks.tick() => {
+                    let Some(polled) = stop.run_until_cancelled(self.poll()).await else { break };
+                    if polled? {
+                        self.ticks.reset_immediately();
+                    }
+                }
+            }
+        }
+        self.desktop.close().await;
+        Ok(())
+    }
+
+    /// Reads what waits, and delivers it. Says whether there is more.
+    async fn poll(&mut self) -> Result<bool, Fault> {
+        let homes: Vec<&Home> = { self.tables.homes().iter() }
+            .filter(|home| !self.stopped.contains(&home.name))
+            .collect();
+        let found = poll::read(&self.cloud, &homes, &self.lease.replicator, &self.budget).await?;
+        let (mut written, mut settled) = (false, false);
+        for home in self.tables.clone().homes() {
+            let its: Vec<_> = { found.iter() }
+                .filter(|found| found.table == home.name)
+                .cloned()
+                .collect();
+            if its.iter().any(|found| found.state == State::Emptied) {
+                let why = "the cloud's table was emptied by TRUNCATE, which says nothing of single rows; nothing was deleted here";
+                self.stop_table(home, why).await?;
+            } else if !its.is_empty() {
+                let outcome = self.deliver(home, its).await?;
+                (written, settled) = (written | outcome.0, settled | outcome.1);
+            }
+        }
+        if written {
+            self.then.ask();
+            self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
+        }
+        self.retry_parked().await?;
+        // There may be more than was read at once.
+        Ok(settled)
+    }
+
+    /// Delivers what was found of one table; says whether that wrote anything, and whether any entry went.
+    async fn deliver(&mut self, home: &Home, found: Vec<Found>) -> Result<(bool, bool), Fault> {
+        let delivered = deliver::deliver(&mut self.desktop, home, &self.lease.replicator, found);
+        let Delivered { done, broken } = delivered.await?;
+        let written = { done.iter() }
+            .any(|done| matches!(done.outcome, Outcome::Applied | Outcome::Rewritten));
+        if !done.is_empty() {
+            let settled = self.within(poll::settle(&self.cloud, &self.lease, home, &done));
+            settled.await?;
+        }
+        if let Some(why) = broken {
+            self.stop_table(home, &why).await?;
+        }
+        Ok((written, !done.is_empty()))
+    }
+
+    /// The table's way home stops alone; what waits of it stays in the outbox.
+    async fn stop_table(&mut self, home: &Home, why: &str) -> Result<(), Fault> {
+        tracing::error!(table = %home.name, why, "nothing of it comes home any more; next: tandem bootstrap --table {}", home.name);
+        let sql = "update tandem.reverse_state set why = $3, since = now() where replicator = $1 and \"table\" = $2";
+        let params: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&self.lease.replicator, Type::TEXT),
+            (&home.name, Type::TEXT),
+            (&why, Type::TEXT),
+        ];
+        let done = self.cloud.client.query_typed(sql, &params).await;
+        done.map_err(Fault::at(Side::Cloud))?;
+        self.stopped.push(home.name.clone());
+        Ok(())
+    }
+
+    async fn retry_parked(&mut self) -> Result<(), Fault> {
+        if self.retry_at > Instant::now() {
+            return Ok(());
+        }
+        self.retry_at = Instant::now() + limits::PARKED_RETRY_EVERY;
+        let soon = format!("{} seconds", limits::PARKED_RETRY_SOON.as_secs());
+        let params: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&self.lease.replicator, Type::TEXT), (&soon, Type::TEXT)];
+        let sql = "select tandem.queue_parked($1, $2::interval)";
+        let done = self.within(async {
+            let done = self.cloud.client.query_typed(sql, &params).await;
+            done.map(drop).map_err(Fault::at(Side::Cloud))
+        });
+        done.await
+    }
+
+    /// A cloud that doesn't answer is away.
+    async fn within(&self, asked: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
+        let limit: Duration = limits::HOME_STATEMENT_MAX;
+        let answered = timeout(limit, asked).await;
+        answered.map_err(|_| Fault::wire(Side::Cloud, &WireError::Timeout(limit.as_secs())))?
+    }
+}

@@ -1,0 +1,155 @@
+//! The cloud's end of the way home: entries are read with their rows, and go when the desktop has them.
+
+use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
+
+use super::deliver::{Done, Outcome};
+use crate::apply::Lease;
+use crate::fault::{Fault, Kind, Side};
+use crate::limits;
+use crate::model::Home;
+use crate::plan::home::{Budget, Coming, Found as Place};
+use crate::plan::quote;
+use crate::wire::WireError;
+use crate::wire::control::Control;
+
+/// What an entry found in the cloud.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The table was emptied: it names no row.
+    Emptied,
+    /// No row of ours.
+    Gone,
+    /// The phone's.
+    Mobile,
+    /// The desktop's.
+    Desktop,
+    /// Somebody else's.
+    Other,
+}
+
+/// A row, or one of the looks of equal rows, with its entries.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) table: String,
+    pub(super) state: State,
+    /// All entries, as an array constant.
+    pub(super) entries: String,
+    /// How many of them haven't been counted yet.
+    pub(super) new: u64,
+    /// The desktop had changed it.
+    pub(super) again: bool,
+    pub(super) bytes: u64,
+    pub(super) coming: Coming,
+}
+
+/// Reads the oldest entries.
+///
+/// # Errors
+/// When the cloud can't be asked.
+pub(super) async fn read(
+    cloud: &Control,
+    homes: &[&Home],
+    replicator: &str,
+    budget: &Budget,
+) -> Result<Vec<Found>, Fault> {
+    if homes.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = crate::plan::home::read(homes, replicator, budget);
+    let limit = limits::HOME_STATEMENT_MAX;
+    let answered = timeout(limit, cloud.client.simple_query(&sql)).await;
+    let answered = answered
+        .map_err(|_| Fault::wire(Side::Cloud, &WireError::Timeout(limit.as_secs())))?
+        .map_err(Fault::at(Side::Cloud))?;
+    // The settings answer first.
+    let rows = answered.iter().filter_map(|message| match message {
+        SimpleQueryMessage::Row(row) if row.len() > Place::CELLS => Some(row),
+        _ => None,
+    });
+    let named = |row: &SimpleQueryRow| row.get(Place::TABLE).unwrap_or_default().to_owned();
+    let homes = |name: &str| homes.iter().find(|home| home.name == name);
+    rows.filter(|row| homes(&named(row)).is_some())
+        .map(|row| {
+            let width = homes(&named(row)).map_or(0, |home| home.arriving.len());
+            found(row, width).ok_or_else(|| {
+                Fault::new(
+                    Kind::Internal,
+                    "internal check failed: the outbox answers in another form",
+                )
+            })
+        })
+        .collect()
+}
+
+fn found(row: &SimpleQueryRow, width: usize) -> Option<Found> {
+    let text = |at: usize| row.get(at);
+    let state = match text(Place::STATE)? {
+        "emptied" => State::Emptied,
+        "gone" => State::Gone,
+        "mobile" => State::Mobile,
+        "desktop" => State::Desktop,
+        "other" => State::Other,
+        _ => return None,
+    };
+    let cells = (0..width).map(|at| text(Place::CELLS + at).map(str::to_owned));
+    Some(Found {
+        table: text(Place::TABLE)?.to_owned(),
+        state,
+        entries: text(Place::ENTRIES)?.to_owned(),
+        new: text(Place::NEW)?.parse().ok()?,
+        again: text(Place::AGAIN)? == "t",
+        bytes: text(Place::BYTES)?.parse().ok()?,
+        coming: Coming {
+            entry: text(Place::ENTRY)?.parse().ok()?,
+            key: text(Place::KEY)?.to_owned(),
+            cells: cells.collect(),
+            copies: text(Place::COPIES)?.parse().ok()?,
+        },
+    })
+}
+
+/// The entries of these rows go, and what became of them is counted; what the desktop refused is parked.
+///
+/// # Errors
+/// When the cloud can't be asked, or the lease is another's.
+pub(super) async fn settle(
+    cloud: &Control,
+    lease: &Lease,
+    home: &Home,
+    done: &[Done],
+) -> Result<(), Fault> {
+    let ids = done.iter().flat_map(|done| {
+        let ids = done.entries.trim_matches(['{', '}']).split(',');
+        ids.filter_map(|id| id.parse::<i64>().ok())
+    });
+    let ids: Vec<_> = ids.collect();
+    let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
+    let of = |text: fn(&Done) -> Option<String>| done.iter().map(text).collect::<Vec<_>>();
+    let tables: Vec<_> = done.iter().map(|_| home.name.as_str()).collect();
+    let keys: Vec<_> = done.iter().map(|done| done.key.as_str()).collect();
+    let outcomes: Vec<_> = done.iter().map(|done| done.outcome.word()).collect();
+    let new: Vec<_> = done.iter().map(|done| done.new as i64).collect();
+    let codes = of(|done| done.outcome.refusal().map(|(code, _)| code.to_owned()));
+    let whys = of(|done| done.outcome.refusal().map(|(_, why)| why.to_owned()));
+    let cells = of(|done| match done.outcome {
+        Outcome::Parked { .. } => Some(quote::array_of(&done.cells)),
+        _ => None,
+    });
+    let sql = "select tandem.delivered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+    let params: [(&(dyn ToSql + Sync), Type); 10] = [
+        (&lease.replicator, Type::TEXT),
+        (&epoch, Type::INT8),
+        (&ids, Type::INT8_ARRAY),
+        (&tables, Type::TEXT_ARRAY),
+        (&keys, Type::TEXT_ARRAY),
+        (&outcomes, Type::TEXT_ARRAY),
+        (&new, Type::INT8_ARRAY),
+        (&codes, Type::TEXT_ARRAY),
+        (&whys, Type::TEXT_ARRAY),
+        (&cells, Type::TEXT_ARRAY),
+    ];
+    let done = cloud.client.query_typed(sql, &params).await;
+    done.map(drop).map_err(Fault::at(Side::Cloud))
+}

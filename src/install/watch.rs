@@ -1,0 +1,138 @@
+//! The outbox's triggers on the cloud's tables: put on, replaced where the settings changed, taken off.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::patience::patiently;
+use crate::fault::{Fault, Kind, Side};
+use crate::model::{Home, Tables};
+use crate::plan::home::{Watching, queue_all, watching};
+use crate::plan::quote::{array, literal, table as qualified};
+
+/// Sees to it that all that is to come home is noted, also what was there before, and nothing else.
+///
+/// # Errors
+/// When a table stays locked, or the server refuses.
+pub async fn watch(cloud: &Client, replicator: &str, tables: &Tables) -> Result<(), Fault> {
+    forget_others(cloud, replicator, tables).await?;
+    for home in tables.homes() {
+        if !is_watched(cloud, replicator, home).await? {
+            let name = home.cloud.to_string();
+            let step = watching_step(replicator, home);
+            let watched = patiently((cloud, Side::Cloud), &name, &step).await;
+            watched.map_err(|fault| owned_by_another(fault, home))?;
+            tracing::info!(table = %home.name, "watched: what changes there comes home");
+        }
+        queue_once(cloud, replicator, home).await?;
+    }
+    Ok(())
+}
+
+/// What set-up does in the cloud behind its schema, for reading and pasting.
+pub(super) fn all_statements(replicator: &str, tables: &Tables) -> Vec<String> {
+    let homes = tables.homes().iter();
+    let watch = homes.map(|home| format!("{};", watching_step(replicator, home)));
+    let rows = tables.homes().iter().filter(|home| home.rows);
+    let queue = rows.map(|home| format!("{};", queue_all(home, replicator)));
+    watch.chain(queue).collect()
+}
+
+/// Queues the phone's rows of a table once more, and lets it go on if it had stopped.
+///
+/// # Errors
+/// When the server refuses.
+pub async fn queue_again(cloud: &Client, replicator: &str, home: &Home) -> Result<(), Fault> {
+    let sql = format!(
+        "begin; delete from tandem.outbox where replicator = {who} and \"table\" = {name} and op = 'T'; {}; \
+         update tandem.reverse_state set why = null, queued = true where replicator = {who} and \"table\" = {name}; commit",
+        queue_all(home, replicator),
+        who = literal(replicator),
+        name = literal(&home.name),
+    );
+    let done = cloud.batch_execute(&sql).await;
+    if done.is_err() {
+        let _ = cloud.batch_execute("rollback").await;
+    }
+    done.map_err(Fault::at(Side::Cloud))
+}
+
+fn watching_step(replicator: &str, home: &Home) -> String {
+    let Watching {
+        insert,
+        update,
+        delete,
+    } = watching(home);
+    let optional = |sql: Option<String>| sql.map_or("null".to_owned(), |sql| literal(&sql));
+    let key = { home.names.iter() }.map(|named| &home.arriving[named.arriving].name);
+    format!(
+        "select tandem.watch({}, {}, {}::regclass, {}, {}::text[], {}, {}, {})",
+        literal(replicator),
+        literal(&home.name),
+        literal(&qualified(&home.cloud)),
+        literal(&home.fingerprint),
+        literal(&array(key)),
+        optional(insert),
+        optional(update),
+        optional(delete),
+    )
+}
+
+async fn is_watched(cloud: &Client, replicator: &str, home: &Home) -> Result<bool, Fault> {
+    let sql = format!(
+        "select tandem.is_watched($1, $2, {}::regclass, $3)",
+        literal(&qualified(&home.cloud))
+    );
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&replicator, Type::TEXT),
+        (&home.name, Type::TEXT),
+        (&home.fingerprint, Type::TEXT),
+    ];
+    let rows = cloud.query_typed(&sql, &params).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Every later write is noted by the triggers, and those before them have ended; what both find comes twice, harmlessly.
+async fn queue_once(cloud: &Client, replicator: &str, home: &Home) -> Result<(), Fault> {
+    let sql = "select queued from tandem.reverse_state where replicator = $1 and \"table\" = $2";
+    let params: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&replicator, Type::TEXT), (&home.name, Type::TEXT)];
+    let rows = cloud.query_typed(sql, &params).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    if !home.rows || rows.first().is_some_and(|row| row.get(0)) {
+        return Ok(());
+    }
+    queue_again(cloud, replicator, home).await
+}
+
+/// Tables that left the settings, or of which nothing comes home any more.
+async fn forget_others(cloud: &Client, replicator: &str, tables: &Tables) -> Result<(), Fault> {
+    let names: Vec<&str> = { tables.homes().iter() }
+        .map(|home| home.name.as_str())
+        .collect();
+    let sql = "select \"table\" from tandem.reverse_state where replicator = $1 and \"table\" <> all ($2)";
+    let params: [(&(dyn ToSql + Sync), Type); 2] =
+        [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
+    let rows = cloud.query_typed(sql, &params).await;
+    for row in rows.map_err(Fault::at(Side::Cloud))? {
+        let name: String = row.get(0);
+        let (who, table) = (literal(replicator), literal(&name));
+        let step = format!(
+            "select tandem.unwatch({who}, {table}); delete from tandem.outbox where replicator = {who} and \"table\" = {table}; \
+             delete from tandem.quarantine where replicator = {who} and direction = 'reverse' and \"table\" = {table}"
+        );
+        patiently((cloud, Side::Cloud), &name, &step).await?;
+        tracing::info!(table = %name, "nothing of it comes home any more");
+    }
+    Ok(())
+}
+
+fn owned_by_another(fault: Fault, home: &Home) -> Fault {
+    match fault.kind {
+        Kind::Weather(_) => fault,
+        _ => fault.hint(format!(
+            "tandem's user needs the right TRIGGER on {0} in the cloud: GRANT TRIGGER ON {0} TO it",
+            home.cloud
+        )),
+    }
+}

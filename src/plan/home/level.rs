@@ -1,0 +1,111 @@
+//! Columns that are the cloud's own, on the desktop. Equal rows are interchangeable: of the rows with one name, as many get
+//! each look as the cloud has of it, and those that have it already are left alone.
+
+use super::super::quote::ident;
+use super::{Coming, Over, columns, is_desktops, key_columns, look, target};
+use crate::model::{Column, Home, Statement};
+
+/// Gives the desktop's rows what the cloud has in its own columns. Answers for each entry whether that changed anything.
+pub fn level(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
+    let over = Over {
+        home,
+        taken: used(home),
+    };
+    let (source, mine) = (over.source(), over.mine());
+    let lock = format!(
+        "with {source}, {mine} select count(*) from (select from {} as t where {} in (select {} from mine) and {} for update of t) as locked",
+        target(home),
+        look("t", &key_columns(home)),
+        look("mine", &key_columns(home)),
+        is_desktops(home),
+    );
+    let sql = format!(
+        "with {source}, {mine}, {}, named as (select distinct mine.\"tandem entry\" as entry, {} as name from mine) \
+         select coalesce(jsonb_agg(jsonb_build_array(named.entry, case when exists (select from updated where updated.name = named.name) \
+         then 'update' else 'same' end)), '[]') from named",
+        levelled(home, "mine"),
+        look("mine", &key_columns(home)),
+    );
+    vec![
+        over.statement(replicator, rows, lock),
+        over.statement(replicator, rows, sql),
+    ]
+}
+
+/// The cloud's columns that name a row, and those of its own.
+fn used(home: &Home) -> Vec<usize> {
+    let own = { home.owned.iter() }.flat_map(|at| home.columns[*at].from.uses());
+    let names = home.names.iter().map(|named| &named.arriving);
+    let mut used: Vec<usize> = names.chain(own).copied().collect();
+    used.sort_unstable();
+    used.dedup();
+    used
+}
+
+/// CTEs that end in `updated`, over the rows of `wanted`: as many as `tandem copies` says of each name and look.
+fn levelled(home: &Home, wanted: &str) -> String {
+    let owned = columns(home, home.owned.iter().copied());
+    let (key, target) = (key_columns(home), target(home));
+    let values = owned.iter().map(|(_, column)| {
+        let name = ident(&column.name);
+        format!("(array_agg({wanted}.{name}))[1] as {name}")
+    });
+    let values: Vec<_> = values.collect();
+    let set = owned
+        .iter()
+        .map(|(_, column)| format!("{0} = src.{0}", ident(&column.name)));
+    format!(
+        "want as (select {} as name, {} as look, sum({wanted}.\"tandem copies\") as copies, {} from {wanted} where {wanted}.\"tandem copies\" > 0 group by 1, 2), \
+         have as (select {} as name, {} as look, t.tableoid as part, t.ctid as at from {target} as t where {}), \
+         found as (select have.*, row_number() over (partition by have.name, have.look order by have.at) as nth from have where have.name in (select want.name from want)), \
+         surplus as (select found.name, found.part, found.at, row_number() over (partition by found.name order by found.at) as turn \
+           from found left join want using (name, look) where found.nth > coalesce(want.copies, 0)), \
+         counted as (select found.name, found.look, count(*) as copies from found group by 1, 2), \
+         lacking as (select want.*, row_number() over (partition by want.name order by want.look) as turn from want left join counted using (name, look) \
+           cross join lateral generate_series(1, want.copies - coalesce(counted.copies, 0))), \
+         updated as (update {target} as t set {} from (select lacking.*, surplus.part, surplus.at from lacking join surplus using (name, turn)) as src \
+           where t.tableoid = src.part and t.ctid = src.at returning src.name)",
+        look(wanted, &key),
+        look(wanted, &owned),
+        values.join(", "),
+        look("t", &key),
+        look("t", &owned),
+        is_desktops(home),
+        set.collect::<Vec<_>>().join(", "),
+    )
+}
+
+/// The temporary table that keeps what the cloud owns while the office's refill runs.
+fn keeper(at: usize) -> String {
+    format!("pg_temp.tandem_kept_{at}")
+}
+
+/// Keeps the columns of the cloud's own, before a refill in the same transaction. `at` tells tables apart.
+pub fn keep(home: &Home, at: usize) -> String {
+    let kept = kept(home);
+    format!(
+        "create temporary table {} on commit drop as select {kept}, count(*) as \"tandem copies\" from {} as t where {} group by {kept}",
+        keeper(at).trim_start_matches("pg_temp."),
+        target(home),
+        is_desktops(home)
+    )
+}
+
+/// Gives them back behind it. Says how many rows that changed.
+pub fn restore(home: &Home, at: usize) -> String {
+    format!(
+        "with kept as (select k.* from {} as k), {} select count(*) from updated",
+        keeper(at),
+        levelled(home, "kept")
+    )
+}
+
+fn kept(home: &Home) -> String {
+    let named = |column: &Column| format!("t.{}", ident(&column.name));
+    let key = key_columns(home);
+    let owned = columns(home, home.owned.iter().copied());
+    let all: Vec<_> = { key.iter().chain(&owned) }
+        .map(|(_, column)| named(column))
+        .collect();
+    all.join(", ")
+}

@@ -1,0 +1,195 @@
+//! The way home: what is read of the outbox and its rows in the cloud, and how the desktop takes it. Pure.
+//!
+//! Both sides get values as text and parse them as the base type of the column that they go to, as forward does.
+
+mod level;
+mod read;
+mod rows;
+mod watch;
+
+pub use level::{keep, level, restore};
+pub use read::{Budget, Found, read};
+pub use rows::{bare_mark, claim, mark, put, remember, remove};
+pub use watch::{Watching, queue_all, queue_differing, queue_named, watching};
+
+use super::array::TextArray;
+use super::quote::{ident, literal, table as qualified};
+use super::source::{self, Rows, value};
+use crate::model::{Cell, Column, Home, Param, Source, Statement, oid};
+
+/// A row on its way home, or what names one that is gone.
+#[derive(Clone, Debug)]
+pub struct Coming {
+    /// The last of its entries.
+    pub entry: u64,
+    /// What names it, as an array constant.
+    pub key: String,
+    /// The cloud's values, one for each of [`Home::arriving`]; of a row that is gone only those that name it.
+    pub cells: Vec<Option<String>>,
+    /// In a table without a key, so many rows look like this.
+    pub copies: u64,
+}
+
+/// The word by which our own writes are known in the desktop's log.
+pub const REVERSE: &str = "tandem.reverse";
+
+/// Beside a row's cells.
+const EXTRAS: [&str; 3] = ["key", "entry", "copies"];
+
+/// A statement over rows in arrays: those of `taken`, then [`EXTRAS`], then what else it takes.
+struct Over<'a> {
+    home: &'a Home,
+    taken: Vec<usize>,
+}
+
+impl<'a> Over<'a> {
+    /// All that travels.
+    fn all(home: &'a Home) -> Over<'a> {
+        let taken = (0..home.arriving.len()).collect();
+        Over { home, taken }
+    }
+
+    /// What names a row.
+    fn names(home: &'a Home) -> Over<'a> {
+        let taken = home.names.iter().map(|named| named.arriving).collect();
+        Over { home, taken }
+    }
+
+    fn rows(&self) -> Rows {
+        Rows::Arrays(self.taken.clone(), EXTRAS.map(str::to_owned).to_vec())
+    }
+
+    /// `src`: the rows with their types under the desktop's names, as far as they are known.
+    fn source(&self) -> String {
+        let rows = self.rows();
+        let known = |column: &&Column| {
+            let mut uses = column.from.uses().iter();
+            uses.all(|index| self.taken.contains(index))
+        };
+        let columns = self.home.columns.iter().filter(known);
+        let list = columns.map(|column| {
+            let value = value(&self.home.arriving, column, &|index| rows.cell(index));
+            format!("{value} as {}", ident(&column.name))
+        });
+        let cloud = self.taken.iter().map(|index| {
+            let name = ident(&self.home.arriving[*index].name);
+            format!("{} as {name}", rows.cell(*index))
+        });
+        let cloud: Vec<_> = cloud.collect();
+        let own = [
+            "u.key as \"tandem key\"".to_owned(),
+            "u.entry::bigint as \"tandem entry\"".to_owned(),
+            "u.copies::bigint as \"tandem copies\"".to_owned(),
+            format!(
+                "(select to_jsonb(c) from (select {}) as c) as \"tandem cloud\"",
+                cloud.join(", ")
+            ),
+        ];
+        let list: Vec<_> = list.chain(own).collect();
+        format!(
+            "src as materialized (select {} from {})",
+            list.join(", "),
+            rows.from()
+        )
+    }
+
+    /// Those of them whose entry is the last that the ledger knows. Its parameters come behind those of the rows.
+    fn mine(&self) -> String {
+        let (replicator, table) = self.whose();
+        format!(
+            "mine as materialized (select src.*, l.hash as \"tandem last\", l.state as \"tandem state\" \
+             from src join tandem.ledger as l on l.replicator = {replicator} and l.\"table\" = {table} \
+             and l.key_hash = md5(src.\"tandem key\") and l.entry = src.\"tandem entry\")"
+        )
+    }
+
+    /// The parameters that say whose rows they are.
+    fn whose(&self) -> (String, String) {
+        let first = self.taken.len() + EXTRAS.len() + 1;
+        (format!("${first}"), format!("${}", first + 1))
+    }
+
+    fn statement(&self, replicator: &str, rows: &[Coming], sql: String) -> Statement {
+        let mut arrays: Vec<_> = { self.taken.iter() }.map(|_| TextArray::new()).collect();
+        let (mut keys, mut entries, mut copies) =
+            (TextArray::new(), TextArray::new(), TextArray::new());
+        for row in rows {
+            for (array, index) in arrays.iter_mut().zip(&self.taken) {
+                let cell = row.cells[*index].as_ref();
+                array.push(cell.map_or(Cell::Null, |text| Cell::Text(text.as_bytes())));
+            }
+            keys.push(Cell::Text(row.key.as_bytes()));
+            entries.push(Cell::Text(row.entry.to_string().as_bytes()));
+            copies.push(Cell::Text(row.copies.to_string().as_bytes()));
+        }
+        arrays.extend([keys, entries, copies]);
+        let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
+        params.push(Param::text(oid::TEXT, replicator));
+        params.push(Param::text(oid::TEXT, &*self.home.name));
+        Statement::bookkeeping(sql, params)
+    }
+}
+
+/// The desktop's table. The children of an ordinary one are tables of their own.
+fn target(home: &Home) -> String {
+    let only = if home.partitioned { "" } else { "only " };
+    format!("{only}{}", qualified(&home.desktop))
+}
+
+fn columns<'a>(home: &'a Home, which: impl Iterator<Item = usize>) -> Vec<(usize, &'a Column)> {
+    which.map(|at| (at, &home.columns[at])).collect()
+}
+
+fn key_columns(home: &Home) -> Vec<(usize, &Column)> {
+    columns(home, home.key.iter().copied())
+}
+
+/// A row's look, in the form in which stored and arriving values are comparable.
+fn look(row: &str, columns: &[(usize, &Column)]) -> String {
+    format!("{}::text", source::image(row, columns))
+}
+
+/// A short form of all that comes home of a row.
+fn hash(home: &Home, row: &str) -> String {
+    let all = columns(home, 0..home.columns.len());
+    format!("md5({})", look(row, &all))
+}
+
+/// True for a stored row `t` that has the key of `row`. An index of the desktop's can serve it where no part of the key is
+/// NULL.
+fn same_key(home: &Home, row: &str, rows: &[Coming]) -> String {
+    let has_null = { rows.iter() }.any(|coming| {
+        let mut names = home.names.iter();
+        names.any(|named| coming.cells[named.arriving].is_none())
+    });
+    let key = key_columns(home);
+    let plain = |column: &Column| matches!(column.from, Source::Arriving(_));
+    if has_null || !key.iter().all(|(_, column)| plain(column)) {
+        return format!("{} = {}", look("t", &key), look(row, &key));
+    }
+    let tests = key.iter().map(|(_, column)| {
+        let name = ident(&column.name);
+        format!("t.{name} = {row}.{name}")
+    });
+    tests.collect::<Vec<_>>().join(" and ")
+}
+
+/// True for a stored row `t` that came from a phone. Where the desktop doesn't say so, one that we wrote did.
+fn is_mobile(home: &Home, last: &str) -> String {
+    match (&home.desktop_owner, &home.owner) {
+        (Some((column, base)), Some(owner)) => format!(
+            "coalesce(t.{} = {}::{base}, false)",
+            ident(column),
+            literal(&owner.mobile)
+        ),
+        _ => format!("{last} is not null"),
+    }
+}
+
+/// True for a stored row `t` that the desktop made.
+fn is_desktops(home: &Home) -> String {
+    match &home.desktop_owner {
+        Some(_) => format!("not {}", is_mobile(home, "null")),
+        None => "true".to_owned(),
+    }
+}

@@ -1,0 +1,194 @@
+//! The poll: entries and the rows as they are now, in one statement, so that a row is what its last entry says or newer.
+
+use super::super::compare::cell;
+use super::super::guard::belongs;
+use super::super::quote::{array, ident, literal, table as qualified};
+use crate::model::Home;
+use crate::wire::PINNED;
+
+/// How much of the outbox is read at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Entries.
+    pub entries: usize,
+    /// Bytes of the rows; one row at least.
+    pub bytes: u64,
+    /// A row of more bytes is not read.
+    pub row_bytes: u64,
+}
+
+/// What stands in an answer's columns, before the row's cells.
+pub struct Found;
+
+impl Found {
+    /// The table's name in the settings.
+    pub const TABLE: usize = 0;
+    /// The last entry.
+    pub const ENTRY: usize = 1;
+    /// All entries, as an array constant.
+    pub const ENTRIES: usize = 2;
+    /// How many of them haven't been counted yet.
+    pub const NEW: usize = 3;
+    /// What names the row, as an array constant.
+    pub const KEY: usize = 4;
+    /// `emptied`, `gone`, `mobile`, `desktop`, `other`.
+    pub const STATE: usize = 5;
+    /// The desktop had changed it.
+    pub const AGAIN: usize = 6;
+    /// How many rows look like this.
+    pub const COPIES: usize = 7;
+    /// The row's bytes.
+    pub const BYTES: usize = 8;
+    /// The first cell.
+    pub const CELLS: usize = 9;
+}
+
+/// Reads the oldest entries of these tables, notes that it was looked, and answers rows as [`Found`] says. Two statements
+/// of the simple protocol: the settings are the transaction's own, so a pooler may stand between. Rows that a policy hides
+/// would look as if they were gone: an error instead.
+pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
+    let own = [("row_security", "off")];
+    let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
+    let settings = pinned
+        .chain(&own)
+        .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)));
+    let settings: Vec<_> = settings.collect();
+    let names = array(homes.iter().map(|home| home.name.as_str()));
+    let width = { homes.iter() }.map(|home| home.arriving.len()).max();
+    let width = width.unwrap_or_default();
+    let parts: Vec<_> = homes.iter().map(|home| part(home, width)).collect();
+    let cells: Vec<_> = (0..width)
+        .map(|at| format!("case when f.bytes <= {} then f.c{at} end", budget.row_bytes))
+        .collect();
+    let who = literal(replicator);
+    format!(
+        "select {}; \
+         with polled as (insert into tandem.poll as p (replicator, polled_at) values ({who}, clock_timestamp()) \
+           on conflict (replicator) do update set polled_at = excluded.polled_at), \
+         e as materialized (select id, \"table\", key, op from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) order by id limit {}), \
+         k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op <> 'P') as new, \
+           bool_or(op = 'T') as emptied, bool_or(op = 'R') as again from e group by 1, 2), \
+         found as ({}) \
+         select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes{} from \
+           (select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding and 1 preceding), 0) as told from found) as f \
+         where f.told < {} order by f.id",
+        settings.join(", "),
+        literal(&names),
+        budget.entries,
+        parts.join(" union all "),
+        cells
+            .iter()
+            .map(|cell| format!(", {cell}"))
+            .collect::<String>(),
+        budget.bytes,
+    )
+}
+
+fn part(home: &Home, width: usize) -> String {
+    if home.counted {
+        return counted(home, width);
+    }
+    let (name, target) = (literal(&home.name), qualified(&home.cloud));
+    // The key is known of a row that is gone, too.
+    let cells = (0..width).map(|at| {
+        let cell = match home.arriving.get(at) {
+            None => "null::text".to_owned(),
+            Some(column) => match home.names.iter().position(|named| named.arriving == at) {
+                Some(nth) => format!("k.key[{}]", nth + 1),
+                None => cell(&column.name),
+            },
+        };
+        format!("{cell} as c{at}")
+    });
+    let found = home.names.iter().enumerate().map(|(nth, named)| {
+        let column = &home.arriving[named.arriving];
+        let (stored, wanted) = (
+            format!("t.{}", ident(&column.name)),
+            format!("k.key[{}]", nth + 1),
+        );
+        let equal = format!("{stored} = {wanted}::{}", column.base_type);
+        match named.not_null {
+            true => equal,
+            false => format!("({equal} or {stored} is null and {wanted} is null)"),
+        }
+    });
+    let found: Vec<_> = found.collect();
+    format!(
+        "select k.\"table\", k.id, k.ids, k.new, k.key, {} as state, k.again, 1::bigint as copies, coalesce(octet_length(t::text), 0)::bigint as bytes, {} \
+         from k left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
+        state(home),
+        cells.collect::<Vec<_>>().join(", "),
+        found.join(" and "),
+        belongs(&home.tenant, "t"),
+    )
+}
+
+fn state(home: &Home) -> String {
+    let gone = "when k.emptied then 'emptied' when t.ctid is null then 'gone'";
+    match &home.owner {
+        None => format!("case {gone} else 'desktop' end"),
+        Some(owner) => {
+            let (column, base) = (ident(&owner.column), &owner.base_type);
+            format!(
+                "case {gone} when t.{column} = {}::{base} then 'mobile' \
+                 when t.{column} is null or t.{column} = {}::{base} then 'desktop' else 'other' end",
+                literal(&owner.mobile),
+                literal(&owner.desktop)
+            )
+        }
+    }
+}
+
+/// Of a table without a key: each look in the cloud's own columns, and how many of the desktop's rows have it.
+fn counted(home: &Home, width: usize) -> String {
+    let (name, target) = (literal(&home.name), qualified(&home.cloud));
+    let named = |nth: usize| format!("k.key[{}]", nth + 1);
+    let is_name = |at: usize| home.names.iter().position(|name| name.arriving == at);
+    let cells = (0..width).map(|at| match (home.arriving.get(at), is_name(at)) {
+        (None, _) => format!("null::text as c{at}"),
+        (Some(_), Some(nth)) => format!("{} as c{at}", named(nth)),
+        (Some(_), None) => format!("l.c{at}"),
+    });
+    let looks: Vec<_> = (0..home.arriving.len())
+        .filter(|at| is_name(*at).is_none())
+        .collect();
+    let looked: String = { looks.iter() }
+        .map(|at| format!(", {} as c{at}", cell(&home.arriving[*at].name)))
+        .collect();
+    let groups: String = { looks.iter() }.map(|at| format!(", c{at}")).collect();
+    let typed = |value: &dyn Fn(usize) -> String| {
+        let cells = home.names.iter().enumerate().map(|(nth, named)| {
+            let base = &home.arriving[named.arriving].base_type;
+            format!("{}::{base}::text", value(nth))
+        });
+        format!("array[{}]::text", cells.collect::<Vec<_>>().join(", "))
+    };
+    let stored = typed(&|nth| {
+        let at = home.names[nth].arriving;
+        format!("t.{}", ident(&home.arriving[at].name))
+    });
+    let wanted = typed(&named);
+    format!(
+        "select k.\"table\", k.id, k.ids, k.new, k.key, case when l.copies is null then 'gone' else 'desktop' end as state, k.again, \
+         coalesce(l.copies, 0) as copies, octet_length(k.key::text)::bigint as bytes, {} \
+         from k left join (select name{groups}, count(*) as copies from (select {stored} as name{looked} from {target} as t where {}) as r group by name{groups}) as l \
+         on l.name = {wanted} where k.\"table\" = {name}",
+        cells.collect::<Vec<_>>().join(", "),
+        owned(home),
+    )
+}
+
+/// The desktop's rows in the cloud.
+fn owned(home: &Home) -> String {
+    let belongs = belongs(&home.tenant, "t");
+    match &home.owner {
+        None => belongs,
+        Some(owner) => {
+            let (column, base) = (ident(&owner.column), &owner.base_type);
+            format!(
+                "{belongs} and (t.{column} is null or t.{column} = {}::{base})",
+                literal(&owner.desktop)
+            )
+        }
+    }
+}

@@ -1,0 +1,258 @@
+//! The phone's rows on the desktop: claimed, written, remembered.
+
+use super::super::quote::{ident, literal};
+use super::{Coming, Over, REVERSE, columns, hash, is_mobile, key_columns, same_key, target};
+use crate::model::{Column, Home, Param, Statement};
+
+/// Notes these entries as the last ones of their keys; later ones stay. What follows writes only what is noted so.
+pub fn claim(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
+    let over = Over {
+        home,
+        taken: Vec::new(),
+    };
+    let (replicator_is, table_is) = over.whose();
+    let sql = format!(
+        "insert into tandem.ledger as l (replicator, \"table\", key_hash, entry) \
+         select distinct {replicator_is}, {table_is}, md5(u.key), u.entry::bigint from {} \
+         on conflict (replicator, \"table\", key_hash) do update set entry = excluded.entry where l.entry < excluded.entry",
+        over.rows().from()
+    );
+    over.statement(replicator, rows, sql)
+}
+
+/// Names what this transaction is about to write in the desktop's log, so that forward knows it for ours: each row's key,
+/// and how it will look; no look for one that goes. What a trigger makes of it looks otherwise.
+pub fn mark(home: &Home, replicator: &str, rows: &[Coming], gone: bool) -> Statement {
+    let over = match gone {
+        true => Over::names(home),
+        false => Over::all(home),
+    };
+    let (replicator_is, table_is) = over.whose();
+    let key = fingerprint(&key_columns(home));
+    let look = match gone {
+        true => "'-'".to_owned(),
+        false => fingerprint(&columns(home, 0..home.columns.len())),
+    };
+    let sql = format!(
+        "with {} select pg_logical_emit_message(true, '{REVERSE}', \
+         (select h.nonce from tandem.home as h where h.replicator = {replicator_is}) \
+         || (select coalesce(string_agg(concat(E'\\n', {key}, ' ', {look}, ' ', {table_is}), ''), '') from src))",
+        over.source()
+    );
+    over.statement(replicator, rows, sql)
+}
+
+/// Says that what follows is ours, without naming a row.
+pub fn bare_mark(replicator: &str) -> Statement {
+    let sql = format!(
+        "select pg_logical_emit_message(true, '{REVERSE}', (select h.nonce from tandem.home as h where h.replicator = $1))"
+    );
+    Statement::bookkeeping(sql, vec![Param::string(replicator)])
+}
+
+/// The row's columns as bytes that the log's reader can make too: `n`, or `v`, the length, and the text.
+fn fingerprint(columns: &[(usize, &Column)]) -> String {
+    let cells = columns.iter().map(|(_, column)| {
+        let cell = format!(
+            "concat(src.{}::{})",
+            ident(&column.name),
+            column.compare_type
+        );
+        format!(
+            "case when src.{} is distinct from null then concat('v', octet_length({cell}), ':', {cell}) else 'n' end",
+            ident(&column.name)
+        )
+    });
+    let cells: Vec<_> = cells.collect();
+    format!(
+        "encode(sha256(convert_to({}, 'UTF8')), 'hex')",
+        cells.join(" || ")
+    )
+}
+
+/// Locks the rows that are about to be written, so that what they are compared with is what is there.
+fn lock(over: &Over<'_>, replicator: &str, rows: &[Coming]) -> Statement {
+    let home = over.home;
+    let sql = format!(
+        "with {}, {} select count(*) from (select from {} as t join mine on {} for update of t) as locked",
+        over.source(),
+        over.mine(),
+        target(home),
+        same_key(home, "mine", rows),
+    );
+    over.statement(replicator, rows, sql)
+}
+
+/// What is on the desktop of the rows at hand.
+fn there(home: &Home, rows: &[Coming]) -> String {
+    format!(
+        "there as materialized (select distinct on (mine.\"tandem key\") mine.\"tandem key\" as name, t.tableoid as part, t.ctid as at, \
+         {} as hash, {} as mobile, to_jsonb(t) as image from mine join {} as t on {} \
+         order by mine.\"tandem key\", 5 desc, t.ctid)",
+        hash(home, "t"),
+        is_mobile(home, "mine.\"tandem last\""),
+        target(home),
+        same_key(home, "mine", rows),
+    )
+}
+
+/// Notes conflicts, each once.
+fn note(over: &Over<'_>, kinds: &[(&str, &str)]) -> String {
+    let (replicator, table) = over.whose();
+    let kept = kinds
+        .iter()
+        .map(|(kind, kept)| format!("when '{kind}' then '{kept}'"));
+    let names: Vec<_> = { kinds.iter() }
+        .map(|(kind, _)| format!("'{kind}'"))
+        .collect();
+    format!(
+        "noted as (insert into tandem.conflict (replicator, \"table\", kind, key, kept, desktop, cloud) \
+         select {replicator}, {table}, j.verdict, j.\"tandem key\"::text[], case j.verdict {} end, j.image, j.\"tandem cloud\" from judged as j \
+         where j.verdict in ({}) and not exists (select from tandem.conflict as c where c.replicator = {replicator} and c.\"table\" = {table} \
+         and c.kind = j.verdict and c.key = j.\"tandem key\"::text[] and c.desktop is not distinct from j.image and c.cloud is not distinct from j.\"tandem cloud\"))",
+        kept.collect::<Vec<_>>().join(" "),
+        names.join(", ")
+    )
+}
+
+/// What became of each row: its entry and a word.
+const VERDICTS: &str =
+    "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", verdict)), '[]') from judged";
+
+/// Writes rows that the phone made or changed, ownership first: a row of the desktop's own with the same key stays
+/// (`taken`), and so does one that is gone in the cloud and was kept (`reused`). Where the desktop's row isn't what was left
+/// there (`changed`, `removed`) the settings decide. Answers what became of each.
+pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
+    let over = Over::all(home);
+    let (source, mine) = (over.source(), over.mine());
+    let (replicator_is, table_is) = over.whose();
+    let writes = !home.keeps_desktop;
+    let kept = if writes { "cloud" } else { "desktop" };
+    let (also_changed, also_removed) = match writes {
+        true => (", 'changed'", ", 'removed'"),
+        false => ("", ""),
+    };
+    let hash = hash(home, "mine");
+    // Where the desktop doesn't say whose a row is, one that looks alike is as good as ours.
+    let equal = match home.desktop_owner {
+        Some(_) => String::new(),
+        None => format!(" and there.hash <> {hash}"),
+    };
+    let target = target(home);
+    let filled: Vec<_> = { home.columns.iter() }
+        .map(|column| ident(&column.name))
+        .collect();
+    let set: Vec<_> = { home.columns.iter().enumerate() }
+        .filter(|(at, _)| !home.is_key(*at))
+        .map(|(_, column)| format!("{0} = src.{0}", ident(&column.name)))
+        .collect();
+    let updated = match set.is_empty() {
+        true => String::new(),
+        false => format!(
+            ", updated as (update {target} as t set {} from judged as src where t.tableoid = src.part and t.ctid = src.at \
+             and src.verdict in ('update'{also_changed}))",
+            set.join(", ")
+        ),
+    };
+    let (mut names, mut values) = (
+        filled.clone(),
+        filled
+            .iter()
+            .map(|name| format!("src.{name}"))
+            .collect::<Vec<_>>(),
+    );
+    if let (Some((column, base)), Some(owner)) = (&home.desktop_owner, &home.owner) {
+        names.push(ident(column));
+        values.push(format!("{}::{base}", literal(&owner.mobile)));
+    }
+    let inserted = format!(
+        "inserted as (insert into {} ({}) select {} from judged as src where src.verdict in ('insert'{also_removed}))",
+        super::qualified(&home.desktop),
+        names.join(", "),
+        values.join(", ")
+    );
+    let sql = format!(
+        "with {source}, {mine}, {}, judged as materialized (select mine.*, there.part, there.at, there.image, case \
+           when there.at is not null and not there.mobile{equal} then 'taken' \
+           when there.at is not null and there.hash = {hash} then 'same' \
+           when there.at is not null and mine.\"tandem state\" = 'kept' then 'reused' \
+           when there.at is not null and there.hash <> mine.\"tandem last\" then 'changed' \
+           when there.at is not null then 'update' \
+           when mine.\"tandem last\" is not null then 'removed' \
+           else 'insert' end as verdict \
+         from mine left join there on there.name = mine.\"tandem key\"){updated}, {inserted}, {}, \
+         stated as (update tandem.ledger as l set state = case j.verdict when 'taken' then 'taken' when 'reused' then 'kept' \
+           when 'changed' then {changed} when 'removed' then {changed} end from judged as j \
+           where l.replicator = {replicator_is} and l.\"table\" = {table_is} and l.key_hash = md5(j.\"tandem key\")) {VERDICTS}",
+        there(home, rows),
+        note(
+            &over,
+            &[
+                ("taken", "desktop"),
+                ("reused", "desktop"),
+                ("changed", kept),
+                ("removed", kept)
+            ]
+        ),
+        changed = if writes { "null" } else { "'desktop'" },
+    );
+    vec![
+        lock(&over, replicator, rows),
+        over.statement(replicator, rows, sql),
+    ]
+}
+
+/// Removes rows that the phone deleted, if the settings let it; else they are kept, and known as such.
+pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
+    let over = Over::names(home);
+    let (replicator_is, table_is) = over.whose();
+    let writes = !home.keeps_desktop;
+    let also = if writes { ", 'deleted'" } else { "" };
+    let (delete, differs) = match home.deletes {
+        true => ("'delete'", "'deleted'"),
+        false => ("'keep'", "'keep'"),
+    };
+    let sql = format!(
+        "with {}, {}, {}, judged as materialized (select mine.*, there.part, there.at, there.image, case \
+           when there.at is null or not there.mobile then 'same' \
+           when there.hash <> mine.\"tandem last\" then {differs} \
+           else {delete} end as verdict \
+         from mine left join there on there.name = mine.\"tandem key\"), \
+         gone as (delete from {} as t using judged as src where t.tableoid = src.part and t.ctid = src.at and src.verdict in ('delete'{also})), \
+         {}, stated as (update tandem.ledger as l set state = case j.verdict when 'keep' then 'kept' when 'deleted' then {changed} end \
+           from judged as j where l.replicator = {replicator_is} and l.\"table\" = {table_is} and l.key_hash = md5(j.\"tandem key\")) {VERDICTS}",
+        over.source(),
+        over.mine(),
+        there(home, rows),
+        target(home),
+        note(
+            &over,
+            &[("deleted", if writes { "cloud" } else { "desktop" })]
+        ),
+        changed = if writes { "null" } else { "'desktop'" },
+    );
+    vec![
+        lock(&over, replicator, rows),
+        over.statement(replicator, rows, sql),
+    ]
+}
+
+/// Remembers how the rows stand now, whatever the desktop's triggers made of them: a later difference is the desktop's.
+pub fn remember(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
+    let over = Over::names(home);
+    let (replicator_is, table_is) = over.whose();
+    // A table that doesn't say whose its rows are has only those that we wrote, and others that are taken.
+    let mobile = is_mobile(home, "''");
+    let sql = format!(
+        "with {}, {}, now as (select mine.\"tandem key\" as name, min({}) as hash from mine \
+         left join {} as t on {} and {mobile} group by 1) \
+         update tandem.ledger as l set hash = now.hash from now where l.replicator = {replicator_is} and l.\"table\" = {table_is} \
+         and l.key_hash = md5(now.name) and l.state is null",
+        over.source(),
+        over.mine(),
+        hash(home, "t"),
+        target(home),
+        same_key(home, "mine", rows),
+    );
+    over.statement(replicator, rows, sql)
+}

@@ -1,0 +1,91 @@
+//! What people did on their phones comes home, and never echoes.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use support::office::{Office, Plan, exec, load, places, until, value};
+use support::servers::newest;
+
+/// Everything that waited in the outbox has come home.
+async fn came_home(office: &Office) {
+    until(&office.cloud, "select count(*) = 0 from tandem.outbox").await;
+}
+
+const VISITS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n[[table]]\nname = \"visits\"\nflow = \"reverse\"\n";
+const ON_DESKTOP: &str = "create table visits (id int, note text, source char(1))";
+const IN_CLOUD: &str =
+    "create table visits (id int primary key, note text, source char(1) default 'D')";
+
+/// The phone's rows as both sides have them.
+async fn visits(office: &Office) -> (String, String) {
+    let sql = "select coalesce(string_agg(concat_ws(' ', id, note), '; ' order by id), '') from visits where source = 'M'";
+    (
+        value(&office.desktop, sql).await,
+        value(&office.cloud, sql).await,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u16_what_a_phone_makes_edits_and_deletes_comes_home() {
+    for place in places() {
+        let office = Office::with_tables(&place, VISITS, ON_DESKTOP, IN_CLOUD).await;
+        // Before tandem was there, and never told anybody.
+        exec(
+            &office.cloud,
+            "insert into visits values (1, 'old', 'M'), (2, 'the desk''s', 'D'), (3, 'odd', 'S')",
+        )
+        .await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        came_home(&office).await;
+        assert_eq!(
+            visits(&office).await,
+            ("1 old".to_owned(), "1 old".to_owned())
+        );
+        exec(
+            &office.cloud,
+            "insert into visits select i, 'made ' || i, 'M' from generate_series(10, 2509) i",
+        )
+        .await;
+        exec(&office.cloud, "update visits set note = 'edited' where id between 10 and 20; delete from visits where id between 15 and 30; update visits set id = 5000 where id = 31").await;
+        came_home(&office).await;
+        let (desktop, cloud) = visits(&office).await;
+        assert_eq!(desktop, cloud);
+        assert!(cloud.contains("10 edited; 11 edited") && cloud.contains("5000 made 31"));
+        let counts = value(&office.cloud, "select concat_ws(' ', received, received - applied - folded - ruled_out - quarantined) from tandem.reverse_state").await;
+        assert!(counts.ends_with(" 0"), "P7: {counts}");
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn powercas_diaries_and_leave_requests_come_home() {
+    let office = Office::open(&Plan::powerca(&newest(), 0.05)).await;
+    load(&office.cloud, &["phone"]).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.cloud, "select demo.phone(1)").await;
+    exec(&office.cloud, "select demo.phone_edits(1)").await;
+    came_home(&office).await;
+    office.assert_equal().await;
+    for (table, columns) in [
+        (
+            "workdiary",
+            "wd_id, staff_id, date, minutes, tasknotes, source",
+        ),
+        (
+            "learequest",
+            "learequest_id, fromdate, leaveremarks, source",
+        ),
+    ] {
+        let sql = format!(
+            "select md5(string_agg(concat_ws('|', {columns}), ';' order by 1)) || count(*) from (select {columns} from {table} where source = 'M' order by 1) as t"
+        );
+        assert_eq!(
+            value(&office.desktop, &sql).await,
+            value(&office.cloud, &sql).await,
+            "{table}"
+        );
+    }
+    assert_eq!(service.stop().await, 0);
+}
