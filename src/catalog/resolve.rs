@@ -2,14 +2,15 @@
 
 mod derive;
 mod home;
+mod key;
 mod parent;
+
+use key::{digest, fingerprint, is_indexed, key};
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, Narrow, Settings, Table as Wanted};
-use crate::model::{
-    Arriving, Column, Home, Key, Lookup, Name, Owner, Source, Table, TableId, Tenant,
-};
+use crate::model::{Arriving, Column, Home, Lookup, Name, Owner, Source, Table, TableId, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -398,21 +399,6 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
     }
 }
 
-/// Whether a unique index of the cloud finds a row by its key alone. NULLs are beside it: those that a conversion may
-/// make are not seen before.
-fn is_indexed(table: &Table, cloud: &RelationFacts) -> bool {
-    let Key::Columns(key) = &table.key else {
-        return false;
-    };
-    let known =
-        |column: &Column| column.not_null || !matches!(column.from, Source::Converted { .. });
-    let named = |name: &String| {
-        let mut columns = key.iter().map(|at| &table.columns[*at]);
-        columns.any(|column| column.name == *name && known(column))
-    };
-    cloud.unique.iter().any(|index| index.iter().all(named))
-}
-
 /// Types whose equal values are always written alike.
 fn type_is_exact(to: &ColumnFacts) -> bool {
     match to.type_name.as_str() {
@@ -438,72 +424,6 @@ fn unfilled(
             complaints.push(format!("column {} of the cloud refuses NULL, has no default, and nothing fills it; use set or rename", to.name));
         }
     }
-}
-
-fn key(
-    wanted: &Wanted,
-    cloud: &RelationFacts,
-    columns: &[Column],
-    complaints: &mut Vec<String>,
-) -> Key {
-    let names = match &wanted.key {
-        Some(names) if names.is_empty() => return Key::Multiset,
-        Some(names) => names,
-        None if cloud.primary_key.is_empty() => {
-            complaints.push("the cloud's table has no primary key; say key = [...] with columns that name a row, or key = [] to count equal rows".to_owned());
-            return Key::Multiset;
-        }
-        None => &cloud.primary_key,
-    };
-    let mut key = Vec::new();
-    for name in names {
-        match columns.iter().position(|column| column.name == *name) {
-            Some(at) if matches!(columns[at].from, Source::LookedUp(_)) => complaints.push(format!(
-                "key column {name} is looked up, so it can't name a row; choose another key, or key = []"
-            )),
-            Some(at) if columns[at].cloud_owned => complaints.push(format!(
-                "key column {name} is cloud_owned, so it can't name a row; choose another key, or key = []"
-            )),
-            Some(at) => key.push(at),
-            None if cloud.column(name).is_none() => {
-                complaints.push(format!(
-                    "key column {name} does not exist in the cloud's table"
-                ));
-            }
-            None => complaints.push(format!(
-                "key column {name} is not filled by forward; choose another key, or key = []"
-            )),
-        }
-    }
-    Key::Columns(key)
-}
-
-/// A text that changes when key or mapping do.
-fn fingerprint(table: &Table) -> String {
-    let text = format!(
-        "{}|{}|{:?}|{}|{:?}|{:?}|{:?}|{:?}|{:?}|{:?}",
-        table.desktop,
-        table.desktop_oid,
-        table.leaves,
-        table.cloud,
-        table.key,
-        table.arriving,
-        table.columns,
-        table.lookups,
-        table.owner,
-        table.tenant
-    );
-    digest(&text)
-}
-
-fn digest(text: &str) -> String {
-    let digest = ring::digest::digest(&ring::digest::SHA256, text.as_bytes());
-    digest
-        .as_ref()
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// A desktop column's name as SQL writes it.

@@ -69,12 +69,7 @@ pub(super) async fn bootstrap(
             .next("tandem status"));
     }
     if let Some((onlooker, _)) = seen.filter(|_| copied && !tables.is_empty() && !options.restart) {
-        let copied = swap::carry_out(&onlooker, settings, &tables, options.yes).await?;
-        swap::say(&copied, false, "were");
-        return Ok(match copied.iter().any(|copied| copied.refused.is_some()) {
-            true => Exit::BadNews,
-            false => Exit::Fine,
-        });
+        return again(&onlooker, settings, &tables, options.yes).await;
     }
     if !tables.is_empty() {
         return Err(Fault::new(
@@ -85,6 +80,32 @@ pub(super) async fn bootstrap(
         .next("tandem bootstrap"));
     }
     fill(options, settings).await
+}
+
+/// Copies tables anew; of those that come home, all of the phone's rows come once more.
+async fn again(
+    onlooker: &Onlooker,
+    settings: &Settings,
+    tables: &[&str],
+    yes: bool,
+) -> Result<Exit, Fault> {
+    let home = onlooker.bring_home_again(settings, tables).await?;
+    if home > 0 {
+        show::result("the phones' rows are queued, and come home once more");
+    }
+    let forward: Vec<_> = { tables.iter() }
+        .filter(|name| swap::goes_out(settings, name))
+        .copied()
+        .collect();
+    if forward.is_empty() {
+        return Ok(Exit::Fine);
+    }
+    let copied = swap::carry_out(onlooker, settings, &forward, yes).await?;
+    swap::say(&copied, false, "were");
+    Ok(match copied.iter().any(|copied| copied.refused.is_some()) {
+        true => Exit::BadNews,
+        false => Exit::Fine,
+    })
 }
 
 /// Copies everything that is missing, and says how far it is.

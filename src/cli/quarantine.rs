@@ -8,9 +8,9 @@ use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::platform;
-use crate::service::{Onlooker, ParkedRow};
+use crate::service::{Conflict, Onlooker, ParkedRow};
 
-/// Rows that the cloud refused, and why. tandem tries them again by itself: after each batch, and now and then.
+/// Rows that one side refused, and why. tandem tries them again by itself: after each batch, and now and then.
 #[derive(Args)]
 #[command(after_help = "Examples:
   tandem quarantine list
@@ -58,7 +58,12 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Document {
     schema: u32,
     rows: Vec<ParkedRow>,
+    /// The last of what both sides wanted otherwise; no rows that wait.
+    conflicts: Vec<Conflict>,
 }
+
+/// So many conflicts are listed.
+const CONFLICTS: usize = 50;
 
 pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let choice = match &options.what {
@@ -77,20 +82,30 @@ pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result
             && choice.id.is_none_or(|id| row.id == id)
     });
     match &options.what {
-        What::List(list) => Ok(say(rows, list.json)),
+        What::List(list) => {
+            let mut conflicts = onlooker.conflicts(CONFLICTS).await?;
+            conflicts.retain(|conflict| {
+                choice.id.is_none() && table.as_ref().is_none_or(|table| conflict.table == *table)
+            });
+            Ok(say(rows, conflicts, list.json))
+        }
         What::Retry(_) => retry(&onlooker, settings, &rows).await,
         What::Drop(choice) => drop_rows(&onlooker, choice, &rows).await,
     }
 }
 
-fn say(rows: Vec<ParkedRow>, json: bool) -> Exit {
+fn say(rows: Vec<ParkedRow>, conflicts: Vec<Conflict>, json: bool) -> Exit {
     let exit = if rows.is_empty() {
         Exit::Fine
     } else {
         Exit::BadNews
     };
     if json {
-        show::document(&Document { schema: 1, rows });
+        show::document(&Document {
+            schema: 1,
+            rows,
+            conflicts,
+        });
         return exit;
     }
     for row in &rows {
@@ -100,8 +115,12 @@ fn say(rows: Vec<ParkedRow>, json: bool) -> Exit {
         });
         let key: Vec<_> = key.collect();
         show::result(&format!(
-            "{}   {}   {}   {} {}   since {}, tried {}",
+            "{}   {}{}   {}   {} {}   since {}, tried {}",
             row.id,
+            match row.direction.as_str() {
+                "reverse" => "coming home: ",
+                _ => "",
+            },
             row.table,
             key.join(", "),
             row.sqlstate,
@@ -112,6 +131,21 @@ fn say(rows: Vec<ParkedRow>, json: bool) -> Exit {
     }
     if rows.is_empty() {
         show::result("nothing is in quarantine");
+    }
+    for conflict in &conflicts {
+        let key = conflict.key.iter();
+        let key: Vec<_> = key
+            .map(|value| value.as_deref().unwrap_or("NULL"))
+            .collect();
+        show::result(&format!(
+            "conflict   {}   {}   {}: the {}'s version stayed   {}, both versions in tandem.conflict on the {}",
+            conflict.table,
+            key.join(", "),
+            conflict.kind,
+            conflict.kept,
+            conflict.noticed,
+            conflict.side
+        ));
     }
     exit
 }
@@ -175,7 +209,7 @@ async fn drop_rows(
     let dropped = onlooker.drop_parked(&ids, &platform::holder()).await?;
     let dropped = usize::try_from(dropped).unwrap_or_default();
     show::result(&format!(
-        "{} given up; the cloud keeps what it has until they change again",
+        "{} given up; both sides keep what they have until they change again",
         counted(dropped)
     ));
     Ok(Exit::Fine)

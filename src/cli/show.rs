@@ -132,6 +132,14 @@ pub(super) fn lag(sample: &Sample) {
         "  desktop may drop   {}   keeps {held} of WAL for us, limit {limit}",
         position(&sample.confirmed_lsn)
     ));
+    let reverse = &sample.reverse;
+    if let (Some(pending), Some(age)) = (reverse.pending, reverse.last_poll_age_ms) {
+        result(&format!(
+            "  to come home       {pending}   {} behind, looked {:.1} s ago",
+            seconds(reverse.lag_ms),
+            age as f64 / 1000.0
+        ));
+    }
     result(&format!(
         "  measured {:.1} s ago",
         sample.measured_age_ms as f64 / 1000.0
@@ -142,13 +150,14 @@ pub(super) fn lag(sample: &Sample) {
 pub(super) fn lag_line(sample: &Sample) -> String {
     let number = |value: Option<u64>| value.map_or("unknown".to_owned(), |value| value.to_string());
     format!(
-        "state={} lag_ms={} lag_bytes={} wal_held_bytes={} measured_age_ms={}",
+        "state={} lag_ms={} lag_bytes={} wal_held_bytes={} reverse_pending={} measured_age_ms={}",
         word(sample.state).replace(' ', "_").to_lowercase(),
         sample
             .lag_ms
             .map_or("unknown".to_owned(), |lag| lag.to_string()),
         number(sample.lag_bytes),
         number(sample.wal_held_bytes),
+        number(sample.reverse.pending),
         sample.measured_age_ms
     )
 }

@@ -6,7 +6,7 @@ use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::platform;
-use crate::service::{Onlooker, Sample, State, Status, TableStatus, Verdict};
+use crate::service::{Onlooker, ReverseSample, Sample, State, Status, TableStatus, Verdict};
 
 /// One screen: is it running, is it caught up, what needs you. Works when the service is down.
 #[derive(Args)]
@@ -48,6 +48,15 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
             show::seconds(forward.lag_ms),
             show::bytes(forward.lag_bytes)
         ));
+        let reverse = &status.reverse;
+        let waits = reverse
+            .pending
+            .map_or("unknown".to_owned(), |waits| waits.to_string());
+        show::result(&format!(
+            "  reverse   {:<14} {} behind, {waits} waiting",
+            polled(reverse),
+            show::seconds(reverse.lag_ms)
+        ));
         let since = service.since.as_deref().unwrap_or("unknown");
         let who = service.holder.as_deref().map(platform::in_words);
         let who = who.unwrap_or_else(|| "unknown".to_owned());
@@ -74,6 +83,17 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         };
         show::result(&format!("  refill    of {}   {how}", refill.started));
     }
+    if let Some(then) = &status.then
+        && let Some(why) = &then.failed
+    {
+        show::result(&format!("  then      FAILED: {why}"));
+    }
+    let conflicts: i64 = status.tables.iter().map(|table| table.conflicts).sum();
+    if conflicts > 0 {
+        show::result(&format!(
+            "  {conflicts} conflicts noted, both versions are in tandem.conflict: tandem quarantine list"
+        ));
+    }
     if let Some(held) = status.snapshot_held_ms {
         let held = show::seconds(Some(held));
         show::result(&format!("  a copy has been reading the desktop for {held}"));
@@ -88,12 +108,20 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     }
 }
 
+/// Whether somebody looks into the outbox.
+fn polled(reverse: &ReverseSample) -> String {
+    match reverse.last_poll_age_ms {
+        None => "nothing comes".to_owned(),
+        Some(age) => format!("{:.0} s ago", age as f64 / 1000.0),
+    }
+}
+
 fn verdict(status: &Status) -> String {
     let needing = status.tables.iter().filter(|table| table.needs_you());
     match (status.verdict, needing.count()) {
         (Verdict::CaughtUp, _) => "caught up".to_owned(),
         (Verdict::CatchingUp, _) => "catching up".to_owned(),
-        (Verdict::NeedsYou, 0) => "running, the refill needs you".to_owned(),
+        (Verdict::NeedsYou, 0) => "running, a statement of the office's needs you".to_owned(),
         (Verdict::NeedsYou, 1) => "running, one table needs you".to_owned(),
         (Verdict::NeedsYou, tables) => format!("running, {tables} tables need you"),
         (Verdict::Stalled, _) => "STALLED: it runs, but the cloud does not move".to_owned(),

@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::plan::Sides;
 use super::{Common, show};
-use crate::config::Settings;
+use crate::config::{Flow, Settings};
 use crate::fault::{Exit, Fault, Kind};
 use crate::service::{Goal, Onlooker, Swapped};
 use crate::{limits, platform, service};
@@ -120,7 +120,18 @@ pub(super) async fn carry_out(
 /// The tables' names in the settings: those that were named, or all that are swapped.
 pub(super) fn chosen<'s>(names: &[String], settings: &'s Settings) -> Result<Vec<&'s str>, Fault> {
     if !names.is_empty() {
-        let named = names.iter().map(|name| super::named(settings, name));
+        let named = names.iter().map(|name| {
+            let name = super::named(settings, name)?;
+            match goes_out(settings, name) {
+                true => Ok(name),
+                false => Err(Fault::new(
+                    Kind::Input,
+                    format!("{name} only comes home, so there is nothing to swap"),
+                )
+                .hint("nothing was changed; its rows come home once more with bootstrap --table")
+                .next(format!("tandem bootstrap --table {name}"))),
+            }
+        });
         return named.collect();
     }
     let swaps = settings
@@ -137,6 +148,12 @@ pub(super) fn chosen<'s>(names: &[String], settings: &'s Settings) -> Result<Vec
         .next("tandem swap TABLE"));
     }
     Ok(swaps)
+}
+
+/// Whether forward sends a table.
+pub(super) fn goes_out(settings: &Settings, name: &str) -> bool {
+    let mut tables = settings.tables.iter();
+    tables.any(|table| table.name == name && table.flow != Flow::Reverse)
 }
 
 pub(super) fn say(tables: &[Swapped], json: bool, were: &str) {

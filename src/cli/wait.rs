@@ -7,7 +7,7 @@ use tokio::time::sleep;
 
 use super::{duration, show};
 use crate::config::Settings;
-use crate::fault::{Exit, Fault, Kind};
+use crate::fault::{Exit, Fault};
 use crate::limits;
 use crate::service::Onlooker;
 
@@ -17,24 +17,26 @@ pub(super) struct Options {
     /// Give up after this long, with exit 1
     #[arg(long, value_name = "DURATION", value_parser = duration)]
     timeout: Option<Duration>,
-    /// Wait for the way home as well
+    /// Wait as well until what phones had done when the command started has come home
     #[arg(long)]
     reverse: bool,
 }
 
 pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
-    if options.reverse {
-        return Err(Fault::new(
-            Kind::Input,
-            "--reverse waits for the way home, which this version does not have yet",
-        ));
-    }
     let started = Instant::now();
     let onlooker = Onlooker::connect(settings).await?;
     let marker = onlooker.mark().await?;
+    let home = match options.reverse {
+        true => onlooker.waiting_home().await?,
+        false => Vec::new(),
+    };
     loop {
         let seen = onlooker.checkpoint().await?.unwrap_or_default();
-        if seen.has(marker) {
+        let waiting = match home.is_empty() {
+            true => 0,
+            false => onlooker.still_waiting(&home).await?,
+        };
+        if seen.has(marker) && waiting == 0 {
             return say_who_is_left_out(&onlooker).await;
         }
         if !onlooker.is_running(settings, &seen).await? {
@@ -55,6 +57,9 @@ pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit,
             show::progress(&format!(
                 "time-out: the cloud has {has}, the desktop had {marker}"
             ));
+            if options.reverse {
+                show::progress(&format!("{waiting} entries have not come home"));
+            }
             return Ok(Exit::BadNews);
         }
         sleep(limits::WAIT_EVERY).await;

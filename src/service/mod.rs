@@ -1,6 +1,7 @@
 //! Running unattended: one session after the other, with pauses between, until told to stop.
 
 mod agenda;
+mod homeward;
 mod lease;
 mod lineage;
 mod log;
@@ -11,9 +12,10 @@ mod supervise;
 mod swaps;
 
 pub use agenda::Goal;
+pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use lease::name_of;
 pub use log::{Logging, start_log};
-pub use observe::{Onlooker, ParkedRow, ReverseSample, Sample, Seen, State};
+pub use observe::{Onlooker, ParkedRow, Sample, Seen, State};
 pub use status::{RefillStatus, Service, Status, TableStatus, Verdict};
 pub use supervise::run;
 pub use swaps::Swapped;

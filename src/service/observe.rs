@@ -9,6 +9,7 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::homeward::ReverseSample;
 use super::lease::name_of;
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
@@ -17,7 +18,7 @@ use crate::flows::agree;
 use crate::fold::RETRY;
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::Lsn;
+use crate::model::{Lsn, Source};
 use crate::platform;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
@@ -65,7 +66,7 @@ pub struct Sample {
     pub wal_held_bytes: Option<u64>,
     /// The settings' limit for it.
     pub wal_held_bytes_max: u64,
-    /// The way home: not in this version.
+    /// The way home.
     pub reverse: ReverseSample,
     /// When the numbers were taken.
     #[serde(skip)]
@@ -91,17 +92,6 @@ pub struct ParkedRow {
     pub since: String,
     /// How often it was tried.
     pub tries: i64,
-}
-
-/// The reverse part of a sample.
-#[derive(Clone, Debug, Default, Serialize)]
-pub struct ReverseSample {
-    /// Entries that wait.
-    pub pending: Option<u64>,
-    /// How long the oldest has been waiting.
-    pub lag_ms: Option<i64>,
-    /// When the last poll was.
-    pub last_poll_age_ms: Option<u64>,
 }
 
 /// The checkpoint row as an onlooker sees it.
@@ -245,7 +235,8 @@ impl Onlooker {
     pub async fn troubled(&self) -> Result<Vec<(String, String, String)>, Fault> {
         let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state where replicator = $1 and state in ('stopped', 'held') \
             union all select \"table\", 'quarantined', count(*) || case count(*) when 1 then ' row; ' else ' rows; the first: ' end || (array_agg(sqlstate || ' ' || why order by id))[1] \
-            from tandem.quarantine where replicator = $1 group by \"table\" order by 1, 2";
+            from tandem.quarantine where replicator = $1 group by \"table\" \
+            union all select \"table\", 'stopped', why from tandem.reverse_state where replicator = $1 and why is not null order by 1, 2";
         let rows = self
             .cloud
             .client
@@ -279,10 +270,12 @@ impl Onlooker {
         let row = |row: &tokio_postgres::Row| {
             let table: String = row.get(2);
             let values: Vec<Option<String>> = row.get(3);
-            let names = keys.get(&table).cloned().unwrap_or_default();
+            let direction: String = row.get(1);
+            let names = keys.get(&(direction.clone(), table.clone()));
+            let names = names.cloned().unwrap_or_default();
             ParkedRow {
                 id: row.get(0),
-                direction: row.get(1),
+                direction,
                 key: names.into_iter().zip(values).collect(),
                 table,
                 why: row.get(4),
@@ -302,6 +295,14 @@ impl Onlooker {
     pub async fn try_again(&self, ids: &[i64], patience: Duration) -> Result<Vec<i64>, Fault> {
         let asked = "update tandem.quarantine set tried_at = 'epoch' where replicator = $1 and id = any($2)";
         self.on_parked(asked, ids).await?;
+        let home = "select tandem.queue_parked($1, interval '10 years')";
+        one(
+            &self.cloud.client,
+            Side::Cloud,
+            home,
+            &[(&self.replicator, Type::TEXT)],
+        )
+        .await?;
         let stir = "select pg_logical_emit_message(true, $1, '')::text";
         one(
             &self.desktop.client,
@@ -346,27 +347,31 @@ impl Onlooker {
         rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))
     }
 
-    /// The names of the columns under which each table's rows are parked: the desktop's that make up the key.
-    /// Tables that no longer fit have none.
-    async fn keys(&self, settings: &Settings) -> BTreeMap<String, Vec<String>> {
+    /// The names of the columns under which each table's rows are parked, by direction and table: the cloud's where it has
+    /// them, else the desktop's. Tables that no longer fit have none.
+    async fn keys(&self, settings: &Settings) -> BTreeMap<(String, String), Vec<String>> {
         let Ok(tables) = agree(settings, &self.desktop.client, &self.cloud.client).await else {
             return BTreeMap::new();
         };
-        let named = tables.iter().map(|table| {
+        let out = tables.iter().map(|table| {
             let names = table.key_arriving().into_iter().map(|index| {
-                let of = |column: &&crate::model::Column| {
-                    column.from == crate::model::Source::Arriving(index)
-                };
-                let cloud = table
-                    .columns
-                    .iter()
-                    .find(of)
-                    .map(|column| column.name.clone());
+                let mut columns = table.columns.iter();
+                let cloud = columns.find(|column| column.from == Source::Arriving(index));
+                let cloud = cloud.map(|column| column.name.clone());
                 cloud.unwrap_or_else(|| table.arriving[index].name.clone())
             });
-            (table.name.clone(), names.collect())
+            (("forward".to_owned(), table.name.clone()), names.collect())
         });
-        named.collect()
+        let home = tables
+            .homes()
+            .iter()
+            .filter(|home| !home.counted)
+            .map(|home| {
+                let names =
+                    { home.names.iter() }.map(|named| home.arriving[named.arriving].name.clone());
+                (("reverse".to_owned(), home.name.clone()), names.collect())
+            });
+        out.chain(home).collect()
     }
 
     /// Takes a sample. While the service runs, a marker is sent through the whole way: if it arrives
@@ -456,7 +461,7 @@ impl Onlooker {
                 .get::<_, Option<i64>>(2)
                 .map(|bytes| bytes.max(0).unsigned_abs()),
             wal_held_bytes_max: settings.forward.wal_held_max,
-            reverse: ReverseSample::default(),
+            reverse: self.reverse().await?,
             taken: Some(Instant::now()),
         })
     }

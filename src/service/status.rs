@@ -3,7 +3,8 @@
 use serde::Serialize;
 use tokio_postgres::types::Type;
 
-use super::observe::{Onlooker, ReverseSample, Sample, Seen, State};
+use super::homeward::{ReverseCounts, ReverseSample, ThenStatus};
+use super::observe::{Onlooker, Sample, Seen, State};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -35,8 +36,10 @@ pub struct Status {
     pub verdict: Verdict,
     /// As `lag` says it.
     pub forward: Sample,
-    /// The way home: not in this version.
+    /// The way home.
     pub reverse: ReverseSample,
+    /// The office's statement behind a poll; null where it never ran.
+    pub then: Option<ThenStatus>,
     /// The service.
     pub service: Service,
     /// The office's refill, where tandem runs it.
@@ -103,6 +106,10 @@ pub struct TableStatus {
     pub extras: i64,
     /// When it was swapped for the last time, in ISO 8601.
     pub last_swap: Option<String>,
+    /// What came home of it; null where nothing does.
+    pub reverse: Option<ReverseCounts>,
+    /// What both sides wanted otherwise, as far as the logs have it.
+    pub conflicts: i64,
 }
 
 impl TableStatus {
@@ -126,9 +133,12 @@ impl Onlooker {
         };
         let running = service.running;
         let refill = self.refill().await?;
-        let broken = refill
-            .as_ref()
-            .is_some_and(|refill| refill.failed.is_some());
+        let then = self.then().await?;
+        let failed = then.as_ref().is_some_and(|then| then.failed.is_some());
+        let broken = failed
+            || refill
+                .as_ref()
+                .is_some_and(|refill| refill.failed.is_some());
         let verdict = match forward.state {
             _ if !running && service.last_words.is_some() => Verdict::Stopped,
             _ if !running => Verdict::Down,
@@ -143,6 +153,7 @@ impl Onlooker {
             verdict,
             reverse: forward.reverse.clone(),
             forward: forward.aged(),
+            then,
             service,
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
@@ -176,16 +187,20 @@ impl Onlooker {
     }
 
     async fn tables(&self) -> Result<Vec<TableStatus>, Fault> {
-        let sql = "select s.\"table\", case when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused' else s.state end, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), coalesce(s.why, s.swap_why), s.copied, \
+        let mut reverse = self.reverse_counts().await?;
+        let mut conflicts = self.conflicts_by_table().await?;
+        let sql = "select s.\"table\", case when r.why is not null and s.state in ('streaming', 'swap_only') then 'stopped' when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused' else s.state end, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), coalesce(s.why, 'nothing comes home any more: ' || r.why, s.swap_why), s.copied, \
             s.received, s.applied, s.folded, s.ruled_out, s.quarantined, \
             (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\"), \
             (select to_char(max(w.ended_at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.swap as w \
               where w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null), s.extras \
-            from tandem.table_state as s where s.replicator = $1 order by 1";
+            from tandem.table_state as s left join tandem.reverse_state as r using (replicator, \"table\") where s.replicator = $1 order by 1";
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = self.cloud.client.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Cloud))?;
         let table = |row: &tokio_postgres::Row| TableStatus {
+            reverse: reverse.remove(row.get::<_, &str>(0)),
+            conflicts: conflicts.remove(row.get::<_, &str>(0)).unwrap_or_default(),
             table: row.get(0),
             state: row.get(1),
             since: row.get(2),

@@ -37,8 +37,6 @@ pub struct Reverse {
     budget: Budget,
     ticks: Interval,
     then: Then,
-    /// Tables whose way home has stopped.
-    stopped: Vec<String>,
     /// When parked rows are tried again.
     retry_at: Instant,
 }
@@ -76,17 +74,9 @@ impl Reverse {
         let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
         let desktop =
             Applier::connect(&settings.desktop.endpoint, limits::HOME_STATEMENT_MAX).await;
-        let sql =
-            "select \"table\" from tandem.reverse_state where replicator = $1 and why is not null";
-        let rows = cloud
-            .client
-            .query_typed(sql, &[(&lease.replicator, Type::TEXT)])
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
         let mut ticks = interval(settings.reverse.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Some(Reverse {
-            stopped: rows.iter().map(|row| row.get(0)).collect(),
             tables: tables.clone(),
             lease: lease.clone(),
             cloud,
@@ -126,9 +116,7 @@ impl Reverse {
 
     /// Reads what waits, and delivers it. Says whether there is more.
     async fn poll(&mut self) -> Result<bool, Fault> {
-        let homes: Vec<&Home> = { self.tables.homes().iter() }
-            .filter(|home| !self.stopped.contains(&home.name))
-            .collect();
+        let homes: Vec<&Home> = self.tables.homes().iter().collect();
         let found = poll::read(&self.cloud, &homes, &self.lease.replicator, &self.budget).await?;
         let (mut written, mut settled) = (false, false);
         for home in self.tables.clone().homes() {
@@ -180,7 +168,6 @@ impl Reverse {
         ];
         let done = self.cloud.client.query_typed(sql, &params).await;
         done.map_err(Fault::at(Side::Cloud))?;
-        self.stopped.push(home.name.clone());
         Ok(())
     }
 

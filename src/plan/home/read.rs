@@ -43,7 +43,7 @@ impl Found {
     pub const CELLS: usize = 9;
 }
 
-/// Reads the oldest entries of these tables, notes that it was looked, and answers rows as [`Found`] says. Two statements
+/// Reads the oldest entries of these tables, but for those whose way home has stopped, notes that it was looked, and answers rows as [`Found`] says. Two statements
 /// of the simple protocol: the settings are the transaction's own, so a pooler may stand between. Rows that a policy hides
 /// would look as if they were gone: an error instead.
 pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
@@ -65,7 +65,8 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
         "select {}; \
          with polled as (insert into tandem.poll as p (replicator, polled_at) values ({who}, clock_timestamp()) \
            on conflict (replicator) do update set polled_at = excluded.polled_at), \
-         e as materialized (select id, \"table\", key, op from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) order by id limit {}), \
+         e as materialized (select id, \"table\", key, op from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) \
+           and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null) order by id limit {}), \
          k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op <> 'P') as new, \
            bool_or(op = 'T') as emptied, bool_or(op = 'R') as again from e group by 1, 2), \
          found as ({}) \
