@@ -124,6 +124,8 @@ fn tables(skip_stamp: bool) -> Tables {
         indexed: true,
         is_looked_up: false,
         returns: false,
+        changes_mobile: false,
+        both_ways: false,
         stream: true,
         max_shrink: 1.0,
         fingerprint: String::new(),

@@ -3,13 +3,8 @@
 
 mod support;
 
-use support::office::{Office, Plan, exec, load, places, until, value};
+use support::office::{Office, Plan, came_home, exec, load, places, until, value};
 use support::servers::newest;
-
-/// Everything that waited in the outbox has come home.
-async fn came_home(office: &Office) {
-    until(&office.cloud, "select count(*) = 0 from tandem.outbox").await;
-}
 
 const VISITS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n[[table]]\nname = \"visits\"\nflow = \"reverse\"\n";
 const ON_DESKTOP: &str = "create table visits (id int, note text, source char(1))";

@@ -204,6 +204,8 @@ create function tandem.advance(
     p_missed bigint[], p_truncated bigint[]
 ) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+    -- for statements that are the same for every replicator
+    perform set_config('tandem.replicator', p_replicator, true);
     update tandem.checkpoint
        set lsn = p_to,
            committed_at = coalesce(p_committed_at, committed_at),
@@ -268,6 +270,7 @@ end $$;
 create function tandem.hold(p_replicator text, p_epoch bigint) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
+    perform set_config('tandem.replicator', p_replicator, true);
     update tandem.checkpoint set held_until = clock_timestamp() + term
      where replicator = p_replicator and epoch = p_epoch;
     if not found then

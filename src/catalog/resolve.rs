@@ -9,7 +9,7 @@ use key::{digest, fingerprint, is_indexed, key};
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
-use crate::config::{Flow, Narrow, Settings, Table as Wanted};
+use crate::config::{Flow, Narrow, OnMobileRow, Settings, Table as Wanted};
 use crate::model::{Arriving, Column, Home, Lookup, Name, Owner, Source, Table, TableId, Tenant};
 use crate::plan::quote;
 
@@ -125,6 +125,7 @@ impl Resolver<'_> {
         let home = self.home(&sides, table.as_ref(), complaints);
         if let Some(table) = &mut table {
             table.returns = home.as_ref().is_some_and(|home| !home.owned.is_empty());
+            table.both_ways = home.as_ref().is_some_and(|home| home.rows);
         }
         Some(Resolved { table, home })
     }
@@ -165,6 +166,8 @@ impl Resolver<'_> {
             refers_to_itself: cloud.parents.contains(&cloud.oid),
             is_looked_up: false,
             returns: false,
+            changes_mobile: wanted.on_mobile_row == OnMobileRow::Apply,
+            both_ways: false,
             stream: wanted.stream,
             max_shrink: wanted.max_shrink,
             fingerprint: String::new(),

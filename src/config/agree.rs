@@ -2,7 +2,7 @@
 
 use super::check::Complaint;
 use super::layers::{Found, Input, Origin, Reader};
-use super::mapping::{CloudTable, Table};
+use super::mapping::{CloudTable, Flow, OnMobileRow, Table};
 use super::section::Section;
 use super::sections::Forward;
 use super::table::Read;
@@ -50,6 +50,20 @@ pub(super) fn columns_agree(section: &mut Section<'_, '_>, table: &Table, forwar
             "rename",
             format!("renames {desktop}, which is skipped"),
         );
+    }
+    if table.flow == Flow::Reverse {
+        if table.swap.is_some() {
+            at(
+                section,
+                "swap",
+                "can't be with flow = \"reverse\": a swap goes the other way".to_owned(),
+            );
+        }
+        if table.on_mobile_row == OnMobileRow::Apply {
+            let why =
+                "needs flow = \"both\": a table that only comes home isn't read on the desktop";
+            at(section, "on_mobile_row", why.to_owned());
+        }
     }
     for column in table.key.iter().flatten() {
         if let Some(why) = unusable(column, table, forward) {

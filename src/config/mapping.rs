@@ -13,13 +13,13 @@ pub struct Table {
     pub relation: String,
     /// The table in the cloud.
     pub cloud: CloudTable,
-    /// Which ways rows travel. Pending: always forward.
+    /// Which ways rows travel.
     pub flow: Flow,
     /// The cloud columns that name a row. None: the cloud's primary key. Empty: the whole mapped row, as a multiset.
     pub key: Option<Vec<String>>,
-    /// Whether changes stream. Pending: always.
+    /// Whether changes stream; else only swaps bring them.
     pub stream: bool,
-    /// Time between two swaps; none is off. Pending.
+    /// Time between two swaps; none is off.
     pub swap: Option<Duration>,
     /// The largest share of the owned rows that a batch or a new copy may delete at once; 1 allows all.
     pub max_shrink: f64,
@@ -37,13 +37,13 @@ pub struct Table {
     pub convert: Vec<(String, String)>,
     /// What happens to a column that can hold less than the sending one.
     pub narrow: Narrow,
-    /// Columns that forward sets on insert only. Pending.
+    /// Columns that forward sets on insert only; changes of them in the cloud come home.
     pub cloud_owned: Vec<String>,
     /// What happens to a row without its parent. Pending.
     pub orphans: Orphans,
     /// What a desktop change of a mobile row does.
     pub on_mobile_row: OnMobileRow,
-    /// The way home. Pending.
+    /// The way home.
     pub reverse: TableReverse,
     /// The line of its `name`, for the messages of later checks.
     pub line: usize,

@@ -82,7 +82,7 @@ pub struct Settings {
     pub owner: Owner,
     /// The stream from the desktop to the cloud.
     pub forward: Forward,
-    /// The way home. Pending.
+    /// The way home.
     pub reverse: Reverse,
     /// The desktop's refill.
     pub refill: Option<Refill>,

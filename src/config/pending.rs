@@ -22,16 +22,11 @@ const fn but(key: &'static str, asks: &'static str, neutral: &'static [&'static 
     Pending { key, asks, neutral }
 }
 
-const PENDING: [Pending; 5] = [
+const PENDING: [Pending; 4] = [
     but("verify.every", "periodic verification", &["off"]),
     but("listen.http", "the HTTP listener", &["off"]),
     but("forward.wal_held_drop", "giving up the slot", &["off"]),
     any("table.orphans", "the handling of orphans"),
-    but(
-        "table.on_mobile_row",
-        "desktop changes of mobile rows",
-        &["keep"],
-    ),
 ];
 
 /// What works, for the end of a refusal.

@@ -57,7 +57,7 @@ pub struct Forward {
     pub wal_held_drop: Option<u64>,
 }
 
-/// The way home of mobile rows. Pending.
+/// The way home of mobile rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reverse {
     /// Time between two polls.

@@ -231,20 +231,11 @@ fn tenant(section: &mut Section<'_, '_>) -> TenantRule {
     let Some((table, found)) = table.zip(section.compound("tenant")) else {
         return TenantRule::Inherit;
     };
-    let before = section.reader.problems.len();
     let mut inner = section.inner("tenant", "table.tenant", table);
     let parent = required(&mut inner, "via", &found);
     let on = inner.pairs("on", check::name).unwrap_or_default();
     inner.finish();
-    refuse_whole(section, "tenant", &found, before);
     parent.map_or(TenantRule::Inherit, |parent| TenantRule::Via { parent, on })
-}
-
-/// Refuses a nested table that asks for a feature to come, when nothing else was wrong since `before`.
-fn refuse_whole<'d>(section: &mut Section<'_, 'd>, key: &str, found: &Found<'d>, before: usize) {
-    if section.reader.problems.len() == before {
-        section.refuse_pending(key, found, "a table");
-    }
 }
 
 /// A name that a nested table needs; its absence is said at the nested table.
@@ -270,7 +261,6 @@ fn lookups(section: &mut Section<'_, '_>) -> Vec<Lookup> {
         );
         return Vec::new();
     };
-    let before = section.reader.problems.len();
     let mut all = Vec::new();
     for (column, value) in entries(table) {
         let column = column.get_ref();
@@ -301,9 +291,6 @@ fn lookups(section: &mut Section<'_, '_>) -> Vec<Lookup> {
             });
         }
     }
-    if !table.is_empty() {
-        refuse_whole(section, "lookup", &found, before);
-    }
     all
 }
 
@@ -326,7 +313,6 @@ fn reverse(section: &mut Section<'_, '_>) -> TableReverse {
         );
         return nothing;
     };
-    let before = section.reader.problems.len();
     let mut inner = section.inner("reverse", "table.reverse", table);
     let reverse = TableReverse {
         convert: inner.pairs("convert", check::sentence).unwrap_or_default(),
@@ -335,8 +321,5 @@ fn reverse(section: &mut Section<'_, '_>) -> TableReverse {
         deletes: inner.switch("deletes", true),
     };
     inner.finish();
-    if !table.is_empty() {
-        refuse_whole(section, "reverse", &found, before);
-    }
     reverse
 }

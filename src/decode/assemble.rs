@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::message::{Message, message};
 use super::reader::Damage;
 use crate::limits;
-use crate::model::{Change, Oid, Operation, Relation, Transaction};
+use crate::model::{Change, Hand, Mark, Oid, Operation, Relation, Transaction};
 
 /// Messages that are readable but don't follow one another as the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -36,6 +36,11 @@ pub struct Assembler {
 }
 
 impl Assembler {
+    /// The logical messages of the open transaction so far.
+    pub fn open_marks(&self) -> &[Mark] {
+        self.open.as_ref().map_or(&[], |open| &open.marks)
+    }
+
     /// Takes one message and returns the transaction that it completes.
     ///
     /// # Errors
@@ -143,6 +148,7 @@ impl Assembler {
             .as_mut()
             .ok_or(Disorder::OutOfPlace("a row change"))?;
         open.changes.push(Change {
+            hand: Hand::Theirs,
             relation: relation.clone(),
             operation,
             too_large: None,

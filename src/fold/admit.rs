@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::park::Parking;
 use crate::model::{
-    Change, Counts, Halt, Layout, Oid, Old, Operation, Relation, TableId, Tables, Tuple, WayBack,
+    Change, Counts, Halt, Hand, Key, Layout, Oid, Old, Operation, Relation, TableId, Tables, Tuple,
+    WayBack,
 };
 
 /// What is known of the tables while the stream runs: which have stopped, and which of their rows wait.
@@ -58,6 +59,10 @@ pub struct Effect {
     pub after: Option<Tuple>,
     /// It was too large to be kept: so many bytes, and what is unsent of it is not what the cloud has.
     pub too_large: Option<u64>,
+    /// The row is the phone's, before and after.
+    pub mobile: bool,
+    /// It was made in a transaction of ours.
+    pub ours: bool,
 }
 
 /// The row before a change.
@@ -161,7 +166,12 @@ impl Sorter {
                 }
             };
         }
-        match effect(&change.operation, layout, change.too_large.is_some()) {
+        if change.hand == Hand::Echo {
+            return Sorted::RuledOut(table);
+        }
+        let keyed = tables.get(table).key != Key::Multiset;
+        let effect = effect(&change.operation, layout, change.too_large.is_some());
+        match effect.filter(|effect| keyed || !effect.mobile) {
             Some(effect) => {
                 // What was left out of an old row is not missed.
                 let too_large = change
@@ -171,6 +181,7 @@ impl Sorter {
                     table,
                     Effect {
                         too_large,
+                        ours: change.hand == Hand::Ours,
                         ..effect
                     },
                 )
@@ -245,9 +256,17 @@ fn effect(operation: &Operation, layout: Arc<Layout>, trimmed: bool) -> Option<E
         Before::Sent(old) => layout.admits(&old.tuple),
     };
     let is_ours = after.as_ref().is_some_and(|new| layout.admits(new));
+    let is_mobile = after.as_ref().is_some_and(|new| layout.is_mobile(new));
+    let was_mobile = match &before {
+        Before::Absent => false,
+        Before::Unsent => is_mobile,
+        Before::Sent(old) => layout.is_mobile(&old.tuple),
+    };
     let (before, after) = match (was_ours, is_ours) {
-        (false, false) => return None,
-        (true, true) => (before, after),
+        (false, false) if !was_mobile && !is_mobile => return None,
+        (false, false) if !was_mobile => (Before::Absent, after),
+        (false, false) if !is_mobile => (before, None),
+        (true, true) | (false, false) => (before, after),
         (true, false) => (before, None),
         (false, true) => (Before::Absent, after),
     };
@@ -256,5 +275,7 @@ fn effect(operation: &Operation, layout: Arc<Layout>, trimmed: bool) -> Option<E
         before,
         after,
         too_large: None,
+        mobile: !was_ours && !is_ours,
+        ours: false,
     })
 }

@@ -8,7 +8,7 @@ use super::net::{Net, Version};
 use super::park::ParkedRows;
 use super::steps::Steps;
 use crate::limits;
-use crate::model::{Cell, Counts, Halt, Layout, Old, Step, Table, Tuple, WayBack, Work};
+use crate::model::{Cell, Counts, Halt, Layout, Old, Shape, Step, Table, Tuple, WayBack, Work};
 
 /// What a batch does to the rows of one table, by key.
 #[derive(Default)]
@@ -29,7 +29,13 @@ impl Nets {
             before,
             after,
             too_large,
+            ours,
+            ..
         } = effect;
+        let touched = match &before {
+            Before::Sent(old) => key(&layout, &old.tuple),
+            Before::Absent | Before::Unsent => after.as_ref().and_then(|new| key(&layout, new)),
+        };
         let new_key = after.as_ref().and_then(|new| key(&layout, new));
         if let (Some(bytes), Some(new)) = (too_large, &after) {
             // What is missing of it must not be taken from an earlier version.
@@ -57,6 +63,9 @@ impl Nets {
                 }
             }
             (Before::Absent | Before::Unsent, None) => {}
+        }
+        if !ours && let Some(at) = touched.and_then(|key| self.index.get(&key)) {
+            self.nets[*at].theirs = true;
         }
     }
 
@@ -185,6 +194,9 @@ impl Nets {
                 return Err(halt(not_unique(table, &net)));
             }
             let parked = parked.and_then(|rows| rows.get(&key(&net.layout, &net.witness)?));
+            if table.returns && net.lost_look() {
+                steps.push(Work::Recall, net.name(), Shape::default());
+            }
             let (messages, deleted) = (net.messages, net.deleted);
             match net.settle(table, parked, &own) {
                 None => tally.folded += messages,
@@ -203,6 +215,43 @@ impl Nets {
             needs_order: self.moves_unsent || spelled,
             steps: steps.list,
         })
+    }
+}
+
+/// What [`Nets`] of the phone's rows come to: written where the settings want that, else noted.
+impl Nets {
+    pub(super) fn finish_mobile(self, table: &Table, counts: &mut Counts) -> Vec<Step> {
+        let own = table.own_layout();
+        let mut steps = Steps::new(table.id);
+        let whole = !self.unsent_key && self.nets.iter().all(|net| net.live.rows() <= 1);
+        for net in self.nets {
+            let (messages, existed) = (net.messages, net.existed);
+            // One that was never there before was not changed either.
+            let settled = net.settle(table, None, &own).filter(|_| existed && whole);
+            match settled {
+                Some((work, row, shape)) if table.changes_mobile => {
+                    counts.applied += row.messages;
+                    counts.folded += messages - row.messages;
+                    let shape = Shape {
+                        fresh: false,
+                        mobile: true,
+                        ..shape
+                    };
+                    steps.push(work, row, shape);
+                }
+                Some((work, mut row, _)) => {
+                    counts.ruled_out += messages;
+                    row.messages = 0;
+                    let work = match work {
+                        Work::Delete => Work::NoteGone,
+                        _ => Work::Note,
+                    };
+                    steps.push(work, row, Shape::default());
+                }
+                None => counts.ruled_out += messages,
+            }
+        }
+        steps.list
     }
 }
 

@@ -5,6 +5,7 @@
 //! constraints refuse are kept in source order.
 
 mod admit;
+mod echo;
 mod keyed;
 mod multiset;
 mod net;
@@ -15,6 +16,7 @@ mod steps;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub use admit::{Before, Book, Effect, Sorted, Sorter};
+pub use echo::Echoes;
 pub use keyed::key;
 pub use park::{Parked, ParkedRows, Parking, name_of_cells, parking_name};
 
@@ -45,6 +47,7 @@ pub fn fold(
         for change in &transaction.changes {
             let sorted = sorter.sort(change, tables);
             if let Sorted::Effect(table, effect) = &sorted
+                && !effect.mobile
                 && ordered.contains(table)
                 && !book.is_stopped(*table)
             {
@@ -67,7 +70,9 @@ pub fn fold(
 /// Puts a table's changes in source order in the place of its folded ones.
 fn in_order(batch: &mut Batch, table: TableId, steps: Vec<Step>) {
     batch.needs_order.retain(|needs| *needs != table);
-    batch.steps.retain(|step| step.table != table);
+    batch
+        .steps
+        .retain(|step| step.table != table || step.work.only_notes() || step.shape.mobile);
     let place = (1, i32::from(table.0), false);
     let at = batch
         .steps
@@ -87,6 +92,8 @@ fn in_order(batch: &mut Batch, table: TableId, steps: Vec<Step>) {
 #[derive(Default)]
 pub struct Folder {
     keyed: BTreeMap<TableId, keyed::Nets>,
+    /// Changes of the phone's rows.
+    mobile: BTreeMap<TableId, keyed::Nets>,
     multisets: BTreeMap<TableId, multiset::Bag>,
     counts: BTreeMap<TableId, Counts>,
 }
@@ -179,6 +186,7 @@ impl Folder {
     /// A row leaves its name: its message is counted where it arrives.
     fn leave(&mut self, table: &Table, effect: Effect) {
         match table.key {
+            _ if effect.mobile => self.mobile.entry(table.id).or_default().leave(effect),
             Key::Multiset => self.multisets.entry(table.id).or_default().leave(effect),
             Key::Columns(_) => self.keyed.entry(table.id).or_default().leave(effect),
         }
@@ -192,6 +200,7 @@ impl Folder {
     fn push(&mut self, table: &Table, effect: Effect) {
         self.counts.entry(table.id).or_default().received += 1;
         match table.key {
+            _ if effect.mobile => self.mobile.entry(table.id).or_default().push(effect),
             Key::Multiset => self.multisets.entry(table.id).or_default().push(effect),
             Key::Columns(_) => self.keyed.entry(table.id).or_default().push(effect),
         }
@@ -206,7 +215,8 @@ impl Folder {
 
     /// What keeping it costs, in bytes.
     pub fn bytes(&self) -> usize {
-        let keyed = self.keyed.values().map(keyed::Nets::bytes);
+        let keyed = { self.keyed.values() }.chain(self.mobile.values());
+        let keyed = keyed.map(keyed::Nets::bytes);
         let multisets = self.multisets.values().map(multiset::Bag::bytes);
         keyed.chain(multisets).sum()
     }
@@ -225,6 +235,11 @@ impl Folder {
                 }
                 Err(halt) => batch.halts.push(halt),
             }
+        }
+        for (table, nets) in self.mobile {
+            let counts = self.counts.entry(table).or_default();
+            let steps = nets.finish_mobile(tables.get(table), counts);
+            batch.steps.extend(steps);
         }
         for (table, bag) in self.multisets {
             let counts = self.counts.entry(table).or_default();
@@ -265,6 +280,7 @@ pub fn write_order(step: &Step) -> (u8, i32, bool) {
         Work::RemoveCopies => (0, -table, false),
         Work::Rekey | Work::Upsert | Work::AddCopies => (1, table, step.shape.fresh),
         Work::Delete => (2, -table, false),
+        Work::Recall | Work::Note | Work::NoteGone => (3, table, false),
     }
 }
 

@@ -19,6 +19,8 @@ struct Entry {
     row: Row,
     copies: i64,
     messages: u64,
+    /// How many of them came and went with each look in the cloud's own columns, where these come home.
+    looks: HashMap<Vec<u8>, i64>,
 }
 
 impl Bag {
@@ -27,7 +29,8 @@ impl Bag {
             layout,
             before,
             after,
-            too_large: _,
+            ours,
+            ..
         } = effect;
         let row = |tuple: Tuple| Row {
             layout: layout.clone(),
@@ -38,11 +41,11 @@ impl Bag {
         };
         let mut message = 1;
         if let Some(new) = after {
-            self.count(row(new), 1, message);
+            self.count(row(new), 1, message, ours);
             message = 0;
         }
         if let Before::Sent(old) = before {
-            self.count(row(old.tuple), -1, message);
+            self.count(row(old.tuple), -1, message, ours);
         }
     }
 
@@ -56,11 +59,11 @@ impl Bag {
                 count: 0,
                 messages: 0,
             };
-            self.count(row, -1, 0);
+            self.count(row, -1, 0, effect.ours);
         }
     }
 
-    fn count(&mut self, row: Row, copies: i64, messages: u64) {
+    fn count(&mut self, row: Row, copies: i64, messages: u64, ours: bool) {
         let name = image(&row.layout, &row.tuple);
         let cost = limits::NET_OVERHEAD + name.len() + row.tuple.bytes();
         let at = match self.index.get(&name) {
@@ -72,11 +75,16 @@ impl Bag {
                     row: row.clone(),
                     copies: 0,
                     messages: 0,
+                    looks: HashMap::new(),
                 });
                 self.entries.len() - 1
             }
         };
         let entry = &mut self.entries[at];
+        let look = row.layout.look(&row.tuple);
+        if !ours && !look.is_empty() {
+            *entry.looks.entry(bytes_of(&look)).or_default() += copies;
+        }
         // What the cloud owns is as the latest new row has it.
         if copies > 0 {
             self.bytes += row.tuple.bytes();
@@ -98,12 +106,22 @@ impl Bag {
         counts: &mut Counts,
     ) -> Vec<Step> {
         let mut steps: BTreeMap<(Work, bool), Vec<Row>> = BTreeMap::new();
-        for Entry {
-            mut row,
-            copies,
-            messages,
-        } in self.entries
-        {
+        for entry in self.entries {
+            if entry.lost_look() {
+                let name = Row {
+                    count: 1,
+                    messages: 0,
+                    ..entry.row.clone()
+                };
+                let recalled = steps.entry((Work::Recall, false)).or_default();
+                recalled.push(name);
+            }
+            let Entry {
+                mut row,
+                copies,
+                messages,
+                ..
+            } = entry;
             let written = messages.min(copies.unsigned_abs());
             counts.applied += written;
             counts.folded += messages - written;
@@ -141,10 +159,23 @@ impl Bag {
     }
 }
 
+impl Entry {
+    /// Rows that stay, or of which some stay, may look otherwise on the desktop now than in the cloud.
+    fn lost_look(&self) -> bool {
+        let gone = self.looks.values().any(|copies| *copies < 0);
+        let come = self.looks.values().filter(|copies| **copies > 0).count();
+        gone || come > 1
+    }
+}
+
 /// The columns by which a row is told from others, as comparable bytes.
 pub(super) fn image(layout: &Layout, tuple: &Tuple) -> Vec<u8> {
-    let mut image = Vec::with_capacity(tuple.bytes());
-    for cell in layout.naming(tuple) {
+    bytes_of(&layout.naming(tuple))
+}
+
+fn bytes_of(cells: &[Cell<'_>]) -> Vec<u8> {
+    let mut image = Vec::with_capacity(16 * cells.len());
+    for cell in cells {
         match cell {
             Cell::Null | Cell::Unchanged => image.push(0),
             Cell::Text(text) => {

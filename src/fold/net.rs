@@ -23,6 +23,8 @@ pub(super) struct Net {
     pub(super) deleted: bool,
     /// A version of it was too large to be kept.
     pub(super) too_large: Option<u64>,
+    /// Others than we changed it.
+    pub(super) theirs: bool,
 }
 
 /// One row image of the batch.
@@ -52,6 +54,27 @@ impl Net {
             messages: 0,
             deleted: false,
             too_large: None,
+            theirs: false,
+        }
+    }
+
+    /// Others changed what the cloud owns of a row that stays.
+    pub(super) fn lost_look(&self) -> bool {
+        let looks = self.image.as_ref().zip(self.live.one.as_ref());
+        let lost = looks.is_some_and(|(before, after)| {
+            self.layout.look(before) != self.layout.look(&after.tuple)
+        });
+        self.theirs && self.existed && lost
+    }
+
+    /// A row that says which one it is.
+    pub(super) fn name(&self) -> Row {
+        Row {
+            layout: self.layout.clone(),
+            tuple: self.witness.clone(),
+            old: None,
+            count: 1,
+            messages: 0,
         }
     }
 

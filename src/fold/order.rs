@@ -45,6 +45,7 @@ impl Runs {
             before,
             after,
             too_large,
+            ..
         } = effect;
         let row = |tuple: Tuple, old: Option<Tuple>, messages: u64| Row {
             layout: Arc::<Layout>::clone(&layout),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Arriving, Cell, Change, Column, Identity, Lsn, Name, Old, Operation, Owner, Relation,
+    Arriving, Cell, Change, Column, Hand, Identity, Lsn, Name, Old, Operation, Owner, Relation,
     RelationColumn, Source, Table, Tenant, Timestamp, Tuple,
 };
 
@@ -66,6 +66,8 @@ pub(crate) fn table(key: Key) -> Tables {
         indexed: true,
         is_looked_up: false,
         returns: false,
+        changes_mobile: false,
+        both_ways: false,
         stream: true,
         max_shrink: 1.0,
         fingerprint: String::new(),
@@ -199,6 +201,7 @@ pub(crate) fn history(store: &mut Store, acts: &[Act], identity: Identity) -> Ve
             _ => continue,
         };
         changes.push(Change {
+            hand: Hand::Theirs,
             relation: relation.clone(),
             operation,
             too_large: None,
@@ -237,6 +240,7 @@ fn apply(store: &mut Store, steps: &[Step]) {
             let cells: Vec<_> = row.tuple.cells().collect();
             let id = number(cells[1]).unwrap();
             match step.work {
+                Work::Recall | Work::Note | Work::NoteGone => {}
                 Work::Delete => {
                     store.remove(&id);
                 }
@@ -326,7 +330,7 @@ proptest! {
         let relation = relation(Identity::Full);
         let gone = start.iter().map(|(id, content)| Operation::Delete(Old { whole: true, tuple: row(*id, *content, 1) }));
         let back = start.iter().map(|(id, content)| Operation::Insert(row(*id, *content, 2)));
-        let changes = gone.chain(back).map(|operation| Change { relation: relation.clone(), operation, too_large: None }).collect();
+        let changes = gone.chain(back).map(|operation| Change { relation: relation.clone(), operation, hand: Hand::Theirs, too_large: None }).collect();
         let key = if multiset { Key::Multiset } else { Key::Columns(vec![0]) };
         let batch = fold_all(&transactions(changes, usize::MAX), &table(key), &[]);
         conserved(&batch);
@@ -338,7 +342,7 @@ proptest! {
         let relation = relation(Identity::Full);
         let adds_of = adds.iter().map(|id| Operation::Insert(row(*id, (0, 0), 9)));
         let removes_of = removes.iter().map(|id| Operation::Delete(Old { whole: true, tuple: row(*id, (0, 0), 3) }));
-        let changes = adds_of.chain(removes_of).map(|operation| Change { relation: relation.clone(), operation, too_large: None }).collect();
+        let changes = adds_of.chain(removes_of).map(|operation| Change { relation: relation.clone(), operation, hand: Hand::Theirs, too_large: None }).collect();
         let batch = fold_all(&transactions(changes, 7), &table(Key::Multiset), &[]);
         conserved(&batch);
         for id in 0..4u8 {
@@ -356,6 +360,7 @@ proptest! {
 
 fn change(operation: Operation) -> Change {
     Change {
+        hand: Hand::Theirs,
         relation: relation(Identity::Full),
         operation,
         too_large: None,

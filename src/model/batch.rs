@@ -51,6 +51,12 @@ pub enum Work {
     RemoveCopies,
     /// Insert `count` rows that look like this.
     AddCopies,
+    /// Nothing is written: the desktop changed what the cloud owns of the row, and gets it again.
+    Recall,
+    /// Nothing is written: the desktop changed a row of the phone's, which is noted...
+    Note,
+    /// ...or removed it.
+    NoteGone,
 }
 
 impl Work {
@@ -59,7 +65,13 @@ impl Work {
         match self {
             Work::Delete | Work::RemoveCopies => true,
             Work::Upsert | Work::Rekey | Work::AddCopies => false,
+            Work::Recall | Work::Note | Work::NoteGone => false,
         }
+    }
+
+    /// Whether it only notes something, and writes no row.
+    pub fn only_notes(self) -> bool {
+        matches!(self, Work::Recall | Work::Note | Work::NoteGone)
     }
 
     /// The word for it in the state tables.
@@ -70,6 +82,9 @@ impl Work {
             Work::Delete => "delete",
             Work::RemoveCopies => "remove",
             Work::AddCopies => "add",
+            Work::Recall => "recall",
+            Work::Note => "note",
+            Work::NoteGone => "note gone",
         }
     }
 }
@@ -89,6 +104,8 @@ pub struct Shape {
     pub moved: bool,
     /// Earlier versions of these rows are in the quarantine: they are tried one by one.
     pub parked: bool,
+    /// The rows are the phone's (`on_mobile_row = "apply"`): changed where they are, and never made.
+    pub mobile: bool,
     /// The rows are too large to be kept: so many bytes. They are parked without a try.
     pub too_large: Option<u64>,
 }

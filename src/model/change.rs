@@ -81,6 +81,18 @@ pub enum Operation {
     Truncate,
 }
 
+/// By whom a change was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Hand {
+    /// By the office program, or whoever writes there.
+    #[default]
+    Theirs,
+    /// In a transaction of ours, by a trigger or of a row that was not named.
+    Ours,
+    /// By us, exactly so: it came from the cloud.
+    Echo,
+}
+
 /// One change of one table.
 #[derive(Clone, Debug)]
 pub struct Change {
@@ -88,6 +100,8 @@ pub struct Change {
     pub relation: Arc<Relation>,
     /// What happened.
     pub operation: Operation,
+    /// By whom.
+    pub hand: Hand,
     /// The row had so many bytes that it could not be kept: its large values are left out, as if they were unsent.
     pub too_large: Option<u64>,
 }
@@ -99,6 +113,11 @@ pub struct Mark {
     pub prefix: String,
     /// What it says.
     pub content: Bytes,
+}
+
+impl Mark {
+    /// The prefix by which a transaction of ours that writes what came from the cloud is known.
+    pub const REVERSE: &str = "tandem.reverse";
 }
 
 /// A whole committed transaction.

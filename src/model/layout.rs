@@ -16,6 +16,8 @@ pub struct Layout {
     pub(super) owner: Option<usize>,
     pub(super) mobile: String,
     pub(super) tenant: Vec<(usize, String)>,
+    /// Attributes of which only columns of the cloud's own are made, where these come home.
+    pub(super) owned: Vec<usize>,
 }
 
 impl Layout {
@@ -44,6 +46,24 @@ impl Layout {
             return false;
         }
         self.tenant.iter().all(|(at, value)| is(*at, value))
+    }
+
+    /// Whether a row came from a phone, of this tenant.
+    pub fn is_mobile(&self, tuple: &Tuple) -> bool {
+        let is =
+            |at: usize, value: &str| tuple.cells().nth(at) == Some(Cell::Text(value.as_bytes()));
+        self.owner.is_some_and(|at| is(at, &self.mobile))
+            && self.tenant.iter().all(|(at, value)| is(*at, value))
+    }
+
+    /// How a row looks in the columns of the cloud's own, where these come home; empty where none does.
+    pub fn look<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
+        if self.owned.is_empty() {
+            return Vec::new();
+        }
+        let cells: Vec<_> = tuple.cells().collect();
+        let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
+        self.owned.iter().map(cell).collect()
     }
 
     /// Whether a row of which only the identity is known may have been ours: not if it says otherwise.

@@ -12,7 +12,8 @@ mod tuple;
 
 pub use batch::{Batch, Counts, Halt, Row, Shape, Step, WayBack, Work};
 pub use change::{
-    Change, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp, Transaction,
+    Change, Hand, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp,
+    Transaction,
 };
 pub use home::{Home, Named};
 pub use layout::Layout;

@@ -203,6 +203,10 @@ pub struct Table {
     pub is_looked_up: bool,
     /// Columns that are the cloud's own come home: a change of them on the desktop is undone.
     pub returns: bool,
+    /// A desktop change of a row that came from the phone is written; else it is noted.
+    pub changes_mobile: bool,
+    /// The phone's rows come home, so whole old rows have to be known.
+    pub both_ways: bool,
     /// Its changes stream; else only swaps bring them.
     pub stream: bool,
     /// The largest share of the owned rows that a batch may delete.
@@ -269,6 +273,18 @@ impl Table {
             .collect()
     }
 
+    /// The arriving columns of which columns of the cloud's own are made, where these come home.
+    fn own(&self) -> Vec<usize> {
+        let owned = { self.columns.iter() }.filter(|column| column.cloud_owned && self.returns);
+        let mut own: Vec<usize> = owned
+            .flat_map(|column| column.from.uses())
+            .copied()
+            .collect();
+        own.sort_unstable();
+        own.dedup();
+        own
+    }
+
     /// The cloud names of the key's columns; none for a multiset.
     pub fn key_names(&self) -> impl Iterator<Item = &str> {
         let columns: &[usize] = match &self.key {
@@ -305,6 +321,8 @@ impl Table {
             }
         }
         let mobile = self.owner.as_ref().map(|owner| owner.mobile.clone());
+        let owned = self.own().into_iter().map(|index| attributes[index]);
+        let owned = owned.collect();
         let key = self
             .key_arriving()
             .into_iter()
@@ -318,12 +336,13 @@ impl Table {
             owner,
             mobile: mobile.unwrap_or_default(),
             tenant,
+            owned,
         })
     }
 
     /// Desktop columns that an old row must carry; none when it must carry all.
     pub fn identity(&self) -> Option<Vec<&str>> {
-        if self.key == Key::Multiset || self.is_looked_up || self.returns {
+        if self.key == Key::Multiset || self.is_looked_up || self.returns || self.both_ways {
             return None;
         }
         let key = self.key_arriving().into_iter();
@@ -350,6 +369,7 @@ impl Table {
             owner: None,
             mobile: String::new(),
             tenant: Vec::new(),
+            owned: self.own(),
         }
     }
 }

@@ -17,6 +17,19 @@ impl Guard {
         Guard::made(&table.tenant, table.owner.as_ref(), "t")
     }
 
+    /// The guard of the phone's rows, called `t`: for what the settings let the desktop do to them.
+    pub(super) fn of_mobile(table: &Table) -> Guard {
+        let owner = table.owner.as_ref().map_or("false".to_owned(), |owner| {
+            let (column, value) = (ident(&owner.column), literal(&owner.mobile));
+            format!("t.{column} = {value}::{}", owner.base_type)
+        });
+        Guard {
+            tenant: belongs(&table.tenant, "t"),
+            owned: owner.clone(),
+            deletable: owner,
+        }
+    }
+
     /// The guard of a stored row of another name.
     pub(super) fn of_row(table: &Table, row: &str) -> Guard {
         Guard::made(&table.tenant, table.owner.as_ref(), row)

@@ -16,6 +16,7 @@ pub mod home;
 mod open;
 mod planner;
 pub mod quote;
+mod returns;
 mod shrink;
 mod source;
 mod staged;

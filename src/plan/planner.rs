@@ -197,14 +197,14 @@ pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
                 counts.push(Cell::Text(row.count.to_string().as_bytes()));
             }
             Work::Rekey => push_origin(row, &mut origins),
-            Work::Upsert | Work::Delete => {}
+            Work::Upsert | Work::Delete | Work::Recall | Work::Note | Work::NoteGone => {}
         }
     }
     let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
     match step.work {
         Work::Rekey => params.extend(origins.into_iter().map(TextArray::finish)),
         Work::AddCopies | Work::RemoveCopies => params.push(counts.finish()),
-        Work::Upsert | Work::Delete => {}
+        Work::Upsert | Work::Delete | Work::Recall | Work::Note | Work::NoteGone => {}
     }
     params
 }

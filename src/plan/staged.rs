@@ -68,6 +68,7 @@ pub fn staged(
         match step.work {
             Work::RemoveCopies => order.push((0, -table, *number, step)),
             Work::Delete => order.push((last, -table, *number, step)),
+            Work::Recall | Work::Note | Work::NoteGone => order.push((3, table, *number, step)),
             Work::Rekey | Work::Upsert | Work::AddCopies => {
                 order.push((1, table, *number, step));
                 // Trying takes the rows out of the staging table, and they say what is to be removed: it comes before.
@@ -148,7 +149,9 @@ fn whole(
 /// keys that one row leaves and another one takes over.
 fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) -> Vec<Statement> {
     let of_table = |step: &&(usize, StagedStep)| step.1.table == table.id && !step.1.whole;
-    let mine: Vec<_> = steps.iter().filter(of_table).collect();
+    let mine: Vec<_> = { steps.iter().filter(of_table) }
+        .filter(|(_, step)| !step.shape.mobile)
+        .collect();
     let writes: Vec<_> = mine
         .iter()
         .filter(|(_, step)| step.work == Work::Upsert)

@@ -63,6 +63,8 @@ fn table(key: Key) -> Table {
         indexed: true,
         is_looked_up: false,
         returns: false,
+        changes_mobile: false,
+        both_ways: false,
         stream: true,
         max_shrink: 0.2,
         fingerprint: String::new(),

@@ -2,6 +2,7 @@
 
 use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
 use super::quote::{ident, table as qualified};
+use super::returns;
 use super::source::{
     Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
 };
@@ -13,6 +14,10 @@ pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> Str
         return format!("select tandem.too_large({bytes})");
     }
     match work {
+        Work::Upsert if shape.mobile => returns::change_mobile(table, shape, rows),
+        Work::Delete if shape.mobile => returns::remove_mobile(table, shape, rows),
+        Work::Recall => returns::recall(table, rows),
+        Work::Note | Work::NoteGone => returns::note(table, shape, rows, work == Work::NoteGone),
         Work::Upsert => upsert(table, shape, rows),
         Work::Delete => delete(table, shape, rows),
         Work::Rekey => rekey(table, shape, rows),
@@ -25,6 +30,7 @@ pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> Str
 pub(super) fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
     match (work, &table.key) {
         (Work::Delete, _) => table.key_arriving(),
+        (Work::Recall | Work::NoteGone, _) => table.naming(),
         _ => (0..table.arriving.len())
             .filter(|index| !shape.unsent.contains(index))
             .collect(),
@@ -36,7 +42,7 @@ pub(super) fn extras(table: &Table, work: Work) -> Vec<String> {
     match work {
         Work::Rekey => origin_names(table),
         Work::AddCopies | Work::RemoveCopies => vec!["copies".to_owned()],
-        Work::Upsert | Work::Delete => Vec::new(),
+        Work::Upsert | Work::Delete | Work::Recall | Work::Note | Work::NoteGone => Vec::new(),
     }
 }
 
@@ -48,7 +54,7 @@ fn origin_names(table: &Table) -> Vec<String> {
 /// Finds the stored row by its key. `=` can use an index; NULL in a key is told apart by shape, but for
 /// conversions, of which only the cloud knows when they give NULL, and for rows of mixed shapes. For these the image's
 /// text is compared where it is the same for equal values, since a join can be hashed by it.
-fn matches(table: &Table, shape: &Shape) -> String {
+pub(super) fn matches(table: &Table, shape: &Shape) -> String {
     matches_row(table, shape, "t")
 }
 
@@ -77,7 +83,7 @@ fn matches_row(table: &Table, shape: &Shape, row: &str) -> String {
 }
 
 /// Columns whose value is known: those made of what was sent, and those looked up by them.
-fn sent<'a>(
+pub(super) fn sent<'a>(
     table: &Table,
     columns: Vec<(usize, &'a Column)>,
     shape: &Shape,
@@ -171,7 +177,7 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
 }
 
 /// A further condition, where there is one.
-fn and(condition: Option<String>) -> String {
+pub(super) fn and(condition: Option<String>) -> String {
     condition.map_or(String::new(), |condition| format!(" and {condition}"))
 }
 

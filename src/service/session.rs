@@ -139,6 +139,8 @@ pub(super) struct Ready {
     pub(super) checkpoint: Option<Committed>,
     pub(super) book: Book,
     pub(super) agenda: Agenda,
+    /// The word that our own writes from the cloud carry in the desktop's log.
+    pub(super) nonce: String,
 }
 
 impl Session<'_> {
@@ -163,6 +165,7 @@ impl Session<'_> {
             checkpoint,
             book,
             agenda,
+            nonce,
         } = ready?;
         let Some(checkpoint) = checkpoint else {
             return Err(no_checkpoint());
@@ -179,6 +182,7 @@ impl Session<'_> {
             lease,
             agenda,
             refilled: self.refilled().await?,
+            nonce,
             ends: self.goal.ends,
         };
         let forward = Forward::start(
@@ -210,9 +214,9 @@ impl Session<'_> {
             agenda: self.scheduled().await?,
             book: Book::default(),
             checkpoint: taken.checkpoint,
+            nonce: self.prepare_homes().await?,
         };
         self.remove_forgotten().await?;
-        self.prepare_homes().await?;
         self.put_on_agenda(remembered, taken.checkpoint.is_none(), &mut ready)
             .await?;
         let new = |wanted: &&Wanted| !wanted.how.is_swap();
@@ -268,9 +272,9 @@ impl Session<'_> {
     }
 
     /// From here on the outbox notes what is to come home, and the desktop knows our writes.
-    async fn prepare_homes(&self) -> Result<(), Fault> {
+    async fn prepare_homes(&self) -> Result<String, Fault> {
         let (cloud, replicator) = (&self.cloud.client, &self.lease.replicator);
-        bind(self.desktop, replicator, self.cloud_identity).await?;
+        let nonce = bind(self.desktop, replicator, self.cloud_identity).await?;
         watch(cloud, replicator, self.tables).await?;
         let only_home = { self.tables.homes().iter() }
             .filter(|home| self.tables.iter().all(|table| table.name != home.name));
@@ -288,7 +292,7 @@ impl Session<'_> {
             let done = cloud.query_typed(sql, &params).await;
             done.map_err(Fault::at(Side::Cloud))?;
         }
-        Ok(())
+        Ok(nonce)
     }
 
     /// Tables that left the settings: their rows stay, and if they come back they are copied anew.

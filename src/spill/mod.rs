@@ -239,16 +239,18 @@ impl Spill {
         (old, new): (&RowName, &RowName),
     ) -> io::Result<()> {
         let (leaves, arrives) = (self.route(old), self.route(new));
+        let flags = flags(&effect);
         let Effect {
             layout,
             before,
             after,
             too_large,
+            ..
         } = effect;
-        let leaving = (record::LEAVES, None);
+        let leaving = (flags | record::LEAVES, None);
         self.write_as(leaves, table, &layout, (&before, None), leaving)?;
         let arriving = (&Before::Absent, after.as_ref());
-        self.write_as(arrives, table, &layout, arriving, (0, too_large))
+        self.write_as(arrives, table, &layout, arriving, (flags, too_large))
     }
 
     fn too_many_moves(&mut self, table: TableId) -> io::Result<()> {
@@ -274,7 +276,8 @@ impl Spill {
 
     fn write(&mut self, part: usize, table: TableId, effect: &Effect) -> io::Result<()> {
         let rows = (&effect.before, effect.after.as_ref());
-        self.write_as(part, table, &effect.layout, rows, (0, effect.too_large))
+        let flags = flags(effect);
+        self.write_as(part, table, &effect.layout, rows, (flags, effect.too_large))
     }
 
     fn write_as(
@@ -389,6 +392,8 @@ impl Spill {
             before,
             after,
             too_large: (record.too_large > 0).then_some(record.too_large),
+            mobile: record.flags & record::MOBILE != 0,
+            ours: record.flags & record::OURS != 0,
         };
         let since = self
             .emptied
@@ -446,6 +451,13 @@ impl Default for Spill {
     fn default() -> Self {
         Spill::new(Bounds::default())
     }
+}
+
+/// What a record says of a change beside its rows.
+fn flags(effect: &Effect) -> u8 {
+    let mobile = if effect.mobile { record::MOBILE } else { 0 };
+    let ours = if effect.ours { record::OURS } else { 0 };
+    mobile | ours
 }
 
 /// The part of a name at some depth.

@@ -10,6 +10,11 @@ use crate::model::{Old, TableId, Tuple};
 /// The row leaves its name for another one, and is not deleted.
 pub(super) const LEAVES: u8 = 1;
 
+/// The row is the phone's.
+pub(super) const MOBILE: u8 = 2;
+/// The change was made in a transaction of ours.
+pub(super) const OURS: u8 = 4;
+
 const ABSENT: u8 = 0;
 const UNSENT: u8 = 1;
 const IDENTITY: u8 = 2;

@@ -176,10 +176,10 @@ async fn all_mistakes_are_said_at_once_with_their_places() {
 #[tokio::test]
 async fn what_is_not_built_yet_is_refused_by_name() {
     for (setting, feature) in [
-        ("[reverse]\nevery = \"1s\"", "the reverse direction"),
+        ("[verify]\nevery = \"1d\"", "periodic verification"),
         (
-            "[[table]]\nname = \"a\"\nflow = \"both\"",
-            "the reverse direction",
+            "[[table]]\nname = \"a\"\norphans = \"null\"",
+            "the handling of orphans",
         ),
     ] {
         let folder = Folder::new(&format!("{SIDES}{setting}\n"));

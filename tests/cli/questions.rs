@@ -227,16 +227,6 @@ async fn p15_wait_is_bad_news_when_a_row_is_left_behind_and_names_its_table() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn wait_for_the_way_home_is_refused_until_it_is_built() {
-    let office = office(&newest()).await;
-    let (code, _, error) = office.ask(&["wait", "--reverse"]).await;
-    assert!(
-        code == 2 && error.contains("does not have yet"),
-        "{code} {error}"
-    );
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn p7_quarantine_lists_retries_and_drops() {
     let settings = format!("{SETTINGS}\n[[table]]\nname = \"child\"\n");
     let office = Office::open(&Plan::tables(&versions()[0], &settings)).await;

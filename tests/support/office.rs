@@ -549,3 +549,8 @@ fn read_settings(folder: &Path) -> Settings {
     };
     config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"))
 }
+
+/// Everything that waited in the outbox has come home.
+pub async fn came_home(office: &Office) {
+    until(&office.cloud, "select count(*) = 0 from tandem.outbox").await;
+}

@@ -9,6 +9,7 @@ use crate::fault::{Fault, Side};
 use crate::flows::refusal::{lies_in_rows, words};
 use crate::limits;
 use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
+use crate::plan::home::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, are_there, diff, follow_all,
     park_too_large, try_whole, void_parked, void_untouched,
@@ -276,6 +277,10 @@ impl Merge<'_> {
         if copy.staged.too_large() > 0 {
             start.extend(diff(table, &manner, TOO_LARGE_STEP, copy.touched).leave_out);
             start.push(park_too_large(table, &manner));
+        }
+        if table.returns {
+            // What the cloud owns stays there, and the desktop gets it where it has something else.
+            start.push(queue_differing(table, &manner, COPY_STEP));
         }
         start
     }

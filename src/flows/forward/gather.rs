@@ -11,9 +11,9 @@ use crate::capture::{Delivery, Piece};
 use crate::config;
 use crate::decode::Assembler;
 use crate::fault::{Fault, Kind, Side};
-use crate::fold::SWAP;
+use crate::fold::{Echoes, SWAP};
 use crate::limits;
-use crate::model::{Operation, Snapshot, Tables, Transaction};
+use crate::model::{Change, Hand, Operation, Snapshot, Tables, Transaction};
 use crate::spill::Spill;
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
@@ -53,6 +53,10 @@ pub(super) struct Gather {
     recent: VecDeque<u32>,
     /// Somebody asked for a swap.
     asked: bool,
+    /// The word that our own writes from the cloud carry.
+    nonce: String,
+    /// Changes of rows that an open transaction of ours names: they can't be judged before it is whole.
+    named: Vec<Change>,
     batch_wait: Duration,
     rows_max: usize,
     bytes_max: usize,
@@ -66,7 +70,7 @@ enum Waiting {
 }
 
 impl Gather {
-    pub(super) fn new(forward: &config::Forward, tables: Arc<Tables>) -> Gather {
+    pub(super) fn new(forward: &config::Forward, tables: Arc<Tables>, nonce: String) -> Gather {
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Gather {
             assembler: Assembler::default(),
@@ -82,6 +86,8 @@ impl Gather {
             watch: None,
             recent: VecDeque::new(),
             asked: false,
+            nonce,
+            named: Vec::new(),
             batch_wait: forward.batch_wait,
             rows_max: forward.batch_rows as usize,
             bytes_max: bytes(forward.batch_bytes),
@@ -130,12 +136,16 @@ impl Gather {
             self.recent.pop_front();
         }
         self.recent.push_back(transaction.xid);
+        transaction.changes.splice(..0, self.named.drain(..));
+        if let Some(echoes) = Echoes::of(&transaction.marks, &self.nonce, &self.tables) {
+            echoes.judge(&mut transaction.changes, &self.tables);
+        }
         self.asked |= { transaction.marks.iter() }.any(|mark| mark.prefix == SWAP);
         if let Some(watch) = &mut self.watch {
             let looked = watch.look(&mut transaction, &self.tables);
             looked.map_err(|error| no_room(&error))?;
         }
-        let emptied = |change: &crate::model::Change| change.operation == Operation::Truncate;
+        let emptied = |change: &Change| change.operation == Operation::Truncate;
         let large = match self.spill.take() {
             Some(mut spill) => {
                 for change in &transaction.changes {
@@ -235,7 +245,16 @@ impl Gather {
             let looked = watch.look_at_part(&self.assembler, &mut changes, &self.tables);
             looked.map_err(|error| no_room(&error))?;
         }
-        for change in changes {
+        let echoes = Echoes::of(self.assembler.open_marks(), &self.nonce, &self.tables);
+        for mut change in changes {
+            match &echoes {
+                Some(echoes) if echoes.names(&change, &self.tables) => {
+                    self.named.push(change);
+                    continue;
+                }
+                Some(_) => change.hand = Hand::Ours,
+                None => {}
+            }
             spill
                 .push(&change, &self.tables)
                 .map_err(|error| no_room(&error))?;

@@ -183,7 +183,7 @@ impl Steps {
         let whole = self.whole(step.table);
         let whole = whole.filter(|_| step.shape.too_large.is_none());
         // What an emptied table had before is gone already.
-        if whole.is_some() && step.work.removes() {
+        if whole.is_some() && (step.work.removes() || step.work.only_notes()) {
             return Ok(());
         }
         let shape = Shape {

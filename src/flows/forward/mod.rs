@@ -64,6 +64,8 @@ pub struct Sides<'a> {
     pub agenda: Agenda,
     /// How long ago the refill was run.
     pub refilled: Option<Duration>,
+    /// The word that our own writes from the cloud carry in the desktop's log.
+    pub nonce: String,
     /// The stream ends when everything is copied.
     pub ends: bool,
 }
@@ -121,7 +123,7 @@ impl<'a> Forward<'a> {
         let refiller = Refiller::new(
             &sides.settings.desktop.endpoint,
             replicator,
-            refill,
+            (refill, tables.clone()),
             sides.refilled,
         );
         let copies = Copies::new(
@@ -138,7 +140,7 @@ impl<'a> Forward<'a> {
             sides: sides.settings,
             desktop: sides.desktop,
             tables: tables.clone(),
-            gather: Gather::new(forward, tables.clone()),
+            gather: Gather::new(forward, tables.clone(), sides.nonce),
             writer: Writer::new(
                 sides.applier,
                 sides.opening,

@@ -61,7 +61,12 @@ impl Said {
             copies: match work {
                 Work::AddCopies => copies,
                 Work::RemoveCopies => -copies,
-                Work::Upsert | Work::Rekey | Work::Delete => 0,
+                Work::Upsert
+                | Work::Rekey
+                | Work::Delete
+                | Work::Recall
+                | Work::Note
+                | Work::NoteGone => 0,
             },
             work,
             too_large: self.sqlstate == "TD007",

@@ -1,7 +1,8 @@
 //! The office's refill, by the clock: a statement of the desktop that fills tables from views. Tables that don't stream
-//! are swapped behind it.
+//! are swapped behind it. What the cloud owns of their rows stays as it is: it is given back in the same transaction.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep_until, timeout};
@@ -11,6 +12,8 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::config::{Endpoint, Refill};
 use crate::fault::{Fault, Side};
 use crate::limits;
+use crate::model::Tables;
+use crate::plan::home::{alone, keep, mark_text, restore};
 use crate::wire::control;
 
 /// Runs it again and again, never twice at once.
@@ -18,6 +21,7 @@ pub(super) struct Refiller {
     desktop: Endpoint,
     replicator: String,
     refill: Option<Refill>,
+    tables: Arc<Tables>,
     due: Instant,
     /// A run that has begun: whoever waits for it may be called away, and comes back.
     running: Option<Running>,
@@ -53,7 +57,7 @@ impl Refiller {
     pub(super) fn new(
         desktop: &Endpoint,
         replicator: &str,
-        refill: Option<Refill>,
+        (refill, tables): (Option<Refill>, Arc<Tables>),
         ago: Option<Duration>,
     ) -> Refiller {
         let every = refill
@@ -64,6 +68,7 @@ impl Refiller {
             desktop: desktop.clone(),
             replicator: replicator.to_owned(),
             refill,
+            tables,
             due: Instant::now() + wait,
             running: None,
         }
@@ -84,6 +89,7 @@ impl Refiller {
                 self.desktop.clone(),
                 self.replicator.clone(),
                 refill.clone(),
+                self.tables.clone(),
             );
             self.running = Some(Box::pin(work));
         }
@@ -111,7 +117,12 @@ impl Refiller {
 }
 
 /// Runs it once, in a session of its own.
-async fn work(desktop: Endpoint, replicator: String, refill: Refill) -> Result<Ran, Fault> {
+async fn work(
+    desktop: Endpoint,
+    replicator: String,
+    refill: Refill,
+    tables: Arc<Tables>,
+) -> Result<Ran, Fault> {
     let control = control::connect(&desktop).await;
     let control = control.map_err(Fault::at(Side::Desktop))?;
     let client = &control.client;
@@ -134,7 +145,7 @@ async fn work(desktop: Endpoint, replicator: String, refill: Refill) -> Result<R
     let bounded = format!("set statement_timeout = {}", limit.as_millis());
     let set = client.batch_execute(&bounded).await;
     set.map_err(Fault::at(Side::Desktop))?;
-    let ran = client.batch_execute(&refill.sql);
+    let ran = fill(client, &replicator, &refill.sql, &tables);
     let ran = timeout(limit + limits::ANSWER_SLACK, ran).await;
     let failed = match ran {
         Ok(Ok(())) => None,
@@ -155,4 +166,33 @@ async fn work(desktop: Endpoint, replicator: String, refill: Refill) -> Result<R
     let done = client.query_typed(ends, &params).await;
     done.map_err(Fault::at(Side::Desktop))?;
     Ok(failed.map_or(Ran::Well(took), Ran::Failed))
+}
+
+/// The statement; where the cloud owns columns of what it fills, between keeping them and giving them back.
+async fn fill(
+    client: &Client,
+    replicator: &str,
+    sql: &str,
+    tables: &Tables,
+) -> Result<(), tokio_postgres::Error> {
+    let owned = tables.homes().iter().filter(|home| !home.owned.is_empty());
+    let owned: Vec<_> = owned.enumerate().collect();
+    if owned.is_empty() {
+        return client.batch_execute(sql).await;
+    }
+    let kept = owned.iter().map(|(at, home)| keep(home, *at));
+    let before: Vec<_> = ["begin".to_owned(), alone(replicator), mark_text(replicator)]
+        .into_iter()
+        .chain(kept)
+        .collect();
+    client.batch_execute(&before.join("; ")).await?;
+    client.batch_execute(sql).await?;
+    for (at, home) in owned {
+        let rows = client.query_typed(&restore(home, at), &[]).await?;
+        let rows: i64 = rows.first().map_or(0, |row| row.get(0));
+        if rows > 0 {
+            tracing::info!(table = %home.name, rows, "kept what the cloud owns");
+        }
+    }
+    client.batch_execute("commit").await
 }

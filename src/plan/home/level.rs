@@ -1,7 +1,7 @@
 //! Columns that are the cloud's own, on the desktop. Equal rows are interchangeable: of the rows with one name, as many get
 //! each look as the cloud has of it, and those that have it already are left alone.
 
-use super::super::quote::ident;
+use super::super::quote::{ident, literal};
 use super::{Coming, Over, columns, is_desktops, key_columns, look, target};
 use crate::model::{Column, Home, Statement};
 
@@ -27,6 +27,7 @@ pub fn level(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
         look("mine", &key_columns(home)),
     );
     vec![
+        Statement::bookkeeping(alone(replicator), Vec::new()),
         over.statement(replicator, rows, lock),
         over.statement(replicator, rows, sql),
     ]
@@ -72,6 +73,14 @@ fn levelled(home: &Home, wanted: &str) -> String {
         look("t", &owned),
         is_desktops(home),
         set.collect::<Vec<_>>().join(", "),
+    )
+}
+
+/// A tick that comes home while a refill runs would be lost between its being kept and given back: one at a time.
+pub fn alone(replicator: &str) -> String {
+    format!(
+        "select pg_advisory_xact_lock(hashtext('tandem.home'), hashtext({}))",
+        literal(replicator)
     )
 }
 

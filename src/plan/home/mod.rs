@@ -7,10 +7,10 @@ mod read;
 mod rows;
 mod watch;
 
-pub use level::{keep, level, restore};
+pub use level::{alone, keep, level, restore};
 pub use read::{Budget, Found, read};
-pub use rows::{bare_mark, claim, mark, put, remember, remove};
-pub use watch::{Watching, queue_all, queue_differing, queue_named, watching};
+pub use rows::{bare_mark, claim, mark, mark_text, put, remember, remove};
+pub use watch::{Watching, queue_all, queue_differing, watching};
 
 use super::array::TextArray;
 use super::quote::{ident, literal, table as qualified};
@@ -29,9 +29,6 @@ pub struct Coming {
     /// In a table without a key, so many rows look like this.
     pub copies: u64,
 }
-
-/// The word by which our own writes are known in the desktop's log.
-pub const REVERSE: &str = "tandem.reverse";
 
 /// Beside a row's cells.
 const EXTRAS: [&str; 3] = ["key", "entry", "copies"];

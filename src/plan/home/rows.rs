@@ -1,8 +1,8 @@
 //! The phone's rows on the desktop: claimed, written, remembered.
 
 use super::super::quote::{ident, literal};
-use super::{Coming, Over, REVERSE, columns, hash, is_mobile, key_columns, same_key, target};
-use crate::model::{Column, Home, Param, Statement};
+use super::{Coming, Over, columns, hash, is_mobile, key_columns, same_key, target};
+use crate::model::{Column, Home, Mark, Param, Statement};
 
 /// Notes these entries as the last ones of their keys; later ones stay. What follows writes only what is noted so.
 pub fn claim(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
@@ -34,10 +34,11 @@ pub fn mark(home: &Home, replicator: &str, rows: &[Coming], gone: bool) -> State
         false => fingerprint(&columns(home, 0..home.columns.len())),
     };
     let sql = format!(
-        "with {} select pg_logical_emit_message(true, '{REVERSE}', \
+        "with {} select pg_logical_emit_message(true, '{prefix}', \
          (select h.nonce from tandem.home as h where h.replicator = {replicator_is}) \
          || (select coalesce(string_agg(concat(E'\\n', {key}, ' ', {look}, ' ', {table_is}), ''), '') from src))",
-        over.source()
+        over.source(),
+        prefix = Mark::REVERSE,
     );
     over.statement(replicator, rows, sql)
 }
@@ -45,9 +46,19 @@ pub fn mark(home: &Home, replicator: &str, rows: &[Coming], gone: bool) -> State
 /// Says that what follows is ours, without naming a row.
 pub fn bare_mark(replicator: &str) -> Statement {
     let sql = format!(
-        "select pg_logical_emit_message(true, '{REVERSE}', (select h.nonce from tandem.home as h where h.replicator = $1))"
+        "select pg_logical_emit_message(true, '{prefix}', (select h.nonce from tandem.home as h where h.replicator = $1))",
+        prefix = Mark::REVERSE,
     );
     Statement::bookkeeping(sql, vec![Param::string(replicator)])
+}
+
+/// The same as a statement of its own.
+pub fn mark_text(replicator: &str) -> String {
+    format!(
+        "select pg_logical_emit_message(true, '{}', (select h.nonce from tandem.home as h where h.replicator = {}))",
+        Mark::REVERSE,
+        literal(replicator)
+    )
 }
 
 /// The row's columns as bytes that the log's reader can make too: `n`, or `v`, the length, and the text.

@@ -1,10 +1,13 @@
 //! What the outbox's triggers watch, and entries for rows that are there already.
 
+use super::super::careful::place;
 use super::super::compare::cell;
 use super::super::guard::{Guard, belongs};
+use super::super::planner::Manner;
 use super::super::quote::{ident, literal, table as qualified};
+use super::super::returns::outbox_key;
 use super::super::source::{self, Rows, all, image, key};
-use crate::model::{Home, Param, Statement, Table, Tenant, oid};
+use crate::model::{Home, Statement, Table, Tenant};
 
 /// Predicates of the triggers: over `new`, over `old` and `new`, over `old`. None where nothing is to be noted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,33 +93,8 @@ pub fn queue_all(home: &Home, replicator: &str) -> String {
     )
 }
 
-/// Entries for rows, named by what arrived of them from the desktop in arrays, whose columns of the cloud's own were changed
-/// there: the desktop gets the cloud's values again. `$n` behind the arrays are the replicator and the table.
-pub fn queue_named(
-    table: &Table,
-    taken: &[usize],
-    arrays: Vec<Param>,
-    replicator: &str,
-) -> Statement {
-    let rows = Rows::Arrays(taken.to_vec(), Vec::new());
-    let source = source::source(table, &key(table), &rows, &[]);
-    let at = taken.len() + 1;
-    let sql = format!(
-        "with {source} insert into tandem.outbox (replicator, \"table\", key, op) select distinct ${at}, ${}, {}, 'R' from src",
-        at + 1,
-        arrived_name(table),
-    );
-    let mut params = arrays;
-    params.extend([
-        Param::text(oid::TEXT, replicator),
-        Param::text(oid::TEXT, &*table.name),
-    ]);
-    Statement::bookkeeping(sql, params)
-}
-
-/// Entries for rows of a staged copy that look otherwise in columns of the cloud's own than the cloud does: `$1` is the
-/// replicator, `$2` the epoch, `$3` the table's name, `$4` the step.
-pub fn queue_differing(table: &Table, params: Vec<Param>) -> Statement {
+/// Entries for rows of a staged copy that look otherwise in columns of the cloud's own than the cloud's do.
+pub fn queue_differing(table: &Table, manner: &Manner<'_>, step: usize) -> Statement {
     let source = source::source(
         table,
         &all(table),
@@ -131,11 +109,12 @@ pub fn queue_differing(table: &Table, params: Vec<Param>) -> Statement {
     let sql = format!(
         "with {source}, want as (select {} as name, {} as look, min({}) as key, sum(src.\"tandem copies\") as copies from src group by 1, 2), \
          have as (select {} as name, {} as look, count(*) as copies from {} as t where {} group by 1, 2), \
-         other as (select distinct want.key from want left join have using (name, look) where have.copies is distinct from want.copies) \
+         other as (select distinct want.key from want left join have using (name, look) where have.copies is distinct from want.copies \
+           and want.name in (select have.name from have)) \
          insert into tandem.outbox (replicator, \"table\", key, op) select $1, $3, other.key, 'R' from other",
         names_of("src"),
         look_of("src"),
-        arrived_name(table),
+        outbox_key(table),
         names_of("t"),
         look_of("t"),
         qualified(&table.cloud),
@@ -143,22 +122,6 @@ pub fn queue_differing(table: &Table, params: Vec<Param>) -> Statement {
     );
     Statement {
         table: Some(table.id),
-        ..Statement::bookkeeping(sql, params)
+        ..Statement::bookkeeping(sql, place(table, step, manner))
     }
-}
-
-/// What an outbox entry names an arrived row `src` by: as [`name`] of the stored one.
-fn arrived_name(table: &Table) -> String {
-    let cells = key(table).into_iter().filter(|(_, column)| {
-        table.key != crate::model::Key::Multiset
-            || !matches!(column.from, crate::model::Source::Constant(_))
-    });
-    let cells = cells.map(|(_, column)| {
-        let name = ident(&column.name);
-        format!(
-            "case when src.{name} is distinct from null then concat(src.{name}::{}) end",
-            column.compare_type
-        )
-    });
-    format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
 }
