@@ -64,8 +64,9 @@ impl Nets {
             }
             (Before::Absent | Before::Unsent, None) => {}
         }
-        if !ours && let Some(at) = touched.and_then(|key| self.index.get(&key)) {
-            self.nets[*at].theirs = true;
+        if let Some(at) = touched.and_then(|key| self.index.get(&key)) {
+            let net = &mut self.nets[*at];
+            (net.ours, net.theirs) = (net.ours || ours, net.theirs || !ours);
         }
     }
 
@@ -225,9 +226,9 @@ impl Nets {
         let mut steps = Steps::new(table.id);
         let whole = !self.unsent_key && self.nets.iter().all(|net| net.live.rows() <= 1);
         for net in self.nets {
-            let (messages, existed) = (net.messages, net.existed);
-            // One that was never there before was not changed either.
-            let settled = net.settle(table, None, &own).filter(|_| existed && whole);
+            // One that was never there before was not changed either, unless we wrote it.
+            let (messages, known) = (net.messages, net.existed || net.ours);
+            let settled = net.settle(table, None, &own).filter(|_| known && whole);
             match settled {
                 Some((work, row, shape)) if table.changes_mobile => {
                     counts.applied += row.messages;

@@ -25,6 +25,8 @@ pub(super) struct Net {
     pub(super) too_large: Option<u64>,
     /// Others than we changed it.
     pub(super) theirs: bool,
+    /// Something in a transaction of ours did: we wrote it, and a trigger made something else of it.
+    pub(super) ours: bool,
 }
 
 /// One row image of the batch.
@@ -55,6 +57,7 @@ impl Net {
             deleted: false,
             too_large: None,
             theirs: false,
+            ours: false,
         }
     }
 

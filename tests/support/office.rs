@@ -550,7 +550,13 @@ fn read_settings(folder: &Path) -> Settings {
     config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"))
 }
 
-/// Everything that waited in the outbox has come home.
+/// Everything that waited in the outbox has come home; no table's way home has stopped.
 pub async fn came_home(office: &Office) {
-    until(&office.cloud, "select count(*) = 0 from tandem.outbox").await;
+    until(
+        &office.cloud,
+        "select count(*) = 0 or exists (select from tandem.reverse_state where why is not null) from tandem.outbox",
+    )
+    .await;
+    let stopped = "select string_agg(\"table\" || ': ' || why, '; ') from tandem.reverse_state where why is not null";
+    assert_eq!(value(&office.cloud, stopped).await, "");
 }

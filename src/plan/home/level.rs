@@ -56,16 +56,16 @@ fn levelled(home: &Home, wanted: &str) -> String {
         .iter()
         .map(|(_, column)| format!("{0} = src.{0}", ident(&column.name)));
     format!(
-        "want as (select {} as name, {} as look, sum({wanted}.\"tandem copies\") as copies, {} from {wanted} where {wanted}.\"tandem copies\" > 0 group by 1, 2), \
-         have as (select {} as name, {} as look, t.tableoid as part, t.ctid as at from {target} as t where {}), \
-         found as (select have.*, row_number() over (partition by have.name, have.look order by have.at) as nth from have where have.name in (select want.name from want)), \
-         surplus as (select found.name, found.part, found.at, row_number() over (partition by found.name order by found.at) as turn \
-           from found left join want using (name, look) where found.nth > coalesce(want.copies, 0)), \
-         counted as (select found.name, found.look, count(*) as copies from found group by 1, 2), \
-         lacking as (select want.*, row_number() over (partition by want.name order by want.look) as turn from want left join counted using (name, look) \
-           cross join lateral generate_series(1, want.copies - coalesce(counted.copies, 0))), \
-         updated as (update {target} as t set {} from (select lacking.*, surplus.part, surplus.at from lacking join surplus using (name, turn)) as src \
-           where t.tableoid = src.part and t.ctid = src.at returning src.name)",
+        "want as (select {} as \"tandem name\", {} as \"tandem look\", sum({wanted}.\"tandem copies\") as \"tandem wanted\", {} from {wanted} where {wanted}.\"tandem copies\" > 0 group by 1, 2), \
+         have as (select {} as \"tandem name\", {} as \"tandem look\", t.tableoid as part, t.ctid as at from {target} as t where {}), \
+         found as (select have.*, row_number() over (partition by have.\"tandem name\", have.\"tandem look\" order by have.at) as nth from have where have.\"tandem name\" in (select want.\"tandem name\" from want)), \
+         surplus as (select found.\"tandem name\", found.part, found.at, row_number() over (partition by found.\"tandem name\" order by found.at) as \"tandem turn\" \
+           from found left join want using (\"tandem name\", \"tandem look\") where found.nth > coalesce(want.\"tandem wanted\", 0)), \
+         counted as (select found.\"tandem name\", found.\"tandem look\", count(*) as copies from found group by 1, 2), \
+         lacking as (select want.*, row_number() over (partition by want.\"tandem name\" order by want.\"tandem look\") as \"tandem turn\" from want left join counted using (\"tandem name\", \"tandem look\") \
+           cross join lateral generate_series(1, want.\"tandem wanted\" - coalesce(counted.copies, 0))), \
+         updated as (update {target} as t set {} from (select lacking.*, surplus.part as \"tandem part\", surplus.at as \"tandem at\" from lacking join surplus using (\"tandem name\", \"tandem turn\")) as src \
+           where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" returning src.\"tandem name\" as name)",
         look(wanted, &key),
         look(wanted, &owned),
         values.join(", "),

@@ -118,17 +118,16 @@ fn note(over: &Over<'_>, kinds: &[(&str, &str)]) -> String {
         .collect();
     format!(
         "noted as (insert into tandem.conflict (replicator, \"table\", kind, key, kept, desktop, cloud) \
-         select {replicator}, {table}, j.verdict, j.\"tandem key\"::text[], case j.verdict {} end, j.image, j.\"tandem cloud\" from judged as j \
-         where j.verdict in ({}) and not exists (select from tandem.conflict as c where c.replicator = {replicator} and c.\"table\" = {table} \
-         and c.kind = j.verdict and c.key = j.\"tandem key\"::text[] and c.desktop is not distinct from j.image and c.cloud is not distinct from j.\"tandem cloud\"))",
+         select {replicator}, {table}, j.\"tandem verdict\", j.\"tandem key\"::text[], case j.\"tandem verdict\" {} end, j.\"tandem image\", j.\"tandem cloud\" from judged as j \
+         where j.\"tandem verdict\" in ({}) and not exists (select from tandem.conflict as c where c.replicator = {replicator} and c.\"table\" = {table} \
+         and c.kind = j.\"tandem verdict\" and c.key = j.\"tandem key\"::text[] and c.desktop is not distinct from j.\"tandem image\" and c.cloud is not distinct from j.\"tandem cloud\"))",
         kept.collect::<Vec<_>>().join(" "),
         names.join(", ")
     )
 }
 
 /// What became of each row: its entry and a word.
-const VERDICTS: &str =
-    "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", verdict)), '[]') from judged";
+const VERDICTS: &str = "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", \"tandem verdict\")), '[]') from judged";
 
 /// Writes rows that the phone made or changed, ownership first: a row of the desktop's own with the same key stays
 /// (`taken`), and so does one that is gone in the cloud and was kept (`reused`). Where the desktop's row isn't what was left
@@ -160,8 +159,8 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let updated = match set.is_empty() {
         true => String::new(),
         false => format!(
-            ", updated as (update {target} as t set {} from judged as src where t.tableoid = src.part and t.ctid = src.at \
-             and src.verdict in ('update'{also_changed}))",
+            ", updated as (update {target} as t set {} from judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" \
+             and src.\"tandem verdict\" in ('update'{also_changed}))",
             set.join(", ")
         ),
     };
@@ -177,22 +176,22 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
         values.push(format!("{}::{base}", literal(&owner.mobile)));
     }
     let inserted = format!(
-        "inserted as (insert into {} ({}) select {} from judged as src where src.verdict in ('insert'{also_removed}))",
+        "inserted as (insert into {} ({}) select {} from judged as src where src.\"tandem verdict\" in ('insert'{also_removed}))",
         super::qualified(&home.desktop),
         names.join(", "),
         values.join(", ")
     );
     let sql = format!(
-        "with {source}, {mine}, {}, judged as materialized (select mine.*, there.part, there.at, there.image, case \
+        "with {source}, {mine}, {}, judged as materialized (select mine.*, there.part as \"tandem part\", there.at as \"tandem at\", there.image as \"tandem image\", case \
            when there.at is not null and not there.mobile{equal} then 'taken' \
            when there.at is not null and there.hash = {hash} then 'same' \
            when there.at is not null and mine.\"tandem state\" = 'kept' then 'reused' \
            when there.at is not null and there.hash <> mine.\"tandem last\" then 'changed' \
            when there.at is not null then 'update' \
            when mine.\"tandem last\" is not null then 'removed' \
-           else 'insert' end as verdict \
+           else 'insert' end as \"tandem verdict\" \
          from mine left join there on there.name = mine.\"tandem key\"){updated}, {inserted}, {}, \
-         stated as (update tandem.ledger as l set state = case j.verdict when 'taken' then 'taken' when 'reused' then 'kept' \
+         stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'taken' then 'taken' when 'reused' then 'kept' \
            when 'changed' then {changed} when 'removed' then {changed} end from judged as j \
            where l.replicator = {replicator_is} and l.\"table\" = {table_is} and l.key_hash = md5(j.\"tandem key\")) {VERDICTS}",
         there(home, rows),
@@ -224,13 +223,13 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
         false => ("'keep'", "'keep'"),
     };
     let sql = format!(
-        "with {}, {}, {}, judged as materialized (select mine.*, there.part, there.at, there.image, case \
+        "with {}, {}, {}, judged as materialized (select mine.*, there.part as \"tandem part\", there.at as \"tandem at\", there.image as \"tandem image\", case \
            when there.at is null or not there.mobile then 'same' \
            when there.hash <> mine.\"tandem last\" then {differs} \
-           else {delete} end as verdict \
+           else {delete} end as \"tandem verdict\" \
          from mine left join there on there.name = mine.\"tandem key\"), \
-         gone as (delete from {} as t using judged as src where t.tableoid = src.part and t.ctid = src.at and src.verdict in ('delete'{also})), \
-         {}, stated as (update tandem.ledger as l set state = case j.verdict when 'keep' then 'kept' when 'deleted' then {changed} end \
+         gone as (delete from {} as t using judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('delete'{also})), \
+         {}, stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'keep' then 'kept' when 'deleted' then {changed} end \
            from judged as j where l.replicator = {replicator_is} and l.\"table\" = {table_is} and l.key_hash = md5(j.\"tandem key\")) {VERDICTS}",
         over.source(),
         over.mine(),
