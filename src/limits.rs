@@ -188,6 +188,8 @@ pub const IN_ORDER_MAX: usize = 20_000;
 
 /// Entries of the outbox that are read at once: what names them is in the desktop's log, and held in memory.
 pub const HOME_ENTRIES: usize = 1_000;
+/// So few rows are looked for one by one on the desktop, by an index where it has one.
+pub const HOME_PROBED_MAX: usize = 10;
 /// Bytes of their rows.
 pub const HOME_BYTES: u64 = 4 * 1024 * 1024;
 /// A statement of the way home may take so long, on either side.

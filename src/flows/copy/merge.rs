@@ -450,7 +450,7 @@ pub(super) fn too_large(table: &Table, staged: &Staged) -> Option<String> {
 }
 
 /// Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
-fn hash_joins() -> Statement {
+pub(in super::super) fn hash_joins() -> Statement {
     Statement::bookkeeping(
         "select set_config('enable_nestloop', 'off', true)",
         Vec::new(),

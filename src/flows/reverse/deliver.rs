@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use super::poll::{Found, State};
 use crate::apply::{Applier, Done as Ran, NotApplied, Script};
 use crate::fault::{Fault, Side, blames_table};
-use crate::flows::copy::not_applied_on;
+use crate::flows::copy::{hash_joins, not_applied_on};
 use crate::flows::refusal::lies_in_rows;
+use crate::limits;
 use crate::model::{Home, Statement};
 use crate::plan::home::{Coming, bare_mark, claim, level, mark, put, remember, remove};
 use crate::plan::{Opening, opening};
@@ -227,6 +228,10 @@ async fn write(
     };
     let (puts, removes, levels) = (rows(Work::Put), rows(Work::Remove), rows(Work::Level));
     let mut statements = opening(&Opening::desktop());
+    if items.len() > limits::HOME_PROBED_MAX {
+        // Rows in arrays have no statistics: to look for each of many by reading a whole table must not look cheap.
+        statements.push(hash_joins());
+    }
     let marks = home.streams && puts.len() + removes.len() > 0;
     if !marks {
         statements.push(bare_mark(replicator));
