@@ -34,6 +34,7 @@ endif
 
 soak: newest
 	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
+	TANDEM_SOAK_ROWS=100000 cargo test --release --locked --test phones -- --nocapture
 
 # On a disk: with servers in memory a commit costs nothing.
 bench: export TANDEM_PG_TMP = $(or $(BENCH_TMP),/tmp)

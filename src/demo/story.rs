@@ -30,6 +30,21 @@ const CLOUD: &[&str] = &[
     include_str!("../../sql/demo/phone.sql"),
 ];
 const DATABASE: &str = "enterprise_db";
+/// What comes home, as a number per side.
+const HOME: [(&str, &str); 3] = [
+    (
+        "workdiary",
+        "select count(*), coalesce(sum(hashtextextended(concat_ws('|', wd_id, staff_id, date, minutes, tasknotes), 0)), 0)::text from workdiary where source = 'M'",
+    ),
+    (
+        "learequest",
+        "select count(*), coalesce(sum(hashtextextended(concat_ws('|', learequest_id, fromdate, todate, leaveremarks), 0)), 0)::text from learequest where source = 'M'",
+    ),
+    (
+        "ticks",
+        "select count(*), coalesce(sum(hashtextextended(concat_ws('|', task_id, checklistdesc), 0)), 0)::text from taskchecklist where checkliststatus = 1",
+    ),
+];
 
 /// How the demo runs.
 pub struct Script {
@@ -65,14 +80,9 @@ pub async fn demo(
         "  copied and streaming after {:.1} s",
         began.elapsed().as_secs_f64()
     ));
-    let phone = stage
-        .cloud
-        .client
-        .batch_execute("select demo.phone(1)")
-        .await;
-    phone.map_err(|error| Fault::wire(Side::Cloud, &error.into()))?;
+    stage.on_phones("select demo.phone(1)").await?;
     say(
-        "someone logs time on a phone: 200 diary rows appear in the cloud; forward never touches them",
+        "people log time on their phones: 200 diary entries and 20 leave requests, in the cloud, on their way home",
     );
     say("");
     stage
@@ -80,7 +90,8 @@ pub async fn demo(
         .await?;
     say("");
     stage.caught_up(&onlooker, &mut service).await?;
-    let equal = stage.compare(&tables, say).await?;
+    stage.came_home(&onlooker).await?;
+    let equal = stage.compare(&tables, say).await? & stage.compare_home(say).await?;
     if script.keep {
         say(&format!(
             "desktop  {}",
@@ -205,7 +216,7 @@ impl Stage {
                 return Err(Fault::new(Kind::Unknown, "the service ended").cause(end.join("\n")));
             }
             let seen = onlooker.checkpoint().await?.unwrap_or_default();
-            if seen.lsn.is_some_and(|lsn| lsn >= marker) {
+            if seen.has(marker) {
                 return Ok(());
             }
         }
@@ -233,6 +244,10 @@ impl Stage {
                 killed = true;
                 service.kill().await.map_err(broken)?;
                 say("    kill -9 tandem, in the middle of it; starting it again");
+                self.on_phones("select demo.phone_edits(1)").await?;
+                say(
+                    "    on the phones: five entries edited, five deleted, forty boxes ticked on checklists",
+                );
                 *service = self.start_service(&script.program)?;
             }
             let refill_due = script.traffic.mul_f64((refills + 1) as f64 / 4.0);
@@ -293,13 +308,40 @@ impl Stage {
                 table.cloud.to_string()
             ));
         }
-        let mobile = "select count(*), ''::text from workdiary where source = 'M'";
-        let (rows, _) = digest(&self.cloud, Side::Cloud, mobile).await?;
-        say(&format!(
-            "{:16} {:>9} {rows:10}   the phone's own rows, untouched",
-            "workdiary", "-"
-        ));
         Ok(equal)
+    }
+
+    /// What the phones made, and what they ticked, on both sides.
+    async fn compare_home(&self, say: &(dyn Fn(&str) + Sync)) -> Result<bool, Fault> {
+        let mut equal = true;
+        for (name, sql) in HOME {
+            let (desktop, desktop_sum) = digest(&self.desktop, Side::Desktop, sql).await?;
+            let (cloud, cloud_sum) = digest(&self.cloud, Side::Cloud, sql).await?;
+            let same = desktop == cloud && desktop_sum == cloud_sum;
+            equal &= same;
+            let verdict = if same {
+                "equal, came home"
+            } else {
+                "DIFFERENT"
+            };
+            say(&format!("{name:16} {desktop:9} {cloud:10}   {verdict}"));
+        }
+        Ok(equal)
+    }
+
+    async fn on_phones(&self, sql: &str) -> Result<(), Fault> {
+        let done = self.cloud.client.batch_execute(sql).await;
+        done.map_err(Fault::at(Side::Cloud))
+    }
+
+    /// Waits until the desktop has all that the phones have done by now.
+    async fn came_home(&self, onlooker: &Onlooker) -> Result<(), Fault> {
+        let waiting = onlooker.waiting_home().await?;
+        let mut ticks = interval(Duration::from_millis(20));
+        while onlooker.still_waiting(&waiting).await? > 0 {
+            ticks.tick().await;
+        }
+        Ok(())
     }
 
     async fn end_service(
