@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::office::{Office, Plan, came_home, exec, load, places, until, value};
+use support::office::{Office, Plan, came_home, exec, load, places, value};
 use support::servers::newest;
 
 const VISITS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n[[table]]\nname = \"visits\"\nflow = \"reverse\"\n";

@@ -67,13 +67,13 @@ create table tandem.home (
 create table tandem.ledger (
     replicator text not null,
     "table" text not null,
-    key_hash text not null,
+    -- of replicator, table and key: one column finds a row, so the server knows how few it finds
+    key_hash text primary key,
     entry bigint not null,
     -- the row as we left it; null where we left none
     hash text,
     -- kept: gone in the cloud, and kept here; desktop: the desktop's version stays; taken: the desktop has a row of its own
-    state text check (state in ('kept', 'desktop', 'taken')),
-    primary key (replicator, "table", key_hash)
+    state text check (state in ('kept', 'desktop', 'taken'))
 ) with (fillfactor = 70);
 
 -- What both sides wanted otherwise, with both images.

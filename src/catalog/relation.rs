@@ -1,7 +1,7 @@
 //! One table as a database's catalog describes it.
 
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use crate::model::{Name, Reach};
 use crate::wire::WireError;
@@ -23,6 +23,8 @@ pub struct RelationFacts {
     pub parents: Vec<u32>,
     /// Column sets of its unique indexes that name one row each.
     pub unique: Vec<Vec<String>>,
+    /// Column sets of its whole indexes, unique or not.
+    pub indexes: Vec<Vec<String>>,
     /// Its partitions that hold rows: name, identifier, `relkind`.
     pub leaves: Vec<(Name, u32, char)>,
     /// Foreign keys of other tables whose action would change them when a row of this one changes.
@@ -105,9 +107,10 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     };
     let oid: u32 = row.get(0);
     let own = [(&oid as _, Type::OID)];
-    let (columns, unique, leaves, reaches) = tokio::join!(
+    let (columns, unique, indexes, leaves, reaches) = tokio::join!(
         client.query_typed(COLUMNS, &own),
-        unique(client, oid),
+        indexes(client, oid, true),
+        indexes(client, oid, false),
         leaves(client, oid),
         reaches(client, oid),
     );
@@ -132,6 +135,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         primary_key: row.get(2),
         parents: row.get(3),
         unique: unique?,
+        indexes: indexes?,
         leaves: leaves?,
         reaches: reaches?,
     }))
@@ -141,12 +145,13 @@ fn letter(text: String) -> char {
     text.chars().next().unwrap_or(' ')
 }
 
-/// Whole, immediate unique indexes, by the names of their columns.
-async fn unique(client: &Client, oid: u32) -> Result<Vec<Vec<String>>, WireError> {
+/// Whole indexes, by the names of their columns; only those that are `unique`, or all.
+async fn indexes(client: &Client, oid: u32, unique: bool) -> Result<Vec<Vec<String>>, WireError> {
     let sql = "select array_agg(a.attname::text order by k.nth) from pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth) \
-        join pg_attribute a on a.attnum = k.num where a.attrelid = $1 and i.indrelid = $1 and i.indisunique and i.indisvalid \
+        join pg_attribute a on a.attnum = k.num where a.attrelid = $1 and i.indrelid = $1 and (i.indisunique or not $2) and i.indisvalid \
         and i.indpred is null and i.indexprs is null group by i.indexrelid order by i.indexrelid";
-    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&oid, Type::OID), (&unique, Type::BOOL)];
+    let rows = client.query_typed(sql, &params).await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 

@@ -21,6 +21,8 @@ pub struct Home {
     pub names: Vec<Named>,
     /// The desktop's columns that name a row there: these of [`Home::columns`].
     pub key: Vec<usize>,
+    /// An index of the desktop's finds a row by its key.
+    pub indexed: bool,
     /// No key names a row: equal rows are counted.
     pub counted: bool,
     /// The phone's rows come home.

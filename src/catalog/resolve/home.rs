@@ -54,6 +54,7 @@ impl Resolver<'_> {
             columns: mapping.columns,
             names,
             key,
+            indexed: false,
             counted,
             rows,
             owned,
@@ -70,6 +71,13 @@ impl Resolver<'_> {
             fingerprint: String::new(),
         };
         home.fingerprint = super::digest(&format!("{}|{}|{home:?}", desktop.oid, cloud.oid));
+        // What the triggers watch doesn't depend on it.
+        let key: Vec<_> = { home.key.iter() }
+            .map(|at| &home.columns[*at].name)
+            .collect();
+        home.indexed = { desktop.indexes.iter() }.any(|index| {
+            index.len() == key.len() && index.iter().all(|column| key.contains(&column))
+        });
         Some(home)
     }
 

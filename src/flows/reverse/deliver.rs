@@ -228,7 +228,8 @@ async fn write(
     };
     let (puts, removes, levels) = (rows(Work::Put), rows(Work::Remove), rows(Work::Level));
     let mut statements = opening(&Opening::desktop());
-    if items.len() > limits::HOME_PROBED_MAX {
+    let owned = items.iter().any(|item| item.work == Work::Level);
+    if items.len() > limits::HOME_PROBED_MAX && (owned || !home.indexed) {
         // Rows in arrays have no statistics: to look for each of many by reading a whole table must not look cheap.
         statements.push(hash_joins());
     }

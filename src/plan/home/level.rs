@@ -2,7 +2,7 @@
 //! each look as the cloud has of it, and those that have it already are left alone.
 
 use super::super::quote::{ident, literal};
-use super::{Coming, Over, columns, is_desktops, key_columns, look, target};
+use super::{Coming, MINE, Over, columns, is_desktops, key_columns, look, target};
 use crate::model::{Column, Home, Statement};
 
 /// Gives the desktop's rows what the cloud has in its own columns. Answers for each entry whether that changed anything.
@@ -11,16 +11,16 @@ pub fn level(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
         home,
         taken: used(home),
     };
-    let (source, mine) = (over.source(), over.mine());
+    let source = over.source();
     let lock = format!(
-        "with {source}, {mine} select count(*) from (select from {} as t where {} in (select {} from mine) and {} for update of t) as locked",
+        "with {source}, {MINE} select count(*) from (select from {} as t where {} in (select {} from mine) and {} for update of t) as locked",
         target(home),
         look("t", &key_columns(home)),
         look("mine", &key_columns(home)),
         is_desktops(home),
     );
     let sql = format!(
-        "with {source}, {mine}, {}, named as (select distinct mine.\"tandem entry\" as entry, {} as name from mine) \
+        "with {source}, {MINE}, {}, named as (select distinct mine.\"tandem entry\" as entry, {} as name from mine) \
          select coalesce(jsonb_agg(jsonb_build_array(named.entry, case when exists (select from updated where updated.name = named.name) \
          then 'update' else 'same' end)), '[]') from named",
         levelled(home, "mine"),

@@ -33,6 +33,10 @@ pub struct Coming {
 /// Beside a row's cells.
 const EXTRAS: [&str; 3] = ["key", "entry", "copies"];
 
+/// The rows of `src` whose entry is the last that the ledger knows.
+const MINE: &str = "mine as materialized (select src.*, l.hash as \"tandem last\", l.state as \"tandem state\" \
+    from src join tandem.ledger as l on l.key_hash = src.\"tandem hash\" and l.entry = src.\"tandem entry\")";
+
 /// A statement over rows in arrays: those of `taken`, then [`EXTRAS`], then what else it takes.
 struct Over<'a> {
     home: &'a Home,
@@ -77,6 +81,7 @@ impl<'a> Over<'a> {
             "u.key as \"tandem key\"".to_owned(),
             "u.entry::bigint as \"tandem entry\"".to_owned(),
             "u.copies::bigint as \"tandem copies\"".to_owned(),
+            format!("{} as \"tandem hash\"", self.ledger_key()),
             format!(
                 "(select to_jsonb(c) from (select {}) as c) as \"tandem cloud\"",
                 cloud.join(", ")
@@ -90,14 +95,10 @@ impl<'a> Over<'a> {
         )
     }
 
-    /// Those of them whose entry is the last that the ledger knows. Its parameters come behind those of the rows.
-    fn mine(&self) -> String {
+    /// The row's name in the ledger: one column, so that the server knows how few rows it finds.
+    fn ledger_key(&self) -> String {
         let (replicator, table) = self.whose();
-        format!(
-            "mine as materialized (select src.*, l.hash as \"tandem last\", l.state as \"tandem state\" \
-             from src join tandem.ledger as l on l.replicator = {replicator} and l.\"table\" = {table} \
-             and l.key_hash = md5(src.\"tandem key\") and l.entry = src.\"tandem entry\")"
-        )
+        format!("md5(concat({replicator}, '/', {table}, '/', u.key))")
     }
 
     /// The parameters that say whose rows they are.

@@ -1,7 +1,7 @@
 //! The phone's rows on the desktop: claimed, written, remembered.
 
 use super::super::quote::{ident, literal};
-use super::{Coming, Over, columns, hash, is_mobile, key_columns, same_key, target};
+use super::{Coming, MINE, Over, columns, hash, is_mobile, key_columns, same_key, target};
 use crate::model::{Column, Home, Mark, Param, Statement};
 
 /// Notes these entries as the last ones of their keys; later ones stay. What follows writes only what is noted so.
@@ -13,8 +13,9 @@ pub fn claim(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
     let (replicator_is, table_is) = over.whose();
     let sql = format!(
         "insert into tandem.ledger as l (replicator, \"table\", key_hash, entry) \
-         select distinct {replicator_is}, {table_is}, md5(u.key), u.entry::bigint from {} \
-         on conflict (replicator, \"table\", key_hash) do update set entry = excluded.entry where l.entry < excluded.entry",
+         select distinct {replicator_is}, {table_is}, {}, u.entry::bigint from {} \
+         on conflict (key_hash) do update set entry = excluded.entry where l.entry < excluded.entry",
+        over.ledger_key(),
         over.rows().from()
     );
     over.statement(replicator, rows, sql)
@@ -87,7 +88,7 @@ fn lock(over: &Over<'_>, replicator: &str, rows: &[Coming]) -> Statement {
     let sql = format!(
         "with {}, {} select count(*) from (select from {} as t join mine on {} for update of t) as locked",
         over.source(),
-        over.mine(),
+        MINE,
         target(home),
         same_key(home, "mine", rows),
     );
@@ -134,8 +135,7 @@ const VERDICTS: &str = "select coalesce(jsonb_agg(jsonb_build_array(\"tandem ent
 /// there (`changed`, `removed`) the settings decide. Answers what became of each.
 pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let over = Over::all(home);
-    let (source, mine) = (over.source(), over.mine());
-    let (replicator_is, table_is) = over.whose();
+    let source = over.source();
     let writes = !home.keeps_desktop;
     let kept = if writes { "cloud" } else { "desktop" };
     let (also_changed, also_removed) = match writes {
@@ -182,7 +182,7 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
         values.join(", ")
     );
     let sql = format!(
-        "with {source}, {mine}, {}, judged as materialized (select mine.*, there.part as \"tandem part\", there.at as \"tandem at\", there.image as \"tandem image\", case \
+        "with {source}, {MINE}, {}, judged as materialized (select mine.*, there.part as \"tandem part\", there.at as \"tandem at\", there.image as \"tandem image\", case \
            when there.at is not null and not there.mobile{equal} then 'taken' \
            when there.at is not null and there.hash = {hash} then 'same' \
            when there.at is not null and mine.\"tandem state\" = 'kept' then 'reused' \
@@ -193,7 +193,7 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
          from mine left join there on there.name = mine.\"tandem key\"){updated}, {inserted}, {}, \
          stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'taken' then 'taken' when 'reused' then 'kept' \
            when 'changed' then {changed} when 'removed' then {changed} end from judged as j \
-           where l.replicator = {replicator_is} and l.\"table\" = {table_is} and l.key_hash = md5(j.\"tandem key\")) {VERDICTS}",
+           where l.key_hash = j.\"tandem hash\") {VERDICTS}",
         there(home, rows),
         note(
             &over,
@@ -215,7 +215,6 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
 /// Removes rows that the phone deleted, if the settings let it; else they are kept, and known as such.
 pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let over = Over::names(home);
-    let (replicator_is, table_is) = over.whose();
     let writes = !home.keeps_desktop;
     let also = if writes { ", 'deleted'" } else { "" };
     let (delete, differs) = match home.deletes {
@@ -230,9 +229,9 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
          from mine left join there on there.name = mine.\"tandem key\"), \
          gone as (delete from {} as t using judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('delete'{also})), \
          {}, stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'keep' then 'kept' when 'deleted' then {changed} end \
-           from judged as j where l.replicator = {replicator_is} and l.\"table\" = {table_is} and l.key_hash = md5(j.\"tandem key\")) {VERDICTS}",
+           from judged as j where l.key_hash = j.\"tandem hash\") {VERDICTS}",
         over.source(),
-        over.mine(),
+        MINE,
         there(home, rows),
         target(home),
         note(
@@ -250,16 +249,14 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
 /// Remembers how the rows stand now, whatever the desktop's triggers made of them: a later difference is the desktop's.
 pub fn remember(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
     let over = Over::names(home);
-    let (replicator_is, table_is) = over.whose();
     // A table that doesn't say whose its rows are has only those that we wrote, and others that are taken.
     let mobile = is_mobile(home, "''");
     let sql = format!(
-        "with {}, {}, now as (select mine.\"tandem key\" as name, min({}) as hash from mine \
+        "with {}, {}, now as (select mine.\"tandem hash\" as name, min({}) as hash from mine \
          left join {} as t on {} and {mobile} group by 1) \
-         update tandem.ledger as l set hash = now.hash from now where l.replicator = {replicator_is} and l.\"table\" = {table_is} \
-         and l.key_hash = md5(now.name) and l.state is null",
+         update tandem.ledger as l set hash = now.hash from now where l.key_hash = now.name and l.state is null",
         over.source(),
-        over.mine(),
+        MINE,
         hash(home, "t"),
         target(home),
         same_key(home, "mine", rows),
