@@ -1,7 +1,7 @@
 //! tandem keeps a desktop PostgreSQL and a cloud PostgreSQL (Supabase) saying the same thing.
 //!
-//! It runs beside the desktop database and only dials out. In this version it carries every change
-//! of the desktop to the cloud (*forward*); the way home comes later.
+//! It runs beside the desktop database and only dials out. It carries every change of the desktop to the cloud
+//! (*forward*), and what people did on their phones home (*reverse*).
 //!
 //! # The path of one change
 //!
@@ -33,6 +33,20 @@
 //! rows that later ones touch are left out of the diff, or, in a table that doesn't stream yet, wait on disk until the
 //! copy is merged. The merge waits until the cloud has all that the copy has and nothing else is on its way.
 //!
+//! # The way home
+//!
+//! ```text
+//! triggers    -> outbox    an entry for each row that others than we touch: appended, never merged        (in the cloud)
+//! plan::home  -> poll      entries and their rows as they are now, in one statement
+//!             -> desktop   one transaction: our mark in the log, the ledger, rows, by halves where refused
+//!             -> cloud     exactly these entries go; what was refused is parked
+//! ```
+//!
+//! `flows::reverse` runs beside the stream, in the same session. A crash in between repeats what was written: the ledger knows
+//! the last entry of each key, and an equal row isn't written. [`fold::Echoes`] knows our own writes when the stream brings
+//! them; a change that the desktop makes to what the cloud owns becomes a step that writes nothing but an outbox entry
+//! ([`model::Work::Recall`]), and one to a phone's row a note or an update ([`model::Work::Note`], [`model::Shape::mobile`]).
+//!
 //! # Floors
 //!
 //! Arrows point down: a room imports from rooms below it, and a stage never from another stage.
@@ -40,8 +54,8 @@
 //! ```text
 //! cli                      arguments in, exit code out; show renders
 //! service      demo        one session after the other; lease, logs, observing
-//! flows                    what it does from start to finish: agree, copy, forward, compare
-//! install                  what sql/ installs; publishing
+//! flows                    what it does from start to finish: agree, copy, forward, reverse, compare
+//! install                  what sql/ installs; publishing; watching
 //! apply  catalog  capture  spill   I/O: one script, one transaction · what the databases look like · the
 //!                          stream · a large transaction on disk
 //! plan   fold     decode   pure: bytes and values in, values out; no clock, no socket, no log
