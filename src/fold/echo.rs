@@ -23,10 +23,10 @@ impl Echoes {
     /// What the transaction names, if it is one of ours: anybody may write such a message, but nobody else knows the nonce.
     pub fn of(marks: &[Mark], nonce: &str, tables: &Tables) -> Option<Echoes> {
         let texts = marks.iter().filter(|mark| mark.prefix == Mark::REVERSE);
-        let mut texts = texts.filter_map(|mark| std::str::from_utf8(&mark.content).ok());
+        let texts = texts.filter_map(|mark| std::str::from_utf8(&mark.content).ok());
         let mut rows = HashMap::new();
         let mut ours = false;
-        while let Some(text) = texts.next() {
+        for text in texts {
             let mut lines = text.split('\n');
             if nonce.is_empty() || lines.next() != Some(nonce) {
                 continue;

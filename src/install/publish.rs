@@ -59,7 +59,7 @@ fn published(table: &Table) -> Vec<&Name> {
 }
 
 /// Publishes a table after giving it an identity that names its rows. Tries again while the office
-/// program holds the table: each try stalls it for at most [`limits::SETUP_LOCK_TIMEOUT`].
+/// program holds the table: each try stalls it for at most [`crate::limits::SETUP_LOCK_TIMEOUT`].
 ///
 /// # Errors
 /// When the table stays locked, or the server refuses.

@@ -134,7 +134,7 @@ fn target(home: &Home) -> String {
     format!("{only}{}", qualified(&home.desktop))
 }
 
-fn columns<'a>(home: &'a Home, which: impl Iterator<Item = usize>) -> Vec<(usize, &'a Column)> {
+fn columns(home: &Home, which: impl Iterator<Item = usize>) -> Vec<(usize, &Column)> {
     which.map(|at| (at, &home.columns[at])).collect()
 }
 
