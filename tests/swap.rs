@@ -282,6 +282,15 @@ async fn u09_f07_f22_generated_keys_stay_through_cycles_of_refill_swap_and_strea
             powerca_tables()
                 .replace("swap = \"1d\"", "")
                 .replace("[[table]]\n", "[[table]]\nswap = \"1s\"\n")
+                // What only comes home is not swapped.
+                .replace(
+                    "swap = \"1s\"\nname = \"workdiary\"",
+                    "name = \"workdiary\""
+                )
+                .replace(
+                    "swap = \"1s\"\nname = \"learequest\"",
+                    "name = \"learequest\""
+                )
         ),
         ..Plan::powerca(place, 0.03)
     })
