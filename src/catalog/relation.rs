@@ -1,7 +1,7 @@
 //! One table as a database's catalog describes it.
 
 use tokio_postgres::Client;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
 use crate::model::{Name, Reach};
 use crate::wire::WireError;
@@ -107,14 +107,14 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     };
     let oid: u32 = row.get(0);
     let own = [(&oid as _, Type::OID)];
-    let (columns, unique, indexes, leaves, reaches) = tokio::join!(
+    let (columns, indexes, leaves, reaches) = tokio::join!(
         client.query_typed(COLUMNS, &own),
-        indexes(client, oid, true),
-        indexes(client, oid, false),
+        indexes(client, oid),
         leaves(client, oid),
         reaches(client, oid),
     );
-    let columns = columns?;
+    let (columns, indexes) = (columns?, indexes?);
+    let unique = indexes.iter().filter(|(_, unique)| *unique);
     let columns = columns.iter().map(|row| ColumnFacts {
         name: row.get(0),
         base_type: row.get(1),
@@ -134,8 +134,8 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         columns: columns.collect(),
         primary_key: row.get(2),
         parents: row.get(3),
-        unique: unique?,
-        indexes: indexes?,
+        unique: unique.map(|(names, _)| names.clone()).collect(),
+        indexes: indexes.into_iter().map(|(names, _)| names).collect(),
         leaves: leaves?,
         reaches: reaches?,
     }))
@@ -145,14 +145,15 @@ fn letter(text: String) -> char {
     text.chars().next().unwrap_or(' ')
 }
 
-/// Whole indexes, by the names of their columns; only those that are `unique`, or all.
-async fn indexes(client: &Client, oid: u32, unique: bool) -> Result<Vec<Vec<String>>, WireError> {
-    let sql = "select array_agg(a.attname::text order by k.nth) from pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth) \
-        join pg_attribute a on a.attnum = k.num where a.attrelid = $1 and i.indrelid = $1 and (i.indisunique or not $2) and i.indisvalid \
+/// Whole indexes: the names of their columns, and whether they are unique.
+async fn indexes(client: &Client, oid: u32) -> Result<Vec<(Vec<String>, bool)>, WireError> {
+    let sql = "select array_agg(a.attname::text order by k.nth), i.indisunique from pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth) \
+        join pg_attribute a on a.attnum = k.num where a.attrelid = $1 and i.indrelid = $1 and i.indisvalid \
         and i.indpred is null and i.indexprs is null group by i.indexrelid order by i.indexrelid";
-    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&oid, Type::OID), (&unique, Type::BOOL)];
-    let rows = client.query_typed(sql, &params).await?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
+    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+    Ok({ rows.iter() }
+        .map(|row| (row.get(0), row.get(1)))
+        .collect())
 }
 
 async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, WireError> {

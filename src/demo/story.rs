@@ -297,16 +297,12 @@ impl Stage {
         let mut equal = true;
         say("table              desktop      cloud");
         for table in tables.iter() {
-            let (desktop, desktop_sum) =
-                digest(&self.desktop, Side::Desktop, &desktop_digest(table)).await?;
-            let (cloud, cloud_sum) = digest(&self.cloud, Side::Cloud, &cloud_digest(table)).await?;
-            let same = desktop == cloud && desktop_sum == cloud_sum;
+            let (desktop, cloud) = (desktop_digest(table), cloud_digest(table));
+            let (line, same) = self
+                .digests(&table.cloud.to_string(), (&desktop, &cloud), "equal")
+                .await?;
+            say(&line);
             equal &= same;
-            let verdict = if same { "equal" } else { "DIFFERENT" };
-            say(&format!(
-                "{:16} {desktop:9} {cloud:10}   {verdict}",
-                table.cloud.to_string()
-            ));
         }
         Ok(equal)
     }
@@ -315,18 +311,26 @@ impl Stage {
     async fn compare_home(&self, say: &(dyn Fn(&str) + Sync)) -> Result<bool, Fault> {
         let mut equal = true;
         for (name, sql) in HOME {
-            let (desktop, desktop_sum) = digest(&self.desktop, Side::Desktop, sql).await?;
-            let (cloud, cloud_sum) = digest(&self.cloud, Side::Cloud, sql).await?;
-            let same = desktop == cloud && desktop_sum == cloud_sum;
+            let (line, same) = self.digests(name, (sql, sql), "equal, came home").await?;
+            say(&line);
             equal &= same;
-            let verdict = if same {
-                "equal, came home"
-            } else {
-                "DIFFERENT"
-            };
-            say(&format!("{name:16} {desktop:9} {cloud:10}   {verdict}"));
         }
         Ok(equal)
+    }
+
+    /// One line about what both sides answer, and whether that is the same.
+    async fn digests(
+        &self,
+        name: &str,
+        (desktop, cloud): (&str, &str),
+        equal: &str,
+    ) -> Result<(String, bool), Fault> {
+        let desktop = digest(&self.desktop, Side::Desktop, desktop).await?;
+        let cloud = digest(&self.cloud, Side::Cloud, cloud).await?;
+        let same = desktop == cloud;
+        let verdict = if same { equal } else { "DIFFERENT" };
+        let line = format!("{name:16} {:9} {:10}   {verdict}", desktop.0, cloud.0);
+        Ok((line, same))
     }
 
     async fn on_phones(&self, sql: &str) -> Result<(), Fault> {

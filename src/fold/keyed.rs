@@ -29,10 +29,12 @@ impl Nets {
             before,
             after,
             too_large,
+            mobile,
             ours,
-            ..
         } = effect;
+        // Who changed a row is asked of the phone's rows alone, and of columns that come home.
         let touched = match &before {
+            _ if !mobile && !layout.looks() => None,
             Before::Sent(old) => key(&layout, &old.tuple),
             Before::Absent | Before::Unsent => after.as_ref().and_then(|new| key(&layout, new)),
         };

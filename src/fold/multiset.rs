@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::admit::{Before, Effect};
+use super::keyed::put;
 use super::park::ParkedRows;
 use crate::limits;
 use crate::model::{Cell, Counts, Layout, Row, Shape, Step, TableId, Tuple, Work};
@@ -176,13 +177,8 @@ pub(super) fn image(layout: &Layout, tuple: &Tuple) -> Vec<u8> {
 fn bytes_of(cells: &[Cell<'_>]) -> Vec<u8> {
     let mut image = Vec::with_capacity(16 * cells.len());
     for cell in cells {
-        match cell {
-            Cell::Null | Cell::Unchanged => image.push(0),
-            Cell::Text(text) => {
-                image.push(1);
-                image.extend_from_slice(&(text.len() as u32).to_be_bytes());
-                image.extend_from_slice(text);
-            }
+        if put(&mut image, *cell).is_none() {
+            image.push(0);
         }
     }
     image

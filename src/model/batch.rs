@@ -64,8 +64,8 @@ impl Work {
     pub fn removes(self) -> bool {
         match self {
             Work::Delete | Work::RemoveCopies => true,
-            Work::Upsert | Work::Rekey | Work::AddCopies => false,
-            Work::Recall | Work::Note | Work::NoteGone => false,
+            Work::Upsert | Work::Rekey | Work::AddCopies | Work::Recall => false,
+            Work::Note | Work::NoteGone => false,
         }
     }
 

@@ -33,55 +33,49 @@ impl Layout {
 
     /// The cells by which a row is told from others.
     pub fn naming<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
-        let cells: Vec<_> = tuple.cells().collect();
-        let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
-        self.naming.iter().map(cell).collect()
+        pick(tuple, &self.naming)
     }
 
     /// Whether a row is ours to send: it didn't come from a phone and belongs to the tenant.
     pub fn admits(&self, tuple: &Tuple) -> bool {
-        let is =
-            |at: usize, value: &str| tuple.cells().nth(at) == Some(Cell::Text(value.as_bytes()));
-        if self.owner.is_some_and(|at| is(at, &self.mobile)) {
-            return false;
-        }
-        self.tenant.iter().all(|(at, value)| is(*at, value))
+        !self.is_from_phone(tuple) && self.is_of_tenant(tuple)
     }
 
     /// Whether a row came from a phone, of this tenant.
     pub fn is_mobile(&self, tuple: &Tuple) -> bool {
-        let is =
-            |at: usize, value: &str| tuple.cells().nth(at) == Some(Cell::Text(value.as_bytes()));
-        self.owner.is_some_and(|at| is(at, &self.mobile))
-            && self.tenant.iter().all(|(at, value)| is(*at, value))
+        self.is_from_phone(tuple) && self.is_of_tenant(tuple)
+    }
+
+    fn is_from_phone(&self, tuple: &Tuple) -> bool {
+        self.owner.is_some_and(|at| is(tuple, at, &self.mobile))
+    }
+
+    fn is_of_tenant(&self, tuple: &Tuple) -> bool {
+        let mut tenant = self.tenant.iter();
+        tenant.all(|(at, value)| is(tuple, *at, value))
+    }
+
+    /// Whether it has columns of the cloud's own that come home.
+    pub fn looks(&self) -> bool {
+        !self.owned.is_empty()
     }
 
     /// How a row looks in the columns of the cloud's own, where these come home; empty where none does.
     pub fn look<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
-        if self.owned.is_empty() {
-            return Vec::new();
-        }
-        let cells: Vec<_> = tuple.cells().collect();
-        let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
-        self.owned.iter().map(cell).collect()
+        pick(tuple, &self.owned)
     }
 
     /// Whether a row of which only the identity is known may have been ours: not if it says otherwise.
     pub fn may_admit(&self, identity: &Tuple) -> bool {
-        let cell = |at: usize| identity.cells().nth(at).unwrap_or(Cell::Null);
-        let is = |at: usize, value: &str| cell(at) == Cell::Text(value.as_bytes());
-        !self.owner.is_some_and(|at| is(at, &self.mobile))
-            && self
-                .tenant
-                .iter()
-                .all(|(at, value)| is(*at, value) || !matches!(cell(*at), Cell::Text(_)))
+        let unsaid = |at: usize| !matches!(identity.cells().nth(at), Some(Cell::Text(_)));
+        let mut tenant = self.tenant.iter();
+        !self.is_from_phone(identity)
+            && tenant.all(|(at, value)| unsaid(*at) || is(identity, *at, value))
     }
 
     /// The arriving columns of a tuple, in their order.
     pub fn arriving<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
-        let cells: Vec<_> = tuple.cells().collect();
-        let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
-        self.attributes.iter().map(cell).collect()
+        pick(tuple, &self.attributes)
     }
 
     /// A tuple of another layout of the same table, in this one; columns that don't travel become NULL.
@@ -110,4 +104,19 @@ impl Layout {
             });
         Tuple::from_cells(merged)
     }
+}
+
+/// Whether the tuple says so there.
+fn is(tuple: &Tuple, at: usize, value: &str) -> bool {
+    tuple.cells().nth(at) == Some(Cell::Text(value.as_bytes()))
+}
+
+/// The tuple's cells at these attributes.
+fn pick<'a>(tuple: &'a Tuple, attributes: &[usize]) -> Vec<Cell<'a>> {
+    if attributes.is_empty() {
+        return Vec::new();
+    }
+    let cells: Vec<_> = tuple.cells().collect();
+    let cell = |at: &usize| cells.get(*at).copied().unwrap_or(Cell::Null);
+    attributes.iter().map(cell).collect()
 }

@@ -51,8 +51,12 @@ pub(super) fn row(table: &Table) -> String {
 }
 
 pub(super) fn cell(name: &str) -> String {
-    let name = ident(name);
-    format!("case when t.{name} is distinct from null then concat(t.{name}) end")
+    output(&format!("t.{}", ident(name)), "")
+}
+
+/// A value through its type's output function, after `cast`. A composite of NULLs is no NULL.
+pub(super) fn output(value: &str, cast: &str) -> String {
+    format!("case when {value} is distinct from null then concat({value}{cast}) end")
 }
 
 /// How many of these rows are missing in the cloud, how many differ there, and how many of the desktop's rows there they

@@ -2,7 +2,7 @@
 //! [`Guard`], and a guard can only be made from a table: there is no way to leave it out.
 
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Lookup, Owner, Reach, Table, Tenant, Via};
+use crate::model::{Home, Lookup, Owner, Reach, Table, Tenant, Via};
 
 /// The predicates that limit a statement to a replicator's own rows.
 pub struct Guard {
@@ -17,16 +17,18 @@ impl Guard {
         Guard::made(&table.tenant, table.owner.as_ref(), "t")
     }
 
+    /// The guard of the desktop's rows in the cloud, called `t`, of which something comes home.
+    pub(super) fn of_home(home: &Home) -> Guard {
+        Guard::made(&home.tenant, home.owner.as_ref(), "t")
+    }
+
     /// The guard of the phone's rows, called `t`: for what the settings let the desktop do to them.
     pub(super) fn of_mobile(table: &Table) -> Guard {
-        let owner = table.owner.as_ref().map_or("false".to_owned(), |owner| {
-            let (column, value) = (ident(&owner.column), literal(&owner.mobile));
-            format!("t.{column} = {value}::{}", owner.base_type)
-        });
+        let mobile = is_mobile(table.owner.as_ref(), "t");
         Guard {
             tenant: belongs(&table.tenant, "t"),
-            owned: owner.clone(),
-            deletable: owner,
+            owned: mobile.clone(),
+            deletable: mobile,
         }
     }
 
@@ -44,10 +46,9 @@ impl Guard {
         let (owned, deletable) = match owner {
             None => ("true".to_owned(), "true".to_owned()),
             Some(owner) => {
-                let column = ident(&owner.column);
-                let (value, base) = (literal(&owner.desktop), &owner.base_type);
-                let ours = format!("{row}.{column} = {value}::{base}");
-                (format!("({ours} or {row}.{column} is null)"), ours)
+                let ours = equals(row, &owner.column, &owner.desktop, &owner.base_type);
+                let unclaimed = format!("{row}.{} is null", ident(&owner.column));
+                (format!("({ours} or {unclaimed})"), ours)
             }
         };
         Guard {
@@ -107,10 +108,10 @@ fn of_parent(via: &Via, tenant: &Tenant, row: &str) -> String {
 
 /// A row belongs to the tenant: by its columns, or by its parent's.
 pub(super) fn belongs(tenant: &Tenant, row: &str) -> String {
-    let own = tenant.columns.iter().map(|column| {
-        let (name, value) = (ident(&column.cloud), literal(&column.value));
-        format!("{row}.{name} = {value}::{}", column.base_type)
-    });
+    let own = tenant
+        .columns
+        .iter()
+        .map(|column| equals(row, &column.cloud, &column.value, &column.base_type));
     let mut tests: Vec<_> = own.collect();
     if let Some(via) = &tenant.via {
         tests.push(of_parent(via, &via.tenant, row));
@@ -120,6 +121,18 @@ pub(super) fn belongs(tenant: &Tenant, row: &str) -> String {
     } else {
         tests.join(" and ")
     }
+}
+
+/// True for a row that a phone made.
+pub(super) fn is_mobile(owner: Option<&Owner>, row: &str) -> String {
+    owner.map_or("false".to_owned(), |owner| {
+        equals(row, &owner.column, &owner.mobile, &owner.base_type)
+    })
+}
+
+/// A row's column has this value of that type.
+pub(super) fn equals(row: &str, column: &str, value: &str, base_type: &str) -> String {
+    format!("{row}.{} = {}::{base_type}", ident(column), literal(value))
 }
 
 /// What becomes of a stored row.

@@ -77,3 +77,11 @@ pub fn opening(opening: &Opening) -> Vec<Statement> {
 fn milliseconds(duration: Duration) -> String {
     duration.as_millis().to_string()
 }
+
+/// Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
+pub fn hash_joins() -> Statement {
+    Statement::bookkeeping(
+        "select set_config('enable_nestloop', 'off', true)",
+        Vec::new(),
+    )
+}

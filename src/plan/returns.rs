@@ -1,9 +1,10 @@
 //! What the desktop did to rows of the phone's, and to columns that the cloud owns.
 
-use super::guard::{Change, Guard, spares};
+use super::compare::output;
+use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
-use super::source::{Rows, changeable, image, key, source};
-use super::write::{and, matches, sent};
+use super::source::{Rows, all, changeable, key, source};
+use super::write::{delete_found, matches, sent, update_differing};
 use crate::model::{Key, Shape, Source, Table};
 
 /// Entries for the outbox: the desktop changed what the cloud owns of these rows, and gets it again.
@@ -24,11 +25,8 @@ pub(super) fn outbox_key(table: &Table) -> String {
         table.key != Key::Multiset || !matches!(column.from, Source::Constant(_))
     });
     let cells = named.map(|(_, column)| {
-        let name = ident(&column.name);
-        format!(
-            "case when src.{name} is distinct from null then concat(src.{name}::{}) end",
-            column.compare_type
-        )
+        let cast = format!("::{}", column.compare_type);
+        output(&format!("src.{}", ident(&column.name)), &cast)
     });
     format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
 }
@@ -66,45 +64,28 @@ pub(super) fn note(table: &Table, shape: &Shape, rows: &Rows, gone: bool) -> Str
 /// Changes rows of the phone's as the desktop did; one that the phone deleted stays deleted.
 pub(super) fn change_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String {
     let changing = sent(table, changeable(table), shape);
-    let columns = sent(table, super::source::all(table), shape);
-    let src = source(table, &columns, rows, &[]);
     if changing.is_empty() {
         return "select".to_owned();
     }
-    let when = format!(
-        "{} and {} and {} *<> {}",
-        matches(table, shape),
-        Guard::of_mobile(table).owned(),
-        image("t", &changing),
-        image("src", &changing)
-    );
-    let names: Vec<_> = changing
-        .iter()
-        .map(|(_, column)| column.name.clone())
-        .collect();
-    let set: Vec<_> = names
-        .iter()
-        .map(|name| format!("{0} = src.{0}", ident(name)))
-        .collect();
-    let spared = and(spares(table, &when, Change::Looks(&names)));
-    format!(
-        "with {src} update {} as t set {} from src where {when}{spared}",
-        qualified(&table.cloud),
-        set.join(", "),
-    )
-}
-
-/// Removes rows of the phone's as the desktop did.
-pub(super) fn remove_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String {
+    // It stays the phone's.
+    let unowned = Table {
+        owner: None,
+        ..table.clone()
+    };
+    let columns = sent(table, all(table), shape);
     let found = format!(
         "{} and {}",
         matches(table, shape),
         Guard::of_mobile(table).owned()
     );
-    let spared = and(spares(table, &found, Change::Goes("false")));
     format!(
-        "with {} delete from {} as t using src where {found}{spared}",
-        source(table, &key(table), rows, &[]),
-        qualified(&table.cloud),
+        "with {} {}",
+        source(table, &columns, rows, &[]),
+        update_differing(&unowned, &changing, "src", &found)
     )
+}
+
+/// Removes rows of the phone's as the desktop did.
+pub(super) fn remove_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String {
+    delete_found(table, shape, rows, &Guard::of_mobile(table), "false")
 }

@@ -177,7 +177,7 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
 }
 
 /// A further condition, where there is one.
-pub(super) fn and(condition: Option<String>) -> String {
+fn and(condition: Option<String>) -> String {
     condition.map_or(String::new(), |condition| format!(" and {condition}"))
 }
 
@@ -261,17 +261,24 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
 }
 
 fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
-    let found = format!(
-        "{} and {}",
-        matches(table, shape),
-        Guard::of(table).deletable()
-    );
     let goes_too = format!(
         "exists (select from src where {}) and {}",
         matches_row(table, shape, "c"),
         Guard::of_row(table, "c").deletable()
     );
-    let spared = and(spares(table, &found, Change::Goes(&goes_too)));
+    delete_found(table, shape, rows, &Guard::of(table), &goes_too)
+}
+
+/// Deletes rows that the guard lets go. Rows `c` for which `goes_too` is true go with them.
+pub(super) fn delete_found(
+    table: &Table,
+    shape: &Shape,
+    rows: &Rows,
+    guard: &Guard,
+    goes_too: &str,
+) -> String {
+    let found = format!("{} and {}", matches(table, shape), guard.deletable());
+    let spared = and(spares(table, &found, Change::Goes(goes_too)));
     format!(
         "with {} delete from {} as t using src where {found}{spared}",
         source(table, &key(table), rows, &[]),

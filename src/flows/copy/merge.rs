@@ -12,7 +12,7 @@ use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
 use crate::plan::home::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, are_there, diff, follow_all,
-    park_too_large, try_whole, void_parked, void_untouched,
+    hash_joins, park_too_large, try_whole, void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 
@@ -447,12 +447,4 @@ pub(super) fn too_large(table: &Table, staged: &Staged) -> Option<String> {
             staged.too_large()
         )
     })
-}
-
-/// Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
-pub(in super::super) fn hash_joins() -> Statement {
-    Statement::bookkeeping(
-        "select set_config('enable_nestloop', 'off', true)",
-        Vec::new(),
-    )
 }

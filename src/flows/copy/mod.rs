@@ -13,7 +13,7 @@ mod swap;
 pub use asked::{Asked, asked, last_swaps, refuse};
 pub use first::{First, fill};
 pub use merge::How;
-pub(super) use merge::{Copied, Merge, Merged, hash_joins};
+pub(super) use merge::{Copied, Merge, Merged};
 pub use stage::Progress;
 pub(super) use stage::{Staged, Staging, guarded};
 pub(super) use state::{is_ours, not_applied_on, settle_states};

@@ -241,22 +241,20 @@ impl Gather {
         let bytes = self.assembler.open_bytes();
         let spill = self.spill.get_or_insert_default();
         let mut changes = self.assembler.take_open();
+        if let Some(echoes) = Echoes::of(self.assembler.open_marks(), &self.nonce, &self.tables) {
+            let (named, mut others): (Vec<_>, _) =
+                { changes.into_iter() }.partition(|change| echoes.names(change, &self.tables));
+            { others.iter_mut() }.for_each(|change: &mut Change| change.hand = Hand::Ours);
+            self.named.extend(named);
+            changes = others;
+        }
         if let Some(watch) = &mut self.watch {
             let looked = watch.look_at_part(&self.assembler, &mut changes, &self.tables);
             looked.map_err(|error| no_room(&error))?;
         }
-        let echoes = Echoes::of(self.assembler.open_marks(), &self.nonce, &self.tables);
-        for mut change in changes {
-            match &echoes {
-                Some(echoes) if echoes.names(&change, &self.tables) => {
-                    self.named.push(change);
-                    continue;
-                }
-                Some(_) => change.hand = Hand::Ours,
-                None => {}
-            }
+        for change in &changes {
             spill
-                .push(&change, &self.tables)
+                .push(change, &self.tables)
                 .map_err(|error| no_room(&error))?;
         }
         drop(self.memory(bytes));

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use super::poll::{Found, State};
 use crate::apply::{Applier, Done as Ran, NotApplied, Script};
 use crate::fault::{Fault, Side, blames_table};
-use crate::flows::copy::{hash_joins, not_applied_on};
+use crate::flows::copy::not_applied_on;
 use crate::flows::refusal::lies_in_rows;
 use crate::limits;
 use crate::model::{Home, Statement};
 use crate::plan::home::{Coming, bare_mark, claim, level, mark, put, remember, remove};
-use crate::plan::{Opening, opening};
+use crate::plan::{Opening, hash_joins, opening};
 use crate::wire::ServerError;
 
 /// What became of a row.

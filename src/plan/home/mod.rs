@@ -13,7 +13,8 @@ pub use rows::{bare_mark, claim, mark, mark_text, put, remember, remove};
 pub use watch::{Watching, queue_all, queue_differing, watching};
 
 use super::array::TextArray;
-use super::quote::{ident, literal, table as qualified};
+use super::guard::equals;
+use super::quote::{ident, table as qualified};
 use super::source::{self, Rows, value};
 use crate::model::{Cell, Column, Home, Param, Source, Statement, oid};
 
@@ -175,11 +176,12 @@ fn same_key(home: &Home, row: &str, rows: &[Coming]) -> String {
 /// True for a stored row `t` that came from a phone. Where the desktop doesn't say so, one that we wrote did.
 fn is_mobile(home: &Home, last: &str) -> String {
     match (&home.desktop_owner, &home.owner) {
-        (Some((column, base)), Some(owner)) => format!(
-            "coalesce(t.{} = {}::{base}, false)",
-            ident(column),
-            literal(&owner.mobile)
-        ),
+        (Some((column, base)), Some(owner)) => {
+            format!(
+                "coalesce({}, false)",
+                equals("t", column, &owner.mobile, base)
+            )
+        }
         _ => format!("{last} is not null"),
     }
 }

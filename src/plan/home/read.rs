@@ -1,7 +1,7 @@
 //! The poll: entries and the rows as they are now, in one statement, so that a row is what its last entry says or newer.
 
 use super::super::compare::cell;
-use super::super::guard::belongs;
+use super::super::guard::{Guard, belongs, is_mobile};
 use super::super::quote::{array, ident, literal, table as qualified};
 use crate::model::Home;
 use crate::wire::PINNED;
@@ -128,15 +128,11 @@ fn state(home: &Home) -> String {
     let gone = "when k.emptied then 'emptied' when t.ctid is null then 'gone'";
     match &home.owner {
         None => format!("case {gone} else 'desktop' end"),
-        Some(owner) => {
-            let (column, base) = (ident(&owner.column), &owner.base_type);
-            format!(
-                "case {gone} when t.{column} = {}::{base} then 'mobile' \
-                 when t.{column} is null or t.{column} = {}::{base} then 'desktop' else 'other' end",
-                literal(&owner.mobile),
-                literal(&owner.desktop)
-            )
-        }
+        Some(_) => format!(
+            "case {gone} when {} then 'mobile' when {} then 'desktop' else 'other' end",
+            is_mobile(home.owner.as_ref(), "t"),
+            Guard::of_home(home).owned(),
+        ),
     }
 }
 
@@ -175,21 +171,6 @@ fn counted(home: &Home, width: usize) -> String {
          from k left join (select name{groups}, count(*) as copies from (select {stored} as name{looked} from {target} as t where {}) as r group by name{groups}) as l \
          on l.name = {wanted} where k.\"table\" = {name}",
         cells.collect::<Vec<_>>().join(", "),
-        owned(home),
+        Guard::of_home(home).owned(),
     )
-}
-
-/// The desktop's rows in the cloud.
-fn owned(home: &Home) -> String {
-    let belongs = belongs(&home.tenant, "t");
-    match &home.owner {
-        None => belongs,
-        Some(owner) => {
-            let (column, base) = (ident(&owner.column), &owner.base_type);
-            format!(
-                "{belongs} and (t.{column} is null or t.{column} = {}::{base})",
-                literal(&owner.desktop)
-            )
-        }
-    }
 }

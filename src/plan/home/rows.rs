@@ -2,7 +2,7 @@
 
 use super::super::quote::{ident, literal};
 use super::{Coming, MINE, Over, columns, hash, is_mobile, key_columns, same_key, target};
-use crate::model::{Column, Home, Mark, Param, Statement};
+use crate::model::{Column, Home, Mark, Statement};
 
 /// Notes these entries as the last ones of their keys; later ones stay. What follows writes only what is noted so.
 pub fn claim(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
@@ -46,11 +46,7 @@ pub fn mark(home: &Home, replicator: &str, rows: &[Coming], gone: bool) -> State
 
 /// Says that what follows is ours, without naming a row.
 pub fn bare_mark(replicator: &str) -> Statement {
-    let sql = format!(
-        "select pg_logical_emit_message(true, '{prefix}', (select h.nonce from tandem.home as h where h.replicator = $1))",
-        prefix = Mark::REVERSE,
-    );
-    Statement::bookkeeping(sql, vec![Param::string(replicator)])
+    Statement::bookkeeping(mark_text(replicator), Vec::new())
 }
 
 /// The same as a statement of its own.

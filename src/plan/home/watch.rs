@@ -2,7 +2,7 @@
 
 use super::super::careful::place;
 use super::super::compare::cell;
-use super::super::guard::{Guard, belongs};
+use super::super::guard::{Guard, belongs, is_mobile};
 use super::super::planner::Manner;
 use super::super::quote::{ident, literal, table as qualified};
 use super::super::returns::outbox_key;
@@ -22,15 +22,11 @@ pub struct Watching {
 
 /// The phone's rows, and on any row the columns that are the cloud's own.
 pub fn watching(home: &Home) -> Watching {
-    let mobile = home.owner.as_ref().filter(|_| home.rows).map(|owner| {
+    let owner = home.owner.as_ref().filter(|_| home.rows);
+    let mobile = owner.map(|owner| {
         move |row: &str| {
-            format!(
-                "{row}.{} = {}::{} and {}",
-                ident(&owner.column),
-                literal(&owner.mobile),
-                owner.base_type,
-                tenants(&home.tenant, row)
-            )
+            let mobile = is_mobile(Some(owner), row);
+            format!("{mobile} and {}", tenants(&home.tenant, row))
         }
     });
     let own: Vec<_> = cloud_names(home)
@@ -75,20 +71,13 @@ fn name(home: &Home) -> String {
 
 /// Entries for all rows of the phone that are in the cloud: before the triggers, or once more.
 pub fn queue_all(home: &Home, replicator: &str) -> String {
-    let mobile = home.owner.as_ref().map_or("false".to_owned(), |owner| {
-        format!(
-            "t.{} = {}::{}",
-            ident(&owner.column),
-            literal(&owner.mobile),
-            owner.base_type
-        )
-    });
     format!(
-        "insert into tandem.outbox (replicator, \"table\", key, op) select {}, {}, {}, 'Q' from {} as t where {mobile} and {}",
+        "insert into tandem.outbox (replicator, \"table\", key, op) select {}, {}, {}, 'Q' from {} as t where {} and {}",
         literal(replicator),
         literal(&home.name),
         name(home),
         qualified(&home.cloud),
+        is_mobile(home.owner.as_ref(), "t"),
         belongs(&home.tenant, "t"),
     )
 }
