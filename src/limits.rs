@@ -37,6 +37,9 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(25);
 /// shutdown of the desktop's server does not wait for a cloud that is away (P10).
 pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
 
+/// A table that no longer fits is looked at again so often: somebody mends it and sees it go on.
+pub const MISFITS_EVERY: Duration = Duration::from_secs(5);
+
 /// A stopping session waits this long for the server's goodbye.
 pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
 

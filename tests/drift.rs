@@ -331,3 +331,108 @@ async fn wait_goes_on_waiting_while_the_service_reconnects() {
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_f28_what_no_longer_fits_stops_alone_also_over_a_restart_and_goes_on_when_it_is_mended()
+{
+    let settings = "[reverse]\nevery = \"100ms\"\n[[table]]\nname = \"a\"\n[[table]]\nname = \"b\"\n\
+        [[table]]\nname = \"visits\"\nflow = \"reverse\"\n[[table]]\nname = \"leaves\"\nflow = \"reverse\"\n";
+    let desktop = "create table a (id int primary key, v text); create table b (id int primary key, v text); \
+        create table visits (id int, note text, source char(1)); create table leaves (id int, note text, source char(1))";
+    let cloud = "create table a (id int primary key, v text); create table b (id int primary key, v text); \
+        create table visits (id int primary key, note text, source char(1)); create table leaves (id int primary key, note text, source char(1))";
+    let office = office(settings, desktop, cloud).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.cloud, "alter table a drop column v; alter table visits rename note to remark; insert into visits values (1, 'x', 'M')").await;
+    exec(
+        &office.desktop,
+        "insert into a values (1, 'x'); insert into b values (1, 'x')",
+    )
+    .await;
+    let stopped = "select count(*) = 1 from tandem.reverse_state where \"table\" = 'visits' and why like '%note%'";
+    until(&office.cloud, stopped).await;
+    until(&office.cloud, "select count(*) = 1 from b").await;
+    exec(&office.cloud, "insert into leaves values (1, 'one', 'M')").await;
+    until(&office.desktop, "select count(*) = 1 from leaves").await;
+    until(
+        &office.cloud,
+        "select state = 'stopped' from tandem.table_state where \"table\" = 'a'",
+    )
+    .await;
+    // A computer that starts again in the night must not leave the others standing.
+    service.kill().await;
+    let mut service = office.run();
+    exec(
+        &office.desktop,
+        "insert into a values (2, 'y'); insert into b values (2, 'y'); update a set v = 'z' where id = 1",
+    )
+    .await;
+    exec(&office.cloud, "insert into leaves values (2, 'two', 'M')").await;
+    until(&office.cloud, "select count(*) = 2 from b").await;
+    until(&office.desktop, "select count(*) = 2 from leaves").await;
+    let (code, out, said) = office.ask(&["status", "--json"]).await;
+    assert_eq!(code, 1, "{said}");
+    let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!(status["verdict"], "needs_you");
+    for (at, table, word) in [(0, "a", "column v"), (3, "visits", "column")] {
+        let told = &status["tables"][at];
+        assert_eq!(told["table"], table);
+        assert_eq!(told["state"], "stopped");
+        let why = told["why"].as_str().unwrap();
+        assert!(
+            why.contains(word) && why.contains("goes on by itself"),
+            "{why}"
+        );
+    }
+    // Mended under the running service.
+    exec(
+        &office.cloud,
+        "alter table a add v text; alter table visits rename remark to note",
+    )
+    .await;
+    until(
+        &office.cloud,
+        "select bool_and(state = 'streaming') from tandem.table_state",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    exec(&office.cloud, "insert into visits values (3, 'later', 'M')").await;
+    until(&office.desktop, "select count(*) = 2 from visits").await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_a_key_that_stopped_being_unique_stops_its_table_alone_over_a_restart() {
+    let ddl = "create table a (id int, v text); create table b (id int primary key, v text)";
+    let office = office(
+        "[[table]]\nname = \"a\"\nkey = [\"id\"]\n[[table]]\nname = \"b\"",
+        ddl,
+        ddl,
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "insert into a values (1, 'x'), (1, 'y'); insert into b values (1, 'x')",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    service.kill().await;
+    let service = office.run();
+    exec(&office.desktop, "insert into b values (2, 'y')").await;
+    until(&office.cloud, "select count(*) = 2 from b").await;
+    let (_, state, why) = office.states().await.remove(0);
+    assert!(
+        state == "stopped" && why.contains("name 2 rows"),
+        "{state} {why}"
+    );
+    exec(&office.desktop, "delete from a where v = 'y'").await;
+    assert_eq!(service.stop().await, 0);
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

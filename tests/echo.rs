@@ -28,7 +28,7 @@ async fn cloud_versions(office: &Office) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p5_rows_that_come_home_never_go_out_again() {
+async fn p5_u18_rows_that_come_home_never_go_out_again() {
     for place in places() {
         let office = Office::with_tables(&place, SETTINGS, ON_DESKTOP, IN_CLOUD).await;
         let mut service = office.run();

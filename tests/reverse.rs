@@ -84,3 +84,39 @@ async fn powercas_diaries_and_leave_requests_come_home() {
     }
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u24_two_entries_for_the_same_work_are_two_rows() {
+    let office = Office::with_tables(&newest(), VISITS, ON_DESKTOP, IN_CLOUD).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.cloud, "insert into visits values (1, 'audit', 'M')").await;
+    came_home(&office).await;
+    exec(&office.cloud, "insert into visits values (2, 'audit', 'M')").await;
+    came_home(&office).await;
+    let both = "1 audit; 2 audit".to_owned();
+    assert_eq!(visits(&office).await, (both.clone(), both));
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_of_the_phones_rows_that_names_two_is_refused_before_a_row_moves() {
+    let settings = format!("{VISITS}key = [\"id\"]\n");
+    let cloud = IN_CLOUD.replace(" primary key", "");
+    let office = Office::with_tables(&newest(), &settings, ON_DESKTOP, &cloud).await;
+    exec(
+        &office.cloud,
+        "insert into visits values (1, 'audit', 'M'), (1, 'visit', 'M'), (1, 'the desk''s', 'D')",
+    )
+    .await;
+    let (code, _, said) = office.ask(&["run"]).await;
+    assert_eq!(code, 2, "{said}");
+    assert!(
+        said.contains("key (id) does not name one row on the cloud: 1 value of it name 2 rows"),
+        "{said}"
+    );
+    assert_eq!(
+        value(&office.desktop, "select count(*) from visits").await,
+        "0"
+    );
+}

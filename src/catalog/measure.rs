@@ -3,7 +3,8 @@
 use tokio_postgres::Client;
 
 use crate::fault::Side;
-use crate::model::{Key, Name, Source, Table};
+use crate::model::{Home, Key, Name, Source, Table};
+use crate::plan::home::{phones_in_cloud, phones_on_desktop};
 use crate::plan::{Guard, admitted, quote};
 use crate::wire::WireError;
 
@@ -79,6 +80,41 @@ pub async fn measure(
     let key = columns.iter().map(|column| column.name.clone()).collect();
     Ok((keys > 0).then(|| Ambiguous {
         table: table.name.clone(),
+        side,
+        key,
+        keys,
+        rows,
+    }))
+}
+
+/// The same for the phone's rows of a table that comes home.
+///
+/// # Errors
+/// When the query fails.
+pub async fn measure_home(
+    client: &Client,
+    home: &Home,
+    side: Side,
+) -> Result<Option<Ambiguous>, WireError> {
+    if !home.rows || home.counted {
+        return Ok(None);
+    }
+    let key: Vec<_> = match side {
+        Side::Cloud => { home.names.iter() }
+            .map(|named| home.arriving[named.arriving].name.clone())
+            .collect(),
+        Side::Desktop => { home.key.iter() }
+            .map(|at| home.columns[*at].name.clone())
+            .collect(),
+    };
+    let (from, of_phones) = match side {
+        Side::Cloud => (&home.cloud, phones_in_cloud(home)),
+        Side::Desktop => (&home.desktop, phones_on_desktop(home)),
+    };
+    let names: Vec<_> = key.iter().map(|name| quote::ident(name)).collect();
+    let (keys, rows) = count(client, from, &names.join(", "), &of_phones).await?;
+    Ok((keys > 0).then(|| Ambiguous {
+        table: home.name.clone(),
         side,
         key,
         keys,

@@ -16,7 +16,7 @@ mod trial;
 
 pub use drift::drift;
 pub use facts::{Facts, facts};
-pub use measure::{Ambiguous, measure};
+pub use measure::{Ambiguous, measure, measure_home};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
 pub use resolve::{Mismatch, Pair, Resolved, resolve};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot};

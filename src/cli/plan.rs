@@ -49,7 +49,7 @@ impl Sides {
         let wanted =
             |table: &&Table| names.is_none_or(|names| names.contains(&table.name.as_str()));
         let tables: Vec<_> = self.tables.iter().filter(wanted).collect();
-        check_keys(&tables, &self.desktop.client, &self.cloud.client).await?;
+        check_keys(&tables, &[], &self.desktop.client, &self.cloud.client).await?;
         only_look(&self.desktop.client, &self.cloud.client).await?;
         let mut all = Vec::new();
         for table in tables {

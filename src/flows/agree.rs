@@ -1,16 +1,18 @@
 //! Settings and both catalogs agree on the tables, or everything that doesn't fit is said at once.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use futures_util::future::try_join_all;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, measure, parents_first, relation, resolve,
-    try_conversions, unpathed,
+    Ambiguous, Mismatch, Pair, RelationFacts, measure, measure_home, parents_first, relation,
+    resolve, try_conversions, unpathed,
 };
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind, Side};
-use crate::model::{Name, Source, Table, Tables};
+use crate::model::{Home, Misfit, Name, Source, Table, Tables};
 use crate::wire::WireError;
 
 /// Reads both catalogs and resolves every table of the settings.
@@ -18,6 +20,20 @@ use crate::wire::WireError;
 /// # Errors
 /// All mismatches of all tables in one fault, before a row moves.
 pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Result<Tables, Fault> {
+    agree_again(settings, desktop, cloud, &BTreeSet::new()).await
+}
+
+/// The same where some tables have been `served` before: those of them that no longer fit are set aside, and the others go
+/// on (P8).
+///
+/// # Errors
+/// All mismatches of the other tables in one fault.
+pub async fn agree_again(
+    settings: &Settings,
+    desktop: &Client,
+    cloud: &Client,
+    served: &BTreeSet<String>,
+) -> Result<Tables, Fault> {
     if settings.tables.is_empty() {
         return Err(Fault::new(Kind::Input, "no table is configured")
             .hint("add a [[table]] with its name to the settings"));
@@ -76,14 +92,19 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
     }
     mismatches.extend(mark_looked_up(&mut tables));
     mismatches.extend(unknown_zone(settings, desktop, cloud).await?);
-    if mismatches.is_empty() {
+    if mismatches.iter().all(|found| served.contains(&found.table)) {
+        let misfits = set_aside(settings, &mismatches);
+        let fits = |name: &str| misfits.iter().all(|misfit| misfit.name != name);
+        tables.retain(|table| fits(&table.name));
+        homes.retain(|home| fits(&home.name));
         let order = parents_first(&ties(&tables, &pairs));
         let tables = order.into_iter().map(|at| tables[at].clone());
-        return Ok(Tables::new(tables.collect()).with_homes(homes));
+        let tables = Tables::new(tables.collect()).with_homes(homes);
+        return Ok(tables.with_misfits(misfits));
     }
     // All at once: what the other tables' keys are like is asked too.
-    let others: Vec<_> = tables.iter().collect();
-    for found in ambiguous(&others, desktop, cloud).await? {
+    let (others, home): (Vec<_>, Vec<_>) = (tables.iter().collect(), homes.iter().collect());
+    for found in ambiguous(&others, &home, desktop, cloud).await? {
         mismatches.push(Mismatch {
             what: found.words(),
             table: found.table,
@@ -99,6 +120,23 @@ pub async fn agree(settings: &Settings, desktop: &Client, cloud: &Client) -> Res
         lines.join("\n")
     );
     Err(Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved"))
+}
+
+/// Each table with all that doesn't fit of it.
+fn set_aside(settings: &Settings, mismatches: &[Mismatch]) -> Vec<Misfit> {
+    let misfit = |table: &config::Table| {
+        let own = mismatches.iter().filter(|found| found.table == table.name);
+        let why: Vec<_> = own.map(|found| found.what.as_str()).collect();
+        (!why.is_empty()).then(|| Misfit {
+            name: table.name.clone(),
+            desktop: Name {
+                schema: table.schema.clone(),
+                relation: table.relation.clone(),
+            },
+            why: why.join("; "),
+        })
+    };
+    settings.tables.iter().filter_map(misfit).collect()
 }
 
 /// The settings' time zone has to be known on both sides.
@@ -187,10 +225,33 @@ fn ties(tables: &[Table], pairs: &[Pair<'_>]) -> Vec<(u32, Vec<u32>)> {
 ///
 /// # Errors
 /// All such keys of all tables, on both sides, with counts.
-pub async fn check_keys(tables: &[&Table], desktop: &Client, cloud: &Client) -> Result<(), Fault> {
-    let refused = ambiguous(tables, desktop, cloud).await?;
+pub async fn check_keys(
+    tables: &[&Table],
+    homes: &[&Home],
+    desktop: &Client,
+    cloud: &Client,
+) -> Result<(), Fault> {
+    check_keys_again(tables, homes, (desktop, cloud), &BTreeSet::new())
+        .await
+        .map(drop)
+}
+
+/// The same where some tables have been `served` before: of them it is answered which keys don't hold, and why (P8).
+///
+/// # Errors
+/// All such keys of the other tables.
+pub async fn check_keys_again(
+    tables: &[&Table],
+    homes: &[&Home],
+    (desktop, cloud): (&Client, &Client),
+    served: &BTreeSet<String>,
+) -> Result<BTreeMap<String, String>, Fault> {
+    let found = ambiguous(tables, homes, desktop, cloud).await?;
+    let (known, refused): (Vec<_>, Vec<_>) =
+        { found.into_iter() }.partition(|found| served.contains(&found.table));
     if refused.is_empty() {
-        return Ok(());
+        let known = { known.into_iter() }.map(|found| (found.table.clone(), found.words()));
+        return Ok(known.collect());
     }
     let lines: Vec<_> = refused
         .iter()
@@ -206,18 +267,25 @@ pub async fn check_keys(tables: &[&Table], desktop: &Client, cloud: &Client) -> 
 
 async fn ambiguous(
     tables: &[&Table],
+    homes: &[&Home],
     desktop: &Client,
     cloud: &Client,
 ) -> Result<Vec<Ambiguous>, Fault> {
-    let both = tables.iter().flat_map(|table| {
-        let sides = [(desktop, Side::Desktop), (cloud, Side::Cloud)];
+    let sides = [(desktop, Side::Desktop), (cloud, Side::Cloud)];
+    let out = tables.iter().flat_map(|table| {
         sides.map(|(client, side)| async move {
             let measured = measure(client, table, side).await;
             measured.map_err(|error| Fault::wire(side, &error))
         })
     });
-    let measured = try_join_all(both).await?;
-    Ok(measured.into_iter().flatten().collect())
+    let home = homes.iter().flat_map(|home| {
+        sides.map(|(client, side)| async move {
+            let measured = measure_home(client, home, side).await;
+            measured.map_err(|error| Fault::wire(side, &error))
+        })
+    });
+    let (out, home) = tokio::try_join!(try_join_all(out), try_join_all(home))?;
+    Ok(out.into_iter().chain(home).flatten().collect())
 }
 
 async fn look(

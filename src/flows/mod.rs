@@ -7,7 +7,7 @@ mod forward;
 mod refusal;
 mod reverse;
 
-pub use agree::{agree, check_keys};
+pub use agree::{agree, agree_again, check_keys, check_keys_again};
 pub use compare::{Compared, compare, only_look};
 pub use copy::{
     Asked, First, How, Progress, asked, fill, last_swaps, not_applied, refuse, set_state,

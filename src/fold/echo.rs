@@ -167,3 +167,6 @@ fn hash(tuple: &Tuple, relation: &Relation, columns: &[&Column]) -> Option<Strin
             .collect(),
     )
 }
+
+#[cfg(test)]
+mod tests;

@@ -173,7 +173,8 @@ pub async fn published_besides(
     wanted: &Tables,
 ) -> Result<Vec<Name>, Fault> {
     let streams = wanted.iter().filter(|table| table.stream);
-    let ours: BTreeSet<&Name> = streams.flat_map(published).collect();
+    let misfits = wanted.misfits().iter().map(|misfit| &misfit.desktop);
+    let ours: BTreeSet<&Name> = streams.flat_map(published).chain(misfits).collect();
     let sql = "select schema, \"table\" from tandem.published where publication = $1 and replicator = $2 order by 1, 2";
     let params = [
         (&publication as _, Type::TEXT),

@@ -107,9 +107,10 @@ async fn queue_once(cloud: &Client, replicator: &str, home: &Home) -> Result<(),
 
 /// Tables that left the settings, or of which nothing comes home any more.
 async fn forget_others(cloud: &Client, replicator: &str, tables: &Tables) -> Result<(), Fault> {
-    let names: Vec<&str> = { tables.homes().iter() }
-        .map(|home| home.name.as_str())
-        .collect();
+    // What no longer fits is noted all the same, and comes home when it does.
+    let misfits = tables.misfits().iter().map(|misfit| misfit.name.as_str());
+    let homes = tables.homes().iter().map(|home| home.name.as_str());
+    let names: Vec<&str> = homes.chain(misfits).collect();
     let sql = "select \"table\" from tandem.reverse_state where replicator = $1 and \"table\" <> all ($2)";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];

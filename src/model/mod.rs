@@ -8,6 +8,7 @@ mod lsn;
 mod snapshot;
 mod statement;
 mod table;
+mod tables;
 mod tuple;
 
 pub use batch::{Batch, Counts, Halt, Row, Shape, Step, WayBack, Work};
@@ -21,7 +22,8 @@ pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use snapshot::{NotASnapshot, Snapshot};
 pub use statement::{Param, Statement, oid};
 pub use table::{
-    Arriving, Column, Key, Lookup, Name, Owner, Reach, Source, Table, TableId, Tables, Tenant,
+    Arriving, Column, Key, Lookup, Name, Owner, Reach, Source, Table, TableId, Tenant,
     TenantColumn, Via,
 };
+pub use tables::{Misfit, Tables};
 pub use tuple::{BadTuple, Cell, Cells, Tuple};

@@ -3,11 +3,10 @@
 //! Everything here was checked at the door (`catalog::resolve`): the key exists, every mapped
 //! column has a place on both sides. Later stages never check again.
 
-use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
 use super::layout::Layout;
-use super::{Home, Oid, Relation};
+use super::{Oid, Relation};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -371,108 +370,5 @@ impl Table {
             tenant: Vec::new(),
             owned: self.own(),
         }
-    }
-}
-
-/// All tables of this run: those that forward sends, parents first, and what comes home.
-#[derive(Clone, Debug, Default)]
-pub struct Tables {
-    list: Vec<Table>,
-    homes: Vec<Home>,
-    by_desktop: HashMap<Name, TableId>,
-    by_oid: HashMap<Oid, TableId>,
-}
-
-impl Tables {
-    /// Numbers the tables in the given order.
-    pub fn new(mut list: Vec<Table>) -> Self {
-        let (mut by_desktop, mut by_oid) = (HashMap::new(), HashMap::new());
-        for (number, table) in list.iter_mut().enumerate() {
-            table.id = TableId(number as u16);
-            by_desktop.insert(table.desktop.clone(), table.id);
-            let leaves = table.leaves.iter().flatten().map(|(_, oid)| *oid);
-            for oid in leaves.chain([table.desktop_oid]) {
-                by_oid.insert(oid, table.id);
-            }
-        }
-        Tables {
-            list,
-            homes: Vec::new(),
-            by_desktop,
-            by_oid,
-        }
-    }
-
-    /// With what comes home.
-    #[must_use]
-    pub fn with_homes(self, homes: Vec<Home>) -> Self {
-        Tables { homes, ..self }
-    }
-
-    /// What comes home, table by table.
-    pub fn homes(&self) -> &[Home] {
-        &self.homes
-    }
-
-    /// The way home of the table of this name in the settings.
-    pub fn home(&self, name: &str) -> Option<&Home> {
-        self.homes.iter().find(|home| home.name == name)
-    }
-
-    /// The names of all tables, whichever way they go.
-    pub fn names(&self) -> BTreeSet<&str> {
-        let forward = self.list.iter().map(|table| table.name.as_str());
-        forward
-            .chain(self.homes.iter().map(|home| home.name.as_str()))
-            .collect()
-    }
-
-    /// The table with this number.
-    pub fn get(&self, id: TableId) -> &Table {
-        &self.list[usize::from(id.0)]
-    }
-
-    /// The table of this name on the desktop.
-    pub fn named(&self, schema: &str, relation: &str) -> Option<&Table> {
-        let name = Name {
-            schema: schema.to_owned(),
-            relation: relation.to_owned(),
-        };
-        self.by_desktop.get(&name).map(|id| self.get(*id))
-    }
-
-    /// The table with this identifier on the desktop, or with a partition that has it, whatever its name is now.
-    pub fn with_oid(&self, oid: Oid) -> Option<&Table> {
-        self.by_oid.get(&oid).map(|id| self.get(*id))
-    }
-
-    /// Tables with a column that follows one of this table's, with the number of the lookup.
-    pub fn lookups_in<'a>(&'a self, parent: &'a Table) -> impl Iterator<Item = (&'a Table, usize)> {
-        self.list.iter().flat_map(move |table| {
-            let lookups = table.lookups.iter().enumerate();
-            lookups
-                .filter(move |(at, lookup)| {
-                    let owned = |column: &Column| {
-                        column.cloud_owned && column.from == Source::LookedUp(*at)
-                    };
-                    lookup.parent == parent.cloud && !table.columns.iter().any(owned)
-                })
-                .map(move |(at, _)| (table, at))
-        })
-    }
-
-    /// All that forward sends, parents first.
-    pub fn iter(&self) -> std::slice::Iter<'_, Table> {
-        self.list.iter()
-    }
-
-    /// How many forward sends.
-    pub fn len(&self) -> usize {
-        self.list.len()
-    }
-
-    /// Whether forward sends none.
-    pub fn is_empty(&self) -> bool {
-        self.list.is_empty()
     }
 }

@@ -6,10 +6,11 @@ use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
+use super::misfits::served;
 use super::observe::Onlooker;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::agree;
+use crate::flows::agree_again;
 use crate::install::{is_installed, queue_again};
 
 /// The reverse part of a sample.
@@ -129,7 +130,15 @@ impl Onlooker {
         settings: &Settings,
         names: &[&str],
     ) -> Result<usize, Fault> {
-        let tables = agree(settings, &self.desktop.client, &self.cloud.client).await?;
+        let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
+        let served = served(cloud, &self.replicator).await?;
+        let tables = agree_again(settings, desktop, cloud, &served).await?;
+        let misfits = tables.misfits().iter();
+        if let Some(misfit) = { misfits }.find(|misfit| names.contains(&misfit.name.as_str())) {
+            let what = format!("{} does not fit any more: {}", misfit.name, misfit.why);
+            return Err(Fault::new(Kind::Input, what)
+                .hint("nothing was changed; it goes on by itself when that is mended"));
+        }
         let homes = tables.homes().iter();
         let homes: Vec<_> = homes
             .filter(|home| home.rows && names.contains(&home.name.as_str()))

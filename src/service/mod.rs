@@ -5,6 +5,7 @@ mod homeward;
 mod lease;
 mod lineage;
 mod log;
+mod misfits;
 mod observe;
 mod session;
 mod status;

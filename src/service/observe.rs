@@ -11,10 +11,11 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::homeward::ReverseSample;
 use super::lease::name_of;
+use super::misfits::served;
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
-use crate::flows::agree;
+use crate::flows::agree_again;
 use crate::fold::RETRY;
 use crate::install::is_installed;
 use crate::limits;
@@ -350,7 +351,11 @@ impl Onlooker {
     /// The names of the columns under which each table's rows are parked, by direction and table: the cloud's where it has
     /// them, else the desktop's. Tables that no longer fit have none.
     async fn keys(&self, settings: &Settings) -> BTreeMap<(String, String), Vec<String>> {
-        let Ok(tables) = agree(settings, &self.desktop.client, &self.cloud.client).await else {
+        let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
+        let Ok(served) = served(cloud, &self.replicator).await else {
+            return BTreeMap::new();
+        };
+        let Ok(tables) = agree_again(settings, desktop, cloud, &served).await else {
             return BTreeMap::new();
         };
         let out = tables.iter().map(|table| {

@@ -1,6 +1,6 @@
 //! One session: connect both sides, agree, set up, fill what must be filled, stream.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +11,14 @@ use tokio_util::sync::CancellationToken;
 
 use super::agenda::{Goal, Remembered};
 use super::lease::{acquire, name_of};
+use super::misfits::{mended, note_misfits, served, take_up_homes};
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release, unstage};
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{
-    Agenda, First, Forward, Reverse, Sides, Wanted, agree, bind, check_keys, fill, last_refill,
-    not_applied, parked, set_state,
+    Agenda, First, Forward, Reverse, Sides, Wanted, agree_again, bind, check_keys,
+    check_keys_again, fill, last_refill, not_applied, parked, set_state,
 };
 use crate::fold::Book;
 use crate::install::{
@@ -55,32 +56,29 @@ pub(super) async fn session(
         return Ok(());
     };
     let (cloud, desktop, identity, cloud_identity) = connected?;
-    let Some(tables) = stop
-        .run_until_cancelled(agree(settings, &desktop.client, &cloud.client))
-        .await
-    else {
+    let replicator = name_of(settings, &identity);
+    let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
+    let served = match unknown || goal.ends {
+        true => BTreeSet::new(),
+        false => served(&cloud.client, &replicator).await?,
+    };
+    let agreeing = agree_again(settings, &desktop.client, &cloud.client, &served);
+    let Some(tables) = stop.run_until_cancelled(agreeing).await else {
         return Ok(());
     };
     let tables = Arc::new(tables?);
     // Where tandem never was, a key that doesn't hold is found before anything is changed.
-    let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
-    if unknown {
-        check_keys(
-            &tables.iter().collect::<Vec<_>>(),
-            &desktop.client,
-            &cloud.client,
-        )
-        .await?;
+    let measured = unknown || goal.restart;
+    if measured {
+        let (all, homes): (Vec<_>, Vec<_>) =
+            (tables.iter().collect(), tables.homes().iter().collect());
+        check_keys(&all, &homes, &desktop.client, &cloud.client).await?;
     }
     ensure_schema(&cloud.client, Side::Cloud).await?;
     ensure_schema(&desktop.client, Side::Desktop).await?;
-    let replicator = name_of(settings, &identity);
     if goal.restart && !unknown {
-        let all: Vec<_> = tables.iter().collect();
-        check_keys(&all, &desktop.client, &cloud.client).await?;
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
-    let measured = unknown || goal.restart;
     let mut taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
     if goal.restart {
         forget(&cloud.client, &replicator, &mut taken, &identity, settings).await?;
@@ -100,6 +98,7 @@ pub(super) async fn session(
         tables: &tables,
         lease: lease.clone(),
         goal: goal.clone(),
+        served,
         measured,
     };
     let ended = run.run(&taken, stop, goal).await;
@@ -130,6 +129,8 @@ pub(super) struct Session<'a> {
     pub(super) tables: &'a Arc<Tables>,
     pub(super) lease: Lease,
     pub(super) goal: Goal,
+    /// Tables that were served before: where they don't fit any more they stop alone.
+    pub(super) served: BTreeSet<String>,
     /// All keys were measured a moment ago.
     pub(super) measured: bool,
 }
@@ -198,7 +199,14 @@ impl Session<'_> {
             false => Reverse::start(self.settings, self.tables, &self.lease).await?,
         };
         tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.names().len(), epoch = self.lease.epoch, "streaming");
-        both_ways(forward, reverse, stop).await
+        let both = both_ways(forward, reverse, stop);
+        if self.tables.misfits().is_empty() {
+            return both.await;
+        }
+        tokio::select! {
+            ended = both => ended,
+            fault = mended(settings, self.tables) => Err(fault),
+        }
     }
 
     /// Publishes, makes the slot, fills; says where the stream starts.
@@ -217,14 +225,25 @@ impl Session<'_> {
             nonce: self.prepare_homes().await?,
         };
         self.remove_forgotten().await?;
+        note_misfits(&self.cloud.client, &self.lease.replicator, self.tables).await?;
         self.put_on_agenda(remembered, taken.checkpoint.is_none(), &mut ready)
             .await?;
         let new = |wanted: &&Wanted| !wanted.how.is_swap();
-        let new: Vec<_> = ready.agenda.wanted.iter().filter(new).cloned().collect();
-        if !self.measured {
-            let tables: Vec<_> = new.iter().map(|new| self.tables.get(new.table)).collect();
-            check_keys(&tables, desktop, &self.cloud.client).await?;
-        }
+        let mut new: Vec<_> = ready.agenda.wanted.iter().filter(new).cloned().collect();
+        let ambiguous = match self.measured {
+            true => BTreeMap::new(),
+            false => {
+                let tables: Vec<_> = new.iter().map(|new| self.tables.get(new.table)).collect();
+                let sides = (desktop, &self.cloud.client);
+                check_keys_again(&tables, &[], sides, &self.served).await?
+            }
+        };
+        let why = |wanted: &Wanted| ambiguous.get(&self.tables.get(wanted.table).name);
+        let stopped: Vec<_> = { new.iter() }
+            .filter_map(|wanted| Some((wanted.table, why(wanted)?)))
+            .collect();
+        new.retain(|wanted| why(wanted).is_none());
+        ready.agenda.wanted.retain(|wanted| why(wanted).is_none());
         let publication = &self.settings.forward.publication;
         ensure_publication(desktop, publication, &self.lease.replicator).await?;
         for table in self.tables.iter().filter(|table| table.stream) {
@@ -251,6 +270,12 @@ impl Session<'_> {
         let mut statements = self::opening(opening);
         statements.push(hold(&self.lease));
         statements.extend(waiting);
+        for (table, why) in stopped {
+            let table = self.tables.get(table);
+            tracing::error!(table = %table.name, "stopped, the other tables go on: {why}");
+            ready.book.stop(table.id);
+            statements.push(set_state(replicator, table, "stopped", Some(why)));
+        }
         // What earlier sessions left.
         statements.push(unstage(&self.lease, true));
         let done = applier.run(Script::staying(statements)).await;
@@ -276,6 +301,7 @@ impl Session<'_> {
         let (cloud, replicator) = (&self.cloud.client, &self.lease.replicator);
         let nonce = bind(self.desktop, replicator, self.cloud_identity).await?;
         watch(cloud, replicator, self.tables).await?;
+        take_up_homes(cloud, replicator, self.tables).await?;
         let only_home = { self.tables.homes().iter() }
             .filter(|home| self.tables.iter().all(|table| table.name != home.name));
         for home in only_home {

@@ -7,6 +7,7 @@ mod deliver;
 mod poll;
 mod then;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,7 @@ use crate::apply::{Applier, Lease};
 use crate::catalog::Facts;
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
+use crate::flows::refusal::words;
 use crate::limits;
 use crate::model::{Home, Tables};
 use crate::plan::home::Budget;
@@ -25,7 +27,7 @@ use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
 use deliver::{Delivered, Outcome};
-use poll::{Found, State};
+use poll::{Found, State, Unread};
 use then::Then;
 
 /// Brings home what phones did, again and again.
@@ -37,6 +39,8 @@ pub struct Reverse {
     budget: Budget,
     ticks: Interval,
     then: Then,
+    /// Tables that can't be read any more: their way home has stopped.
+    broken: BTreeSet<String>,
     /// When parked rows are tried again.
     retry_at: Instant,
 }
@@ -88,6 +92,7 @@ impl Reverse {
             },
             ticks,
             then: Then::new(settings, &lease.replicator),
+            broken: BTreeSet::new(),
             retry_at: Instant::now() + limits::PARKED_RETRY_EVERY,
         }))
     }
@@ -116,10 +121,12 @@ impl Reverse {
 
     /// Reads what waits, and delivers it. Says whether there is more.
     async fn poll(&mut self) -> Result<bool, Fault> {
-        let homes: Vec<&Home> = self.tables.homes().iter().collect();
-        let found = poll::read(&self.cloud, &homes, &self.lease.replicator, &self.budget).await?;
+        let tables = self.tables.clone();
+        let Some(found) = self.read(tables.homes()).await? else {
+            return Ok(true);
+        };
         let (mut written, mut settled) = (false, false);
-        for home in self.tables.clone().homes() {
+        for home in tables.homes() {
             let its: Vec<_> = { found.iter() }
                 .filter(|found| found.table == home.name)
                 .cloned()
@@ -139,6 +146,53 @@ impl Reverse {
         self.retry_parked().await?;
         // There may be more than was read at once.
         Ok(settled)
+    }
+
+    /// Reads what waits; none where a table isn't as it was and has been stopped.
+    async fn read(&mut self, homes: &[Home]) -> Result<Option<Vec<Found>>, Fault> {
+        self.forget_mended().await?;
+        let whole = homes
+            .iter()
+            .filter(|home| !self.broken.contains(&home.name));
+        let whole: Vec<_> = whole.collect();
+        let (cloud, who) = (&self.cloud, &self.lease.replicator);
+        match poll::read(cloud, &whole, who, &self.budget).await {
+            Ok(found) => return Ok(Some(found)),
+            Err(Unread::All(fault)) => return Err(fault),
+            Err(Unread::Table(_)) => {}
+        }
+        // Each by itself: the others go on (P8).
+        let mut broken = Vec::new();
+        for home in whole {
+            match poll::read(cloud, &[home], who, &self.budget).await {
+                Ok(_) => {}
+                Err(Unread::All(fault)) => return Err(fault),
+                Err(Unread::Table(error)) => broken.push((home, words(&error))),
+            }
+        }
+        for (home, why) in broken {
+            self.broken.insert(home.name.clone());
+            self.stop_table(home, &why).await?;
+        }
+        Ok(None)
+    }
+
+    /// Those that somebody has told to go on are read again.
+    async fn forget_mended(&mut self) -> Result<(), Fault> {
+        if self.broken.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<_> = self.broken.iter().collect();
+        let sql = "select \"table\" from tandem.reverse_state where replicator = $1 and \"table\" = any ($2) and why is null";
+        let params: [(&(dyn ToSql + Sync), Type); 2] = [
+            (&self.lease.replicator, Type::TEXT),
+            (&names, Type::TEXT_ARRAY),
+        ];
+        let rows = self.cloud.client.query_typed(sql, &params).await;
+        for row in rows.map_err(Fault::at(Side::Cloud))? {
+            self.broken.remove(row.get::<_, &str>(0));
+        }
+        Ok(())
     }
 
     /// Delivers what was found of one table; says whether that wrote anything, and whether any entry went.

@@ -6,13 +6,13 @@ use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
 use super::deliver::{Done, Outcome};
 use crate::apply::Lease;
-use crate::fault::{Fault, Kind, Side};
+use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::limits;
 use crate::model::Home;
 use crate::plan::home::{Budget, Coming, Found as Place};
 use crate::plan::quote;
-use crate::wire::WireError;
 use crate::wire::control::Control;
+use crate::wire::{ServerError, WireError};
 
 /// What an entry found in the cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,16 +44,24 @@ pub(super) struct Found {
     pub(super) coming: Coming,
 }
 
+/// Why nothing was read.
+pub(super) enum Unread {
+    /// One of the tables isn't as it was.
+    Table(Box<ServerError>),
+    /// No table is to blame.
+    All(Fault),
+}
+
 /// Reads the oldest entries.
 ///
 /// # Errors
-/// When the cloud can't be asked.
+/// When the cloud can't be asked, or a table isn't as it was.
 pub(super) async fn read(
     cloud: &Control,
     homes: &[&Home],
     replicator: &str,
     budget: &Budget,
-) -> Result<Vec<Found>, Fault> {
+) -> Result<Vec<Found>, Unread> {
     if homes.is_empty() {
         return Ok(Vec::new());
     }
@@ -61,8 +69,12 @@ pub(super) async fn read(
     let limit = limits::HOME_STATEMENT_MAX;
     let answered = timeout(limit, cloud.client.simple_query(&sql)).await;
     let answered = answered
-        .map_err(|_| Fault::wire(Side::Cloud, &WireError::Timeout(limit.as_secs())))?
-        .map_err(Fault::at(Side::Cloud))?;
+        .map_err(|_| WireError::Timeout(limit.as_secs()))
+        .and_then(|answered| answered.map_err(WireError::from));
+    let answered = answered.map_err(|error| match error {
+        WireError::Server(error) if blames_table(&error) => Unread::Table(error),
+        error => Unread::All(Fault::wire(Side::Cloud, &error)),
+    })?;
     // The settings answer first.
     let rows = answered.iter().filter_map(|message| match message {
         SimpleQueryMessage::Row(row) if row.len() > Place::CELLS => Some(row),
@@ -74,10 +86,10 @@ pub(super) async fn read(
         .map(|row| {
             let width = homes(&named(row)).map_or(0, |home| home.arriving.len());
             found(row, width).ok_or_else(|| {
-                Fault::new(
+                Unread::All(Fault::new(
                     Kind::Internal,
                     "internal check failed: the outbox answers in another form",
-                )
+                ))
             })
         })
         .collect()

@@ -10,7 +10,7 @@ mod watch;
 pub use level::{alone, keep, level, restore};
 pub use read::{Budget, Found, read};
 pub use rows::{bare_mark, claim, mark, mark_text, put, remember, remove};
-pub use watch::{Watching, queue_all, queue_differing, watching};
+pub use watch::{Watching, phones_in_cloud, queue_all, queue_differing, watching};
 
 use super::array::TextArray;
 use super::guard::equals;
@@ -171,6 +171,11 @@ fn same_key(home: &Home, row: &str, rows: &[Coming]) -> String {
         format!("t.{name} = {row}.{name}")
     });
     tests.collect::<Vec<_>>().join(" and ")
+}
+
+/// The rows of the desktop's table that came from a phone, as a predicate on `t`; all, where it doesn't say so.
+pub fn phones_on_desktop(home: &Home) -> String {
+    is_mobile(home, "''")
 }
 
 /// True for a stored row `t` that came from a phone. Where the desktop doesn't say so, one that we wrote did.

@@ -1,7 +1,9 @@
 //! The phone's rows on the desktop: claimed, written, remembered.
 
 use super::super::quote::{ident, literal};
-use super::{Coming, MINE, Over, columns, hash, is_mobile, key_columns, same_key, target};
+use super::{
+    Coming, MINE, Over, columns, hash, is_mobile, key_columns, phones_on_desktop, same_key, target,
+};
 use crate::model::{Column, Home, Mark, Statement};
 
 /// Notes these entries as the last ones of their keys; later ones stay. What follows writes only what is noted so.
@@ -246,7 +248,7 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
 pub fn remember(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
     let over = Over::names(home);
     // A table that doesn't say whose its rows are has only those that we wrote, and others that are taken.
-    let mobile = is_mobile(home, "''");
+    let mobile = phones_on_desktop(home);
     let sql = format!(
         "with {}, {}, now as (select mine.\"tandem hash\" as name, min({}) as hash from mine \
          left join {} as t on {} and {mobile} group by 1) \

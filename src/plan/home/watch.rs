@@ -69,16 +69,21 @@ fn name(home: &Home) -> String {
     format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
 }
 
+/// The phone's rows in the cloud, as a predicate on `t`.
+pub fn phones_in_cloud(home: &Home) -> String {
+    let mobile = is_mobile(home.owner.as_ref(), "t");
+    format!("{mobile} and {}", belongs(&home.tenant, "t"))
+}
+
 /// Entries for all rows of the phone that are in the cloud: before the triggers, or once more.
 pub fn queue_all(home: &Home, replicator: &str) -> String {
     format!(
-        "insert into tandem.outbox (replicator, \"table\", key, op) select {}, {}, {}, 'Q' from {} as t where {} and {}",
+        "insert into tandem.outbox (replicator, \"table\", key, op) select {}, {}, {}, 'Q' from {} as t where {}",
         literal(replicator),
         literal(&home.name),
         name(home),
         qualified(&home.cloud),
-        is_mobile(home.owner.as_ref(), "t"),
-        belongs(&home.tenant, "t"),
+        phones_in_cloud(home),
     )
 }
 

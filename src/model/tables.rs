@@ -1,0 +1,133 @@
+//! All tables of a run.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::table::{Column, Name, Source, Table, TableId};
+use super::{Home, Oid};
+
+/// A table that no longer fits the settings or the other side (P8: it stops alone).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Misfit {
+    /// Its name in the settings.
+    pub name: String,
+    /// The desktop's table.
+    pub desktop: Name,
+    /// What doesn't fit, and what would mend it.
+    pub why: String,
+}
+
+/// All tables of this run: those that forward sends, parents first, and what comes home.
+#[derive(Clone, Debug, Default)]
+pub struct Tables {
+    list: Vec<Table>,
+    homes: Vec<Home>,
+    misfits: Vec<Misfit>,
+    by_desktop: HashMap<Name, TableId>,
+    by_oid: HashMap<Oid, TableId>,
+}
+
+impl Tables {
+    /// Numbers the tables in the given order.
+    pub fn new(mut list: Vec<Table>) -> Self {
+        let (mut by_desktop, mut by_oid) = (HashMap::new(), HashMap::new());
+        for (number, table) in list.iter_mut().enumerate() {
+            table.id = TableId(number as u16);
+            by_desktop.insert(table.desktop.clone(), table.id);
+            let leaves = table.leaves.iter().flatten().map(|(_, oid)| *oid);
+            for oid in leaves.chain([table.desktop_oid]) {
+                by_oid.insert(oid, table.id);
+            }
+        }
+        Tables {
+            list,
+            homes: Vec::new(),
+            misfits: Vec::new(),
+            by_desktop,
+            by_oid,
+        }
+    }
+
+    /// With what comes home.
+    #[must_use]
+    pub fn with_homes(self, homes: Vec<Home>) -> Self {
+        Tables { homes, ..self }
+    }
+
+    /// With those that no longer fit, and stand still until they do.
+    #[must_use]
+    pub fn with_misfits(self, misfits: Vec<Misfit>) -> Self {
+        Tables { misfits, ..self }
+    }
+
+    /// Tables of the settings that were served before and no longer fit.
+    pub fn misfits(&self) -> &[Misfit] {
+        &self.misfits
+    }
+
+    /// What comes home, table by table.
+    pub fn homes(&self) -> &[Home] {
+        &self.homes
+    }
+
+    /// The way home of the table of this name in the settings.
+    pub fn home(&self, name: &str) -> Option<&Home> {
+        self.homes.iter().find(|home| home.name == name)
+    }
+
+    /// The names of all tables, whichever way they go or would if they fitted.
+    pub fn names(&self) -> BTreeSet<&str> {
+        let forward = self.list.iter().map(|table| table.name.as_str());
+        let home = self.homes.iter().map(|home| home.name.as_str());
+        let misfits = self.misfits.iter().map(|misfit| misfit.name.as_str());
+        forward.chain(home).chain(misfits).collect()
+    }
+
+    /// The table with this number.
+    pub fn get(&self, id: TableId) -> &Table {
+        &self.list[usize::from(id.0)]
+    }
+
+    /// The table of this name on the desktop.
+    pub fn named(&self, schema: &str, relation: &str) -> Option<&Table> {
+        let name = Name {
+            schema: schema.to_owned(),
+            relation: relation.to_owned(),
+        };
+        self.by_desktop.get(&name).map(|id| self.get(*id))
+    }
+
+    /// The table with this identifier on the desktop, or with a partition that has it, whatever its name is now.
+    pub fn with_oid(&self, oid: Oid) -> Option<&Table> {
+        self.by_oid.get(&oid).map(|id| self.get(*id))
+    }
+
+    /// Tables with a column that follows one of this table's, with the number of the lookup.
+    pub fn lookups_in<'a>(&'a self, parent: &'a Table) -> impl Iterator<Item = (&'a Table, usize)> {
+        self.list.iter().flat_map(move |table| {
+            let lookups = table.lookups.iter().enumerate();
+            lookups
+                .filter(move |(at, lookup)| {
+                    let owned = |column: &Column| {
+                        column.cloud_owned && column.from == Source::LookedUp(*at)
+                    };
+                    lookup.parent == parent.cloud && !table.columns.iter().any(owned)
+                })
+                .map(move |(at, _)| (table, at))
+        })
+    }
+
+    /// All that forward sends, parents first.
+    pub fn iter(&self) -> std::slice::Iter<'_, Table> {
+        self.list.iter()
+    }
+
+    /// How many forward sends.
+    pub fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    /// Whether forward sends none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+}
