@@ -30,6 +30,8 @@ impl fmt::Display for Side {
 pub enum Kind {
     /// A connection was lost, couldn't be made, or the server said something that passes.
     Weather(Side),
+    /// A statement took longer than it may; it gets more time.
+    Slow(Side),
     /// The server doesn't let us in, or can't do what tandem needs: a person has to act.
     Refused(Side),
     /// Settings and databases don't fit.
@@ -165,6 +167,24 @@ impl Fault {
         match (error.class(), error.code.as_str()) {
             (_, "25006") => fault(Kind::Weather(side), format!("the {side} is read-only")),
             (_, "53100") => fault(Kind::Weather(side), format!("the {side}'s disk is full")),
+            // The desktop's statements have limits of their own.
+            (_, "57014") if side == Side::Cloud && error.message.contains("statement timeout") => {
+                let what = "a statement took longer than cloud.statement_timeout allows";
+                fault(Kind::Slow(side), what.to_owned())
+            }
+            _ if is_paused(error) => fault(
+                Kind::Weather(side),
+                format!("the {side}'s project is paused or away"),
+            )
+            .hint("a paused Supabase project is resumed in its dashboard; its pooler says so"),
+            _ if is_crowded(error) => fault(
+                Kind::Weather(side),
+                format!("the {side} has no connection left for us"),
+            ),
+            (_, "57P03") => fault(
+                Kind::Weather(side),
+                format!("the {side} is starting or stopping"),
+            ),
             (_, "TD001") => fault(Kind::LeaseLost, "another tandem has taken over".to_owned())
                 .hint("nothing of ours was written after that; run one tandem per replicator"),
             (_, "TD002") => fault(
@@ -197,7 +217,7 @@ impl Fault {
     /// What to do about it.
     pub fn decision(&self) -> Decision {
         match self.kind {
-            Kind::Weather(_) => Decision::Retry,
+            Kind::Weather(_) | Kind::Slow(_) => Decision::Retry,
             Kind::Refused(_) | Kind::Input => Decision::Stop(Exit::Input),
             Kind::Interrupted => Decision::Stop(Exit::Interrupted),
             Kind::Lineage
@@ -208,6 +228,30 @@ impl Fault {
             | Kind::Internal => Decision::Stop(Exit::Protected),
         }
     }
+}
+
+/// The words of Supabase's pooler for a project that sleeps, or that it doesn't know yet after it woke.
+fn is_paused(error: &ServerError) -> bool {
+    let text = error.message.to_lowercase();
+    let words = [
+        "tenant or user not found",
+        "eaddrnotavail",
+        "nxdomain",
+        "enotfound",
+    ];
+    words.iter().any(|words| text.contains(words))
+}
+
+/// No connection is left: of the server, or of the pooler before it.
+fn is_crowded(error: &ServerError) -> bool {
+    let text = error.message.to_lowercase();
+    let words = [
+        "max client connections reached",
+        "maxclientsinsessionmode",
+        "no more connections allowed",
+        "too many connections",
+    ];
+    error.code == "53300" || words.iter().any(|words| text.contains(words))
 }
 
 /// Whether an error passes by itself: an allow-list. Source: PostgreSQL documentation, appendix A.

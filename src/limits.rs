@@ -37,6 +37,15 @@ pub const SILENCE_MAX: Duration = Duration::from_secs(25);
 /// shutdown of the desktop's server does not wait for a cloud that is away (P10).
 pub const UNCONFIRMED_MAX: Duration = Duration::from_secs(30);
 
+/// The WAL that the desktop keeps is looked at so often where it has a hard limit.
+pub const WAL_HELD_EVERY: Duration = Duration::from_secs(10);
+
+/// A statement that takes longer than its limit gets twice that the next time, so many times.
+pub const SLOWER_MAX: u32 = 4;
+
+/// Who waits for the lease looks so often whether it is free.
+pub const STANDBY_EVERY: Duration = Duration::from_secs(2);
+
 /// A table that no longer fits is looked at again so often: somebody mends it and sees it go on.
 pub const MISFITS_EVERY: Duration = Duration::from_secs(5);
 

@@ -174,6 +174,64 @@ async fn p13_a_desktop_restored_from_an_image_stops_the_service() {
     let mut service = office.run();
     assert_eq!(service.ended().await, 5);
     assert!(office.log().contains("restored from a backup"));
+    // Nor when it has gone its own way since, as far as the other one had come.
+    let desktop =
+        support::office::connect(&office.servers.desktop, "postgres", "enterprise_db").await;
+    exec(
+        &desktop,
+        "insert into item select generate_series(1, 70000)",
+    )
+    .await;
+    let mut service = office.run();
+    assert_eq!(service.ended().await, 5);
+    assert!(office.log().contains("which this desktop has not written"));
+    assert_eq!(
+        value(&office.cloud, "select count(*) from item").await,
+        "50000"
+    );
+    let (code, out, said) = office.ask(&["bootstrap", "--restart", "--yes"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(&office.cloud, "select count(*) from item").await,
+        "70000"
+    );
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_later_timeline_that_has_all_the_cloud_has_is_accepted() {
+    let ddl = "create table item (id int primary key)";
+    let office = office("[[table]]\nname = \"item\"", ddl, ddl).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.desktop, "insert into item values (1)").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(service.stop().await, 0);
+    // A standby with the same files takes over.
+    office.servers.desktop.stop(Mode::Fast).unwrap();
+    let signal = office.servers.desktop.data_dir().join("standby.signal");
+    std::fs::write(&signal, "").unwrap();
+    std::fs::set_permissions(&signal, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
+    office.servers.desktop.start_again().unwrap();
+    let desktop =
+        support::office::connect(&office.servers.desktop, "postgres", "enterprise_db").await;
+    exec(&desktop, "select pg_promote()").await;
+    exec(&desktop, "insert into item values (2)").await;
+    let mut service = office.run();
+    until(&office.cloud, "select count(*) = 2 from item").await;
+    assert_eq!(service.ended_after_term().await, 0);
+    assert!(office.log().contains("later timeline"));
+    assert_eq!(
+        value(&office.cloud, "select timeline from tandem.checkpoint").await,
+        "2"
+    );
+    // One that was left before the cloud's checkpoint is another history.
+    exec(&office.cloud, "update tandem.checkpoint set timeline = 1").await;
+    let mut service = office.run();
+    assert_eq!(service.ended().await, 5);
+    assert!(office.log().contains("left that one at"));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,8 +40,33 @@ create table tandem.slot (
     replicator text not null,
     slot text not null,
     made_at timestamptz not null default now(),
+    -- it kept more of the log than the settings allow and was dropped: all tables are to be copied anew
+    given_up_at timestamptz,
+    given_up_bytes bigint,
     primary key (replicator, slot)
 );
+
+-- Heartbeats, as many as the cloud may know last. One that the cloud knows and that isn't here was written in a history
+-- that this database doesn't have: it was restored from a backup or an image.
+create table tandem.beat (
+    replicator text not null,
+    name text not null,
+    lsn pg_lsn not null default pg_current_wal_insert_lsn(),
+    primary key (replicator, name)
+);
+
+-- A heartbeat: a message in the log, by which the cloud knows how far it is, and its name here. Those go that the cloud
+-- has left behind.
+create function tandem.beat(p_replicator text, p_name text, p_prefix text, p_slot text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    delete from tandem.beat as b where b.replicator = p_replicator and b.lsn < (
+        select max(c.lsn) from tandem.beat as c
+         where c.replicator = p_replicator
+           and c.lsn < (select s.confirmed_flush_lsn from pg_replication_slots as s where s.slot_name = p_slot));
+    insert into tandem.beat (replicator, name) values (p_replicator, p_name);
+    perform pg_logical_emit_message(true, p_prefix, p_name);
+end $$;
 
 -- The office's refill, where tandem runs it: when, and what became of it.
 create table tandem.refill (

@@ -36,6 +36,7 @@ begin
       from tandem.publication p join tandem.published u on u.publication = p.publication
      where p.replicator = who order by p.publication, u.replicator
     on conflict do nothing;
+    delete from tandem.beat where replicator = who;
     delete from tandem.home where replicator = who;
     delete from tandem.ledger where replicator = who;
     delete from tandem.conflict where replicator = who;

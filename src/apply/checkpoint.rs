@@ -108,6 +108,10 @@ pub struct Taken {
     pub checkpoint: Option<Committed>,
     /// The desktop's system identifier that the checkpoint belongs to.
     pub system_id: String,
+    /// The timeline on which it was written.
+    pub timeline: i32,
+    /// The last heartbeat that is in it.
+    pub beat: Option<String>,
     /// The slot that it belongs to.
     pub slot: String,
     /// The desktop's database that it belongs to.
@@ -149,7 +153,7 @@ pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<
         (&term, Type::TEXT),
         (&force, Type::BOOL),
     ];
-    let sql = "select taken, o_epoch, o_holder, o_wait_ms, o_lsn::text, o_system_id, o_slot, o_database \
+    let sql = "select taken, o_epoch, o_holder, o_wait_ms, o_lsn::text, o_system_id, o_slot, o_database, o_timeline, o_beat \
                from tandem.take_lease($1, $2, $3, $4, $5, $6, $7::interval, $8)";
     let rows = cloud.query_typed(sql, &params).await?;
     let row = rows
@@ -167,6 +171,8 @@ pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<
         system_id: row.get(5),
         slot: row.get(6),
         database: row.get(7),
+        timeline: row.get(8),
+        beat: row.get(9),
     })
 }
 

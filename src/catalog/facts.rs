@@ -41,7 +41,8 @@ pub async fn facts(client: &Client, side: Side) -> Result<Facts, Fault> {
     let wire = Fault::at::<tokio_postgres::Error>(side);
     let sql = "select current_setting('server_version_num')::int, \
         (select system_identifier::text from pg_control_system()), \
-        (select timeline_id from pg_control_checkpoint()), \
+        case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint()) \
+             else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end, \
         current_database()::text, current_setting('wal_level'), \
         coalesce((select setting::bigint from pg_settings where name = 'wal_sender_timeout'), 60000), \
         (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_user::text, \

@@ -19,7 +19,7 @@ pub use facts::{Facts, facts};
 pub use measure::{Ambiguous, measure, measure_home};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
 pub use resolve::{Mismatch, Pair, Resolved, resolve};
-pub use slot::{Slot, SlotFacts, create, drop_slot, slot};
+pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
 pub use trial::try_conversions;
 
 pub use order::parents_first;

@@ -101,3 +101,55 @@ pub async fn drop_slot(desktop: &Client, name: &str) -> Result<(), WireError> {
     desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
     Ok(())
 }
+
+/// Where the server left this timeline on its way to the `current` one; none when it never was on it.
+///
+/// # Errors
+/// What the server says.
+pub async fn switch_point(
+    endpoint: &Endpoint,
+    timeline: i32,
+    current: i32,
+) -> Result<Option<Lsn>, WireError> {
+    let mut session = Session::connect(endpoint, Mode::Replication, PINNED).await?;
+    let cells = session.row(&format!("TIMELINE_HISTORY {current}")).await?;
+    session.terminate().await;
+    let history = cells.and_then(|cells| cells.get(1).cloned().flatten());
+    Ok(history.and_then(|history| left_at(&unescaped(&history), timeline)))
+}
+
+/// The history file's line of a timeline says where it was left.
+/// <https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES>
+fn left_at(history: &str, timeline: i32) -> Option<Lsn> {
+    let lines = history.lines().map(str::split_whitespace);
+    lines
+        .filter_map(|mut words| Some((words.next()?.parse::<i32>().ok()?, words.next()?)))
+        .find(|(number, _)| *number == timeline)
+        .and_then(|(_, lsn)| lsn.parse().ok())
+}
+
+/// Servers before 15 send the file as `bytea`.
+fn unescaped(history: &str) -> String {
+    let Some(digits) = history.strip_prefix("\\x") else {
+        return history.to_owned();
+    };
+    let pairs = digits.as_bytes().chunks(2);
+    let bytes =
+        pairs.filter_map(|pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok());
+    String::from_utf8_lossy(&bytes.collect::<Vec<_>>()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p13_a_timeline_was_left_where_the_history_says() {
+        let history = "1\t0/3000148\tno recovery target specified\n\n# a remark\n2\t0/5000000\tbefore 2026-01-01\n";
+        assert_eq!(left_at(history, 1), "0/3000148".parse().ok());
+        assert_eq!(left_at(history, 2), "0/5000000".parse().ok());
+        assert_eq!(left_at(history, 3), None);
+        let digits: String = history.bytes().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(unescaped(&format!("\\x{digits}")), history);
+    }
+}

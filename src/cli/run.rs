@@ -10,11 +10,15 @@ use crate::{platform, service};
 
 /// Streams until Ctrl-C or SIGTERM: then finishes the batch and ends with 0. A second signal stops at once; both are safe.
 #[derive(Args)]
-pub(super) struct Options {}
+pub(super) struct Options {
+    /// Wait while another tandem is at work, and take over when it ends or dies
+    #[arg(long)]
+    standby: bool,
+}
 
 pub(super) async fn run(
     common: &Common,
-    _options: &Options,
+    options: &Options,
     settings: &Settings,
 ) -> Result<Exit, Fault> {
     let _logging = service::start_log(&settings.log, common.level(), common.colors())?;
@@ -29,8 +33,12 @@ pub(super) async fn run(
         tracing::info!("finishing the current batch; a second signal stops at once");
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tandem starts");
+    let goal = service::Goal {
+        standby: options.standby,
+        ..service::Goal::service()
+    };
     tokio::select! {
-        ended = service::run(settings, service::Goal::service(), &stop) => {
+        ended = service::run(settings, goal, &stop) => {
             signals.abort();
             match ended {
                 Ok(()) => {

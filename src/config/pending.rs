@@ -22,10 +22,9 @@ const fn but(key: &'static str, asks: &'static str, neutral: &'static [&'static 
     Pending { key, asks, neutral }
 }
 
-const PENDING: [Pending; 4] = [
+const PENDING: [Pending; 3] = [
     but("verify.every", "periodic verification", &["off"]),
     but("listen.http", "the HTTP listener", &["off"]),
-    but("forward.wal_held_drop", "giving up the slot", &["off"]),
     any("table.orphans", "the handling of orphans"),
 ];
 

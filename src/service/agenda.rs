@@ -21,6 +21,10 @@ pub struct Goal {
     pub ends: bool,
     /// All tables are copied anew, from a new slot.
     pub restart: bool,
+    /// It waits for the lease while another has it.
+    pub standby: bool,
+    /// So many times the cloud's statements took longer than they may: each doubles `statement_timeout`.
+    pub slower: u32,
     /// Rows that the cloud had before us and the desktop doesn't have go.
     pub remove_extras: bool,
     /// Tables that the first fill reads at once.
@@ -36,6 +40,8 @@ impl Goal {
             fresh: true,
             ends: false,
             restart: false,
+            standby: false,
+            slower: 0,
             remove_extras: false,
             jobs: limits::FILL_JOBS,
             progress: Arc::default(),

@@ -24,15 +24,16 @@ pub fn name_of(settings: &Settings, desktop: &Facts) -> String {
 }
 
 /// Takes the lease. One whose holder is known to be dead is taken at once; another one is waited for
-/// as long as its term lasts, and if it was renewed by then, its holder lives.
+/// as long as its term lasts, and if it was renewed by then, its holder lives; whoever stands by waits without end.
 ///
 /// # Errors
-/// That another holds it, by name; or that the cloud failed.
+/// That another holds it, by name; that the cloud failed; or that it was waited for: then it is ours, and what is known of
+/// both sides is old.
 pub(super) async fn acquire(
     settings: &Settings,
-    replicator: &str,
-    desktop: &Facts,
+    (replicator, desktop): (&str, &Facts),
     cloud: &Control,
+    standby: bool,
     stop: &CancellationToken,
 ) -> Result<Taken, Fault> {
     let term = (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN);
@@ -56,21 +57,56 @@ pub(super) async fn acquire(
         tracing::info!(holder = %other, "the last holder of the lease is gone; taking over");
         return take(&cloud.client, &request, true).await.map_err(wire);
     }
+    if standby {
+        return Err(stand_by(&request, &other, cloud, stop).await);
+    }
     if is_here(&other) {
         return Err(held(&other));
     }
     tracing::info!(holder = %other, wait_ms = first.wait.as_millis() as u64, "another tandem has the lease; waiting for its end");
     tokio::select! {
-        // The service ends cleanly: it was told to stop before its turn came.
-        () = stop.cancelled() => return Err(Fault::new(Kind::Weather(Side::Cloud), "stopped while waiting for the lease")),
+        () = stop.cancelled() => return Err(stopped()),
         () = sleep(first.wait + Duration::from_millis(100)) => {}
     }
     let second = take(&cloud.client, &request, false).await.map_err(wire)?;
-    if second.taken {
-        Ok(second)
-    } else {
-        Err(held(&other))
+    Err(if second.taken { waited() } else { held(&other) })
+}
+
+/// Waits until the holder gives the lease back, dies, or lets it end; as long as that takes. Says why the session ends.
+async fn stand_by(
+    request: &Request<'_>,
+    holder: &str,
+    cloud: &Control,
+    stop: &CancellationToken,
+) -> Fault {
+    tracing::info!(holder, "another tandem is at work; standing by");
+    let mut holder = holder.to_owned();
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => return stopped(),
+            () = sleep(limits::STANDBY_EVERY) => {}
+        }
+        let gone = platform::is_gone(&holder);
+        match take(&cloud.client, request, gone).await {
+            Ok(taken) if taken.taken => return waited(),
+            Ok(taken) => holder = taken.holder.unwrap_or_default(),
+            Err(error) => return Fault::wire(Side::Cloud, &error),
+        }
     }
+}
+
+/// The other one may have written until a moment ago.
+fn waited() -> Fault {
+    let what = "the lease is ours now; both sides are looked at again";
+    Fault::new(Kind::Weather(Side::Cloud), what)
+}
+
+/// The service ends cleanly: it was told to stop before its turn came.
+fn stopped() -> Fault {
+    Fault::new(
+        Kind::Weather(Side::Cloud),
+        "stopped while waiting for the lease",
+    )
 }
 
 /// The holder lives on this computer: waiting would be in vain.

@@ -1,10 +1,10 @@
 //! Whether checkpoint, slot and desktop belong together (P2, P13), and new slots.
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::session::Session;
 use crate::apply::Taken;
-use crate::catalog;
+use crate::catalog::{self, facts};
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Committed;
 
@@ -28,14 +28,73 @@ impl Session<'_> {
         Ok(())
     }
 
+    /// A later timeline is one and the same history where it began at or after the checkpoint.
+    pub(super) async fn check_timeline(&self, taken: &Taken) -> Result<(), Fault> {
+        let (had, has) = (taken.timeline, self.identity.timeline);
+        let Some(checkpoint) = taken.checkpoint.filter(|_| had != has) else {
+            return Ok(());
+        };
+        let began = match has > had {
+            true => catalog::switch_point(&self.settings.desktop.endpoint, had, has)
+                .await
+                .map_err(Fault::at(Side::Desktop))?,
+            false => None,
+        };
+        if began.is_none_or(|began| began < checkpoint.lsn()) {
+            let since = began.map_or("unknown".to_owned(), |lsn| lsn.to_string());
+            return Err(Fault::new(Kind::Lineage, "the desktop's history is not the one that the cloud has; stopping")
+                .cause(format!("the cloud has timeline {had} up to {}; the desktop is on timeline {has} and left that one at {since}", checkpoint.lsn()))
+                .hint("the desktop was restored from a backup, or a standby took over that had not everything; nothing was written after this was noticed")
+                .next("tandem bootstrap --restart"));
+        }
+        tracing::warn!(
+            from = had,
+            to = has,
+            "the desktop is on a later timeline, which has all that the cloud has"
+        );
+        let sql = "update tandem.checkpoint set timeline = $3 where replicator = $1 and epoch = $2";
+        let epoch = i64::try_from(taken.epoch).unwrap_or(i64::MAX);
+        let params: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&self.lease.replicator, Type::TEXT),
+            (&epoch, Type::INT8),
+            (&has, Type::INT4),
+        ];
+        let done = self.cloud.client.query_typed(sql, &params).await;
+        done.map(drop).map_err(Fault::at(Side::Cloud))
+    }
+
+    /// The heartbeat that the cloud knows last was written by this desktop: one that was restored from an image has the same
+    /// names and numbers, but not that.
+    async fn check_beat(&self, beat: Option<&str>) -> Result<(), Fault> {
+        let Some(beat) = beat else { return Ok(()) };
+        let sql = "select exists (select from tandem.beat where replicator = $1 and name = $2)";
+        let params: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&self.lease.replicator, Type::TEXT), (&beat, Type::TEXT)];
+        let rows = self.desktop.client.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        if rows.first().is_some_and(|row| row.get(0)) {
+            return Ok(());
+        }
+        Err(Fault::new(Kind::Lineage, "the desktop's history is not the one that the cloud has; stopping")
+            .cause(format!("the cloud knows heartbeat {beat}, which this desktop has not written"))
+            .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed")
+            .next("tandem bootstrap --restart"))
+    }
+
     /// The slot must still be there, and not be ahead of what the cloud has (P2).
-    pub(super) async fn check_slot(&self, checkpoint: Committed) -> Result<(), Fault> {
+    pub(super) async fn check_slot(
+        &self,
+        checkpoint: Committed,
+        beat: Option<&str>,
+    ) -> Result<(), Fault> {
         let name = &self.settings.forward.slot;
-        let end = self.identity.wal_end;
+        // Asked anew: who had the lease before us may have written since we came.
+        let end = facts(&self.desktop.client, Side::Desktop).await?.wal_end;
         if end < checkpoint.lsn() {
             return Err(Fault::new(Kind::Lineage, "the desktop's history is older than what the cloud has; stopping")
                 .cause(format!("the desktop has written up to {end}, the cloud has {}", checkpoint.lsn()))
-                .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed"));
+                .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed")
+                .next("tandem bootstrap --restart"));
         }
         let lost = |what: String| {
             Err(Fault::new(Kind::Lineage, what)
@@ -65,9 +124,10 @@ impl Session<'_> {
             Some(confirmed) if confirmed > checkpoint.lsn() => {
                 Err(Fault::new(Kind::Lineage, "the slot is ahead of what the cloud has; stopping")
                     .cause(format!("the cloud has committed up to {}; slot {name} confirms {confirmed}", checkpoint.lsn()))
-                    .hint("another program reads the slot, or the cloud was restored from a backup; nothing was written after this was noticed"))
+                    .hint("another program reads the slot, or the cloud was restored from a backup; nothing was written after this was noticed")
+                    .next("tandem bootstrap --restart"))
             }
-            _ => Ok(()),
+            _ => self.check_beat(beat).await,
         }
     }
 
@@ -100,8 +160,7 @@ impl Session<'_> {
                 .await
                 .map_err(Fault::at(Side::Desktop))?;
         }
-        let note =
-            "insert into tandem.slot (replicator, slot) values ($1, $2) on conflict do nothing";
+        let note = "insert into tandem.slot (replicator, slot) values ($1, $2) on conflict (replicator, slot) do update set given_up_at = null, given_up_bytes = null";
         desktop
             .query_typed(note, &params)
             .await

@@ -1,6 +1,7 @@
 //! Running unattended: one session after the other, with pauses between, until told to stop.
 
 mod agenda;
+mod budget;
 mod homeward;
 mod lease;
 mod lineage;

@@ -10,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::agenda::{Goal, Remembered};
+use super::budget::is_given_up;
 use super::lease::{acquire, name_of};
 use super::misfits::{mended, note_misfits, served, take_up_homes};
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release, unstage};
@@ -68,6 +69,10 @@ pub(super) async fn session(
     };
     let tables = Arc::new(tables?);
     // Where tandem never was, a key that doesn't hold is found before anything is changed.
+    let given_up = !unknown
+        && is_installed(&desktop.client, Side::Desktop).await?
+        && is_given_up(&desktop.client, &replicator, &settings.forward.slot).await?;
+    let restart = goal.restart || given_up;
     let measured = unknown || goal.restart;
     if measured {
         let (all, homes): (Vec<_>, Vec<_>) =
@@ -79,8 +84,15 @@ pub(super) async fn session(
     if goal.restart && !unknown {
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
-    let mut taken = acquire(settings, &replicator, &identity, &cloud, stop).await?;
-    if goal.restart {
+    let mut taken = acquire(
+        settings,
+        (&replicator, &identity),
+        &cloud,
+        goal.standby,
+        stop,
+    )
+    .await?;
+    if restart {
         forget(&cloud.client, &replicator, &mut taken, &identity, settings).await?;
         goal.restart = false;
     }
@@ -152,8 +164,9 @@ impl Session<'_> {
         goal: &mut Goal,
     ) -> Result<(), Fault> {
         self.check_lineage(taken)?;
+        self.check_timeline(taken).await?;
         let remembered = self.remembered().await?;
-        let statement_timeout = self.settings.cloud.statement_timeout;
+        let statement_timeout = self.settings.cloud.statement_timeout * (1 << self.goal.slower);
         let opening = Opening::cloud(statement_timeout);
         let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
             .await
@@ -256,7 +269,7 @@ impl Session<'_> {
             tracing::info!(table = %name, "left the publication; its rows in the cloud stay");
         }
         if let Some(checkpoint) = taken.checkpoint {
-            self.check_slot(checkpoint).await?;
+            self.check_slot(checkpoint, taken.beat.as_deref()).await?;
         }
         let slot = match taken.checkpoint {
             Some(_) => None,

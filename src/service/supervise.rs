@@ -6,9 +6,10 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
 use super::agenda::Goal;
+use super::budget::{exceeded, give_up};
 use super::session::session;
 use crate::config::Settings;
-use crate::fault::{Decision, Fault};
+use crate::fault::{Decision, Fault, Kind};
 use crate::limits;
 
 /// Runs sessions until the goal is reached, until told to stop, or until one ends for a reason that doesn't pass.
@@ -20,6 +21,23 @@ pub async fn run(
     mut goal: Goal,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
+    loop {
+        let bytes = tokio::select! {
+            ended = sessions(settings, &mut goal, stop) => return ended,
+            bytes = exceeded(settings), if !goal.ends => bytes,
+        };
+        if let Err(fault) = give_up(settings, bytes).await {
+            tracing::error!("the slot can't be given up: {fault}; trying again");
+        }
+    }
+}
+
+/// One session after the other.
+async fn sessions(
+    settings: &Settings,
+    goal: &mut Goal,
+    stop: &CancellationToken,
+) -> Result<(), Fault> {
     let pauses = ExponentialBuilder::default()
         .with_min_delay(limits::RETRY_FIRST)
         .with_max_delay(limits::RETRY_MAX)
@@ -29,12 +47,18 @@ pub async fn run(
     let mut attempt = 0u32;
     loop {
         let started = Instant::now();
-        let fault = match Box::pin(session(settings, stop, &mut goal)).await {
+        let fault = match Box::pin(session(settings, stop, goal)).await {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
         };
-        if fault.decision() != Decision::Retry {
+        // Who stands by waits for the lease as long as it takes.
+        let waits = goal.standby && matches!(fault.kind, Kind::LeaseHeld | Kind::LeaseLost);
+        if fault.decision() != Decision::Retry && !waits {
             return Err(fault);
+        }
+        if let Kind::Slow(side) = fault.kind {
+            goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
+            tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
         }
         if stop.is_cancelled() {
             return Ok(());

@@ -138,10 +138,6 @@ fn what_is_not_built_yet_is_refused_in_its_own_words() {
             "2:8 http = \"127.0.0.1:9187\" asks for the HTTP listener",
         ),
         (
-            "[forward]\nwal_held_drop = \"8GB\"",
-            "2:17 wal_held_drop = \"8GB\" asks for giving up the slot",
-        ),
-        (
             "[[table]]\nname = \"a\"\norphans = \"null\"",
             "3:11 orphans = \"null\" asks for the handling of orphans",
         ),

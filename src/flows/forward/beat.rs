@@ -18,12 +18,20 @@ use crate::wire::WireError;
 
 pub(super) struct Heart<'a> {
     desktop: &'a Client,
-    publication: &'a str,
+    of: Of<'a>,
     tables: Arc<Tables>,
     ticks: Interval,
     beats: u64,
     /// A beat that has begun: whoever waits for it may be called away, and comes back.
     beating: Option<Beating<'a>>,
+}
+
+/// Whose heart it is.
+#[derive(Clone, Copy)]
+pub(super) struct Of<'a> {
+    pub(super) replicator: &'a str,
+    pub(super) slot: &'a str,
+    pub(super) publication: &'a str,
 }
 
 type Beating<'a> = Pin<Box<dyn Future<Output = Result<Vec<Halt>, Fault>> + Send + 'a>>;
@@ -32,7 +40,7 @@ impl<'a> Heart<'a> {
     pub(super) fn start(
         desktop: &'a Client,
         every: Duration,
-        publication: &'a str,
+        of: Of<'a>,
         tables: Arc<Tables>,
     ) -> Heart<'a> {
         // The first beat comes at once: it shows that the whole way works.
@@ -40,7 +48,7 @@ impl<'a> Heart<'a> {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Heart {
             desktop,
-            publication,
+            of,
             tables,
             ticks,
             beats: 0,
@@ -64,7 +72,7 @@ impl<'a> Heart<'a> {
                 .unwrap_or_default();
             // Which beat it was tells apart two histories that went different ways (P13).
             let name = format!("{}-{:x}-{}", std::process::id(), now.as_nanos(), self.beats);
-            let beat = beat(self.desktop, name, self.publication, self.tables.clone());
+            let beat = beat(self.desktop, name, self.of, self.tables.clone());
             self.beating = Some(Box::pin(beat));
         }
         let Some(beating) = &mut self.beating else {
@@ -79,15 +87,19 @@ impl<'a> Heart<'a> {
 async fn beat(
     desktop: &Client,
     name: String,
-    publication: &str,
+    of: Of<'_>,
     tables: Arc<Tables>,
 ) -> Result<Vec<Halt>, Fault> {
     let beats = async {
-        let sql = "select pg_logical_emit_message(true, $1, $2)";
-        let params: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&HEARTBEAT, Type::TEXT), (&name, Type::TEXT)];
+        let sql = "select tandem.beat($1, $2, $3, $4)";
+        let params: [(&(dyn ToSql + Sync), Type); 4] = [
+            (&of.replicator, Type::TEXT),
+            (&name, Type::TEXT),
+            (&HEARTBEAT, Type::TEXT),
+            (&of.slot, Type::TEXT),
+        ];
         desktop.query_typed(sql, &params).await?;
-        drift(desktop, publication, &tables).await
+        drift(desktop, of.publication, &tables).await
     };
     let silent = |_| WireError::Timeout(limits::SILENCE_MAX.as_secs());
     let beaten = timeout(limits::SILENCE_MAX, beats).await;

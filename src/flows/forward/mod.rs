@@ -74,6 +74,7 @@ pub struct Sides<'a> {
 pub struct Forward<'a> {
     sides: &'a Settings,
     desktop: &'a Control,
+    replicator: String,
     tables: Arc<Tables>,
     writer: Writer,
     gather: Gather,
@@ -139,6 +140,7 @@ impl<'a> Forward<'a> {
             ends: sides.ends,
             sides: sides.settings,
             desktop: sides.desktop,
+            replicator: sides.lease.replicator.clone(),
             tables: tables.clone(),
             gather: Gather::new(forward, tables.clone(), sides.nonce),
             writer: Writer::new(
@@ -162,13 +164,14 @@ impl<'a> Forward<'a> {
     /// Why the stream ended.
     pub async fn run(mut self, stop: &CancellationToken) -> Result<(), Fault> {
         let settings = self.sides;
-        let (every, publication) = (settings.heartbeat.every, &settings.forward.publication);
-        let mut heart = Heart::start(
-            &self.desktop.client,
-            every,
-            publication,
-            self.tables.clone(),
-        );
+        let replicator = self.replicator.clone();
+        let of = beat::Of {
+            replicator: &replicator,
+            slot: &settings.forward.slot,
+            publication: &settings.forward.publication,
+        };
+        let every = settings.heartbeat.every;
+        let mut heart = Heart::start(&self.desktop.client, every, of, self.tables.clone());
         // Somebody may have asked while nobody listened.
         self.asking.look();
         let ended = self.stream(stop, &mut heart).await;
