@@ -431,3 +431,50 @@ async fn p4_a_tree_that_goes_whole_is_no_obstacle_but_a_phones_leaf_is() {
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn f38_f10_where_the_settings_say_so_an_orphan_comes_without_its_parent() {
+    let desktop = "create table parent (id int primary key); create table child (id int primary key, parent_id int, must int, note text)";
+    let cloud = "create table parent (id int primary key); \
+        create table child (id int primary key, parent_id int references parent, must int not null references parent, note text)";
+    let settings =
+        "[[table]]\nname = \"child\"\norphans = \"null\"\n[[table]]\nname = \"parent\"\n";
+    let office = office(settings, desktop, cloud).await;
+    exec(
+        &office.desktop,
+        "insert into parent values (1); insert into child values (1, 1, 1, 'a'), (2, 7, 1, 'b'), (3, null, 1, 'c')",
+    )
+    .await;
+    let rows =
+        "select string_agg(concat_ws(' ', id, parent_id, note), '; ' order by id) from child";
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(value(&office.cloud, rows).await, "1 1 a; 2 b; 3 c");
+    exec(
+        &office.desktop,
+        "insert into child values (4, 8, 1, 'd'), (5, 1, 9, 'must have one'); update child set parent_id = 9 where id = 1",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    assert_eq!(value(&office.cloud, rows).await, "1 a; 2 b; 3 c; 4 d");
+    // A parent that comes in the same transaction is there.
+    exec(
+        &office.desktop,
+        "begin; insert into parent values (7), (9); update child set note = 'e' where id in (2, 5); commit",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    until(&office.cloud, "select count(*) = 0 from tandem.quarantine").await;
+    assert_eq!(
+        value(&office.cloud, rows).await,
+        "1 a; 2 7 e; 3 c; 4 d; 5 1 e"
+    );
+    // What nobody changes again is found by a copy.
+    let (code, out, said) = office.ask(&["bootstrap", "--table", "child"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    assert_eq!(
+        value(&office.cloud, rows).await,
+        "1 9 a; 2 7 e; 3 c; 4 d; 5 1 e"
+    );
+    assert_eq!(service.stop().await, 0);
+}

@@ -21,6 +21,8 @@ pub struct RelationFacts {
     pub primary_key: Vec<String>,
     /// Tables that its foreign keys refer to.
     pub parents: Vec<u32>,
+    /// Its foreign keys of one column: that, and the parent's table and column.
+    pub references: Vec<(String, Name, String)>,
     /// Column sets of its unique indexes that name one row each.
     pub unique: Vec<Vec<String>>,
     /// Column sets of its whole indexes, unique or not.
@@ -107,8 +109,9 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     };
     let oid: u32 = row.get(0);
     let own = [(&oid as _, Type::OID)];
-    let (columns, indexes, leaves, reaches) = tokio::join!(
+    let (columns, references, indexes, leaves, reaches) = tokio::join!(
         client.query_typed(COLUMNS, &own),
+        references(client, oid),
         indexes(client, oid),
         leaves(client, oid),
         reaches(client, oid),
@@ -134,6 +137,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         columns: columns.collect(),
         primary_key: row.get(2),
         parents: row.get(3),
+        references: references?,
         unique: unique.map(|(names, _)| names.clone()).collect(),
         indexes: indexes.into_iter().map(|(names, _)| names).collect(),
         leaves: leaves?,
@@ -143,6 +147,22 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
 
 fn letter(text: String) -> char {
     text.chars().next().unwrap_or(' ')
+}
+
+async fn references(client: &Client, oid: u32) -> Result<Vec<(String, Name, String)>, WireError> {
+    let sql = "select a.attname::text, n.nspname::text, c.relname::text, p.attname::text from pg_constraint f \
+        join pg_attribute a on a.attrelid = f.conrelid and a.attnum = f.conkey[1] join pg_class c on c.oid = f.confrelid \
+        join pg_namespace n on n.oid = c.relnamespace join pg_attribute p on p.attrelid = f.confrelid and p.attnum = f.confkey[1] \
+        where f.conrelid = $1 and f.contype = 'f' and cardinality(f.conkey) = 1 order by f.oid";
+    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+    let reference = |row: &tokio_postgres::Row| {
+        let parent = Name {
+            schema: row.get(1),
+            relation: row.get(2),
+        };
+        (row.get(0), parent, row.get(3))
+    };
+    Ok(rows.iter().map(reference).collect())
 }
 
 /// Whole indexes: the names of their columns, and whether they are unique.

@@ -10,22 +10,13 @@ struct Pending {
     neutral: &'static [&'static str],
 }
 
-const fn any(key: &'static str, asks: &'static str) -> Pending {
-    Pending {
-        key,
-        asks,
-        neutral: &[],
-    }
-}
-
 const fn but(key: &'static str, asks: &'static str, neutral: &'static [&'static str]) -> Pending {
     Pending { key, asks, neutral }
 }
 
-const PENDING: [Pending; 3] = [
+const PENDING: [Pending; 2] = [
     but("verify.every", "periodic verification", &["off"]),
     but("listen.http", "the HTTP listener", &["off"]),
-    any("table.orphans", "the handling of orphans"),
 ];
 
 /// What works, for the end of a refusal.

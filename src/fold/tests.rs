@@ -22,6 +22,7 @@ fn column((index, name): (usize, &str)) -> Column {
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,
+        parent: None,
         exact: true,
         not_null: false,
         cloud_owned: false,

@@ -55,6 +55,8 @@ pub struct Column {
     /// Its type with modifier where that can hold less than what is sent (`narrow = "quarantine"`): a
     /// value that would change in it is refused.
     pub narrower: Option<String>,
+    /// The parent's table and column: a value that nobody has there becomes NULL.
+    pub parent: Option<(Name, String)>,
     /// Values that are written differently are different: not so for `numeric` without a scale,
     /// blanks of `char(n)`, `citext`, floats, or the result of a conversion.
     pub exact: bool,

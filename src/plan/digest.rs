@@ -20,6 +20,7 @@ pub fn desktop_digest(table: &Table) -> String {
         let sent = |index: usize| format!("t.{}", ident(&table.arriving[index].name));
         let plain = Column {
             narrower: None,
+            parent: None,
             ..column.clone()
         };
         format!(

@@ -95,6 +95,19 @@ pub(super) fn value(
     }
 }
 
+/// The same for a column of the cloud; one that refers to a parent is NULL where there is none, if the settings want that.
+fn value_or_null(table: &Table, column: &Column, cell: &dyn Fn(usize) -> String) -> String {
+    let value = value(&table.arriving, column, cell);
+    match &column.parent {
+        None => value,
+        Some((parent, name)) => format!(
+            "(select child.v from (select {value}) as child(v) where exists (select from {} as p where p.{} = child.v))",
+            qualified(parent),
+            ident(name)
+        ),
+    }
+}
+
 /// The CTEs that end in `src`: the arrived rows with their types, under their cloud names.
 pub(super) fn source(
     table: &Table,
@@ -106,7 +119,7 @@ pub(super) fn source(
         .iter()
         .filter(|(_, column)| !matches!(column.from, Source::LookedUp(_)));
     let list = plain.map(|(_, column)| {
-        let value = value(&table.arriving, column, &|index| rows.cell(index));
+        let value = value_or_null(table, column, &|index| rows.cell(index));
         format!("{value} as {}", ident(&column.name))
     });
     let list: Vec<_> = list.chain(extra.iter().cloned()).collect();

@@ -137,10 +137,6 @@ fn what_is_not_built_yet_is_refused_in_its_own_words() {
             "[listen]\nhttp = \"127.0.0.1:9187\"",
             "2:8 http = \"127.0.0.1:9187\" asks for the HTTP listener",
         ),
-        (
-            "[[table]]\nname = \"a\"\norphans = \"null\"",
-            "3:11 orphans = \"null\" asks for the handling of orphans",
-        ),
     ] {
         assert_eq!(bad(text), [format!("{asks}, {words}")], "{text}");
     }
