@@ -1,6 +1,6 @@
 # make demo   builds, finds or installs PostgreSQL, shows the main job on two throw-away servers
 # make test   everything
-# make soak   hundreds of kills and cuts under load
+# make soak   hundreds of kills and cuts under load, at every dangerous moment and at random ones
 # make bench  tandem against PostgreSQL's own replication (benches/README.md); `make bench ROUNDS=1 RTT=0` is short
 # make stages the pure stages
 # See also: .ci/run
@@ -34,6 +34,7 @@ endif
 
 soak: newest
 	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
+	TANDEM_SOAK_ROUNDS=5 cargo test --locked --test matrix -- --nocapture
 	TANDEM_SOAK_ROWS=100000 cargo test --release --locked --test phones -- --nocapture
 
 # On a disk: with servers in memory a commit costs nothing.

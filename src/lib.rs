@@ -91,6 +91,7 @@ pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod demo;
+pub mod failpoint;
 pub mod fault;
 pub mod flows;
 pub mod fold;

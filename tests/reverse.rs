@@ -120,3 +120,30 @@ async fn a_key_of_the_phones_rows_that_names_two_is_refused_before_a_row_moves()
         "0"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u22_an_id_that_comes_again_after_its_deletion_is_a_new_row_and_no_conflict() {
+    for keep in ["update", "keep"] {
+        let settings = format!("{VISITS}[table.reverse]\non_conflict = \"{keep}\"\n");
+        let office = Office::with_tables(&newest(), &settings, ON_DESKTOP, IN_CLOUD).await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        for note in ["first", "second", "third"] {
+            exec(
+                &office.cloud,
+                &format!("insert into visits values (1, '{note}', 'M')"),
+            )
+            .await;
+            came_home(&office).await;
+            assert_eq!(visits(&office).await.0, format!("1 {note}"));
+            exec(&office.cloud, "delete from visits").await;
+            came_home(&office).await;
+            assert_eq!(visits(&office).await.0, "");
+        }
+        assert_eq!(
+            value(&office.desktop, "select count(*) from tandem.conflict").await,
+            "0"
+        );
+        assert_eq!(service.stop().await, 0);
+    }
+}

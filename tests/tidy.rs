@@ -16,7 +16,7 @@ const FLOORS: &[&[&str]] = &[
     &["wire"],
     &["fault"],
     &["config", "platform"],
-    &["limits"],
+    &["limits", "failpoint"],
     &["model"],
 ];
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use crate::failpoint;
 use crate::model::{Batch, Committed, Lsn, Param, Statement, Tables, Timestamp, oid};
 use crate::plan::quote::array;
 use crate::wire::WireError;
@@ -155,7 +156,9 @@ pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<
     ];
     let sql = "select taken, o_epoch, o_holder, o_wait_ms, o_lsn::text, o_system_id, o_slot, o_database, o_timeline, o_beat \
                from tandem.take_lease($1, $2, $3, $4, $5, $6, $7::interval, $8)";
+    failpoint::reach("lease_asked");
     let rows = cloud.query_typed(sql, &params).await?;
+    failpoint::reach("lease_taken");
     let row = rows
         .first()
         .ok_or_else(|| WireError::Protocol("take_lease gave no row".to_owned()))?;

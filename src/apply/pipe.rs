@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep_until, timeout};
 
 use super::transaction::{Applier, Done, Group, NotApplied, Script};
+use crate::failpoint;
 use crate::limits;
 use crate::wire::WireError;
 
@@ -115,6 +116,7 @@ impl Pump {
                     Some(order) if order.failures < self.failures => continue,
                     Some(order) => match timeout(patience, self.applier.put(order.script)).await {
                         Ok(Ok(group)) => {
+                            failpoint::reach("batch_sent");
                             self.sent.push_back(group);
                             continue;
                         }
@@ -142,6 +144,7 @@ impl Pump {
         self.answered = Instant::now();
         let outstanding = match &answer {
             Ok(_) => {
+                failpoint::reach("batch_committed");
                 self.sent.pop_front();
                 return answer;
             }

@@ -16,6 +16,7 @@ use super::frame::{Frame, status};
 use super::pulse::{Due, Pulse};
 use super::trim::Trimmer;
 use crate::config::Endpoint;
+use crate::failpoint;
 use crate::limits;
 use crate::model::Committed;
 use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
@@ -140,6 +141,7 @@ async fn connect(endpoint: &Endpoint, start: &Start) -> Result<Session, WireErro
     timeout(limits::SILENCE_MAX, session.start_copy_both(&command))
         .await
         .map_err(|_| WireError::Timeout(limits::SILENCE_MAX.as_secs()))??;
+    failpoint::reach("stream_started");
     Ok(session)
 }
 
@@ -367,9 +369,10 @@ impl Pump {
         let mut message = BytesMut::new();
         status(&mut message, received, committed, postgres_clock(), ask);
         self.session.put_copy(&message);
-        timeout(limits::SILENCE_MAX, self.session.flush())
-            .await
-            .map_err(|_| WireError::Timeout(limits::SILENCE_MAX.as_secs()))?
+        failpoint::reach("feedback_due");
+        let sent = timeout(limits::SILENCE_MAX, self.session.flush()).await;
+        failpoint::reach("feedback_sent");
+        sent.map_err(|_| WireError::Timeout(limits::SILENCE_MAX.as_secs()))?
     }
 
     /// Last feedback, CopyDone, drain, Terminate.

@@ -21,6 +21,7 @@ use clap::{Args, ColorChoice, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{self, Settings, Sources};
+use crate::failpoint;
 use crate::fault::{Decision, Exit, Fault, Kind};
 
 /// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
@@ -108,6 +109,7 @@ pub fn main() -> u8 {
             return code as u8;
         }
     };
+    failpoint::arm(std::env::var("TANDEM_TEST_FAILPOINT").ok().as_deref());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

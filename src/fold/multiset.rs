@@ -86,8 +86,9 @@ impl Bag {
         if !ours && !look.is_empty() {
             *entry.looks.entry(bytes_of(&look)).or_default() += copies;
         }
-        // What the cloud owns is as the latest new row has it.
-        if copies > 0 {
+        // What the cloud owns is as the desktop's latest new row has it: what came home is in the cloud already, and may have
+        // been given to a row that isn't, since equal rows are interchangeable.
+        if copies > 0 && !ours {
             self.bytes += row.tuple.bytes();
             entry.row = row;
         }
@@ -161,11 +162,12 @@ impl Bag {
 }
 
 impl Entry {
-    /// Rows that stay, or of which some stay, may look otherwise on the desktop now than in the cloud.
+    /// Rows that stay, or of which some stay, may look otherwise on the desktop now than in the cloud. So may those that were
+    /// there when new ones come: what came home before them could not tell the new ones from the others.
     fn lost_look(&self) -> bool {
         let gone = self.looks.values().any(|copies| *copies < 0);
         let come = self.looks.values().filter(|copies| **copies > 0).count();
-        gone || come > 1
+        gone || come > 1 || come > 0 && self.copies > 0
     }
 }
 
@@ -182,4 +184,43 @@ fn bytes_of(cells: &[Cell<'_>]) -> Vec<u8> {
         }
     }
     image
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{change_of, fold_all, row, table, transactions};
+    use super::*;
+    use crate::model::{Hand, Key, Old, Operation, Table, Tables};
+
+    /// `note` is the cloud's own, and comes home.
+    fn ticking() -> Tables {
+        let mut table: Table = table(Key::Multiset).get(TableId(0)).clone();
+        table.columns[2].cloud_owned = true;
+        table.returns = true;
+        Tables::new(vec![table])
+    }
+
+    #[test]
+    fn u08_what_came_home_to_a_row_on_its_way_is_not_sent_back_and_asked_for_again() {
+        let (unticked, ticked) = (row(1, (0, 0), 9), row(1, (0, 1), 9));
+        let insert = change_of(Operation::Insert(unticked.clone()), Hand::Theirs);
+        let leveled = Operation::Update {
+            old: Some(Old {
+                tuple: unticked.clone(),
+                whole: true,
+            }),
+            new: ticked,
+        };
+        let changes = vec![insert, change_of(leveled, Hand::Ours)];
+        let batch = fold_all(&transactions(changes, 1), &ticking(), &[]);
+        let [recall, add] = &batch.steps[..] else {
+            panic!("{:?}", batch.steps)
+        };
+        let (recall, add) = match recall.work {
+            Work::Recall => (recall, add),
+            _ => (add, recall),
+        };
+        assert_eq!((recall.work, add.work), (Work::Recall, Work::AddCopies));
+        assert_eq!((add.rows[0].count, &add.rows[0].tuple), (1, &unticked));
+    }
 }

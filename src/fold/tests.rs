@@ -93,7 +93,7 @@ fn relation(identity: Identity) -> Arc<Relation> {
     })
 }
 
-fn row(id: u8, (body, note): Content, skipped: u8) -> Tuple {
+pub(crate) fn row(id: u8, (body, note): Content, skipped: u8) -> Tuple {
     let text = [skipped, id, body, note].map(|value| value.to_string());
     let cells = text.iter().map(|value| Cell::Text(value.as_bytes()));
     Tuple::from_cells(cells.chain([Cell::Null]))
@@ -277,7 +277,11 @@ fn apply(store: &mut Store, steps: &[Step]) {
     }
 }
 
-fn fold_all(transactions: &[Transaction], tables: &Tables, ordered: &[TableId]) -> Batch {
+pub(crate) fn fold_all(
+    transactions: &[Transaction],
+    tables: &Tables,
+    ordered: &[TableId],
+) -> Batch {
     let ordered = ordered.iter().copied().collect();
     fold(
         transactions,
@@ -360,8 +364,12 @@ proptest! {
 }
 
 fn change(operation: Operation) -> Change {
+    change_of(operation, Hand::Theirs)
+}
+
+pub(crate) fn change_of(operation: Operation, hand: Hand) -> Change {
     Change {
-        hand: Hand::Theirs,
+        hand,
         relation: relation(Identity::Full),
         operation,
         too_large: None,

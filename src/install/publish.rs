@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::patience::patiently;
+use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::{Name, Table, Tables};
 use crate::plan::quote;
@@ -43,6 +44,7 @@ pub async fn ensure_publication(
             if made.is_err() {
                 let _ = desktop.batch_execute("rollback").await;
             }
+            failpoint::reach("publication_made");
             made.map_err(wire)
         }
     }
@@ -76,6 +78,7 @@ pub async fn publish(
             continue;
         }
         patiently((desktop, Side::Desktop), &name.to_string(), &step).await?;
+        failpoint::reach("table_published");
         tracing::info!(table = %name, "published");
     }
     Ok(())

@@ -4,6 +4,7 @@ use tokio_postgres::Client;
 
 use super::publish::all_statements;
 use crate::config::Settings;
+use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Tables;
 use crate::wire::WireError;
@@ -36,6 +37,7 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
                 Err(wire(error))
             };
         }
+        failpoint::reach("schema_made");
         tracing::info!(%side, "installed the schema tandem");
     }
     check_version(client, side).await

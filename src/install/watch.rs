@@ -4,6 +4,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::patience::patiently;
+use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::{Home, Tables};
 use crate::plan::home::{Watching, queue_all, watching};
@@ -21,6 +22,7 @@ pub async fn watch(cloud: &Client, replicator: &str, tables: &Tables) -> Result<
             let step = watching_step(replicator, home);
             let watched = patiently((cloud, Side::Cloud), &name, &step).await;
             watched.map_err(|fault| owned_by_another(fault, home))?;
+            failpoint::reach("table_watched");
             tracing::info!(table = %home.name, "watched: what changes there comes home");
         }
         queue_once(cloud, replicator, home).await?;
@@ -102,7 +104,9 @@ async fn queue_once(cloud: &Client, replicator: &str, home: &Home) -> Result<(),
     if !home.rows || rows.first().is_some_and(|row| row.get(0)) {
         return Ok(());
     }
-    queue_again(cloud, replicator, home).await
+    queue_again(cloud, replicator, home).await?;
+    failpoint::reach("phones_rows_queued");
+    Ok(())
 }
 
 /// Tables that left the settings, or of which nothing comes home any more.

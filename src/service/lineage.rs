@@ -5,6 +5,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::session::Session;
 use crate::apply::Taken;
 use crate::catalog::{self, facts};
+use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Committed;
 
@@ -165,10 +166,11 @@ impl Session<'_> {
             .query_typed(note, &params)
             .await
             .map_err(Fault::at(Side::Desktop))?;
+        failpoint::reach("slot_noted");
         self.tell_who_is_waited_for().await?;
-        catalog::create(&self.settings.desktop.endpoint, name)
-            .await
-            .map_err(Fault::at(Side::Desktop))
+        let slot = catalog::create(&self.settings.desktop.endpoint, name).await;
+        failpoint::reach("slot_made");
+        slot.map_err(Fault::at(Side::Desktop))
     }
 
     /// Making a slot waits for every open transaction of the server.

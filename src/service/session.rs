@@ -16,6 +16,7 @@ use super::misfits::{mended, note_misfits, served, take_up_homes};
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release, unstage};
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
+use crate::failpoint;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{
     Agenda, First, Forward, Reverse, Sides, Wanted, agree_again, bind, check_keys,
@@ -297,6 +298,7 @@ impl Session<'_> {
             // From here on an interrupted fill goes on with the tables that are missing.
             let first = self.first_checkpoint(slot.consistent, applier, opening);
             ready.checkpoint = Some(first.await?);
+            failpoint::reach("checkpoint_made");
             ready.agenda.wanted.clear();
             ready.book = Book::default();
             for table in self.fill(&slot, &new, applier, opening).await? {

@@ -229,15 +229,28 @@ impl Office {
         self.run_with(&self.file())
     }
 
+    /// Starts `tandem run`, which dies when it reaches a moment (`src/failpoint.rs`).
+    pub fn run_until(&self, failpoint: &str) -> Service {
+        self.start(&self.file(), &[("TANDEM_TEST_FAILPOINT", failpoint)])
+    }
+
     /// Starts `tandem run` with other settings; it logs to the same file.
     pub fn run_with(&self, file: &Path) -> Service {
+        self.start(file, &[])
+    }
+
+    fn start(&self, file: &Path, env: &[(&str, &str)]) -> Service {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(self.folder.join("run.log"))
             .unwrap();
         let mut command = tandem();
-        command.arg("--config").arg(file).arg("run");
+        command
+            .arg("--config")
+            .arg(file)
+            .arg("run")
+            .envs(env.iter().copied());
         command.stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         Service {
             child: command.spawn().unwrap(),

@@ -15,6 +15,7 @@ use super::state::{not_applied, set_state};
 use crate::apply::{Applier, Lease};
 use crate::capture::TableReader;
 use crate::config::Settings;
+use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::Wanted;
 use crate::limits;
@@ -263,6 +264,7 @@ impl Worker {
     }
 
     async fn poured(&self, table: &Table, rows: u64, applier: &mut Applier) -> Result<(), Fault> {
+        failpoint::reach("table_poured");
         tracing::info!(table = %table.name, rows, "copied");
         measure(applier, &self.opening, table, rows).await?;
         self.progress.done.fetch_add(1, Ordering::Relaxed);

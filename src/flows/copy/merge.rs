@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::stage::{Staged, guarded, measure, unstage_table};
 use super::state::{not_applied, refusal, set, set_state, settled};
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, unstage};
+use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::flows::refusal::{lies_in_rows, words};
 use crate::limits;
@@ -261,7 +262,9 @@ impl Merge<'_> {
             };
             stager.row(&staged).await.map_err(Fault::at(Side::Cloud))?;
         }
-        stager.finish().await.map_err(Fault::at(Side::Cloud))
+        stager.finish().await.map_err(Fault::at(Side::Cloud))?;
+        failpoint::reach("touched_noted");
+        Ok(())
     }
 
     /// All that comes before the diff: nothing waits of what the copy has, all staged rows are there, and those that
@@ -331,7 +334,9 @@ impl Merge<'_> {
             let stopped = |table| self.stopped.contains(&table);
             let followers = follow_all(table, self.tables, &stopped);
             let all = { statements.iter().chain(&end) }.cloned().chain(followers);
+            failpoint::reach("copy_sent");
             let outcome = self.run(all.collect::<Vec<_>>()).await;
+            failpoint::reach("copy_merged");
             let follower = match &outcome {
                 Err(NotApplied::Refused {
                     table: Some(of), ..

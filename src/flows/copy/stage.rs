@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold};
 use crate::capture::{Line, TableReader};
+use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
 use crate::model::{Param, Statement, Table, TableId};
@@ -101,7 +102,9 @@ impl Staging<'_> {
         reader: &mut TableReader,
         table: &Table,
     ) -> Result<Result<Staged, String>, Fault> {
-        match self.stage_whole(reader, table).await {
+        let staged = self.stage_whole(reader, table).await;
+        failpoint::reach("table_staged");
+        match staged {
             Ok(staged) => Ok(Ok(staged)),
             Err(Unread::Refused(why)) => Ok(Err(why)),
             Err(Unread::Fault(fault)) => Err(fault),
@@ -114,6 +117,7 @@ impl Staging<'_> {
         table: &Table,
     ) -> Result<Staged, Unread> {
         self.run([self.unstage(table)]).await?;
+        failpoint::reach("staging_emptied");
         let limit = self.memory_max / 2;
         let staged = |rows, too_large| Staged {
             table: table.id,

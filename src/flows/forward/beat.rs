@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::catalog::drift;
+use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::fold::HEARTBEAT;
 use crate::limits;
@@ -98,7 +99,9 @@ async fn beat(
             (&HEARTBEAT, Type::TEXT),
             (&of.slot, Type::TEXT),
         ];
+        failpoint::reach("beat_due");
         desktop.query_typed(sql, &params).await?;
+        failpoint::reach("beat_written");
         drift(desktop, of.publication, &tables).await
     };
     let silent = |_| WireError::Timeout(limits::SILENCE_MAX.as_secs());

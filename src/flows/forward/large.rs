@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use super::job::{Form, LargeJob};
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold, unstage};
+use crate::failpoint;
 use crate::fault::Fault;
 use crate::fold::{Book, Folder, parking_name};
 use crate::limits;
@@ -61,6 +62,7 @@ pub(super) async fn stage(
     progress: &AtomicU64,
 ) -> Result<LargeJob, Stumble> {
     run(applier, settings, lease, [unstage(lease, false)]).await?;
+    failpoint::reach("large_emptied");
     let Remainder {
         mut counts,
         mut halts,
@@ -83,6 +85,7 @@ pub(super) async fn stage(
         }
     }
     stager.finish().await?;
+    failpoint::reach("large_staged");
     if steps.list.iter().any(|step| step.rows > 0) {
         // The planner knows nothing of these rows otherwise.
         let analyze = Statement::bookkeeping("analyze tandem.staging", Vec::new());

@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::{Endpoint, Refill};
+use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::model::Tables;
@@ -140,6 +141,7 @@ async fn work(
         .await;
     done.map_err(Fault::at(Side::Desktop))?;
     // One that takes longer than its period would run for ever.
+    failpoint::reach("refill_began");
     let limit = refill.every.max(limits::REFILL_MIN);
     let since = Instant::now();
     let bounded = format!("set statement_timeout = {}", limit.as_millis());
@@ -186,7 +188,9 @@ async fn fill(
         .chain(kept)
         .collect();
     client.batch_execute(&before.join("; ")).await?;
+    failpoint::reach("refill_kept");
     client.batch_execute(sql).await?;
+    failpoint::reach("refill_ran");
     for (at, home) in owned {
         let rows = client.query_typed(&restore(home, at), &[]).await?;
         let rows: i64 = rows.first().map_or(0, |row| row.get(0));

@@ -14,6 +14,7 @@ use super::line::{Landed, Landing, Line};
 use super::parking;
 use super::reform::copy_moved;
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
+use crate::failpoint;
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::fold::{Book, Sorter};
 use crate::limits;
@@ -277,6 +278,7 @@ impl Writer {
             self.book.stop(halt.table);
         }
         self.sent = batch.end;
+        failpoint::reach("large_sent");
         self.run(Errand::Large(job), Script::moving(all, batch.end));
     }
 
@@ -400,6 +402,7 @@ impl Writer {
                 Ok(Outcome::Again)
             }
             (Errand::Large(job), Ok(Landed::Done(done))) => {
+                failpoint::reach("large_committed");
                 let outcome = self.committed(job.form, &done);
                 self.unstage();
                 outcome

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::poll::{Found, State};
 use crate::apply::{Applier, Done as Ran, NotApplied, Script};
+use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::flows::copy::not_applied_on;
 use crate::flows::refusal::lies_in_rows;
@@ -261,6 +262,7 @@ async fn write(
         statements.push(claim(home, replicator, &levels));
         answering(&mut statements, level(home, replicator, &levels));
     }
+    failpoint::reach("home_sent");
     let ran = desktop.run(Script::staying(statements)).await?;
     Ok(verdicts(&ran, &answers))
 }

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{Applier, Lease};
 use crate::catalog::Facts;
 use crate::config::Settings;
+use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::flows::refusal::words;
 use crate::limits;
@@ -125,6 +126,9 @@ impl Reverse {
         let Some(found) = self.read(tables.homes()).await? else {
             return Ok(true);
         };
+        if !found.is_empty() {
+            failpoint::reach("outbox_read");
+        }
         let (mut written, mut settled) = (false, false);
         for home in tables.homes() {
             let its: Vec<_> = { found.iter() }
@@ -202,8 +206,10 @@ impl Reverse {
         let written = { done.iter() }
             .any(|done| matches!(done.outcome, Outcome::Applied | Outcome::Rewritten));
         if !done.is_empty() {
+            failpoint::reach("home_written");
             let settled = self.within(poll::settle(&self.cloud, &self.lease, home, &done));
             settled.await?;
+            failpoint::reach("outbox_settled");
         }
         if let Some(why) = broken {
             self.stop_table(home, &why).await?;
@@ -238,7 +244,9 @@ impl Reverse {
             let done = self.cloud.client.query_typed(sql, &params).await;
             done.map(drop).map_err(Fault::at(Side::Cloud))
         });
-        done.await
+        done.await?;
+        failpoint::reach("parked_queued");
+        Ok(())
     }
 
     /// A cloud that doesn't answer is away.

@@ -9,6 +9,7 @@ use tokio::time::{sleep_until, timeout};
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::{Endpoint, Settings};
+use crate::failpoint;
 use crate::limits;
 use crate::wire::control;
 
@@ -91,6 +92,7 @@ async fn work(desktop: Endpoint, replicator: String, sql: String) -> Result<Dura
         }),
         Err(_) => Some(format!("no answer in {} s", limit.as_secs())),
     };
+    failpoint::reach("then_ran");
     let took = since.elapsed();
     let noted = "update tandem.home set then_at = clock_timestamp(), then_failed = $2 where replicator = $1";
     let params: [(&(dyn ToSql + Sync), Type); 2] =

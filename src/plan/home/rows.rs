@@ -250,7 +250,7 @@ pub fn remember(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
     // A table that doesn't say whose its rows are has only those that we wrote, and others that are taken.
     let mobile = phones_on_desktop(home);
     let sql = format!(
-        "with {}, {}, now as (select mine.\"tandem hash\" as name, min({}) as hash from mine \
+        "with {}, {}, now as (select mine.\"tandem hash\" as name, min(case when t.ctid is not null then {} end) as hash from mine \
          left join {} as t on {} and {mobile} group by 1) \
          update tandem.ledger as l set hash = now.hash from now where l.key_hash = now.name and l.state is null",
         over.source(),
