@@ -34,7 +34,7 @@ endif
 
 soak: newest
 	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
-	TANDEM_SOAK_ROUNDS=5 cargo test --locked --test matrix -- --nocapture
+	TANDEM_SOAK_ROUNDS=5 TANDEM_SOAK_SECONDS=600 cargo test --locked --test matrix -- --nocapture
 	TANDEM_SOAK_ROWS=100000 cargo test --release --locked --test phones -- --nocapture
 
 # On a disk: with servers in memory a commit costs nothing.

@@ -121,6 +121,7 @@ fn tables(skip_stamp: bool) -> Tables {
         desktop_owner: None,
         tenant: Tenant::default(),
         reaches: Vec::new(),
+        confined: false,
         refers_to_itself: false,
         indexed: true,
         is_looked_up: false,

@@ -34,7 +34,7 @@ async fn logged(office: &Office) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn on_mobile_row_keeps_the_phones_version_or_applies_the_desktops() {
+async fn f44_on_mobile_row_keeps_the_phones_version_or_applies_the_desktops() {
     for (rest, cloud, said) in [
         (
             "flow = \"both\"\n",

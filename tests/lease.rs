@@ -191,7 +191,7 @@ async fn p14_the_lease_of_a_sleeping_stranger_is_waited_for() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p14_stopped_under_load_it_ends_with_0_and_the_next_start_goes_on_at_once() {
+async fn p14_u20_stopped_under_load_it_ends_with_0_and_the_next_start_goes_on_at_once() {
     for binaries in versions() {
         stops_and_goes_on(&bank::open(&binaries).await, AT_ONCE).await;
     }

@@ -9,9 +9,9 @@ mod support;
 use std::time::Duration;
 
 use support::bank::{Dice, seed};
-use support::office::{Office, Service, came_home, digest, exec, value};
+use support::office::{Office, Service, came_home, connect, digest, exec, value};
 use support::servers::{newest, versions};
-use tandem::demo::cluster::Binaries;
+use tandem::demo::cluster::{Binaries, Mode};
 use tandem::failpoint::{ALL, SET_UP};
 use tokio::time::{Instant, interval};
 
@@ -144,4 +144,128 @@ async fn p1_p6_p7_dead_at_any_dangerous_moment_it_goes_on_as_if_nothing_had_happ
 #[tokio::test(flavor = "multi_thread")]
 async fn p1_p6_p7_dead_at_any_dangerous_moment_on_the_oldest_server() {
     matrix(&versions()[0]).await;
+}
+
+/// One thing that goes wrong, by name.
+async fn mishap(office: &mut Office, dice: &mut Dice) -> &'static str {
+    let link = |dice: &mut Dice| match dice.below(2) {
+        0 => "desktop",
+        _ => "cloud",
+    };
+    let which = link(dice);
+    let proxy = match which {
+        "desktop" => &office.to_desktop,
+        _ => &office.to_cloud,
+    };
+    match dice.below(7) {
+        0 => {
+            proxy.cut();
+            "link cut"
+        }
+        1 => {
+            proxy.reset();
+            "link reset"
+        }
+        2 => {
+            proxy.stall();
+            tokio::time::sleep(Duration::from_millis(100 + dice.below(900))).await;
+            proxy.resume();
+            "link silent"
+        }
+        3 => {
+            proxy.refuse(true);
+            proxy.reset();
+            tokio::time::sleep(Duration::from_millis(100 + dice.below(900))).await;
+            proxy.refuse(false);
+            "address refused"
+        }
+        4 => {
+            let mode = if dice.below(2) == 0 {
+                Mode::Fast
+            } else {
+                Mode::Immediate
+            };
+            let (server, name) = match which {
+                "desktop" => (&office.servers.desktop, "enterprise_db"),
+                _ => (&office.servers.cloud, "postgres"),
+            };
+            server.stop(mode).unwrap();
+            server.start_again().unwrap();
+            let again = connect(server, server.superuser(), name).await;
+            match which {
+                "desktop" => office.desktop = again,
+                _ => office.cloud = again,
+            }
+            "server restarted"
+        }
+        5 => {
+            let (code, _, said) = office.ask(&["swap", "task"]).await;
+            assert!(code <= 1 || code >= 3, "{said}");
+            "swap asked for"
+        }
+        _ => {
+            exec(&office.cloud, "select count(pg_terminate_backend(pid)) from pg_stat_activity where application_name like 'tandem%' and pid <> pg_backend_pid()").await;
+            "connections ended by the cloud"
+        }
+    }
+}
+
+fn resident_kb(service: &Service) -> u64 {
+    let status =
+        std::fs::read_to_string(format!("/proc/{}/status", service.child.id().unwrap())).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// `TANDEM_SOAK_SECONDS`: ten minutes in `make soak`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_p13_mixed_work_under_all_kinds_of_faults_ends_equal_with_memory_flat() {
+    let seconds = std::env::var("TANDEM_SOAK_SECONDS").map_or(20, |text| text.parse().unwrap());
+    let mut dice = Dice::new(seed());
+    let mut office = Office::with_tables(&newest(), SETTINGS, ON_DESKTOP, IN_CLOUD).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let (since, lasts) = (Instant::now(), Duration::from_secs(seconds));
+    let mut injected = std::collections::BTreeMap::<&str, u32>::new();
+    let mut steps = interval(Duration::from_millis(30));
+    let (mut next, mut early) = (Duration::from_secs(1), None);
+    while since.elapsed() < lasts {
+        steps.tick().await;
+        work(&office, &mut dice, true).await;
+        if let Some(status) = service.child.try_wait().unwrap() {
+            panic!(
+                "tandem ended with {status} behind {injected:?}: {}",
+                office.log()
+            );
+        }
+        if since.elapsed() < next {
+            continue;
+        }
+        next = since.elapsed() + Duration::from_millis(300 + dice.below(2500));
+        // From a third of the time on the same process lives to the end: its memory is looked at.
+        let young = since.elapsed() < lasts / 3;
+        let what = if young && dice.below(4) == 0 {
+            service.kill().await;
+            service = office.run();
+            "tandem killed"
+        } else {
+            mishap(&mut office, &mut dice).await
+        };
+        *injected.entry(what).or_default() += 1;
+        if !young && early.is_none() && since.elapsed() > lasts / 2 {
+            early = Some(resident_kb(&service));
+        }
+    }
+    let service = ends_equal(&office, service, "at the end").await;
+    let (early, late) = (early.unwrap_or_default(), resident_kb(&service));
+    println!(
+        "injected in {seconds} s: {injected:?}; resident {early} kB half-way, {late} kB at the end"
+    );
+    if seconds >= 300 {
+        assert!(late <= early + early / 10, "{early} kB became {late} kB");
+    }
+    assert_eq!(service.stop().await, 0);
 }

@@ -187,7 +187,7 @@ async fn assert_only_the_manifest_is_quarantined(office: &Office) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p8_dirty_rows_in_the_copy_are_quarantined_exactly_as_the_manifest_says() {
+async fn p8_u03_f32_dirty_rows_in_the_copy_are_quarantined_exactly_as_the_manifest_says() {
     for place in places() {
         let office = Office::open(&Plan::powerca(&place, 0.1)).await;
         exec(&office.desktop, "select demo.dirty()").await;
@@ -206,7 +206,7 @@ async fn p8_dirty_rows_in_the_copy_are_quarantined_exactly_as_the_manifest_says(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p8_dirty_rows_in_the_stream_are_quarantined_and_heal_when_their_cause_goes() {
+async fn p8_u06_f10_dirty_rows_in_the_stream_are_quarantined_and_heal_when_their_cause_goes() {
     let office = Office::open(&Plan::powerca(&newest(), 0.1)).await;
     let mut service = office.run();
     office.caught_up(&mut service).await;

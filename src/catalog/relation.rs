@@ -15,6 +15,10 @@ pub struct RelationFacts {
     pub oid: u32,
     /// `pg_class.relkind`.
     pub kind: char,
+    /// Policies apply to us, and one of `sql/cloud/role.sql` lets us see our tenant's rows.
+    pub confined: bool,
+    /// Policies apply to us that may hide any row.
+    pub hidden: bool,
     /// Its columns in order.
     pub columns: Vec<ColumnFacts>,
     /// The primary key's columns.
@@ -93,7 +97,9 @@ const COLUMNS: &str = "with recursive typed as ( \
 /// # Errors
 /// When a query fails.
 pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFacts>, WireError> {
-    let found = "select c.oid, c.relkind::text, \
+    let found = "select c.oid, c.relkind::text, row_security_active(c.oid), \
+        exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tandem ' || current_user and p.polcmd = '*' and p.polpermissive) \
+        and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive), \
         coalesce((select array_agg(a.attname::text order by k.nth) from pg_index i, unnest(i.indkey::int2[]) with ordinality k(num, nth) \
             join pg_attribute a on a.attnum = k.num where a.attrelid = c.oid and i.indrelid = c.oid and i.indisprimary), '{}'), \
         coalesce((select array_agg(distinct f.confrelid) from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'), '{}') \
@@ -134,9 +140,11 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         name: name.clone(),
         oid,
         kind: letter(row.get(1)),
+        confined: row.get::<_, bool>(2) && row.get::<_, bool>(3),
+        hidden: row.get::<_, bool>(2) && !row.get::<_, bool>(3),
         columns: columns.collect(),
-        primary_key: row.get(2),
-        parents: row.get(3),
+        primary_key: row.get(4),
+        parents: row.get(5),
         references: references?,
         unique: unique.map(|(names, _)| names.clone()).collect(),
         indexes: indexes.into_iter().map(|(names, _)| names).collect(),

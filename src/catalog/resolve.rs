@@ -123,6 +123,10 @@ impl Resolver<'_> {
         let cloud = exists(pair.cloud, "cloud", &cloud_name.to_string(), complaints);
         let (desktop, cloud) = desktop.zip(cloud)?;
         let sides = Sides { desktop, cloud };
+        let mut in_cloud = self.all.iter().filter_map(|pair| pair.cloud);
+        if cloud.hidden && in_cloud.any(|cloud| cloud.confined) {
+            complaints.push("row security of the cloud hides rows from our user; run sql/cloud/role.sql for this table too".to_owned());
+        }
         let mut table = (wanted.flow != Flow::Reverse).then(|| self.outward(&sides, complaints));
         let home = self.home(&sides, table.as_ref(), complaints);
         if let Some(table) = &mut table {
@@ -167,6 +171,7 @@ impl Resolver<'_> {
             desktop_owner: desktop_owner.map(|column| column.name.clone()),
             tenant,
             reaches: cloud.reaches.clone(),
+            confined: cloud.confined,
             indexed: false,
             refers_to_itself: cloud.parents.contains(&cloud.oid),
             is_looked_up: false,

@@ -63,6 +63,7 @@ pub(crate) fn table(key: Key) -> Tables {
         desktop_owner: Some("source".to_owned()),
         tenant: Tenant::default(),
         reaches: Vec::new(),
+        confined: false,
         refers_to_itself: false,
         indexed: true,
         is_looked_up: false,

@@ -13,6 +13,8 @@ pub struct Home {
     pub partitioned: bool,
     /// The cloud's table, which is read.
     pub cloud: Name,
+    /// The cloud's policies may hide rows of it from us.
+    pub confined: bool,
     /// The cloud's columns that travel.
     pub arriving: Vec<Arriving>,
     /// The desktop's columns that they fill.

@@ -196,6 +196,8 @@ pub struct Table {
     pub tenant: Tenant,
     /// Foreign keys to this table.
     pub reaches: Vec<Reach>,
+    /// The cloud's policies confine us to our tenant's rows of it.
+    pub confined: bool,
     /// A unique index of the cloud finds a row by its key, unless one of its columns is NULL.
     pub indexed: bool,
     /// The cloud's table has a foreign key to itself.

@@ -74,6 +74,11 @@ impl Tables {
         self.homes.iter().find(|home| home.name == name)
     }
 
+    /// Policies of the cloud confine us to our tenant's rows.
+    pub fn are_confined(&self) -> bool {
+        self.list.iter().any(|table| table.confined) || self.homes.iter().any(|home| home.confined)
+    }
+
     /// The names of all tables, whichever way they go or would if they fitted.
     pub fn names(&self) -> BTreeSet<&str> {
         let forward = self.list.iter().map(|table| table.name.as_str());

@@ -14,14 +14,17 @@ pub struct Opening {
     pub statement_timeout: Duration,
     /// The longest that it may wait for a lock.
     pub lock_timeout: Duration,
+    /// Policies let us see our tenant's rows, and no others.
+    pub confined: bool,
 }
 
 impl Opening {
     /// In the cloud.
-    pub fn cloud(statement_timeout: Duration) -> Opening {
+    pub fn cloud(statement_timeout: Duration, confined: bool) -> Opening {
         Opening {
             statement_timeout,
             lock_timeout: limits::CLOUD_LOCK_TIMEOUT,
+            confined,
         }
     }
 
@@ -30,6 +33,7 @@ impl Opening {
         Opening {
             statement_timeout: limits::HOME_STATEMENT_MAX,
             lock_timeout: limits::HOME_LOCK_TIMEOUT,
+            confined: false,
         }
     }
 }
@@ -47,7 +51,10 @@ pub fn opening(opening: &Opening) -> Vec<Statement> {
         ),
         ("synchronous_commit", "on".to_owned()),
         // A policy that hides rows would make our writes do nothing without a word: an error instead.
-        ("row_security", "off".to_owned()),
+        (
+            "row_security",
+            if opening.confined { "on" } else { "off" }.to_owned(),
+        ),
     ];
     // `client_encoding` belongs to the session, and poolers carry it over themselves.
     let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");

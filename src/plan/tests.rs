@@ -60,6 +60,7 @@ fn table(key: Key) -> Table {
             via: None,
         },
         reaches: Vec::new(),
+        confined: false,
         refers_to_itself: false,
         indexed: true,
         is_looked_up: false,

@@ -168,7 +168,7 @@ impl Session<'_> {
         self.check_timeline(taken).await?;
         let remembered = self.remembered().await?;
         let statement_timeout = self.settings.cloud.statement_timeout * (1 << self.goal.slower);
-        let opening = Opening::cloud(statement_timeout);
+        let opening = Opening::cloud(statement_timeout, self.tables.are_confined());
         let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
             .await
             .map_err(Fault::at(Side::Cloud))?;

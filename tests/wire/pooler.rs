@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const SCRIPTS: u32 = 20;
 
 fn script(statements: impl IntoIterator<Item = Statement>) -> Script {
-    let mut all = opening(&Opening::cloud(TIMEOUT));
+    let mut all = opening(&Opening::cloud(TIMEOUT, false));
     all.extend(statements);
     Script::staying(all)
 }

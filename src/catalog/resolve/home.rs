@@ -50,6 +50,7 @@ impl Resolver<'_> {
             desktop: desktop.name.clone(),
             partitioned: desktop.kind == 'p',
             cloud: cloud.name.clone(),
+            confined: cloud.confined,
             arriving: mapping.arriving,
             columns: mapping.columns,
             names,

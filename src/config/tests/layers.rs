@@ -255,7 +255,7 @@ fn the_environment_beats_the_file_and_reaches_the_settings() {
 }
 
 #[test]
-fn variables_and_flags_that_mean_nothing_are_errors() {
+fn f05_u29_variables_and_flags_that_mean_nothing_are_errors() {
     let folder = Folder::with(MINIMAL);
     let fine = [
         ("TANDEM_PG_BIN", "/x"),

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn all_problems_are_reported_in_the_files_order() {
+fn f05_all_problems_are_reported_in_the_files_order() {
     let found = bad(r#"[forward]
 bach_rows = 5000
 slot = "Office"

@@ -176,7 +176,9 @@ fn judge(home: &Home, found: &Found) -> Result<Work, Outcome> {
         },
         State::Desktop if owns => Ok(Work::Level),
         State::Gone => Err(Outcome::Folded),
-        State::Emptied | State::Mobile | State::Desktop | State::Other => Err(Outcome::RuledOut),
+        State::Emptied | State::Hidden | State::Mobile | State::Desktop | State::Other => {
+            Err(Outcome::RuledOut)
+        }
     }
 }
 

@@ -138,6 +138,9 @@ impl Reverse {
             if its.iter().any(|found| found.state == State::Emptied) {
                 let why = "the cloud's table was emptied by TRUNCATE, which says nothing of single rows; nothing was deleted here";
                 self.stop_table(home, why).await?;
+            } else if its.iter().any(|found| found.state == State::Hidden) {
+                let why = "row security of the cloud hides rows that were not deleted; nothing was deleted here. tandem's user needs a policy for all rows of its tenant, or BYPASSRLS";
+                self.stop_table(home, why).await?;
             } else if !its.is_empty() {
                 let outcome = self.deliver(home, its).await?;
                 (written, settled) = (written | outcome.0, settled | outcome.1);

@@ -21,6 +21,8 @@ pub(super) enum State {
     Emptied,
     /// No row of ours.
     Gone,
+    /// It was not deleted, but a policy hides it.
+    Hidden,
     /// The phone's.
     Mobile,
     /// The desktop's.
@@ -100,6 +102,7 @@ fn found(row: &SimpleQueryRow, width: usize) -> Option<Found> {
     let state = match text(Place::STATE)? {
         "emptied" => State::Emptied,
         "gone" => State::Gone,
+        "hidden" => State::Hidden,
         "mobile" => State::Mobile,
         "desktop" => State::Desktop,
         "other" => State::Other,

@@ -19,6 +19,7 @@ fn tables() -> Tables {
         desktop: forward.desktop.clone(),
         partitioned: false,
         cloud: forward.cloud.clone(),
+        confined: false,
         arriving: forward.arriving.clone(),
         columns: forward.columns.clone(),
         names: vec![Named {

@@ -31,7 +31,7 @@ impl Found {
     pub const NEW: usize = 3;
     /// What names the row, as an array constant.
     pub const KEY: usize = 4;
-    /// `emptied`, `gone`, `mobile`, `desktop`, `other`.
+    /// `emptied`, `gone`, `hidden`, `mobile`, `desktop`, `other`.
     pub const STATE: usize = 5;
     /// The desktop had changed it.
     pub const AGAIN: usize = 6;
@@ -45,12 +45,14 @@ impl Found {
 
 /// Reads the oldest entries of these tables, but for those whose way home has stopped, notes that it was looked, and answers rows as [`Found`] says. Two statements
 /// of the simple protocol: the settings are the transaction's own, so a pooler may stand between. Rows that a policy hides
-/// would look as if they were gone: an error instead.
+/// would look as if they were gone: an error instead, and where we are known to be confined by policies, `hidden`.
 pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
+    let confined = homes.iter().any(|home| home.confined);
     let own = [("row_security", "off")];
+    let own = own.iter().filter(|_| !confined);
     let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
     let settings = pinned
-        .chain(&own)
+        .chain(own)
         .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)));
     let settings: Vec<_> = settings.collect();
     let names = array(homes.iter().map(|home| home.name.as_str()));
@@ -68,7 +70,7 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
          e as materialized (select id, \"table\", key, op from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) \
            and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null) order by id limit {}), \
          k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op <> 'P') as new, \
-           bool_or(op = 'T') as emptied, bool_or(op = 'R') as again from e group by 1, 2), \
+           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] in ('I', 'U', 'Q') as there, bool_or(op = 'R') as again from e group by 1, 2), \
          found as ({}) \
          select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes{} from \
            (select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding and 1 preceding), 0) as told from found) as f \
@@ -125,7 +127,11 @@ fn part(home: &Home, width: usize) -> String {
 }
 
 fn state(home: &Home) -> String {
-    let gone = "when k.emptied then 'emptied' when t.ctid is null then 'gone'";
+    let hidden = match home.confined {
+        true => "when t.ctid is null and k.there then 'hidden' ",
+        false => "",
+    };
+    let gone = format!("when k.emptied then 'emptied' {hidden}when t.ctid is null then 'gone'");
     match &home.owner {
         None => format!("case {gone} else 'desktop' end"),
         Some(_) => format!(
