@@ -46,6 +46,15 @@ pub const SLOWER_MAX: u32 = 4;
 /// Who waits for the lease looks so often whether it is free.
 pub const STANDBY_EVERY: Duration = Duration::from_secs(2);
 
+/// Rows of one range that is compared by its sum: where one differs so many hashes cross the network.
+pub const VERIFY_RANGE_ROWS: u64 = 256;
+/// Rows that differ are looked at so often again; those that change all the time are given up as busy.
+pub const VERIFY_LOOKS: usize = 8;
+/// So many rows that differ are named.
+pub const VERIFY_NAMED: usize = 1_000;
+/// The longest that a comparison waits for the other side between two looks.
+pub const VERIFY_WAIT_MAX: Duration = Duration::from_secs(60);
+
 /// A table that no longer fits is looked at again so often: somebody mends it and sees it go on.
 pub const MISFITS_EVERY: Duration = Duration::from_secs(5);
 

@@ -13,8 +13,21 @@ pub fn holder() -> String {
     )
 }
 
+/// Such a process that does one thing and ends.
+pub fn passing_holder() -> String {
+    format!("{PASSING}{}", holder())
+}
+
+/// Whether it does one thing and ends.
+pub fn is_passing(holder: &str) -> bool {
+    holder.starts_with(PASSING)
+}
+
+const PASSING: &str = "passing:";
+
 /// Whether the process that `holder` names is known to be gone: it ran on this host and doesn't any more.
 pub fn is_gone(holder: &str) -> bool {
+    let holder = holder.strip_prefix(PASSING).unwrap_or(holder);
     let mut parts = holder.rsplitn(3, '/');
     let (Some(start), Some(process), Some(on)) = (parts.next(), parts.next(), parts.next()) else {
         return false;
@@ -27,6 +40,7 @@ pub fn is_gone(holder: &str) -> bool {
 
 /// A holder in words: the computer and the process, as a person would look for them.
 pub fn in_words(holder: &str) -> String {
+    let holder = holder.strip_prefix(PASSING).unwrap_or(holder);
     let mut parts = holder.rsplitn(3, '/');
     match (parts.next(), parts.next(), parts.next()) {
         (Some(_), Some(process), Some(on)) => {

@@ -6,12 +6,14 @@ mod demo;
 mod lag;
 mod plan;
 mod quarantine;
+mod repair;
 mod run;
 mod settings;
 mod show;
 mod status;
 mod swap;
 mod uninstall;
+mod verify;
 mod wait;
 
 use std::path::PathBuf;
@@ -82,6 +84,10 @@ enum Command {
     Lag(lag::Options),
     /// Return when the cloud has all that the desktop had committed when the command started
     Wait(wait::Options),
+    /// Compare both sides row by row; changes nothing
+    Verify(verify::Options),
+    /// Show the statements that would make them equal, or do it
+    Repair(repair::Options),
     /// A staging swap now
     Swap(swap::Options),
     /// Rows that the cloud refused, and why
@@ -156,6 +162,20 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         Command::Bootstrap(options) => (
             with_settings(common, async |settings| {
                 bootstrap::bootstrap(common, options, settings).await
+            })
+            .await,
+            Mode::Copy,
+        ),
+        Command::Verify(options) => (
+            with_settings(common, async |settings| {
+                verify::verify(options, settings).await
+            })
+            .await,
+            Mode::Question,
+        ),
+        Command::Repair(options) => (
+            with_settings(common, async |settings| {
+                repair::repair(common, options, settings).await
             })
             .await,
             Mode::Copy,

@@ -6,6 +6,7 @@ mod copy;
 mod forward;
 mod refusal;
 mod reverse;
+mod verify;
 
 pub use agree::{agree, agree_again, check_keys, check_keys_again};
 pub use compare::{Compared, compare, only_look};
@@ -14,3 +15,4 @@ pub use copy::{
 };
 pub use forward::{Agenda, Forward, Scheduled, Sides, Wanted, last_refill, parked};
 pub use reverse::{Reverse, bind};
+pub use verify::{Bad, Verified, verify};

@@ -38,7 +38,7 @@ pub fn desktop_digest(table: &Table) -> String {
 }
 
 /// The columns in which both sides agree: not those that are looked up in the cloud, or its own.
-fn compared(table: &Table) -> impl Iterator<Item = &Column> {
+pub(super) fn compared(table: &Table) -> impl Iterator<Item = &Column> {
     let columns = table.columns.iter();
     columns.filter(|column| !matches!(column.from, Source::LookedUp(_)) && !column.cloud_owned)
 }

@@ -20,6 +20,7 @@ mod returns;
 mod shrink;
 mod source;
 mod staged;
+pub mod verify;
 mod write;
 
 pub use careful::{

@@ -163,6 +163,29 @@ impl Onlooker {
         Ok(homes.len())
     }
 
+    /// Has rows of the phone's that only the desktop has removed there, as if the phone had deleted them.
+    ///
+    /// # Errors
+    /// When the cloud can't be asked.
+    pub async fn remove_at_home(
+        &self,
+        table: &str,
+        keys: &[Vec<Option<String>>],
+    ) -> Result<(), Fault> {
+        let sql =
+            "insert into tandem.outbox (replicator, \"table\", key, op) values ($1, $2, $3, 'D')";
+        for key in keys {
+            let params: [(&(dyn ToSql + Sync), Type); 3] = [
+                (&self.replicator, Type::TEXT),
+                (&table, Type::TEXT),
+                (&key, Type::TEXT_ARRAY),
+            ];
+            let done = self.cloud.client.query_typed(sql, &params).await;
+            done.map_err(Fault::at(Side::Cloud))?;
+        }
+        Ok(())
+    }
+
     /// What became of each table's entries.
     pub(super) async fn reverse_counts(&self) -> Result<BTreeMap<String, ReverseCounts>, Fault> {
         let sql = "select \"table\", received, applied, folded, ruled_out, quarantined, rewritten from tandem.reverse_state where replicator = $1";

@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::agenda::Goal;
 use crate::apply::{Request, Taken, take};
 use crate::catalog::Facts;
 use crate::config::Settings;
@@ -33,11 +34,14 @@ pub(super) async fn acquire(
     settings: &Settings,
     (replicator, desktop): (&str, &Facts),
     cloud: &Control,
-    standby: bool,
+    goal: &Goal,
     stop: &CancellationToken,
 ) -> Result<Taken, Fault> {
     let term = (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN);
-    let holder = platform::holder();
+    let holder = match goal.ends {
+        true => platform::passing_holder(),
+        false => platform::holder(),
+    };
     let request = Request {
         replicator,
         system_id: &desktop.system_id,
@@ -57,7 +61,8 @@ pub(super) async fn acquire(
         tracing::info!(holder = %other, "the last holder of the lease is gone; taking over");
         return take(&cloud.client, &request, true).await.map_err(wire);
     }
-    if standby {
+    // A command that copies something ends by itself, and the service must not stay away for it.
+    if goal.standby || !goal.ends && platform::is_passing(&other) {
         return Err(stand_by(&request, &other, cloud, stop).await);
     }
     if is_here(&other) {

@@ -12,6 +12,7 @@ mod session;
 mod status;
 mod supervise;
 mod swaps;
+mod verify;
 
 pub use agenda::Goal;
 pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
@@ -21,3 +22,4 @@ pub use observe::{Onlooker, ParkedRow, Sample, Seen, State};
 pub use status::{RefillStatus, Service, Status, TableStatus, Verdict};
 pub use supervise::run;
 pub use swaps::Swapped;
+pub use verify::{BadRow, TableVerified};

@@ -85,14 +85,7 @@ pub(super) async fn session(
     if goal.restart && !unknown {
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
-    let mut taken = acquire(
-        settings,
-        (&replicator, &identity),
-        &cloud,
-        goal.standby,
-        stop,
-    )
-    .await?;
+    let mut taken = acquire(settings, (&replicator, &identity), &cloud, goal, stop).await?;
     if restart {
         forget(&cloud.client, &replicator, &mut taken, &identity, settings).await?;
         goal.restart = false;

@@ -130,7 +130,7 @@ impl<'a> Over<'a> {
 }
 
 /// The desktop's table. The children of an ordinary one are tables of their own.
-fn target(home: &Home) -> String {
+pub(super) fn target(home: &Home) -> String {
     let only = if home.partitioned { "" } else { "only " };
     format!("{only}{}", qualified(&home.desktop))
 }

@@ -1,0 +1,121 @@
+//! `tandem verify`
+
+use clap::Args;
+use serde::Serialize;
+
+use super::{named, show};
+use crate::config::Settings;
+use crate::fault::{Exit, Fault};
+use crate::service::{Onlooker, TableVerified};
+
+/// Compare both sides row by row; changes nothing. What differs is looked at again after the cloud has caught up.
+#[derive(Args)]
+#[command(after_help = "Examples:
+  tandem verify                      all tables; exit 1 when rows differ
+  tandem verify --table visits --keys   which rows they are")]
+pub(super) struct Options {
+    /// Only this table; repeat it for more
+    #[arg(long = "table", value_name = "TABLE")]
+    tables: Vec<String>,
+    /// Name the rows that differ, by their keys
+    #[arg(long)]
+    keys: bool,
+    /// One document on standard output
+    #[arg(long)]
+    json: bool,
+}
+
+/// The `verify` document; source: the contract.
+#[derive(Serialize)]
+struct Document<'a> {
+    schema: u32,
+    equal: bool,
+    tables: Vec<Table<'a>>,
+}
+
+#[derive(Serialize)]
+struct Table<'a> {
+    #[serde(flatten)]
+    verified: &'a TableVerified,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    rows: Vec<serde_json::Value>,
+}
+
+pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+    let names = options.tables.iter().map(|name| named(settings, name));
+    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let onlooker = Onlooker::connect(settings).await?;
+    let say = |table: &TableVerified| {
+        if !options.json {
+            line(table, options.keys);
+        } else if show::progress_is_seen() {
+            show::progress(&format!("{} compared", table.table));
+        }
+    };
+    let verified = onlooker.verify(settings, &names, &say).await?;
+    let equal = verified.iter().all(TableVerified::is_equal);
+    if options.json {
+        let tables = verified.iter().map(|table| Table {
+            verified: table,
+            rows: match options.keys {
+                true => table
+                    .rows
+                    .iter()
+                    .filter_map(|row| serde_json::to_value(row).ok())
+                    .collect(),
+                false => Vec::new(),
+            },
+        });
+        show::document(&Document {
+            schema: 1,
+            equal,
+            tables: tables.collect(),
+        });
+    } else if equal {
+        show::result("both sides are equal");
+    } else {
+        show::result("both sides differ; next: tandem repair");
+    }
+    Ok(if equal { Exit::Fine } else { Exit::BadNews })
+}
+
+fn line(table: &TableVerified, keys: bool) {
+    let known = match table.known {
+        0 => String::new(),
+        rows => format!(", {rows} of them known"),
+    };
+    let verdict = match (
+        table.missing + table.extra + table.different,
+        table.is_equal(),
+    ) {
+        (0, _) => "equal".to_owned(),
+        (_, equal) => format!(
+            "{}: {} missing, {} extra, {} different{known}",
+            if equal {
+                "equal but for what is known"
+            } else {
+                "DIFFERENT"
+            },
+            table.missing,
+            table.extra,
+            table.different
+        ),
+    };
+    show::result(&format!(
+        "{:<20} {:>9} rows on the desktop {:>9} in the cloud   {verdict}",
+        table.table, table.desktop_rows, table.cloud_rows
+    ));
+    for row in table.rows.iter().filter(|_| keys) {
+        let key = row
+            .key
+            .iter()
+            .map(|(name, value)| format!("{name} = {}", value.as_deref().unwrap_or("NULL")));
+        let key: Vec<_> = key.collect();
+        let way = if row.homeward {
+            " on the desktop"
+        } else {
+            " in the cloud"
+        };
+        show::result(&format!("    {}{way}  {}", row.what, key.join(", ")));
+    }
+}

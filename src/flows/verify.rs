@@ -1,0 +1,225 @@
+//! Are both sides equal? By reading alone; what differs is looked at again after the cloud has caught up, until it has stood
+//! still between two looks: only that is no mere delay.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use super::compare::only_look;
+use crate::fault::{Fault, Side};
+use crate::limits;
+use crate::plan::verify::{Comparison, Look};
+
+/// What a comparison came to.
+#[derive(Clone, Debug, Default)]
+pub struct Verified {
+    /// Rows of the desktop.
+    pub desktop_rows: u64,
+    /// Rows of the cloud.
+    pub cloud_rows: u64,
+    /// Rows that differ, by the hash of what names them.
+    pub bad: BTreeMap<i64, Bad>,
+}
+
+/// What is wrong with the rows of one name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Bad {
+    /// The desktop's, by hash, with how many there are.
+    pub desktop: BTreeMap<i64, i64>,
+    /// The cloud's.
+    pub cloud: BTreeMap<i64, i64>,
+    /// The key's values, where rows are named.
+    pub key: Vec<Option<String>>,
+    /// All compared values of the desktop's row.
+    pub values: Option<Vec<Option<String>>>,
+}
+
+impl Bad {
+    /// Rows that only the desktop has, rows that only the cloud has, rows that differ.
+    pub fn counts(&self, keyed: bool) -> (u64, u64, u64) {
+        if keyed && !self.desktop.is_empty() && !self.cloud.is_empty() {
+            return (0, 0, 1);
+        }
+        let only = |these: &BTreeMap<i64, i64>, others: &BTreeMap<i64, i64>| {
+            let more = these
+                .iter()
+                .map(|(hash, copies)| copies - others.get(hash).unwrap_or(&0));
+            more.map(|copies| copies.max(0).unsigned_abs()).sum()
+        };
+        (
+            only(&self.desktop, &self.cloud),
+            only(&self.cloud, &self.desktop),
+            0,
+        )
+    }
+}
+
+/// Compares. `catch_up` returns when the receiving side has all that the other one had when it was called, or never will.
+///
+/// # Errors
+/// When a side can't be asked.
+pub async fn verify(
+    desktop: &Client,
+    cloud: &Client,
+    what: &Comparison,
+    catch_up: &impl AsyncFn() -> Result<(), Fault>,
+) -> Result<Verified, Fault> {
+    let both = Both {
+        desktop,
+        cloud,
+        what,
+    };
+    let (ranges, mut verified) = both.ranges().await?;
+    if ranges.0.is_empty() {
+        return Ok(verified);
+    }
+    catch_up().await?;
+    let mut suspects = both.rows(Which::Ranges(ranges.0, ranges.1)).await?;
+    for _ in 0..limits::VERIFY_LOOKS {
+        if suspects.is_empty() {
+            break;
+        }
+        catch_up().await?;
+        let again = both
+            .rows(Which::Keys(suspects.keys().copied().collect()))
+            .await?;
+        let stood_still =
+            |(key, bad): (&i64, &Bad)| (suspects.get(key) == Some(bad)).then_some(*key);
+        let still: Vec<_> = again.iter().filter_map(stood_still).collect();
+        for key in still {
+            if let Some(bad) = again.get(&key) {
+                verified.bad.insert(key, bad.clone());
+            }
+        }
+        suspects = { again.into_iter() }
+            .filter(|(key, _)| !verified.bad.contains_key(key))
+            .collect();
+    }
+    both.values(&mut verified).await?;
+    Ok(verified)
+}
+
+enum Which {
+    Ranges(Vec<i32>, u32),
+    Keys(Vec<i64>),
+}
+
+struct Both<'a> {
+    desktop: &'a Client,
+    cloud: &'a Client,
+    what: &'a Comparison,
+}
+
+impl Both<'_> {
+    /// Ranges that differ, of how many; and how many rows there are.
+    async fn ranges(&self) -> Result<((Vec<i32>, u32), Verified), Fault> {
+        let size = self.size().await?;
+        let wanted = size / limits::VERIFY_RANGE_ROWS;
+        let ranges = wanted.clamp(64, 65_536).next_power_of_two() as u32;
+        let read = |look: &Look| look.ranges(ranges);
+        let (desktop, cloud) = self.ask(read, &[]).await?;
+        let sums = |rows: &[Row]| -> BTreeMap<i32, (i64, Option<String>)> {
+            let sums = rows
+                .iter()
+                .map(|row| (row.get(0), (row.get(1), row.get(2))));
+            sums.collect()
+        };
+        let (desktop, cloud) = (sums(&desktop), sums(&cloud));
+        let count = |sums: &BTreeMap<i32, (i64, Option<String>)>| -> u64 {
+            sums.values().map(|(rows, _)| rows.unsigned_abs()).sum()
+        };
+        let verified = Verified {
+            desktop_rows: count(&desktop),
+            cloud_rows: count(&cloud),
+            bad: BTreeMap::new(),
+        };
+        let all: BTreeSet<_> = desktop.keys().chain(cloud.keys()).copied().collect();
+        let differ = all
+            .into_iter()
+            .filter(|range| desktop.get(range) != cloud.get(range));
+        Ok(((differ.collect(), ranges), verified))
+    }
+
+    /// How many rows the desktop's table has, about.
+    async fn size(&self) -> Result<u64, Fault> {
+        let counted = self.what.desktop.count();
+        let rows = self.desktop.query_typed(&counted, &[]).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        Ok(rows
+            .first()
+            .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
+    }
+
+    /// Rows that differ, among these.
+    async fn rows(&self, which: Which) -> Result<BTreeMap<i64, Bad>, Fault> {
+        let (desktop, cloud) = match &which {
+            Which::Ranges(these, ranges) => {
+                let read = |look: &Look| look.rows_in(*ranges);
+                self.ask(read, &[(these, Type::INT4_ARRAY)]).await?
+            }
+            Which::Keys(keys) => self.ask(Look::rows_of, &[(keys, Type::INT8_ARRAY)]).await?,
+        };
+        let mut found: BTreeMap<i64, Bad> = BTreeMap::new();
+        for row in &desktop {
+            let bad = found.entry(row.get(0)).or_default();
+            bad.desktop.insert(row.get(1), row.get(2));
+        }
+        for row in &cloud {
+            let bad = found.entry(row.get(0)).or_default();
+            bad.cloud.insert(row.get(1), row.get(2));
+        }
+        found.retain(|_, bad| bad.desktop != bad.cloud);
+        if !self.what.extras {
+            found.retain(|_, bad| !bad.cloud.is_empty());
+        }
+        Ok(found)
+    }
+
+    /// The values of rows that differ, for people.
+    async fn values(&self, verified: &mut Verified) -> Result<(), Fault> {
+        if verified.bad.is_empty() {
+            return Ok(());
+        }
+        let keys: Vec<_> = { verified.bad.keys().copied() }
+            .take(limits::VERIFY_NAMED)
+            .collect();
+        let (desktop, cloud) = self
+            .ask(Look::values_of, &[(&keys, Type::INT8_ARRAY)])
+            .await?;
+        for (rows, of_desktop) in [(cloud, false), (desktop, true)] {
+            for row in rows {
+                let Some(bad) = verified.bad.get_mut(&row.get::<_, i64>(0)) else {
+                    continue;
+                };
+                bad.key = row.get(1);
+                if of_desktop {
+                    bad.values = Some(row.get(2));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Asks both sides, each as it is at one moment.
+    async fn ask(
+        &self,
+        sql: impl Fn(&Look) -> String,
+        params: &[(&(dyn ToSql + Sync), Type)],
+    ) -> Result<(Vec<Row>, Vec<Row>), Fault> {
+        only_look(self.desktop, self.cloud).await?;
+        let (of_desktop, of_cloud) = (sql(&self.what.desktop), sql(&self.what.cloud));
+        let (desktop, cloud) = tokio::join!(
+            self.desktop.query_typed(&of_desktop, params),
+            self.cloud.query_typed(&of_cloud, params)
+        );
+        for (client, side) in [(self.desktop, Side::Desktop), (self.cloud, Side::Cloud)] {
+            let ended = client.batch_execute("rollback").await;
+            ended.map_err(Fault::at(side))?;
+        }
+        Ok((
+            desktop.map_err(Fault::at(Side::Desktop))?,
+            cloud.map_err(Fault::at(Side::Cloud))?,
+        ))
+    }
+}

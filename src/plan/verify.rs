@@ -1,0 +1,259 @@
+//! Both sides' rows as hashes, in the types of the side that receives them: by ranges, so that little crosses the network, then
+//! row by row where a range differs. Pure.
+
+use super::compare::from;
+use super::digest::{admitted, compared};
+use super::guard::Guard;
+use super::home::{phones_in_cloud, phones_on_desktop};
+use super::quote::{ident, literal, table as qualified};
+use super::source::{key, value};
+use crate::model::{Column, Home, Key, Table};
+
+/// How one side's rows are looked at.
+#[derive(Clone, Debug)]
+pub struct Look {
+    from: String,
+    which: String,
+    /// The columns that are compared, as the receiving side writes them.
+    cells: Vec<String>,
+    /// Those that name a row; all, where none do.
+    key: Vec<String>,
+}
+
+/// What is compared of a table in one direction.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    /// The table's name in the settings.
+    pub table: String,
+    /// The phone's rows, which come home; else the desktop's, which go out.
+    pub homeward: bool,
+    /// Rows are named by a key; else equal rows are counted.
+    pub keyed: bool,
+    /// A row that only the receiver has is one too many.
+    pub extras: bool,
+    /// The desktop's rows.
+    pub desktop: Look,
+    /// The cloud's rows.
+    pub cloud: Look,
+    /// The names of the compared columns.
+    pub columns: Vec<String>,
+    /// The names of the key's columns.
+    pub key: Vec<String>,
+}
+
+/// A table on its way out: its owned, mapped rows; not what is looked up in the cloud or its own.
+pub fn outward(table: &Table) -> Comparison {
+    let columns: Vec<_> = compared(table).collect();
+    let named: Vec<_> = match &table.key {
+        Key::Multiset => columns.clone(),
+        Key::Columns(_) => key(table).into_iter().map(|(_, column)| column).collect(),
+    };
+    let sent = |column: &&Column| {
+        let plain = Column {
+            narrower: None,
+            parent: None,
+            ..(*column).clone()
+        };
+        let cell = |index: usize| format!("t.{}", ident(&table.arriving[index].name));
+        let value = value(&table.arriving, &plain, &cell);
+        format!("({value})::{}", column.compare_type)
+    };
+    Comparison {
+        table: table.name.clone(),
+        homeward: false,
+        keyed: table.key != Key::Multiset,
+        extras: true,
+        desktop: Look {
+            from: from(table),
+            which: admitted(table),
+            cells: columns.iter().map(sent).collect(),
+            key: named.iter().map(sent).collect(),
+        },
+        cloud: Look {
+            from: qualified(&table.cloud),
+            which: Guard::of(table).owned(),
+            cells: columns.iter().map(stored).collect(),
+            key: named.iter().map(stored).collect(),
+        },
+        columns: columns.iter().map(|column| column.name.clone()).collect(),
+        key: named.iter().map(|column| column.name.clone()).collect(),
+    }
+}
+
+/// The phone's rows of a table; none where only columns come home.
+pub fn homeward(home: &Home) -> Option<Comparison> {
+    if !home.rows || home.counted {
+        return None;
+    }
+    let named: Vec<_> = home.key.iter().map(|at| &home.columns[*at]).collect();
+    let columns: Vec<_> = home.columns.iter().collect();
+    let sent = |column: &&Column| {
+        let plain = Column {
+            narrower: None,
+            ..(*column).clone()
+        };
+        let cell = |index: usize| format!("t.{}", ident(&home.arriving[index].name));
+        let value = value(&home.arriving, &plain, &cell);
+        format!("({value})::{}", column.compare_type)
+    };
+    Some(Comparison {
+        table: home.name.clone(),
+        homeward: true,
+        keyed: true,
+        extras: home.desktop_owner.is_some(),
+        desktop: Look {
+            from: super::home::target(home),
+            which: phones_on_desktop(home),
+            cells: columns.iter().map(stored).collect(),
+            key: named.iter().map(stored).collect(),
+        },
+        cloud: Look {
+            from: qualified(&home.cloud),
+            which: phones_in_cloud(home),
+            cells: columns.iter().map(sent).collect(),
+            key: named.iter().map(sent).collect(),
+        },
+        columns: columns.iter().map(|column| column.name.clone()).collect(),
+        key: named.iter().map(|column| column.name.clone()).collect(),
+    })
+}
+
+fn stored(column: &&Column) -> String {
+    format!("t.{}::{}", ident(&column.name), column.compare_type)
+}
+
+impl Look {
+    fn named(&self) -> String {
+        format!("hashtextextended(row({})::text, 0)", self.key.join(", "))
+    }
+
+    fn whole(&self) -> String {
+        format!("hashtextextended(row({})::text, 0)", self.cells.join(", "))
+    }
+
+    /// Counts them.
+    pub fn count(&self) -> String {
+        format!(
+            "select count(*) from {} as t where {}",
+            self.from, self.which
+        )
+    }
+
+    /// `range, count, sum` for each of so many ranges of hashes, a power of two.
+    pub fn ranges(&self, ranges: u32) -> String {
+        format!(
+            "select ({} & {})::int, count(*), sum({})::text from {} as t where {} group by 1",
+            self.named(),
+            ranges - 1,
+            self.whole(),
+            self.from,
+            self.which
+        )
+    }
+
+    /// `key, row, copies` by hashes, in the ranges of `$1`.
+    pub fn rows_in(&self, ranges: u32) -> String {
+        let of = format!("({} & {})::int = any ($1)", self.named(), ranges - 1);
+        self.rows(&of)
+    }
+
+    /// The same for the keys of `$1`.
+    pub fn rows_of(&self) -> String {
+        self.rows(&format!("{} = any ($1)", self.named()))
+    }
+
+    fn rows(&self, of: &str) -> String {
+        format!(
+            "select {}, {}, count(*) from {} as t where {} and {of} group by 1, 2",
+            self.named(),
+            self.whole(),
+            self.from,
+            self.which
+        )
+    }
+
+    /// `key, key's values, all values` as text, for the keys of `$1`.
+    pub fn values_of(&self) -> String {
+        let texts = |cells: &[String]| {
+            let cells = cells.iter();
+            let cells: Vec<_> = cells
+                .map(|cell| {
+                    format!("case when {cell} is distinct from null then concat({cell}) end")
+                })
+                .collect();
+            format!("array[{}]::text[]", cells.join(", "))
+        };
+        format!(
+            "select {}, {}, {} from {} as t where {} and {} = any ($1)",
+            self.named(),
+            texts(&self.key),
+            texts(&self.cells),
+            self.from,
+            self.which,
+            self.named()
+        )
+    }
+}
+
+/// Statements that would make a row of the cloud's as the desktop's is: `values` of the desktop's, none where it has no such
+/// row; `there`: the cloud has one. They are for reading; what is carried out goes through a diff.
+pub fn mending(
+    table: &Table,
+    key: &[Option<String>],
+    values: Option<&[Option<String>]>,
+    there: bool,
+) -> String {
+    let text = |value: &Option<String>| value.as_deref().map_or("NULL".to_owned(), literal);
+    let columns: Vec<_> = compared(table).collect();
+    let names = match &table.key {
+        Key::Multiset => columns.clone(),
+        Key::Columns(_) => super::source::key(table)
+            .into_iter()
+            .map(|(_, column)| column)
+            .collect(),
+    };
+    let named = names.iter().zip(key).map(|(column, value)| {
+        let name = ident(&column.name);
+        match value {
+            None => format!("t.{name} is null"),
+            Some(value) => format!("t.{name} = {}::{}", literal(value), column.base_type),
+        }
+    });
+    let named: Vec<_> = named.collect();
+    let (target, guard) = (qualified(&table.cloud), Guard::of(table));
+    match values {
+        None => format!(
+            "delete from {target} as t where {} and {};",
+            named.join(" and "),
+            guard.deletable()
+        ),
+        Some(values) if there => {
+            let set = columns
+                .iter()
+                .zip(values)
+                .filter(|(column, _)| names.iter().all(|name| name.name != column.name));
+            let set: Vec<_> = set
+                .map(|(column, value)| format!("{} = {}", ident(&column.name), text(value)))
+                .collect();
+            format!(
+                "update {target} as t set {} where {} and {};",
+                set.join(", "),
+                named.join(" and "),
+                guard.owned()
+            )
+        }
+        Some(values) => {
+            let mut names: Vec<_> = columns.iter().map(|column| ident(&column.name)).collect();
+            let mut given: Vec<_> = values.iter().map(text).collect();
+            if let Some(owner) = &table.owner {
+                names.push(ident(&owner.column));
+                given.push(literal(&owner.desktop));
+            }
+            format!(
+                "insert into {target} ({}) values ({});",
+                names.join(", "),
+                given.join(", ")
+            )
+        }
+    }
+}

@@ -1,0 +1,221 @@
+//! `verify` finds what differs and nothing else; `repair` mends it (P1, P15).
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
+mod support;
+
+use serde_json::Value;
+use support::office::{Office, came_home, exec, places, until, value};
+use support::servers::newest;
+
+const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n\
+    [[table]]\nname = \"item\"\nmax_shrink = 1\nconvert = { note = \"upper(note)\" }\nset = { kind = \"k\" }\n[[table]]\nname = \"loose\"\nkey = []\nmax_shrink = 1\n\
+    [[table]]\nname = \"visits\"\nflow = \"both\"\nmax_shrink = 1\n";
+const ON_DESKTOP: &str = "create table item (id int primary key, note text, at timestamp, amount numeric); create table loose (a int, b text); \
+    create table visits (id int, note text, source char(1))";
+const IN_CLOUD: &str = "create table item (id int primary key, note text, at timestamptz, amount numeric(12,3), kind text, source char(1), check (note <> 'BAD')); \
+    create table loose (id bigserial primary key, a int, b text, source char(1)); create table visits (id int primary key, note text, source char(1) default 'D')";
+
+async fn office(place: impl Into<support::office::Place>, rows: u64) -> Office {
+    let settings = SETTINGS
+        .replace(
+            "upper(note)\" }",
+            "upper(note)\", at = \"at at time zone 'Asia/Kolkata'\" }",
+        )
+        .replace(
+            "max_shrink = 1\nconvert",
+            "max_shrink = 1\nnarrow = \"quarantine\"\nconvert",
+        );
+    let office = Office::with_tables(place, &settings, ON_DESKTOP, IN_CLOUD).await;
+    exec(&office.desktop, &format!("insert into item select n, 'note ' || n, timestamp '2026-01-01' + n * interval '1 minute', n / 8.0 from generate_series(1, {rows}) n; \
+        insert into loose select n % 50, 'x' from generate_series(1, 500) n")).await;
+    exec(
+        &office.cloud,
+        "insert into visits select n, 'phone', 'M' from generate_series(1001, 1100) n",
+    )
+    .await;
+    office
+}
+
+/// What `verify --json` says: the exit code, and each table's counts.
+async fn verified(office: &Office, more: &[&str]) -> (i32, Value) {
+    let (code, out, said) = office.ask(&[&["verify", "--json"], more].concat()).await;
+    assert!(code < 2, "{code} {out} {said}");
+    (code, serde_json::from_str(&out).unwrap())
+}
+
+fn counts(document: &Value, table: &str) -> [u64; 4] {
+    let tables = document["tables"].as_array().unwrap();
+    let table = tables.iter().find(|one| one["table"] == table).unwrap();
+    ["missing", "extra", "different", "known"].map(|name| table[name].as_u64().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u33_f31_every_damaged_row_is_found_in_both_directions_and_repaired_once() {
+    for place in places() {
+        let office = office(&place, 5_000).await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        came_home(&office).await;
+        let (code, document) = verified(&office, &[]).await;
+        assert_eq!(
+            (code, &document["equal"]),
+            (0, &Value::Bool(true)),
+            "{document}"
+        );
+        assert_eq!(document["schema"], 1);
+        assert_eq!(document["tables"][0]["desktop_rows"], 5_000);
+        assert_eq!(document["tables"][2]["cloud_rows"], 100);
+        // As many rows as before, and others.
+        exec(&office.cloud, "update item set note = 'DAMAGED' where id in (7, 77); delete from item where id in (8, 88, 888); \
+            insert into item values (90001, 'EXTRA', now(), 1, 'k', 'D'), (90002, 'EXTRA', now(), 1, 'k', 'D'), (90003, 'EXTRA', now(), 1, 'k', 'D'); \
+            insert into item values (90004, 'FOREIGN', now(), 1, 'k', 'S'); \
+            delete from loose where id in (select id from loose where a = 3 limit 2); insert into loose (a, b, source) values (4, 'x', 'D'), (99, 'y', 'D')").await;
+        exec(&office.desktop, "update visits set note = 'damaged' where id = 1001; delete from visits where id in (1002, 1003); insert into visits values (1500, 'extra', 'M')").await;
+        office.caught_up(&mut service).await;
+        let (code, document) = verified(&office, &["--keys"]).await;
+        assert_eq!((code, &document["equal"]), (1, &Value::Bool(false)));
+        assert_eq!(counts(&document, "item"), [3, 3, 2, 0]);
+        assert_eq!(counts(&document, "loose"), [2, 2, 0, 0]);
+        let [missing, extra, different, known] = counts(&document, "visits");
+        // What the desktop did to the phone's rows is noted, and so is known.
+        assert_eq!((missing, extra, different), (2, 1, 1));
+        assert!(known >= 3, "{document}");
+        let rows = document["tables"][0]["rows"].as_array().unwrap();
+        assert!(
+            rows.iter()
+                .any(|row| row["what"] == "different" && row["key"][0][1] == "77"),
+            "{rows:?}"
+        );
+        let (code, out, said) = office.ask(&["repair"]).await;
+        assert_eq!(code, 1, "{said}");
+        for wanted in [
+            "update \"public\".\"item\"",
+            "insert into \"public\".\"item\"",
+            "delete from \"public\".\"item\" as t where t.\"id\" = '90001'",
+        ] {
+            assert!(out.contains(wanted), "{wanted}: {out}");
+        }
+        assert!(!out.contains("FOREIGN"));
+        let (_, document) = verified(&office, &["--table", "item"]).await;
+        assert_eq!(
+            counts(&document, "item"),
+            [3, 3, 2, 0],
+            "showing changes nothing"
+        );
+        let (code, out, said) = office.ask(&["repair", "--apply"]).await;
+        assert_eq!(code, 0, "{out} {said}");
+        let audited = "select count(*) from tandem.swap where ended_at is not null";
+        let first = value(&office.cloud, audited).await;
+        assert_ne!(first, "0");
+        let versions = "select md5(string_agg(concat(id, xmin), ',' order by id)) from item";
+        let before = value(&office.cloud, versions).await;
+        let (code, out, said) = office.ask(&["repair", "--apply", "--json"]).await;
+        assert_eq!(code, 0, "{out} {said}");
+        let document: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!(
+            (
+                &document["applied"],
+                document["tables"].as_array().unwrap().len()
+            ),
+            (&Value::Bool(false), 0)
+        );
+        assert_eq!(
+            value(&office.cloud, audited).await,
+            first,
+            "the second time nothing is done"
+        );
+        assert_eq!(value(&office.cloud, versions).await, before);
+        assert_eq!(
+            value(&office.cloud, "select note from item where id = 90004").await,
+            "FOREIGN"
+        );
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_rows_in_quarantine_are_known_and_equality_is_told_with_the_service_down() {
+    let office = office(&newest(), 100).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.desktop, "insert into item values (500, 'bad', now(), 1); insert into item values (501, 'x', now(), 0.0001)").await;
+    office.caught_up(&mut service).await;
+    until(&office.cloud, "select count(*) = 2 from tandem.quarantine").await;
+    came_home(&office).await;
+    let (code, document) = verified(&office, &[]).await;
+    assert_eq!(
+        (code, &document["equal"]),
+        (0, &Value::Bool(true)),
+        "{document}"
+    );
+    assert_eq!(counts(&document, "item"), [2, 0, 0, 2]);
+    assert_eq!(service.stop().await, 0);
+    exec(
+        &office.desktop,
+        "insert into item values (502, 'not sent yet', now(), 1)",
+    )
+    .await;
+    let (code, document) = verified(&office, &[]).await;
+    assert_eq!((code, counts(&document, "item")), (1, [3, 0, 0, 2]));
+}
+
+/// `TANDEM_SOAK_ROWS` rows: a million in `make soak`.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_under_load_nothing_that_is_merely_late_is_an_alarm_and_little_crosses_the_network() {
+    let rows = std::env::var("TANDEM_SOAK_ROWS").map_or(40_000, |text| text.parse().unwrap());
+    let office = office(&newest(), rows).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    came_home(&office).await;
+    let table: u64 = value(&office.cloud, "select pg_relation_size('item')")
+        .await
+        .parse()
+        .unwrap();
+    let before = office.to_cloud.stats();
+    let (code, _) = verified(&office, &["--table", "item"]).await;
+    assert_eq!(code, 0);
+    let after = office.to_cloud.stats();
+    let moved = after.to_client + after.to_upstream - before.to_client - before.to_upstream;
+    println!("{moved} bytes for a table of {table}");
+    assert!(
+        moved * 50 < table || rows < 1_000_000 && moved < 150_000,
+        "{moved} of {table}"
+    );
+    let load = support::office::connect(&office.servers.desktop, "postgres", "enterprise_db").await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let loading = tokio::spawn(async move {
+        let mut n = 0u64;
+        while !*stopped.borrow() {
+            n += 1;
+            exec(&load, &format!("update item set note = 'changed {n}' where id % 97 = {} and id < 5000000; delete from item where id = {}; insert into item values ({}, 'new', now(), 1)", n % 97, n * 31 % 40_000, 1_000_000 + n)).await;
+        }
+        n
+    });
+    for _ in 0..10 {
+        let (code, document) = verified(&office, &["--table", "item"]).await;
+        assert_eq!(code, 0, "a false alarm: {document}");
+    }
+    // Rows that the load leaves alone.
+    exec(
+        &office.desktop,
+        &format!(
+            "insert into item select n, 'quiet', now(), 1 from generate_series({0}, {0} + 9) n",
+            5_000_000
+        ),
+    )
+    .await;
+    until(
+        &office.cloud,
+        "select count(*) = 10 from item where id >= 5000000",
+    )
+    .await;
+    exec(&office.cloud, "update item set amount = 2 where id between 5000000 and 5000004; delete from item where id between 5000005 and 5000009").await;
+    let (code, document) = verified(&office, &["--table", "item"]).await;
+    assert_eq!(code, 1);
+    let [missing, extra, different, _] = counts(&document, "item");
+    // Some of the five changed ones may have been met by the load's own updates.
+    assert_eq!((missing + different, extra), (10, 0), "{document}");
+    stop.send(true).unwrap();
+    println!("{} rounds of load", loading.await.unwrap());
+    assert_eq!(service.stop().await, 0);
+}
