@@ -46,12 +46,27 @@ pub const SLOWER_MAX: u32 = 4;
 /// Who waits for the lease looks so often whether it is free.
 pub const STANDBY_EVERY: Duration = Duration::from_secs(2);
 
+/// Browsers and scrapers that are served at once.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+/// The longest that one may take to send its request.
+pub const HTTP_PATIENCE: Duration = Duration::from_secs(10);
+/// An address that is taken is tried again after this long.
+pub const HTTP_RETRY: Duration = Duration::from_secs(5);
+/// However often is asked, both sides are looked at so often at most.
+pub const HTTP_SAMPLE_EVERY: Duration = Duration::from_secs(1);
+/// A look at both sides takes so long at most.
+pub const HTTP_SAMPLE_MAX: Duration = Duration::from_secs(8);
+/// With more lag than this it isn't ready.
+pub const READY_LAG_MAX: Duration = Duration::from_secs(60);
+
 /// Rows of one range that is compared by its sum: where one differs so many hashes cross the network.
 pub const VERIFY_RANGE_ROWS: u64 = 256;
 /// Rows that differ are looked at so often again; those that change all the time are given up as busy.
 pub const VERIFY_LOOKS: usize = 8;
 /// So many rows that differ are named.
 pub const VERIFY_NAMED: usize = 1_000;
+/// Behind a start, or a comparison that failed, so long until the next; whoever wants them more often gets that.
+pub const VERIFY_FIRST: Duration = Duration::from_secs(300);
 /// The longest that a comparison waits for the other side between two looks.
 pub const VERIFY_WAIT_MAX: Duration = Duration::from_secs(60);
 

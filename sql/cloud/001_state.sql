@@ -31,7 +31,9 @@ create table tandem.checkpoint (
     holder text,
     held_until timestamptz not null default 'epoch',
     term interval not null default '30 s',
-    last_words text
+    last_words text,
+    -- the holder's
+    version text
 ) with (fillfactor = 40);
 
 create table tandem.table_state (
@@ -123,6 +125,13 @@ create table tandem.quarantine (
     tries bigint not null default 1,
     messages bigint not null default 1,
     unique (replicator, direction, "table", key_hash)
+);
+
+-- The last comparison of both sides that the service made.
+create table tandem.verified (
+    replicator text primary key references tandem.checkpoint on delete cascade,
+    ended_at timestamptz not null,
+    different text[] not null
 );
 
 -- Rows that a person took out of the quarantine: they stay as the cloud has them until they change again.
@@ -234,7 +243,7 @@ end $$;
 -- somebody else holds it, unless `p_force` says that the holder is known to be dead.
 create function tandem.take_lease(
     p_replicator text, p_system_id text, p_timeline integer, p_database text, p_slot text,
-    p_holder text, p_term interval, p_force boolean,
+    p_holder text, p_term interval, p_force boolean, p_version text default null,
     out taken boolean, out o_epoch bigint, out o_holder text, out o_wait_ms bigint,
     out o_lsn pg_lsn, out o_beat text, out o_system_id text, out o_timeline integer,
     out o_database text, out o_slot text
@@ -261,7 +270,7 @@ begin
         o_epoch := found_row.epoch + 1;
         update tandem.checkpoint
            set epoch = o_epoch, holder = p_holder, term = p_term, held_until = clock_timestamp() + p_term,
-               last_words = null
+               last_words = null, version = p_version
          where replicator = p_replicator;
     end if;
 end $$;

@@ -144,7 +144,7 @@ pub struct Request<'a> {
 /// When the query fails.
 pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<Taken, WireError> {
     let term = format!("{} milliseconds", request.term.as_millis());
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 8] = [
+    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 9] = [
         (&request.replicator, Type::TEXT),
         (&request.system_id, Type::TEXT),
         (&request.timeline, Type::INT4),
@@ -153,9 +153,10 @@ pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<
         (&request.holder, Type::TEXT),
         (&term, Type::TEXT),
         (&force, Type::BOOL),
+        (&env!("CARGO_PKG_VERSION"), Type::TEXT),
     ];
     let sql = "select taken, o_epoch, o_holder, o_wait_ms, o_lsn::text, o_system_id, o_slot, o_database, o_timeline, o_beat \
-               from tandem.take_lease($1, $2, $3, $4, $5, $6, $7::interval, $8)";
+               from tandem.take_lease($1, $2, $3, $4, $5, $6, $7::interval, $8, $9)";
     failpoint::reach("lease_asked");
     let rows = cloud.query_typed(sql, &params).await?;
     failpoint::reach("lease_taken");

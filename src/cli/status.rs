@@ -88,6 +88,13 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     {
         show::result(&format!("  then      FAILED: {why}"));
     }
+    if let Some(verified) = &status.verified {
+        let how = match verified.equal {
+            true => "both sides are equal".to_owned(),
+            false => format!("DIFFERENT in {}", verified.different.join(", ")),
+        };
+        show::result(&format!("  compared  at {}   {how}", verified.ended));
+    }
     let conflicts: i64 = status.tables.iter().map(|table| table.conflicts).sum();
     if conflicts > 0 {
         show::result(&format!(
@@ -172,6 +179,9 @@ fn next(status: &Status) -> Option<&'static str> {
         Verdict::Stopped | Verdict::Down => Some("tandem run"),
         Verdict::NeedsYou if parked => Some("tandem quarantine list"),
         Verdict::NeedsYou if refused => Some("tandem swap TABLE --plan"),
+        Verdict::NeedsYou if { status.verified.as_ref() }.is_some_and(|last| !last.equal) => {
+            Some("tandem repair")
+        }
         Verdict::NeedsYou => Some("mend what stands there, then: tandem bootstrap --table TABLE"),
         Verdict::Stalled => Some("tandem lag"),
         Verdict::CaughtUp | Verdict::CatchingUp => None,

@@ -13,7 +13,6 @@ mod expand;
 mod layers;
 mod mapping;
 mod passfile;
-mod pending;
 mod problem;
 mod schema;
 mod secret;

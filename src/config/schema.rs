@@ -54,7 +54,6 @@ impl<'d> Section<'_, 'd> {
         match read(&found.input) {
             Ok(value) => {
                 let text = show(&value);
-                self.refuse_pending(key, found, &text);
                 self.row(key, text, Some(&found.origin));
                 Some(value)
             }
@@ -213,7 +212,6 @@ impl<'d> Section<'_, 'd> {
         };
         let columns = self.column_list(key, array)?;
         let written = show::list(&columns);
-        self.refuse_pending(key, &found, &written);
         self.row(key, written, Some(&found.origin));
         Some(columns)
     }
@@ -266,7 +264,6 @@ impl<'d> Section<'_, 'd> {
             );
             return None;
         };
-        let before = self.reader.problems.len();
         let mut pairs = Vec::new();
         for (name, value) in entries(table) {
             let name = name.get_ref().to_string();
@@ -283,9 +280,6 @@ impl<'d> Section<'_, 'd> {
             }
         }
         let written = show::pairs(&pairs);
-        if self.reader.problems.len() == before {
-            self.refuse_pending(key, &found, &written);
-        }
         self.row(key, written, Some(&found.origin));
         Some(pairs)
     }

@@ -5,7 +5,6 @@ use toml::de::DeTable;
 use super::check::Complaint;
 use super::document::{self, Value};
 use super::layers::{Found, Input, Known, Origin, Reader, join, variable};
-use super::pending;
 use super::problem::nearest;
 use super::show::{self, Row};
 
@@ -120,13 +119,6 @@ impl<'d> Section<'_, 'd> {
     ) {
         let problem = self.reader.wrong(key, &self.path, found, complaint, quoted);
         self.reader.problems.push(problem);
-    }
-
-    /// Records that a valid value, written as `value`, asks for a feature to come, if it does.
-    pub(super) fn refuse_pending(&mut self, key: &str, found: &Found<'d>, value: &str) {
-        if let Some(says) = pending::refusal(self.kind, key, value) {
-            self.wrong(key, found, Complaint::new(says), true);
-        }
     }
 
     /// Adds a row for `config show`; without a place the value is the default.

@@ -168,7 +168,7 @@ const BEAT: Limits<Duration> = Limits {
     why: "a beat is a small write on the desktop; without it the lag isn't known",
 };
 const VERIFY: Limits<Duration> = Limits {
-    range: s(60)..=s(365 * DAY),
+    range: s(5)..=s(365 * DAY),
     why: "a comparison reads every row",
 };
 const KEEP: Limits<Duration> = Limits {

@@ -4,6 +4,7 @@ mod agree;
 mod compare;
 mod copy;
 mod forward;
+mod meter;
 mod refusal;
 mod reverse;
 mod verify;
@@ -14,5 +15,6 @@ pub use copy::{
     Asked, First, How, Progress, asked, fill, last_swaps, not_applied, refuse, set_state,
 };
 pub use forward::{Agenda, Forward, Scheduled, Sides, Wanted, last_refill, parked};
+pub use meter::{BUCKETS_MS, Meter, Reading};
 pub use reverse::{Reverse, bind};
 pub use verify::{Bad, Verified, verify};

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::session::{Ready, Session};
 use crate::fault::{Fault, Side};
-use crate::flows::{Agenda, How, Progress, Scheduled, Wanted, asked, last_swaps};
+use crate::flows::{Agenda, How, Meter, Progress, Scheduled, Wanted, asked, last_swaps};
 use crate::limits;
 use crate::model::{Lsn, Table};
 
@@ -31,6 +31,8 @@ pub struct Goal {
     pub jobs: usize,
     /// How far the first fill is.
     pub progress: Arc<Progress>,
+    /// What is counted for the metrics.
+    pub meter: Arc<Meter>,
 }
 
 impl Goal {
@@ -45,6 +47,7 @@ impl Goal {
             remove_extras: false,
             jobs: limits::FILL_JOBS,
             progress: Arc::default(),
+            meter: Arc::default(),
         }
     }
 

@@ -1,11 +1,13 @@
 //! Running unattended: one session after the other, with pauses between, until told to stop.
 
 mod agenda;
+mod beside;
 mod budget;
 mod homeward;
 mod lease;
 mod lineage;
 mod log;
+mod metrics;
 mod misfits;
 mod observe;
 mod session;
@@ -13,13 +15,14 @@ mod status;
 mod supervise;
 mod swaps;
 mod verify;
+mod web;
 
 pub use agenda::Goal;
 pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use lease::name_of;
 pub use log::{Logging, start_log};
 pub use observe::{Onlooker, ParkedRow, Sample, Seen, State};
-pub use status::{RefillStatus, Service, Status, TableStatus, Verdict};
+pub use status::{RefillStatus, Service, Status, TableStatus, Verdict, VerifiedStatus};
 pub use supervise::run;
 pub use swaps::Swapped;
 pub use verify::{BadRow, TableVerified};

@@ -108,6 +108,8 @@ pub struct Seen {
     pub committed_at: Option<i64>,
     /// Who has the lease, or had it last.
     pub holder: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
     /// What the service said when it stopped.
     pub last_words: Option<String>,
     /// Tables are being copied, or about to be.
@@ -173,7 +175,7 @@ impl Onlooker {
             return Ok(None);
         }
         let sql = "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
-                   (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words, \
+                   (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words, version, \
                    exists (select from tandem.table_state as s where s.replicator = c.replicator and s.state in ('waiting', 'copying')) \
                    from tandem.checkpoint as c where replicator = $1";
         let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
@@ -186,7 +188,8 @@ impl Onlooker {
             committed_at: row.get(3),
             holder: row.get(4),
             last_words: row.get(5),
-            copying: row.get(6),
+            version: row.get(6),
+            copying: row.get(7),
         }))
     }
 

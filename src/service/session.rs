@@ -192,6 +192,7 @@ impl Session<'_> {
             refilled: self.refilled().await?,
             nonce,
             ends: self.goal.ends,
+            meter: self.goal.meter.clone(),
         };
         let forward = Forward::start(
             sides,

@@ -47,9 +47,33 @@ pub struct Status {
     /// How long a copy has been holding a snapshot of the desktop, in milliseconds: nothing that was deleted since can
     /// be cleared away there. Null while none is read.
     pub snapshot_held_ms: Option<i64>,
+    /// The last comparison of both sides that the service made; null where it made none.
+    pub verified: Option<VerifiedStatus>,
+    /// When the cloud committed our last transaction, in seconds since 1970.
+    #[serde(skip)]
+    pub last_commit: Option<f64>,
+    /// Transactions of the desktop that are in the cloud.
+    pub transactions: Option<i64>,
+    /// Rows in quarantine on their way out, and on their way home.
+    #[serde(skip)]
+    pub parked: (i64, i64),
     /// All tables that tandem knows of, by name.
     pub tables: Vec<TableStatus>,
 }
+
+/// A comparison of both sides.
+#[derive(Clone, Debug, Serialize)]
+pub struct VerifiedStatus {
+    /// When it ended, in ISO 8601.
+    pub ended: String,
+    /// Nothing differed but what is known.
+    pub equal: bool,
+    /// The tables in which something did.
+    pub different: Vec<String>,
+}
+
+/// Last commit, transactions, parked rows of both directions, the last comparison.
+type Sums = (Option<f64>, Option<i64>, (i64, i64), Option<VerifiedStatus>);
 
 /// The service, as both databases see it.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -135,7 +159,10 @@ impl Onlooker {
         let refill = self.refill().await?;
         let then = self.then().await?;
         let failed = then.as_ref().is_some_and(|then| then.failed.is_some());
+        let (last_commit, transactions, parked, verified) = self.sums().await?;
+        let differs = verified.as_ref().is_some_and(|verified| !verified.equal);
         let broken = failed
+            || differs
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());
@@ -157,6 +184,10 @@ impl Onlooker {
             service,
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
+            verified,
+            last_commit,
+            transactions,
+            parked,
             tables,
         })
     }
@@ -176,6 +207,33 @@ impl Onlooker {
             took_ms: row.get(1),
             failed: row.get(2),
         }))
+    }
+
+    async fn sums(&self) -> Result<Sums, Fault> {
+        let cloud = &self.cloud.client;
+        if !is_installed(cloud, Side::Cloud).await? {
+            return Ok((None, None, (0, 0), None));
+        }
+        let sql = "select extract(epoch from c.applied_at)::float8, c.transactions, \
+            (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward'), \
+            (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'reverse'), \
+            to_char(v.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), v.different \
+            from tandem.checkpoint as c left join tandem.verified as v using (replicator) where c.replicator = $1";
+        let params = [(&self.replicator as _, Type::TEXT)];
+        let rows = cloud.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let Some(row) = rows.first() else {
+            return Ok((None, None, (0, 0), None));
+        };
+        let verified = row.get::<_, Option<String>>(4).map(|ended| {
+            let different: Vec<String> = row.get(5);
+            VerifiedStatus {
+                ended,
+                equal: different.is_empty(),
+                different,
+            }
+        });
+        Ok((row.get(0), row.get(1), (row.get(2), row.get(3)), verified))
     }
 
     async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {
@@ -228,7 +286,7 @@ impl Onlooker {
         Ok(Service {
             running,
             since: rows.first().and_then(|row| row.get(0)),
-            version: None,
+            version: seen.version.filter(|_| running),
             holder: seen.holder.filter(|_| running),
             last_words: seen.last_words.filter(|_| !running),
         })

@@ -6,6 +6,7 @@ use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
 use super::agenda::Goal;
+use super::beside;
 use super::budget::{exceeded, give_up};
 use super::session::session;
 use crate::config::Settings;
@@ -21,6 +22,11 @@ pub async fn run(
     mut goal: Goal,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
+    // It ends with us.
+    let _beside = match goal.ends {
+        true => None,
+        false => beside::start(settings, &goal.meter),
+    };
     loop {
         let bytes = tokio::select! {
             ended = sessions(settings, &mut goal, stop) => return ended,
@@ -55,6 +61,9 @@ async fn sessions(
         let waits = goal.standby && matches!(fault.kind, Kind::LeaseHeld | Kind::LeaseLost);
         if fault.decision() != Decision::Retry && !waits {
             return Err(fault);
+        }
+        if let Kind::Weather(side) | Kind::Slow(side) = fault.kind {
+            goal.meter.reconnect(side);
         }
         if let Kind::Slow(side) = fault.kind {
             goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);

@@ -1,7 +1,7 @@
 //! Both sides compared, table by table, in both directions.
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use tokio::time::sleep;
@@ -107,6 +107,47 @@ impl Onlooker {
         Ok(all)
     }
 
+    /// Compares all tables and notes what came of it, for `status`.
+    ///
+    /// # Errors
+    /// When a side can't be asked.
+    pub(super) async fn verify_and_note(&self, settings: &Settings) -> Result<(), Fault> {
+        let verified = self.verify(settings, &[], &|_| {}).await?;
+        let different = verified.iter().filter(|table| !table.is_equal());
+        let different: Vec<_> = different.map(|table| table.table.as_str()).collect();
+        match different.is_empty() {
+            true => tracing::info!("compared: both sides are equal"),
+            false => {
+                tracing::error!(tables = ?different, "compared: both sides DIFFER; next: tandem repair")
+            }
+        }
+        let sql = "insert into tandem.verified as v (replicator, ended_at, different) values ($1, clock_timestamp(), $2) \
+            on conflict (replicator) do update set ended_at = excluded.ended_at, different = excluded.different";
+        let params: [(&(dyn ToSql + Sync), Type); 2] = [
+            (&self.replicator, Type::TEXT),
+            (&different, Type::TEXT_ARRAY),
+        ];
+        let done = self.cloud.client.query_typed(sql, &params).await;
+        done.map(drop).map_err(Fault::at(Side::Cloud))
+    }
+
+    /// How long ago the last comparison was; none where none was made.
+    pub(super) async fn last_verified(&self) -> Result<Option<Duration>, Fault> {
+        if !is_installed(&self.cloud.client, Side::Cloud).await? {
+            return Ok(None);
+        }
+        let sql = "select (greatest(0, extract(epoch from clock_timestamp() - ended_at)) * 1000)::bigint from tandem.verified where replicator = $1";
+        let rows = self
+            .cloud
+            .client
+            .query_typed(sql, &[(&self.replicator, Type::TEXT)])
+            .await;
+        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        Ok(rows
+            .first()
+            .map(|row| Duration::from_millis(row.get::<_, i64>(0).unsigned_abs())))
+    }
+
     /// Waits until the receiving side has what the other one has now; not for a service that doesn't run, nor without end.
     async fn catch_up(&self, settings: &Settings, home: bool) -> Result<(), Fault> {
         let since = Instant::now();
@@ -208,6 +249,36 @@ impl Onlooker {
         let rows = desktop.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
+    }
+}
+
+/// Compares both sides again and again, as the settings want; what can't be asked now is asked later.
+pub(super) async fn verify_on_schedule(settings: Settings) {
+    let Some(every) = settings.verify.every else {
+        return;
+    };
+    let mut pause = limits::VERIFY_FIRST.min(every);
+    loop {
+        sleep(pause).await;
+        pause = limits::VERIFY_FIRST.min(every);
+        let verified = async {
+            let onlooker = Onlooker::connect(&settings).await?;
+            let seen = onlooker.checkpoint().await?.unwrap_or_default();
+            let since = onlooker.last_verified().await?;
+            let due = since.is_none_or(|since| since >= every);
+            if due && seen.lsn.is_some() && !seen.copying {
+                onlooker.verify_and_note(&settings).await?;
+                return Ok(Some(every));
+            }
+            Ok::<_, Fault>(since.map(|since| every.saturating_sub(since)))
+        };
+        match verified.await {
+            Ok(Some(left)) => pause = left.max(limits::VERIFY_FIRST.min(every)),
+            Ok(None) => {}
+            Err(fault) => {
+                tracing::warn!("both sides could not be compared, tried again soon: {fault}")
+            }
+        }
     }
 }
 

@@ -125,24 +125,6 @@ fn the_two_urls_are_required() {
 }
 
 #[test]
-fn what_is_not_built_yet_is_refused_in_its_own_words() {
-    let words =
-        "which this version doesn't have yet; what works: both directions, swaps and refills";
-    for (text, asks) in [
-        (
-            "[verify]\nevery = \"1d\"",
-            "2:9 every = \"1d\" asks for periodic verification",
-        ),
-        (
-            "[listen]\nhttp = \"127.0.0.1:9187\"",
-            "2:8 http = \"127.0.0.1:9187\" asks for the HTTP listener",
-        ),
-    ] {
-        assert_eq!(bad(text), [format!("{asks}, {words}")], "{text}");
-    }
-}
-
-#[test]
 fn what_asks_for_nothing_is_accepted() {
     good(
         "[reverse]\n[refill]\n[verify]\nevery = \"off\"\n[listen]\nhttp = \"off\"\n[forward]\nwal_held_drop = \"off\"\n\
@@ -152,7 +134,7 @@ fn what_asks_for_nothing_is_accepted() {
 }
 
 #[test]
-fn what_is_pending_is_checked_first() {
+fn values_are_checked_by_their_kind() {
     for (text, says) in [
         (
             "[verify]\nevery = \"daily\"",

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::future::pending;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinError;
@@ -13,6 +14,7 @@ use super::large::Stumble;
 use super::pace::Pace;
 use crate::apply::{Applier, Done, NotApplied, Pipe, Script};
 use crate::flows::copy::Merged;
+use crate::flows::meter::Meter;
 
 /// What is on its way.
 pub(super) struct Line {
@@ -21,6 +23,7 @@ pub(super) struct Line {
     /// What goes with the session: a transaction that nobody waits for would hold its locks against the next one.
     errand: Option<(Errand, AbortOnDropHandle<Returned>)>,
     pace: Pace,
+    meter: Arc<Meter>,
 }
 
 type Returned = (Applier, Result<Landed, Stumble>);
@@ -64,12 +67,17 @@ pub(super) enum Landing {
 }
 
 impl Line {
-    pub(super) fn new(applier: Applier, round_trip: Duration, longest_pause: Duration) -> Line {
+    pub(super) fn new(
+        applier: Applier,
+        (round_trip, longest_pause): (Duration, Duration),
+        meter: Arc<Meter>,
+    ) -> Line {
         Line {
             hand: Hand::Idle(applier),
             flights: VecDeque::new(),
             errand: None,
             pace: Pace::new(Instant::now(), round_trip, longest_pause),
+            meter,
         }
     }
 
@@ -160,7 +168,10 @@ impl Line {
         };
         self.pace.answered(sent, Instant::now());
         match answer {
-            Ok(done) => Landing::Batch(job, done),
+            Ok(done) => {
+                self.meter.batch(sent.elapsed(), job.changes());
+                Landing::Batch(job, done)
+            }
             Err(error) => {
                 let void = self.flights.drain(..).map(|flight| flight.job);
                 Landing::NotBatch(job, error, void.collect())

@@ -30,6 +30,7 @@ use crate::apply::{Applier, Lease};
 use crate::capture::{Capture, Start};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
+use crate::flows::meter::Meter;
 use crate::fold::Book;
 use crate::limits;
 use crate::model::{Committed, Tables};
@@ -68,6 +69,8 @@ pub struct Sides<'a> {
     pub nonce: String,
     /// The stream ends when everything is copied.
     pub ends: bool,
+    /// What is counted for the metrics.
+    pub meter: Arc<Meter>,
 }
 
 /// A stream from a checkpoint on.
@@ -150,7 +153,7 @@ impl<'a> Forward<'a> {
                 tables,
                 book,
                 from,
-                (round_trip, forward.batch_wait),
+                ((round_trip, forward.batch_wait), sides.meter),
             ),
             capture: Some(capture),
             busy_since: None,

@@ -16,6 +16,7 @@ use super::reform::copy_moved;
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side, blames_table};
+use crate::flows::meter::Meter;
 use crate::fold::{Book, Sorter};
 use crate::limits;
 use crate::model::{Batch, Committed, Halt, Lsn, Statement, TableId, Tables, WayBack};
@@ -68,7 +69,7 @@ impl Writer {
         tables: Arc<Tables>,
         book: Book,
         checkpoint: Committed,
-        (round_trip, batch_wait): (Duration, Duration),
+        (pace, meter): ((Duration, Duration), Arc<Meter>),
     ) -> Writer {
         Writer {
             opening,
@@ -78,7 +79,7 @@ impl Writer {
             sorter: Sorter::default(),
             planner: Planner::default(),
             checkpoint,
-            line: Line::new(applier, round_trip, batch_wait),
+            line: Line::new(applier, pace, meter),
             queue: VecDeque::new(),
             sent: checkpoint.lsn(),
             closing: false,

@@ -1,0 +1,44 @@
+//! What goes on beside the sessions, on a thread of its own, so that it answers however busy they are: the HTTP listener, and
+//! comparisons of both sides.
+
+use std::sync::Arc;
+
+use tokio::runtime::Builder;
+use tokio::task::LocalSet;
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::verify::verify_on_schedule;
+use super::web::serve;
+use crate::config::Settings;
+use crate::flows::Meter;
+
+/// Ends it when dropped.
+pub(super) struct Beside {
+    _stop: DropGuard,
+}
+
+/// Starts it. Without it all else goes on.
+pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
+    let stop = CancellationToken::new();
+    let (settings, meter, stopped) = (settings.clone(), meter.clone(), stop.clone());
+    let work = move || {
+        let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
+            return;
+        };
+        let both = async {
+            tokio::join!(serve(settings.clone(), meter), verify_on_schedule(settings));
+        };
+        let both = stopped.run_until_cancelled(both);
+        LocalSet::new().block_on(&runtime, Box::pin(both));
+    };
+    let thread = std::thread::Builder::new().name("beside".to_owned());
+    match thread.spawn(work) {
+        Ok(_) => Some(Beside {
+            _stop: stop.drop_guard(),
+        }),
+        Err(error) => {
+            tracing::warn!("neither metrics nor comparisons: {error}");
+            None
+        }
+    }
+}

@@ -1,0 +1,256 @@
+//! The metrics in Prometheus' text format. Pure.
+//! <https://prometheus.io/docs/instrumenting/exposition_formats/>
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::observe::State;
+use super::status::Status;
+use crate::flows::{BUCKETS_MS, Reading};
+
+/// All metrics: of the last sample of both sides, if there is one, and how old it is; and what the program counted itself.
+pub(super) fn render(
+    status: Option<(&Status, Duration)>,
+    fresh: bool,
+    reading: &Reading,
+) -> String {
+    let mut page = Page(String::new());
+    let streams = status.is_some_and(|(status, _)| {
+        let moves = matches!(status.forward.state, State::Streaming | State::CatchingUp);
+        status.service.running && moves
+    });
+    page.gauge(
+        "tandem_up",
+        "1 while the service streams and both sides can be asked",
+        f64::from(u8::from(fresh && streams)),
+    );
+    if let Some((status, age)) = status {
+        of_status(&mut page, status, if fresh { Duration::ZERO } else { age });
+    }
+    page.counter(
+        "tandem_batches_total",
+        "batches that the cloud committed since the program started",
+        reading.batches,
+    );
+    page.counter(
+        "tandem_batch_rows",
+        "row changes in them",
+        reading.batch_rows,
+    );
+    page.head(
+        "tandem_batch_seconds",
+        "time from sending a batch to its commit",
+        "histogram",
+    );
+    for (bound, count) in BUCKETS_MS.iter().zip(&reading.buckets) {
+        let seconds = *bound as f64 / 1_000.0;
+        page.line(
+            "tandem_batch_seconds_bucket",
+            &[("le", &seconds.to_string())],
+            *count as f64,
+        );
+    }
+    page.line(
+        "tandem_batch_seconds_bucket",
+        &[("le", "+Inf")],
+        reading.batches as f64,
+    );
+    page.line(
+        "tandem_batch_seconds_sum",
+        &[],
+        reading.batch_time.as_secs_f64(),
+    );
+    page.line("tandem_batch_seconds_count", &[], reading.batches as f64);
+    page.head(
+        "tandem_reconnects_total",
+        "sessions that ended because a side was away",
+        "counter",
+    );
+    for (side, count) in [
+        ("desktop", reading.desktop_reconnects),
+        ("cloud", reading.cloud_reconnects),
+    ] {
+        page.line("tandem_reconnects_total", &[("side", side)], count as f64);
+    }
+    page.0
+}
+
+/// `older`: so long ago the numbers were true, and the lag has grown by that since.
+fn of_status(page: &mut Page, status: &Status, older: Duration) {
+    let forward = &status.forward;
+    if let Some(lag) = forward.lag_ms {
+        let lag = Duration::from_millis(lag.unsigned_abs()) + older;
+        page.gauge(
+            "tandem_lag_seconds",
+            "how far the cloud is behind the desktop",
+            lag.as_secs_f64(),
+        );
+    }
+    if let Some(bytes) = forward.lag_bytes {
+        page.gauge(
+            "tandem_lag_bytes",
+            "WAL of the desktop that the cloud doesn't have yet",
+            bytes as f64,
+        );
+    }
+    if let Some(bytes) = forward.wal_held_bytes {
+        page.gauge(
+            "tandem_wal_held_bytes",
+            "WAL that the desktop keeps for us",
+            bytes as f64,
+        );
+    }
+    page.gauge(
+        "tandem_wal_held_bytes_max",
+        "the settings' limit for it",
+        forward.wal_held_bytes_max as f64,
+    );
+    if let Some(pending) = status.reverse.pending {
+        page.gauge(
+            "tandem_reverse_pending",
+            "entries of phones that wait to come home",
+            pending as f64,
+        );
+    }
+    if let Some(lag) = status.reverse.lag_ms {
+        page.gauge(
+            "tandem_reverse_lag_seconds",
+            "how long the oldest of them has waited",
+            lag as f64 / 1_000.0,
+        );
+    }
+    if let Some(at) = status.last_commit {
+        page.gauge(
+            "tandem_last_commit_timestamp_seconds",
+            "when the cloud committed our last transaction",
+            at,
+        );
+    }
+    if let Some(count) = status.transactions {
+        page.counter(
+            "tandem_transactions_total",
+            "transactions of the desktop that are in the cloud",
+            count.unsigned_abs(),
+        );
+    }
+    page.head(
+        "tandem_quarantined",
+        "rows that wait in the quarantine",
+        "gauge",
+    );
+    page.line(
+        "tandem_quarantined",
+        &[("direction", "forward")],
+        status.parked.0 as f64,
+    );
+    page.line(
+        "tandem_quarantined",
+        &[("direction", "reverse")],
+        status.parked.1 as f64,
+    );
+    page.head(
+        "tandem_rows_total",
+        "row messages, by what became of them",
+        "counter",
+    );
+    for table in &status.tables {
+        let out = [
+            table.applied,
+            table.folded,
+            table.ruled_out,
+            table.quarantined,
+        ];
+        let home = table.reverse.as_ref().map(|counts| {
+            [
+                counts.applied,
+                counts.folded,
+                counts.ruled_out,
+                counts.quarantined,
+            ]
+        });
+        for (direction, counts) in [("forward", Some(out)), ("reverse", home)] {
+            let outcomes = ["applied", "folded", "ruled_out", "quarantined"];
+            for (outcome, count) in outcomes.iter().zip(counts.into_iter().flatten()) {
+                let labels = [
+                    ("direction", direction),
+                    ("table", table.table.as_str()),
+                    ("outcome", *outcome),
+                ];
+                page.line("tandem_rows_total", &labels, count as f64);
+            }
+        }
+    }
+    page.head(
+        "tandem_table_needs_you",
+        "1 for a table that waits for a person",
+        "gauge",
+    );
+    for table in &status.tables {
+        page.line(
+            "tandem_table_needs_you",
+            &[("table", &table.table)],
+            f64::from(u8::from(table.needs_you())),
+        );
+    }
+    if let Some(verified) = &status.verified {
+        page.gauge(
+            "tandem_verified_equal",
+            "1 if the last comparison found both sides equal",
+            f64::from(u8::from(verified.equal)),
+        );
+    }
+}
+
+struct Page(String);
+
+impl Page {
+    fn head(&mut self, name: &str, help: &str, kind: &str) {
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        self.head(name, help, "gauge");
+        self.line(name, &[], value);
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.head(name, help, "counter");
+        self.line(name, &[], value as f64);
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+        let escaped = labels.iter().map(|(label, value)| {
+            let value = value
+                .replace('\\', "\\\\")
+                .replace('"', "\\\"")
+                .replace('\n', "\\n");
+            format!("{label}=\"{value}\"")
+        });
+        let labels: Vec<_> = escaped.collect();
+        let labels = match labels.is_empty() {
+            true => String::new(),
+            false => format!("{{{}}}", labels.join(",")),
+        };
+        let _ = writeln!(self.0, "{name}{labels} {value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_tables_cannot_break_the_format() {
+        let mut page = Page(String::new());
+        page.line("x", &[("table", "a\"b\\c\nd")], 1.0);
+        assert_eq!(page.0, "x{table=\"a\\\"b\\\\c\\nd\"} 1\n");
+    }
+
+    #[test]
+    fn without_a_sample_it_is_down_and_says_what_it_knows() {
+        let page = render(None, false, &Reading::default());
+        assert!(page.contains("\ntandem_up 0\n") || page.contains("tandem_up 0\n"));
+        assert!(page.contains("tandem_batches_total 0\n"));
+        assert!(!page.contains("tandem_lag_seconds"));
+    }
+}

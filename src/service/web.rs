@@ -1,0 +1,233 @@
+//! `[listen] http`: metrics, health, and a small page for a browser. It listens and never dials out; what it shows is the same
+//! sample of both sides that `status` takes, at most once a second.
+
+use std::convert::Infallible;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http_body_util::Full;
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Semaphore};
+use tokio::task::spawn_local;
+use tokio::time::{sleep, timeout};
+
+use super::metrics::render;
+use super::observe::Onlooker;
+use super::status::{Status, Verdict};
+use crate::config::Settings;
+use crate::fault::Fault;
+use crate::flows::Meter;
+use crate::limits;
+
+const PAGE: &str = include_str!("page.html");
+
+/// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
+pub(super) async fn serve(settings: Settings, meter: Arc<Meter>) {
+    let Some(address) = settings.listen.http else {
+        return;
+    };
+    let listener = listen(address).await;
+    tracing::debug!(%address, "listening");
+    let office = Arc::new(Office {
+        settings,
+        meter,
+        last: Mutex::default(),
+    });
+    let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            sleep(limits::HTTP_RETRY).await;
+            continue;
+        };
+        let Ok(permit) = room.clone().try_acquire_owned() else {
+            continue;
+        };
+        let office = office.clone();
+        spawn_local(async move {
+            serve_one(stream, office).await;
+            drop(permit);
+        });
+    }
+}
+
+async fn listen(address: SocketAddr) -> TcpListener {
+    let mut said = false;
+    loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => return listener,
+            Err(error) if !said => {
+                said = true;
+                tracing::warn!(%address, "metrics can't be served there, all else goes on: {error}; another address can be set by listen.http");
+            }
+            Err(_) => {}
+        }
+        sleep(limits::HTTP_RETRY).await;
+    }
+}
+
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Office>) {
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let office = office.clone();
+        async move { Ok::<_, Infallible>(office.answer(&request).await) }
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new())
+        .header_read_timeout(limits::HTTP_PATIENCE);
+    let _ = http.serve_connection(TokioIo::new(stream), answer).await;
+}
+
+struct Office {
+    settings: Settings,
+    meter: Arc<Meter>,
+    last: Mutex<Last>,
+}
+
+/// The last sample, and how it was taken.
+#[derive(Default)]
+struct Last {
+    onlooker: Option<Onlooker>,
+    status: Option<(Arc<Status>, Instant)>,
+    /// When it was tried last, and why that failed.
+    tried: Option<(Instant, Option<String>)>,
+}
+
+/// What is known now.
+struct Known {
+    status: Option<(Arc<Status>, Duration)>,
+    /// Why it isn't of this moment.
+    failed: Option<String>,
+}
+
+impl Office {
+    async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+        if request.method() != Method::GET && request.method() != Method::HEAD {
+            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+            let headers = refused.headers_mut();
+            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+            return refused;
+        }
+        match request.uri().path() {
+            "/" => page(),
+            "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+            "/readyz" => ready(&self.look().await),
+            "/status.json" => document(&self.look().await),
+            "/metrics" => {
+                let known = self.look().await;
+                let status = known.status.as_ref();
+                let status = status.map(|(status, age)| (&**status, *age));
+                let body = render(status, known.failed.is_none(), &self.meter.read());
+                typed(
+                    StatusCode::OK,
+                    "text/plain; version=0.0.4; charset=utf-8",
+                    body,
+                )
+            }
+            _ => text(
+                StatusCode::NOT_FOUND,
+                "there are / /metrics /healthz /readyz /status.json\n".to_owned(),
+            ),
+        }
+    }
+
+    /// The last sample if it is young, else a new one.
+    async fn look(&self) -> Known {
+        let mut last = self.last.lock().await;
+        let young = |tried: Instant| tried.elapsed() < limits::HTTP_SAMPLE_EVERY;
+        if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
+            let sampled = timeout(
+                limits::HTTP_SAMPLE_MAX,
+                sample(&self.settings, &mut last.onlooker),
+            );
+            let failed = match sampled.await {
+                Ok(Ok(status)) => {
+                    last.status = Some((Arc::new(status), Instant::now()));
+                    None
+                }
+                Ok(Err(fault)) => Some(fault.to_string()),
+                Err(_) => Some("a side does not answer".to_owned()),
+            };
+            if failed.is_some() {
+                last.onlooker = None;
+            }
+            last.tried = Some((Instant::now(), failed));
+        }
+        let status = last.status.as_ref();
+        Known {
+            status: status.map(|(status, taken)| (status.clone(), taken.elapsed())),
+            failed: last.tried.as_ref().and_then(|(_, failed)| failed.clone()),
+        }
+    }
+}
+
+async fn sample(settings: &Settings, onlooker: &mut Option<Onlooker>) -> Result<Status, Fault> {
+    let connected = match onlooker.take() {
+        Some(onlooker) => onlooker,
+        None => Onlooker::connect(settings).await?,
+    };
+    let status = connected.status(settings).await?;
+    *onlooker = Some(connected);
+    Ok(status)
+}
+
+/// Ready: both sides answer, it streams, it isn't far behind, and nothing waits for a person.
+fn ready(known: &Known) -> Response<Full<Bytes>> {
+    if let Some(why) = &known.failed {
+        return text(StatusCode::SERVICE_UNAVAILABLE, format!("unknown: {why}\n"));
+    }
+    let Some((status, _)) = &known.status else {
+        return text(StatusCode::SERVICE_UNAVAILABLE, "unknown\n".to_owned());
+    };
+    let word = serde_json::to_value(status.verdict);
+    let word = word
+        .ok()
+        .and_then(|word| word.as_str().map(str::to_owned))
+        .unwrap_or_default();
+    let late = status
+        .forward
+        .lag_ms
+        .is_none_or(|lag| Duration::from_millis(lag.unsigned_abs()) > limits::READY_LAG_MAX);
+    match status.verdict {
+        Verdict::CaughtUp => text(StatusCode::OK, format!("{word}\n")),
+        Verdict::CatchingUp if !late => text(StatusCode::OK, format!("{word}\n")),
+        _ => text(StatusCode::SERVICE_UNAVAILABLE, format!("{word}\n")),
+    }
+}
+
+fn document(known: &Known) -> Response<Full<Bytes>> {
+    let status = known.status.as_ref().map(|(status, age)| {
+        let mut status = Status::clone(status);
+        status.forward.measured_age_ms += u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
+        status
+    });
+    let body = serde_json::json!({"schema": 1, "failed": known.failed, "status": status});
+    typed(StatusCode::OK, "application/json", body.to_string())
+}
+
+fn page() -> Response<Full<Bytes>> {
+    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned());
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
+    page.headers_mut()
+        .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
+    page
+}
+
+fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
+    typed(code, "text/plain; charset=utf-8", body)
+}
+
+fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+    let mut answer = Response::new(Full::new(Bytes::from(body)));
+    *answer.status_mut() = code;
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}
