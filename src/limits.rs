@@ -70,6 +70,9 @@ pub const VERIFY_FIRST: Duration = Duration::from_secs(300);
 /// The longest that a comparison waits for the other side between two looks.
 pub const VERIFY_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// Clocks that are further apart are worth a word.
+pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
+
 /// A table that no longer fits is looked at again so often: somebody mends it and sees it go on.
 pub const MISFITS_EVERY: Duration = Duration::from_secs(5);
 

@@ -3,6 +3,7 @@
 mod bootstrap;
 mod completions;
 mod demo;
+mod doctor;
 mod lag;
 mod plan;
 mod quarantine;
@@ -74,6 +75,8 @@ struct Common {
 enum Command {
     /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
     Demo(demo::Options),
+    /// Check both sides; each problem comes with what mends it; changes nothing
+    Doctor(doctor::Options),
     /// Set up both sides, then copy all tables from one snapshot; repeat it to resume
     Bootstrap(bootstrap::Options),
     /// The service: streams the desktop's changes; fills the tables first if need be
@@ -165,6 +168,13 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             })
             .await,
             Mode::Copy,
+        ),
+        Command::Doctor(options) => (
+            with_settings(common, async |settings| {
+                doctor::doctor(options, settings).await
+            })
+            .await,
+            Mode::Question,
         ),
         Command::Verify(options) => (
             with_settings(common, async |settings| {

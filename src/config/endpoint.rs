@@ -57,6 +57,25 @@ pub enum Host {
     Unix(PathBuf),
 }
 
+impl Endpoint {
+    /// Nobody on the way can read or change anything unnoticed.
+    pub fn is_verified(&self) -> bool {
+        let signed = self.ssl_mode == SslMode::Require && self.ssl_root_cert.is_some();
+        signed || matches!(self.ssl_mode, SslMode::VerifyCa | SslMode::VerifyFull)
+    }
+
+    /// The server is on this computer.
+    pub fn is_near(&self) -> bool {
+        match &self.host {
+            Host::Unix(_) => true,
+            Host::Tcp(host) => {
+                let address = host.parse::<std::net::IpAddr>();
+                host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+            }
+        }
+    }
+}
+
 /// libpq's `sslmode`, weakest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum SslMode {

@@ -3,6 +3,7 @@
 mod agenda;
 mod beside;
 mod budget;
+mod doctor;
 mod homeward;
 mod lease;
 mod lineage;
@@ -18,6 +19,7 @@ mod verify;
 mod web;
 
 pub use agenda::Goal;
+pub use doctor::{Check, CheckOutcome, IDS as CHECK_IDS, doctor};
 pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use lease::name_of;
 pub use log::{Logging, start_log};

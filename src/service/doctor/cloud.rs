@@ -1,0 +1,390 @@
+//! The cloud's server and tables.
+
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
+
+use super::{CheckOutcome, Report, Wrong};
+use crate::config::{Flow, Settings};
+use crate::fault::{Fault, Side};
+use crate::install::is_installed;
+use crate::plan::quote::ident;
+
+pub(super) async fn check(
+    settings: &Settings,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    server(settings, client, report).await?;
+    let installed = is_installed(client, Side::Cloud).await?;
+    state(client, installed, report).await?;
+    tables(settings, client, report).await?;
+    triggers(settings, client, installed, report).await
+}
+
+async fn rows(
+    client: &Client,
+    sql: &str,
+    params: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Vec<Row>, Fault> {
+    let rows = client.query_typed(sql, params).await;
+    rows.map_err(Fault::at(Side::Cloud))
+}
+
+async fn server(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
+        current_setting('default_transaction_read_only') = 'on', current_database()::text, current_setting('server_encoding'), \
+        current_setting('max_connections')::int, (select count(*) from pg_stat_activity where backend_type = 'client backend')::int";
+    let found = rows(client, sql, &[]).await?;
+    let Some(row) = found.first() else {
+        return Ok(());
+    };
+    let (number, version): (i32, String) = (row.get(0), row.get(1));
+    if number < 140_000 {
+        let wrong = Wrong::new(
+            format!("the cloud is PostgreSQL {version}"),
+            "upgrade it to 14 or newer",
+        );
+        report.fail("cloud_version", "its state needs 14", wrong);
+    } else {
+        report.ok("cloud_version", format!("PostgreSQL {version}"));
+    }
+    let database: String = row.get(4);
+    match (row.get(2), row.get(3)) {
+        (true, _) => {
+            let wrong = Wrong::new(
+                "the cloud is a standby",
+                "let cloud.url lead to the primary",
+            );
+            report.fail("cloud_is_writable", "nothing can be written there", wrong);
+        }
+        (false, true) => {
+            let fix = format!(
+                "ALTER DATABASE {} SET default_transaction_read_only = off;",
+                ident(&database)
+            );
+            report.fail(
+                "cloud_is_writable",
+                "nothing can be written there; Supabase does that when the disk is full",
+                Wrong::new("the cloud is read-only", fix),
+            );
+        }
+        (false, false) => report.ok("cloud_is_writable", "the cloud can be written"),
+    }
+    let encoding: String = row.get(5);
+    if encoding == "UTF8" {
+        report.ok("cloud_encoding", "encoding UTF8");
+    } else {
+        let wrong = Wrong::new(
+            format!("the cloud's encoding is {encoding}"),
+            "use a database with the encoding UTF8",
+        );
+        report.fail(
+            "cloud_encoding",
+            "letters that it doesn't have would be refused",
+            wrong,
+        );
+    }
+    let endpoint = &settings.cloud.endpoint;
+    if endpoint.is_verified() || endpoint.is_near() {
+        report.ok("tls", "nobody can read or change what goes to the cloud");
+    } else {
+        let wrong = Wrong::new(
+            "the cloud's certificate is not verified",
+            "add sslmode=verify-full&sslrootcert=prod-ca.crt to cloud.url in tandem.toml",
+        );
+        report.warn(
+            "tls",
+            "anyone on the way could read and change the data",
+            wrong,
+        );
+    }
+    let (most, used): (i32, i32) = (row.get(6), row.get(7));
+    if used * 10 < most * 9 {
+        report.ok(
+            "cloud_connections",
+            format!("{used} of {most} connections in use"),
+        );
+    } else {
+        let fix = format!(
+            "ALTER SYSTEM SET max_connections = {}; -- needs a restart",
+            most * 2
+        );
+        report.warn(
+            "cloud_connections",
+            "phones and tandem may find none left",
+            Wrong::new(format!("{used} of {most} connections in use"), fix),
+        );
+    }
+    Ok(())
+}
+
+/// The schema's version must know this program.
+pub(super) async fn version(
+    client: &Client,
+    side: Side,
+    installed: bool,
+    id: &'static str,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    if !installed {
+        report.ok(id, format!("the schema tandem is not on the {side} yet"));
+        return Ok(());
+    }
+    let found = client.query_typed("select version, oldest_binary, string_to_array(oldest_binary, '.')::int[] > string_to_array($1, '.')::int[] from tandem.version", &[(&env!("CARGO_PKG_VERSION"), Type::TEXT)]).await;
+    let found = found.map_err(Fault::at(side))?;
+    match found.first() {
+        Some(row) if row.get(2) => {
+            let oldest: String = row.get(1);
+            report.fail(
+                id,
+                "an older program would misread the state",
+                Wrong::new(
+                    format!("the schema tandem on the {side} needs tandem {oldest} or newer"),
+                    "install the newer program",
+                ),
+            );
+        }
+        Some(row) => report.ok(id, format!("state version {}", row.get::<_, i32>(0))),
+        None => report.fail(
+            id,
+            "nobody can tell which program may work there",
+            Wrong::new(
+                format!("tandem.version on the {side} is empty"),
+                "tandem uninstall, then tandem bootstrap",
+            ),
+        ),
+    }
+    Ok(())
+}
+
+async fn state(client: &Client, installed: bool, report: &mut Report) -> Result<(), Fault> {
+    let sql = "select has_database_privilege(current_database(), 'create'), current_database()::text, current_user::text";
+    let found = rows(client, sql, &[]).await?;
+    if let Some(row) = found.first() {
+        let (database, user): (String, String) = (row.get(1), row.get(2));
+        if installed || row.get(0) {
+            report.ok(
+                "cloud_may_create",
+                "the schema tandem is there, or may be made",
+            );
+        } else {
+            let fix = format!(
+                "GRANT CREATE ON DATABASE {} TO {};",
+                ident(&database),
+                ident(&user)
+            );
+            report.fail(
+                "cloud_may_create",
+                "set-up makes the schema tandem",
+                Wrong::new(format!("{user} may not create a schema in {database}"), fix),
+            );
+        }
+    }
+    version(client, Side::Cloud, installed, "cloud_state", report).await?;
+    let sql = "select r.rolname::text from pg_roles r join pg_namespace n on n.nspname = 'tandem' \
+        where r.rolname in ('anon', 'authenticated', 'public') and has_schema_privilege(r.oid, n.oid, 'usage') \
+        union all select 'public' from pg_namespace n, aclexplode(n.nspacl) as a where n.nspname = 'tandem' and a.grantee = 0";
+    let found = rows(client, sql, &[]).await?;
+    let open = found.iter().map(|row| {
+        let role: String = row.get(0);
+        let named = if role == "public" {
+            role.clone()
+        } else {
+            ident(&role)
+        };
+        Wrong::new(
+            format!("{role} may look into the schema tandem"),
+            format!("REVOKE ALL ON SCHEMA tandem FROM {named};"),
+        )
+    });
+    report.each(
+        "schema_exposed",
+        "the schema tandem is closed to phones",
+        "the quarantine holds whole rows",
+        CheckOutcome::Fail,
+        open.collect(),
+    );
+    Ok(())
+}
+
+async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let (mut names, mut out, mut home) = (Vec::new(), Vec::new(), Vec::new());
+    for table in &settings.tables {
+        names.push(format!(
+            "{}.{}",
+            ident(&table.cloud.schema),
+            ident(&table.cloud.relation)
+        ));
+        out.push(table.flow != Flow::Reverse);
+        home.push(table.flow != Flow::Forward || !table.cloud_owned.is_empty());
+    }
+    let sql = "select w.name, w.outward, w.home, current_user::text, \
+        array_remove(array[case when not has_table_privilege(c.oid, 'select') then 'SELECT' end, \
+          case when w.outward and not has_table_privilege(c.oid, 'insert') then 'INSERT' end, case when w.outward and not has_table_privilege(c.oid, 'update') then 'UPDATE' end, \
+          case when w.outward and not has_table_privilege(c.oid, 'delete') then 'DELETE' end], null), \
+        has_table_privilege(c.oid, 'trigger'), \
+        row_security_active(c.oid) and not exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tandem ' || current_user), \
+        (select array_agg(s.oid::regclass::text) from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S' \
+          where d.refobjid = c.oid and d.deptype in ('a', 'i') and d.classid = 'pg_class'::regclass and case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') else false end) \
+        from unnest($1::text[], $2::bool[], $3::bool[]) as w(name, outward, home) join pg_class c on c.oid = to_regclass(w.name)";
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&names, Type::TEXT_ARRAY),
+        (&out, Type::BOOL_ARRAY),
+        (&home, Type::BOOL_ARRAY),
+    ];
+    let found = rows(client, sql, &params).await?;
+    let user = |row: &Row| ident(&row.get::<_, String>(3));
+    let closed = found
+        .iter()
+        .filter(|row| !row.get::<_, Vec<String>>(4).is_empty())
+        .map(|row| {
+            let (name, lacks): (String, Vec<String>) = (row.get(0), row.get(4));
+            let lacks = lacks.join(", ");
+            Wrong::new(
+                format!("we lack {lacks} on {name} in the cloud"),
+                format!("GRANT {lacks} ON {name} TO {};", user(row)),
+            )
+        });
+    report.each(
+        "cloud_may_write",
+        "all tables can be written",
+        "rows could not be written there",
+        CheckOutcome::Fail,
+        closed.collect(),
+    );
+    let counters = found.iter().filter(|row| row.get(1)).flat_map(|row| {
+        let names: Option<Vec<String>> = row.get(7);
+        let user = user(row);
+        names.unwrap_or_default().into_iter().map(move |name| {
+            Wrong::new(
+                format!("we may not use sequence {name}"),
+                format!("GRANT USAGE ON SEQUENCE {name} TO {user};"),
+            )
+        })
+    });
+    report.each(
+        "cloud_may_use_sequence",
+        "all generated keys can be made",
+        "new rows could not get their key",
+        CheckOutcome::Fail,
+        counters.collect(),
+    );
+    let unwatched = found
+        .iter()
+        .filter(|row| row.get(2) && !row.get::<_, bool>(5))
+        .map(|row| {
+            let name: String = row.get(0);
+            Wrong::new(
+                format!("we may not put a trigger on {name}"),
+                format!("GRANT TRIGGER ON {name} TO {};", user(row)),
+            )
+        });
+    report.each(
+        "cloud_may_trigger",
+        "all tables that come home can be watched",
+        "what phones do there would not be noticed",
+        CheckOutcome::Fail,
+        unwatched.collect(),
+    );
+    let hidden = found.iter().filter(|row| row.get(6)).map(|row| {
+        let name: String = row.get(0);
+        Wrong::new(
+            format!("row security hides rows of {name} from us"),
+            format!(
+                "ALTER ROLE {} BYPASSRLS; -- or run sql/cloud/role.sql for this table",
+                user(row)
+            ),
+        )
+    });
+    report.each(
+        "cloud_row_security",
+        "no policy hides rows of the cloud",
+        "a row that is hidden would be taken for missing",
+        CheckOutcome::Fail,
+        hidden.collect(),
+    );
+    Ok(())
+}
+
+async fn triggers(
+    settings: &Settings,
+    client: &Client,
+    installed: bool,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let names: Vec<_> = { settings.tables.iter() }
+        .map(|table| {
+            format!(
+                "{}.{}",
+                ident(&table.cloud.schema),
+                ident(&table.cloud.relation)
+            )
+        })
+        .collect();
+    let named = [(&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
+    // tgtype: 1 row, 2 before, 4 insert, 16 update.
+    let sql = "select w.name, g.tgname::text from unnest($1::text[]) as w(name) join pg_trigger g on g.tgrelid = to_regclass(w.name) \
+        where not g.tgisinternal and g.tgenabled <> 'D' and g.tgtype & 3 = 3 and g.tgtype & 20 > 0";
+    let found = rows(client, sql, &named).await?;
+    let rewriting = found.iter().map(|row| {
+        let (table, name): (String, String) = (row.get(0), row.get(1));
+        Wrong::new(
+            format!("trigger {name} of {table} may change rows before they are written"),
+            format!(
+                "ALTER TABLE {table} DISABLE TRIGGER {}; -- if it changes columns that travel",
+                ident(&name)
+            ),
+        )
+    });
+    report.each(
+        "rewriting_trigger",
+        "no trigger changes rows on their way in",
+        "if it changes columns that travel, both sides never become equal",
+        CheckOutcome::Warn,
+        rewriting.collect(),
+    );
+    let sql = "select w.name, c.conname::text, r.relname::text, c.conrelid::regclass::text, \
+        regexp_replace(pg_get_constraintdef(c.oid), ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)( \\([^)]*\\))?', '', 'g') \
+        from unnest($1::text[]) as w(name) join pg_constraint c on c.confrelid = to_regclass(w.name) join pg_class r on r.oid = c.conrelid \
+        where c.contype = 'f' and c.conparentid = 0 and (c.confdeltype in ('c', 'n', 'd') or c.confupdtype in ('c', 'n', 'd'))";
+    let found = rows(client, sql, &named).await?;
+    let reaching = found.iter().map(|row| {
+        let (parent, name, child, definition): (String, String, String, String) =
+            (row.get(0), row.get(1), row.get(3), row.get(4));
+        let name = ident(&name);
+        Wrong::new(
+            format!("a delete from {parent} would carry on to {child}"),
+            format!(
+                "ALTER TABLE {child} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {definition};"
+            ),
+        )
+    });
+    report.each(
+        "fk_action",
+        "no foreign key carries a delete to other rows",
+        "where it would reach a phone's rows the delete is put into quarantine instead",
+        CheckOutcome::Warn,
+        reaching.collect(),
+    );
+    let mut disabled = Vec::new();
+    if installed {
+        let sql = "select g.tgrelid::regclass::text, g.tgname::text from pg_trigger g join pg_proc f on f.oid = g.tgfoid join pg_namespace n on n.oid = f.pronamespace \
+            where n.nspname = 'tandem' and g.tgenabled not in ('O', 'A')";
+        let found = rows(client, sql, &[]).await?;
+        disabled.extend(found.iter().map(|row| {
+            let (table, name): (String, String) = (row.get(0), row.get(1));
+            Wrong::new(
+                format!("trigger {name} of {table} is disabled"),
+                format!("ALTER TABLE {table} ENABLE TRIGGER {};", ident(&name)),
+            )
+        }));
+    }
+    report.each(
+        "watch_disabled",
+        "all that phones do is noticed",
+        "what phones do there is not noticed",
+        CheckOutcome::Fail,
+        disabled,
+    );
+    Ok(())
+}

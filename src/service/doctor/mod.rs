@@ -1,0 +1,261 @@
+//! Both sides and the settings checked, in order of dependency; nothing is changed. What can't be known because something
+//! before it failed is skipped.
+
+mod between;
+mod cloud;
+mod desktop;
+
+use serde::Serialize;
+
+use crate::config::Settings;
+use crate::fault::{Fault, Side};
+use crate::wire::control::{self, Control};
+
+/// All checks, in the order in which they are made.
+pub const IDS: [&str; 44] = [
+    // The desktop's server.
+    "desktop_reachable",
+    "desktop_version",
+    "desktop_is_primary",
+    "desktop_encoding",
+    "wal_level",
+    "may_replicate",
+    "slot",
+    "slots_free",
+    "senders_free",
+    "wal_limit",
+    "wal_held",
+    "other_slots",
+    "long_transaction",
+    "fsync",
+    "desktop_may_create",
+    "desktop_state",
+    "publication",
+    "update_would_fail",
+    // The desktop's tables.
+    "desktop_may_read",
+    "desktop_may_publish",
+    "desktop_row_security",
+    "home_may_write",
+    // The cloud's server.
+    "cloud_reachable",
+    "cloud_version",
+    "cloud_is_writable",
+    "cloud_encoding",
+    "tls",
+    "cloud_connections",
+    "cloud_may_create",
+    "cloud_state",
+    "schema_exposed",
+    // The cloud's tables.
+    "cloud_may_write",
+    "cloud_may_use_sequence",
+    "cloud_may_trigger",
+    "cloud_row_security",
+    "rewriting_trigger",
+    "watch_disabled",
+    "fk_action",
+    // Between them.
+    "clock_skew",
+    "mapping",
+    "key_unique",
+    "key_index",
+    "parent_not_configured",
+    "quarantine",
+];
+
+/// What a check came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckOutcome {
+    /// Fine.
+    Ok,
+    /// It works, but somebody should know.
+    Warn,
+    /// It doesn't work.
+    Fail,
+    /// Something before it failed.
+    Skipped,
+}
+
+/// One check of the `doctor` document; source: the contract.
+#[derive(Clone, Debug, Serialize)]
+pub struct Check {
+    /// One of [`IDS`].
+    pub id: &'static str,
+    /// `desktop`, `cloud` or `both`.
+    pub side: &'static str,
+    /// What it came to.
+    pub outcome: CheckOutcome,
+    /// What was found.
+    pub what: String,
+    /// Why that matters.
+    pub why: Option<String>,
+    /// A statement to paste, or a command.
+    pub fix: Option<String>,
+}
+
+/// Checks, as they are made.
+#[derive(Default)]
+pub(super) struct Report {
+    checks: Vec<Check>,
+}
+
+/// Something that is wrong with one thing: what, and what mends it.
+pub(super) struct Wrong {
+    pub(super) what: String,
+    pub(super) fix: Option<String>,
+}
+
+impl Wrong {
+    pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Wrong {
+        Wrong {
+            what: what.into(),
+            fix: Some(fix.into()),
+        }
+    }
+}
+
+impl Report {
+    fn push(
+        &mut self,
+        id: &'static str,
+        outcome: CheckOutcome,
+        what: String,
+        why: Option<&str>,
+        fix: Option<String>,
+    ) {
+        debug_assert!(IDS.contains(&id), "{id}");
+        self.checks.push(Check {
+            id,
+            side: side_of(id),
+            outcome,
+            what,
+            why: why.map(str::to_owned),
+            fix,
+        });
+    }
+
+    pub(super) fn ok(&mut self, id: &'static str, what: impl Into<String>) {
+        self.push(id, CheckOutcome::Ok, what.into(), None, None);
+    }
+
+    pub(super) fn warn(&mut self, id: &'static str, why: &str, wrong: Wrong) {
+        self.push(id, CheckOutcome::Warn, wrong.what, Some(why), wrong.fix);
+    }
+
+    pub(super) fn fail(&mut self, id: &'static str, why: &str, wrong: Wrong) {
+        self.push(id, CheckOutcome::Fail, wrong.what, Some(why), wrong.fix);
+    }
+
+    /// One check for each thing that is wrong; one that is fine where none is.
+    pub(super) fn each(
+        &mut self,
+        id: &'static str,
+        fine: &str,
+        why: &str,
+        outcome: CheckOutcome,
+        wrong: Vec<Wrong>,
+    ) {
+        if wrong.is_empty() {
+            self.ok(id, fine);
+        }
+        for Wrong { what, fix } in wrong {
+            self.push(id, outcome, what, Some(why), fix);
+        }
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.checks.iter().any(|check| check.id == id)
+    }
+
+    /// Everything that wasn't reached.
+    fn skip_the_rest(&mut self) {
+        let left: Vec<_> = { IDS.iter() }.filter(|id| !self.has(id)).collect();
+        for id in left {
+            let what = "not checked: something before it failed".to_owned();
+            self.push(id, CheckOutcome::Skipped, what, None, None);
+        }
+    }
+}
+
+fn side_of(id: &str) -> &'static str {
+    let at = IDS
+        .iter()
+        .position(|known| *known == id)
+        .unwrap_or_default();
+    let first = |id: &str| {
+        IDS.iter()
+            .position(|known| *known == id)
+            .unwrap_or_default()
+    };
+    match at {
+        at if at < first("cloud_reachable") => "desktop",
+        at if at < first("clock_skew") => "cloud",
+        _ => "both",
+    }
+}
+
+/// Checks everything. What a server refuses to tell is a failed check, no error.
+pub async fn doctor(settings: &Settings) -> Vec<Check> {
+    let mut report = Report::default();
+    let desktop = connect(settings, Side::Desktop, &mut report).await;
+    if let Some(desktop) = &desktop {
+        let checked = desktop::check(settings, &desktop.client, &mut report).await;
+        note(checked, &mut report, "desktop_version");
+    }
+    let cloud = connect(settings, Side::Cloud, &mut report).await;
+    if let Some(cloud) = &cloud {
+        let checked = cloud::check(settings, &cloud.client, &mut report).await;
+        note(checked, &mut report, "cloud_version");
+    }
+    if let (Some(desktop), Some(cloud)) = (&desktop, &cloud) {
+        let checked = between::check(settings, (&desktop.client, &cloud.client), &mut report).await;
+        note(checked, &mut report, "mapping");
+    }
+    report.skip_the_rest();
+    report
+        .checks
+        .sort_by_key(|check| IDS.iter().position(|id| *id == check.id));
+    report.checks
+}
+
+async fn connect(settings: &Settings, side: Side, report: &mut Report) -> Option<Control> {
+    let (endpoint, id) = match side {
+        Side::Desktop => (&settings.desktop.endpoint, "desktop_reachable"),
+        Side::Cloud => (&settings.cloud.endpoint, "cloud_reachable"),
+    };
+    let since = std::time::Instant::now();
+    match control::connect(endpoint).await {
+        Ok(control) => {
+            report.ok(
+                id,
+                format!(
+                    "the {side} is reachable, {} ms",
+                    since.elapsed().as_millis()
+                ),
+            );
+            Some(control)
+        }
+        Err(error) => {
+            let fault = Fault::wire(side, &error);
+            let why = format!("nothing of the {side} can be checked");
+            let fix = fault.hint.clone().unwrap_or_else(|| {
+                format!("check {side}.url and {side}.password, and that the server runs")
+            });
+            report.fail(id, &why, Wrong::new(fault.to_string(), fix));
+            None
+        }
+    }
+}
+
+/// A query that failed ends the checks of its side.
+fn note(checked: Result<(), Fault>, report: &mut Report, id: &'static str) {
+    if let Err(fault) = checked {
+        let wrong = Wrong {
+            what: fault.to_string(),
+            fix: fault.hint.clone(),
+        };
+        report.fail(id, "the checks behind this one could not be made", wrong);
+    }
+}
