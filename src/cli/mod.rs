@@ -4,6 +4,7 @@ mod bootstrap;
 mod completions;
 mod demo;
 mod doctor;
+mod init;
 mod lag;
 mod plan;
 mod quarantine;
@@ -75,6 +76,8 @@ struct Common {
 enum Command {
     /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
     Demo(demo::Options),
+    /// Look at both databases and write a commented tandem.toml; never overwrites one
+    Init(init::Options),
     /// Check both sides; each problem comes with what mends it; changes nothing
     Doctor(doctor::Options),
     /// Set up both sides, then copy all tables from one snapshot; repeat it to resume
@@ -169,6 +172,10 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             .await,
             Mode::Copy,
         ),
+        Command::Init(options) => (
+            Box::pin(init::init(options, sources(common))).await,
+            Mode::Question,
+        ),
         Command::Doctor(options) => (
             with_settings(common, async |settings| {
                 doctor::doctor(options, settings).await
@@ -234,10 +241,14 @@ async fn with_settings(
 }
 
 fn load(common: &Common) -> Result<Settings, config::Problems> {
+    config::load(&sources(common))
+}
+
+fn sources(common: &Common) -> Sources {
     let home = std::env::var_os("HOME")
         .or_else(|| std::env::var_os("USERPROFILE"))
         .map(PathBuf::from);
-    config::load(&Sources {
+    Sources {
         file: common.config.clone(),
         env: std::env::vars_os()
             .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
@@ -245,7 +256,7 @@ fn load(common: &Common) -> Result<Settings, config::Problems> {
         cwd: std::env::current_dir().unwrap_or_default(),
         home,
         flags: Vec::new(),
-    })
+    }
 }
 
 impl Common {

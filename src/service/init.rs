@@ -1,0 +1,543 @@
+//! Settings proposed from what both databases hold: which tables belong together, what names a row, which way rows go. What
+//! doesn't fit is written as a remark with its reason, so that what is active works as it stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use tokio_postgres::Client;
+
+use crate::catalog::{RelationFacts, relation, unpathed};
+use crate::config::{self, Settings, Sources};
+use crate::fault::{Fault, Kind, Side};
+use crate::flows::agree_again;
+use crate::model::Name;
+use crate::plan::quote;
+use crate::wire::control::{self, Control};
+
+/// A settings file, and how much of it is active.
+pub struct Proposal {
+    /// The file's text.
+    pub text: String,
+    /// Tables that fit.
+    pub active: usize,
+    /// Tables that need a decision first.
+    pub set_aside: usize,
+    /// A password was given, and stands in no file: what it has to be called in the environment.
+    pub secrets: Vec<&'static str>,
+}
+
+/// Looks at both databases; changes nothing.
+///
+/// # Errors
+/// When a side can't be reached.
+pub async fn propose(
+    desktop_url: &str,
+    cloud_url: &str,
+    sources: Sources,
+) -> Result<Proposal, Fault> {
+    let folder = tempfile::tempdir().map_err(|error| broken(&error))?;
+    let file = folder.path().join("tandem.toml");
+    let urls = format!(
+        "[desktop]\nurl = {}\n[cloud]\nurl = {}\n",
+        quoted(desktop_url),
+        quoted(cloud_url)
+    );
+    std::fs::write(&file, urls).map_err(|error| broken(&error))?;
+    let sources = Sources {
+        file: Some(file),
+        ..sources
+    };
+    let wrong = |problems: config::Problems| {
+        Fault::new(Kind::Input, problems.to_string()).hint("nothing was written")
+    };
+    let settings = config::load(&sources).map_err(wrong)?;
+    let desktop = control::connect(&settings.desktop.endpoint).await;
+    let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
+    let cloud = control::connect(&settings.cloud.endpoint).await;
+    let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+    let here = look(&desktop, Side::Desktop).await?;
+    let there = look(&cloud, Side::Cloud).await?;
+    let mut entries = Vec::new();
+    for (from, to) in matched(&here, &there) {
+        entries.push(entry(from, to, &settings, (&desktop.client, &cloud.client)).await?);
+    }
+    entries.sort_by(|a, b| a.name.cmp(&b.name));
+    let (desktop_url, desktop_secret) = without_password(desktop_url);
+    let (cloud_url, cloud_secret) = without_password(cloud_url);
+    let head = Head {
+        desktop: (desktop_url, desktop_secret),
+        cloud: (cloud_url, cloud_secret),
+        org: tenant(&entries),
+    };
+    let misfits = misfits(&head, &entries, &sources, (&desktop.client, &cloud.client)).await?;
+    let alone = |all: &[RelationFacts], mine: &dyn Fn(&Entry) -> &Name| -> Vec<String> {
+        let known: BTreeSet<_> = entries.iter().map(mine).collect();
+        let others = all.iter().filter(|facts| !known.contains(&facts.name));
+        others.map(|facts| short(&facts.name)).collect()
+    };
+    let others = (
+        alone(&here, &|entry| &entry.desktop),
+        alone(&there, &|entry| &entry.cloud),
+    );
+    Ok(Proposal {
+        text: text(&head, &entries, &misfits, &others),
+        active: entries.len() - misfits.len(),
+        set_aside: misfits.len(),
+        secrets: [
+            ("DESKTOP_DB_PASSWORD", desktop_secret),
+            ("SUPABASE_DB_PASSWORD", cloud_secret),
+        ]
+        .into_iter()
+        .filter_map(|(name, given)| given.then_some(name))
+        .collect(),
+    })
+}
+
+/// Both URLs as they are written, whether each came with a password, and the tenant column if there seems to be one.
+struct Head {
+    desktop: (String, bool),
+    cloud: (String, bool),
+    org: Option<String>,
+}
+
+/// A table of the proposal.
+struct Entry {
+    name: String,
+    desktop: Name,
+    cloud: Name,
+    /// The lines behind the name.
+    lines: Vec<String>,
+    columns: BTreeSet<String>,
+}
+
+/// Schemas that belong to the server or to Supabase.
+const NOT_OURS: [&str; 16] = [
+    "pg_catalog",
+    "information_schema",
+    "tandem",
+    "auth",
+    "storage",
+    "realtime",
+    "_realtime",
+    "vault",
+    "extensions",
+    "graphql",
+    "graphql_public",
+    "pgbouncer",
+    "etl",
+    "supabase_functions",
+    "supabase_migrations",
+    "net",
+];
+
+async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault> {
+    let client = &control.client;
+    let sql = "select n.nspname::text, c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+        where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^pg_' and n.nspname <> all ($1) order by 1, 2";
+    let others: Vec<&str> = NOT_OURS.to_vec();
+    let rows = client
+        .query_typed(sql, &[(&others, tokio_postgres::types::Type::TEXT_ARRAY)])
+        .await;
+    let rows = rows.map_err(Fault::at(side))?;
+    unpathed(client)
+        .await
+        .map_err(|error| Fault::wire(side, &error))?;
+    let mut all = Vec::new();
+    for row in &rows {
+        let name = Name {
+            schema: row.get(0),
+            relation: row.get(1),
+        };
+        let found = relation(client, &name).await;
+        all.extend(found.map_err(|error| Fault::wire(side, &error))?);
+    }
+    let ended = client.batch_execute("commit").await;
+    ended.map_err(Fault::at(side))?;
+    Ok(all)
+}
+
+/// Tables that belong together: of one name, or one that ends as the other does, with at least half of the smaller one's
+/// columns in common.
+fn matched<'a>(
+    here: &'a [RelationFacts],
+    there: &'a [RelationFacts],
+) -> Vec<(&'a RelationFacts, &'a RelationFacts)> {
+    let mut pairs: Vec<(usize, &RelationFacts, &RelationFacts)> = Vec::new();
+    for from in here {
+        for to in there {
+            let common = { from.columns.iter() }
+                .filter(|column| to.column(&column.name).is_some())
+                .count();
+            let (a, b) = (&from.name.relation, &to.name.relation);
+            let alike = match () {
+                () if a == b => 1_000,
+                () if a.ends_with(b.as_str()) || b.ends_with(a.as_str()) => 100,
+                () => 0,
+            };
+            if alike > 0 && common * 2 >= from.columns.len().min(to.columns.len()) {
+                pairs.push((alike + common, from, to));
+            }
+        }
+    }
+    pairs.sort_by_key(|(score, ..)| std::cmp::Reverse(*score));
+    let (mut left, mut right) = (BTreeSet::new(), BTreeSet::new());
+    let best = pairs.into_iter().filter(|(_, from, to)| {
+        let free = !left.contains(&from.name) && !right.contains(&to.name);
+        if free {
+            left.insert(from.name.clone());
+            right.insert(to.name.clone());
+        }
+        free
+    });
+    best.map(|(_, from, to)| (from, to)).collect()
+}
+
+async fn entry(
+    from: &RelationFacts,
+    to: &RelationFacts,
+    settings: &Settings,
+    (desktop, cloud): (&Client, &Client),
+) -> Result<Entry, Fault> {
+    let mut lines = Vec::new();
+    let name = short(&from.name);
+    if short(&to.name) != name {
+        lines.push(format!("cloud = {}", quoted(&short(&to.name))));
+    }
+    let reverse = comes_home(from, to, settings, (desktop, cloud)).await?;
+    if reverse {
+        lines.push("flow = \"reverse\"               # its rows are made on phones".to_owned());
+        lines.extend(skipped(
+            to,
+            from,
+            &settings.reverse.skip,
+            &[],
+            "[table.reverse]\nskip",
+        ));
+    } else {
+        let made = |column: &&String| {
+            let facts = to.column(column);
+            facts.is_some_and(|facts| facts.has_default || facts.always_identity)
+        };
+        let generated: Vec<_> = to.primary_key.iter().filter(made).cloned().collect();
+        let key = key(from, to, &generated, desktop).await?;
+        match &key {
+            Some(names) if *names == to.primary_key => {}
+            Some(names) => lines.push(format!("key = {}", list(names))),
+            None => lines.push(
+                "key = []                       # no columns name one row: equal rows are counted"
+                    .to_owned(),
+            ),
+        }
+        lines.extend(skipped(
+            from,
+            to,
+            &settings.forward.skip,
+            &generated,
+            "skip",
+        ));
+        if !generated.is_empty() {
+            lines.push(format!(
+                "swap = \"1d\"                    # {} is generated in the cloud; it stays",
+                generated.join(", ")
+            ));
+        }
+    }
+    Ok(Entry {
+        name,
+        desktop: from.name.clone(),
+        cloud: to.name.clone(),
+        lines,
+        columns: to
+            .columns
+            .iter()
+            .map(|column| column.name.clone())
+            .collect(),
+    })
+}
+
+/// Rows that only phones make: the cloud has some of theirs and none of the desktop's, or needs what the desktop doesn't have.
+async fn comes_home(
+    from: &RelationFacts,
+    to: &RelationFacts,
+    settings: &Settings,
+    (desktop, cloud): (&Client, &Client),
+) -> Result<bool, Fault> {
+    let owner = &settings.owner;
+    let needs = to.columns.iter().any(|column| {
+        let owned = column.name == owner.column;
+        column.not_null
+            && !column.has_default
+            && !column.refuses_values()
+            && !owned
+            && from.column(&column.name).is_none()
+    });
+    if to.column(&owner.column).is_none() {
+        return Ok(false);
+    }
+    let (target, column) = (quote::table(&to.name), quote::ident(&owner.column));
+    let sql = format!(
+        "select exists (select from {target} as t where t.{column}::text = {}), exists (select from {target} as t where t.{column}::text = {})",
+        quote::literal(&owner.mobile),
+        quote::literal(&owner.desktop)
+    );
+    let rows = cloud
+        .query_typed(&sql, &[])
+        .await
+        .map_err(Fault::at(Side::Cloud))?;
+    let (mobile, owned) = rows
+        .first()
+        .map_or((false, false), |row| (row.get(0), row.get(1)));
+    let sql = format!("select exists (select from {})", quote::table(&from.name));
+    let rows = desktop
+        .query_typed(&sql, &[])
+        .await
+        .map_err(Fault::at(Side::Desktop))?;
+    let filled = rows.first().is_some_and(|row| row.get(0));
+    Ok(mobile && !owned || needs && !filled)
+}
+
+/// The cloud's primary key, or a unique index of it, if the desktop's rows are named by it; measured.
+async fn key(
+    from: &RelationFacts,
+    to: &RelationFacts,
+    generated: &[String],
+    desktop: &Client,
+) -> Result<Option<Vec<String>>, Fault> {
+    let sets = std::iter::once(&to.primary_key).chain(&to.unique);
+    for names in sets {
+        let known = |name: &String| from.column(name).is_some() && !generated.contains(name);
+        if names.is_empty() || !names.iter().all(known) {
+            continue;
+        }
+        let list: Vec<_> = names.iter().map(|name| quote::ident(name)).collect();
+        let sql = format!(
+            "select exists (select from {} group by {} having count(*) > 1)",
+            quote::table(&from.name),
+            list.join(", ")
+        );
+        let rows = desktop
+            .query_typed(&sql, &[])
+            .await
+            .map_err(Fault::at(Side::Desktop))?;
+        if !rows.first().is_some_and(|row| row.get(0)) {
+            return Ok(Some(names.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// Columns of the sender that have no place at the receiver.
+fn skipped(
+    from: &RelationFacts,
+    to: &RelationFacts,
+    always: &[String],
+    more: &[String],
+    word: &str,
+) -> Option<String> {
+    let names = from.columns.iter().map(|column| &column.name);
+    let names = names.filter(|name| !always.contains(name));
+    let names: Vec<_> = names
+        .filter(|name| to.column(name).is_none() || more.contains(name))
+        .cloned()
+        .collect();
+    (!names.is_empty()).then(|| format!("{word} = {}", list(&names)))
+}
+
+/// A column by which most tables of the cloud are told apart by firm.
+fn tenant(entries: &[Entry]) -> Option<String> {
+    let names = [
+        "org_id",
+        "tenant_id",
+        "organization_id",
+        "company_id",
+        "firm_id",
+    ];
+    let most = |name: &&str| {
+        let with = entries.iter().filter(|entry| entry.columns.contains(*name));
+        with.count() * 2 > entries.len() && !entries.is_empty()
+    };
+    names.into_iter().find(most).map(str::to_owned)
+}
+
+/// Which tables don't fit as they are proposed, and why.
+async fn misfits(
+    head: &Head,
+    entries: &[Entry],
+    sources: &Sources,
+    (desktop, cloud): (&Client, &Client),
+) -> Result<BTreeMap<String, String>, Fault> {
+    if entries.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let folder = tempfile::tempdir().map_err(|error| broken(&error))?;
+    let file = folder.path().join("tandem.toml");
+    let bare = Head {
+        desktop: (head.desktop.0.clone(), false),
+        cloud: (head.cloud.0.clone(), false),
+        org: head.org.clone(),
+    };
+    let whole = text(&bare, entries, &BTreeMap::new(), &(Vec::new(), Vec::new()));
+    std::fs::write(&file, whole).map_err(|error| broken(&error))?;
+    let sources = Sources {
+        file: Some(file),
+        ..sources.clone()
+    };
+    let settings = config::load(&sources).map_err(|error| broken(&error))?;
+    let names = entries.iter().map(|entry| entry.name.clone()).collect();
+    let tables = agree_again(&settings, desktop, cloud, &names).await?;
+    let misfits = tables.misfits().iter();
+    Ok(misfits
+        .map(|misfit| (misfit.name.clone(), misfit.why.clone()))
+        .collect())
+}
+
+fn broken(error: &(impl std::fmt::Display + ?Sized)) -> Fault {
+    Fault::new(
+        Kind::Internal,
+        "internal check failed: the proposed settings can't be read",
+    )
+    .cause(error)
+}
+
+fn text(
+    head: &Head,
+    entries: &[Entry],
+    misfits: &BTreeMap<String, String>,
+    (only_desktop, only_cloud): &(Vec<String>, Vec<String>),
+) -> String {
+    let mut text = String::from(
+        "# tandem.toml, proposed by `tandem init`. Precedence: flag > environment (TANDEM_...) > this file > default.\n\
+         # Look at it, then: tandem config check, tandem doctor, tandem bootstrap --plan\n\n",
+    );
+    for (section, (url, secret), name) in [
+        ("desktop", &head.desktop, "DESKTOP_DB_PASSWORD"),
+        ("cloud", &head.cloud, "SUPABASE_DB_PASSWORD"),
+    ] {
+        text.push_str(&format!("[{section}]\nurl = {}\n", quoted(url)));
+        let line = format!(
+            "password = \"${{{name}}}\"  # from the environment, or a .env file beside this one\n"
+        );
+        text.push_str(&match secret {
+            true => line,
+            false => format!("# {line}"),
+        });
+        if section == "desktop" {
+            text.push_str("# time_zone = \"Asia/Kolkata\"  # where times without a zone meet times with one\n");
+        }
+        text.push('\n');
+    }
+    if let Some(column) = &head.org {
+        text.push_str(&format!("# Where several firms share the cloud, each is limited to its own rows:\n# [tenant]\n# {column} = 1\n\n"));
+    }
+    text.push_str(
+        "# [forward]\n# skip = [\"created_at\", \"updated_at\"]  # default: columns that never travel, of all tables\n\
+         # wal_held_max = \"4GB\"                   # default: more WAL kept for us on the desktop than that is said\n\n\
+         # [refill]                               # where the office program refills its tables from views, tandem can run that\n\
+         # sql = \"select sync_views_to_tables()\"\n# every = \"15m\"\n\n",
+    );
+    for entry in entries
+        .iter()
+        .filter(|entry| !misfits.contains_key(&entry.name))
+    {
+        text.push_str(&written(entry));
+    }
+    if !misfits.is_empty() {
+        text.push_str("# These need a decision first.\n\n");
+    }
+    for entry in entries {
+        if let Some(why) = misfits.get(&entry.name) {
+            for line in why.split("; ") {
+                text.push_str(&format!("# {}: {line}\n", entry.name));
+            }
+            for line in written(entry).lines() {
+                text.push_str(format!("# {line}").trim_end());
+                text.push('\n');
+            }
+        }
+    }
+    for (side, names) in [("desktop", only_desktop), ("cloud", only_cloud)] {
+        if !names.is_empty() {
+            text.push_str(&format!("# Only on the {side}: {}\n", names.join(", ")));
+        }
+    }
+    text
+}
+
+fn written(entry: &Entry) -> String {
+    format!("[[table]]\nname = {}\n{}\n", quoted(&entry.name), {
+        let lines: String = entry.lines.iter().map(|line| format!("{line}\n")).collect();
+        lines
+    })
+}
+
+/// The name as the settings write it.
+fn short(name: &Name) -> String {
+    match name.schema.as_str() {
+        "public" => name.relation.clone(),
+        _ => name.to_string(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+}
+
+fn list(names: &[String]) -> String {
+    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+    format!("[{}]", names.join(", "))
+}
+
+/// The URL without its password, and whether it had one (P16: it is written nowhere).
+fn without_password(url: &str) -> (String, bool) {
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return (url.to_owned(), false);
+    };
+    let end = rest.find(['/', '?']).unwrap_or(rest.len());
+    let (place, path) = rest.split_at(end);
+    match place
+        .rsplit_once('@')
+        .map(|(user, host)| (user.split_once(':'), host))
+    {
+        Some((Some((user, _)), host)) => (format!("{scheme}://{user}@{host}{path}"), true),
+        _ => (url.to_owned(), false),
+    }
+}
+
+/// Writes the file, unless one is there.
+///
+/// # Errors
+/// When it exists, or can't be written.
+pub fn write_new(path: &Path, text: &str) -> Result<(), Fault> {
+    use std::io::Write;
+    let file = std::fs::File::options()
+        .write(true)
+        .create_new(true)
+        .open(path);
+    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
+    written.map_err(|error| {
+        Fault::new(Kind::Input, format!("{} was not written", path.display()))
+            .cause(error)
+            .hint("init never overwrites; name another file with --out")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p16_a_password_leaves_the_url() {
+        assert_eq!(
+            without_password("postgres://a:s3:cr@t@h:5/d?x=1"),
+            ("postgres://a@h:5/d?x=1".to_owned(), true)
+        );
+        assert_eq!(
+            without_password("postgres://a@h/d"),
+            ("postgres://a@h/d".to_owned(), false)
+        );
+        assert_eq!(
+            without_password("postgres:///d"),
+            ("postgres:///d".to_owned(), false)
+        );
+    }
+}
