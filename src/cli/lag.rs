@@ -1,5 +1,6 @@
 //! `tandem lag`
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use clap::Args;
@@ -16,7 +17,7 @@ pub(super) struct Options {
     /// One document on standard output
     #[arg(long)]
     json: bool,
-    /// A sample every two seconds until interrupted
+    /// A sample every two seconds until interrupted: redrawn on a terminal, else a line for each
     #[arg(long)]
     watch: bool,
     /// Exit 1 when the lag is longer than this
@@ -24,14 +25,26 @@ pub(super) struct Options {
     max: Option<Duration>,
 }
 
+/// Samples that are drawn.
+const HISTORY: usize = 60;
 const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn lag(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let onlooker = Onlooker::connect(settings).await?;
+    let mut lags = VecDeque::new();
     loop {
         let sample = onlooker.sample(settings).await?.aged();
         match (options.json, options.watch) {
             (true, _) => show::document(&sample),
+            (false, true) if show::result_is_seen() => {
+                lags.push_back(sample.lag_ms.unwrap_or_default().unsigned_abs());
+                if lags.len() > HISTORY {
+                    lags.pop_front();
+                }
+                show::clear();
+                show::lag(&sample);
+                show::spark(lags.make_contiguous());
+            }
             (false, true) => show::result(&show::lag_line(&sample)),
             (false, false) => show::lag(&sample),
         }

@@ -14,6 +14,7 @@ mod settings;
 mod show;
 mod status;
 mod swap;
+mod top;
 mod uninstall;
 mod verify;
 mod wait;
@@ -88,6 +89,8 @@ enum Command {
     Status(status::Options),
     /// Where the delay is
     Lag(lag::Options),
+    /// The same, full screen
+    Top(top::Options),
     /// Return when the cloud has all that the desktop had committed when the command started
     Wait(wait::Options),
     /// Compare both sides row by row; changes nothing
@@ -159,6 +162,13 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         ),
         Command::Lag(options) => (
             with_settings(common, async |settings| lag::lag(options, settings).await).await,
+            Mode::Question,
+        ),
+        Command::Top(options) => (
+            with_settings(common, async |settings| {
+                top::top(options, settings, common.colors()).await
+            })
+            .await,
             Mode::Question,
         ),
         Command::Wait(options) => (

@@ -7,6 +7,7 @@ use clap::ColorChoice;
 
 use crate::config::Problems;
 use crate::fault::Fault;
+use crate::model::Lsn;
 use crate::service::{Sample, State};
 
 /// Whether standard error gets colours.
@@ -79,7 +80,7 @@ pub(super) fn document(document: &impl serde::Serialize) {
 }
 
 /// Text from databases must not steer the terminal.
-fn clean(text: &str) -> String {
+pub(super) fn clean(text: &str) -> String {
     text.chars()
         .map(|letter| {
             if letter.is_control() && letter != '\n' {
@@ -132,6 +133,15 @@ pub(super) fn lag(sample: &Sample) {
         "  desktop may drop   {}   keeps {held} of WAL for us, limit {limit}",
         position(&sample.confirmed_lsn)
     ));
+    if let Some(hops) = hops(sample)
+        && let Some((what, most)) = hops.iter().max_by_key(|(_, bytes)| *bytes)
+        && *most > 0
+    {
+        result(&format!(
+            "  longest            {}   {what}",
+            bytes(Some(*most))
+        ));
+    }
     let reverse = &sample.reverse;
     if let (Some(pending), Some(age)) = (reverse.pending, reverse.last_poll_age_ms) {
         result(&format!(
@@ -144,6 +154,53 @@ pub(super) fn lag(sample: &Sample) {
         "  measured {:.1} s ago",
         sample.measured_age_ms as f64 / 1000.0
     ));
+}
+
+/// Whether somebody watches the result.
+pub(super) fn result_is_seen() -> bool {
+    std::io::stdout().is_terminal()
+}
+
+/// An empty screen, for what is drawn again and again.
+pub(super) fn clear() {
+    let _ = write!(std::io::stdout(), "\x1b[H\x1b[2J");
+}
+
+/// The last samples as bars; in ASCII where the console may not know others.
+pub(super) fn spark(lags_ms: &[u64]) {
+    let variables = ["LC_ALL", "LC_CTYPE", "LANG"].map(std::env::var_os);
+    let set = variables.into_iter().flatten().find(|set| !set.is_empty());
+    let utf8 = set.is_some_and(|set| {
+        let set = set.to_string_lossy().to_lowercase();
+        set.contains("utf-8") || set.contains("utf8")
+    });
+    result(&format!("  lag  {}", bars(lags_ms, utf8)));
+}
+
+fn bars(values: &[u64], utf8: bool) -> String {
+    let marks: Vec<char> = if utf8 {
+        "▁▂▃▄▅▆▇█"
+    } else {
+        "_.-:=+*#"
+    }
+    .chars()
+    .collect();
+    let most = values.iter().copied().max().unwrap_or_default().max(1);
+    let last = marks.len() as u64 - 1;
+    let bar = |value: &u64| marks[usize::try_from(value * last / most).unwrap_or_default()];
+    values.iter().map(bar).collect()
+}
+
+/// The way from the desktop to the cloud and back, in bytes: the longest part is where the delay is.
+fn hops(sample: &Sample) -> Option<[(&'static str, u64); 3]> {
+    let at = |lsn: &Option<String>| lsn.as_ref()?.parse::<Lsn>().ok();
+    let (wrote, received) = (at(&sample.desktop_lsn)?, at(&sample.received_lsn)?);
+    let (has, confirmed) = (at(&sample.cloud_lsn)?, at(&sample.confirmed_lsn)?);
+    Some([
+        ("on the way to us", wrote.bytes_since(received)),
+        ("waiting for the cloud's commit", received.bytes_since(has)),
+        ("not confirmed to the desktop", has.bytes_since(confirmed)),
+    ])
 }
 
 /// One line for a sample, where a screen can't be redrawn.
@@ -182,6 +239,13 @@ pub(super) fn bytes(count: Option<u64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn f13_bars_are_ascii_where_the_console_is() {
+        assert_eq!(bars(&[0, 5, 10], false), "_:#");
+        assert_eq!(bars(&[0, 0], true), "▁▁");
+        assert_eq!(bars(&[], false), "");
+    }
 
     #[test]
     fn p16_text_from_databases_cannot_steer_the_terminal() {

@@ -123,7 +123,8 @@ fn polled(reverse: &ReverseSample) -> String {
     }
 }
 
-fn verdict(status: &Status) -> String {
+/// The first line, in words.
+pub(super) fn verdict(status: &Status) -> String {
     let needing = status.tables.iter().filter(|table| table.needs_you());
     match (status.verdict, needing.count()) {
         (Verdict::CaughtUp, _) => "caught up".to_owned(),

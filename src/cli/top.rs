@@ -1,0 +1,468 @@
+//! `tandem top`
+
+use std::collections::VecDeque;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use ratatui::layout::{Constraint, Layout};
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::{Block, Borders, Paragraph, Row, Sparkline, Table};
+use ratatui::{DefaultTerminal, Frame};
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::{show, status};
+use crate::config::Settings;
+use crate::fault::{Exit, Fault, Kind};
+use crate::service::{Onlooker, Status, TableStatus, Verdict};
+
+/// The same as status and lag, live, full screen. Only looks.
+#[derive(Args)]
+#[command(
+    after_help = "Keys: q quit   space pause   up, down, j, k move   a all tables or those that need you   / filter   ? help"
+)]
+pub(super) struct Options {}
+
+const EVERY: Duration = Duration::from_secs(1);
+/// Samples in a sparkline.
+const HISTORY: usize = 120;
+const KEYS: &str = "q quit   space pause   up/down move   a all tables   / filter   ? help";
+
+/// What is known, and when it was learned.
+#[derive(Clone, Default)]
+struct Known {
+    status: Option<Status>,
+    failed: Option<String>,
+    samples: u64,
+}
+
+/// What is on the screen.
+struct View {
+    known: Known,
+    lags: VecDeque<u64>,
+    seen: u64,
+    paused: bool,
+    all: bool,
+    offset: usize,
+    filter: String,
+    typing: bool,
+    help: bool,
+    color: bool,
+    title: String,
+    /// When the shown sample came.
+    at: Instant,
+}
+
+pub(super) async fn top(
+    _options: &Options,
+    settings: &Settings,
+    color: bool,
+) -> Result<Exit, Fault> {
+    if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {
+        return Err(Fault::new(Kind::Input, "top needs a terminal")
+            .hint("the same in one screen, or as lines")
+            .next("tandem status, or tandem lag --watch"));
+    }
+    let (told, known) = watch::channel(Known::default());
+    let title = format!(
+        "desktop {} -> cloud {}",
+        settings.desktop.endpoint.database, settings.cloud.endpoint.database
+    );
+    let screen = tokio::task::spawn_blocking(move || {
+        let mut terminal = ratatui::init();
+        let ended = run(&mut terminal, &known, View::new(title, color));
+        ratatui::restore();
+        ended
+    });
+    tokio::select! {
+        ended = screen => match ended {
+            Ok(Ok(())) => Ok(Exit::Fine),
+            Ok(Err(error)) => Err(Fault::new(Kind::Input, "the terminal can't be used").cause(error)),
+            Err(error) => Err(Fault::new(Kind::Internal, "the screen ended by itself").cause(error)),
+        },
+        never = look(settings, told) => match never {},
+    }
+}
+
+/// Takes samples as long as it is polled.
+async fn look(settings: &Settings, told: watch::Sender<Known>) -> std::convert::Infallible {
+    let mut onlooker = None;
+    loop {
+        let sampled = async {
+            let connected = match onlooker.take() {
+                Some(connected) => connected,
+                None => Onlooker::connect(settings).await?,
+            };
+            let status = connected.status(settings).await?;
+            Ok::<_, Fault>((connected, status))
+        };
+        let sampled = sampled.await;
+        told.send_modify(|known| {
+            known.samples += 1;
+            match sampled {
+                Ok((connected, status)) => {
+                    onlooker = Some(connected);
+                    (known.status, known.failed) = (Some(status), None);
+                }
+                Err(fault) => known.failed = Some(fault.to_string()),
+            }
+        });
+        sleep(EVERY).await;
+    }
+}
+
+fn run(
+    terminal: &mut DefaultTerminal,
+    known: &watch::Receiver<Known>,
+    mut view: View,
+) -> std::io::Result<()> {
+    loop {
+        if !view.paused {
+            view.take(&known.borrow());
+        }
+        terminal.draw(|frame| draw(frame, &view))?;
+        if event::poll(Duration::from_millis(200))?
+            && let Event::Key(key) = event::read()?
+            && key.kind == KeyEventKind::Press
+        {
+            let quits =
+                key.code == KeyCode::Char('c') && key.modifiers.contains(KeyModifiers::CONTROL);
+            if quits || view.press(key.code) {
+                return Ok(());
+            }
+        }
+        // The command ended otherwise.
+        if known.has_changed().is_err() {
+            return Ok(());
+        }
+    }
+}
+
+impl View {
+    fn new(title: String, color: bool) -> View {
+        View {
+            known: Known::default(),
+            lags: VecDeque::new(),
+            seen: 0,
+            paused: false,
+            all: true,
+            offset: 0,
+            filter: String::new(),
+            typing: false,
+            help: false,
+            color,
+            title,
+            at: Instant::now(),
+        }
+    }
+
+    fn take(&mut self, known: &Known) {
+        if known.samples == self.seen {
+            return;
+        }
+        (self.seen, self.at) = (known.samples, Instant::now());
+        self.known = known.clone();
+        let lag = known
+            .status
+            .as_ref()
+            .and_then(|status| status.forward.lag_ms);
+        self.lags.push_back(lag.unwrap_or_default().unsigned_abs());
+        if self.lags.len() > HISTORY {
+            self.lags.pop_front();
+        }
+    }
+
+    /// Says whether the key ends it.
+    fn press(&mut self, key: KeyCode) -> bool {
+        if self.typing {
+            match key {
+                KeyCode::Enter => self.typing = false,
+                KeyCode::Esc => (self.typing, self.filter) = (false, String::new()),
+                KeyCode::Backspace => {
+                    self.filter.pop();
+                }
+                KeyCode::Char(letter) => self.filter.push(letter),
+                _ => {}
+            }
+            return false;
+        }
+        match key {
+            KeyCode::Char('q') => return true,
+            KeyCode::Esc if self.help => self.help = false,
+            KeyCode::Esc if !self.filter.is_empty() => self.filter.clear(),
+            KeyCode::Esc => return true,
+            KeyCode::Char(' ') => self.paused = !self.paused,
+            KeyCode::Char('a') => self.all = !self.all,
+            KeyCode::Char('/') => self.typing = true,
+            KeyCode::Char('?') => self.help = !self.help,
+            KeyCode::Down | KeyCode::Char('j') => self.offset += 1,
+            KeyCode::Up | KeyCode::Char('k') => self.offset = self.offset.saturating_sub(1),
+            _ => {}
+        }
+        self.offset = self.offset.min(self.tables().len().saturating_sub(1));
+        false
+    }
+
+    fn tables(&self) -> Vec<&TableStatus> {
+        let tables = self.known.status.iter().flat_map(|status| &status.tables);
+        tables
+            .filter(|table| self.all || table.needs_you())
+            .filter(|table| table.table.contains(&self.filter))
+            .collect()
+    }
+
+    fn colored(&self, color: Color) -> Style {
+        match self.color {
+            true => Style::new().fg(color),
+            false => Style::new(),
+        }
+    }
+}
+
+fn draw(frame: &mut Frame<'_>, view: &View) {
+    let areas = Layout::vertical([
+        Constraint::Length(6),
+        Constraint::Length(5),
+        Constraint::Min(3),
+        Constraint::Length(1),
+    ]);
+    let [head, lag, tables, keys] = areas.areas(frame.area());
+    frame.render_widget(Paragraph::new(heading(view)), head);
+    let most = view.lags.iter().copied().max().unwrap_or_default();
+    let spark = Sparkline::default()
+        .block(Block::new().borders(Borders::TOP).title(format!(
+            " lag, the last {} samples, at most {} ",
+            view.lags.len(),
+            show::seconds(i64::try_from(most).ok())
+        )))
+        .style(view.colored(Color::Cyan))
+        .data(view.lags.iter().copied());
+    frame.render_widget(spark, lag);
+    frame.render_widget(listing(view), tables);
+    let last = match (view.typing, view.help) {
+        (true, _) => format!("/{}", view.filter),
+        (false, true) => {
+            "everything here is also in: tandem status --json, tandem lag --json. It only looks"
+                .to_owned()
+        }
+        (false, false) if view.filter.is_empty() => KEYS.to_owned(),
+        (false, false) => format!("filter: {}   esc clears it   {KEYS}", view.filter),
+    };
+    frame.render_widget(Paragraph::new(last), keys);
+}
+
+fn heading(view: &View) -> Vec<Line<'static>> {
+    let paused = if view.paused { "   PAUSED" } else { "" };
+    let Some(status) = &view.known.status else {
+        let what = view
+            .known
+            .failed
+            .clone()
+            .unwrap_or_else(|| "looking".to_owned());
+        return vec![
+            Line::from(format!("{what}{paused}")),
+            Line::from(view.title.clone()),
+        ];
+    };
+    let color = match (view.known.failed.is_some(), status.verdict) {
+        (true, _) | (_, Verdict::Stalled | Verdict::Stopped | Verdict::Down) => Color::Red,
+        (_, Verdict::NeedsYou | Verdict::CatchingUp) => Color::Yellow,
+        (_, Verdict::CaughtUp) => Color::Green,
+    };
+    let verdict = match &view.known.failed {
+        Some(failed) => format!("cannot tell: {failed}"),
+        None => status::verdict(status),
+    };
+    let (forward, reverse) = (&status.forward, &status.reverse);
+    let style = view.colored(color).add_modifier(Modifier::BOLD);
+    let waiting = reverse
+        .pending
+        .map_or("unknown".to_owned(), |pending| pending.to_string());
+    vec![
+        Line::from(vec![
+            Span::styled(verdict, style),
+            Span::raw(format!("   {}{paused}", view.title)),
+        ]),
+        Line::from(format!(
+            "  forward   {:<14} {} behind, {} missing",
+            show::word(forward.state),
+            show::seconds(forward.lag_ms),
+            show::bytes(forward.lag_bytes)
+        )),
+        Line::from(format!(
+            "  reverse   {waiting} waiting, {} behind",
+            show::seconds(reverse.lag_ms)
+        )),
+        Line::from(format!(
+            "  desktop keeps {} of WAL for us, limit {}",
+            show::bytes(forward.wal_held_bytes),
+            show::bytes(Some(forward.wal_held_bytes_max))
+        )),
+        Line::from(format!(
+            "  measured {:.0} s ago",
+            view.at.elapsed().as_secs_f64()
+        )),
+    ]
+}
+
+fn listing(view: &View) -> Table<'static> {
+    let rows = view.tables().into_iter().skip(view.offset).map(|table| {
+        let style = match table.needs_you() {
+            true => view.colored(Color::Yellow).add_modifier(Modifier::BOLD),
+            false => Style::new(),
+        };
+        let why = show::clean(table.why.as_deref().unwrap_or_default());
+        Row::new([
+            show::clean(&table.table),
+            table.state.clone(),
+            table.applied.to_string(),
+            table.parked.to_string(),
+            table.conflicts.to_string(),
+            why,
+        ])
+        .style(style)
+    });
+    let widths = [
+        Constraint::Length(22),
+        Constraint::Length(13),
+        Constraint::Length(10),
+        Constraint::Length(10),
+        Constraint::Length(10),
+        Constraint::Fill(1),
+    ];
+    let head = [
+        "table",
+        "state",
+        "applied",
+        "quarantine",
+        "conflicts",
+        "why",
+    ];
+    Table::new(rows, widths)
+        .header(Row::new(head).style(Style::new().add_modifier(Modifier::BOLD)))
+        .block(Block::new().borders(Borders::TOP))
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::Terminal;
+    use ratatui::backend::TestBackend;
+
+    use super::*;
+    use crate::service::{Sample, Service, State};
+
+    fn table(name: &str, state: &str, parked: i64) -> TableStatus {
+        TableStatus {
+            table: name.to_owned(),
+            state: state.to_owned(),
+            since: String::new(),
+            why: (parked > 0).then(|| "refused \u{1b}[31m".to_owned()),
+            copied: 0,
+            received: 0,
+            applied: 7,
+            folded: 0,
+            ruled_out: 0,
+            quarantined: 0,
+            parked,
+            extras: 0,
+            last_swap: None,
+            reverse: None,
+            conflicts: 0,
+        }
+    }
+
+    fn view() -> View {
+        let mut view = View::new("desktop a -> cloud b".to_owned(), false);
+        let forward = Sample {
+            schema: 1,
+            state: State::Streaming,
+            lag_ms: Some(12),
+            lag_bytes: Some(0),
+            measured_age_ms: 0,
+            desktop_lsn: None,
+            received_lsn: None,
+            cloud_lsn: None,
+            confirmed_lsn: None,
+            wal_held_bytes: Some(16 << 20),
+            wal_held_bytes_max: 4 << 30,
+            reverse: Default::default(),
+            taken: None,
+        };
+        let status = Status {
+            schema: 1,
+            verdict: Verdict::NeedsYou,
+            reverse: Default::default(),
+            forward,
+            then: None,
+            service: Service::default(),
+            refill: None,
+            snapshot_held_ms: None,
+            verified: None,
+            last_commit: None,
+            transactions: None,
+            parked: (1, 0),
+            tables: vec![
+                table("jobs", "streaming", 0),
+                table("visits", "streaming", 1),
+            ],
+        };
+        view.take(&Known {
+            status: Some(status),
+            failed: None,
+            samples: 1,
+        });
+        view
+    }
+
+    fn screen(view: &View) -> String {
+        let mut terminal =
+            Terminal::new(TestBackend::new(100, 20)).unwrap_or_else(|never| match never {});
+        let _ = terminal.draw(|frame| draw(frame, view));
+        terminal.backend().to_string()
+    }
+
+    #[test]
+    fn p15_the_screen_says_what_status_says_and_text_cannot_steer_it() {
+        let shown = screen(&view());
+        for wanted in [
+            "running, one table needs you",
+            "0.012 s behind, 0 B missing",
+            "16 MB of WAL",
+            "visits",
+            "q quit",
+        ] {
+            assert!(shown.contains(wanted), "{wanted}: {shown}");
+        }
+        assert!(!shown.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn keys_do_what_the_last_line_says() {
+        let mut view = view();
+        assert!(!view.press(KeyCode::Char('a')));
+        assert!(!screen(&view).contains("jobs"), "only those that need you");
+        view.press(KeyCode::Char('a'));
+        for letter in "/job".chars() {
+            view.press(KeyCode::Char(letter));
+        }
+        view.press(KeyCode::Enter);
+        assert!(screen(&view).contains("jobs") && !screen(&view).contains("visits "));
+        view.press(KeyCode::Esc);
+        view.press(KeyCode::Char(' '));
+        assert!(screen(&view).contains("PAUSED"));
+        view.press(KeyCode::Char('?'));
+        assert!(screen(&view).contains("It only looks"));
+        view.press(KeyCode::Esc);
+        for _ in 0..9 {
+            view.press(KeyCode::Char('j'));
+        }
+        assert!(
+            screen(&view).contains("visits"),
+            "the last one stays in sight"
+        );
+        assert!(view.press(KeyCode::Char('q')));
+    }
+}
