@@ -138,8 +138,12 @@ impl Fault {
         match error {
             WireError::Server(server) => Fault::server(side, server),
             WireError::Io(_) | WireError::Timeout(_) | WireError::Closed => {
-                Fault::new(Kind::Weather(side), format!("the {side} cannot be reached"))
-                    .cause(error)
+                let away = Fault::new(Kind::Weather(side), format!("the {side} cannot be reached"))
+                    .cause(error);
+                match has_no_route(error) {
+                    true => away.hint("that address is IPv6, and this network has no way there; Supabase's session pooler has IPv4 (its host is in the dashboard under Connect)"),
+                    false => away,
+                }
             }
             WireError::Tls(_) => Fault::new(
                 Kind::Refused(side),
@@ -230,6 +234,21 @@ impl Fault {
     }
 }
 
+/// A host that has IPv6 addresses only, seen from a network without.
+fn has_no_route(error: &WireError) -> bool {
+    let WireError::Io(error) = error else {
+        return false;
+    };
+    let text = error.to_string();
+    let far = matches!(
+        error.kind(),
+        std::io::ErrorKind::NetworkUnreachable
+            | std::io::ErrorKind::HostUnreachable
+            | std::io::ErrorKind::AddrNotAvailable
+    );
+    (far || text.contains("unreachable") || text.contains("No route")) && text.contains('[')
+}
+
 /// The words of Supabase's pooler for a project that sleeps, or that it doesn't know yet after it woke.
 fn is_paused(error: &ServerError) -> bool {
     let text = error.message.to_lowercase();
@@ -288,3 +307,80 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn f33_a_host_that_only_ipv6_leads_to_is_told_with_the_way_out() {
+        let gone =
+            std::io::Error::other("[2001:db8::1]:5432: Network is unreachable (os error 101)");
+        let fault = Fault::wire(Side::Cloud, &WireError::Io(gone));
+        assert!(fault.hint.is_some_and(|hint| hint.contains("IPv4")));
+        assert_eq!(Fault::wire(Side::Cloud, &WireError::Closed).hint, None);
+    }
+
+    #[test]
+    fn p13_each_kind_of_weather_has_its_own_words() {
+        let error = |code: &str, message: &str| ServerError {
+            severity: "FATAL".to_owned(),
+            code: code.to_owned(),
+            message: message.to_owned(),
+            ..ServerError::default()
+        };
+        for (code, message, words) in [
+            ("XX000", "Tenant or user not found", "paused"),
+            (
+                "XX000",
+                "Max client connections reached",
+                "no connection left",
+            ),
+            (
+                "53300",
+                "sorry, too many clients already",
+                "no connection left",
+            ),
+            (
+                "08P01",
+                "no more connections allowed (max_client_conn)",
+                "no connection left",
+            ),
+            (
+                "25006",
+                "cannot execute INSERT in a read-only transaction",
+                "read-only",
+            ),
+            ("53100", "could not extend file", "disk is full"),
+            (
+                "57P03",
+                "the database system is starting up",
+                "starting or stopping",
+            ),
+            ("57P01", "terminating connection", "busy or away"),
+            (
+                "57014",
+                "canceling statement due to statement timeout",
+                "longer than cloud.statement_timeout",
+            ),
+        ] {
+            let fault = Fault::server(Side::Cloud, &error(code, message));
+            assert!(fault.what.contains(words), "{code}: {}", fault.what);
+            assert_eq!(fault.decision(), Decision::Retry, "{code}");
+        }
+        for code in ["28P01", "42501", "3D000"] {
+            let decision = Fault::server(Side::Cloud, &error(code, "no")).decision();
+            assert_eq!(
+                decision,
+                Decision::Stop(Exit::Input),
+                "{code}: a person has to act"
+            );
+        }
+        let unknown = Fault::server(Side::Cloud, &error("P0001", "something new"));
+        assert_eq!(
+            unknown.decision(),
+            Decision::Stop(Exit::Protected),
+            "what is unknown stops"
+        );
+    }
+}

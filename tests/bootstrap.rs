@@ -220,7 +220,7 @@ async fn f16_f21_f25_a_cloud_with_rows_is_adopted_and_only_a_yes_removes_what_th
 
 /// The plan can be pasted, and then bootstrap has only rows to move.
 #[tokio::test(flavor = "multi_thread")]
-async fn the_plan_of_bootstrap_can_be_pasted() {
+async fn f18_the_plan_of_bootstrap_can_be_pasted() {
     let settings = "replicator = \"office-1\"\n[heartbeat]\nevery = \"500ms\"\n[[table]]\nname = \"item\"\nkey = [\"id\"]\n";
     let ddl = "create table item (id int, t text)";
     let office = Office::with_tables(&newest(), settings, ddl, ddl).await;

@@ -83,7 +83,7 @@ impl Watched {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p15_health_metrics_and_page_tell_what_is_and_every_fault_shows_and_clears() {
+async fn p15_f35_health_metrics_and_page_tell_what_is_and_every_fault_shows_and_clears() {
     let it = watched("").await;
     let mut service = it.office.run();
     it.office.caught_up(&mut service).await;
@@ -242,5 +242,59 @@ async fn u33_comparisons_on_schedule_are_shown_by_status_and_the_metrics() {
         value(&it.office.cloud, "select count(*) from tandem.verified").await,
         "1"
     );
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn u32_alerts_and_dashboard_ask_for_metrics_that_exist() {
+    let it = watched("[verify]\nevery = \"5s\"\n[reverse]\nevery = \"100ms\"\n").await;
+    let file = std::fs::read_to_string(it.office.file()).unwrap();
+    std::fs::write(
+        it.office.file(),
+        file.replace("name = \"other\"", "name = \"other\"\nflow = \"forward\""),
+    )
+    .unwrap();
+    let mut service = it.office.run();
+    it.office.caught_up(&mut service).await;
+    it.shows(200, "caught_up", "tandem_verified_equal", 1.0)
+        .await;
+    let (_, page) = it.get("/metrics").await;
+    let served: std::collections::BTreeSet<_> = { page.lines() }
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    let root = env!("CARGO_MANIFEST_DIR");
+    let mut asked = 0;
+    for file in ["deploy/prometheus/alerts.yml", "deploy/grafana/tandem.json"] {
+        let text = std::fs::read_to_string(format!("{root}/{file}")).unwrap();
+        let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+        for word in words.filter(|word| word.starts_with("tandem_")) {
+            let name = word.trim_end_matches("_bucket");
+            assert!(
+                served.contains(name),
+                "{file} asks for {word}; there are {served:?}"
+            );
+            asked += 1;
+        }
+    }
+    assert!(asked > 25);
+    // The contract's own.
+    for name in [
+        "tandem_lag_seconds",
+        "tandem_lag_bytes",
+        "tandem_wal_held_bytes",
+        "tandem_rows_total",
+        "tandem_transactions_total",
+        "tandem_batches_total",
+        "tandem_batch_seconds",
+        "tandem_batch_rows",
+        "tandem_reverse_pending",
+        "tandem_quarantined",
+        "tandem_reconnects_total",
+        "tandem_last_commit_timestamp_seconds",
+        "tandem_up",
+    ] {
+        assert!(served.contains(name), "{name}");
+    }
     assert_eq!(service.stop().await, 0);
 }

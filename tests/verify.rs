@@ -134,7 +134,7 @@ async fn u33_f31_every_damaged_row_is_found_in_both_directions_and_repaired_once
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p15_rows_in_quarantine_are_known_and_equality_is_told_with_the_service_down() {
+async fn p15_u31_rows_in_quarantine_are_known_and_equality_is_told_with_the_service_down() {
     let office = office(&newest(), 100).await;
     let mut service = office.run();
     office.caught_up(&mut service).await;

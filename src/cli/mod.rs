@@ -41,7 +41,8 @@ pub struct Arguments {
 
 const HELP: &str = "Examples:
   tandem demo                        two throw-away databases; nothing of yours is touched
-  tandem bootstrap --plan            what a first copy would do
+  tandem doctor && tandem bootstrap --plan
+                                     what is wrong, and what a first copy would do
   tandem run                         the service
   tandem wait --timeout 30s          until the cloud has all that the desktop has now
   tandem lag --max 30s || notify     replication is late

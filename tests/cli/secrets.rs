@@ -186,7 +186,7 @@ fn assert_silent(said: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p16_a_right_password_works_from_everywhere_and_is_never_shown() {
+async fn p16_f17_a_right_password_works_from_everywhere_and_is_never_shown() {
     let bench = bench().await;
     for place in PLACES {
         let databases = "drop database if exists desktop; drop database if exists cloud";

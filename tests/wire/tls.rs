@@ -84,7 +84,7 @@ async fn sslmode_means_what_libpq_means() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_certificate_that_does_not_hold_is_refused_with_the_cause() {
+async fn u30_a_certificate_that_does_not_hold_is_refused_with_the_cause() {
     for cluster in servers() {
         let (ca, stranger) = (cluster.ca_file(), stranger(&cluster));
         let elsewhere = |endpoint: Endpoint| Endpoint {
