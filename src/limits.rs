@@ -61,6 +61,8 @@ pub const READY_LAG_MAX: Duration = Duration::from_secs(60);
 
 /// Rows of one range that is compared by its sum: where one differs so many hashes cross the network.
 pub const VERIFY_RANGE_ROWS: u64 = 256;
+/// So many ranges are looked at row by row at once.
+pub const VERIFY_RANGES: usize = 64;
 /// Rows that differ are looked at so often again; those that change all the time are given up as busy.
 pub const VERIFY_LOOKS: usize = 8;
 /// So many rows that differ are named.

@@ -45,7 +45,10 @@ async fn p10_the_slot_is_given_up_before_the_disk_is_full_and_a_diff_mends_it() 
             "select count(*) = 0 from pg_replication_slots",
         )
         .await;
-        assert!(office.log().contains("is given up"), "{}", office.log());
+        let mut looks = tokio::time::interval(Duration::from_millis(20));
+        while !office.log().contains("is given up") {
+            looks.tick().await;
+        }
         office.to_cloud.refuse(false);
         office.caught_up(&mut service).await;
         office.assert_equal().await;

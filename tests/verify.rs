@@ -219,3 +219,33 @@ async fn p15_under_load_nothing_that_is_merely_late_is_an_alarm_and_little_cross
     println!("{} rounds of load", loading.await.unwrap());
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_table_that_can_not_be_compared_is_said_and_the_others_are_compared() {
+    let settings = "[heartbeat]\nevery = \"200ms\"\n[[table]]\nname = \"odd\"\nconvert = { note = \"shout(note)\" }\n[[table]]\nname = \"plain\"\n[[table]]\nname = \"drifted\"\n";
+    let desktop = "create table odd (id int primary key, note text); create table plain (id int primary key); create table drifted (id int primary key, a text)";
+    let cloud = format!(
+        "{desktop}; create function shout(text) returns text immutable language sql as $$ select upper($1) $$"
+    );
+    let office = Office::with_tables(&newest(), settings, desktop, &cloud).await;
+    exec(
+        &office.desktop,
+        "insert into odd values (1, 'a'); insert into plain values (1)",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.cloud, "alter table drifted drop column a").await;
+    let (code, out, said) = office.ask(&["verify"]).await;
+    assert_eq!(code, 4, "{out} {said}");
+    for wanted in [
+        "odd                  can't be compared",
+        "drifted              can't be compared: column a of the desktop has no place",
+        "equal",
+    ] {
+        assert!(out.contains(wanted), "{wanted}: {out}");
+    }
+    let (code, out, said) = office.ask(&["verify", "--table", "plain"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    assert_eq!(service.stop().await, 0);
+}

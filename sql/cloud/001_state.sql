@@ -131,7 +131,9 @@ create table tandem.quarantine (
 create table tandem.verified (
     replicator text primary key references tandem.checkpoint on delete cascade,
     ended_at timestamptz not null,
-    different text[] not null
+    different text[] not null,
+    -- tables that could not be compared
+    unknown text[] not null default '{}'
 );
 
 -- Rows that a person took out of the quarantine: they stay as the cloud has them until they change again.

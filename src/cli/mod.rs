@@ -41,12 +41,10 @@ pub struct Arguments {
 
 const HELP: &str = "Examples:
   tandem demo                        two throw-away databases; nothing of yours is touched
-  tandem doctor && tandem bootstrap --plan
-                                     what is wrong, and what a first copy would do
+  tandem doctor                      what is wrong on either side, and what mends it
+  tandem bootstrap --plan            what a first copy would do
   tandem run                         the service
-  tandem wait --timeout 30s          until the cloud has all that the desktop has now
   tandem lag --max 30s || notify     replication is late
-  tandem config check                before the service is started
 
 Exit status:
   0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";

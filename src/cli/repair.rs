@@ -50,12 +50,22 @@ pub(super) async fn repair(
     let names = names.collect::<Result<Vec<_>, _>>()?;
     let onlooker = Onlooker::connect(settings).await?;
     let verified = onlooker.verify(settings, &names, &|_| {}).await?;
-    let unequal: Vec<_> = verified.iter().filter(|table| !table.is_equal()).collect();
+    let unknown = verified.iter().any(|table| table.failed.is_some());
+    for table in &verified {
+        if let Some(why) = &table.failed {
+            show::progress(&format!("{} can't be compared: {why}", table.table));
+        }
+    }
+    let unequal = verified.iter().filter(|table| !table.is_equal());
+    let unequal: Vec<_> = unequal.filter(|table| table.failed.is_none()).collect();
     let tables: Vec<_> = unequal.iter().map(|table| mended(table)).collect();
-    if !options.json {
+    // What could not be compared is not equal.
+    let nothing = unknown && tables.is_empty();
+    if !options.json && !nothing {
         say(&tables);
     }
     let exit = match (options.apply, tables.is_empty()) {
+        (_, true) if unknown => Exit::CannotTell,
         (_, true) => Exit::Fine,
         (false, false) => Exit::BadNews,
         (true, false) => apply(&onlooker, settings, &unequal).await?,
@@ -86,6 +96,7 @@ async fn apply(
         let extra = { table.rows.iter() }.filter(|row| row.homeward && row.what == "extra");
         let keys: Vec<Vec<_>> = extra
             .map(|row| row.key.iter().map(|(_, value)| value.clone()).collect())
+            .filter(|key: &Vec<_>| !key.is_empty())
             .collect();
         onlooker.remove_at_home(&table.table, &keys).await?;
     }

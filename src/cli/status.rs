@@ -90,7 +90,11 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     }
     if let Some(verified) = &status.verified {
         let how = match verified.equal {
-            true => "both sides are equal".to_owned(),
+            true if verified.unknown.is_empty() => "both sides are equal".to_owned(),
+            true => format!(
+                "equal, but for {}, which can't be compared",
+                verified.unknown.join(", ")
+            ),
             false => format!("DIFFERENT in {}", verified.different.join(", ")),
         };
         show::result(&format!("  compared  at {}   {how}", verified.ended));

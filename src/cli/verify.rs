@@ -76,10 +76,17 @@ pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exi
     } else {
         show::result("both sides differ; next: tandem repair");
     }
-    Ok(if equal { Exit::Fine } else { Exit::BadNews })
+    Ok(match equal {
+        true => Exit::Fine,
+        false if verified.iter().any(|table| table.failed.is_some()) => Exit::CannotTell,
+        false => Exit::BadNews,
+    })
 }
 
 fn line(table: &TableVerified, keys: bool) {
+    if let Some(why) = &table.failed {
+        return show::result(&format!("{:<20} can't be compared: {why}", table.table));
+    }
     let known = match table.known {
         0 => String::new(),
         rows => format!(", {rows} of them known"),

@@ -75,7 +75,11 @@ pub async fn verify(
         return Ok(verified);
     }
     catch_up().await?;
-    let mut suspects = both.rows(Which::Ranges(ranges.0, ranges.1)).await?;
+    let mut suspects = BTreeMap::new();
+    // Some at a time: of each only the rows that differ are kept.
+    for some in ranges.0.chunks(limits::VERIFY_RANGES) {
+        suspects.append(&mut both.rows(Which::Ranges(some.to_vec(), ranges.1)).await?);
+    }
     for _ in 0..limits::VERIFY_LOOKS {
         if suspects.is_empty() {
             break;
@@ -181,20 +185,25 @@ impl Both<'_> {
         if verified.bad.is_empty() {
             return Ok(());
         }
-        let keys: Vec<_> = { verified.bad.keys().copied() }
-            .take(limits::VERIFY_NAMED)
-            .collect();
-        let (desktop, cloud) = self
-            .ask(Look::values_of, &[(&keys, Type::INT8_ARRAY)])
-            .await?;
-        for (rows, of_desktop) in [(cloud, false), (desktop, true)] {
-            for row in rows {
-                let Some(bad) = verified.bad.get_mut(&row.get::<_, i64>(0)) else {
-                    continue;
-                };
-                bad.key = row.get(1);
-                if of_desktop {
-                    bad.values = Some(row.get(2));
+        let keys: Vec<_> = verified.bad.keys().copied().collect();
+        // Of the phone's rows the cloud's own names count, of the desktop's theirs.
+        let home = self.what.homeward;
+        for (at, some) in keys.chunks(limits::VERIFY_NAMED).enumerate() {
+            let some = some.to_vec();
+            let params = [(&some as &(dyn ToSql + Sync), Type::INT8_ARRAY)];
+            let (desktop, cloud) = self.ask(Look::values_of, &params).await?;
+            for (rows, of_desktop) in match home {
+                true => [(desktop, true), (cloud, false)],
+                false => [(cloud, false), (desktop, true)],
+            } {
+                for row in rows {
+                    let Some(bad) = verified.bad.get_mut(&row.get::<_, i64>(0)) else {
+                        continue;
+                    };
+                    bad.key = row.get(1);
+                    if of_desktop && at == 0 {
+                        bad.values = Some(row.get(2));
+                    }
                 }
             }
         }

@@ -15,6 +15,8 @@ pub struct Home {
     pub cloud: Name,
     /// The cloud's policies may hide rows of it from us.
     pub confined: bool,
+    /// Rows of it go without an entry: by what the desktop does to the phone's rows, or by what their parents' tenant becomes.
+    pub vanishes: bool,
     /// The cloud's columns that travel.
     pub arriving: Vec<Arriving>,
     /// The desktop's columns that they fill.

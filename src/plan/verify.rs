@@ -7,7 +7,7 @@ use super::guard::Guard;
 use super::home::{phones_in_cloud, phones_on_desktop};
 use super::quote::{ident, literal, table as qualified};
 use super::source::{key, value};
-use crate::model::{Column, Home, Key, Table};
+use crate::model::{Column, Home, Key, Source, Table};
 
 /// How one side's rows are looked at.
 #[derive(Clone, Debug)]
@@ -18,6 +18,8 @@ pub struct Look {
     cells: Vec<String>,
     /// Those that name a row; all, where none do.
     key: Vec<String>,
+    /// The same for people, and as the quarantine and the outbox have them.
+    names: Vec<String>,
 }
 
 /// What is compared of a table in one direction.
@@ -39,6 +41,8 @@ pub struct Comparison {
     pub columns: Vec<String>,
     /// The names of the key's columns.
     pub key: Vec<String>,
+    /// Those of them that are sent: others are the settings' own, and stand in no parked row.
+    pub sent: Vec<bool>,
 }
 
 /// A table on its way out: its owned, mapped rows; not what is looked up in the cloud or its own.
@@ -68,15 +72,20 @@ pub fn outward(table: &Table) -> Comparison {
             which: admitted(table),
             cells: columns.iter().map(sent).collect(),
             key: named.iter().map(sent).collect(),
+            names: named.iter().map(sent).collect(),
         },
         cloud: Look {
             from: qualified(&table.cloud),
             which: Guard::of(table).owned(),
             cells: columns.iter().map(stored).collect(),
             key: named.iter().map(stored).collect(),
+            names: named.iter().map(stored).collect(),
         },
         columns: columns.iter().map(|column| column.name.clone()).collect(),
         key: named.iter().map(|column| column.name.clone()).collect(),
+        sent: { named.iter() }
+            .map(|column| !matches!(column.from, Source::Constant(_)))
+            .collect(),
     }
 }
 
@@ -86,6 +95,9 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
         return None;
     }
     let named: Vec<_> = home.key.iter().map(|at| &home.columns[*at]).collect();
+    let outbox: Vec<_> = { home.names.iter() }
+        .map(|named| home.arriving[named.arriving].name.clone())
+        .collect();
     let columns: Vec<_> = home.columns.iter().collect();
     let sent = |column: &&Column| {
         let plain = Column {
@@ -106,16 +118,28 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
             which: phones_on_desktop(home),
             cells: columns.iter().map(stored).collect(),
             key: named.iter().map(stored).collect(),
+            names: named.iter().map(stored).collect(),
         },
         cloud: Look {
             from: qualified(&home.cloud),
             which: phones_in_cloud(home),
             cells: columns.iter().map(sent).collect(),
             key: named.iter().map(sent).collect(),
+            names: outbox
+                .iter()
+                .map(|name| format!("t.{}", ident(name)))
+                .collect(),
         },
         columns: columns.iter().map(|column| column.name.clone()).collect(),
-        key: named.iter().map(|column| column.name.clone()).collect(),
+        sent: outbox.iter().map(|_| true).collect(),
+        key: outbox,
     })
+}
+
+/// The same on both sides, whatever the databases' encodings.
+fn hash(cells: &[String]) -> String {
+    let row = format!("row({})::text", cells.join(", "));
+    format!("('x' || left(md5(convert_to({row}, 'UTF8')), 16))::bit(64)::bigint")
 }
 
 fn stored(column: &&Column) -> String {
@@ -124,11 +148,11 @@ fn stored(column: &&Column) -> String {
 
 impl Look {
     fn named(&self) -> String {
-        format!("hashtextextended(row({})::text, 0)", self.key.join(", "))
+        hash(&self.key)
     }
 
     fn whole(&self) -> String {
-        format!("hashtextextended(row({})::text, 0)", self.cells.join(", "))
+        hash(&self.cells)
     }
 
     /// Counts them.
@@ -186,7 +210,7 @@ impl Look {
         format!(
             "select {}, {}, {} from {} as t where {} and {} = any ($1)",
             self.named(),
-            texts(&self.key),
+            texts(&self.names),
             texts(&self.cells),
             self.from,
             self.which,

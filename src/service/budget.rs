@@ -24,6 +24,8 @@ pub(super) async fn exceeded(settings: &Settings) -> u64 {
     let every = settings.heartbeat.every.min(limits::WAL_HELD_EVERY);
     let mut desktop = None;
     loop {
+        // A session comes first: it knows whether we are the one that runs.
+        sleep(every).await;
         match held(settings, &mut desktop).await {
             Ok(Some(bytes)) if bytes > most => return bytes,
             Ok(_) => {}
@@ -32,7 +34,6 @@ pub(super) async fn exceeded(settings: &Settings) -> u64 {
                 desktop = None;
             }
         }
-        sleep(every).await;
     }
 }
 
@@ -55,11 +56,11 @@ async fn connect(settings: &Settings) -> Result<Control, Fault> {
     desktop.map_err(Fault::at(Side::Desktop))
 }
 
-/// Drops the slot, and notes on the desktop that it was, before it is.
+/// Drops the slot, and notes on the desktop that it was, before it is. False where it isn't ours.
 ///
 /// # Errors
 /// When the desktop can't be asked, or the slot isn't ours.
-pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<(), Fault> {
+pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<bool, Fault> {
     let (desktop, slot) = (connect(settings).await?, &settings.forward.slot);
     let identity = facts(&desktop.client, Side::Desktop).await?;
     let replicator = name_of(settings, &identity);
@@ -72,14 +73,20 @@ pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<(), Fault
     ];
     let noted = desktop.client.query_typed(sql, &params).await;
     if noted.map_err(Fault::at(Side::Desktop))?.is_empty() {
-        return Ok(());
+        return Ok(false);
     }
     // The session that read it has just been left; the server notices that soon.
     let mut left = limits::GOODBYE_MAX;
     loop {
         match catalog::drop_slot(&desktop.client, slot).await {
             Ok(()) => break,
-            Err(error) if left.is_zero() => return Err(Fault::wire(Side::Desktop, &error)),
+            Err(error) if left.is_zero() => {
+                // Else a slot that somebody drops later would look as if we had.
+                let sql = "update tandem.slot set given_up_at = null, given_up_bytes = null where replicator = $1 and slot = $2";
+                let kept = desktop.client.query_typed(sql, &params[..2]).await;
+                kept.map_err(Fault::at(Side::Desktop))?;
+                return Err(Fault::wire(Side::Desktop, &error));
+            }
             Err(_) => {
                 let pause = Duration::from_millis(100);
                 sleep(pause).await;
@@ -91,7 +98,7 @@ pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<(), Fault
         wal_held_bytes = bytes,
         "slot {slot} is given up: the desktop kept more WAL for us than forward.wal_held_drop allows; nothing is lost, all tables are compared and made equal when the cloud is back"
     );
-    Ok(())
+    Ok(true)
 }
 
 /// Whether the slot was given up since it was made.

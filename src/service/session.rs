@@ -73,7 +73,6 @@ pub(super) async fn session(
     let given_up = !unknown
         && is_installed(&desktop.client, Side::Desktop).await?
         && is_given_up(&desktop.client, &replicator, &settings.forward.slot).await?;
-    let restart = goal.restart || given_up;
     let measured = unknown || goal.restart;
     if measured {
         let (all, homes): (Vec<_>, Vec<_>) =
@@ -86,10 +85,6 @@ pub(super) async fn session(
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
     let mut taken = acquire(settings, (&replicator, &identity), &cloud, goal, stop).await?;
-    if restart {
-        forget(&cloud.client, &replicator, &mut taken, &identity, settings).await?;
-        goal.restart = false;
-    }
     let lease = Lease {
         replicator,
         slot: settings.forward.slot.clone(),
@@ -107,6 +102,26 @@ pub(super) async fn session(
         served,
         measured,
     };
+    if given_up && !goal.restart {
+        // Nobody asked for it: only where the desktop's history is the one that the cloud has.
+        run.check_lineage(&taken)?;
+        run.check_timeline(&taken).await?;
+        if let Some(checkpoint) = taken.checkpoint {
+            run.check_history(checkpoint, taken.beat.as_deref()).await?;
+        }
+    }
+    if goal.restart || given_up {
+        let lease = &run.lease;
+        forget(
+            &cloud.client,
+            &lease.replicator,
+            &mut taken,
+            &identity,
+            settings,
+        )
+        .await?;
+        goal.restart = false;
+    }
     let ended = run.run(&taken, stop, goal).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);
     if ended
@@ -264,7 +279,9 @@ impl Session<'_> {
             tracing::info!(table = %name, "left the publication; its rows in the cloud stay");
         }
         if let Some(checkpoint) = taken.checkpoint {
-            self.check_slot(checkpoint, taken.beat.as_deref()).await?;
+            self.check_history(checkpoint, taken.beat.as_deref())
+                .await?;
+            self.check_slot(checkpoint).await?;
         }
         let slot = match taken.checkpoint {
             Some(_) => None,

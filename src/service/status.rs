@@ -70,6 +70,8 @@ pub struct VerifiedStatus {
     pub equal: bool,
     /// The tables in which something did.
     pub different: Vec<String>,
+    /// Tables that could not be compared.
+    pub unknown: Vec<String>,
 }
 
 /// Last commit, transactions, parked rows of both directions, the last comparison.
@@ -217,7 +219,7 @@ impl Onlooker {
         let sql = "select extract(epoch from c.applied_at)::float8, c.transactions, \
             (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward'), \
             (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'reverse'), \
-            to_char(v.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), v.different \
+            to_char(v.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), v.different, v.unknown \
             from tandem.checkpoint as c left join tandem.verified as v using (replicator) where c.replicator = $1";
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = cloud.query_typed(sql, &params).await;
@@ -231,6 +233,7 @@ impl Onlooker {
                 ended,
                 equal: different.is_empty(),
                 different,
+                unknown: row.get(6),
             }
         });
         Ok((row.get(0), row.get(1), (row.get(2), row.get(3)), verified))

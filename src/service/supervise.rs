@@ -27,13 +27,15 @@ pub async fn run(
         true => None,
         false => beside::start(settings, &goal.meter),
     };
+    let mut watches = !goal.ends && !goal.standby;
     loop {
         let bytes = tokio::select! {
             ended = sessions(settings, &mut goal, stop) => return ended,
-            bytes = exceeded(settings), if !goal.ends => bytes,
+            bytes = exceeded(settings), if watches => bytes,
         };
-        if let Err(fault) = give_up(settings, bytes).await {
-            tracing::error!("the slot can't be given up: {fault}; trying again");
+        match give_up(settings, bytes).await {
+            Ok(ours) => watches = ours,
+            Err(fault) => tracing::error!("the slot can't be given up: {fault}; trying again"),
         }
     }
 }

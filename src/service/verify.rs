@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::misfits::served;
 use super::observe::Onlooker;
 use crate::config::Settings;
-use crate::fault::{Fault, Side};
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::{Bad, Verified, agree_again, verify};
 use crate::install::is_installed;
 use crate::limits;
@@ -34,6 +34,9 @@ pub struct TableVerified {
     pub different: u64,
     /// Rows among all these that wait in the quarantine, or where the settings keep the other side's version.
     pub known: u64,
+    /// Why it can't be compared.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
     /// The rows that aren't known, as far as they are named.
     #[serde(skip)]
     pub rows: Vec<BadRow>,
@@ -56,7 +59,7 @@ pub struct BadRow {
 impl TableVerified {
     /// Nothing differs but what is known.
     pub fn is_equal(&self) -> bool {
-        self.missing + self.extra + self.different <= self.known
+        self.failed.is_none() && self.missing + self.extra + self.different <= self.known
     }
 }
 
@@ -80,26 +83,30 @@ impl Onlooker {
         let tables = agree_again(settings, desktop, cloud, &served).await?;
         let mut all = Vec::new();
         for wanted in &settings.tables {
-            let asked = names.is_empty() || names.contains(&wanted.name.as_str());
-            if !asked
-                || tables
-                    .misfits()
-                    .iter()
-                    .any(|misfit| misfit.name == wanted.name)
-            {
+            if !names.is_empty() && !names.contains(&wanted.name.as_str()) {
                 continue;
             }
+            let misfit = { tables.misfits().iter() }.find(|misfit| misfit.name == wanted.name);
             let mut sum = TableVerified {
                 table: wanted.name.clone(),
+                failed: misfit.map(|misfit| misfit.why.clone()),
                 ..TableVerified::default()
             };
             let out = tables.iter().find(|table| table.name == wanted.name);
             let home = tables.home(&wanted.name).and_then(homeward);
             for what in out.map(outward).into_iter().chain(home) {
                 let catch_up = async || self.catch_up(settings, what.homeward).await;
-                let verified = verify(desktop, cloud, &what, &catch_up).await?;
-                self.add(&mut sum, &what, verified, &tables, installed)
-                    .await?;
+                match verify(desktop, cloud, &what, &catch_up).await {
+                    Ok(verified) => {
+                        self.add(&mut sum, &what, verified, &tables, installed)
+                            .await?;
+                    }
+                    // What the settings convert needs functions that only one side has.
+                    Err(fault) if matches!(fault.kind, Kind::Unknown | Kind::Refused(_)) => {
+                        sum.failed = Some(fault.to_string());
+                    }
+                    Err(fault) => return Err(fault),
+                }
             }
             say(&sum);
             all.push(sum);
@@ -113,19 +120,28 @@ impl Onlooker {
     /// When a side can't be asked.
     pub(super) async fn verify_and_note(&self, settings: &Settings) -> Result<(), Fault> {
         let verified = self.verify(settings, &[], &|_| {}).await?;
-        let different = verified.iter().filter(|table| !table.is_equal());
+        for table in &verified {
+            if let Some(why) = &table.failed {
+                tracing::warn!(table = %table.table, why, "can't be compared");
+            }
+        }
+        let different =
+            { verified.iter() }.filter(|table| !table.is_equal() && table.failed.is_none());
         let different: Vec<_> = different.map(|table| table.table.as_str()).collect();
+        let unknown = verified.iter().filter(|table| table.failed.is_some());
+        let unknown: Vec<_> = unknown.map(|table| table.table.as_str()).collect();
         match different.is_empty() {
-            true => tracing::info!("compared: both sides are equal"),
+            true => tracing::info!(not_compared = ?unknown, "compared: both sides are equal"),
             false => {
                 tracing::error!(tables = ?different, "compared: both sides DIFFER; next: tandem repair")
             }
         }
-        let sql = "insert into tandem.verified as v (replicator, ended_at, different) values ($1, clock_timestamp(), $2) \
-            on conflict (replicator) do update set ended_at = excluded.ended_at, different = excluded.different";
-        let params: [(&(dyn ToSql + Sync), Type); 2] = [
+        let sql = "insert into tandem.verified as v (replicator, ended_at, different, unknown) values ($1, clock_timestamp(), $2, $3) \
+            on conflict (replicator) do update set ended_at = excluded.ended_at, different = excluded.different, unknown = excluded.unknown";
+        let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&self.replicator, Type::TEXT),
             (&different, Type::TEXT_ARRAY),
+            (&unknown, Type::TEXT_ARRAY),
         ];
         let done = self.cloud.client.query_typed(sql, &params).await;
         done.map(drop).map_err(Fault::at(Side::Cloud))
@@ -201,7 +217,8 @@ impl Onlooker {
             sum.missing += missing;
             sum.extra += extra;
             sum.different += different;
-            let is_parked = what.keyed && parked.iter().any(|(key, _)| is_part(key, &bad.key));
+            let sent = sent_part(what, &bad.key);
+            let is_parked = what.keyed && parked.iter().any(|(key, _)| *key == sent);
             let kept = what.homeward && !is_parked && self.is_kept(what, bad).await?;
             let known = match what.keyed {
                 true if is_parked || kept => all,
@@ -282,10 +299,13 @@ pub(super) async fn verify_on_schedule(settings: Settings) {
     }
 }
 
-/// Whether a parked key's values are among these, in order: what the settings set has no place in it.
-fn is_part(parked: &[Option<String>], key: &[Option<String>]) -> bool {
-    let mut rest = key.iter();
-    !key.is_empty() && parked.iter().all(|value| rest.any(|other| other == value))
+/// The values of a key that are sent: what the settings set has no place in a parked one.
+fn sent_part(what: &Comparison, key: &[Option<String>]) -> Vec<Option<String>> {
+    let cells = key.iter().zip(&what.sent);
+    cells
+        .filter(|(_, sent)| **sent)
+        .map(|(value, _)| value.clone())
+        .collect()
 }
 
 fn rows(

@@ -75,6 +75,13 @@ async fn help_is_an_answer_that_fits_a_screen() {
         "status",
         "completions",
         "uninstall",
+        "init",
+        "doctor",
+        "bootstrap",
+        "swap",
+        "verify",
+        "repair",
+        "top",
     ] {
         let (code, help, _) = said(&[command, "--help"]).await;
         assert!(
@@ -174,24 +181,14 @@ async fn all_mistakes_are_said_at_once_with_their_places() {
 }
 
 #[tokio::test]
-async fn what_is_not_built_yet_is_refused_by_name() {
-    for (setting, feature) in [
-        ("[verify]\nevery = \"1d\"", "periodic verification"),
-        (
-            "[[table]]\nname = \"a\"\norphans = \"null\"",
-            "the handling of orphans",
-        ),
-    ] {
-        let folder = Folder::new(&format!("{SIDES}{setting}\n"));
-        let (code, _, error) = folder.ask(&["run"], &[]).await;
-        assert_eq!(code, 2, "{setting}");
-        assert!(
-            error.contains(feature)
-                && error.contains("doesn't have yet")
-                && error.contains("tandem.toml:"),
-            "{error}"
-        );
-    }
+async fn every_setting_of_the_contract_is_taken() {
+    let all = "[verify]\nevery = \"1d\"\n[listen]\nhttp = \"127.0.0.1:9187\"\n[forward]\nwal_held_drop = \"8GB\"\n\
+        [refill]\nsql = \"select fill()\"\n[reverse]\nthen = \"select hand_on()\"\n\
+        [[table]]\nname = \"a\"\nflow = \"both\"\norphans = \"null\"\non_mobile_row = \"apply\"\nnarrow = \"quarantine\"\nswap = \"1d\"\n\
+        [table.reverse]\non_conflict = \"keep\"\ndeletes = false\n";
+    let folder = Folder::new(&format!("{SIDES}{all}"));
+    let (code, out, error) = folder.ask(&["config", "check"], &[]).await;
+    assert_eq!(code, 0, "{out} {error}");
 }
 
 #[tokio::test]

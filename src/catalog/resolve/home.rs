@@ -4,7 +4,7 @@ use super::super::mention::mentions;
 use super::super::narrow::{Misfit, misfit_home};
 use super::super::relation::ColumnFacts;
 use super::{Mapping, Resolver, Sides, column, derive};
-use crate::config::{Flow, Narrow, OnConflict};
+use crate::config::{Flow, Narrow, OnConflict, OnMobileRow};
 use crate::model::{Home, Key, Named, Source, Table};
 
 impl Resolver<'_> {
@@ -51,6 +51,7 @@ impl Resolver<'_> {
             partitioned: desktop.kind == 'p',
             cloud: cloud.name.clone(),
             confined: cloud.confined,
+            vanishes: false,
             arriving: mapping.arriving,
             columns: mapping.columns,
             names,
@@ -71,6 +72,7 @@ impl Resolver<'_> {
             streams: forward.is_some_and(|table| table.stream),
             fingerprint: String::new(),
         };
+        home.vanishes = wanted.on_mobile_row == OnMobileRow::Apply || home.tenant.via.is_some();
         home.fingerprint = super::digest(&format!("{}|{}|{home:?}", desktop.oid, cloud.oid));
         // What the triggers watch doesn't depend on it.
         let key: Vec<_> = { home.key.iter() }

@@ -20,6 +20,7 @@ fn tables() -> Tables {
         partitioned: false,
         cloud: forward.cloud.clone(),
         confined: false,
+        vanishes: false,
         arriving: forward.arriving.clone(),
         columns: forward.columns.clone(),
         names: vec![Named {

@@ -58,7 +58,9 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
     let names = array(homes.iter().map(|home| home.name.as_str()));
     let width = { homes.iter() }.map(|home| home.arriving.len()).max();
     let width = width.unwrap_or_default();
-    let parts: Vec<_> = homes.iter().map(|home| part(home, width)).collect();
+    let parts: Vec<_> = { homes.iter() }
+        .map(|home| part(home, width, confined))
+        .collect();
     let cells: Vec<_> = (0..width)
         .map(|at| format!("case when f.bytes <= {} then f.c{at} end", budget.row_bytes))
         .collect();
@@ -70,7 +72,8 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
          e as materialized (select id, \"table\", key, op from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) \
            and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null) order by id limit {}), \
          k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op <> 'P') as new, \
-           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] in ('I', 'U', 'Q') as there, bool_or(op = 'R') as again from e group by 1, 2), \
+           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] in ('I', 'U', 'Q') and not exists (select from tandem.outbox as o \
+             where o.replicator = {who} and o.\"table\" = e.\"table\" and o.key = e.key and o.id > max(e.id) and o.op = 'D') as there, bool_or(op = 'R') as again from e group by 1, 2), \
          found as ({}) \
          select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes{} from \
            (select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding and 1 preceding), 0) as told from found) as f \
@@ -87,7 +90,7 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
     )
 }
 
-fn part(home: &Home, width: usize) -> String {
+fn part(home: &Home, width: usize, confined: bool) -> String {
     if home.counted {
         return counted(home, width);
     }
@@ -119,15 +122,16 @@ fn part(home: &Home, width: usize) -> String {
     format!(
         "select k.\"table\", k.id, k.ids, k.new, k.key, {} as state, k.again, 1::bigint as copies, coalesce(octet_length(t::text), 0)::bigint as bytes, {} \
          from k left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
-        state(home),
+        state(home, confined),
         cells.collect::<Vec<_>>().join(", "),
         found.join(" and "),
         belongs(&home.tenant, "t"),
     )
 }
 
-fn state(home: &Home) -> String {
-    let hidden = match home.confined {
+/// `confined`: a row that isn't seen may be hidden, unless there are other ways for it to go without a word.
+fn state(home: &Home, confined: bool) -> String {
+    let hidden = match confined && !home.vanishes {
         true => "when t.ctid is null and k.there then 'hidden' ",
         false => "",
     };

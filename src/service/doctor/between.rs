@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{CheckOutcome, Report, Wrong};
+use super::{CheckOutcome, Report, Wrong, cloud_tables, rows};
 use crate::catalog::{measure, measure_home};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
@@ -85,10 +85,7 @@ async fn quarantine(cloud: &Client, report: &mut Report) -> Result<(), Fault> {
     let mut waiting = Vec::new();
     if is_installed(cloud, Side::Cloud).await? {
         let sql = "select \"table\", count(*) from tandem.quarantine group by 1 order by 1";
-        let rows = cloud
-            .query_typed(sql, &[])
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
+        let rows = rows((cloud, Side::Cloud), sql, &[]).await?;
         waiting.extend(rows.iter().map(|row| {
             let (table, count): (String, i64) = (row.get(0), row.get(1));
             Wrong::new(
@@ -109,23 +106,12 @@ async fn quarantine(cloud: &Client, report: &mut Report) -> Result<(), Fault> {
 
 /// A row whose parent doesn't travel may find none.
 async fn parents(settings: &Settings, cloud: &Client, report: &mut Report) -> Result<(), Fault> {
-    let names: Vec<_> = { settings.tables.iter() }
-        .map(|table| {
-            format!(
-                "{}.{}",
-                ident(&table.cloud.schema),
-                ident(&table.cloud.relation)
-            )
-        })
-        .collect();
+    let names = cloud_tables(settings);
     let sql = "select w.name, c.confrelid::regclass::text from unnest($1::text[]) as w(name) join pg_constraint c on c.conrelid = to_regclass(w.name) \
         where c.contype = 'f' and c.confrelid <> all (select to_regclass(n) from unnest($1::text[]) as n where to_regclass(n) is not null) \
         group by 1, 2 order by 1, 2";
     let params = [(&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
-    let rows = cloud
-        .query_typed(sql, &params)
-        .await
-        .map_err(Fault::at(Side::Cloud))?;
+    let rows = rows((cloud, Side::Cloud), sql, &params).await?;
     let missing = rows.iter().map(|row| {
         let (child, parent): (String, String) = (row.get(0), row.get(1));
         Wrong::new(

@@ -3,7 +3,7 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::{CheckOutcome, Report, Wrong};
+use super::{CheckOutcome, Report, Wrong, cloud_tables, rows};
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -21,20 +21,11 @@ pub(super) async fn check(
     triggers(settings, client, installed, report).await
 }
 
-async fn rows(
-    client: &Client,
-    sql: &str,
-    params: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<Vec<Row>, Fault> {
-    let rows = client.query_typed(sql, params).await;
-    rows.map_err(Fault::at(Side::Cloud))
-}
-
 async fn server(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
         current_setting('default_transaction_read_only') = 'on', current_database()::text, current_setting('server_encoding'), \
         current_setting('max_connections')::int, (select count(*) from pg_stat_activity where backend_type = 'client backend')::int";
-    let found = rows(client, sql, &[]).await?;
+    let found = rows((client, Side::Cloud), sql, &[]).await?;
     let Some(row) = found.first() else {
         return Ok(());
     };
@@ -159,7 +150,7 @@ pub(super) async fn version(
 
 async fn state(client: &Client, installed: bool, report: &mut Report) -> Result<(), Fault> {
     let sql = "select has_database_privilege(current_database(), 'create'), current_database()::text, current_user::text";
-    let found = rows(client, sql, &[]).await?;
+    let found = rows((client, Side::Cloud), sql, &[]).await?;
     if let Some(row) = found.first() {
         let (database, user): (String, String) = (row.get(1), row.get(2));
         if installed || row.get(0) {
@@ -184,7 +175,7 @@ async fn state(client: &Client, installed: bool, report: &mut Report) -> Result<
     let sql = "select r.rolname::text from pg_roles r join pg_namespace n on n.nspname = 'tandem' \
         where r.rolname in ('anon', 'authenticated', 'public') and has_schema_privilege(r.oid, n.oid, 'usage') \
         union all select 'public' from pg_namespace n, aclexplode(n.nspacl) as a where n.nspname = 'tandem' and a.grantee = 0";
-    let found = rows(client, sql, &[]).await?;
+    let found = rows((client, Side::Cloud), sql, &[]).await?;
     let open = found.iter().map(|row| {
         let role: String = row.get(0);
         let named = if role == "public" {
@@ -232,7 +223,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         (&out, Type::BOOL_ARRAY),
         (&home, Type::BOOL_ARRAY),
     ];
-    let found = rows(client, sql, &params).await?;
+    let found = rows((client, Side::Cloud), sql, &params).await?;
     let user = |row: &Row| ident(&row.get::<_, String>(3));
     let closed = found
         .iter()
@@ -312,20 +303,12 @@ async fn triggers(
     installed: bool,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let names: Vec<_> = { settings.tables.iter() }
-        .map(|table| {
-            format!(
-                "{}.{}",
-                ident(&table.cloud.schema),
-                ident(&table.cloud.relation)
-            )
-        })
-        .collect();
+    let names = cloud_tables(settings);
     let named = [(&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
     // tgtype: 1 row, 2 before, 4 insert, 16 update.
     let sql = "select w.name, g.tgname::text from unnest($1::text[]) as w(name) join pg_trigger g on g.tgrelid = to_regclass(w.name) \
         where not g.tgisinternal and g.tgenabled <> 'D' and g.tgtype & 3 = 3 and g.tgtype & 20 > 0";
-    let found = rows(client, sql, &named).await?;
+    let found = rows((client, Side::Cloud), sql, &named).await?;
     let rewriting = found.iter().map(|row| {
         let (table, name): (String, String) = (row.get(0), row.get(1));
         Wrong::new(
@@ -347,7 +330,7 @@ async fn triggers(
         regexp_replace(pg_get_constraintdef(c.oid), ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)( \\([^)]*\\))?', '', 'g') \
         from unnest($1::text[]) as w(name) join pg_constraint c on c.confrelid = to_regclass(w.name) join pg_class r on r.oid = c.conrelid \
         where c.contype = 'f' and c.conparentid = 0 and (c.confdeltype in ('c', 'n', 'd') or c.confupdtype in ('c', 'n', 'd'))";
-    let found = rows(client, sql, &named).await?;
+    let found = rows((client, Side::Cloud), sql, &named).await?;
     let reaching = found.iter().map(|row| {
         let (parent, name, child, definition): (String, String, String, String) =
             (row.get(0), row.get(1), row.get(3), row.get(4));
@@ -370,7 +353,7 @@ async fn triggers(
     if installed {
         let sql = "select g.tgrelid::regclass::text, g.tgname::text from pg_trigger g join pg_proc f on f.oid = g.tgfoid join pg_namespace n on n.oid = f.pronamespace \
             where n.nspname = 'tandem' and g.tgenabled not in ('O', 'A')";
-        let found = rows(client, sql, &[]).await?;
+        let found = rows((client, Side::Cloud), sql, &[]).await?;
         disabled.extend(found.iter().map(|row| {
             let (table, name): (String, String) = (row.get(0), row.get(1));
             Wrong::new(

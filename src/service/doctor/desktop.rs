@@ -3,7 +3,7 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::{CheckOutcome, Report, Wrong};
+use super::{CheckOutcome, Report, Wrong, rows};
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -14,27 +14,18 @@ pub(super) async fn check(
     client: &Client,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    server(settings, client, report).await?;
+    server(client, report).await?;
     slots(settings, client, report).await?;
     disk(settings, client, report).await?;
     state(settings, client, report).await?;
     tables(settings, client, report).await
 }
 
-async fn rows(
-    client: &Client,
-    sql: &str,
-    params: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<Vec<Row>, Fault> {
-    let rows = client.query_typed(sql, params).await;
-    rows.map_err(Fault::at(Side::Desktop))
-}
-
-async fn server(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
         current_setting('server_encoding'), current_setting('wal_level'), current_user::text, \
         (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on'";
-    let rows = rows(client, sql, &[]).await?;
+    let rows = rows((client, Side::Desktop), sql, &[]).await?;
     let Some(row) = rows.first() else {
         return Ok(());
     };
@@ -116,7 +107,6 @@ async fn server(settings: &Settings, client: &Client, report: &mut Report) -> Re
             wrong,
         );
     }
-    let _ = settings;
     Ok(())
 }
 
@@ -148,7 +138,7 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
     let sql = "select current_setting('max_replication_slots')::int, (select count(*) from pg_replication_slots)::int, \
         current_setting('max_wal_senders')::int, (select count(*) from pg_stat_replication where application_name is distinct from 'tandem')::int, \
         (select string_agg(format('SELECT pg_drop_replication_slot(%L);', slot_name), ' ') from pg_replication_slots where not active and slot_name <> $1)";
-    let rows = rows(client, sql, &[(name, Type::TEXT)]).await?;
+    let rows = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
         return Ok(());
     };
@@ -202,7 +192,12 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
 async fn disk(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let sql = "select current_setting('max_slot_wal_keep_size') = '-1', \
         (select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint from pg_replication_slots where slot_name = $1)";
-    let found = rows(client, sql, &[(&settings.forward.slot, Type::TEXT)]).await?;
+    let found = rows(
+        (client, Side::Desktop),
+        sql,
+        &[(&settings.forward.slot, Type::TEXT)],
+    )
+    .await?;
     let Some(row) = found.first() else {
         return Ok(());
     };
@@ -241,7 +236,12 @@ async fn disk(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     }
     let sql = "select slot_name::text, (pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) / 1048576)::bigint from pg_replication_slots \
         where slot_name <> $1 and not active and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) > 1073741824";
-    let idle = rows(client, sql, &[(&settings.forward.slot, Type::TEXT)]).await?;
+    let idle = rows(
+        (client, Side::Desktop),
+        sql,
+        &[(&settings.forward.slot, Type::TEXT)],
+    )
+    .await?;
     let idle = idle.iter().map(|row| {
         let (name, mb): (String, i64) = (row.get(0), row.get(1));
         Wrong::new(
@@ -258,7 +258,7 @@ async fn disk(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     );
     let sql = "select pid, coalesce(application_name, ''), (extract(epoch from clock_timestamp() - xact_start) / 60)::bigint from pg_stat_activity \
         where backend_xid is not null and pid <> pg_backend_pid() and xact_start < clock_timestamp() - interval '10 minutes'";
-    let long = rows(client, sql, &[]).await?;
+    let long = rows((client, Side::Desktop), sql, &[]).await?;
     let long = long.iter().map(|row| {
         let (pid, program, minutes): (i32, String, i64) = (row.get(0), row.get(1), row.get(2));
         Wrong::new(
@@ -279,7 +279,7 @@ async fn disk(settings: &Settings, client: &Client, report: &mut Report) -> Resu
 async fn state(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let installed = is_installed(client, Side::Desktop).await?;
     let sql = "select has_database_privilege(current_database(), 'create'), current_database()::text, current_user::text";
-    let found = rows(client, sql, &[]).await?;
+    let found = rows((client, Side::Desktop), sql, &[]).await?;
     if let Some(row) = found.first() {
         let (database, user): (String, String) = (row.get(1), row.get(2));
         if installed || row.get(0) {
@@ -303,7 +303,7 @@ async fn state(settings: &Settings, client: &Client, report: &mut Report) -> Res
     super::cloud::version(client, Side::Desktop, installed, "desktop_state", report).await?;
     let sql = "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate, pg_has_role(pubowner, 'usage'), current_user::text from pg_publication where pubname = $1";
     let name = &settings.forward.publication;
-    let found = rows(client, sql, &[(name, Type::TEXT)]).await?;
+    let found = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
     match found.first() {
         Some(row) if row.get(0) => {
             let wrong = Wrong::new(
@@ -352,7 +352,7 @@ async fn state(settings: &Settings, client: &Client, report: &mut Report) -> Res
     let sql = "select format('%I.%I', n.nspname, c.relname), string_agg(distinct p.pubname::text, ', ') from pg_publication p \
         cross join lateral pg_get_publication_tables(p.pubname) as t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace \
         where (p.pubupdate or p.pubdelete) and n.nspname <> 'tandem' and c.relkind = 'r' and (c.relreplident = 'n' or c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)) group by 1";
-    let silent = rows(client, sql, &[]).await?;
+    let silent = rows((client, Side::Desktop), sql, &[]).await?;
     let silent = silent.iter().map(|row| {
         let (table, publications): (String, String) = (row.get(0), row.get(1));
         Wrong::new(
@@ -390,7 +390,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         (&homes, Type::BOOL_ARRAY),
         (&settings.forward.publication, Type::TEXT),
     ];
-    let found = rows(client, sql, &params).await?;
+    let found = rows((client, Side::Desktop), sql, &params).await?;
     let there: Vec<_> = found.iter().filter(|row| !row.get::<_, bool>(1)).collect();
     let user = |row: &Row| ident(&row.get::<_, String>(6));
     let unread = there

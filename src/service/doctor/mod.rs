@@ -6,9 +6,12 @@ mod cloud;
 mod desktop;
 
 use serde::Serialize;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 
-use crate::config::Settings;
+use crate::config::{Settings, Table};
 use crate::fault::{Fault, Side};
+use crate::plan::quote::ident;
 use crate::wire::control::{self, Control};
 
 /// All checks, in the order in which they are made.
@@ -247,6 +250,28 @@ async fn connect(settings: &Settings, side: Side, report: &mut Report) -> Option
             None
         }
     }
+}
+
+async fn rows(
+    (client, side): (&Client, Side),
+    sql: &str,
+    params: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Vec<Row>, Fault> {
+    let rows = client.query_typed(sql, params).await;
+    rows.map_err(Fault::at(side))
+}
+
+/// The settings' tables in the cloud, quoted.
+fn cloud_tables(settings: &Settings) -> Vec<String> {
+    let tables = settings.tables.iter();
+    let name = |table: &Table| {
+        format!(
+            "{}.{}",
+            ident(&table.cloud.schema),
+            ident(&table.cloud.relation)
+        )
+    };
+    tables.map(name).collect()
 }
 
 /// A query that failed ends the checks of its side.

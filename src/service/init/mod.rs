@@ -1,10 +1,15 @@
 //! Settings proposed from what both databases hold: which tables belong together, what names a row, which way rows go. What
 //! doesn't fit is written as a remark with its reason, so that what is active works as it stands.
 
+mod written;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use tokio_postgres::Client;
+
+use written::{list, quoted, short, text, without_password};
+
+pub use written::write_new;
 
 use crate::catalog::{RelationFacts, relation, unpathed};
 use crate::config::{self, Settings, Sources};
@@ -397,147 +402,4 @@ fn broken(error: &(impl std::fmt::Display + ?Sized)) -> Fault {
         "internal check failed: the proposed settings can't be read",
     )
     .cause(error)
-}
-
-fn text(
-    head: &Head,
-    entries: &[Entry],
-    misfits: &BTreeMap<String, String>,
-    (only_desktop, only_cloud): &(Vec<String>, Vec<String>),
-) -> String {
-    let mut text = String::from(
-        "# tandem.toml, proposed by `tandem init`. Precedence: flag > environment (TANDEM_...) > this file > default.\n\
-         # Look at it, then: tandem config check, tandem doctor, tandem bootstrap --plan\n\n",
-    );
-    for (section, (url, secret), name) in [
-        ("desktop", &head.desktop, "DESKTOP_DB_PASSWORD"),
-        ("cloud", &head.cloud, "SUPABASE_DB_PASSWORD"),
-    ] {
-        text.push_str(&format!("[{section}]\nurl = {}\n", quoted(url)));
-        let line = format!(
-            "password = \"${{{name}}}\"  # from the environment, or a .env file beside this one\n"
-        );
-        text.push_str(&match secret {
-            true => line,
-            false => format!("# {line}"),
-        });
-        if section == "desktop" {
-            text.push_str("# time_zone = \"Asia/Kolkata\"  # where times without a zone meet times with one\n");
-        }
-        text.push('\n');
-    }
-    if let Some(column) = &head.org {
-        text.push_str(&format!("# Where several firms share the cloud, each is limited to its own rows:\n# [tenant]\n# {column} = 1\n\n"));
-    }
-    text.push_str(
-        "# [forward]\n# skip = [\"created_at\", \"updated_at\"]  # default: columns that never travel, of all tables\n\
-         # wal_held_max = \"4GB\"                   # default: more WAL kept for us on the desktop than that is said\n\n\
-         # [refill]                               # where the office program refills its tables from views, tandem can run that\n\
-         # sql = \"select sync_views_to_tables()\"\n# every = \"15m\"\n\n",
-    );
-    for entry in entries
-        .iter()
-        .filter(|entry| !misfits.contains_key(&entry.name))
-    {
-        text.push_str(&written(entry));
-    }
-    if !misfits.is_empty() {
-        text.push_str("# These need a decision first.\n\n");
-    }
-    for entry in entries {
-        if let Some(why) = misfits.get(&entry.name) {
-            for line in why.split("; ") {
-                text.push_str(&format!("# {}: {line}\n", entry.name));
-            }
-            for line in written(entry).lines() {
-                text.push_str(format!("# {line}").trim_end());
-                text.push('\n');
-            }
-        }
-    }
-    for (side, names) in [("desktop", only_desktop), ("cloud", only_cloud)] {
-        if !names.is_empty() {
-            text.push_str(&format!("# Only on the {side}: {}\n", names.join(", ")));
-        }
-    }
-    text
-}
-
-fn written(entry: &Entry) -> String {
-    format!("[[table]]\nname = {}\n{}\n", quoted(&entry.name), {
-        let lines: String = entry.lines.iter().map(|line| format!("{line}\n")).collect();
-        lines
-    })
-}
-
-/// The name as the settings write it.
-fn short(name: &Name) -> String {
-    match name.schema.as_str() {
-        "public" => name.relation.clone(),
-        _ => name.to_string(),
-    }
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
-}
-
-fn list(names: &[String]) -> String {
-    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
-    format!("[{}]", names.join(", "))
-}
-
-/// The URL without its password, and whether it had one (P16: it is written nowhere).
-fn without_password(url: &str) -> (String, bool) {
-    let Some((scheme, rest)) = url.split_once("://") else {
-        return (url.to_owned(), false);
-    };
-    let end = rest.find(['/', '?']).unwrap_or(rest.len());
-    let (place, path) = rest.split_at(end);
-    match place
-        .rsplit_once('@')
-        .map(|(user, host)| (user.split_once(':'), host))
-    {
-        Some((Some((user, _)), host)) => (format!("{scheme}://{user}@{host}{path}"), true),
-        _ => (url.to_owned(), false),
-    }
-}
-
-/// Writes the file, unless one is there.
-///
-/// # Errors
-/// When it exists, or can't be written.
-pub fn write_new(path: &Path, text: &str) -> Result<(), Fault> {
-    use std::io::Write;
-    let file = std::fs::File::options()
-        .write(true)
-        .create_new(true)
-        .open(path);
-    let written = file.and_then(|mut file| file.write_all(text.as_bytes()));
-    written.map_err(|error| {
-        Fault::new(Kind::Input, format!("{} was not written", path.display()))
-            .cause(error)
-            .hint("init never overwrites; name another file with --out")
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn p16_a_password_leaves_the_url() {
-        assert_eq!(
-            without_password("postgres://a:s3:cr@t@h:5/d?x=1"),
-            ("postgres://a@h:5/d?x=1".to_owned(), true)
-        );
-        assert_eq!(
-            without_password("postgres://a@h/d"),
-            ("postgres://a@h/d".to_owned(), false)
-        );
-        assert_eq!(
-            without_password("postgres:///d"),
-            ("postgres:///d".to_owned(), false)
-        );
-    }
 }
