@@ -47,20 +47,27 @@
 //! them; a change that the desktop makes to what the cloud owns becomes a step that writes nothing but an outbox entry
 //! ([`model::Work::Recall`]), and one to a phone's row a note or an update ([`model::Work::Note`], [`model::Shape::mobile`]).
 //!
+//! # Looking
+//!
+//! `service::Onlooker` asks both databases; `status`, `lag`, `top`, the metrics and the page show the sample that it takes, and
+//! all of them work with the service down, but for the last two, which it serves itself on a thread beside its sessions.
+//! `flows::verify` compares by hashed ranges ([`plan::verify`]) and looks again until what differs has stood still while the
+//! other side caught up; `repair` goes through the copy's diff. `service::doctor` checks in order of dependency.
+//!
 //! # Floors
 //!
 //! Arrows point down: a room imports from rooms below it, and a stage never from another stage.
 //!
 //! ```text
 //! cli                      arguments in, exit code out; show renders
-//! service      demo        one session after the other; lease, logs, observing
+//! service      demo        one session after the other; lease, logs, observing, checking, proposing settings
 //! flows                    what it does from start to finish: agree, copy, forward, reverse, compare
 //! install                  what sql/ installs; publishing; watching
 //! apply  catalog  capture  spill   I/O: one script, one transaction · what the databases look like · the
 //!                          stream · a large transaction on disk
 //! plan   fold     decode   pure: bytes and values in, values out; no clock, no socket, no log
 //! wire                     the only socket
-//! fault  config  limits  platform
+//! fault  config  limits  platform  failpoint
 //! model                    the plain types that every stage understands
 //! ```
 //!

@@ -65,6 +65,13 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
         .map(|at| format!("case when f.bytes <= {} then f.c{at} end", budget.row_bytes))
         .collect();
     let who = literal(replicator);
+    // A row may be deleted by an entry that isn't read yet.
+    let later = match confined {
+        true => format!(
+            "gone as materialized (select \"table\", key, max(id) as id from tandem.outbox where replicator = {who} and op = 'D' group by 1, 2), "
+        ),
+        false => String::new(),
+    };
     format!(
         "select {}; \
          with polled as (insert into tandem.poll as p (replicator, polled_at) values ({who}, clock_timestamp()) \
@@ -72,15 +79,15 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
          e as materialized (select id, \"table\", key, op from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) \
            and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null) order by id limit {}), \
          k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op <> 'P') as new, \
-           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] in ('I', 'U', 'Q') and not exists (select from tandem.outbox as o \
-             where o.replicator = {who} and o.\"table\" = e.\"table\" and o.key = e.key and o.id > max(e.id) and o.op = 'D') as there, bool_or(op = 'R') as again from e group by 1, 2), \
-         found as ({}) \
+           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last, bool_or(op = 'R') as again from e group by 1, 2), \
+         {}found as ({}) \
          select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes{} from \
            (select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding and 1 preceding), 0) as told from found) as f \
          where f.told < {} order by f.id",
         settings.join(", "),
         literal(&names),
         budget.entries,
+        later,
         parts.join(" union all "),
         cells
             .iter()
@@ -121,18 +128,28 @@ fn part(home: &Home, width: usize, confined: bool) -> String {
     let found: Vec<_> = found.collect();
     format!(
         "select k.\"table\", k.id, k.ids, k.new, k.key, {} as state, k.again, 1::bigint as copies, coalesce(octet_length(t::text), 0)::bigint as bytes, {} \
-         from k left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
+         from k{} left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
         state(home, confined),
         cells.collect::<Vec<_>>().join(", "),
+        match hides(home, confined) {
+            true => " left join gone on gone.\"table\" = k.\"table\" and gone.key = k.key",
+            false => "",
+        },
         found.join(" and "),
         belongs(&home.tenant, "t"),
     )
 }
 
-/// `confined`: a row that isn't seen may be hidden, unless there are other ways for it to go without a word.
+/// A row that isn't seen may be hidden: a policy may apply, and rows don't go there without an entry.
+fn hides(home: &Home, confined: bool) -> bool {
+    confined && !home.vanishes
+}
+
 fn state(home: &Home, confined: bool) -> String {
-    let hidden = match confined && !home.vanishes {
-        true => "when t.ctid is null and k.there then 'hidden' ",
+    let hidden = match hides(home, confined) {
+        true => {
+            "when t.ctid is null and k.last in ('I', 'U', 'Q') and coalesce(gone.id, 0) <= k.id then 'hidden' "
+        }
         false => "",
     };
     let gone = format!("when k.emptied then 'emptied' {hidden}when t.ctid is null then 'gone'");
