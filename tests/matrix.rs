@@ -58,7 +58,7 @@ async fn work(office: &Office, dice: &mut Dice, watched: bool) {
     }
     exec(
         &office.cloud,
-        &format!("insert into visits values ({}, 'phone {c}', 'M') on conflict do nothing; update task set ticked = not ticked where id % 5 = {}", 1000 + c % 5000, b % 5),
+        &format!("insert into visits values ({}, 'phone {c}', 'M') on conflict do nothing; update task set ticked = not ticked where id % 5 = {} and id > (select max(id) - 60 from task)", 1000 + c % 5000, b % 5),
     )
     .await;
 }
