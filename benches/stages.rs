@@ -7,9 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tandem::decode::Assembler;
 use tandem::fold::{Book, Sorter, fold};
-use tandem::model::{
-    Arriving, Column, Key, Lsn, Name, Source, Table, TableId, Tables, Tenant, Transaction,
-};
+use tandem::model::{Arriving, Column, Key, Lsn, Name, Source, Table, Tables, Transaction};
 use tandem::plan::{BatchForm, Manner, Planner};
 
 const ROWS: u64 = 10_000;
@@ -107,30 +105,17 @@ fn tables(skip_stamp: bool) -> Tables {
         cloud_owned: false,
     };
     Tables::new(vec![Table {
-        id: TableId(0),
         name: "jobs".to_owned(),
         desktop: name.clone(),
         desktop_oid: 1,
         cloud: name,
-        leaves: None,
         arriving,
         columns: columns.into_iter().enumerate().map(column).collect(),
-        lookups: Vec::new(),
         key: Key::Columns(vec![0]),
-        owner: None,
-        desktop_owner: None,
-        tenant: Tenant::default(),
-        reaches: Vec::new(),
-        confined: false,
-        refers_to_itself: false,
         indexed: true,
-        is_looked_up: false,
-        returns: false,
-        changes_mobile: false,
-        both_ways: false,
         stream: true,
         max_shrink: 1.0,
-        fingerprint: String::new(),
+        ..Table::default()
     }])
 }
 

@@ -11,8 +11,7 @@ use proptest::prelude::*;
 use tandem::decode::Assembler;
 use tandem::fold::{Book, Sorter, fold};
 use tandem::model::{
-    Arriving, Cell, Column, Key, Lsn, Name, Source, Step, Table, TableId, Tables, Tenant,
-    Transaction, Work,
+    Arriving, Cell, Column, Key, Lsn, Name, Source, Step, Table, Tables, Transaction, Work,
 };
 
 type Store = BTreeMap<u8, (u8, u8)>;
@@ -37,12 +36,10 @@ fn tables() -> Tables {
         cloud_owned: false,
     };
     Tables::new(vec![Table {
-        id: TableId(0),
         name: "item".to_owned(),
         desktop: name.clone(),
         desktop_oid: OID,
         cloud: name,
-        leaves: None,
         arriving: { names.iter() }
             .map(|name| Arriving {
                 name: (*name).to_owned(),
@@ -50,22 +47,11 @@ fn tables() -> Tables {
             })
             .collect(),
         columns: names.iter().enumerate().map(column).collect(),
-        lookups: Vec::new(),
         key: Key::Columns(vec![0]),
-        owner: None,
-        desktop_owner: None,
-        tenant: Tenant::default(),
-        reaches: Vec::new(),
-        confined: false,
-        refers_to_itself: false,
         indexed: true,
-        is_looked_up: false,
-        returns: false,
-        changes_mobile: false,
-        both_ways: false,
         stream: true,
         max_shrink: 1.0,
-        fingerprint: String::new(),
+        ..Table::default()
     }])
 }
 

@@ -31,7 +31,7 @@ pub struct Facts {
 }
 
 /// The oldest server that tandem works with: logical messages need 14.
-const VERSION_MIN: u32 = 140_000;
+pub const VERSION_MIN: u32 = 140_000;
 
 /// Asks a server who it is.
 ///

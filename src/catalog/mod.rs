@@ -15,7 +15,7 @@ mod slot;
 mod trial;
 
 pub use drift::drift;
-pub use facts::{Facts, facts};
+pub use facts::{Facts, VERSION_MIN, facts};
 pub use measure::{Ambiguous, measure, measure_home};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
 pub use resolve::{Mismatch, Pair, Resolved, resolve};

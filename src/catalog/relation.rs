@@ -67,6 +67,11 @@ impl ColumnFacts {
     pub fn refuses_values(&self) -> bool {
         self.computed || self.always_identity
     }
+
+    /// A row needs a value for it.
+    pub fn must_be_given(&self) -> bool {
+        self.not_null && !self.has_default && !self.refuses_values()
+    }
 }
 
 impl RelationFacts {

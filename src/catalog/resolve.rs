@@ -10,9 +10,7 @@ use key::{digest, fingerprint, is_indexed, key};
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
-use crate::model::{
-    Arriving, Column, Home, Key, Lookup, Name, Owner, Source, Table, TableId, Tenant,
-};
+use crate::model::{Arriving, Column, Home, Key, Lookup, Owner, Source, Table, TableId, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -115,12 +113,9 @@ impl Resolver<'_> {
     fn attempt(&self, pair: &Pair<'_>, complaints: &mut Vec<String>) -> Option<Resolved> {
         let wanted = self.wanted;
         let named = format!("{}.{}", wanted.schema, wanted.relation);
-        let cloud_name = Name {
-            schema: wanted.cloud.schema.clone(),
-            relation: wanted.cloud.relation.clone(),
-        };
+        let cloud_name = wanted.cloud_name().to_string();
         let desktop = exists(pair.desktop, "desktop", &named, complaints);
-        let cloud = exists(pair.cloud, "cloud", &cloud_name.to_string(), complaints);
+        let cloud = exists(pair.cloud, "cloud", &cloud_name, complaints);
         let (desktop, cloud) = desktop.zip(cloud)?;
         let sides = Sides { desktop, cloud };
         let mut in_cloud = self.all.iter().filter_map(|pair| pair.cloud);
@@ -449,11 +444,7 @@ fn unfilled(
     owner: Option<&Owner>,
     complaints: &mut Vec<String>,
 ) {
-    for to in cloud
-        .columns
-        .iter()
-        .filter(|column| column.not_null && !column.has_default && !column.refuses_values())
-    {
+    for to in cloud.columns.iter().filter(|column| column.must_be_given()) {
         let filled = columns.iter().any(|column| column.name == to.name);
         if !filled && owner.is_none_or(|owner| owner.column != to.name) {
             complaints.push(format!("column {} of the cloud refuses NULL, has no default, and nothing fills it; use set or rename", to.name));

@@ -9,7 +9,7 @@ use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Sides;
-use super::{Common, named, show, swap};
+use super::{Common, all_named, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::flows::Progress;
@@ -50,8 +50,7 @@ pub(super) async fn bootstrap(
     settings: &Settings,
 ) -> Result<Exit, Fault> {
     let _logging = common.log_to_people()?;
-    let tables = options.tables.iter().map(|name| named(settings, name));
-    let tables = tables.collect::<Result<Vec<_>, _>>()?;
+    let tables = all_named(settings, &options.tables)?;
     if options.plan {
         return plan(options, settings, &tables).await;
     }

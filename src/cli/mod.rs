@@ -343,3 +343,8 @@ fn named<'s>(settings: &'s Settings, name: &str) -> Result<&'s str, Fault> {
             .hint(format!("there are {}", names.join(", ")))
     })
 }
+
+/// The same of several.
+fn all_named<'s>(settings: &'s Settings, names: &[String]) -> Result<Vec<&'s str>, Fault> {
+    names.iter().map(|name| named(settings, name)).collect()
+}

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Common, named, show, swap};
+use super::{Common, all_named, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::service::{Onlooker, TableVerified};
@@ -46,8 +46,7 @@ pub(super) async fn repair(
     settings: &Settings,
 ) -> Result<Exit, Fault> {
     let _logging = common.log_to_people()?;
-    let names = options.tables.iter().map(|name| named(settings, name));
-    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let names = all_named(settings, &options.tables)?;
     let onlooker = Onlooker::connect(settings).await?;
     let verified = onlooker.verify(settings, &names, &|_| {}).await?;
     let unknown = verified.iter().any(|table| table.failed.is_some());

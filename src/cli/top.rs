@@ -91,22 +91,11 @@ pub(super) async fn top(
 async fn look(settings: &Settings, told: watch::Sender<Known>) -> std::convert::Infallible {
     let mut onlooker = None;
     loop {
-        let sampled = async {
-            let connected = match onlooker.take() {
-                Some(connected) => connected,
-                None => Onlooker::connect(settings).await?,
-            };
-            let status = connected.status(settings).await?;
-            Ok::<_, Fault>((connected, status))
-        };
-        let sampled = sampled.await;
+        let sampled = Onlooker::status_over(&mut onlooker, settings).await;
         told.send_modify(|known| {
             known.samples += 1;
             match sampled {
-                Ok((connected, status)) => {
-                    onlooker = Some(connected);
-                    (known.status, known.failed) = (Some(status), None);
-                }
+                Ok(status) => (known.status, known.failed) = (Some(status), None),
                 Err(fault) => known.failed = Some(fault.to_string()),
             }
         });

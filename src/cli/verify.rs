@@ -3,10 +3,10 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{named, show};
+use super::{all_named, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::service::{Onlooker, TableVerified};
+use crate::service::{BadRow, Onlooker, TableVerified};
 
 /// Compare both sides row by row; changes nothing. What differs is looked at again after the cloud has caught up.
 #[derive(Args)]
@@ -38,12 +38,11 @@ struct Table<'a> {
     #[serde(flatten)]
     verified: &'a TableVerified,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    rows: Vec<serde_json::Value>,
+    rows: Vec<&'a BadRow>,
 }
 
 pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
-    let names = options.tables.iter().map(|name| named(settings, name));
-    let names = names.collect::<Result<Vec<_>, _>>()?;
+    let names = all_named(settings, &options.tables)?;
     let onlooker = Onlooker::connect(settings).await?;
     let say = |table: &TableVerified| {
         if !options.json {
@@ -58,11 +57,7 @@ pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exi
         let tables = verified.iter().map(|table| Table {
             verified: table,
             rows: match options.keys {
-                true => table
-                    .rows
-                    .iter()
-                    .filter_map(|row| serde_json::to_value(row).ok())
-                    .collect(),
+                true => table.rows.iter().collect(),
                 false => Vec::new(),
             },
         });

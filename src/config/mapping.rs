@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::model::Name;
+
 /// One table of the desktop and its counterpart.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Table {
@@ -47,6 +49,24 @@ pub struct Table {
     pub reverse: TableReverse,
     /// The line of its `name`, for the messages of later checks.
     pub line: usize,
+}
+
+impl Table {
+    /// Its name on the desktop.
+    pub fn desktop_name(&self) -> Name {
+        Name {
+            schema: self.schema.clone(),
+            relation: self.relation.clone(),
+        }
+    }
+
+    /// Its name in the cloud.
+    pub fn cloud_name(&self) -> Name {
+        Name {
+            schema: self.cloud.schema.clone(),
+            relation: self.cloud.relation.clone(),
+        }
+    }
 }
 
 /// A table in the cloud.

@@ -34,18 +34,37 @@ pub async fn agree_again(
     cloud: &Client,
     served: &BTreeSet<String>,
 ) -> Result<Tables, Fault> {
+    let agreed = examine(settings, desktop, cloud, served).await?;
+    agreed.map_err(|mismatches| {
+        let lines: Vec<_> = mismatches
+            .iter()
+            .map(|found| format!("  {}: {}", found.table, found.what))
+            .collect();
+        let what = format!(
+            "{} things in the settings and the two databases do not fit together\n{}",
+            lines.len(),
+            lines.join("\n")
+        );
+        Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved")
+    })
+}
+
+/// The same; what doesn't fit is answered one by one.
+///
+/// # Errors
+/// When a side can't be asked, or no table is configured.
+pub async fn examine(
+    settings: &Settings,
+    desktop: &Client,
+    cloud: &Client,
+    served: &BTreeSet<String>,
+) -> Result<Result<Tables, Vec<Mismatch>>, Fault> {
     if settings.tables.is_empty() {
         return Err(Fault::new(Kind::Input, "no table is configured")
             .hint("add a [[table]] with its name to the settings"));
     }
-    let desktop_names = settings.tables.iter().map(|table| Name {
-        schema: table.schema.clone(),
-        relation: table.relation.clone(),
-    });
-    let cloud_names = settings.tables.iter().map(|table| Name {
-        schema: table.cloud.schema.clone(),
-        relation: table.cloud.relation.clone(),
-    });
+    let desktop_names = settings.tables.iter().map(config::Table::desktop_name);
+    let cloud_names = settings.tables.iter().map(config::Table::cloud_name);
     let (on_desktop, in_cloud) = tokio::try_join!(
         look(desktop, Side::Desktop, desktop_names),
         look(cloud, Side::Cloud, cloud_names)
@@ -100,7 +119,7 @@ pub async fn agree_again(
         let order = parents_first(&ties(&tables, &pairs));
         let tables = order.into_iter().map(|at| tables[at].clone());
         let tables = Tables::new(tables.collect()).with_homes(homes);
-        return Ok(tables.with_misfits(misfits));
+        return Ok(Ok(tables.with_misfits(misfits)));
     }
     // All at once: what the other tables' keys are like is asked too.
     let (others, home): (Vec<_>, Vec<_>) = (tables.iter().collect(), homes.iter().collect());
@@ -110,16 +129,7 @@ pub async fn agree_again(
             table: found.table,
         });
     }
-    let lines: Vec<_> = mismatches
-        .iter()
-        .map(|found| format!("  {}: {}", found.table, found.what))
-        .collect();
-    let what = format!(
-        "{} things in the settings and the two databases do not fit together\n{}",
-        lines.len(),
-        lines.join("\n")
-    );
-    Err(Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved"))
+    Ok(Err(mismatches))
 }
 
 /// Each table with all that doesn't fit of it.
@@ -129,10 +139,7 @@ fn set_aside(settings: &Settings, mismatches: &[Mismatch]) -> Vec<Misfit> {
         let why: Vec<_> = own.map(|found| found.what.as_str()).collect();
         (!why.is_empty()).then(|| Misfit {
             name: table.name.clone(),
-            desktop: Name {
-                schema: table.schema.clone(),
-                relation: table.relation.clone(),
-            },
+            desktop: table.desktop_name(),
             why: why.join("; "),
         })
     };

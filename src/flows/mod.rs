@@ -9,7 +9,7 @@ mod refusal;
 mod reverse;
 mod verify;
 
-pub use agree::{agree, agree_again, check_keys, check_keys_again};
+pub use agree::{agree, agree_again, check_keys, check_keys_again, examine};
 pub use compare::{Compared, compare, only_look};
 pub use copy::{
     Asked, First, How, Progress, asked, fill, last_swaps, not_applied, refuse, set_state,

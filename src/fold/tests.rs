@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::model::{
     Arriving, Cell, Change, Column, Hand, Identity, Lsn, Name, Old, Operation, Owner, Relation,
-    RelationColumn, Source, Table, Tenant, Timestamp, Tuple,
+    RelationColumn, Source, Table, Timestamp, Tuple,
 };
 
 /// `(id, body, note)`; `body` may be sent as unchanged.
@@ -35,12 +35,10 @@ pub(crate) fn table(key: Key) -> Tables {
         relation: "item".to_owned(),
     };
     Tables::new(vec![Table {
-        id: TableId(0),
         name: "item".to_owned(),
         desktop: name.clone(),
         desktop_oid: 1,
         cloud: name,
-        leaves: None,
         arriving: ["id", "body", "note"]
             .map(|name| Arriving {
                 name: name.to_owned(),
@@ -52,7 +50,6 @@ pub(crate) fn table(key: Key) -> Tables {
             .enumerate()
             .map(column)
             .collect(),
-        lookups: Vec::new(),
         key,
         owner: Some(Owner {
             column: "source".to_owned(),
@@ -61,18 +58,10 @@ pub(crate) fn table(key: Key) -> Tables {
             mobile: "M".to_owned(),
         }),
         desktop_owner: Some("source".to_owned()),
-        tenant: Tenant::default(),
-        reaches: Vec::new(),
-        confined: false,
-        refers_to_itself: false,
         indexed: true,
-        is_looked_up: false,
-        returns: false,
-        changes_mobile: false,
-        both_ways: false,
         stream: true,
         max_shrink: 1.0,
-        fingerprint: String::new(),
+        ..Table::default()
     }])
 }
 

@@ -11,5 +11,7 @@ mod watch;
 
 pub use publish::{ensure_publication, publish, published_besides, unpublish};
 pub use remove::{Removal, in_cloud, on_desktop, remove_from_cloud, remove_from_desktop};
-pub use schema::{ensure_schema, is_installed, planned_statements};
+pub use schema::{
+    InstalledVersion, ensure_schema, installed_version, is_installed, planned_statements,
+};
 pub use watch::{queue_again, watch};

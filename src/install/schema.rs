@@ -75,14 +75,41 @@ pub async fn is_installed(client: &Client, side: Side) -> Result<bool, Fault> {
     Ok(found.first().is_some_and(|row| row.get(0)))
 }
 
+/// What a side's schema says of itself.
+pub struct InstalledVersion {
+    /// The version of its state.
+    pub state: i32,
+    /// The oldest program that may work with it.
+    pub oldest_binary: String,
+}
+
+impl InstalledVersion {
+    /// This program is too old for it.
+    pub fn is_for_newer(&self) -> bool {
+        version(&self.oldest_binary) > version(env!("CARGO_PKG_VERSION"))
+    }
+}
+
+/// Asks the schema, which is there, for its version; none where it doesn't say.
+///
+/// # Errors
+/// When the query fails.
+pub async fn installed_version(
+    client: &Client,
+    side: Side,
+) -> Result<Option<InstalledVersion>, Fault> {
+    let asked = client.query_typed("select version, oldest_binary from tandem.version", &[]);
+    let rows = asked.await.map_err(Fault::at(side))?;
+    Ok(rows.first().map(|row| InstalledVersion {
+        state: row.get(0),
+        oldest_binary: row.get(1),
+    }))
+}
+
 async fn check_version(client: &Client, side: Side) -> Result<(), Fault> {
-    let wire = Fault::at::<tokio_postgres::Error>(side);
-    let rows = client
-        .query_typed("select oldest_binary from tandem.version", &[])
-        .await
-        .map_err(wire)?;
-    let oldest: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
-    if version(&oldest) > version(env!("CARGO_PKG_VERSION")) {
+    let found = installed_version(client, side).await?;
+    if let Some(found) = found.filter(InstalledVersion::is_for_newer) {
+        let oldest = found.oldest_binary;
         let what = format!("the schema tandem on the {side} needs tandem {oldest} or newer");
         return Err(
             Fault::new(Kind::Lineage, what).hint("install the newer program; nothing was changed")

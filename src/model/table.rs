@@ -9,11 +9,11 @@ use super::layout::Layout;
 use super::{Oid, Relation};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableId(pub u16);
 
 /// A schema-qualified name.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Name {
     /// The schema.
     pub schema: String,
@@ -111,11 +111,12 @@ pub struct Lookup {
 }
 
 /// What names a row on both sides.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Key {
     /// These columns, as indices into [`Table::columns`].
     Columns(Vec<usize>),
     /// The whole mapped row; equal rows are counted (`key = []`).
+    #[default]
     Multiset,
 }
 
@@ -166,7 +167,7 @@ pub struct Reach {
 }
 
 /// A table that is replicated.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Table {
     /// Its number in this run.
     pub id: TableId,

@@ -2,33 +2,19 @@
 
 use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
-use super::source::value;
+use super::source::{sent, stored};
 use crate::model::{Column, Source, Table};
 
 /// Counts and sums the cloud's owned rows as they compare: `count, sum`.
 pub fn cloud_digest(table: &Table) -> String {
-    let cells =
-        compared(table).map(|column| format!("t.{}::{}", ident(&column.name), column.compare_type));
-    let cells: Vec<_> = cells.collect();
+    let cells: Vec<_> = compared(table).map(|column| stored("t", column)).collect();
     let (from, of_ours) = (qualified(&table.cloud), Guard::of(table).owned());
     digest(&cells.join(", "), &from, &of_ours)
 }
 
 /// The same of the desktop's rows that are ours, in the cloud's types.
 pub fn desktop_digest(table: &Table) -> String {
-    let cells = compared(table).map(|column| {
-        let sent = |index: usize| format!("t.{}", ident(&table.arriving[index].name));
-        let plain = Column {
-            narrower: None,
-            parent: None,
-            ..column.clone()
-        };
-        format!(
-            "{}::{}",
-            value(&table.arriving, &plain, &sent),
-            column.compare_type
-        )
-    });
+    let cells = compared(table).map(|column| sent(&table.arriving, column));
     let cells: Vec<_> = cells.collect();
     digest(
         &cells.join(", "),

@@ -192,12 +192,26 @@ pub(super) fn parents(lookup: &Lookup, column: &Column, wanted: &str) -> String 
     )
 }
 
+/// A stored value in the form in which stored and arriving values are comparable.
+pub(super) fn stored(alias: &str, column: &Column) -> String {
+    format!("{alias}.{}::{}", ident(&column.name), column.compare_type)
+}
+
+/// The same of a value where it comes from, in the table `t`: as it is there, whether or not it fits at the receiver.
+pub(super) fn sent(arriving: &[Arriving], column: &Column) -> String {
+    let plain = Column {
+        narrower: None,
+        ..column.clone()
+    };
+    let cell = |index: usize| format!("t.{}", ident(&arriving[index].name));
+    let value = value(arriving, &plain, &cell);
+    format!("({value})::{}", column.compare_type)
+}
+
 /// The row as its binary image, in the form in which stored and arriving values are comparable:
 /// `*<>` sees every difference, NULL equals NULL, and no type needs an equality operator.
 pub(super) fn image(alias: &str, columns: &[(usize, &Column)]) -> String {
-    let cells = columns
-        .iter()
-        .map(|(_, column)| format!("{alias}.{}::{}", ident(&column.name), column.compare_type));
+    let cells = columns.iter().map(|(_, column)| stored(alias, column));
     // The cast keeps the parser from comparing two row constructors cell by cell.
     format!("row({})::record", cells.collect::<Vec<_>>().join(", "))
 }

@@ -28,12 +28,10 @@ fn table(key: Key) -> Table {
         cloud_owned: false,
     };
     Table {
-        id: TableId(0),
         name: "item".to_owned(),
         desktop: name.clone(),
         desktop_oid: 1,
         cloud: name,
-        leaves: None,
         arriving: ["id", "what"]
             .map(|name| Arriving {
                 name: name.to_owned(),
@@ -41,7 +39,6 @@ fn table(key: Key) -> Table {
             })
             .to_vec(),
         columns: ["id", "what"].into_iter().enumerate().map(column).collect(),
-        lookups: Vec::new(),
         key,
         owner: Some(Owner {
             column: "source".to_owned(),
@@ -49,7 +46,6 @@ fn table(key: Key) -> Table {
             desktop: "D".to_owned(),
             mobile: "M".to_owned(),
         }),
-        desktop_owner: None,
         tenant: Tenant {
             columns: vec![TenantColumn {
                 cloud: "org_id".to_owned(),
@@ -59,17 +55,10 @@ fn table(key: Key) -> Table {
             }],
             via: None,
         },
-        reaches: Vec::new(),
-        confined: false,
-        refers_to_itself: false,
         indexed: true,
-        is_looked_up: false,
-        returns: false,
-        changes_mobile: false,
-        both_ways: false,
         stream: true,
         max_shrink: 0.2,
-        fingerprint: String::new(),
+        ..Table::default()
     }
 }
 

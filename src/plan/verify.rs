@@ -1,13 +1,13 @@
 //! Both sides' rows as hashes, in the types of the side that receives them: by ranges, so that little crosses the network, then
 //! row by row where a range differs. Pure.
 
-use super::compare::from;
+use super::compare::{from, output};
 use super::digest::{admitted, compared};
 use super::guard::Guard;
 use super::home::{phones_in_cloud, phones_on_desktop};
 use super::quote::{ident, literal, table as qualified};
-use super::source::{key, value};
-use crate::model::{Column, Home, Key, Source, Table};
+use super::source::{key, sent, stored};
+use crate::model::{Arriving, Column, Home, Key, Source, Table};
 
 /// How one side's rows are looked at.
 #[derive(Clone, Debug)]
@@ -37,8 +37,6 @@ pub struct Comparison {
     pub desktop: Look,
     /// The cloud's rows.
     pub cloud: Look,
-    /// The names of the compared columns.
-    pub columns: Vec<String>,
     /// The names of the key's columns.
     pub key: Vec<String>,
     /// Those of them that are sent: others are the settings' own, and stand in no parked row.
@@ -48,40 +46,20 @@ pub struct Comparison {
 /// A table on its way out: its owned, mapped rows; not what is looked up in the cloud or its own.
 pub fn outward(table: &Table) -> Comparison {
     let columns: Vec<_> = compared(table).collect();
-    let named: Vec<_> = match &table.key {
-        Key::Multiset => columns.clone(),
-        Key::Columns(_) => key(table).into_iter().map(|(_, column)| column).collect(),
-    };
-    let sent = |column: &&Column| {
-        let plain = Column {
-            narrower: None,
-            parent: None,
-            ..(*column).clone()
-        };
-        let cell = |index: usize| format!("t.{}", ident(&table.arriving[index].name));
-        let value = value(&table.arriving, &plain, &cell);
-        format!("({value})::{}", column.compare_type)
-    };
+    let named = names(table);
+    let sent = |columns: &[&Column]| all_sent(&table.arriving, columns);
     Comparison {
         table: table.name.clone(),
         homeward: false,
         keyed: table.key != Key::Multiset,
         extras: true,
-        desktop: Look {
-            from: from(table),
-            which: admitted(table),
-            cells: columns.iter().map(sent).collect(),
-            key: named.iter().map(sent).collect(),
-            names: named.iter().map(sent).collect(),
-        },
-        cloud: Look {
-            from: qualified(&table.cloud),
-            which: Guard::of(table).owned(),
-            cells: columns.iter().map(stored).collect(),
-            key: named.iter().map(stored).collect(),
-            names: named.iter().map(stored).collect(),
-        },
-        columns: columns.iter().map(|column| column.name.clone()).collect(),
+        desktop: Look::new(from(table), admitted(table), sent(&columns), sent(&named)),
+        cloud: Look::new(
+            qualified(&table.cloud),
+            Guard::of(table).owned(),
+            all_stored(&columns),
+            all_stored(&named),
+        ),
         key: named.iter().map(|column| column.name.clone()).collect(),
         sent: { named.iter() }
             .map(|column| !matches!(column.from, Source::Constant(_)))
@@ -99,38 +77,30 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
         .map(|named| home.arriving[named.arriving].name.clone())
         .collect();
     let columns: Vec<_> = home.columns.iter().collect();
-    let sent = |column: &&Column| {
-        let plain = Column {
-            narrower: None,
-            ..(*column).clone()
-        };
-        let cell = |index: usize| format!("t.{}", ident(&home.arriving[index].name));
-        let value = value(&home.arriving, &plain, &cell);
-        format!("({value})::{}", column.compare_type)
-    };
+    let sent = |columns: &[&Column]| all_sent(&home.arriving, columns);
     Some(Comparison {
         table: home.name.clone(),
         homeward: true,
         keyed: true,
         extras: home.desktop_owner.is_some(),
-        desktop: Look {
-            from: super::home::target(home),
-            which: phones_on_desktop(home),
-            cells: columns.iter().map(stored).collect(),
-            key: named.iter().map(stored).collect(),
-            names: named.iter().map(stored).collect(),
-        },
+        desktop: Look::new(
+            super::home::target(home),
+            phones_on_desktop(home),
+            all_stored(&columns),
+            all_stored(&named),
+        ),
         cloud: Look {
-            from: qualified(&home.cloud),
-            which: phones_in_cloud(home),
-            cells: columns.iter().map(sent).collect(),
-            key: named.iter().map(sent).collect(),
             names: outbox
                 .iter()
                 .map(|name| format!("t.{}", ident(name)))
                 .collect(),
+            ..Look::new(
+                qualified(&home.cloud),
+                phones_in_cloud(home),
+                sent(&columns),
+                sent(&named),
+            )
         },
-        columns: columns.iter().map(|column| column.name.clone()).collect(),
         sent: outbox.iter().map(|_| true).collect(),
         key: outbox,
     })
@@ -142,11 +112,34 @@ fn hash(cells: &[String]) -> String {
     format!("('x' || left(md5(convert_to({row}, 'UTF8')), 16))::bit(64)::bigint")
 }
 
-fn stored(column: &&Column) -> String {
-    format!("t.{}::{}", ident(&column.name), column.compare_type)
+fn all_sent(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {
+    columns
+        .iter()
+        .map(|column| sent(arriving, column))
+        .collect()
+}
+
+fn all_stored(columns: &[&Column]) -> Vec<String> {
+    columns.iter().map(|column| stored("t", column)).collect()
+}
+
+/// The columns that name a row; all that are compared, where none do.
+fn names(table: &Table) -> Vec<&Column> {
+    key(table).into_iter().map(|(_, column)| column).collect()
 }
 
 impl Look {
+    /// The key's names are the key itself.
+    fn new(from: String, which: String, cells: Vec<String>, key: Vec<String>) -> Look {
+        Look {
+            from,
+            which,
+            cells,
+            names: key.clone(),
+            key,
+        }
+    }
+
     fn named(&self) -> String {
         hash(&self.key)
     }
@@ -199,12 +192,7 @@ impl Look {
     /// `key, key's values, all values` as text, for the keys of `$1`.
     pub fn values_of(&self) -> String {
         let texts = |cells: &[String]| {
-            let cells = cells.iter();
-            let cells: Vec<_> = cells
-                .map(|cell| {
-                    format!("case when {cell} is distinct from null then concat({cell}) end")
-                })
-                .collect();
+            let cells: Vec<_> = cells.iter().map(|cell| output(cell, "")).collect();
             format!("array[{}]::text[]", cells.join(", "))
         };
         format!(
@@ -229,13 +217,7 @@ pub fn mending(
 ) -> String {
     let text = |value: &Option<String>| value.as_deref().map_or("NULL".to_owned(), literal);
     let columns: Vec<_> = compared(table).collect();
-    let names = match &table.key {
-        Key::Multiset => columns.clone(),
-        Key::Columns(_) => super::source::key(table)
-            .into_iter()
-            .map(|(_, column)| column)
-            .collect(),
-    };
+    let names = names(table);
     let named = names.iter().zip(key).map(|(column, value)| {
         let name = ident(&column.name);
         match value {

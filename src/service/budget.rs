@@ -59,7 +59,7 @@ async fn connect(settings: &Settings) -> Result<Control, Fault> {
 /// Drops the slot, and notes on the desktop that it was, before it is. False where it isn't ours.
 ///
 /// # Errors
-/// When the desktop can't be asked, or the slot isn't ours.
+/// When the desktop can't be asked, or keeps the slot.
 pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<bool, Fault> {
     let (desktop, slot) = (connect(settings).await?, &settings.forward.slot);
     let identity = facts(&desktop.client, Side::Desktop).await?;

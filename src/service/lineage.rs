@@ -83,11 +83,10 @@ impl Session<'_> {
     }
 
     /// The desktop has all that the cloud has, and wrote it itself.
-    pub(super) async fn check_history(
-        &self,
-        checkpoint: Committed,
-        beat: Option<&str>,
-    ) -> Result<(), Fault> {
+    pub(super) async fn check_history(&self, taken: &Taken) -> Result<(), Fault> {
+        let Some(checkpoint) = taken.checkpoint else {
+            return Ok(());
+        };
         // Asked anew: who had the lease before us may have written since we came.
         let end = facts(&self.desktop.client, Side::Desktop).await?.wal_end;
         if end < checkpoint.lsn() {
@@ -96,7 +95,31 @@ impl Session<'_> {
                 .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed")
                 .next("tandem bootstrap --restart"));
         }
-        self.check_beat(beat).await
+        self.check_beat(taken.beat.as_deref()).await
+    }
+
+    /// Forgets how far the cloud is, so that everything is copied anew; the state then belongs to the desktop and the slot
+    /// of the settings.
+    pub(super) async fn forget(&self, taken: &mut Taken) -> Result<(), Fault> {
+        let (identity, slot) = (self.identity, &self.settings.forward.slot);
+        let sql = "update tandem.checkpoint set lsn = null, beat = null, committed_at = null, system_id = $3, timeline = $4, database = $5, slot = $6 \
+            where replicator = $1 and epoch = $2";
+        let epoch = i64::try_from(taken.epoch).unwrap_or(i64::MAX);
+        let params: [(&(dyn ToSql + Sync), Type); 6] = [
+            (&self.lease.replicator, Type::TEXT),
+            (&epoch, Type::INT8),
+            (&identity.system_id, Type::TEXT),
+            (&identity.timeline, Type::INT4),
+            (&identity.database, Type::TEXT),
+            (slot, Type::TEXT),
+        ];
+        let done = self.cloud.client.query_typed(sql, &params).await;
+        done.map_err(Fault::at(Side::Cloud))?;
+        taken.checkpoint = None;
+        taken.system_id.clone_from(&identity.system_id);
+        taken.database.clone_from(&identity.database);
+        taken.slot.clone_from(slot);
+        Ok(())
     }
 
     /// The slot must still be there, and not be ahead of what the cloud has (P2).

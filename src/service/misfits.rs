@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::Settings;
-use crate::fault::{Decision, Fault, Kind, Side};
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::limits;
 use crate::model::Tables;
@@ -71,21 +71,19 @@ pub(super) async fn mended(settings: &Settings, tables: &Arc<Tables>) -> Fault {
         .collect();
     loop {
         sleep(limits::MISFITS_EVERY).await;
-        let found = look(settings, &misfits).await;
-        let fits = |name: &&String| match &found {
-            Ok(now) => now.misfits().iter().all(|misfit| misfit.name != **name),
-            Err(_) => false,
+        let now = match look(settings, &misfits).await {
+            Ok(now) => now,
+            Err(fault) => {
+                tracing::debug!("{fault}");
+                continue;
+            }
         };
+        let fits = |name: &&String| now.misfits().iter().all(|misfit| misfit.name != **name);
         if let Some(name) = misfits.iter().find(fits) {
             return Fault::new(
                 Kind::Weather(Side::Cloud),
                 format!("{name} fits again and is taken up"),
             );
-        }
-        if let Err(fault) = found
-            && fault.decision() != Decision::Retry
-        {
-            tracing::debug!("{fault}");
         }
     }
 }

@@ -69,10 +69,10 @@ pub(super) async fn session(
         return Ok(());
     };
     let tables = Arc::new(tables?);
-    // Where tandem never was, a key that doesn't hold is found before anything is changed.
     let given_up = !unknown
         && is_installed(&desktop.client, Side::Desktop).await?
         && is_given_up(&desktop.client, &replicator, &settings.forward.slot).await?;
+    // Where tandem never was, a key that doesn't hold is found before anything is changed.
     let measured = unknown || goal.restart;
     if measured {
         let (all, homes): (Vec<_>, Vec<_>) =
@@ -101,28 +101,9 @@ pub(super) async fn session(
         goal: goal.clone(),
         served,
         measured,
+        given_up,
     };
-    if given_up && !goal.restart {
-        // Nobody asked for it: only where the desktop's history is the one that the cloud has.
-        run.check_lineage(&taken)?;
-        run.check_timeline(&taken).await?;
-        if let Some(checkpoint) = taken.checkpoint {
-            run.check_history(checkpoint, taken.beat.as_deref()).await?;
-        }
-    }
-    if goal.restart || given_up {
-        let lease = &run.lease;
-        forget(
-            &cloud.client,
-            &lease.replicator,
-            &mut taken,
-            &identity,
-            settings,
-        )
-        .await?;
-        goal.restart = false;
-    }
-    let ended = run.run(&taken, stop, goal).await;
+    let ended = run.run(&mut taken, stop, goal).await;
     let last_words = ended.as_ref().err().map(ToString::to_string);
     if ended
         .as_ref()
@@ -154,6 +135,8 @@ pub(super) struct Session<'a> {
     pub(super) served: BTreeSet<String>,
     /// All keys were measured a moment ago.
     pub(super) measured: bool,
+    /// The slot was given up, since the desktop kept too much WAL for it (P10).
+    pub(super) given_up: bool,
 }
 
 /// What a stream starts with.
@@ -168,12 +151,20 @@ pub(super) struct Ready {
 impl Session<'_> {
     async fn run(
         &self,
-        taken: &Taken,
+        taken: &mut Taken,
         stop: &CancellationToken,
         goal: &mut Goal,
     ) -> Result<(), Fault> {
-        self.check_lineage(taken)?;
-        self.check_timeline(taken).await?;
+        if !goal.restart {
+            self.check_lineage(taken)?;
+            self.check_timeline(taken).await?;
+            self.check_history(taken).await?;
+        }
+        // What nobody asked for happens only where the desktop's history is the one that the cloud has.
+        if goal.restart || self.given_up {
+            self.forget(taken).await?;
+            goal.restart = false;
+        }
         let remembered = self.remembered().await?;
         let statement_timeout = self.settings.cloud.statement_timeout * (1 << self.goal.slower);
         let opening = Opening::cloud(statement_timeout, self.tables.are_confined());
@@ -279,8 +270,6 @@ impl Session<'_> {
             tracing::info!(table = %name, "left the publication; its rows in the cloud stay");
         }
         if let Some(checkpoint) = taken.checkpoint {
-            self.check_history(checkpoint, taken.beat.as_deref())
-                .await?;
             self.check_slot(checkpoint).await?;
         }
         let slot = match taken.checkpoint {
@@ -439,35 +428,6 @@ async fn both_ways(
         }
     );
     out.and(home)
-}
-
-/// Forgets how far the cloud is, so that everything is copied anew; the state then belongs to the desktop and the slot
-/// of the settings.
-async fn forget(
-    cloud: &Client,
-    replicator: &str,
-    taken: &mut Taken,
-    identity: &Facts,
-    settings: &Settings,
-) -> Result<(), Fault> {
-    let sql = "update tandem.checkpoint set lsn = null, beat = null, committed_at = null, system_id = $3, timeline = $4, database = $5, slot = $6 \
-        where replicator = $1 and epoch = $2";
-    let epoch = i64::try_from(taken.epoch).unwrap_or(i64::MAX);
-    let params: [(&(dyn ToSql + Sync), Type); 6] = [
-        (&replicator, Type::TEXT),
-        (&epoch, Type::INT8),
-        (&identity.system_id, Type::TEXT),
-        (&identity.timeline, Type::INT4),
-        (&identity.database, Type::TEXT),
-        (&settings.forward.slot, Type::TEXT),
-    ];
-    let done = cloud.query_typed(sql, &params).await;
-    done.map_err(Fault::at(Side::Cloud))?;
-    taken.checkpoint = None;
-    taken.system_id.clone_from(&identity.system_id);
-    taken.database.clone_from(&identity.database);
-    taken.slot.clone_from(&settings.forward.slot);
-    Ok(())
 }
 
 fn no_checkpoint() -> Fault {

@@ -74,8 +74,15 @@ pub struct VerifiedStatus {
     pub unknown: Vec<String>,
 }
 
-/// Last commit, transactions, parked rows of both directions, the last comparison.
-type Sums = (Option<f64>, Option<i64>, (i64, i64), Option<VerifiedStatus>);
+/// What stands beside the checkpoint; nothing where tandem never ran.
+#[derive(Default)]
+struct Sums {
+    last_commit: Option<f64>,
+    transactions: Option<i64>,
+    /// Out, and home.
+    parked: (i64, i64),
+    verified: Option<VerifiedStatus>,
+}
 
 /// The service, as both databases see it.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -161,8 +168,11 @@ impl Onlooker {
         let refill = self.refill().await?;
         let then = self.then().await?;
         let failed = then.as_ref().is_some_and(|then| then.failed.is_some());
-        let (last_commit, transactions, parked, verified) = self.sums().await?;
-        let differs = verified.as_ref().is_some_and(|verified| !verified.equal);
+        let sums = self.sums().await?;
+        let differs = sums
+            .verified
+            .as_ref()
+            .is_some_and(|verified| !verified.equal);
         let broken = failed
             || differs
             || refill
@@ -186,12 +196,29 @@ impl Onlooker {
             service,
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
-            verified,
-            last_commit,
-            transactions,
-            parked,
+            verified: sums.verified,
+            last_commit: sums.last_commit,
+            transactions: sums.transactions,
+            parked: sums.parked,
             tables,
         })
+    }
+
+    /// The same over the connections that are left from the last time, or over new ones; none are left where it failed.
+    ///
+    /// # Errors
+    /// When a side can't be reached or asked.
+    pub async fn status_over(
+        left: &mut Option<Onlooker>,
+        settings: &Settings,
+    ) -> Result<Status, Fault> {
+        let onlooker = match left.take() {
+            Some(onlooker) => onlooker,
+            None => Onlooker::connect(settings).await?,
+        };
+        let status = onlooker.status(settings).await?;
+        *left = Some(onlooker);
+        Ok(status)
     }
 
     async fn refill(&self) -> Result<Option<RefillStatus>, Fault> {
@@ -214,7 +241,7 @@ impl Onlooker {
     async fn sums(&self) -> Result<Sums, Fault> {
         let cloud = &self.cloud.client;
         if !is_installed(cloud, Side::Cloud).await? {
-            return Ok((None, None, (0, 0), None));
+            return Ok(Sums::default());
         }
         let sql = "select extract(epoch from c.applied_at)::float8, c.transactions, \
             (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward'), \
@@ -225,7 +252,7 @@ impl Onlooker {
         let rows = cloud.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Cloud))?;
         let Some(row) = rows.first() else {
-            return Ok((None, None, (0, 0), None));
+            return Ok(Sums::default());
         };
         let verified = row.get::<_, Option<String>>(4).map(|ended| {
             let different: Vec<String> = row.get(5);
@@ -236,7 +263,12 @@ impl Onlooker {
                 unknown: row.get(6),
             }
         });
-        Ok((row.get(0), row.get(1), (row.get(2), row.get(3)), verified))
+        Ok(Sums {
+            last_commit: row.get(0),
+            transactions: row.get(1),
+            parked: (row.get(2), row.get(3)),
+            verified,
+        })
     }
 
     async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {

@@ -56,6 +56,14 @@ pub struct BadRow {
     pub statement: Option<String>,
 }
 
+/// Rows of which it is known why they differ.
+#[derive(Default)]
+struct Known {
+    keys: BTreeSet<Vec<Option<String>>>,
+    /// So many rows, where none has a key.
+    copies: u64,
+}
+
 impl TableVerified {
     /// Nothing differs but what is known.
     pub fn is_equal(&self) -> bool {
@@ -95,7 +103,10 @@ impl Onlooker {
             let out = tables.iter().find(|table| table.name == wanted.name);
             let home = tables.home(&wanted.name).and_then(homeward);
             for what in out.map(outward).into_iter().chain(home) {
-                let catch_up = async || self.catch_up(settings, what.homeward).await;
+                let catch_up = async || match installed {
+                    true => self.catch_up(settings, what.homeward).await,
+                    false => Ok(()),
+                };
                 match verify(desktop, cloud, &what, &catch_up).await {
                     Ok(verified) => {
                         self.add(&mut sum, &what, verified, &tables, installed)
@@ -167,9 +178,6 @@ impl Onlooker {
     /// Waits until the receiving side has what the other one has now; not for a service that doesn't run, nor without end.
     async fn catch_up(&self, settings: &Settings, home: bool) -> Result<(), Fault> {
         let since = Instant::now();
-        if !is_installed(&self.cloud.client, Side::Cloud).await? {
-            return Ok(());
-        }
         let marker = self.mark().await?;
         let waiting = match home {
             true => self.waiting_home().await?,
@@ -199,14 +207,14 @@ impl Onlooker {
     ) -> Result<(), Fault> {
         sum.desktop_rows += verified.desktop_rows;
         sum.cloud_rows += verified.cloud_rows;
-        let parked = match installed && !verified.bad.is_empty() {
+        let differs = !verified.bad.is_empty();
+        let parked = match installed && differs {
             true => self.known(what).await?,
-            false => Vec::new(),
+            false => Known::default(),
         };
-        let mut uncounted = match what.keyed {
-            true => 0,
-            false => parked.iter().map(|(_, copies)| copies.unsigned_abs()).sum(),
-        };
+        let may_be_kept =
+            differs && what.homeward && is_installed(&self.desktop.client, Side::Desktop).await?;
+        let mut uncounted = parked.copies;
         for bad in verified.bad.values() {
             let (desktop_only, cloud_only, different) = bad.counts(what.keyed);
             let (missing, extra) = match what.homeward {
@@ -218,8 +226,8 @@ impl Onlooker {
             sum.extra += extra;
             sum.different += different;
             let sent = sent_part(what, &bad.key);
-            let is_parked = what.keyed && parked.iter().any(|(key, _)| *key == sent);
-            let kept = what.homeward && !is_parked && self.is_kept(what, bad).await?;
+            let is_parked = what.keyed && parked.keys.contains(&sent);
+            let kept = may_be_kept && !is_parked && self.is_kept(what, bad).await?;
             let known = match what.keyed {
                 true if is_parked || kept => all,
                 true => 0,
@@ -237,7 +245,7 @@ impl Onlooker {
     }
 
     /// Keys of rows that wait in the quarantine, or that the desktop changed although they are the phone's.
-    async fn known(&self, what: &Comparison) -> Result<Vec<(Vec<Option<String>>, i64)>, Fault> {
+    async fn known(&self, what: &Comparison) -> Result<Known, Fault> {
         let sql = "select key, copies from tandem.quarantine where replicator = $1 and \"table\" = $2 and direction = $3 \
             union all select key, 1 from tandem.conflict where replicator = $1 and \"table\" = $2 and $3 = 'reverse' and kind = 'mobile'";
         let direction = if what.homeward { "reverse" } else { "forward" };
@@ -248,13 +256,16 @@ impl Onlooker {
         ];
         let rows = self.cloud.client.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Cloud))?;
-        Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
+        let copies = rows.iter().map(|row| row.get::<_, i64>(1).unsigned_abs());
+        Ok(Known {
+            copies: copies.sum(),
+            keys: rows.iter().map(|row| row.get(0)).collect(),
+        })
     }
 
     /// Whether the settings keep the desktop's version of a row that the phone has otherwise.
     async fn is_kept(&self, what: &Comparison, bad: &Bad) -> Result<bool, Fault> {
-        let desktop = &self.desktop.client;
-        if bad.key.is_empty() || !is_installed(desktop, Side::Desktop).await? {
+        if bad.key.is_empty() {
             return Ok(false);
         }
         let sql = "select exists (select from tandem.ledger where key_hash = md5(concat($1::text, '/', $2::text, '/', $3::text[])) and state is not null)";
@@ -263,7 +274,7 @@ impl Onlooker {
             (&what.table, Type::TEXT),
             (&bad.key, Type::TEXT_ARRAY),
         ];
-        let rows = desktop.query_typed(sql, &params).await;
+        let rows = self.desktop.client.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }

@@ -23,7 +23,6 @@ use super::metrics::render;
 use super::observe::Onlooker;
 use super::status::{Status, Verdict};
 use crate::config::Settings;
-use crate::fault::Fault;
 use crate::flows::Meter;
 use crate::limits;
 
@@ -144,7 +143,7 @@ impl Office {
         if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
             let sampled = timeout(
                 limits::HTTP_SAMPLE_MAX,
-                sample(&self.settings, &mut last.onlooker),
+                Onlooker::status_over(&mut last.onlooker, &self.settings),
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {
@@ -154,9 +153,6 @@ impl Office {
                 Ok(Err(fault)) => Some(fault.to_string()),
                 Err(_) => Some("a side does not answer".to_owned()),
             };
-            if failed.is_some() {
-                last.onlooker = None;
-            }
             last.tried = Some((Instant::now(), failed));
         }
         let status = last.status.as_ref();
@@ -165,16 +161,6 @@ impl Office {
             failed: last.tried.as_ref().and_then(|(_, failed)| failed.clone()),
         }
     }
-}
-
-async fn sample(settings: &Settings, onlooker: &mut Option<Onlooker>) -> Result<Status, Fault> {
-    let connected = match onlooker.take() {
-        Some(onlooker) => onlooker,
-        None => Onlooker::connect(settings).await?,
-    };
-    let status = connected.status(settings).await?;
-    *onlooker = Some(connected);
-    Ok(status)
 }
 
 /// Ready: both sides answer, it streams, it isn't far behind, and nothing waits for a person.

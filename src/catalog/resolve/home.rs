@@ -341,8 +341,7 @@ impl Way<'_> {
 
     /// Columns of the desktop that refuse NULL have to be filled.
     fn unfilled(&self, complaints: &mut Vec<String>) {
-        let needed = { self.sides.desktop.columns.iter() }
-            .filter(|column| column.not_null && !column.has_default && !column.refuses_values());
+        let needed = { self.sides.desktop.columns.iter() }.filter(|column| column.must_be_given());
         for to in needed {
             if !self.mapping.fills(&to.name) && to.name != self.of.settings.owner.column {
                 complaints.push(format!(

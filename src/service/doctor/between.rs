@@ -1,13 +1,15 @@
 //! What both sides have to agree on.
 
+use std::collections::BTreeSet;
+
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{CheckOutcome, Report, Wrong, cloud_tables, rows};
-use crate::catalog::{measure, measure_home};
+use crate::catalog::{Ambiguous, measure, measure_home};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::agree;
+use crate::flows::examine;
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::{Key, Tables};
@@ -21,39 +23,35 @@ pub(super) async fn check(
     clocks((desktop, cloud), report).await?;
     quarantine(cloud, report).await?;
     parents(settings, cloud, report).await?;
-    let tables = match agree(settings, desktop, cloud).await {
-        Ok(tables) => tables,
-        Err(fault) if matches!(fault.kind, Kind::Input) => {
-            // Each line names a table and what would mend it.
-            let lines = fault.what.lines().skip(1).map(str::trim);
-            let mut wrong: Vec<_> = lines
-                .map(|line| Wrong {
-                    what: line.to_owned(),
-                    fix: None,
-                })
-                .collect();
-            if wrong.is_empty() {
-                wrong.push(Wrong {
-                    what: fault.what.clone(),
-                    fix: fault.hint.clone(),
-                });
-            }
-            report.each(
+    let wrong = match examine(settings, desktop, cloud, &BTreeSet::new()).await {
+        Ok(Ok(tables)) => {
+            report.ok(
                 "mapping",
-                "",
-                "rows of these tables can't be sent; what to change stands in the line",
-                CheckOutcome::Fail,
-                wrong,
+                format!("{} tables fit on both sides", tables.names().len()),
             );
-            return Ok(());
+            return keys(&tables, (desktop, cloud), report).await;
         }
+        Ok(Err(mismatches)) => {
+            let wrong = mismatches.into_iter().map(|found| Wrong {
+                what: format!("{}: {}", found.table, found.what),
+                fix: None,
+            });
+            wrong.collect()
+        }
+        Err(fault) if matches!(fault.kind, Kind::Input) => vec![Wrong {
+            what: fault.what,
+            fix: fault.hint,
+        }],
         Err(fault) => return Err(fault),
     };
-    report.ok(
+    report.each(
         "mapping",
-        format!("{} tables fit on both sides", tables.names().len()),
+        "",
+        "rows of these tables can't be sent; what to change stands in the line",
+        CheckOutcome::Fail,
+        wrong,
     );
-    keys(&tables, (desktop, cloud), report).await
+    Ok(())
 }
 
 async fn clocks((desktop, cloud): (&Client, &Client), report: &mut Report) -> Result<(), Fault> {
@@ -136,35 +134,30 @@ async fn keys(
     (desktop, cloud): (&Client, &Client),
     report: &mut Report,
 ) -> Result<(), Fault> {
+    let note = |found: Ambiguous, fix: String| {
+        Wrong::new(format!("{}: {}", found.table, found.words()), fix)
+    };
     let mut wrong = Vec::new();
     for (client, side) in [(desktop, Side::Desktop), (cloud, Side::Cloud)] {
         for table in tables.iter() {
             let found = measure(client, table, side)
                 .await
                 .map_err(Fault::at(side))?;
-            wrong.extend(found.map(|found| {
-                Wrong::new(
-                    format!("{}: {}", found.table, found.words()),
-                    format!(
-                        "key = [] # of {} in tandem.toml, or a longer key",
-                        found.table
-                    ),
-                )
-            }));
+            let fix = format!(
+                "key = [] # of {} in tandem.toml, or a longer key",
+                table.name
+            );
+            wrong.extend(found.map(|found| note(found, fix)));
         }
         for home in tables.homes() {
             let found = measure_home(client, home, side)
                 .await
                 .map_err(Fault::at(side))?;
-            wrong.extend(found.map(|found| {
-                Wrong::new(
-                    format!("{}: {}", found.table, found.words()),
-                    format!(
-                        "key = [...] # of {} in tandem.toml: a longer one",
-                        found.table
-                    ),
-                )
-            }));
+            let fix = format!(
+                "key = [...] # of {} in tandem.toml: a longer one",
+                home.name
+            );
+            wrong.extend(found.map(|found| note(found, fix)));
         }
     }
     report.each(

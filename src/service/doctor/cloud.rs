@@ -3,7 +3,8 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::{CheckOutcome, Report, Wrong, cloud_tables, rows};
+use super::{CheckOutcome, Report, Wrong, cloud_tables, rows, schema};
+use crate::catalog::VERSION_MIN;
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -16,7 +17,8 @@ pub(super) async fn check(
 ) -> Result<(), Fault> {
     server(settings, client, report).await?;
     let installed = is_installed(client, Side::Cloud).await?;
-    state(client, installed, report).await?;
+    schema::check((client, Side::Cloud), installed, report).await?;
+    exposure(client, report).await?;
     tables(settings, client, report).await?;
     triggers(settings, client, installed, report).await
 }
@@ -30,7 +32,7 @@ async fn server(settings: &Settings, client: &Client, report: &mut Report) -> Re
         return Ok(());
     };
     let (number, version): (i32, String) = (row.get(0), row.get(1));
-    if number < 140_000 {
+    if number.unsigned_abs() < VERSION_MIN {
         let wrong = Wrong::new(
             format!("the cloud is PostgreSQL {version}"),
             "upgrade it to 14 or newer",
@@ -109,69 +111,8 @@ async fn server(settings: &Settings, client: &Client, report: &mut Report) -> Re
     Ok(())
 }
 
-/// The schema's version must know this program.
-pub(super) async fn version(
-    client: &Client,
-    side: Side,
-    installed: bool,
-    id: &'static str,
-    report: &mut Report,
-) -> Result<(), Fault> {
-    if !installed {
-        report.ok(id, format!("the schema tandem is not on the {side} yet"));
-        return Ok(());
-    }
-    let found = client.query_typed("select version, oldest_binary, string_to_array(oldest_binary, '.')::int[] > string_to_array($1, '.')::int[] from tandem.version", &[(&env!("CARGO_PKG_VERSION"), Type::TEXT)]).await;
-    let found = found.map_err(Fault::at(side))?;
-    match found.first() {
-        Some(row) if row.get(2) => {
-            let oldest: String = row.get(1);
-            report.fail(
-                id,
-                "an older program would misread the state",
-                Wrong::new(
-                    format!("the schema tandem on the {side} needs tandem {oldest} or newer"),
-                    "install the newer program",
-                ),
-            );
-        }
-        Some(row) => report.ok(id, format!("state version {}", row.get::<_, i32>(0))),
-        None => report.fail(
-            id,
-            "nobody can tell which program may work there",
-            Wrong::new(
-                format!("tandem.version on the {side} is empty"),
-                "tandem uninstall, then tandem bootstrap",
-            ),
-        ),
-    }
-    Ok(())
-}
-
-async fn state(client: &Client, installed: bool, report: &mut Report) -> Result<(), Fault> {
-    let sql = "select has_database_privilege(current_database(), 'create'), current_database()::text, current_user::text";
-    let found = rows((client, Side::Cloud), sql, &[]).await?;
-    if let Some(row) = found.first() {
-        let (database, user): (String, String) = (row.get(1), row.get(2));
-        if installed || row.get(0) {
-            report.ok(
-                "cloud_may_create",
-                "the schema tandem is there, or may be made",
-            );
-        } else {
-            let fix = format!(
-                "GRANT CREATE ON DATABASE {} TO {};",
-                ident(&database),
-                ident(&user)
-            );
-            report.fail(
-                "cloud_may_create",
-                "set-up makes the schema tandem",
-                Wrong::new(format!("{user} may not create a schema in {database}"), fix),
-            );
-        }
-    }
-    version(client, Side::Cloud, installed, "cloud_state", report).await?;
+/// Whether phones may look into the schema.
+async fn exposure(client: &Client, report: &mut Report) -> Result<(), Fault> {
     let sql = "select r.rolname::text from pg_roles r join pg_namespace n on n.nspname = 'tandem' \
         where r.rolname in ('anon', 'authenticated', 'public') and has_schema_privilege(r.oid, n.oid, 'usage') \
         union all select 'public' from pg_namespace n, aclexplode(n.nspacl) as a where n.nspname = 'tandem' and a.grantee = 0";
@@ -199,13 +140,9 @@ async fn state(client: &Client, installed: bool, report: &mut Report) -> Result<
 }
 
 async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
-    let (mut names, mut out, mut home) = (Vec::new(), Vec::new(), Vec::new());
+    let names = cloud_tables(settings);
+    let (mut out, mut home) = (Vec::new(), Vec::new());
     for table in &settings.tables {
-        names.push(format!(
-            "{}.{}",
-            ident(&table.cloud.schema),
-            ident(&table.cloud.relation)
-        ));
         out.push(table.flow != Flow::Reverse);
         home.push(table.flow != Flow::Forward || !table.cloud_owned.is_empty());
     }

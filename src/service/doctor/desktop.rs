@@ -3,11 +3,12 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::{CheckOutcome, Report, Wrong, rows};
+use super::{CheckOutcome, Report, Wrong, rows, schema};
+use crate::catalog::VERSION_MIN;
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
-use crate::plan::quote::{ident, literal};
+use crate::plan::quote::{ident, literal, table as qualified};
 
 pub(super) async fn check(
     settings: &Settings,
@@ -17,7 +18,9 @@ pub(super) async fn check(
     server(client, report).await?;
     slots(settings, client, report).await?;
     disk(settings, client, report).await?;
-    state(settings, client, report).await?;
+    let installed = is_installed(client, Side::Desktop).await?;
+    schema::check((client, Side::Desktop), installed, report).await?;
+    publication(settings, client, report).await?;
     tables(settings, client, report).await
 }
 
@@ -30,7 +33,7 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
         return Ok(());
     };
     let (number, version): (i32, String) = (row.get(0), row.get(1));
-    if number < 140_000 {
+    if number.unsigned_abs() < VERSION_MIN {
         let wrong = Wrong::new(
             format!("the desktop is PostgreSQL {version}"),
             "upgrade it to 14 or newer",
@@ -276,31 +279,11 @@ async fn disk(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     Ok(())
 }
 
-async fn state(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
-    let installed = is_installed(client, Side::Desktop).await?;
-    let sql = "select has_database_privilege(current_database(), 'create'), current_database()::text, current_user::text";
-    let found = rows((client, Side::Desktop), sql, &[]).await?;
-    if let Some(row) = found.first() {
-        let (database, user): (String, String) = (row.get(1), row.get(2));
-        if installed || row.get(0) {
-            report.ok(
-                "desktop_may_create",
-                "the schema tandem is there, or may be made",
-            );
-        } else {
-            let fix = format!(
-                "GRANT CREATE ON DATABASE {} TO {};",
-                ident(&database),
-                ident(&user)
-            );
-            report.fail(
-                "desktop_may_create",
-                "set-up makes the schema tandem and a publication",
-                Wrong::new(format!("{user} may not create anything in {database}"), fix),
-            );
-        }
-    }
-    super::cloud::version(client, Side::Desktop, installed, "desktop_state", report).await?;
+async fn publication(
+    settings: &Settings,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Fault> {
     let sql = "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate, pg_has_role(pubowner, 'usage'), current_user::text from pg_publication where pubname = $1";
     let name = &settings.forward.publication;
     let found = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
@@ -373,11 +356,7 @@ async fn state(settings: &Settings, client: &Client, report: &mut Report) -> Res
 async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let (mut names, mut homes) = (Vec::new(), Vec::new());
     for table in &settings.tables {
-        names.push(format!(
-            "{}.{}",
-            ident(&table.schema),
-            ident(&table.relation)
-        ));
+        names.push(qualified(&table.desktop_name()));
         homes.push(table.flow != Flow::Forward || !table.cloud_owned.is_empty());
     }
     let sql = "select w.name, c.oid is null, coalesce(has_table_privilege(c.oid, 'select'), false), coalesce(pg_has_role(c.relowner, 'usage'), false), \

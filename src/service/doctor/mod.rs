@@ -4,14 +4,15 @@
 mod between;
 mod cloud;
 mod desktop;
+mod schema;
 
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use crate::config::{Settings, Table};
+use crate::config::Settings;
 use crate::fault::{Fault, Side};
-use crate::plan::quote::ident;
+use crate::plan::quote::table as qualified;
 use crate::wire::control::{self, Control};
 
 /// All checks, in the order in which they are made.
@@ -183,20 +184,17 @@ impl Report {
 }
 
 fn side_of(id: &str) -> &'static str {
-    let at = IDS
-        .iter()
-        .position(|known| *known == id)
-        .unwrap_or_default();
-    let first = |id: &str| {
-        IDS.iter()
-            .position(|known| *known == id)
-            .unwrap_or_default()
-    };
-    match at {
-        at if at < first("cloud_reachable") => "desktop",
-        at if at < first("clock_skew") => "cloud",
+    match place(id) {
+        at if at < place("cloud_reachable") => "desktop",
+        at if at < place("clock_skew") => "cloud",
         _ => "both",
     }
+}
+
+/// Where a check stands among all.
+fn place(id: &str) -> usize {
+    let known = IDS.iter().position(|known| *known == id);
+    known.unwrap_or_default()
 }
 
 /// Checks everything. What a server refuses to tell is a failed check, no error.
@@ -217,9 +215,7 @@ pub async fn doctor(settings: &Settings) -> Vec<Check> {
         note(checked, &mut report, "mapping");
     }
     report.skip_the_rest();
-    report
-        .checks
-        .sort_by_key(|check| IDS.iter().position(|id| *id == check.id));
+    report.checks.sort_by_key(|check| place(check.id));
     report.checks
 }
 
@@ -264,14 +260,7 @@ async fn rows(
 /// The settings' tables in the cloud, quoted.
 fn cloud_tables(settings: &Settings) -> Vec<String> {
     let tables = settings.tables.iter();
-    let name = |table: &Table| {
-        format!(
-            "{}.{}",
-            ident(&table.cloud.schema),
-            ident(&table.cloud.relation)
-        )
-    };
-    tables.map(name).collect()
+    tables.map(|table| qualified(&table.cloud_name())).collect()
 }
 
 /// A query that failed ends the checks of its side.

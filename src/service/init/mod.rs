@@ -40,22 +40,15 @@ pub async fn propose(
     cloud_url: &str,
     sources: Sources,
 ) -> Result<Proposal, Fault> {
-    let folder = tempfile::tempdir().map_err(|error| broken(&error))?;
-    let file = folder.path().join("tandem.toml");
     let urls = format!(
         "[desktop]\nurl = {}\n[cloud]\nurl = {}\n",
         quoted(desktop_url),
         quoted(cloud_url)
     );
-    std::fs::write(&file, urls).map_err(|error| broken(&error))?;
-    let sources = Sources {
-        file: Some(file),
-        ..sources
-    };
     let wrong = |problems: config::Problems| {
         Fault::new(Kind::Input, problems.to_string()).hint("nothing was written")
     };
-    let settings = config::load(&sources).map_err(wrong)?;
+    let settings = read(&urls, &sources)?.map_err(wrong)?;
     let desktop = control::connect(&settings.desktop.endpoint).await;
     let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
     let cloud = control::connect(&settings.cloud.endpoint).await;
@@ -270,11 +263,7 @@ async fn comes_home(
     let owner = &settings.owner;
     let needs = to.columns.iter().any(|column| {
         let owned = column.name == owner.column;
-        column.not_null
-            && !column.has_default
-            && !column.refuses_values()
-            && !owned
-            && from.column(&column.name).is_none()
+        column.must_be_given() && !owned && from.column(&column.name).is_none()
     });
     if to.column(&owner.column).is_none() {
         return Ok(false);
@@ -374,26 +363,31 @@ async fn misfits(
     if entries.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let folder = tempfile::tempdir().map_err(|error| broken(&error))?;
-    let file = folder.path().join("tandem.toml");
     let bare = Head {
         desktop: (head.desktop.0.clone(), false),
         cloud: (head.cloud.0.clone(), false),
         org: head.org.clone(),
     };
     let whole = text(&bare, entries, &BTreeMap::new(), &(Vec::new(), Vec::new()));
-    std::fs::write(&file, whole).map_err(|error| broken(&error))?;
-    let sources = Sources {
-        file: Some(file),
-        ..sources.clone()
-    };
-    let settings = config::load(&sources).map_err(|error| broken(&error))?;
+    let settings = read(&whole, sources)?.map_err(|error| broken(&error))?;
     let names = entries.iter().map(|entry| entry.name.clone()).collect();
     let tables = agree_again(&settings, desktop, cloud, &names).await?;
     let misfits = tables.misfits().iter();
     Ok(misfits
         .map(|misfit| (misfit.name.clone(), misfit.why.clone()))
         .collect())
+}
+
+/// The settings that a text makes, as if it were the file.
+fn read(text: &str, sources: &Sources) -> Result<Result<Settings, config::Problems>, Fault> {
+    let folder = tempfile::tempdir().map_err(|error| broken(&error))?;
+    let file = folder.path().join("tandem.toml");
+    std::fs::write(&file, text).map_err(|error| broken(&error))?;
+    let sources = Sources {
+        file: Some(file),
+        ..sources.clone()
+    };
+    Ok(config::load(&sources))
 }
 
 fn broken(error: &(impl std::fmt::Display + ?Sized)) -> Fault {
