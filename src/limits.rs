@@ -143,6 +143,19 @@ pub const RETRY_MAX: Duration = Duration::from_secs(10);
 /// A session that lived this long was healthy: the pauses start small again.
 pub const RETRY_RESET_AFTER: Duration = Duration::from_secs(20);
 
+/// While the service is down, onlookers read the desktop's log themselves where no more than so many bytes are kept...
+pub const PEEK_BYTES: i64 = 64 * 1024 * 1024;
+/// ...so many changes of it...
+pub const PEEK_CHANGES: i32 = 1_000;
+/// ...and for so long.
+pub const PEEK_MAX: Duration = Duration::from_secs(2);
+
+/// With nothing committed for this long, and something waiting, it is stalled; that it is only slow is told before.
+pub const STALLED_AFTER: Duration = Duration::from_secs(20);
+
+/// What has waited longer than this for the cloud is told to onlookers.
+pub const TELL_EVERY: Duration = Duration::from_millis(250);
+
 /// How long a marker may take before the sample says that the cloud is behind.
 pub const PROBE_MAX: Duration = Duration::from_secs(2);
 /// How often the cloud is asked whether it has come.

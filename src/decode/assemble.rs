@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::message::{Message, message};
 use super::reader::Damage;
 use crate::limits;
-use crate::model::{Change, Hand, Mark, Oid, Operation, Relation, Transaction};
+use crate::model::{Change, Hand, Mark, Oid, Operation, Relation, Timestamp, Transaction};
 
 /// Messages that are readable but don't follow one another as the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -122,6 +122,11 @@ impl Assembler {
     /// The number of the transaction that has begun and not ended.
     pub fn open_xid(&self) -> Option<u32> {
         self.open.as_ref().map(|open| open.xid)
+    }
+
+    /// When the transaction that has begun and not ended committed.
+    pub fn open_committed_at(&self) -> Option<Timestamp> {
+        self.open.as_ref().map(|open| open.committed_at)
     }
 
     /// Takes the changes so far of the transaction that has begun and not ended; it keeps the rest of itself.

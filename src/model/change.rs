@@ -13,6 +13,13 @@ pub type Oid = u32;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Timestamp(pub i64);
 
+impl Timestamp {
+    /// Microseconds since 1970-01-01 00:00 UTC.
+    pub fn unix_micros(self) -> i64 {
+        self.0.saturating_add(946_684_800_000_000)
+    }
+}
+
 /// Which columns of the old row a table's replica identity sends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Identity {

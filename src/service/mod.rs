@@ -13,6 +13,7 @@ mod metrics;
 mod misfits;
 mod observe;
 mod parked;
+mod peek;
 mod session;
 mod status;
 mod supervise;

@@ -10,11 +10,12 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::homeward::ReverseSample;
 use super::lease::name_of;
+use super::peek::Missing;
 use crate::catalog::{self, Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::limits;
-use crate::model::Lsn;
+use crate::model::{Lsn, Timestamp};
 use crate::platform;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
@@ -260,7 +261,7 @@ impl Onlooker {
             }
             sleep(limits::PROBE_EVERY).await;
         }
-        let quiet = seen.age > (settings.heartbeat.every * 3).max(limits::UNCONFIRMED_MAX);
+        let quiet = seen.age > (settings.heartbeat.every * 2).max(limits::STALLED_AFTER);
         let state = if seen.lsn == first.lsn && quiet {
             State::Stalled
         } else {
@@ -278,8 +279,10 @@ impl Onlooker {
     ) -> Result<Sample, Fault> {
         let sql = "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
             pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint, r.write_lsn::text, \
-            (extract(epoch from clock_timestamp()) * 1000000)::bigint, s.slot_name is null or coalesce(s.wal_status = 'lost', false) \
-            from (select 1) as one left join pg_replication_slots s on s.slot_name = $1 left join pg_stat_replication r on r.pid = s.active_pid";
+            (extract(epoch from clock_timestamp()) * 1000000)::bigint, s.slot_name is null or coalesce(s.wal_status = 'lost', false), \
+            substring(t.told from ' since (-?[0-9]+)$')::bigint, coalesce(t.told like '% works since %', false) \
+            from (select 1) as one left join lateral (select min(a.application_name) as told from pg_stat_activity as a \
+              where a.datname = current_database() and a.application_name similar to 'tandem ' || hashtext($1) || ' (waits|works) since %') as t on true left join pg_replication_slots s on s.slot_name = $1 left join pg_stat_replication r on r.pid = s.active_pid";
         let row = one(
             &self.desktop.client,
             Side::Desktop,
@@ -295,15 +298,34 @@ impl Onlooker {
             .lsn
             .zip(desktop_lsn.parse::<Lsn>().ok())
             .map(|(cloud, desktop)| desktop.bytes_since(cloud));
-        let waiting = seen
-            .committed_at
-            .map(|committed| (row.get::<_, i64>(4) - committed).max(0) / 1000);
-        let caught_up = state == State::Streaming;
         let lost = seen.lsn.is_some() && row.get::<_, bool>(5);
+        let mut caught_up = state == State::Streaming;
+        // The oldest missing transaction isn't older than the last one that isn't missing.
+        let mut since = seen.committed_at;
+        let told = row.get::<_, Option<i64>>(6).map(Timestamp);
+        since = since.max(told.map(Timestamp::unix_micros));
+        // Between two sessions, and without a service, nobody tells.
+        if let (false, None, Some(checkpoint)) = (caught_up, told, seen.lsn) {
+            match self.peek(settings, checkpoint).await {
+                Missing::Unknown => {}
+                Missing::Nothing => caught_up = !seen.copying,
+                Missing::Since(committed) => since = Some(committed.unix_micros()),
+            }
+        }
+        let state = match state {
+            _ if lost => State::SlotLost,
+            State::Stalled if row.get(7) => State::CatchingUp,
+            state => state,
+        };
+        let waiting = since.map(|since| (row.get::<_, i64>(4) - since).max(0) / 1000);
         Ok(Sample {
             schema: 1,
-            state: if lost { State::SlotLost } else { state },
-            lag_ms: if caught_up { lag_ms } else { waiting },
+            state,
+            lag_ms: if caught_up {
+                lag_ms.or(Some(0))
+            } else {
+                waiting
+            },
             lag_bytes: if caught_up { Some(0) } else { missing },
             measured_age_ms: 0,
             received_lsn: row.get(3),

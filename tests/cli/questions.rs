@@ -1,5 +1,7 @@
 //! `lag` and `wait`: what they say, and as which exit code, whatever state things are in.
 
+use std::time::{Duration, Instant};
+
 use serde_json::Value;
 
 use crate::support::office::{Office, Plan, Service, connect, exec, until, value};
@@ -144,6 +146,78 @@ async fn p15_a_streaming_service_is_measured_and_max_judges_it() {
             "wait means it"
         );
         assert_eq!(service.stop().await, 0);
+    }
+}
+
+/// The lag, in milliseconds since the sample ended, and how the truth that was measured outside compares to it.
+async fn is_true(office: &Office, committed: Instant, wanted: i32) -> Value {
+    let least = committed.elapsed();
+    let (code, out, error) = office.ask(&["lag", "--json"]).await;
+    let most = committed.elapsed().as_millis();
+    assert_eq!(code, wanted, "{out} {error}");
+    let document = document(&out);
+    let lag = u128::from(document["lag_ms"].as_u64().unwrap());
+    let slack = (most / 5).max(100);
+    assert!(
+        lag + slack >= least.as_millis() && lag <= most + slack,
+        "{lag} ms said, between {} and {most} ms is true: {out}",
+        least.as_millis()
+    );
+    assert!(document["lag_bytes"].as_u64().unwrap() > 0, "{out}");
+    document
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_lag_is_how_long_the_oldest_missing_transaction_has_been_waiting() {
+    for binaries in versions() {
+        let office = Office::with_tables(
+            &binaries,
+            "[[table]]\nname = \"item\"",
+            &format!("{DDL}; create table elsewhere (id int)"),
+            DDL,
+        )
+        .await;
+        let mut service = streaming(&office).await;
+        // The cloud stands: heartbeats may be waiting before the row is.
+        exec(
+            &office.cloud,
+            "begin; lock table tandem.checkpoint in share mode",
+        )
+        .await;
+        until(
+            &office.cloud,
+            "select exists (select from pg_locks where relation = 'tandem.checkpoint'::regclass and not granted)",
+        )
+        .await;
+        exec(&office.desktop, "insert into item values (1, 'x')").await;
+        let committed = Instant::now();
+        while committed.elapsed() < Duration::from_secs(6) {
+            let document = is_true(&office, committed, 0).await;
+            assert_eq!(document["state"], "catching_up");
+        }
+        exec(&office.cloud, "rollback").await;
+        office.caught_up(&mut service).await;
+        let (code, out, _) = office.ask(&["lag", "--json", "--max", "2s"]).await;
+        assert_eq!(
+            (code, &document(&out)["lag_bytes"]),
+            (0, &0.into()),
+            "{out}"
+        );
+        // The service ends: nothing is missing before something is.
+        assert_eq!(service.stop().await, 0);
+        exec(&office.desktop, "insert into elsewhere values (1)").await;
+        let (code, out, _) = office.ask(&["lag", "--json"]).await;
+        let idle = document(&out);
+        assert_eq!(
+            (code, &idle["lag_ms"], &idle["lag_bytes"]),
+            (3, &0.into(), &0.into()),
+            "{out}"
+        );
+        exec(&office.desktop, "insert into item values (2, 'x')").await;
+        let committed = Instant::now();
+        while committed.elapsed() < Duration::from_secs(1) {
+            is_true(&office, committed, 3).await;
+        }
     }
 }
 

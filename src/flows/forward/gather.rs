@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::overdue::Missing;
 use super::watch::Watch;
 use crate::capture::{Delivery, Piece};
 use crate::config;
@@ -13,7 +14,7 @@ use crate::decode::Assembler;
 use crate::fault::{Fault, Kind, Side};
 use crate::fold::{Echoes, SWAP};
 use crate::limits;
-use crate::model::{Change, Hand, Operation, Snapshot, Tables, Transaction};
+use crate::model::{Change, Hand, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction};
 use crate::spill::Spill;
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
@@ -45,6 +46,8 @@ pub(super) struct Gather {
     since: Option<Instant>,
     /// How many of those that wait are large.
     large: usize,
+    /// All that the cloud doesn't have, also what is on its way there.
+    missing: Missing,
     /// More is there already, and comes at once.
     backlog: bool,
     /// Tables that are being copied.
@@ -82,6 +85,7 @@ impl Gather {
             bytes: 0,
             since: None,
             large: 0,
+            missing: Missing::default(),
             backlog: false,
             watch: None,
             recent: VecDeque::new(),
@@ -145,6 +149,9 @@ impl Gather {
             let looked = watch.look(&mut transaction, &self.tables);
             looked.map_err(|error| no_room(&error))?;
         }
+        let carries_rows = self.spill.is_some() || { transaction.changes.iter() }
+            .any(|change| change.hand != Hand::Echo);
+        self.missing.came(&transaction, carries_rows);
         let emptied = |change: &Change| change.operation == Operation::Truncate;
         let large = match self.spill.take() {
             Some(mut spill) => {
@@ -175,6 +182,16 @@ impl Gather {
         }
         self.since.get_or_insert_with(Instant::now);
         Ok(())
+    }
+
+    /// The cloud has everything up to here.
+    pub(super) fn committed(&mut self, checkpoint: Lsn) {
+        self.missing.committed(checkpoint);
+    }
+
+    /// When the oldest transaction committed that the cloud doesn't have.
+    pub(super) fn oldest(&self) -> Option<Timestamp> {
+        self.missing.oldest(self.assembler.open_committed_at())
     }
 
     /// The memory of that many bytes of what has come last.

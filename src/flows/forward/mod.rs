@@ -10,6 +10,7 @@ mod gather;
 mod job;
 mod large;
 mod line;
+mod overdue;
 mod pace;
 mod parking;
 mod reading;
@@ -42,6 +43,7 @@ use beat::Heart;
 use copies::Copies;
 pub use copies::{Agenda, Scheduled, Wanted};
 use gather::Gather;
+use overdue::Overdue;
 pub use parking::parked;
 use refill::Refiller;
 pub use refill::last_refill;
@@ -177,7 +179,8 @@ impl<'a> Forward<'a> {
         let mut heart = Heart::start(&self.desktop.client, every, of, self.tables.clone());
         // Somebody may have asked while nobody listened.
         self.asking.look();
-        let ended = self.stream(stop, &mut heart).await;
+        let mut overdue = Overdue::new(&self.desktop.client, of.slot);
+        let ended = self.stream(stop, &mut heart, &mut overdue).await;
         let Some(capture) = self.capture.take() else {
             return ended;
         };
@@ -206,6 +209,7 @@ impl<'a> Forward<'a> {
         &mut self,
         stop: &CancellationToken,
         heart: &mut Heart<'_>,
+        overdue: &mut Overdue<'_>,
     ) -> Result<(), Fault> {
         loop {
             if self.ends && self.copies.are_done() && !self.writer.is_busy() {
@@ -218,6 +222,7 @@ impl<'a> Forward<'a> {
             self.copies.go_on(&mut self.gather, &mut self.writer);
             let due = self.write_next()?;
             let parked = self.writer.parked_due();
+            let (oldest, progress) = (self.gather.oldest(), self.writer.progress());
             let (copy_due, pauses) = (self.copies.due(), self.copies.pause_stream());
             let is_full = self.gather.is_full() || pauses;
             if let Some(capture) = &self.capture {
@@ -254,6 +259,7 @@ impl<'a> Forward<'a> {
                     }
                 }
                 drifted = heart.beat() => self.writer.halt_later(drifted?),
+                () = overdue.tell(oldest, progress) => {}
                 () = at(parked) => self.writer.try_parked(),
                 () = at(due) => {}
                 () = at(copy_due) => {}
@@ -308,6 +314,7 @@ impl<'a> Forward<'a> {
             Outcome::CopyAgain(why, committed) => (committed, Some(why)),
         };
         self.busy_since = self.writer.is_busy().then(Instant::now);
+        self.gather.committed(committed.lsn());
         match (&self.capture, copy) {
             (_, Some(why)) => Err(Fault::new(Kind::Weather(Side::Desktop), why)),
             (Some(capture), None) => {

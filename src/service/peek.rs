@@ -1,0 +1,88 @@
+//! What the desktop has committed and nobody reads, as far as a look into its log tells soon.
+
+use bytes::Bytes;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::observe::Onlooker;
+use crate::config::Settings;
+use crate::decode::Assembler;
+use crate::limits;
+use crate::model::{Lsn, Mark, Timestamp};
+
+/// What is missing in the cloud.
+pub(super) enum Missing {
+    /// It would take long to find out, or can't be.
+    Unknown,
+    /// Nothing.
+    Nothing,
+    /// The oldest such transaction committed then.
+    Since(Timestamp),
+}
+
+impl Onlooker {
+    /// Reads what the slot would send, without moving it, where nobody else reads it and little log is kept. Whatever
+    /// keeps it from an answer leaves the answer unknown: the log is no place to fail for who only looks.
+    pub(super) async fn peek(&self, settings: &Settings, checkpoint: Lsn) -> Missing {
+        let desktop = &self.desktop.client;
+        let limit = limits::PEEK_MAX.as_millis();
+        let begin = format!("begin; set local statement_timeout = {limit}");
+        if desktop.batch_execute(&begin).await.is_err() {
+            return Missing::Unknown;
+        }
+        let missing = self.peeked(settings, checkpoint).await;
+        // Also ends what failed.
+        let ended = desktop.batch_execute("rollback").await;
+        match (missing, ended) {
+            (Ok(missing), Ok(())) => missing,
+            _ => Missing::Unknown,
+        }
+    }
+
+    async fn peeked(
+        &self,
+        settings: &Settings,
+        checkpoint: Lsn,
+    ) -> Result<Missing, tokio_postgres::Error> {
+        let forward = &settings.forward;
+        let desktop = &self.desktop.client;
+        // It reads all that is kept before it says the first word.
+        let may = "select exists (select from pg_replication_slots where slot_name = $1 and plugin = 'pgoutput' and not active \
+            and wal_status <> 'lost' and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) < $2)";
+        let bytes = limits::PEEK_BYTES;
+        let params: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&forward.slot, Type::TEXT), (&bytes, Type::INT8)];
+        let may = desktop.query_typed(may, &params).await?;
+        if !may.first().is_some_and(|row| row.get(0)) {
+            return Ok(Missing::Unknown);
+        }
+        let sql = "select data from pg_logical_slot_peek_binary_changes($1, null, $3, 'proto_version', '1', \
+            'publication_names', quote_ident($2), 'messages', 'true')";
+        let changes = limits::PEEK_CHANGES;
+        let params: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&forward.slot, Type::NAME),
+            (&forward.publication, Type::TEXT),
+            (&changes, Type::INT4),
+        ];
+        let rows = desktop.query_typed(sql, &params).await?;
+        let mut assembler = Assembler::default();
+        for row in &rows {
+            let frame = Bytes::copy_from_slice(row.get(0));
+            let Ok(whole) = assembler.push(&frame) else {
+                return Ok(Missing::Unknown);
+            };
+            let news = whole.filter(|transaction| {
+                let ours = { transaction.marks.iter() }.any(|mark| mark.prefix == Mark::REVERSE);
+                transaction.end > checkpoint && !ours && !transaction.changes.is_empty()
+            });
+            if let Some(oldest) = news {
+                return Ok(Missing::Since(oldest.committed_at));
+            }
+        }
+        let all = i32::try_from(rows.len()).is_ok_and(|rows| rows < changes);
+        Ok(if all {
+            Missing::Nothing
+        } else {
+            Missing::Unknown
+        })
+    }
+}
