@@ -4,7 +4,9 @@
 mod between;
 mod cloud;
 mod desktop;
+mod publication;
 mod schema;
+mod slots;
 
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};

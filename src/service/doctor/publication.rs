@@ -1,0 +1,83 @@
+//! What the desktop publishes.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::{CheckOutcome, Report, Wrong, rows};
+use crate::config::Settings;
+use crate::fault::{Fault, Side};
+use crate::plan::quote::ident;
+
+pub(super) async fn check(
+    settings: &Settings,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let sql = "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate, pg_has_role(pubowner, 'usage'), current_user::text from pg_publication where pubname = $1";
+    let name = &settings.forward.publication;
+    let found = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
+    match found.first() {
+        Some(row) if row.get(0) => {
+            let wrong = Wrong::new(
+                format!("publication {name} is FOR ALL TABLES"),
+                "set forward.publication to another name in tandem.toml",
+            );
+            report.fail(
+                "publication",
+                "tables of it without replica identity can't be updated",
+                wrong,
+            );
+        }
+        Some(row) if !row.get::<_, bool>(1) => {
+            let fix = format!(
+                "ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate');",
+                ident(name)
+            );
+            report.fail(
+                "publication",
+                "some changes would never reach the cloud",
+                Wrong::new(
+                    format!("publication {name} leaves out some operations"),
+                    fix,
+                ),
+            );
+        }
+        Some(row) if !row.get::<_, bool>(2) => {
+            let user: String = row.get(3);
+            let fix = format!(
+                "ALTER PUBLICATION {} OWNER TO {};",
+                ident(name),
+                ident(&user)
+            );
+            report.fail(
+                "publication",
+                "tables could not be added to it",
+                Wrong::new(format!("publication {name} belongs to another user"), fix),
+            );
+        }
+        Some(_) => report.ok("publication", format!("publication {name} is there")),
+        None => report.ok(
+            "publication",
+            format!("publication {name} is made by bootstrap or run"),
+        ),
+    }
+    let sql = "select format('%I.%I', n.nspname, c.relname), string_agg(distinct p.pubname::text, ', ') from pg_publication p \
+        cross join lateral pg_get_publication_tables(p.pubname) as t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace \
+        where (p.pubupdate or p.pubdelete) and n.nspname <> 'tandem' and c.relkind = 'r' and (c.relreplident = 'n' or c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)) group by 1";
+    let silent = rows((client, Side::Desktop), sql, &[]).await?;
+    let silent = silent.iter().map(|row| {
+        let (table, publications): (String, String) = (row.get(0), row.get(1));
+        Wrong::new(
+            format!("{table} is published ({publications}) without a replica identity"),
+            format!("ALTER TABLE {table} REPLICA IDENTITY FULL;"),
+        )
+    });
+    report.each(
+        "update_would_fail",
+        "every published table can be updated",
+        "the office program's own UPDATE and DELETE of it fail",
+        CheckOutcome::Fail,
+        silent.collect(),
+    );
+    Ok(())
+}

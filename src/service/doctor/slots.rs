@@ -1,0 +1,184 @@
+//! Slots of the desktop, who reads them, and the WAL that is kept for them.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::Type;
+
+use super::{CheckOutcome, Report, Wrong, rows};
+use crate::config::Settings;
+use crate::fault::{Fault, Side};
+use crate::plan::quote::literal;
+
+pub(super) async fn check(
+    settings: &Settings,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    slots(settings, client, report).await?;
+    held(settings, client, report).await
+}
+
+async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let name = &settings.forward.slot;
+    let found = crate::catalog::slot(client, name)
+        .await
+        .map_err(Fault::at(Side::Desktop))?;
+    let exists = found.is_some();
+    match found {
+        None => report.ok("slot", format!("slot {name} is made by bootstrap or run")),
+        Some(slot) if slot.lost => {
+            let wrong = Wrong::new(format!("slot {name} is lost"), "tandem bootstrap --restart");
+            report.fail(
+                "slot",
+                "the desktop has dropped WAL that the cloud doesn't have",
+                wrong,
+            );
+        }
+        Some(slot) if slot.plugin != "pgoutput" => {
+            let wrong = Wrong::new(
+                format!("slot {name} belongs to another program ({})", slot.plugin),
+                "set forward.slot to another name in tandem.toml",
+            );
+            report.fail("slot", "two programs can't read one slot", wrong);
+        }
+        Some(_) => report.ok("slot", format!("slot {name} is there")),
+    }
+    let sql = "select current_setting('max_replication_slots')::int, (select count(*) from pg_replication_slots)::int, \
+        current_setting('max_wal_senders')::int, (select count(*) from pg_stat_replication where application_name is distinct from 'tandem')::int, \
+        (select string_agg(format('SELECT pg_drop_replication_slot(%L);', slot_name), ' ') from pg_replication_slots where not active and slot_name <> $1)";
+    let rows = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    let (most, used): (i32, i32) = (row.get(0), row.get(1));
+    if exists || used < most {
+        report.ok(
+            "slots_free",
+            format!("{used} of {most} replication slots in use"),
+        );
+    } else {
+        let idle: Option<String> = row.get(4);
+        let more = format!(
+            "ALTER SYSTEM SET max_replication_slots = {}; -- needs a restart of PostgreSQL",
+            most + 4
+        );
+        let fix = idle.map_or(more.clone(), |idle| {
+            format!("{idle} -- nobody reads them now; or: {more}")
+        });
+        report.fail(
+            "slots_free",
+            "bootstrap needs one",
+            Wrong::new(
+                format!("no replication slot is free: {used} of {most} in use"),
+                fix,
+            ),
+        );
+    }
+    let (senders, busy): (i32, i32) = (row.get(2), row.get(3));
+    if busy < senders {
+        report.ok(
+            "senders_free",
+            format!("{busy} of {senders} WAL senders are others'"),
+        );
+    } else {
+        let fix = format!(
+            "ALTER SYSTEM SET max_wal_senders = {}; -- needs a restart of PostgreSQL",
+            senders + 4
+        );
+        report.fail(
+            "senders_free",
+            "the log is read through one",
+            Wrong::new(
+                format!("no WAL sender is free: {busy} of {senders} in use"),
+                fix,
+            ),
+        );
+    }
+    Ok(())
+}
+
+async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let sql = "select current_setting('max_slot_wal_keep_size') = '-1', \
+        (select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint from pg_replication_slots where slot_name = $1)";
+    let found = rows(
+        (client, Side::Desktop),
+        sql,
+        &[(&settings.forward.slot, Type::TEXT)],
+    )
+    .await?;
+    let Some(row) = found.first() else {
+        return Ok(());
+    };
+    if row.get(0) && settings.forward.wal_held_drop.is_none() {
+        let wrong = Wrong::new(
+            "WAL kept for slots has no limit",
+            "ALTER SYSTEM SET max_slot_wal_keep_size = '8GB'; SELECT pg_reload_conf();",
+        );
+        report.warn(
+            "wal_limit",
+            "if tandem is off for days, the desktop's disk can fill",
+            wrong,
+        );
+    } else {
+        report.ok("wal_limit", "WAL kept for slots has a limit");
+    }
+    let held = row
+        .get::<_, Option<i64>>(1)
+        .unwrap_or_default()
+        .unsigned_abs();
+    if held > settings.forward.wal_held_max {
+        let wrong = Wrong::new(
+            format!(
+                "the desktop keeps {} MB of WAL for us, more than wal_held_max",
+                held >> 20
+            ),
+            "tandem run",
+        );
+        report.warn(
+            "wal_held",
+            "the desktop's disk fills until the service catches up",
+            wrong,
+        );
+    } else {
+        report.ok("wal_held", format!("{} MB of WAL kept for us", held >> 20));
+    }
+    let sql = "select slot_name::text, (pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) / 1048576)::bigint from pg_replication_slots \
+        where slot_name <> $1 and not active and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) > 1073741824";
+    let idle = rows(
+        (client, Side::Desktop),
+        sql,
+        &[(&settings.forward.slot, Type::TEXT)],
+    )
+    .await?;
+    let idle = idle.iter().map(|row| {
+        let (name, mb): (String, i64) = (row.get(0), row.get(1));
+        Wrong::new(
+            format!("slot {name} keeps {mb} MB, and nobody reads it"),
+            format!("SELECT pg_drop_replication_slot({});", literal(&name)),
+        )
+    });
+    report.each(
+        "other_slots",
+        "no other slot keeps much WAL",
+        "it fills the desktop's disk",
+        CheckOutcome::Warn,
+        idle.collect(),
+    );
+    let sql = "select pid, coalesce(application_name, ''), (extract(epoch from clock_timestamp() - xact_start) / 60)::bigint from pg_stat_activity \
+        where backend_xid is not null and pid <> pg_backend_pid() and xact_start < clock_timestamp() - interval '10 minutes'";
+    let long = rows((client, Side::Desktop), sql, &[]).await?;
+    let long = long.iter().map(|row| {
+        let (pid, program, minutes): (i32, String, i64) = (row.get(0), row.get(1), row.get(2));
+        Wrong::new(
+            format!("process {pid} ({program}) has had a transaction open for {minutes} min"),
+            format!("SELECT pg_terminate_backend({pid});"),
+        )
+    });
+    report.each(
+        "long_transaction",
+        "no transaction is open for long",
+        "a new slot waits for every open transaction, and WAL is kept as long",
+        CheckOutcome::Warn,
+        long.collect(),
+    );
+    Ok(())
+}
