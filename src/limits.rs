@@ -72,6 +72,13 @@ pub const VERIFY_FIRST: Duration = Duration::from_secs(300);
 /// The longest that a comparison waits for the other side between two looks.
 pub const VERIFY_WAIT_MAX: Duration = Duration::from_secs(60);
 
+/// A server's statement time-out for our user that is shorter than this ends what has to take its time.
+pub const ROLE_TIMEOUT_MIN: Duration = Duration::from_secs(60);
+/// A transaction that changes nothing is answered within this, also behind another one.
+pub const PIPE_PATIENCE: Duration = Duration::from_secs(10);
+/// A WAL sender's time-out below this takes our pauses for our end.
+pub const SENDER_TIMEOUT_MIN: Duration = Duration::from_secs(5);
+
 /// Clocks that are further apart are worth a word.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
 

@@ -185,9 +185,13 @@ async fn p15_under_load_nothing_that_is_merely_late_is_an_alarm_and_little_cross
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let loading = tokio::spawn(async move {
         let mut n = 0u64;
+        // As many rows a second as an office never writes, and as few as can be kept up with beside everything else here.
+        let mut rounds = tokio::time::interval(std::time::Duration::from_millis(50));
         while !*stopped.borrow() {
+            rounds.tick().await;
             n += 1;
-            exec(&load, &format!("update item set note = 'changed {n}' where id % 97 = {} and id < 5000000; delete from item where id = {}; insert into item values ({}, 'new', now(), 1)", n % 97, n * 31 % 40_000, 1_000_000 + n)).await;
+            let at = n * 7_919 % rows;
+            exec(&load, &format!("update item set note = 'changed {n}' where id between {at} and {at} + 400; delete from item where id = {}; insert into item values ({}, 'new', now(), 1)", n * 31 % rows, 1_000_000 + n)).await;
         }
         n
     });

@@ -18,7 +18,7 @@ pub use drift::drift;
 pub use facts::{Facts, VERSION_MIN, facts};
 pub use measure::{Ambiguous, measure, measure_home};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
-pub use resolve::{Mismatch, Pair, Resolved, resolve};
+pub use resolve::{Mismatch, Pair, Resolved, Sort, resolve};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
 pub use trial::try_conversions;
 

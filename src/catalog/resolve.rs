@@ -1,10 +1,13 @@
 //! The settings against both catalogs. Pure.
 
+mod complaint;
 mod derive;
 mod home;
 mod key;
 mod parent;
 
+use complaint::Complaints;
+pub use complaint::{Mismatch, Sort};
 use key::{digest, fingerprint, is_indexed, key};
 
 use super::narrow::{Misfit, misfit};
@@ -21,15 +24,6 @@ pub struct Pair<'a> {
     pub desktop: Option<&'a RelationFacts>,
     /// The cloud's table, if it exists.
     pub cloud: Option<&'a RelationFacts>,
-}
-
-/// Something that doesn't fit, in plain words.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mismatch {
-    /// The table's name in the settings.
-    pub table: String,
-    /// What is wrong, and what would mend it.
-    pub what: String,
 }
 
 /// A table as far as it goes: out, home, or both ways.
@@ -49,7 +43,7 @@ pub fn resolve(
     all: &[Pair<'_>],
     at: usize,
 ) -> Result<Resolved, Vec<Mismatch>> {
-    let mut complaints = Vec::new();
+    let mut complaints = Complaints::of(&all[at].wanted.name);
     let made = Resolver {
         settings,
         all,
@@ -57,14 +51,8 @@ pub fn resolve(
     };
     let resolved = made.attempt(&all[at], &mut complaints);
     match resolved {
-        Some(resolved) if complaints.is_empty() => Ok(resolved),
-        _ => Err(complaints
-            .into_iter()
-            .map(|what| Mismatch {
-                table: all[at].wanted.name.clone(),
-                what,
-            })
-            .collect()),
+        Some(resolved) if complaints.len() == 0 => Ok(resolved),
+        _ => Err(complaints.all()),
     }
 }
 
@@ -110,7 +98,7 @@ impl Mapping {
 }
 
 impl Resolver<'_> {
-    fn attempt(&self, pair: &Pair<'_>, complaints: &mut Vec<String>) -> Option<Resolved> {
+    fn attempt(&self, pair: &Pair<'_>, complaints: &mut Complaints) -> Option<Resolved> {
         let wanted = self.wanted;
         let named = format!("{}.{}", wanted.schema, wanted.relation);
         let cloud_name = wanted.cloud_name().to_string();
@@ -132,7 +120,7 @@ impl Resolver<'_> {
     }
 
     /// What forward sends.
-    fn outward(&self, sides: &Sides<'_>, complaints: &mut Vec<String>) -> Table {
+    fn outward(&self, sides: &Sides<'_>, complaints: &mut Complaints) -> Table {
         let (wanted, Sides { desktop, cloud }) = (self.wanted, *sides);
         let owner = self.owner(cloud);
         let desktop_owner = desktop.column(&self.settings.owner.column);
@@ -214,7 +202,7 @@ impl Resolver<'_> {
     }
 
     /// Columns that take a desktop column's value as it is.
-    fn arriving(&self, sides: &Sides<'_>, complaints: &mut Vec<String>) -> Mapping {
+    fn arriving(&self, sides: &Sides<'_>, complaints: &mut Complaints) -> Mapping {
         let wanted = self.wanted;
         let renamed = wanted.rename.iter().map(|(from, _)| from);
         for name in wanted.skip.iter().chain(renamed) {
@@ -235,7 +223,11 @@ impl Resolver<'_> {
             }
             let Some(to) = sides.cloud.column(name) else {
                 if !self.is_converted(from, sides.desktop) {
-                    complaints.push(format!("column {} of the desktop has no place in the cloud; add {name} there, or name it in skip or rename", from.name));
+                    complaints.mended_by(
+                        Sort::Column,
+                        format!("column {} of the desktop has no place in the cloud; add {name} there, or name it in skip or rename", from.name),
+                        in_cloud(add(sides.cloud, name, from)),
+                    );
                 }
                 continue;
             };
@@ -254,7 +246,7 @@ impl Resolver<'_> {
                     from.name
                 ));
             }
-            self.place(from, to, &mut mapping, complaints);
+            self.place(from, (to, sides.cloud), &mut mapping, complaints);
         }
         mapping
     }
@@ -262,9 +254,9 @@ impl Resolver<'_> {
     fn place(
         &self,
         from: &ColumnFacts,
-        to: &ColumnFacts,
+        (to, cloud): (&ColumnFacts, &RelationFacts),
         mapping: &mut Mapping,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) {
         let index = mapping.arrives(from);
         let mut column = column(to, Source::Arriving(index));
@@ -275,16 +267,21 @@ impl Resolver<'_> {
             }
             Some(Misfit::Zone) => match &self.settings.desktop.time_zone {
                 Some(zone) => column.from = derive::zoned(from, index, zone),
-                None => complaints.push(format!(
+                None => complaints.add(Sort::Type, format!(
                     "column {}: {} on the desktop, {} in the cloud: only one of them says which time zone it means; set desktop.time_zone, or convert it",
                     to.name, from.full_type, to.full_type
                 )),
             },
-            Some(Misfit::Narrower(why)) => complaints.push(format!(
-                "column {}: {why}; widen it in the cloud, convert it, or say narrow = \"quarantine\"",
-                to.name
-            )),
-            Some(Misfit::Unlike(why)) => complaints.push(format!("column {}: {why}; convert it", to.name)),
+            Some(Misfit::Narrower(why)) => complaints.mended_by(
+                Sort::Length,
+                format!("column {}: {why}; widen it in the cloud, convert it, or say narrow = \"quarantine\"", to.name),
+                in_cloud(widen(cloud, to, from)),
+            ),
+            Some(Misfit::Unlike(why)) => complaints.mended_by(
+                Sort::Type,
+                format!("column {}: {why}; convert it", to.name),
+                format!("convert = {{ {} = '{}::{}' }} # of {} in tandem.toml", to.name, written(from), to.full_type, self.wanted.name),
+            ),
         }
         mapping.columns.push(column);
     }
@@ -294,7 +291,7 @@ impl Resolver<'_> {
         &self,
         mapping: &mut Mapping,
         (tenant, lookups): (&Tenant, &[Lookup]),
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) {
         for name in &self.wanted.cloud_owned {
             let asked = lookups
@@ -326,7 +323,7 @@ impl Resolver<'_> {
         cloud: &RelationFacts,
         tenant: &Tenant,
         mapping: &mut Mapping,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) {
         let missing = tenant
             .columns
@@ -354,25 +351,27 @@ fn exists<'a>(
     facts: Option<&'a RelationFacts>,
     side: &str,
     name: &str,
-    complaints: &mut Vec<String>,
+    complaints: &mut Complaints,
 ) -> Option<&'a RelationFacts> {
     match facts {
-        None => complaints.push(format!(
-            "{name} does not exist on the {side}, or our user may not see it"
-        )),
+        None => complaints.add(
+            Sort::Table,
+            format!("{name} does not exist on the {side}, or our user may not see it"),
+        ),
         Some(facts) if matches!(facts.kind, 'r' | 'p') => {
             let foreign = facts.leaves.iter().find(|(_, _, kind)| *kind != 'r');
             let Some((leaf, ..)) = foreign.filter(|_| side == "desktop") else {
                 return Some(facts);
             };
-            complaints.push(format!(
-                "partition {leaf} is not an ordinary table, so its changes can't be read"
-            ));
+            complaints.add(
+                Sort::Table,
+                format!("partition {leaf} is not an ordinary table, so its changes can't be read"),
+            );
         }
-        Some(facts) => complaints.push(format!(
-            "{} is not an ordinary table on the {side}",
-            facts.name
-        )),
+        Some(facts) => complaints.add(
+            Sort::Table,
+            format!("{} is not an ordinary table on the {side}", facts.name),
+        ),
     }
     None
 }
@@ -419,12 +418,7 @@ fn type_is_exact(to: &ColumnFacts) -> bool {
 
 /// Columns of foreign keys that become NULL where there is no parent: those of one column to another table that take NULL.
 /// What is left of a row without a parent is refused, and waits in the quarantine.
-fn orphaned(
-    cloud: &RelationFacts,
-    key: &Key,
-    columns: &mut [Column],
-    complaints: &mut Vec<String>,
-) {
+fn orphaned(cloud: &RelationFacts, key: &Key, columns: &mut [Column], complaints: &mut Complaints) {
     let Key::Columns(key) = key else {
         complaints.push("orphans = \"null\" needs a key: without one a row is told by all of its columns, and could not be found again".to_owned());
         return;
@@ -442,14 +436,48 @@ fn unfilled(
     cloud: &RelationFacts,
     columns: &[Column],
     owner: Option<&Owner>,
-    complaints: &mut Vec<String>,
+    complaints: &mut Complaints,
 ) {
     for to in cloud.columns.iter().filter(|column| column.must_be_given()) {
         let filled = columns.iter().any(|column| column.name == to.name);
         if !filled && owner.is_none_or(|owner| owner.column != to.name) {
-            complaints.push(format!("column {} of the cloud refuses NULL, has no default, and nothing fills it; use set or rename", to.name));
+            complaints.mended_by(
+                Sort::Unfilled,
+                format!("column {} of the cloud refuses NULL, has no default, and nothing fills it; use set or rename", to.name),
+                in_cloud(empty(cloud, to)),
+            );
         }
     }
+}
+
+fn in_cloud(statement: String) -> String {
+    format!("{statement} -- in the cloud")
+}
+
+fn on_desktop(statement: String) -> String {
+    format!("{statement} -- on the desktop")
+}
+
+fn alter(table: &RelationFacts) -> String {
+    format!("ALTER TABLE {}", quote::table(&table.name))
+}
+
+/// Gives the table a column like the other side's.
+fn add(table: &RelationFacts, name: &str, like: &ColumnFacts) -> String {
+    let (table, name) = (alter(table), quote::ident(name));
+    format!("{table} ADD COLUMN {name} {};", like.full_type)
+}
+
+/// Lets the column hold what the other side's can.
+fn widen(table: &RelationFacts, column: &ColumnFacts, like: &ColumnFacts) -> String {
+    let (table, name) = (alter(table), quote::ident(&column.name));
+    format!("{table} ALTER COLUMN {name} TYPE {};", like.full_type)
+}
+
+/// Lets the column be empty.
+fn empty(table: &RelationFacts, column: &ColumnFacts) -> String {
+    let (table, name) = (alter(table), quote::ident(&column.name));
+    format!("{table} ALTER COLUMN {name} DROP NOT NULL;")
 }
 
 /// A desktop column's name as SQL writes it.

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, measure, measure_home, parents_first, relation,
+    Ambiguous, Mismatch, Pair, RelationFacts, Sort, measure, measure_home, parents_first, relation,
     resolve, try_conversions, unpathed,
 };
 use crate::config::{self, Settings};
@@ -104,10 +104,8 @@ pub async fn examine(
     });
     for (name, side, arriving, columns) in outward.chain(homeward) {
         let wrong = try_conversions(side, arriving, columns).await?;
-        mismatches.extend(wrong.into_iter().map(|what| Mismatch {
-            table: name.clone(),
-            what,
-        }));
+        let wrong = wrong.into_iter();
+        mismatches.extend(wrong.map(|what| Mismatch::new(name, Sort::Settings, what)));
     }
     mismatches.extend(mark_looked_up(&mut tables));
     mismatches.extend(unknown_zone(settings, desktop, cloud).await?);
@@ -124,10 +122,7 @@ pub async fn examine(
     // All at once: what the other tables' keys are like is asked too.
     let (others, home): (Vec<_>, Vec<_>) = (tables.iter().collect(), homes.iter().collect());
     for found in ambiguous(&others, &home, desktop, cloud).await? {
-        mismatches.push(Mismatch {
-            what: found.words(),
-            table: found.table,
-        });
+        mismatches.push(Mismatch::new(&found.table, Sort::Key, found.words()));
     }
     Ok(Err(mismatches))
 }
@@ -162,10 +157,12 @@ async fn unknown_zone(
         match asked.map_err(WireError::from) {
             Ok(_) => {}
             Err(WireError::Server(error)) if error.class() == "22" => {
-                return Ok(Some(Mismatch {
-                    table: "desktop.time_zone".to_owned(),
-                    what: format!("{} on the {side}", error.message),
-                }));
+                let what = format!("{} on the {side}", error.message);
+                return Ok(Some(Mismatch::new(
+                    "desktop.time_zone",
+                    Sort::Settings,
+                    what,
+                )));
             }
             Err(error) => return Err(Fault::wire(side, &error)),
         }
@@ -195,13 +192,11 @@ fn mark_looked_up(tables: &mut [Table]) -> Vec<Mismatch> {
                 column.name == *named && matches!(column.from, Source::Arriving(_))
             };
             if parent.columns.iter().find(arrives).is_none() {
-                mismatches.push(Mismatch {
-                    table: child.clone(),
-                    what: format!(
-                        "lookup asks {} by {named}, which doesn't come from the desktop as it is, so its later changes can't be followed",
-                        parent.name
-                    ),
-                });
+                let what = format!(
+                    "lookup asks {} by {named}, which doesn't come from the desktop as it is, so its later changes can't be followed",
+                    parent.name
+                );
+                mismatches.push(Mismatch::new(&child, Sort::Settings, what));
             }
         }
     }

@@ -39,6 +39,8 @@ pub struct Session {
     outbox: BytesMut,
     /// The password exchange was bound to the TLS channel.
     pub(super) bound: bool,
+    /// The server's process, as whoever answered our log-in said.
+    process: Option<i32>,
 }
 
 impl Session {
@@ -66,12 +68,18 @@ impl Session {
             inbox: BytesMut::new(),
             outbox: BytesMut::new(),
             bound: false,
+            process: None,
         }
     }
 
     /// Whether the password exchange was bound to the TLS channel.
     pub fn is_channel_bound(&self) -> bool {
         self.bound
+    }
+
+    /// The number of the server's process, as it was told at log-in; a pooler tells one of its own.
+    pub fn process(&self) -> Option<i32> {
+        self.process
     }
 
     /// Where messages are put before [`Session::flush`].
@@ -241,6 +249,7 @@ impl Session {
         loop {
             match self.next().await {
                 Ok(Message::ReadyForQuery(body)) => return first.map_or(Ok(body.status()), Err),
+                Ok(Message::BackendKeyData(body)) => self.process = Some(body.process_id()),
                 Ok(_) => {}
                 // A fatal error has no ReadyForQuery behind it.
                 Err(WireError::Server(error)) if error.severity == "ERROR" => {

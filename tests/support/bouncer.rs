@@ -1,4 +1,4 @@
-//! pgbouncer in transaction mode before a cluster, as hosted databases have it.
+//! pgbouncer before a cluster: in transaction mode, as hosted databases have it, or another one.
 
 use std::fmt;
 use std::fs;
@@ -68,11 +68,20 @@ pub fn is_here() -> bool {
 impl Bouncer {
     /// Starts pgbouncer before `cluster` and returns when it accepts connections.
     pub fn start(cluster: &Cluster) -> Result<Bouncer, BouncerError> {
+        Bouncer::start_in(cluster, "transaction")
+    }
+
+    /// The same in another mode.
+    pub fn start_in(cluster: &Cluster, mode: &str) -> Result<Bouncer, BouncerError> {
         let program = find().ok_or(BouncerError::Missing)?;
         let failed = |error: std::io::Error| BouncerError::Failed(error.to_string());
         let port = free_port().map_err(failed)?;
         let folder = new_folder(cluster).map_err(failed)?;
-        fs::write(folder.join("pgbouncer.ini"), config(cluster, &folder, port)).map_err(failed)?;
+        fs::write(
+            folder.join("pgbouncer.ini"),
+            config(cluster, &folder, (port, mode)),
+        )
+        .map_err(failed)?;
         fs::write(
             folder.join("users.txt"),
             format!("\"{}\" \"\"\n", cluster.superuser()),
@@ -145,14 +154,14 @@ fn new_folder(cluster: &Cluster) -> std::io::Result<PathBuf> {
     Ok(folder)
 }
 
-fn config(cluster: &Cluster, folder: &Path, port: u16) -> String {
+fn config(cluster: &Cluster, folder: &Path, (port, mode): (u16, &str)) -> String {
     let (host, server, user) = (cluster.host(), cluster.port(), cluster.superuser());
     let folder = folder.display();
     // With auth_user it looks up in pg_shadow who isn't in users.txt: roles a test makes later.
     format!(
         "[databases]\n* = host={host} port={server} auth_user={user}\n\
          [pgbouncer]\nlisten_addr = {host}\nlisten_port = {port}\nunix_socket_dir =\n\
-         auth_type = trust\nauth_file = {folder}/users.txt\npool_mode = transaction\n\
+         auth_type = trust\nauth_file = {folder}/users.txt\npool_mode = {mode}\n\
          default_pool_size = {POOL_SIZE}\nmax_client_conn = 200\nignore_startup_parameters =\n\
          logfile = {folder}/log\nadmin_users = {user}\n"
     )

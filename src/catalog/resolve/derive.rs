@@ -2,6 +2,7 @@
 
 use super::super::mention::mentions;
 use super::super::relation::{ColumnFacts, RelationFacts};
+use super::complaint::Complaints;
 use super::{Mapping, Resolver, Sides, column, written};
 use crate::model::Source;
 use crate::plan::quote;
@@ -23,7 +24,7 @@ impl Resolver<'_> {
         &self,
         sides: &Sides<'_>,
         mapping: &mut Mapping,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) {
         for (name, sql) in &self.wanted.convert {
             let Some(to) = sides.cloud.column(name) else {

@@ -3,7 +3,8 @@
 use super::super::mention::mentions;
 use super::super::narrow::{Misfit, misfit_home};
 use super::super::relation::ColumnFacts;
-use super::{Mapping, Resolver, Sides, column, derive};
+use super::complaint::{Complaints, Sort};
+use super::{Mapping, Resolver, Sides, add, column, derive, empty, on_desktop, widen};
 use crate::config::{Flow, Narrow, OnConflict, OnMobileRow};
 use crate::model::{Home, Key, Named, Source, Table};
 
@@ -13,7 +14,7 @@ impl Resolver<'_> {
         &self,
         sides: &Sides<'_>,
         forward: Option<&Table>,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) -> Option<Home> {
         let wanted = self.wanted;
         let rows = wanted.flow != Flow::Forward;
@@ -85,7 +86,7 @@ impl Resolver<'_> {
     }
 
     /// Rows of the phone have to be told from the desktop's, where both are read.
-    fn tells_rows_apart(&self, sides: &Sides<'_>, complaints: &mut Vec<String>) {
+    fn tells_rows_apart(&self, sides: &Sides<'_>, complaints: &mut Complaints) {
         let column = &self.settings.owner.column;
         let both = self.wanted.flow == Flow::Both;
         let mut lacks = |side: &str, what: &str| {
@@ -123,7 +124,7 @@ struct Way<'a> {
 
 impl Way<'_> {
     /// Columns that take a cloud column's value as it is.
-    fn all(&mut self, complaints: &mut Vec<String>) {
+    fn all(&mut self, complaints: &mut Complaints) {
         let (settings, wanted) = (self.of.settings, self.of.wanted);
         for name in &wanted.reverse.skip {
             if self.sides.cloud.column(name).is_none() {
@@ -144,10 +145,11 @@ impl Way<'_> {
             }
             let Some(to) = self.sides.desktop.column(name) else {
                 if !self.is_used(from) && !self.is_ours(&from.name) {
-                    complaints.push(format!(
-                        "column {} of the cloud has no place on the desktop; add {name} there, or name it in [table.reverse] skip",
-                        from.name
-                    ));
+                    complaints.mended_by(
+                        Sort::Column,
+                        format!("column {} of the cloud has no place on the desktop; add {name} there, or name it in [table.reverse] skip", from.name),
+                        on_desktop(add(self.sides.desktop, name, from)),
+                    );
                 }
                 continue;
             };
@@ -176,7 +178,7 @@ impl Way<'_> {
     }
 
     /// The desktop's column that a cloud column fills; none when there is none.
-    fn find(&mut self, from: &ColumnFacts, complaints: &mut Vec<String>) -> Option<usize> {
+    fn find(&mut self, from: &ColumnFacts, complaints: &mut Complaints) -> Option<usize> {
         let name = self.of.home_name(from).to_owned();
         let columns = &self.mapping.columns;
         if let Some(at) = columns.iter().position(|column| column.name == name) {
@@ -194,7 +196,7 @@ impl Way<'_> {
         &mut self,
         from: &ColumnFacts,
         to: &ColumnFacts,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) -> usize {
         if to.refuses_values() {
             complaints.push(format!(
@@ -212,16 +214,18 @@ impl Way<'_> {
             }
             Some(Misfit::Zone) => match &self.of.settings.desktop.time_zone {
                 Some(zone) => column.from = derive::zoned(from, index, zone),
-                None => complaints.push(format!(
+                None => complaints.add(Sort::Type, format!(
                     "column {name}: {} in the cloud, {} on the desktop: only one of them says which time zone it means; set desktop.time_zone, or convert it in [table.reverse]",
                     from.full_type, to.full_type
                 )),
             },
-            Some(Misfit::Narrower(why)) => complaints.push(format!(
-                "column {name}: {why}; widen it on the desktop, convert it in [table.reverse], or say narrow = \"quarantine\""
-            )),
+            Some(Misfit::Narrower(why)) => complaints.mended_by(
+                Sort::Length,
+                format!("column {name}: {why}; widen it on the desktop, convert it in [table.reverse], or say narrow = \"quarantine\""),
+                on_desktop(widen(self.sides.desktop, to, from)),
+            ),
             Some(Misfit::Unlike(why)) => {
-                complaints.push(format!("column {name}: {why}; convert it in [table.reverse]"));
+                complaints.add(Sort::Type, format!("column {name}: {why}; convert it in [table.reverse]"));
             }
         }
         self.mapping.columns.push(column);
@@ -229,7 +233,7 @@ impl Way<'_> {
     }
 
     /// Columns that are SQL over the cloud's row.
-    fn converted(&mut self, complaints: &mut Vec<String>) {
+    fn converted(&mut self, complaints: &mut Complaints) {
         for (name, sql) in &self.of.wanted.reverse.convert {
             if self.sides.desktop.column(name).is_none() {
                 complaints.push(format!(
@@ -240,7 +244,7 @@ impl Way<'_> {
         }
     }
 
-    fn convert(&mut self, name: &str, sql: &str, complaints: &mut Vec<String>) -> Option<usize> {
+    fn convert(&mut self, name: &str, sql: &str, complaints: &mut Complaints) -> Option<usize> {
         let to = self.sides.desktop.column(name)?;
         if to.refuses_values() {
             complaints.push(format!(
@@ -261,7 +265,7 @@ impl Way<'_> {
     }
 
     /// Columns that are the cloud's own. What only the cloud has (constants, what is looked up) doesn't come home.
-    fn owned(&mut self, forward: Option<&Table>, complaints: &mut Vec<String>) -> Vec<usize> {
+    fn owned(&mut self, forward: Option<&Table>, complaints: &mut Complaints) -> Vec<usize> {
         let (sides, mut owned) = (self.sides, Vec::new());
         for name in &self.of.wanted.cloud_owned {
             let sent = forward.and_then(|table| {
@@ -288,13 +292,13 @@ impl Way<'_> {
     fn key(
         &mut self,
         forward: Option<&Table>,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) -> (Vec<Named>, Vec<usize>, bool) {
         let (cloud, wanted) = (self.sides.cloud, self.of.wanted);
         let counted = forward.is_some_and(|table| table.key == Key::Multiset)
             || wanted.key.as_ref().is_some_and(Vec::is_empty);
         if self.rows && counted {
-            complaints.push("rows of the phone come home by their key, so key = [] can't be; name the columns that name a row".to_owned());
+            complaints.add(Sort::Key, "rows of the phone come home by their key, so key = [] can't be; name the columns that name a row".to_owned());
             return (Vec::new(), Vec::new(), true);
         }
         let names: Vec<String> = match (counted, &wanted.key) {
@@ -303,14 +307,15 @@ impl Way<'_> {
             (false, None) => cloud.primary_key.clone(),
         };
         if names.is_empty() {
-            complaints.push("the cloud's table has no primary key; say key = [...] with columns that name a row".to_owned());
+            complaints.add(Sort::Key, "the cloud's table has no primary key; say key = [...] with columns that name a row".to_owned());
         }
         let (mut named, mut key) = (Vec::new(), Vec::new());
         for name in &names {
             let Some(from) = cloud.column(name) else {
-                complaints.push(format!(
-                    "key column {name} does not exist in the cloud's table"
-                ));
+                complaints.add(
+                    Sort::Key,
+                    format!("key column {name} does not exist in the cloud's table"),
+                );
                 continue;
             };
             named.push(Named {
@@ -320,7 +325,7 @@ impl Way<'_> {
             match self.find(from, complaints) {
                 Some(at) => key.push(at),
                 None if self.is_ours(name) => {}
-                None => complaints.push(format!(
+                None => complaints.add(Sort::Key, format!(
                     "key column {name} has no place on the desktop, so its rows can't be found there; say in [table.reverse] convert what it is made of"
                 )),
             }
@@ -330,24 +335,28 @@ impl Way<'_> {
         for at in &key {
             let column = &self.mapping.columns[*at];
             if !column.from.uses().iter().all(known) {
-                complaints.push(format!(
-                    "key column {} of the desktop is made of columns that are not in the key",
-                    column.name
-                ));
+                complaints.add(
+                    Sort::Key,
+                    format!(
+                        "key column {} of the desktop is made of columns that are not in the key",
+                        column.name
+                    ),
+                );
             }
         }
         (named, key, counted)
     }
 
     /// Columns of the desktop that refuse NULL have to be filled.
-    fn unfilled(&self, complaints: &mut Vec<String>) {
+    fn unfilled(&self, complaints: &mut Complaints) {
         let needed = { self.sides.desktop.columns.iter() }.filter(|column| column.must_be_given());
         for to in needed {
             if !self.mapping.fills(&to.name) && to.name != self.of.settings.owner.column {
-                complaints.push(format!(
-                    "column {} of the desktop refuses NULL, has no default, and nothing that comes home fills it; convert it in [table.reverse]",
-                    to.name
-                ));
+                complaints.mended_by(
+                    Sort::Unfilled,
+                    format!("column {} of the desktop refuses NULL, has no default, and nothing that comes home fills it; convert it in [table.reverse]", to.name),
+                    on_desktop(empty(self.sides.desktop, to)),
+                );
             }
         }
     }

@@ -1,6 +1,7 @@
 //! What names a row, and what tells a mapping from an earlier one.
 
 use super::super::relation::RelationFacts;
+use super::complaint::{Complaints, Sort};
 use crate::config::Table as Wanted;
 use crate::model::{Column, Key, Source, Table};
 
@@ -8,13 +9,13 @@ pub(super) fn key(
     wanted: &Wanted,
     cloud: &RelationFacts,
     columns: &[Column],
-    complaints: &mut Vec<String>,
+    complaints: &mut Complaints,
 ) -> Key {
     let names = match &wanted.key {
         Some(names) if names.is_empty() => return Key::Multiset,
         Some(names) => names,
         None if cloud.primary_key.is_empty() => {
-            complaints.push("the cloud's table has no primary key; say key = [...] with columns that name a row, or key = [] to count equal rows".to_owned());
+            complaints.add(Sort::Key, "the cloud's table has no primary key; say key = [...] with columns that name a row, or key = [] to count equal rows".to_owned());
             return Key::Multiset;
         }
         None => &cloud.primary_key,
@@ -22,19 +23,19 @@ pub(super) fn key(
     let mut key = Vec::new();
     for name in names {
         match columns.iter().position(|column| column.name == *name) {
-            Some(at) if matches!(columns[at].from, Source::LookedUp(_)) => complaints.push(format!(
+            Some(at) if matches!(columns[at].from, Source::LookedUp(_)) => complaints.add(Sort::Key, format!(
                 "key column {name} is looked up, so it can't name a row; choose another key, or key = []"
             )),
-            Some(at) if columns[at].cloud_owned => complaints.push(format!(
+            Some(at) if columns[at].cloud_owned => complaints.add(Sort::Key, format!(
                 "key column {name} is cloud_owned, so it can't name a row; choose another key, or key = []"
             )),
             Some(at) => key.push(at),
             None if cloud.column(name).is_none() => {
-                complaints.push(format!(
+                complaints.add(Sort::Key, format!(
                     "key column {name} does not exist in the cloud's table"
                 ));
             }
-            None => complaints.push(format!(
+            None => complaints.add(Sort::Key, format!(
                 "key column {name} is not filled by forward; choose another key, or key = []"
             )),
         }

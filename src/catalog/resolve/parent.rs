@@ -2,6 +2,7 @@
 
 use super::super::narrow::misfit;
 use super::super::relation::RelationFacts;
+use super::complaint::Complaints;
 use super::{Mapping, Pair, Resolver, column};
 use crate::config::{Lookup as WantedLookup, Table as Wanted, TenantRule};
 use crate::model::{Lookup, Source, Tenant, TenantColumn, Via};
@@ -28,7 +29,7 @@ impl Resolver<'_> {
         &self,
         cloud: &RelationFacts,
         mapping: &Mapping,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) -> Tenant {
         let mut tenant = self.tenant_of(self.wanted, cloud, complaints, 0);
         for (own, _) in tenant.via.iter().flat_map(|via| &via.on) {
@@ -54,7 +55,7 @@ impl Resolver<'_> {
         &self,
         wanted: &Wanted,
         cloud: &RelationFacts,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
         depth: usize,
     ) -> Tenant {
         let mut tenant = Tenant::default();
@@ -86,7 +87,7 @@ impl Resolver<'_> {
         &self,
         cloud: &RelationFacts,
         (parent, on): (&String, &Vec<(String, String)>),
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
         depth: usize,
     ) -> Option<Via> {
         let found = self
@@ -138,7 +139,7 @@ impl Resolver<'_> {
         &self,
         cloud: &RelationFacts,
         mapping: &mut Mapping,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) -> Vec<Lookup> {
         let mut lookups = Vec::new();
         for wanted in &self.wanted.lookup {
@@ -164,7 +165,7 @@ impl Resolver<'_> {
         wanted: &WantedLookup,
         cloud: &RelationFacts,
         mapping: &Mapping,
-        complaints: &mut Vec<String>,
+        complaints: &mut Complaints,
     ) -> Option<Lookup> {
         let found = self
             .named(&wanted.from)

@@ -5,14 +5,14 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{CheckOutcome, Report, Wrong, cloud_tables, rows};
-use crate::catalog::{Ambiguous, measure, measure_home};
+use super::{CheckOutcome, Report, Wrong, cloud_tables, disk, rows};
+use crate::catalog::{Ambiguous, Mismatch, Sort, measure, measure_home};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::examine;
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::{Key, Tables};
+use crate::model::{Key, Source, Table, Tables};
 use crate::plan::quote::{ident, table as qualified};
 
 pub(super) async fn check(
@@ -23,35 +23,110 @@ pub(super) async fn check(
     clocks((desktop, cloud), report).await?;
     quarantine(cloud, report).await?;
     parents(settings, cloud, report).await?;
-    let wrong = match examine(settings, desktop, cloud, &BTreeSet::new()).await {
+    disk::cloud(settings, (desktop, cloud), report).await?;
+    match examine(settings, desktop, cloud, &BTreeSet::new()).await {
         Ok(Ok(tables)) => {
-            report.ok(
-                "mapping",
-                format!("{} tables fit on both sides", tables.names().len()),
-            );
-            return keys(&tables, (desktop, cloud), report).await;
+            fits(Vec::new(), report);
+            orphans(&tables, (desktop, cloud), report).await?;
+            keys(&tables, (desktop, cloud), report).await
         }
         Ok(Err(mismatches)) => {
-            let wrong = mismatches.into_iter().map(|found| Wrong {
-                what: format!("{}: {}", found.table, found.what),
-                fix: None,
-            });
-            wrong.collect()
+            fits(mismatches, report);
+            Ok(())
         }
-        Err(fault) if matches!(fault.kind, Kind::Input) => vec![Wrong {
-            what: fault.what,
-            fix: fault.hint,
-        }],
-        Err(fault) => return Err(fault),
-    };
+        Err(fault) if matches!(fault.kind, Kind::Input) => {
+            let (what, fix) = (fault.what, fault.hint);
+            let why = "there is nothing to do";
+            report.fail("mapping", why, Wrong { what, fix });
+            Ok(())
+        }
+        Err(fault) => Err(fault),
+    }
+}
+
+/// The settings and both catalogs, one check for each sort of thing that may not fit.
+fn fits(mismatches: Vec<Mismatch>, report: &mut Report) {
+    let sorts = [
+        (Sort::Table, "tables_exist", "all tables are there"),
+        (Sort::Column, "columns_fit", "all columns have their place"),
+        (Sort::Type, "types_fit", "all types fit"),
+        (Sort::Length, "lengths_fit", "all values have room"),
+        (
+            Sort::Unfilled,
+            "empty_refused",
+            "all columns that refuse NULL are filled",
+        ),
+        (Sort::Key, "keys_exist", "all keys are there"),
+        (Sort::Settings, "mapping", "the settings fit both sides"),
+    ];
+    for (sort, id, fine) in sorts {
+        let of = mismatches.iter().filter(|found| found.sort == sort);
+        let wrong = of.map(|found| Wrong {
+            what: format!("{}: {}", found.table, found.what),
+            fix: found.fix.clone(),
+        });
+        let why = "rows of these tables can't be sent; what to change stands in the line";
+        report.each(id, fine, why, CheckOutcome::Fail, wrong.collect());
+    }
+}
+
+/// Rows of the desktop whose parent isn't there, where the cloud has a foreign key.
+async fn orphans(
+    tables: &Tables,
+    (desktop, cloud): (&Client, &Client),
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let sql = "select w.name, a.attname::text, v.name, b.attname::text from unnest($1::text[]) as w(name) join pg_constraint c on c.conrelid = to_regclass(w.name) \
+        join unnest($1::text[]) as v(name) on c.confrelid = to_regclass(v.name) \
+        join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1] join pg_attribute b on b.attrelid = c.confrelid and b.attnum = c.confkey[1] \
+        where c.contype = 'f' and cardinality(c.conkey) = 1 and c.conparentid = 0 order by 1, 2";
+    let names: Vec<_> = tables.iter().map(|table| qualified(&table.cloud)).collect();
+    let params: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
+    let named = |name: &str| tables.iter().find(|table| qualified(&table.cloud) == name);
+    let mut wrong = Vec::new();
+    for row in rows((cloud, Side::Cloud), sql, &params).await? {
+        let Some((child, parent)) = named(row.get(0)).zip(named(row.get(2))) else {
+            continue;
+        };
+        // What is converted or looked up can only be known in the cloud.
+        let columns = sent_as_is(child, row.get(1)).zip(sent_as_is(parent, row.get(3)));
+        let Some((own, taken)) =
+            columns.filter(|_| child.columns.iter().all(|column| column.parent.is_none()))
+        else {
+            continue;
+        };
+        let (table, of) = (qualified(&child.desktop), qualified(&parent.desktop));
+        let (own, taken) = (ident(own), ident(taken));
+        let count = format!(
+            "select count(*) from {table} as c where c.{own} is not null and not exists (select from {of} as p where p.{taken}::text = c.{own}::text)"
+        );
+        let counted = rows((desktop, Side::Desktop), &count, &[]).await?;
+        let count = counted.first().map_or(0, |row| row.get::<_, i64>(0));
+        if count > 0 {
+            let (name, parent) = (&child.name, &parent.name);
+            wrong.push(Wrong::new(
+                format!("{count} rows of {name} refer to rows of {parent} that the desktop doesn't have"),
+                format!("orphans = \"null\" # of {name} in tandem.toml; or add the parents on the desktop"),
+            ));
+        }
+    }
     report.each(
-        "mapping",
-        "",
-        "rows of these tables can't be sent; what to change stands in the line",
-        CheckOutcome::Fail,
+        "orphans",
+        "all rows have the parents that the cloud asks for",
+        "they wait in the quarantine until their parents come",
+        CheckOutcome::Warn,
         wrong,
     );
     Ok(())
+}
+
+/// The desktop's column that travels to this one of the cloud without being changed.
+fn sent_as_is<'a>(table: &'a Table, name: &str) -> Option<&'a str> {
+    let column = table.columns.iter().find(|column| column.name == name)?;
+    match column.from {
+        Source::Arriving(at) => Some(&table.arriving[at].name),
+        _ => None,
+    }
 }
 
 async fn clocks((desktop, cloud): (&Client, &Client), report: &mut Report) -> Result<(), Fault> {
@@ -137,7 +212,7 @@ async fn keys(
     let note = |found: Ambiguous, fix: String| {
         Wrong::new(format!("{}: {}", found.table, found.words()), fix)
     };
-    let mut wrong = Vec::new();
+    let (mut wrong, mut ambiguous) = (Vec::new(), BTreeSet::new());
     for (client, side) in [(desktop, Side::Desktop), (cloud, Side::Cloud)] {
         for table in tables.iter() {
             let found = measure(client, table, side)
@@ -147,6 +222,7 @@ async fn keys(
                 "key = [] # of {} in tandem.toml, or a longer key",
                 table.name
             );
+            ambiguous.extend(found.is_some().then_some(&table.name));
             wrong.extend(found.map(|found| note(found, fix)));
         }
         for home in tables.homes() {
@@ -167,9 +243,10 @@ async fn keys(
         CheckOutcome::Fail,
         wrong,
     );
-    let slow = tables
-        .iter()
-        .filter(|table| !table.indexed && table.key != Key::Multiset);
+    // A key that names several rows gets no unique index.
+    let slow = tables.iter().filter(|table| {
+        !table.indexed && table.key != Key::Multiset && !ambiguous.contains(&table.name)
+    });
     let slow = slow.map(|table| {
         let names: Vec<_> = table.key_names().map(ident).collect();
         let target = qualified(&table.cloud);

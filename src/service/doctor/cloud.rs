@@ -3,7 +3,7 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::{CheckOutcome, Report, Wrong, cloud_tables, rows, schema};
+use super::{CheckOutcome, Report, Wrong, cloud_tables, logged, role, rows, schema};
 use crate::catalog::VERSION_MIN;
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};
@@ -15,18 +15,23 @@ pub(super) async fn check(
     client: &Client,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    server(settings, client, report).await?;
+    server(client, report).await?;
+    role::check((client, Side::Cloud), report).await?;
     let installed = is_installed(client, Side::Cloud).await?;
     schema::check((client, Side::Cloud), installed, report).await?;
     exposure(client, report).await?;
     tables(settings, client, report).await?;
+    let (on, tables) = ((client, Side::Cloud), cloud_tables(settings));
+    logged(on, "cloud_logged", &tables, report).await?;
     triggers(settings, client, installed, report).await
 }
 
-async fn server(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
+    // Of others' sessions a user without privileges sees little, but how many there are.
     let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
         current_setting('default_transaction_read_only') = 'on', current_database()::text, current_setting('server_encoding'), \
-        current_setting('max_connections')::int, (select count(*) from pg_stat_activity where backend_type = 'client backend')::int";
+        (select sum(case name when 'max_connections' then setting::int else -setting::int end) from pg_settings \
+          where name in ('max_connections', 'superuser_reserved_connections', 'reserved_connections'))::int, (select sum(numbackends) from pg_stat_database)::int";
     let found = rows((client, Side::Cloud), sql, &[]).await?;
     let Some(row) = found.first() else {
         return Ok(());
@@ -74,20 +79,6 @@ async fn server(settings: &Settings, client: &Client, report: &mut Report) -> Re
         report.fail(
             "cloud_encoding",
             "letters that it doesn't have would be refused",
-            wrong,
-        );
-    }
-    let endpoint = &settings.cloud.endpoint;
-    if endpoint.is_verified() || endpoint.is_near() {
-        report.ok("tls", "nobody can read or change what goes to the cloud");
-    } else {
-        let wrong = Wrong::new(
-            "the cloud's certificate is not verified",
-            "add sslmode=verify-full&sslrootcert=prod-ca.crt to cloud.url in tandem.toml",
-        );
-        report.warn(
-            "tls",
-            "anyone on the way could read and change the data",
             wrong,
         );
     }

@@ -3,12 +3,15 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::{CheckOutcome, Report, Wrong, publication, rows, schema, slots};
+use super::{
+    CheckOutcome, Report, Wrong, desktop_tables, disk, logged, office, publication, role, rows,
+    schema, slots,
+};
 use crate::catalog::VERSION_MIN;
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
-use crate::plan::quote::{ident, table as qualified};
+use crate::plan::quote::ident;
 
 pub(super) async fn check(
     settings: &Settings,
@@ -16,17 +19,23 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Result<(), Fault> {
     server(client, report).await?;
+    role::check((client, Side::Desktop), report).await?;
+    disk::desktop(settings, client, report).await?;
     slots::check(settings, client, report).await?;
     let installed = is_installed(client, Side::Desktop).await?;
     schema::check((client, Side::Desktop), installed, report).await?;
     publication::check(settings, client, report).await?;
-    tables(settings, client, report).await
+    tables(settings, client, report).await?;
+    let (on, tables) = ((client, Side::Desktop), desktop_tables(settings));
+    logged(on, "desktop_logged", &tables, report).await?;
+    office::check(settings, client, report).await
 }
 
 async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
         current_setting('server_encoding'), current_setting('wal_level'), current_user::text, \
-        (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on'";
+        (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on', \
+        current_setting('default_transaction_read_only') = 'on', current_database()::text";
     let rows = rows((client, Side::Desktop), sql, &[]).await?;
     let Some(row) = rows.first() else {
         return Ok(());
@@ -57,6 +66,21 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
         );
     } else {
         report.ok("desktop_is_primary", "the desktop can be written");
+    }
+    if row.get(8) {
+        let fix = role::for_us(
+            (row.get(5), row.get(9)),
+            "default_transaction_read_only",
+            "off",
+        );
+        let wrong = Wrong::new("our transactions on the desktop are read-only", fix);
+        report.fail(
+            "desktop_is_writable",
+            "set-up and the way home write there",
+            wrong,
+        );
+    } else {
+        report.ok("desktop_is_writable", "our transactions may write");
     }
     let encoding: String = row.get(3);
     if encoding == "SQL_ASCII" {
@@ -113,11 +137,10 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
 }
 
 async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
-    let (mut names, mut homes) = (Vec::new(), Vec::new());
-    for table in &settings.tables {
-        names.push(qualified(&table.desktop_name()));
-        homes.push(table.flow != Flow::Forward || !table.cloud_owned.is_empty());
-    }
+    let names = desktop_tables(settings);
+    let homes = settings.tables.iter();
+    let homes = homes.map(|table| table.flow != Flow::Forward || !table.cloud_owned.is_empty());
+    let homes: Vec<_> = homes.collect();
     let sql = "select w.name, c.oid is null, coalesce(has_table_privilege(c.oid, 'select'), false), coalesce(pg_has_role(c.relowner, 'usage'), false), \
         pg_get_userbyid(c.relowner)::text, coalesce(row_security_active(c.oid), false), current_user::text, w.home, \
         coalesce(has_table_privilege(c.oid, 'insert') and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'), false), \

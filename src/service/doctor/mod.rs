@@ -4,9 +4,13 @@
 mod between;
 mod cloud;
 mod desktop;
+mod disk;
+mod office;
 mod publication;
+mod role;
 mod schema;
 mod slots;
+mod way;
 
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
@@ -18,11 +22,12 @@ use crate::plan::quote::table as qualified;
 use crate::wire::control::{self, Control};
 
 /// All checks, in the order in which they are made.
-pub const IDS: [&str; 44] = [
+pub const IDS: [&str; 68] = [
     // The desktop's server.
     "desktop_reachable",
     "desktop_version",
     "desktop_is_primary",
+    "desktop_is_writable",
     "desktop_encoding",
     "wal_level",
     "may_replicate",
@@ -30,25 +35,40 @@ pub const IDS: [&str; 44] = [
     "slots_free",
     "senders_free",
     "wal_limit",
+    "wal_limit_size",
+    "slot_timeout",
+    "sender_timeout",
     "wal_held",
     "other_slots",
     "long_transaction",
     "fsync",
+    "desktop_timeouts",
+    "desktop_disk",
     "desktop_may_create",
     "desktop_state",
     "publication",
     "update_would_fail",
+    "publication_filter",
     // The desktop's tables.
     "desktop_may_read",
     "desktop_may_publish",
     "desktop_row_security",
+    "desktop_logged",
     "home_may_write",
+    // What the settings let it run.
+    "refill_statement",
+    "then_statement",
+    "loud_refill",
     // The cloud's server.
     "cloud_reachable",
     "cloud_version",
     "cloud_is_writable",
     "cloud_encoding",
+    "cloud_address",
     "tls",
+    "pooler",
+    "pooler_pipelines",
+    "cloud_timeouts",
     "cloud_connections",
     "cloud_may_create",
     "cloud_state",
@@ -58,15 +78,24 @@ pub const IDS: [&str; 44] = [
     "cloud_may_use_sequence",
     "cloud_may_trigger",
     "cloud_row_security",
+    "cloud_logged",
     "rewriting_trigger",
     "watch_disabled",
     "fk_action",
     // Between them.
     "clock_skew",
+    "cloud_disk",
+    "tables_exist",
+    "columns_fit",
+    "types_fit",
+    "lengths_fit",
+    "empty_refused",
+    "keys_exist",
     "mapping",
     "key_unique",
     "key_index",
     "parent_not_configured",
+    "orphans",
     "quarantine",
 ];
 
@@ -175,12 +204,17 @@ impl Report {
         self.checks.iter().any(|check| check.id == id)
     }
 
+    /// What can't be known from here.
+    pub(super) fn skip(&mut self, id: &'static str, what: String) {
+        self.push(id, CheckOutcome::Skipped, what, None, None);
+    }
+
     /// Everything that wasn't reached.
     fn skip_the_rest(&mut self) {
         let left: Vec<_> = { IDS.iter() }.filter(|id| !self.has(id)).collect();
         for id in left {
             let what = "not checked: something before it failed".to_owned();
-            self.push(id, CheckOutcome::Skipped, what, None, None);
+            self.skip(id, what);
         }
     }
 }
@@ -211,6 +245,7 @@ pub async fn doctor(settings: &Settings) -> Vec<Check> {
     if let Some(cloud) = &cloud {
         let checked = cloud::check(settings, &cloud.client, &mut report).await;
         note(checked, &mut report, "cloud_version");
+        way::check(settings, &mut report).await;
     }
     if let (Some(desktop), Some(cloud)) = (&desktop, &cloud) {
         let checked = between::check(settings, (&desktop.client, &cloud.client), &mut report).await;
@@ -257,6 +292,49 @@ async fn rows(
 ) -> Result<Vec<Row>, Fault> {
     let rows = client.query_typed(sql, params).await;
     rows.map_err(Fault::at(side))
+}
+
+/// Tables that a crash empties: the desktop's log doesn't carry them, and the cloud would lose what it had.
+async fn logged(
+    on: (&Client, Side),
+    id: &'static str,
+    tables: &[String],
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let sql = "select w.name from unnest($1::text[]) as w(name) join pg_class c on c.oid = to_regclass(w.name) where c.relpersistence = 'u'";
+    let params: [(&(dyn ToSql + Sync), Type); 1] = [(&tables, Type::TEXT_ARRAY)];
+    let found = rows(on, sql, &params).await?;
+    let unlogged = found.iter().map(|row| {
+        let name: String = row.get(0);
+        let fix = format!("ALTER TABLE {name} SET LOGGED;");
+        Wrong::new(format!("{name} is unlogged on the {}", on.1), fix)
+    });
+    let (why, outcome) = match on.1 {
+        Side::Desktop => (
+            "its changes don't stand in the log, so they can't be read",
+            CheckOutcome::Fail,
+        ),
+        Side::Cloud => (
+            "a crash of the cloud empties it, and nobody notices before the next comparison",
+            CheckOutcome::Warn,
+        ),
+    };
+    report.each(
+        id,
+        "all tables survive a crash",
+        why,
+        outcome,
+        unlogged.collect(),
+    );
+    Ok(())
+}
+
+/// The settings' tables on the desktop, quoted.
+fn desktop_tables(settings: &Settings) -> Vec<String> {
+    let tables = settings.tables.iter();
+    tables
+        .map(|table| qualified(&table.desktop_name()))
+        .collect()
 }
 
 /// The settings' tables in the cloud, quoted.

@@ -20,7 +20,7 @@ pub(super) async fn check(
         Some(row) if row.get(0) => {
             let wrong = Wrong::new(
                 format!("publication {name} is FOR ALL TABLES"),
-                "set forward.publication to another name in tandem.toml",
+                format!("publication = \"{name}_2\" # in [forward] of tandem.toml"),
             );
             report.fail(
                 "publication",
@@ -78,6 +78,24 @@ pub(super) async fn check(
         "the office program's own UPDATE and DELETE of it fail",
         CheckOutcome::Fail,
         silent.collect(),
+    );
+    // Older servers have neither.
+    let sql = "select format('%I.%I', n.nspname, c.relname) from pg_publication p join pg_publication_rel r on r.prpubid = p.oid join pg_class c on c.oid = r.prrelid \
+        join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1 and (to_jsonb(r) ->> 'prqual' is not null or to_jsonb(r) ->> 'prattrs' is not null)";
+    let part = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
+    let part = part.iter().map(|row| {
+        let (table, publication): (String, String) = (row.get(0), ident(name));
+        Wrong::new(
+            format!("publication {name} has only some rows or columns of {table}"),
+            format!("ALTER PUBLICATION {publication} DROP TABLE {table}; ALTER PUBLICATION {publication} ADD TABLE {table};"),
+        )
+    });
+    report.each(
+        "publication_filter",
+        "tables are published whole",
+        "the rest of it would never reach the cloud; skip and [tenant] in tandem.toml say what travels",
+        CheckOutcome::Fail,
+        part.collect(),
     );
     Ok(())
 }

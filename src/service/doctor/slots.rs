@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 use super::{CheckOutcome, Report, Wrong, rows};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
+use crate::limits;
 use crate::plan::quote::literal;
 
 pub(super) async fn check(
@@ -36,7 +37,7 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
         Some(slot) if slot.plugin != "pgoutput" => {
             let wrong = Wrong::new(
                 format!("slot {name} belongs to another program ({})", slot.plugin),
-                "set forward.slot to another name in tandem.toml",
+                format!("slot = \"{name}_2\" # in [forward] of tandem.toml"),
             );
             report.fail("slot", "two programs can't read one slot", wrong);
         }
@@ -121,6 +122,7 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     } else {
         report.ok("wal_limit", "WAL kept for slots has a limit");
     }
+    timeouts(settings, client, report).await?;
     let held = row
         .get::<_, Option<i64>>(1)
         .unwrap_or_default()
@@ -180,5 +182,68 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
         CheckOutcome::Warn,
         long.collect(),
     );
+    Ok(())
+}
+
+/// What else ends a slot, or the connection that reads it.
+async fn timeouts(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+    // Older servers have fewer of them.
+    let sql = "select coalesce(max(setting::bigint) filter (where name = 'max_slot_wal_keep_size'), -1), \
+        coalesce(max(setting::bigint) filter (where name = 'idle_replication_slot_timeout'), 0), \
+        coalesce(max(setting::bigint) filter (where name = 'wal_sender_timeout'), 60000) from pg_settings";
+    let found = rows((client, Side::Desktop), sql, &[]).await?;
+    let Some(row) = found.first() else {
+        return Ok(());
+    };
+    let (limit, idle, sender): (i64, i64, i64) = (row.get(0), row.get(1), row.get(2));
+    match u64::try_from(limit) {
+        Ok(megabytes) if megabytes << 20 < settings.forward.wal_held_max => {
+            let most = settings.forward.wal_held_max >> 20;
+            let wrong = Wrong::new(
+                format!(
+                    "max_slot_wal_keep_size is {megabytes} MB, less than forward.wal_held_max ({most} MB)"
+                ),
+                format!(
+                    "wal_held_max = \"{}MB\" # in [forward] of tandem.toml",
+                    megabytes / 2
+                ),
+            );
+            report.warn(
+                "wal_limit_size",
+                "the slot would be lost before status has warned",
+                wrong,
+            );
+        }
+        _ => report.ok(
+            "wal_limit_size",
+            "status warns before the desktop drops WAL",
+        ),
+    }
+    if idle > 0 {
+        let wrong = Wrong::new(
+            "idle_replication_slot_timeout drops slots that nobody reads for a while",
+            "ALTER SYSTEM SET idle_replication_slot_timeout = 0; SELECT pg_reload_conf();",
+        );
+        report.warn(
+            "slot_timeout",
+            "after a long week-end everything has to be compared again",
+            wrong,
+        );
+    } else {
+        report.ok("slot_timeout", "a slot that nobody reads stays");
+    }
+    let least = i64::try_from(limits::SENDER_TIMEOUT_MIN.as_millis()).unwrap_or_default();
+    if sender < least {
+        let wrong = Wrong::new(
+            format!("wal_sender_timeout is {sender} ms on the desktop"),
+            "ALTER SYSTEM SET wal_sender_timeout = '60s'; SELECT pg_reload_conf();",
+        );
+        report.warn("sender_timeout", "0 keeps a connection that died, and the slot with it; a few seconds end one that is only slow", wrong);
+    } else {
+        report.ok(
+            "sender_timeout",
+            format!("wal_sender_timeout is {} s", sender / 1_000),
+        );
+    }
     Ok(())
 }

@@ -1,0 +1,93 @@
+//! What the settings let the desktop run, and what the office program does to the tables.
+
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::{CheckOutcome, Report, Wrong, desktop_tables, rows};
+use crate::config::Settings;
+use crate::fault::{Fault, Side};
+
+pub(super) async fn check(
+    settings: &Settings,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let refill = settings.refill.as_ref().map(|refill| refill.sql.as_str());
+    let then = settings.reverse.then.as_deref();
+    for (id, place, sql) in [
+        ("refill_statement", "[refill] sql", refill),
+        ("then_statement", "[reverse] then", then),
+    ] {
+        statement(client, (id, place), sql, report).await?;
+    }
+    loud(settings, client, report).await
+}
+
+/// Whether the desktop understands it; it is not carried out.
+async fn statement(
+    client: &Client,
+    (id, place): (&'static str, &str),
+    sql: Option<&str>,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let Some(sql) = sql else {
+        report.ok(id, format!("{place} is not set"));
+        return Ok(());
+    };
+    let at = Fault::at(Side::Desktop);
+    client.batch_execute("begin read only").await.map_err(at)?;
+    // The extended protocol takes one statement, so nothing behind a semicolon is carried out either.
+    let explained = client.query_typed(&format!("explain {sql}"), &[]).await;
+    let ended = client.batch_execute("rollback").await;
+    ended.map_err(Fault::at(Side::Desktop))?;
+    let Err(error) = explained else {
+        report.ok(id, format!("{place} is a statement that the desktop knows"));
+        return Ok(());
+    };
+    match error.as_db_error() {
+        // CALL, DO, or several statements: only carrying them out would tell.
+        Some(error) if error.code().code() == "42601" => {
+            report.skip(
+                id,
+                format!("not checked: {place} can't be explained, only carried out"),
+            );
+        }
+        Some(error) => {
+            let what = format!("{place} would fail: {}", error.message());
+            let fix =
+                format!("mend what it names on the desktop, or remove {place} from tandem.toml");
+            report.fail(
+                id,
+                "it is run again and again, and fails each time",
+                Wrong::new(what, fix),
+            );
+        }
+        None => return Err(Fault::at(Side::Desktop)(error)),
+    }
+    Ok(())
+}
+
+/// Tables that are emptied and filled anew: what doesn't change is folded away, but the desktop's log has to carry it.
+async fn loud(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let names = desktop_tables(settings);
+    let sql = "select w.name, s.n_tup_del / greatest(s.n_live_tup, 1) from unnest($1::text[]) as w(name) \
+        join pg_stat_user_tables as s on s.relid = to_regclass(w.name) \
+        where s.n_live_tup >= 1000 and s.n_tup_del >= 5 * s.n_live_tup and s.n_tup_ins >= 5 * s.n_live_tup";
+    let params: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
+    let found = rows((client, Side::Desktop), sql, &params).await?;
+    let often = found.iter().map(|row| {
+        let (name, times): (String, i64) = (row.get(0), row.get(1));
+        Wrong::new(
+            format!("all rows of {name} were deleted and inserted again about {times} times"),
+            "let what fills it write only the rows that differ, or let it run less often ([refill] every)",
+        )
+    });
+    report.each(
+        "loud_refill",
+        "no table is emptied and filled again and again",
+        "nothing of that reaches the cloud where no row differs, but the desktop's log carries all of it each time",
+        CheckOutcome::Warn,
+        often.collect(),
+    );
+    Ok(())
+}
