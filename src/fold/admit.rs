@@ -206,7 +206,7 @@ impl Sorter {
                     "the desktop's table was renamed to {}.{}",
                     relation.schema, relation.name
                 );
-                misfit(table.id, why, WayBack::Mend)
+                misfit(table.id, why, WayBack::Fit)
             }
             (Some(table), _) if table.desktop_oid != relation.oid => {
                 let why = "the desktop's table was dropped and made again; it is copied anew";
@@ -218,7 +218,7 @@ impl Sorter {
                     let why = format!(
                         "column {column} is gone from the desktop's table; the settings still map it"
                     );
-                    misfit(table.id, why, WayBack::Mend)
+                    misfit(table.id, why, WayBack::Fit)
                 }
             },
         };

@@ -176,6 +176,8 @@ pub struct Halt {
 pub enum WayBack {
     /// A person: the state is `stopped`.
     Mend,
+    /// Its other side: it is `stopped`, and taken up as soon as both fit again.
+    Fit,
     /// A person who says that so many rows may go: the state is `held`.
     Allow,
     /// Nothing: the next session copies it. The state is `waiting`.
@@ -186,7 +188,7 @@ impl WayBack {
     /// The table's state.
     pub fn state(self) -> &'static str {
         match self {
-            WayBack::Mend => "stopped",
+            WayBack::Mend | WayBack::Fit => "stopped",
             WayBack::Allow => "held",
             WayBack::Copy => "waiting",
         }

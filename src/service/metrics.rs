@@ -192,6 +192,21 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             f64::from(u8::from(table.needs_you())),
         );
     }
+    let refill = { status.refill.as_ref() }.is_some_and(|refill| refill.failed.is_some());
+    let then = { status.then.as_ref() }.is_some_and(|then| then.failed.is_some());
+    page.head(
+        "tandem_statement_failed",
+        "1 if the office's statement failed when it ran last",
+        "gauge",
+    );
+    for (statement, failed) in [("refill", refill), ("then", then)] {
+        let failed = f64::from(u8::from(failed));
+        page.line(
+            "tandem_statement_failed",
+            &[("statement", statement)],
+            failed,
+        );
+    }
     if let Some(verified) = &status.verified {
         page.gauge(
             "tandem_verified_equal",

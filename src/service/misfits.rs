@@ -1,8 +1,10 @@
 //! Tables that no longer fit stop alone (P8): set aside when a session begins, taken up again when they fit.
 
 use std::collections::BTreeSet;
+use std::future::pending;
 use std::sync::Arc;
 
+use tokio::sync::watch;
 use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -64,35 +66,57 @@ pub(super) async fn take_up_homes(
     done.map(drop).map_err(Fault::at(Side::Cloud))
 }
 
-/// Looks now and then whether one of them fits again; ends when it does, so that a new session takes it up.
-pub(super) async fn mended(settings: &Settings, tables: &Arc<Tables>) -> Fault {
-    let misfits: BTreeSet<_> = { tables.misfits().iter() }
-        .map(|misfit| misfit.name.clone())
-        .collect();
+/// Looks now and then whether a table fits again that didn't: when the session began, or since it was `halted`. Ends when
+/// one does, so that a new session takes it up.
+pub(super) async fn mended(
+    settings: &Settings,
+    replicator: &str,
+    tables: &Arc<Tables>,
+    mut halted: watch::Receiver<BTreeSet<String>>,
+) -> Fault {
+    let began = tables.misfits().iter().map(|misfit| misfit.name.clone());
+    let began: BTreeSet<String> = began.collect();
+    let all: BTreeSet<String> = tables.names().into_iter().map(str::to_owned).collect();
     loop {
+        if began.is_empty()
+            && halted.borrow_and_update().is_empty()
+            && halted.changed().await.is_err()
+        {
+            // Nobody is left who could tell.
+            return pending().await;
+        }
         sleep(limits::MISFITS_EVERY).await;
-        let now = match look(settings, &misfits).await {
-            Ok(now) => now,
-            Err(fault) => {
-                tracing::debug!("{fault}");
-                continue;
+        let misfits: BTreeSet<_> = began.union(&halted.borrow()).cloned().collect();
+        match look(settings, replicator, (&all, &misfits)).await {
+            Ok(None) => {}
+            Ok(Some(name)) => {
+                let what = format!("{name} fits again and is taken up");
+                return Fault::new(Kind::Weather(Side::Cloud), what);
             }
-        };
-        let fits = |name: &&String| now.misfits().iter().all(|misfit| misfit.name != **name);
-        if let Some(name) = misfits.iter().find(fits) {
-            return Fault::new(
-                Kind::Weather(Side::Cloud),
-                format!("{name} fits again and is taken up"),
-            );
+            Err(fault) => tracing::debug!("{fault}"),
         }
     }
 }
 
-/// Over connections of its own: the session's may be in the middle of something.
-async fn look(settings: &Settings, misfits: &BTreeSet<String>) -> Result<Tables, Fault> {
+/// Which one fits: it is copied anew by the next session, as one that didn't fit when a session began. Over connections
+/// of its own: the session's may be in the middle of something.
+async fn look(
+    settings: &Settings,
+    replicator: &str,
+    (all, misfits): (&BTreeSet<String>, &BTreeSet<String>),
+) -> Result<Option<String>, Fault> {
     let desktop = control::connect(&settings.desktop.endpoint).await;
     let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
     let cloud = control::connect(&settings.cloud.endpoint).await;
-    let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
-    agree_again(settings, &desktop.client, &cloud.client, misfits).await
+    let cloud = cloud.map_err(Fault::at(Side::Cloud))?.client;
+    let now = agree_again(settings, &desktop.client, &cloud, all).await?;
+    let fits = |name: &&String| now.misfits().iter().all(|misfit| misfit.name != **name);
+    let Some(name) = misfits.iter().find(fits) else {
+        return Ok(None);
+    };
+    let sql = "update tandem.table_state set fingerprint = '' where replicator = $1 and \"table\" = $2 and state = 'stopped'";
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&replicator, Type::TEXT), (name, Type::TEXT)];
+    let done = cloud.query_typed(sql, &params).await;
+    done.map_err(Fault::at(Side::Cloud))?;
+    Ok(Some(name.clone()))
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -187,6 +188,7 @@ impl Session<'_> {
         // The next session goes on with what this one has begun.
         goal.fresh = false;
         let (settings, desktop, lease) = (self.settings, self.desktop, self.lease.clone());
+        let (tell, halted) = watch::channel(BTreeSet::new());
         let sides = Sides {
             settings,
             desktop,
@@ -199,6 +201,7 @@ impl Session<'_> {
             nonce,
             ends: self.goal.ends,
             meter: self.goal.meter.clone(),
+            halted: tell,
         };
         let forward = Forward::start(
             sides,
@@ -214,12 +217,9 @@ impl Session<'_> {
         };
         tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.names().len(), epoch = self.lease.epoch, "streaming");
         let both = both_ways(forward, reverse, stop);
-        if self.tables.misfits().is_empty() {
-            return both.await;
-        }
         tokio::select! {
             ended = both => ended,
-            fault = mended(settings, self.tables) => Err(fault),
+            fault = mended(settings, &self.lease.replicator, self.tables, halted) => Err(fault),
         }
     }
 

@@ -15,6 +15,7 @@ pub mod bouncer;
 pub mod office;
 pub mod proxy;
 pub mod servers;
+pub mod watched;
 
 use std::time::{Duration, Instant};
 

@@ -20,10 +20,12 @@ mod retry;
 mod watch;
 mod write;
 
+use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch::Sender;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
@@ -73,6 +75,8 @@ pub struct Sides<'a> {
     pub ends: bool,
     /// What is counted for the metrics.
     pub meter: Arc<Meter>,
+    /// Takes the names of tables that stop until they fit again.
+    pub halted: Sender<BTreeSet<String>>,
 }
 
 /// A stream from a checkpoint on.
@@ -93,6 +97,7 @@ pub struct Forward<'a> {
     busy_since: Option<Instant>,
     /// What the writer had done of a large transaction then.
     progress: u64,
+    halted: Sender<BTreeSet<String>>,
 }
 
 impl<'a> Forward<'a> {
@@ -160,6 +165,7 @@ impl<'a> Forward<'a> {
             capture: Some(capture),
             busy_since: None,
             progress: 0,
+            halted: sides.halted,
         })
     }
 
@@ -315,6 +321,10 @@ impl<'a> Forward<'a> {
         };
         self.busy_since = self.writer.is_busy().then(Instant::now);
         self.gather.committed(committed.lsn());
+        let halted = std::mem::take(&mut self.writer.halted);
+        if !halted.is_empty() {
+            self.halted.send_modify(|names| names.extend(halted));
+        }
         match (&self.capture, copy) {
             (_, Some(why)) => Err(Fault::new(Kind::Weather(Side::Desktop), why)),
             (Some(capture), None) => {

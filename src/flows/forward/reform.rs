@@ -7,7 +7,7 @@ use super::write::Writer;
 use crate::apply::NotApplied;
 use crate::fault::{Fault, blames_table};
 use crate::limits;
-use crate::model::{Halt, Key, TableId, WayBack};
+use crate::model::{Halt, Key, TableId, Tables, WayBack};
 use crate::wire::ServerError;
 
 impl Writer {
@@ -82,6 +82,8 @@ impl Writer {
     pub(super) fn why(&self, table: TableId, error: &ServerError) -> Halt {
         let way = match error.code.as_str() {
             "TD004" => WayBack::Allow,
+            // Tables, columns, types, rights.
+            _ if error.class() == "42" => WayBack::Fit,
             _ => WayBack::Mend,
         };
         Halt {
@@ -119,4 +121,29 @@ pub(super) fn copy_moved(table: TableId, why: &str) -> Halt {
         why: format!("a row took a new key while a large value was not sent, but {why}"),
         way: WayBack::Copy,
     }
+}
+
+/// Says which tables stop, and why: the one that has to be copied anew, and those that go on when they fit again.
+pub(super) fn tell(halts: &[Halt], tables: &Tables) -> (Option<String>, Vec<String>) {
+    let (mut copy, mut until_fit) = (None, Vec::new());
+    for Halt { table, why, way } in halts {
+        let name = &tables.get(*table).name;
+        match way {
+            WayBack::Mend => {
+                tracing::error!(table = %name, why, "stopped; the other tables go on");
+            }
+            WayBack::Fit => {
+                tracing::error!(table = %name, why, "stopped until it fits again; the other tables go on");
+                until_fit.push(name.clone());
+            }
+            WayBack::Allow => {
+                tracing::error!(table = %name, why, "held; the other tables go on");
+            }
+            WayBack::Copy => {
+                tracing::warn!(table = %name, why, "it is copied anew");
+                copy = Some(format!("table {name} has to be copied anew: {why}"));
+            }
+        }
+    }
+    (copy, until_fit)
 }

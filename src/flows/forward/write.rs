@@ -12,7 +12,7 @@ use super::job::{BatchJob, Errand, Form, LargeJob, manner};
 use super::large::{Stumble, stage};
 use super::line::{Landed, Landing, Line};
 use super::parking;
-use super::reform::copy_moved;
+use super::reform::{self, copy_moved};
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side, blames_table};
@@ -49,6 +49,8 @@ pub(super) struct Writer {
     halting: Vec<Halt>,
     /// Parts of large transactions that were staged.
     progress: Arc<AtomicU64>,
+    /// Tables that have stopped until they fit again, and weren't told yet.
+    pub(super) halted: Vec<String>,
 }
 
 /// What became of something that was sent.
@@ -88,6 +90,7 @@ impl Writer {
             retry_pause: limits::PARKED_RETRY_EVERY,
             halting: Vec::new(),
             progress: Arc::default(),
+            halted: Vec::new(),
         }
     }
 
@@ -429,22 +432,8 @@ impl Writer {
             return Err(not_applied(NotApplied::Undone));
         };
         self.checkpoint = committed;
-        let mut copy = None;
-        for Halt { table, why, way } in &form.halts {
-            let name = &self.tables.get(*table).name;
-            match way {
-                WayBack::Mend => {
-                    tracing::error!(table = %name, why, "stopped; the other tables go on")
-                }
-                WayBack::Allow => {
-                    tracing::error!(table = %name, why, "held; the other tables go on")
-                }
-                WayBack::Copy => {
-                    tracing::warn!(table = %name, why, "it is copied anew");
-                    copy = Some(format!("table {name} has to be copied anew: {why}"));
-                }
-            }
-        }
+        let (copy, halted) = reform::tell(&form.halts, &self.tables);
+        self.halted.extend(halted);
         parking::settle(&mut self.book.parking, &form, done, &self.tables)?;
         if form.stirs {
             self.retry_soon();
