@@ -89,6 +89,17 @@ mod tests {
     }
 
     #[test]
+    fn what_is_damaged_in_the_corpus_is_refused() {
+        let corpus = include_str!("../../tests/corpus/frames.txt");
+        for line in corpus.lines().filter(|line| !line.starts_with("# ")) {
+            let (digits, what) = line.split_once(" # ").unwrap();
+            let pair = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+            let bytes: Bytes = (0..digits.len()).step_by(2).map(pair).collect();
+            assert!(Frame::read(bytes).is_err(), "{what}: taken");
+        }
+    }
+
+    #[test]
     fn a_status_says_received_and_committed() {
         let mut out = BytesMut::new();
         status(

@@ -78,6 +78,8 @@ pub(super) fn ranges(text: &str) -> Vec<Range<usize>> {
             }
             let parameter = after_password(visible).filter(|_| !open);
             found.extend(parameter.map(|from| start + from..end));
+            let behind = behind_url(visible).filter(|_| !open);
+            found.extend(behind.map(|from| start + from..end));
             let query = visible
                 .find("://")
                 .and_then(|at| Some(at + visible.get(at..)?.find('?')?));
@@ -121,6 +123,15 @@ fn in_closed_section(line: &str) -> Option<(Range<usize>, bool)> {
         return url_credentials(line).map(|inner| (inner, false));
     }
     Some((line.len() - value.len()..line.len(), true))
+}
+
+/// What stands behind a URL in its line, but for a comment: where a line break is lost, it is the next line's secret.
+fn behind_url(line: &str) -> Option<usize> {
+    let start = line.find("://")?;
+    let end = start + line.get(start..)?.find(['"', '\'', ' ', '\t'])?;
+    let quote = line.get(end..)?.chars().next()?.len_utf8();
+    let behind = line.get(end + quote..)?.trim_start();
+    (!behind.is_empty() && !behind.starts_with('#')).then_some(end + quote)
 }
 
 /// Where the value after a `password` in this line begins, also inside an inline table or a URL's parameters.

@@ -74,3 +74,17 @@ fn a_change_outside_a_transaction_is_disorder() {
     assert_eq!(disorder, Disorder::UnknownRelation(16_384));
     let _ = Tuple::from_cells([]);
 }
+
+#[test]
+fn what_is_damaged_in_the_corpus_is_said_with_its_place() {
+    let corpus = include_str!("../../tests/corpus/pgoutput.txt");
+    for line in corpus.lines().filter(|line| !line.starts_with("# ")) {
+        let (digits, what) = line.split_once(" # ").unwrap();
+        let pair = |at: usize| u8::from_str_radix(&digits[at..at + 2], 16).unwrap();
+        let bytes: Bytes = (0..digits.len()).step_by(2).map(pair).collect();
+        match message(&bytes) {
+            Ok(_) => panic!("{what}: taken"),
+            Err(damage) => assert!(damage.offset <= bytes.len(), "{what}: {damage}"),
+        }
+    }
+}
