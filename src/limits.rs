@@ -157,6 +157,9 @@ pub const PEEK_CHANGES: i32 = 1_000;
 /// ...and for so long.
 pub const PEEK_MAX: Duration = Duration::from_secs(2);
 
+/// How fast WAL grows is said of no shorter time than this.
+pub const RATE_AFTER: Duration = Duration::from_secs(60);
+
 /// With nothing committed for this long, and something waiting, it is stalled; that it is only slow is told before.
 pub const STALLED_AFTER: Duration = Duration::from_secs(20);
 

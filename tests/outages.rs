@@ -74,9 +74,18 @@ async fn p10_a_given_up_slot_is_remembered_over_a_restart() {
     .await;
     service.kill().await;
     office.to_cloud.refuse(false);
+    let (code, out, _) = office.ask(&["status"]).await;
+    assert!(
+        code == 3 && out.contains("the slot was given up at 20"),
+        "{out}"
+    );
+    let (_, out, _) = office.ask(&["lag", "--json"]).await;
+    assert!(out.contains("\"state\":\"slot_lost\""), "{out}");
     let mut service = office.run();
     office.caught_up(&mut service).await;
     office.assert_equal().await;
+    let (_, out, _) = office.ask(&["status", "--json"]).await;
+    assert!(out.contains("\"slot_given_up\":null"), "{out}");
     assert_eq!(service.stop().await, 0);
 }
 

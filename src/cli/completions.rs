@@ -8,6 +8,8 @@ use crate::fault::Exit;
 
 /// What a shell needs to complete tandem's commands and options, on standard output.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  tandem completions bash            for ~/.local/share/bash-completion/completions/tandem")]
 pub(super) struct Options {
     /// bash, zsh, fish, powershell or elvish
     shell: Shell,

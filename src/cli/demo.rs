@@ -13,6 +13,9 @@ use crate::platform;
 
 /// Starts two throw-away servers with PowerCA's tables, lets an office and a phone work, kills tandem in the middle, and compares both sides at the end.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  tandem demo
+  tandem demo --scale 0.1 --keep     smaller, and left running")]
 pub(super) struct Options {
     /// How long the live traffic lasts
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=86_400))]

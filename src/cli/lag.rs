@@ -13,6 +13,10 @@ use crate::service::{Onlooker, Sample, State};
 
 /// Shows how far the cloud is behind, hop by hop.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  tandem lag                 once
+  tandem lag --watch         every two seconds
+  tandem lag --max 30s       a check: exit 1 when it is later than that")]
 pub(super) struct Options {
     /// One document on standard output
     #[arg(long)]

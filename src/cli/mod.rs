@@ -22,7 +22,7 @@ mod wait;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ColorChoice, Parser, Subcommand};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
 use tracing_subscriber::filter::LevelFilter;
 
 use crate::config::{self, Settings, Sources};
@@ -39,11 +39,43 @@ pub struct Arguments {
     command: Command,
 }
 
+/// The commands by what people want, in their order.
+const GROUPS: [(&str, &[&str]); 3] = [
+    ("First time", &["demo", "init", "doctor", "bootstrap"]),
+    ("Every day", &["run", "status", "lag", "top", "wait"]),
+    (
+        "When in doubt",
+        &[
+            "verify",
+            "repair",
+            "swap",
+            "quarantine",
+            "config",
+            "uninstall",
+            "completions",
+        ],
+    ),
+];
+
+/// The command line with its help in groups, which clap doesn't make of subcommands.
+fn grouped() -> clap::Command {
+    let command = Arguments::command();
+    let mut page = String::from("{name} {version} - {about}\n\n{usage-heading} {usage}\n");
+    for (title, names) in GROUPS {
+        page.push_str(&format!("\n{title}:\n"));
+        for name in names {
+            let found = command.find_subcommand(name);
+            let about = found
+                .and_then(|found| found.get_about())
+                .unwrap_or_default();
+            page.push_str(&format!("  {name:<12} {about}\n"));
+        }
+    }
+    command.help_template(page + "\nOptions:\n{options}{after-help}")
+}
+
 const HELP: &str = "Examples:
-  tandem demo                        two throw-away databases; nothing of yours is touched
-  tandem doctor                      what is wrong on either side, and what mends it
-  tandem bootstrap --plan            what a first copy would do
-  tandem run                         the service
+  tandem doctor && tandem bootstrap --plan
   tandem lag --max 30s || notify     replication is late
 
 Exit status:
@@ -86,19 +118,19 @@ enum Command {
     Run(run::Options),
     /// One screen: is it running, is it caught up, what needs me
     Status(status::Options),
-    /// Where the delay is
+    /// Where the delay is, hop by hop  (--watch follows it)
     Lag(lag::Options),
     /// The same, full screen
     Top(top::Options),
-    /// Return when the cloud has all that the desktop had committed when the command started
+    /// Return when the cloud has all that the desktop has now
     Wait(wait::Options),
     /// Compare both sides row by row; changes nothing
     Verify(verify::Options),
-    /// Show the statements that would make them equal, or do it
+    /// Show the statements that would make them equal  (--apply runs them)
     Repair(repair::Options),
-    /// A staging swap now
+    /// Read a table whole now, and make the cloud's equal by a diff
     Swap(swap::Options),
-    /// Rows that the cloud refused, and why
+    /// Rows that one side refused, and why; tried again, or dropped
     Quarantine(quarantine::Options),
     /// The settings: each value and where it came from, or whether they make sense
     Config(settings::Options),
@@ -110,7 +142,9 @@ enum Command {
 
 /// Runs a command and says how the process ends.
 pub fn main() -> u8 {
-    let arguments = match Arguments::try_parse() {
+    let parsed = grouped().try_get_matches();
+    let parsed = parsed.and_then(|matches| Arguments::from_arg_matches(&matches));
+    let arguments = match parsed {
         Ok(arguments) => arguments,
         Err(error) => {
             // Help and version are answers, everything else is a mistake in the input.
@@ -143,6 +177,7 @@ pub fn main() -> u8 {
 
 async fn dispatch(arguments: &Arguments) -> u8 {
     let common = &arguments.common;
+    show::choose_colors(common.color);
     let (result, mode) = match &arguments.command {
         Command::Demo(options) => (Box::pin(demo::demo(options)).await, Mode::Service),
         Command::Run(options) => (
@@ -347,4 +382,24 @@ fn named<'s>(settings: &'s Settings, name: &str) -> Result<&'s str, Fault> {
 /// The same of several.
 fn all_named<'s>(settings: &'s Settings, names: &[String]) -> Result<Vec<&'s str>, Fault> {
     names.iter().map(|name| named(settings, name)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_stands_in_one_group_of_the_help() {
+        let command = Arguments::command();
+        let mut all: Vec<_> = command
+            .get_subcommands()
+            .map(clap::Command::get_name)
+            .collect();
+        let mut grouped: Vec<_> = { GROUPS.iter() }
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        all.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(all, grouped);
+    }
 }

@@ -8,6 +8,9 @@ use crate::fault::{Exit, Fault};
 
 /// The settings as they count.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  tandem config check        all mistakes at once, with their places; asks no database
+  tandem config show         each value, and where it came from")]
 pub(super) struct Options {
     #[command(subcommand)]
     action: Action,

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 use std::io::{IsTerminal, Write};
+use std::sync::OnceLock;
 
 use clap::ColorChoice;
 
@@ -10,16 +11,67 @@ use crate::fault::Fault;
 use crate::model::Lsn;
 use crate::service::{Sample, State};
 
+/// What `--color` says, for what goes to standard output.
+static COLORS: OnceLock<ColorChoice> = OnceLock::new();
+
+/// Once, when the command line is read.
+pub(super) fn choose_colors(choice: ColorChoice) {
+    let _ = COLORS.set(choice);
+}
+
 /// Whether standard error gets colours.
 pub(super) fn colors(choice: ColorChoice) -> bool {
+    wanted(choice, std::io::stderr().is_terminal())
+}
+
+fn wanted(choice: ColorChoice, is_seen: bool) -> bool {
     match choice {
         ColorChoice::Always => true,
         ColorChoice::Never => false,
         ColorChoice::Auto => {
-            std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty())
-                && std::io::stderr().is_terminal()
+            std::env::var_os("NO_COLOR").is_none_or(|set| set.is_empty()) && is_seen
         }
     }
+}
+
+/// How it stands: the first thing on a screen, by its shape, and by its colour where colours are wanted.
+#[derive(Clone, Copy)]
+pub(super) enum Mark {
+    /// Nothing is to be done.
+    Fine,
+    /// Somebody has to do something.
+    Needs,
+    /// It doesn't work.
+    Bad,
+}
+
+/// A line of a result with its mark, which only people get.
+pub(super) fn verdict(mark: Mark, text: &str) {
+    let choice = COLORS.get().copied().unwrap_or(ColorChoice::Auto);
+    if !result_is_seen() && choice != ColorChoice::Always {
+        return result(text);
+    }
+    let (color, sign, plain) = match mark {
+        Mark::Fine => (32, '\u{25cf}', '*'),
+        Mark::Needs => (33, '\u{25b2}', '!'),
+        Mark::Bad => (31, '\u{2716}', 'x'),
+    };
+    let sign = if is_utf8() { sign } else { plain };
+    let sign = match wanted(choice, result_is_seen()) {
+        true => format!("\x1b[{color}m{sign}\x1b[0m"),
+        false => sign.to_string(),
+    };
+    let _ = writeln!(std::io::stdout(), "{sign} {}", clean(text));
+}
+
+/// Whether the console knows more letters than ASCII has.
+fn is_utf8() -> bool {
+    let variables = ["LC_ALL", "LC_CTYPE", "LANG"].map(std::env::var_os);
+    let set = variables.into_iter().flatten().find(|set| !set.is_empty());
+    set.is_some_and(|set| {
+        let set = set.to_string_lossy().to_lowercase();
+        set.contains("utf-8") || set.contains("utf8")
+    })
 }
 
 /// What is wrong, the original text, what to do, the next command.
@@ -168,13 +220,7 @@ pub(super) fn clear() {
 
 /// The last samples as bars; in ASCII where the console may not know others.
 pub(super) fn spark(lags_ms: &[u64]) {
-    let variables = ["LC_ALL", "LC_CTYPE", "LANG"].map(std::env::var_os);
-    let set = variables.into_iter().flatten().find(|set| !set.is_empty());
-    let utf8 = set.is_some_and(|set| {
-        let set = set.to_string_lossy().to_lowercase();
-        set.contains("utf-8") || set.contains("utf8")
-    });
-    result(&format!("  lag  {}", bars(lags_ms, utf8)));
+    result(&format!("  lag  {}", bars(lags_ms, is_utf8())));
 }
 
 fn bars(values: &[u64], utf8: bool) -> String {

@@ -10,6 +10,10 @@ use crate::service::{Onlooker, ReverseSample, Sample, State, Status, TableStatus
 
 /// One screen: is it running, is it caught up, what needs you. Works when the service is down.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  tandem status              the verdict first, then what needs you
+  tandem status --all        every table
+  tandem status --json       for scripts; exit 0 fine, 1 bad news, 3 not running, 4 cannot tell")]
 pub(super) struct Options {
     /// One document on standard output
     #[arg(long)]
@@ -37,7 +41,12 @@ pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exi
 fn screen(status: &Status, settings: &Settings, all: bool) {
     let (desktop, cloud) = (&settings.desktop.endpoint, &settings.cloud.endpoint);
     let ways = format!("desktop {} -> cloud {}", desktop.database, cloud.database);
-    show::result(&format!("{:<46} {ways}", verdict(status)));
+    let mark = match status.verdict {
+        Verdict::CaughtUp | Verdict::CatchingUp => show::Mark::Fine,
+        Verdict::NeedsYou => show::Mark::Needs,
+        Verdict::Stalled | Verdict::Stopped | Verdict::Down => show::Mark::Bad,
+    };
+    show::verdict(mark, &format!("{:<46} {ways}", verdict(status)));
     let forward = &status.forward;
     let service = &status.service;
     show::result("");
@@ -70,9 +79,20 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         if forward.state == State::SlotLost {
             show::result("  SLOT LOST: the desktop no longer keeps what is missing in the cloud");
         }
+        if let Some(seconds) = status.wal_limit_in_s {
+            show::result(&format!(
+                "  at this rate the limit for WAL is reached in about {}",
+                rough(seconds)
+            ));
+        }
         if let Some(words) = &service.last_words {
             show::result(&format!("  last words: {words}"));
         }
+    }
+    if let Some(when) = &status.slot_given_up {
+        show::result(&format!(
+            "  the slot was given up at {when} to save the desktop's disk; all tables are compared and made equal by run"
+        ));
     }
     tables(&status.tables, all);
     if let Some(refill) = &status.refill {
@@ -116,6 +136,15 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     ));
     if let Some(next) = next(status) {
         show::result(&format!("  next: {next}"));
+    }
+}
+
+/// A long time, as people say it.
+fn rough(seconds: u64) -> String {
+    match seconds {
+        0..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} days", seconds / 86_400),
     }
 }
 

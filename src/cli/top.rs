@@ -389,6 +389,8 @@ mod tests {
             service: Service::default(),
             refill: None,
             snapshot_held_ms: None,
+            slot_given_up: None,
+            wal_limit_in_s: None,
             verified: None,
             last_commit: None,
             transactions: None,

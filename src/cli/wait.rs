@@ -13,6 +13,9 @@ use crate::service::Onlooker;
 
 /// Returns when the cloud has all that the desktop had committed when the command started.
 #[derive(Args)]
+#[command(after_help = "Examples:
+  tandem wait --timeout 30s  the cloud has what the desktop has now
+  tandem wait --reverse      the desktop has what phones have done by now")]
 pub(super) struct Options {
     /// Give up after this long, with exit 1
     #[arg(long, value_name = "DURATION", value_parser = duration)]

@@ -1,5 +1,7 @@
 //! The state of everything, for one screen: the lag's sample, the tables, and what it comes to.
 
+use std::time::Duration;
+
 use serde::Serialize;
 use tokio_postgres::types::Type;
 
@@ -8,6 +10,8 @@ use super::observe::{Onlooker, Sample, Seen, State};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
+use crate::limits;
+use crate::model::Lsn;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -44,6 +48,11 @@ pub struct Status {
     pub service: Service,
     /// The office's refill, where tandem runs it.
     pub refill: Option<RefillStatus>,
+    /// When the slot was given up, since the desktop kept too much WAL for it, in ISO 8601; null where it wasn't.
+    pub slot_given_up: Option<String>,
+    /// While the service is down: in how many seconds the WAL held reaches its limit, as it has grown since; null where
+    /// it doesn't grow, or nobody knows.
+    pub wal_limit_in_s: Option<u64>,
     /// How long a copy has been holding a snapshot of the desktop, in milliseconds: nothing that was deleted since can
     /// be cleared away there. Null while none is read.
     pub snapshot_held_ms: Option<i64>,
@@ -159,7 +168,9 @@ impl Onlooker {
     /// When a side can't be asked.
     pub async fn status(&self, settings: &Settings) -> Result<Status, Fault> {
         let forward = self.sample(settings).await?;
-        let (tables, service) = match self.checkpoint().await? {
+        let seen = self.checkpoint().await?;
+        let age = seen.as_ref().map(|seen| seen.age).unwrap_or_default();
+        let (tables, service) = match seen {
             Some(seen) => (self.tables().await?, self.service(settings, seen).await?),
             // It never ran here.
             None => (Vec::new(), Service::default()),
@@ -191,6 +202,8 @@ impl Onlooker {
             schema: 1,
             verdict,
             reverse: forward.reverse.clone(),
+            slot_given_up: self.given_up(settings).await?,
+            wal_limit_in_s: (!running).then(|| limit_in(&forward, age)).flatten(),
             forward: forward.aged(),
             then,
             service,
@@ -219,6 +232,22 @@ impl Onlooker {
         let status = onlooker.status(settings).await?;
         *left = Some(onlooker);
         Ok(status)
+    }
+
+    async fn given_up(&self, settings: &Settings) -> Result<Option<String>, Fault> {
+        let desktop = &self.desktop.client;
+        if !is_installed(desktop, Side::Desktop).await? {
+            return Ok(None);
+        }
+        let sql = "select to_char(t.given_up_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.slot as t \
+            where t.replicator = $1 and t.slot = $2 and not exists (select from pg_replication_slots as s where s.slot_name = t.slot)";
+        let params = [
+            (&self.replicator as _, Type::TEXT),
+            (&settings.forward.slot as _, Type::TEXT),
+        ];
+        let rows = desktop.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        Ok(rows.first().and_then(|row| row.get(0)))
     }
 
     async fn refill(&self) -> Result<Option<RefillStatus>, Fault> {
@@ -326,4 +355,18 @@ impl Onlooker {
             last_words: seen.last_words.filter(|_| !running),
         })
     }
+}
+
+/// When the WAL held reaches its limit, if it goes on growing as it has for `since`.
+fn limit_in(forward: &Sample, since: Duration) -> Option<u64> {
+    let at = |lsn: &Option<String>| lsn.as_ref()?.parse::<Lsn>().ok();
+    let grown = at(&forward.desktop_lsn)?.bytes_since(at(&forward.cloud_lsn)?);
+    let left = forward
+        .wal_held_bytes_max
+        .checked_sub(forward.wal_held_bytes?)?;
+    // What a few seconds bring says nothing of a night.
+    if since < limits::RATE_AFTER {
+        return None;
+    }
+    (left * since.as_secs()).checked_div(grown)
 }
