@@ -11,7 +11,7 @@ use crate::{platform, service};
 /// Streams until Ctrl-C or SIGTERM: then finishes the batch and ends with 0. A second signal stops at once; both are safe.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  tandem run                 until Ctrl-C; deploy/ has units for systemd and Windows
+  tandem run                 until Ctrl-C or SIGTERM, which end it cleanly
   tandem run --standby       on a second computer: waits until the first one ends")]
 pub(super) struct Options {
     /// Wait while another tandem is at work, and take over when it ends or dies
