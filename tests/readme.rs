@@ -131,10 +131,10 @@ async fn every_command_of_readme_and_help_does_what_is_said() {
             office.caught_up(service.as_mut().unwrap()).await;
             continue;
         }
-        if ends(&line) {
-            if let Some(service) = service.take() {
-                assert_eq!(service.stop().await, 0);
-            }
+        if ends(&line)
+            && let Some(service) = service.take()
+        {
+            assert_eq!(service.stop().await, 0);
         }
         // Names of the examples.
         let here = line.replace("jobtasks", "visits").replace("|| notify", "");
