@@ -139,7 +139,8 @@ impl Fault {
             WireError::Server(server) => Fault::server(side, server),
             WireError::Io(_) | WireError::Timeout(_) | WireError::Closed => {
                 let away = Fault::new(Kind::Weather(side), format!("the {side} cannot be reached"))
-                    .cause(error);
+                    .cause(error)
+                    .next("tandem doctor");
                 match has_no_route(error) {
                     true => away.hint("that address is IPv6, and this network has no way there; Supabase's session pooler has IPv4 (its host is in the dashboard under Connect)"),
                     false => away,

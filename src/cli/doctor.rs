@@ -6,7 +6,7 @@ use clap::Args;
 use serde::Serialize;
 
 use super::show;
-use crate::config::Settings;
+use crate::config::{Endpoint, Host, Settings};
 use crate::fault::{Exit, Fault};
 use crate::platform;
 use crate::service::{Check, CheckOutcome, doctor as examine};
@@ -51,18 +51,16 @@ pub(super) async fn doctor(options: &Options, settings: &Settings) -> Result<Exi
         if options.report {
             about(settings);
         }
-        for side in ["desktop", "cloud", "both"] {
-            show::result(match side {
-                "both" => "both sides",
-                side => side,
-            });
-            for check in checks.iter().filter(|check| check.side == side) {
-                line(check, options.report);
-            }
-            show::result("");
+        for (side, place) in [
+            ("desktop", address(&settings.desktop.endpoint)),
+            ("cloud", address(&settings.cloud.endpoint)),
+            ("both", String::new()),
+        ] {
+            let of: Vec<_> = checks.iter().filter(|check| check.side == side).collect();
+            section(side, &place, &of, options.report);
         }
         show::result(&format!(
-            "{failed} failed, {} warnings, {} passed, {} skipped; {:.1} s; nothing was changed",
+            "{failed} failed, {} warnings, {} passed, {} skipped in {:.1} s; nothing was changed; tandem doctor --report lists all",
             count(CheckOutcome::Warn),
             count(CheckOutcome::Ok),
             count(CheckOutcome::Skipped),
@@ -76,6 +74,37 @@ pub(super) async fn doctor(options: &Options, settings: &Settings) -> Result<Exi
         _ if unreachable => Exit::CannotTell,
         _ => Exit::BadNews,
     })
+}
+
+/// A side's checks: the problems, unless all are asked for.
+fn section(side: &str, place: &str, checks: &[&Check], all: bool) {
+    let title = if side == "both" { "both sides" } else { side };
+    let fine = checks
+        .iter()
+        .filter(|check| check.outcome == CheckOutcome::Ok);
+    show::result(&format!("{title:<10} {place}{} passed", fine.count()));
+    let unknown = "not checked: something before it failed";
+    let mut hidden = 0;
+    for check in checks {
+        match check.outcome {
+            CheckOutcome::Ok if !all => {}
+            CheckOutcome::Skipped if !all && check.what == unknown => hidden += 1,
+            _ => line(check, all),
+        }
+    }
+    if hidden > 0 {
+        show::result(&format!("  -     {hidden} {unknown}"));
+    }
+    show::result("");
+}
+
+/// Where a side is, as a person would say it.
+fn address(endpoint: &Endpoint) -> String {
+    let place = match &endpoint.host {
+        Host::Tcp(host) => format!("{host}:{}", endpoint.port),
+        Host::Unix(folder) => folder.display().to_string(),
+    };
+    format!("{place}/{} as {}, ", endpoint.database, endpoint.user)
 }
 
 fn line(check: &Check, all: bool) {

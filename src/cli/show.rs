@@ -185,7 +185,8 @@ pub(super) fn lag(sample: &Sample) {
         "  desktop may drop   {}   keeps {held} of WAL for us, limit {limit}",
         position(&sample.confirmed_lsn)
     ));
-    if let Some(hops) = hops(sample)
+    if sample.lag_bytes != Some(0)
+        && let Some(hops) = hops(sample)
         && let Some((what, most)) = hops.iter().max_by_key(|(_, bytes)| *bytes)
         && *most > 0
     {

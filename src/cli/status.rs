@@ -71,11 +71,11 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         let who = who.unwrap_or_else(|| "unknown".to_owned());
         show::result(&format!("  service   running        since {since}, {who}"));
     } else {
-        let cloud = forward.cloud_lsn.as_deref().unwrap_or("nothing yet");
         let missing = show::bytes(forward.lag_bytes);
-        show::result(&format!(
-            "  the cloud has everything up to {cloud}; {missing} missing"
-        ));
+        show::result(&match &forward.cloud_lsn {
+            Some(lsn) => format!("  the cloud has everything up to {lsn}; {missing} missing"),
+            None => "  the tables have not been copied yet".to_owned(),
+        });
         if forward.state == State::SlotLost {
             show::result("  SLOT LOST: the desktop no longer keeps what is missing in the cloud");
         }
@@ -178,7 +178,9 @@ fn tables(tables: &[TableStatus], all: bool) {
         live.count(),
         tables.iter().filter(|table| table.state != "removed"),
     );
-    show::result(&format!("  {live} of {} tables stream", known.count()));
+    if !tables.is_empty() {
+        show::result(&format!("  {live} of {} tables stream", known.count()));
+    }
     for table in tables.iter().filter(|table| all || table.needs_you()) {
         let why = match (&table.why, table.parked) {
             (Some(why), _) => format!("  {why}"),
@@ -194,6 +196,9 @@ fn tables(tables: &[TableStatus], all: bool) {
 }
 
 fn held(forward: &Sample) {
+    if forward.wal_held_bytes.is_none() {
+        return;
+    }
     let (held, most) = (forward.wal_held_bytes, forward.wal_held_bytes_max);
     let over = match held.is_some_and(|held| held > most) {
         true => ": OVER THE LIMIT, the desktop's disk fills up",
@@ -209,8 +214,19 @@ fn held(forward: &Sample) {
 fn next(status: &Status) -> Option<&'static str> {
     let refused = { status.tables.iter() }.any(|table| table.state == "swap_refused");
     let parked = status.tables.iter().any(|table| table.parked > 0);
+    let stopped = status.tables.iter().any(|table| table.state == "stopped");
+    let says_next =
+        { status.service.last_words.as_ref() }.is_some_and(|words| words.contains("next: "));
     match status.verdict {
+        Verdict::Stopped if says_next => None,
+        Verdict::Down if status.forward.cloud_lsn.is_none() => {
+            Some("tandem doctor, then tandem bootstrap")
+        }
         Verdict::Stopped | Verdict::Down => Some("tandem run"),
+        Verdict::NeedsYou if stopped && parked => {
+            Some("tandem doctor shows what mends a table; tandem quarantine list")
+        }
+        Verdict::NeedsYou if stopped => Some("tandem doctor shows what mends it"),
         Verdict::NeedsYou if parked => Some("tandem quarantine list"),
         Verdict::NeedsYou if refused => Some("tandem swap TABLE --plan"),
         Verdict::NeedsYou if { status.verified.as_ref() }.is_some_and(|last| !last.equal) => {

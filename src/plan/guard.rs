@@ -60,13 +60,13 @@ impl Guard {
 
     /// Rows that may be updated: the desktop's, and those that nobody claims.
     pub fn owned(&self) -> String {
-        format!("{} and {}", self.tenant, self.owned)
+        both(&self.tenant, &self.owned)
     }
 
     /// Rows that may be deleted: the desktop's alone. A row that nobody claims becomes the
     /// desktop's with its next update.
     pub fn deletable(&self) -> String {
-        format!("{} and {}", self.tenant, self.deletable)
+        both(&self.tenant, &self.deletable)
     }
 }
 
@@ -200,4 +200,13 @@ fn refers(table: &Table, reach: &Reach, goes_too: Option<&str>) -> String {
         "exists (select from {child} as c where {}{but})",
         pairs.join(" and ")
     )
+}
+
+/// Both conditions; a table without owner or tenant has none of that kind.
+fn both(one: &str, other: &str) -> String {
+    match (one, other) {
+        ("true", _) => other.to_owned(),
+        (_, "true") => one.to_owned(),
+        _ => format!("{one} and {other}"),
+    }
 }

@@ -226,12 +226,15 @@ pub fn mending(
         }
     });
     let named: Vec<_> = named.collect();
+    let all = |mut named: Vec<String>, guard: String| {
+        named.extend((guard != "true").then_some(guard));
+        named.join(" and ")
+    };
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     match values {
         None => format!(
-            "delete from {target} as t where {} and {};",
-            named.join(" and "),
-            guard.deletable()
+            "delete from {target} as t where {};",
+            all(named, guard.deletable())
         ),
         Some(values) if there => {
             let set = columns
@@ -242,10 +245,9 @@ pub fn mending(
                 .map(|(column, value)| format!("{} = {}", ident(&column.name), text(value)))
                 .collect();
             format!(
-                "update {target} as t set {} where {} and {};",
+                "update {target} as t set {} where {};",
                 set.join(", "),
-                named.join(" and "),
-                guard.owned()
+                all(named, guard.owned())
             )
         }
         Some(values) => {

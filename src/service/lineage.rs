@@ -9,6 +9,9 @@ use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Committed;
 
+/// First what only reads.
+const WAY_BACK: &str = "tandem verify shows what differs; tandem bootstrap --restart makes it equal and goes on from there";
+
 impl Session<'_> {
     /// The checkpoint must belong to this desktop and this slot (P13).
     pub(super) fn check_lineage(&self, taken: &Taken) -> Result<(), Fault> {
@@ -46,7 +49,7 @@ impl Session<'_> {
             return Err(Fault::new(Kind::Lineage, "the desktop's history is not the one that the cloud has; stopping")
                 .cause(format!("the cloud has timeline {had} up to {}; the desktop is on timeline {has} and left that one at {since}", checkpoint.lsn()))
                 .hint("the desktop was restored from a backup, or a standby took over that had not everything; nothing was written after this was noticed")
-                .next("tandem bootstrap --restart"));
+                .next(WAY_BACK));
         }
         tracing::warn!(
             from = had,
@@ -79,7 +82,7 @@ impl Session<'_> {
         Err(Fault::new(Kind::Lineage, "the desktop's history is not the one that the cloud has; stopping")
             .cause(format!("the cloud knows heartbeat {beat}, which this desktop has not written"))
             .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed")
-            .next("tandem bootstrap --restart"))
+            .next(WAY_BACK))
     }
 
     /// The desktop has all that the cloud has, and wrote it itself.
@@ -93,7 +96,7 @@ impl Session<'_> {
             return Err(Fault::new(Kind::Lineage, "the desktop's history is older than what the cloud has; stopping")
                 .cause(format!("the desktop has written up to {end}, the cloud has {}", checkpoint.lsn()))
                 .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed")
-                .next("tandem bootstrap --restart"));
+                .next(WAY_BACK));
         }
         self.check_beat(taken.beat.as_deref()).await
     }
@@ -128,7 +131,7 @@ impl Session<'_> {
         let lost = |what: String| {
             Err(Fault::new(Kind::Lineage, what)
                 .hint(format!("the cloud has everything up to {}; changes after it may be gone from the desktop's WAL, so the tables must be copied anew", checkpoint.lsn()))
-                .next("tandem bootstrap --restart"))
+                .next(WAY_BACK))
         };
         let found = catalog::slot(&self.desktop.client, name)
             .await
@@ -154,7 +157,7 @@ impl Session<'_> {
                 Err(Fault::new(Kind::Lineage, "the slot is ahead of what the cloud has; stopping")
                     .cause(format!("the cloud has committed up to {}; slot {name} confirms {confirmed}", checkpoint.lsn()))
                     .hint("another program reads the slot, or the cloud was restored from a backup; nothing was written after this was noticed")
-                    .next("tandem bootstrap --restart"))
+                    .next(WAY_BACK))
             }
             _ => Ok(()),
         }

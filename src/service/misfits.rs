@@ -31,20 +31,23 @@ pub(super) async fn note_misfits(
     tables: &Tables,
 ) -> Result<(), Fault> {
     let sql = "update tandem.table_state set state = 'stopped', fingerprint = '', why = $3, \
-        since = case when state = 'stopped' then since else now() end where replicator = $1 and \"table\" = $2";
+        since = case when state = 'stopped' then since else now() end where replicator = $1 and \"table\" = $2 \
+        and (state, fingerprint, why) is distinct from ('stopped', '', $3) returning true";
     for misfit in tables.misfits() {
         let why = format!(
             "it does not fit any more: {}; it goes on by itself when that is mended",
             misfit.why
         );
-        tracing::error!(table = %misfit.name, "stopped, the other tables go on: {why}");
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&replicator, Type::TEXT),
             (&misfit.name, Type::TEXT),
             (&why, Type::TEXT),
         ];
         let done = cloud.query_typed(sql, &params).await;
-        done.map_err(Fault::at(Side::Cloud))?;
+        // The next session doesn't say it again.
+        if !done.map_err(Fault::at(Side::Cloud))?.is_empty() {
+            tracing::error!(table = %misfit.name, "stopped, the other tables go on: {why}");
+        }
     }
     Ok(())
 }

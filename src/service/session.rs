@@ -105,7 +105,10 @@ pub(super) async fn session(
         given_up,
     };
     let ended = run.run(&mut taken, stop, goal).await;
-    let last_words = ended.as_ref().err().map(ToString::to_string);
+    let last_words = ended.as_ref().err().map(|fault| match &fault.next {
+        Some(next) => format!("{fault}; next: {next}"),
+        None => fault.to_string(),
+    });
     if ended
         .as_ref()
         .is_err_and(|fault| fault.decision() == Decision::Retry)

@@ -38,7 +38,9 @@ async fn p15_status_says_what_is_and_what_needs_a_person() {
     assert_eq!(down["tables"], Value::Array(Vec::new()));
     let (code, out, _) = office.ask(&["status"]).await;
     assert!(
-        code == 3 && out.starts_with("not running") && out.contains("next: tandem run"),
+        code == 3
+            && out.starts_with("not running")
+            && out.contains("next: tandem doctor, then tandem bootstrap"),
         "{out}"
     );
     // It runs, and all is well.

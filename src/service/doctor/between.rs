@@ -162,7 +162,10 @@ async fn quarantine(cloud: &Client, report: &mut Report) -> Result<(), Fault> {
         waiting.extend(rows.iter().map(|row| {
             let (table, count): (String, i64) = (row.get(0), row.get(1));
             Wrong::new(
-                format!("{count} rows of {table} wait in the quarantine"),
+                match count {
+                    1 => format!("one row of {table} waits in the quarantine"),
+                    _ => format!("{count} rows of {table} wait in the quarantine"),
+                },
                 format!("tandem quarantine list --table {table}"),
             )
         }));
