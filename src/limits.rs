@@ -67,6 +67,8 @@ pub const VERIFY_RANGES: usize = 64;
 pub const VERIFY_LOOKS: usize = 8;
 /// So many rows that differ are named.
 pub const VERIFY_NAMED: usize = 1_000;
+/// Of so many rows a repair shows the statement: their values are held in memory.
+pub const REPAIR_SHOWN: usize = 100_000;
 /// Behind a start, or a comparison that failed, so long until the next; whoever wants them more often gets that.
 pub const VERIFY_FIRST: Duration = Duration::from_secs(300);
 /// The longest that a comparison waits for the other side between two looks.

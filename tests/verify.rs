@@ -253,3 +253,39 @@ async fn p15_a_table_that_can_not_be_compared_is_said_and_the_others_are_compare
     assert_eq!(code, 0, "{out} {said}");
     assert_eq!(service.stop().await, 0);
 }
+
+/// However many rows differ: what is shown, pasted, makes both sides equal.
+#[tokio::test(flavor = "multi_thread")]
+async fn u33_the_statements_that_repair_shows_make_both_sides_equal() {
+    let office = office(&newest(), 4_000).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.cloud, "update item set note = 'damaged' where id <= 1500; delete from item where id between 2001 and 3300; \
+        insert into item select n, 'extra', now(), 1 from generate_series(100001, 101200) n").await;
+    let (code, out, said) = office.ask(&["repair", "--table", "item", "--json"]).await;
+    assert_eq!(code, 1, "{said}");
+    let document: Value = serde_json::from_str(&out).unwrap();
+    let statements = document["tables"][0]["statements"].as_array().unwrap();
+    let statements: Vec<_> = statements.iter().map(|sql| sql.as_str().unwrap()).collect();
+    let count = |verb: &str| {
+        statements
+            .iter()
+            .filter(|sql| sql.starts_with(verb))
+            .count()
+    };
+    assert_eq!(
+        (count("update"), count("insert"), count("delete")),
+        (1500, 1300, 1200)
+    );
+    let updates = statements.iter().filter(|sql| sql.starts_with("update"));
+    assert!(
+        updates
+            .clone()
+            .all(|sql| sql.contains("set \"note\" = 'NOTE ") && !sql.contains("amount")),
+        "only what differs"
+    );
+    exec(&office.cloud, &statements.concat()).await;
+    let (code, out, _) = office.ask(&["verify", "--table", "item"]).await;
+    assert_eq!(code, 0, "{out}");
+    assert_eq!(service.stop().await, 0);
+}

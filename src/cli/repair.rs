@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{Common, all_named, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
+use crate::limits;
 use crate::service::{Onlooker, TableVerified};
 
 /// Show the statements that would make both sides equal. With --apply a guarded diff does it, in the service if it runs.
@@ -48,7 +49,12 @@ pub(super) async fn repair(
     let _logging = common.log_to_people()?;
     let names = all_named(settings, &options.tables)?;
     let onlooker = Onlooker::connect(settings).await?;
-    let verified = onlooker.verify(settings, &names, &|_| {}).await?;
+    let verified = {
+        let say = |_: &TableVerified| {};
+        onlooker
+            .verify(settings, &names, limits::REPAIR_SHOWN, &say)
+            .await?
+    };
     let unknown = verified.iter().any(|table| table.failed.is_some());
     for table in &verified {
         if let Some(why) = &table.failed {
@@ -110,7 +116,7 @@ async fn apply(
             return Ok(Exit::BadNews);
         }
     }
-    let again = onlooker.verify(settings, names, &|_| {}).await?;
+    let again = onlooker.verify(settings, names, 0, &|_| {}).await?;
     let left: Vec<_> = again.iter().filter(|table| !table.is_equal()).collect();
     for table in &left {
         show::progress(&format!(
@@ -136,7 +142,7 @@ fn mended(table: &TableVerified) -> Table {
             "-- {} on the desktop: tandem bootstrap --table {} brings the phone's rows home once more",
             row.what, table.table
         ),
-        None => format!("-- {}: tandem bootstrap --table {}", row.what, table.table),
+        None => format!("-- {} rows too many to be shown: tandem repair --apply mends them, too", row.what),
     });
     let mut statements: Vec<_> = statements.collect();
     statements.dedup();

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::{all_named, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
+use crate::limits;
 use crate::service::{BadRow, Onlooker, TableVerified};
 
 /// Compare both sides row by row; changes nothing. What differs is looked at again after the cloud has caught up.
@@ -51,7 +52,12 @@ pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exi
             show::progress(&format!("{} compared", table.table));
         }
     };
-    let verified = onlooker.verify(settings, &names, &say).await?;
+    let valued = if options.keys {
+        limits::VERIFY_NAMED
+    } else {
+        0
+    };
+    let verified = onlooker.verify(settings, &names, valued, &say).await?;
     let equal = verified.iter().all(TableVerified::is_equal);
     if options.json {
         let tables = verified.iter().map(|table| Table {
@@ -66,15 +72,42 @@ pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exi
             equal,
             tables: tables.collect(),
         });
-    } else if equal {
-        show::result("both sides are equal");
     } else {
-        show::result("both sides differ; next: tandem repair");
+        show::result(&closing(&onlooker, settings, &verified).await?);
     }
     Ok(match equal {
         true => Exit::Fine,
         false if verified.iter().any(|table| table.failed.is_some()) => Exit::CannotTell,
         false => Exit::BadNews,
+    })
+}
+
+/// What it comes to, and what to do.
+async fn closing(
+    onlooker: &Onlooker,
+    settings: &Settings,
+    verified: &[TableVerified],
+) -> Result<String, Fault> {
+    let failed = verified.iter().filter(|table| table.failed.is_some());
+    let failed = failed.count();
+    let others = verified.iter().filter(|table| table.failed.is_none());
+    if others.clone().all(TableVerified::is_equal) {
+        let known: u64 = others.map(|table| table.known).sum();
+        let but = match known {
+            0 => String::new(),
+            rows => format!(" but for {rows} rows in quarantine or kept by the settings"),
+        };
+        return Ok(match failed {
+            0 => format!("both sides are equal{but}"),
+            _ => format!(
+                "{failed} tables can't be compared, the others are equal{but}; next: tandem doctor"
+            ),
+        });
+    }
+    let seen = onlooker.checkpoint().await?.unwrap_or_default();
+    Ok(match onlooker.is_running(settings, &seen).await? {
+        true => "both sides differ; next: tandem repair".to_owned(),
+        false => "both sides differ, and tandem is not running: what was changed since it stopped has not travelled; next: tandem run".to_owned(),
     })
 }
 
@@ -118,6 +151,14 @@ fn line(table: &TableVerified, keys: bool) {
         } else {
             " in the cloud"
         };
-        show::result(&format!("    {}{way}  {}", row.what, key.join(", ")));
+        let columns = match row.columns.is_empty() {
+            true => String::new(),
+            false => format!("   in {}", row.columns.join(", ")),
+        };
+        show::result(&format!(
+            "    {}{way}  {}{columns}",
+            row.what,
+            key.join(", ")
+        ));
     }
 }

@@ -31,8 +31,10 @@ pub struct Bad {
     pub cloud: BTreeMap<i64, i64>,
     /// The key's values, where rows are named.
     pub key: Vec<Option<String>>,
-    /// All compared values of the desktop's row.
+    /// All compared values of the desktop's row, and of the cloud's, as far as they were asked for.
     pub values: Option<Vec<Option<String>>>,
+    /// The cloud's.
+    pub cloud_values: Option<Vec<Option<String>>>,
 }
 
 impl Bad {
@@ -55,7 +57,7 @@ impl Bad {
     }
 }
 
-/// Compares. `catch_up` returns when the receiving side has all that the other one had when it was called, or never will.
+/// Compares; of so many rows that differ the values are read, too. `catch_up` returns when the receiving side has all that the other one had when it was called, or never will.
 ///
 /// # Errors
 /// When a side can't be asked.
@@ -64,6 +66,7 @@ pub async fn verify(
     cloud: &Client,
     what: &Comparison,
     catch_up: &impl AsyncFn() -> Result<(), Fault>,
+    valued: usize,
 ) -> Result<Verified, Fault> {
     let both = Both {
         desktop,
@@ -100,7 +103,7 @@ pub async fn verify(
             .filter(|(key, _)| !verified.bad.contains_key(key))
             .collect();
     }
-    both.values(&mut verified).await?;
+    both.values(&mut verified, valued).await?;
     Ok(verified)
 }
 
@@ -181,7 +184,7 @@ impl Both<'_> {
     }
 
     /// The values of rows that differ, for people.
-    async fn values(&self, verified: &mut Verified) -> Result<(), Fault> {
+    async fn values(&self, verified: &mut Verified, valued: usize) -> Result<(), Fault> {
         if verified.bad.is_empty() {
             return Ok(());
         }
@@ -201,8 +204,12 @@ impl Both<'_> {
                         continue;
                     };
                     bad.key = row.get(1);
-                    if of_desktop && at == 0 {
-                        bad.values = Some(row.get(2));
+                    if at * limits::VERIFY_NAMED >= valued {
+                        continue;
+                    }
+                    match of_desktop {
+                        true => bad.values = Some(row.get(2)),
+                        false => bad.cloud_values = Some(row.get(2)),
                     }
                 }
             }

@@ -207,14 +207,35 @@ impl Look {
     }
 }
 
-/// Statements that would make a row of the cloud's as the desktop's is: `values` of the desktop's, none where it has no such
-/// row; `there`: the cloud has one. They are for reading; what is carried out goes through a diff.
-pub fn mending(
+/// What a row of the cloud needs, with the desktop's values.
+#[derive(Clone, Copy)]
+pub enum Mending<'a> {
+    /// It isn't there.
+    Missing(&'a [Option<String>]),
+    /// It is, with these other values where they are known.
+    Different(&'a [Option<String>], Option<&'a [Option<String>]>),
+    /// Only the cloud has it.
+    Extra,
+}
+
+/// The columns in which a row differs; none where the cloud's values aren't known.
+pub fn differing(
     table: &Table,
-    key: &[Option<String>],
     values: Option<&[Option<String>]>,
-    there: bool,
-) -> String {
+    in_cloud: Option<&[Option<String>]>,
+) -> Vec<String> {
+    let pairs = values
+        .into_iter()
+        .flatten()
+        .zip(in_cloud.into_iter().flatten());
+    let columns = compared(table)
+        .zip(pairs)
+        .filter(|(_, (here, there))| here != there);
+    columns.map(|(column, _)| column.name.clone()).collect()
+}
+
+/// The statement that mends a row in the cloud, by its key. They are for reading; what is carried out goes through a diff.
+pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> String {
     let text = |value: &Option<String>| value.as_deref().map_or("NULL".to_owned(), literal);
     let columns: Vec<_> = compared(table).collect();
     let names = names(table);
@@ -231,16 +252,17 @@ pub fn mending(
         named.join(" and ")
     };
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
-    match values {
-        None => format!(
+    match what {
+        Mending::Extra => format!(
             "delete from {target} as t where {};",
             all(named, guard.deletable())
         ),
-        Some(values) if there => {
-            let set = columns
-                .iter()
-                .zip(values)
-                .filter(|(column, _)| names.iter().all(|name| name.name != column.name));
+        Mending::Different(values, in_cloud) => {
+            let only = differing(table, Some(values), in_cloud);
+            let set = columns.iter().zip(values).filter(|(column, _)| {
+                let wanted = only.is_empty() || only.contains(&column.name);
+                wanted && names.iter().all(|name| name.name != column.name)
+            });
             let set: Vec<_> = set
                 .map(|(column, value)| format!("{} = {}", ident(&column.name), text(value)))
                 .collect();
@@ -250,7 +272,7 @@ pub fn mending(
                 all(named, guard.owned())
             )
         }
-        Some(values) => {
+        Mending::Missing(values) => {
             let mut names: Vec<_> = columns.iter().map(|column| ident(&column.name)).collect();
             let mut given: Vec<_> = values.iter().map(text).collect();
             if let Some(owner) = &table.owner {

@@ -15,7 +15,7 @@ use crate::flows::{Bad, Verified, agree_again, verify};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Tables;
-use crate::plan::verify::{Comparison, homeward, mending, outward};
+use crate::plan::verify::{Comparison, Mending, differing, homeward, mending, outward};
 
 /// One table of the `verify` document; source: the contract.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -49,9 +49,11 @@ pub struct BadRow {
     pub what: &'static str,
     /// It comes home; else it goes out.
     pub homeward: bool,
-    /// The key's columns and values; none of a table without a key (P16).
+    /// The key's columns and values; of a table without a key those of the whole row.
     pub key: Vec<(String, Option<String>)>,
-    /// The statement that would mend it in the cloud.
+    /// The columns in which it differs, where it is known.
+    pub columns: Vec<String>,
+    /// The statement that would mend it in the cloud, where its values were asked for.
     #[serde(skip)]
     pub statement: Option<String>,
 }
@@ -72,7 +74,8 @@ impl TableVerified {
 }
 
 impl Onlooker {
-    /// Compares these tables, or all; says each as soon as it is done.
+    /// Compares these tables, or all; says each as soon as it is done. Of so many rows of each table the values are read,
+    /// too.
     ///
     /// # Errors
     /// When a side can't be asked.
@@ -80,6 +83,7 @@ impl Onlooker {
         &self,
         settings: &Settings,
         names: &[&str],
+        valued: usize,
         say: &(dyn Fn(&TableVerified) + Sync),
     ) -> Result<Vec<TableVerified>, Fault> {
         let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
@@ -107,7 +111,7 @@ impl Onlooker {
                     true => self.catch_up(settings, what.homeward).await,
                     false => Ok(()),
                 };
-                match verify(desktop, cloud, &what, &catch_up).await {
+                match verify(desktop, cloud, &what, &catch_up, valued).await {
                     Ok(verified) => {
                         self.add(&mut sum, &what, verified, &tables, installed)
                             .await?;
@@ -130,7 +134,7 @@ impl Onlooker {
     /// # Errors
     /// When a side can't be asked.
     pub(super) async fn verify_and_note(&self, settings: &Settings) -> Result<(), Fault> {
-        let verified = self.verify(settings, &[], &|_| {}).await?;
+        let verified = self.verify(settings, &[], 0, &|_| {}).await?;
         for table in &verified {
             if let Some(why) = &table.failed {
                 tracing::warn!(table = %table.table, why, "can't be compared");
@@ -326,21 +330,32 @@ fn rows(
     tables: &Tables,
 ) -> Vec<BadRow> {
     let named = what.key.iter().cloned().zip(bad.key.iter().cloned());
-    let row = |word: &'static str, values: Option<&[Option<String>]>, there: bool| BadRow {
+    let of = { tables.iter() }.find(|table| table.name == what.table && !what.homeward);
+    let (values, in_cloud) = (bad.values.as_deref(), bad.cloud_values.as_deref());
+    let row = |word: &'static str| BadRow {
         what: word,
         homeward: what.homeward,
-        key: match what.keyed {
-            true => named.clone().collect(),
-            false => Vec::new(),
+        key: named.clone().collect(),
+        columns: match (of, word) {
+            (Some(table), "different") => differing(table, values, in_cloud),
+            _ => Vec::new(),
         },
-        statement: { tables.iter() }
-            .find(|table| table.name == what.table && !what.homeward && !bad.key.is_empty())
-            .map(|table| mending(table, &bad.key, values, there)),
+        statement: of
+            .filter(|_| !bad.key.is_empty())
+            .and_then(|table| match word {
+                "extra" => Some(mending(table, &bad.key, Mending::Extra)),
+                // What wasn't read isn't guessed.
+                "missing" => {
+                    values.map(|values| mending(table, &bad.key, Mending::Missing(values)))
+                }
+                _ => values
+                    .map(|values| mending(table, &bad.key, Mending::Different(values, in_cloud))),
+            }),
     };
     if what.keyed && missing + extra == 0 {
-        return vec![row("different", bad.values.as_deref(), true)];
+        return vec![row("different")];
     }
-    let missing = (0..missing).map(|_| row("missing", bad.values.as_deref(), false));
-    let extra = (0..extra).map(|_| row("extra", None, true));
+    let missing = (0..missing).map(|_| row("missing"));
+    let extra = (0..extra).map(|_| row("extra"));
     missing.chain(extra).take(limits::VERIFY_NAMED).collect()
 }
