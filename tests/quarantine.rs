@@ -478,3 +478,51 @@ async fn f38_f10_where_the_settings_say_so_an_orphan_comes_without_its_parent() 
     );
     assert_eq!(service.stop().await, 0);
 }
+
+/// What a column holds is looked at anew when somebody asks for another try.
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_row_that_was_too_long_goes_on_once_the_column_is_wider_and_somebody_asks() {
+    let settings =
+        "[heartbeat]\nevery = \"200ms\"\n[[table]]\nname = \"item\"\nnarrow = \"quarantine\"\n";
+    let office = Office::with_tables(
+        &newest(),
+        settings,
+        "create table item (id int primary key, note text, price money)",
+        "create table item (id int primary key, note varchar(5), price numeric(10,2))",
+    )
+    .await;
+    exec(
+        &office.desktop,
+        "insert into item values (1, 'short', 3.5), (2, 'much longer', 1234.56)",
+    )
+    .await;
+    // A value is planned with as what was sent, not as the text of another type.
+    let (code, out, said) = office.ask(&["bootstrap", "--plan", "--json"]).await;
+    assert!(code == 0 && out.contains("\"insert\":2"), "{out} {said}");
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    until(&office.cloud, "select count(*) = 1 from tandem.quarantine").await;
+    exec(
+        &office.cloud,
+        "alter table item alter note type varchar(60)",
+    )
+    .await;
+    let (code, out, said) = office.ask(&["quarantine", "retry"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    // And so do rows that come from now on.
+    exec(
+        &office.desktop,
+        "insert into item values (3, 'as long as that one', null)",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select count(*) || ' ' || sum(price) from item"
+        )
+        .await,
+        "3 1238.06"
+    );
+    assert_eq!(service.stop().await, 0);
+}

@@ -5,7 +5,7 @@ use super::digest::admitted;
 use super::guard::Guard;
 use super::quote::{ident, table as qualified};
 use super::source::{Rows, all, differs, image, key, rest, source};
-use crate::model::{Cell, Key, Param, Statement, Table};
+use crate::model::{Cell, Key, Param, Source, Statement, Table};
 
 /// Reads a table's arriving columns as one `text[]` per row, and how many rows look like that.
 pub fn rows_out(table: &Table) -> String {
@@ -88,10 +88,13 @@ pub fn deletable_count(table: &Table) -> String {
 }
 
 fn comparison(table: &Table) -> String {
-    // Whether a value fits into a narrower column is seen when it is written.
+    // Whether a value fits into a narrower column is seen when it is written; here it is only read as what was sent.
     let mut table = table.clone();
     for column in &mut table.columns {
-        column.narrower = None;
+        if let (Some(_), Source::Arriving(at)) = (column.narrower.take(), &column.from) {
+            let (sql, uses) = (ident(&table.arriving[*at].name), vec![*at]);
+            column.from = Source::Converted { sql, uses };
+        }
     }
     let table = &table;
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));

@@ -49,6 +49,8 @@ pub(super) struct Form {
     pub(super) ordered: BTreeSet<TableId>,
     /// It wrote rows, or somebody asks for it: parked rows may find now what they miss.
     pub(super) stirs: bool,
+    /// Somebody asks for parked rows to be tried again.
+    pub(super) asked: bool,
     /// For steps with rows that were parked before: their names.
     pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
     /// Tables that were refused at COMMIT, which doesn't say for which step: all theirs are tried row by row.
@@ -131,7 +133,8 @@ impl BatchJob {
             .transactions
             .iter()
             .flat_map(|transaction| &transaction.marks);
-        self.form.stirs = !batch.steps.is_empty() || { marks }.any(|mark| mark.prefix == RETRY);
+        self.form.asked = { marks }.any(|mark| mark.prefix == RETRY);
+        self.form.stirs = !batch.steps.is_empty() || self.form.asked;
         self.form.names.clear();
         self.form.moves.clear();
         for (number, step) in batch.steps.iter().enumerate() {
