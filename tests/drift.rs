@@ -494,3 +494,47 @@ async fn p8_a_key_that_stopped_being_unique_stops_its_table_alone_over_a_restart
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+/// A column that the office's program adds while rows stream is nobody's: its values must not be left out in silence.
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_column_that_is_new_on_the_desktop_stops_its_table_until_it_has_a_place() {
+    let settings =
+        "[heartbeat]\nevery = \"200ms\"\n[[table]]\nname = \"item\"\n[[table]]\nname = \"other\"\n";
+    let ddl = "create table item (id int primary key, note text); create table other (id int primary key)";
+    let office = Office::with_tables(&newest(), settings, ddl, ddl).await;
+    let mut service = office.run();
+    exec(&office.desktop, "insert into item values (1, 'a')").await;
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "alter table item add colour text; insert into item values (2, 'b', 'red'); insert into other values (1)",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    let states = office.states().await;
+    assert!(
+        states[0].1 == "stopped" && states[0].2.contains("column colour is new on the desktop"),
+        "{states:?}"
+    );
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select (select count(*) from item) || ' ' || (select count(*) from other)"
+        )
+        .await,
+        "1 1"
+    );
+    // The statement that doctor shows mends it, and it goes on by itself.
+    let (_, out, _) = office.ask(&["doctor"]).await;
+    assert!(
+        out.contains("ALTER TABLE \"public\".\"item\" ADD COLUMN \"colour\" text;"),
+        "{out}"
+    );
+    exec(&office.cloud, "alter table item add column colour text").await;
+    until(
+        &office.cloud,
+        "select count(*) = 2 and max(colour) = 'red' from item",
+    )
+    .await;
+    assert_eq!(service.stop().await, 0);
+}

@@ -94,6 +94,8 @@ async fn p4_p16_the_least_users_suffice_and_stay_within_their_tenant() {
     let powers = "select concat(rolsuper, rolbypassrls, rolcreaterole, rolcreatedb) from pg_roles where rolname like 'tandem%'";
     assert_eq!(value(&office.cloud, powers).await, "ffff");
     assert_eq!(value(&office.desktop, powers).await, "ffff");
+    let (code, out, _) = office.ask(&["doctor"]).await;
+    assert_eq!(code, 0, "nothing is wrong with them: {out}");
     assert_eq!(service.stop().await, 0);
 }
 

@@ -139,7 +139,12 @@ impl Resolver<'_> {
             .leaves
             .iter()
             .map(|(name, oid, _)| (name.clone(), *oid));
+        let left_out = desktop.columns.iter().map(|column| column.name.clone());
+        let left_out = left_out
+            .filter(|name| mapping.arriving.iter().all(|column| column.name != *name))
+            .collect();
         let mut table = Table {
+            left_out,
             id: TableId(0),
             name: wanted.name.clone(),
             desktop: desktop.name.clone(),

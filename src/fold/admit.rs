@@ -214,12 +214,7 @@ impl Sorter {
             }
             (_, Some(table)) | (Some(table), None) => match table.layout(relation) {
                 Ok(layout) => Known::Ours(table.id, Arc::new(layout)),
-                Err(column) => {
-                    let why = format!(
-                        "column {column} is gone from the desktop's table; the settings still map it"
-                    );
-                    misfit(table.id, why, WayBack::Fit)
-                }
+                Err(why) => misfit(table.id, why, WayBack::Fit),
             },
         };
         self.known

@@ -39,6 +39,7 @@ pub(crate) fn table(key: Key) -> Tables {
         desktop: name.clone(),
         desktop_oid: 1,
         cloud: name,
+        left_out: vec!["skipped".into(), "source".into()],
         arriving: ["id", "body", "note"]
             .map(|name| Arriving {
                 name: name.to_owned(),

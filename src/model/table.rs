@@ -191,6 +191,8 @@ pub struct Table {
     pub key: Key,
     /// How the cloud's rows say who made them; none: all rows are the desktop's.
     pub owner: Option<Owner>,
+    /// Columns of the desktop's that don't travel, as far as they were there when both sides agreed.
+    pub left_out: Vec<String>,
     /// The owner column's name on the desktop, where it has one.
     pub desktop_owner: Option<String>,
     /// What every statement is limited to.
@@ -301,15 +303,27 @@ impl Table {
     /// Binds the mapping to the columns of a RELATION message.
     ///
     /// # Errors
-    /// The name of a mapped column that the desktop's table no longer has.
+    /// What doesn't fit any more: a mapped column is gone, or there is one that nobody has said anything about.
     pub fn layout(&self, relation: &Relation) -> Result<Layout, String> {
         let find = |name: &str| {
             let at = relation
                 .columns
                 .iter()
                 .position(|column| column.name == name);
-            at.ok_or_else(|| name.to_owned())
+            at.ok_or_else(|| {
+                format!("column {name} is gone from the desktop's table; the settings still map it")
+            })
         };
+        let known = |name: &String| {
+            self.left_out.contains(name) || self.arriving.iter().any(|column| column.name == *name)
+        };
+        let new = { relation.columns.iter() }.find(|column| !known(&column.name));
+        if let Some(new) = new {
+            return Err(format!(
+                "column {} is new on the desktop, and nothing says where it goes; add it in the cloud, or name it in skip and restart",
+                new.name
+            ));
+        }
         let mut slots = vec![None; relation.columns.len()];
         let mut attributes = Vec::with_capacity(self.arriving.len());
         for (index, column) in self.arriving.iter().enumerate() {

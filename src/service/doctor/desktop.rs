@@ -3,6 +3,7 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
+use super::publication::is_published;
 use super::{
     CheckOutcome, Report, Wrong, desktop_tables, disk, logged, office, publication, role, rows,
     schema, slots,
@@ -144,12 +145,15 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
     let sql = "select w.name, c.oid is null, coalesce(has_table_privilege(c.oid, 'select'), false), coalesce(pg_has_role(c.relowner, 'usage'), false), \
         pg_get_userbyid(c.relowner)::text, coalesce(row_security_active(c.oid), false), current_user::text, w.home, \
         coalesce(has_table_privilege(c.oid, 'insert') and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'), false), \
-        exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid and p.pubname = $3) \
-        from unnest($1::text[], $2::bool[]) as w(name, home) left join pg_class c on c.oid = to_regclass(w.name)";
-    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid and p.pubname = $3), \
+        w.streams, coalesce((select o.rolsuper from pg_roles o where o.oid = c.relowner), false) \
+        from unnest($1::text[], $2::bool[], $4::bool[]) as w(name, home, streams) left join pg_class c on c.oid = to_regclass(w.name)";
+    let streams: Vec<_> = settings.tables.iter().map(is_published).collect();
+    let params: [(&(dyn ToSql + Sync), Type); 4] = [
         (&names, Type::TEXT_ARRAY),
         (&homes, Type::BOOL_ARRAY),
         (&settings.forward.publication, Type::TEXT),
+        (&streams, Type::BOOL_ARRAY),
     ];
     let found = rows((client, Side::Desktop), sql, &params).await?;
     let there: Vec<_> = found.iter().filter(|row| !row.get::<_, bool>(1)).collect();
@@ -173,12 +177,17 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
     );
     let others = there
         .iter()
-        .filter(|row| !row.get::<_, bool>(3) && !row.get::<_, bool>(9))
+        .filter(|row| row.get(10) && !row.get::<_, bool>(3) && !row.get::<_, bool>(9))
         .map(|row| {
             let (name, owner): (String, String) = (row.get(0), row.get(4));
             Wrong::new(
                 format!("{name} belongs to {owner}, so we can't publish it"),
-                format!("GRANT {} TO {};", ident(&owner), user(row)),
+                match row.get(11) {
+                    // A grant would make us one, too.
+                    true => "let an administrator paste what tandem bootstrap --plan shows for it"
+                        .to_owned(),
+                    false => format!("GRANT {} TO {};", ident(&owner), user(row)),
+                },
             )
         });
     report.each("desktop_may_publish", "all tables are published, or may be", "only who owns a table may publish it; or let an administrator paste what tandem bootstrap --plan says", CheckOutcome::Fail, others.collect());

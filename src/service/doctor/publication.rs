@@ -1,12 +1,33 @@
 //! What the desktop publishes.
 
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::{CheckOutcome, Report, Wrong, rows};
-use crate::config::Settings;
+use crate::config::{Flow, Settings, Table};
 use crate::fault::{Fault, Side};
-use crate::plan::quote::ident;
+use crate::plan::quote::{ident, table as qualified};
+
+/// A table that streams is in the publication.
+pub(super) fn is_published(table: &Table) -> bool {
+    table.flow != Flow::Reverse && table.stream
+}
+
+/// Whether a table is missing in the publication.
+async fn lacks(settings: &Settings, client: &Client) -> Result<bool, Fault> {
+    let streaming = settings.tables.iter().filter(|table| is_published(table));
+    let names: Vec<_> = streaming
+        .map(|table| qualified(&table.desktop_name()))
+        .collect();
+    let sql = "select exists (select from unnest($1::text[]) as name where not exists (select from pg_publication p \
+        cross join lateral pg_get_publication_tables(p.pubname) as t where p.pubname = $2 and t.relid = to_regclass(name)))";
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [
+        (&names, Type::TEXT_ARRAY),
+        (&settings.forward.publication, Type::TEXT),
+    ];
+    let found = rows((client, Side::Desktop), sql, &params).await?;
+    Ok(found.first().is_some_and(|row| row.get(0)))
+}
 
 pub(super) async fn check(
     settings: &Settings,
@@ -42,7 +63,8 @@ pub(super) async fn check(
                 ),
             );
         }
-        Some(row) if !row.get::<_, bool>(2) => {
+        // Where all tables are in it nothing has to be added.
+        Some(row) if !row.get::<_, bool>(2) && lacks(settings, client).await? => {
             let user: String = row.get(3);
             let fix = format!(
                 "ALTER PUBLICATION {} OWNER TO {};",
