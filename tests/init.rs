@@ -146,3 +146,68 @@ async fn p16_a_password_in_a_url_is_used_and_written_nowhere() {
             && text.contains("password = \"${DESKTOP_DB_PASSWORD}\"")
     );
 }
+
+/// What has another name on the other side is asked for, not left out in silence; what can't be is refused at once.
+#[tokio::test(flavor = "multi_thread")]
+async fn other_names_are_asked_for_and_wrong_urls_are_named_by_their_flag() {
+    let desktop = "create table kunden (id int primary key, \"straße\" text); create table tiere (id int primary key, art text, besitzer int)";
+    let cloud = "create table kunden (id int primary key, strasse text, app_note text); create table patient (id int primary key, art text, besitzer int)";
+    let office = Office::with_tables(&newest(), "", desktop, cloud).await;
+    exec(
+        &office.desktop,
+        "insert into kunden values (1, 'Gasse 1'); insert into tiere values (1, 'cat', 1)",
+    )
+    .await;
+    let (code, said, text) = proposed(&office).await;
+    assert!(code == 0 && said.contains("2 remarks ask"), "{said} {text}");
+    for wanted in [
+        "skip = [\"straße\"]\n# Only in the cloud: strasse, app_note. If one of them is a column of skip under another name:\n# rename = { \"straße\" = \"strasse\" }",
+        "# [[table]]\n# name = \"tiere\"\n# cloud = \"patient\"",
+    ] {
+        assert!(text.contains(wanted), "{wanted}: {text}");
+    }
+    // Taken at their word, both work.
+    let text = text
+        .replace("skip = [\"straße\"]\n", "")
+        .replace("# rename = { \"straße\"", "rename = { \"straße\"")
+        .replace(
+            "# [[table]]\n# name = \"tiere\"\n# cloud = \"patient\"",
+            "[[table]]\nname = \"tiere\"\ncloud = \"patient\"",
+        );
+    std::fs::write(office.file(), text).unwrap();
+    let (code, out, said) = office.ask(&["bootstrap"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select strasse || (select art from patient) from kunden"
+        )
+        .await,
+        "Gasse 1cat"
+    );
+    // config show writes the name as TOML wants it.
+    let (_, out, _) = office.ask(&["config", "show"]).await;
+    assert!(out.contains("\"straße\" = \"strasse\""), "{out}");
+
+    let (desktop, cloud) = urls(&office);
+    for (here, there, says) in [
+        (desktop.as_str(), "nonsense", "--cloud: "),
+        ("nonsense", cloud.as_str(), "--desktop: "),
+        (
+            desktop.as_str(),
+            desktop.as_str(),
+            "one and the same database",
+        ),
+    ] {
+        let mut command = tandem();
+        let out = office.folder.join("never.toml");
+        command
+            .args(["init", "--desktop", here, "--cloud", there, "--out"])
+            .arg(&out);
+        let (code, _, said) = finish(&mut command).await;
+        assert!(
+            code == 2 && said.contains(says) && !out.exists(),
+            "{code} {said}"
+        );
+    }
+}

@@ -28,6 +28,8 @@ pub struct Facts {
     pub user: String,
     /// Where its log ends.
     pub wal_end: Lsn,
+    /// When it was started, as it says.
+    started: String,
 }
 
 /// The oldest server that tandem works with: logical messages need 14.
@@ -46,7 +48,8 @@ pub async fn facts(client: &Client, side: Side) -> Result<Facts, Fault> {
         current_database()::text, current_setting('wal_level'), \
         coalesce((select setting::bigint from pg_settings where name = 'wal_sender_timeout'), 60000), \
         (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_user::text, \
-        case when pg_is_in_recovery() then '0/0' else pg_current_wal_insert_lsn()::text end";
+        case when pg_is_in_recovery() then '0/0' else pg_current_wal_insert_lsn()::text end, \
+        extract(epoch from pg_postmaster_start_time())::text";
     let rows = client.query_typed(sql, &[]).await.map_err(wire)?;
     let row = rows
         .first()
@@ -71,10 +74,37 @@ pub async fn facts(client: &Client, side: Side) -> Result<Facts, Fault> {
         may_replicate: row.get(6),
         user: row.get(7),
         wal_end: row.get::<_, String>(8).parse().unwrap_or_default(),
+        started: row.get(9),
     })
 }
 
 impl Facts {
+    /// Both URLs have to lead to two databases.
+    ///
+    /// # Errors
+    /// When they lead to one.
+    pub fn is_not(&self, other: &Facts) -> Result<(), Fault> {
+        let of = |facts: &Facts| {
+            (
+                facts.system_id.clone(),
+                facts.started.clone(),
+                facts.database.clone(),
+            )
+        };
+        if of(self) != of(other) {
+            return Ok(());
+        }
+        Err(Fault::new(
+            Kind::Input,
+            "desktop.url and cloud.url lead to one and the same database",
+        )
+        .cause(format!(
+            "database {} of the server with system identifier {}",
+            self.database, self.system_id
+        ))
+        .hint("nothing was changed; a table can't be kept equal to itself"))
+    }
+
     /// Whether the desktop can feed a replication slot.
     ///
     /// # Errors

@@ -285,7 +285,7 @@ impl Resolver<'_> {
             Some(Misfit::Unlike(why)) => complaints.mended_by(
                 Sort::Type,
                 format!("column {}: {why}; convert it", to.name),
-                format!("convert = {{ {} = '{}::{}' }} # of {} in tandem.toml", to.name, written(from), to.full_type, self.wanted.name),
+                format!("convert = {{ {:?} = '{}::{}' }} # of {} in tandem.toml", to.name, written(from), to.full_type, self.wanted.name),
             ),
         }
         mapping.columns.push(column);

@@ -37,6 +37,12 @@ pub(super) async fn init(options: &Options, sources: Sources) -> Result<Exit, Fa
         "{out}: {} tables fit on both sides, {} need a decision first",
         proposal.active, proposal.set_aside
     ));
+    if proposal.questions > 0 {
+        show::result(&format!(
+            "{} remarks ask whether something has another name on the other side",
+            proposal.questions
+        ));
+    }
     for name in &proposal.secrets {
         show::result(&format!(
             "a password was given and is written nowhere; put {name}=... into the environment, or into a .env file beside {out}"

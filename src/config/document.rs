@@ -58,6 +58,10 @@ impl<'d> Document<'d> {
                     .map_or(span.start, |first| first.min(span.start)),
             );
             let problem = document.problem(&span, format!("this isn't TOML: {}", error.message()));
+            let problem = match error.message().contains("unquoted key") {
+                true => problem.hint("a name with other letters than a to z, digits, _ and - stands in quotes: \"stra\u{df}e\""),
+                false => problem,
+            };
             if problem.line != last_line {
                 last_line = problem.line;
                 problems.push(problem);

@@ -43,9 +43,18 @@ pub(super) fn pairs(pairs: &[(String, String)]) -> String {
     }
     let written: Vec<String> = pairs
         .iter()
-        .map(|(key, value)| format!("{key} = {value:?}"))
+        .map(|(key, value)| format!("{} = {value:?}", bare_or_quoted(key)))
         .collect();
     format!("{{ {} }}", written.join(", "))
+}
+
+/// A key as TOML takes it: only plain letters go without quotes.
+fn bare_or_quoted(key: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
+    match !key.is_empty() && key.chars().all(plain) {
+        true => key.to_owned(),
+        false => format!("{key:?}"),
+    }
 }
 
 #[cfg(test)]

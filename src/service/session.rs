@@ -52,6 +52,7 @@ pub(super) async fn session(
             .await
             .map_err(Fault::at(Side::Desktop))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
+        identity.is_not(&cloud_identity)?;
         identity.can_publish()?;
         Ok::<_, Fault>((cloud, desktop, identity, cloud_identity))
     };

@@ -11,12 +11,13 @@ use written::{list, quoted, short, text, without_password};
 
 pub use written::write_new;
 
-use crate::catalog::{RelationFacts, relation, unpathed};
+use crate::catalog::{RelationFacts, facts, relation, unpathed};
 use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::model::Name;
 use crate::plan::quote;
+use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
 /// A settings file, and how much of it is active.
@@ -27,6 +28,8 @@ pub struct Proposal {
     pub active: usize,
     /// Tables that need a decision first.
     pub set_aside: usize,
+    /// Remarks with a question: what stands on one side only may be the other side's under another name.
+    pub questions: usize,
     /// A password was given, and stands in no file: what it has to be called in the environment.
     pub secrets: Vec<&'static str>,
 }
@@ -45,14 +48,16 @@ pub async fn propose(
         quoted(desktop_url),
         quoted(cloud_url)
     );
-    let wrong = |problems: config::Problems| {
-        Fault::new(Kind::Input, problems.to_string()).hint("nothing was written")
-    };
-    let settings = read(&urls, &sources)?.map_err(wrong)?;
+    let settings = read(&urls, &sources)?.map_err(wrong_url)?;
     let desktop = control::connect(&settings.desktop.endpoint).await;
-    let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
+    let desktop = desktop.map_err(|error| no_way_in(Side::Desktop, &error))?;
     let cloud = control::connect(&settings.cloud.endpoint).await;
-    let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+    let cloud = cloud.map_err(|error| no_way_in(Side::Cloud, &error))?;
+    let one = facts(&desktop.client, Side::Desktop).await;
+    let other = facts(&cloud.client, Side::Cloud).await;
+    if let (Ok(one), Ok(other)) = (one, other) {
+        one.is_not(&other)?;
+    }
     let here = look(&desktop, Side::Desktop).await?;
     let there = look(&cloud, Side::Cloud).await?;
     let mut entries = Vec::new();
@@ -66,6 +71,7 @@ pub async fn propose(
         desktop: (desktop_url, desktop_secret),
         cloud: (cloud_url, cloud_secret),
         org: tenant(&entries),
+        zone: zone(&desktop).await?,
     };
     let misfits = misfits(&head, &entries, &sources, (&desktop.client, &cloud.client)).await?;
     let alone = |all: &[RelationFacts], mine: &dyn Fn(&Entry) -> &Name| -> Vec<String> {
@@ -73,14 +79,17 @@ pub async fn propose(
         let others = all.iter().filter(|facts| !known.contains(&facts.name));
         others.map(|facts| short(&facts.name)).collect()
     };
-    let others = (
-        alone(&here, &|entry| &entry.desktop),
-        alone(&there, &|entry| &entry.cloud),
-    );
+    let mut others = Others {
+        desktop: alone(&here, &|entry| &entry.desktop),
+        cloud: alone(&there, &|entry| &entry.cloud),
+        alike: Vec::new(),
+    };
+    others.alike = alike(&here, &there, &others);
     Ok(Proposal {
         text: text(&head, &entries, &misfits, &others),
         active: entries.len() - misfits.len(),
         set_aside: misfits.len(),
+        questions: entries.iter().filter(|entry| entry.asks).count() + others.alike.len(),
         secrets: [
             ("DESKTOP_DB_PASSWORD", desktop_secret),
             ("SUPABASE_DB_PASSWORD", cloud_secret),
@@ -96,6 +105,17 @@ struct Head {
     desktop: (String, bool),
     cloud: (String, bool),
     org: Option<String>,
+    /// The time zone that the desktop's server has.
+    zone: String,
+}
+
+/// Tables without a partner.
+#[derive(Default)]
+struct Others {
+    desktop: Vec<String>,
+    cloud: Vec<String>,
+    /// Those of both sides that most of their columns bring together, though no name does.
+    alike: Vec<(String, String)>,
 }
 
 /// A table of the proposal.
@@ -106,6 +126,67 @@ struct Entry {
     /// The lines behind the name.
     lines: Vec<String>,
     columns: BTreeSet<String>,
+    /// A remark among the lines asks something.
+    asks: bool,
+}
+
+/// A URL that can't be read is an argument here, not a line of a file.
+fn wrong_url(problems: config::Problems) -> Fault {
+    let said = problems.items().first();
+    let flag = match said.map_or(0, |problem| problem.line) {
+        0..=2 => "--desktop",
+        _ => "--cloud",
+    };
+    let said = said.map_or_else(String::new, |problem| problem.message.clone());
+    Fault::new(Kind::Input, format!("{flag}: {said}"))
+        .hint("it looks like postgres://USER@HOST:PORT/DATABASE; nothing was written")
+}
+
+/// No settings are there yet that a hint could name.
+fn no_way_in(side: Side, error: &WireError) -> Fault {
+    let fault = Fault::wire(side, error);
+    match matches!(error, WireError::Authentication(_)) {
+        true => fault.hint(format!(
+            "put the password into the environment as TANDEM_{}_PASSWORD, or into the URL of --{side}; it is written nowhere",
+            side.to_string().to_uppercase()
+        )),
+        false => fault,
+    }
+}
+
+async fn zone(desktop: &Control) -> Result<String, Fault> {
+    let sql = "select reset_val from pg_settings where name = 'TimeZone'";
+    let rows = desktop.client.query_typed(sql, &[]).await;
+    let rows = rows.map_err(Fault::at(Side::Desktop))?;
+    Ok(rows.first().map_or_else(String::new, |row| row.get(0)))
+}
+
+/// Tables that no name brings together, but most of their columns do.
+fn alike(
+    here: &[RelationFacts],
+    there: &[RelationFacts],
+    others: &Others,
+) -> Vec<(String, String)> {
+    let of = |all: &[RelationFacts], names: &[String]| -> Vec<RelationFacts> {
+        let of = all
+            .iter()
+            .filter(|facts| names.contains(&short(&facts.name)));
+        of.cloned().collect()
+    };
+    let (left, right) = (of(here, &others.desktop), of(there, &others.cloud));
+    let pairs = left.iter().filter_map(|from| {
+        let common = |to: &&RelationFacts| {
+            let same = from
+                .columns
+                .iter()
+                .filter(|column| to.column(&column.name).is_some());
+            same.count()
+        };
+        let to = right.iter().max_by_key(common)?;
+        let enough = common(&to) * 3 >= from.columns.len() * 2 && common(&to) >= 2;
+        enough.then(|| (short(&from.name), short(&to.name)))
+    });
+    pairs.collect()
 }
 
 /// Schemas that belong to the server or to Supabase.
@@ -196,7 +277,7 @@ async fn entry(
     settings: &Settings,
     (desktop, cloud): (&Client, &Client),
 ) -> Result<Entry, Fault> {
-    let mut lines = Vec::new();
+    let (mut lines, mut asks) = (Vec::new(), false);
     let name = short(&from.name);
     if short(&to.name) != name {
         lines.push(format!("cloud = {}", quoted(&short(&to.name))));
@@ -212,6 +293,7 @@ async fn entry(
             "[table.reverse]\nskip",
         ));
     } else {
+        let owner = &settings.owner.column;
         let made = |column: &&String| {
             let facts = to.column(column);
             facts.is_some_and(|facts| facts.has_default || facts.always_identity)
@@ -233,6 +315,29 @@ async fn entry(
             &generated,
             "skip",
         ));
+        let unfilled = to.columns.iter().filter(|column| {
+            from.column(&column.name).is_none() && !generated.contains(&column.name)
+        });
+        let unfilled = unfilled.map(|column| &column.name);
+        let unfilled: Vec<_> = unfilled
+            .filter(|name| *name != owner && !settings.forward.skip.contains(name))
+            .cloned()
+            .collect();
+        let left = from.columns.iter().map(|column| &column.name);
+        let left =
+            left.filter(|name| to.column(name).is_none() && !settings.forward.skip.contains(name));
+        if let Some(left) = left.into_iter().next().filter(|_| !unfilled.is_empty()) {
+            asks = true;
+            lines.push(format!(
+                "# Only in the cloud: {}. If one of them is a column of skip under another name:",
+                unfilled.join(", ")
+            ));
+            lines.push(format!(
+                "# rename = {{ {} = {} }}",
+                quoted(left),
+                quoted(&unfilled[0])
+            ));
+        }
         if !generated.is_empty() {
             lines.push(format!(
                 "swap = \"1d\"                    # {} is generated in the cloud; it stays",
@@ -250,6 +355,7 @@ async fn entry(
             .iter()
             .map(|column| column.name.clone())
             .collect(),
+        asks,
     })
 }
 
@@ -367,8 +473,9 @@ async fn misfits(
         desktop: (head.desktop.0.clone(), false),
         cloud: (head.cloud.0.clone(), false),
         org: head.org.clone(),
+        zone: head.zone.clone(),
     };
-    let whole = text(&bare, entries, &BTreeMap::new(), &(Vec::new(), Vec::new()));
+    let whole = text(&bare, entries, &BTreeMap::new(), &Others::default());
     let settings = read(&whole, sources)?.map_err(|error| broken(&error))?;
     let names = entries.iter().map(|entry| entry.name.clone()).collect();
     let tables = agree_again(&settings, desktop, cloud, &names).await?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::{Entry, Head};
+use super::{Entry, Head, Others};
 use crate::fault::{Fault, Kind};
 use crate::model::Name;
 
@@ -11,7 +11,7 @@ pub(super) fn text(
     head: &Head,
     entries: &[Entry],
     misfits: &BTreeMap<String, String>,
-    (only_desktop, only_cloud): &(Vec<String>, Vec<String>),
+    others: &Others,
 ) -> String {
     let mut text = String::from(
         "# tandem.toml, proposed by `tandem init`. Precedence: flag > environment (TANDEM_...) > this file > default.\n\
@@ -30,7 +30,10 @@ pub(super) fn text(
             false => format!("# {line}"),
         });
         if section == "desktop" {
-            text.push_str("# time_zone = \"Asia/Kolkata\"  # where times without a zone meet times with one\n");
+            text.push_str(&format!(
+                "# time_zone = {}  # where times without a zone meet times with one\n",
+                quoted(&head.zone)
+            ));
         }
         text.push('\n');
     }
@@ -63,7 +66,14 @@ pub(super) fn text(
             }
         }
     }
-    for (side, names) in [("desktop", only_desktop), ("cloud", only_cloud)] {
+    for (desktop, cloud) in &others.alike {
+        text.push_str(&format!(
+            "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
+            quoted(desktop),
+            quoted(cloud)
+        ));
+    }
+    for (side, names) in [("desktop", &others.desktop), ("cloud", &others.cloud)] {
         if !names.is_empty() {
             text.push_str(&format!("# Only on the {side}: {}\n", names.join(", ")));
         }
