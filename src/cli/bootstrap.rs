@@ -100,7 +100,7 @@ async fn again(
         return Ok(Exit::Fine);
     }
     let copied = swap::carry_out(onlooker, settings, &forward, yes).await?;
-    swap::say(&copied, false, "were");
+    swap::say(&copied, false, ("", "were"));
     Ok(match copied.iter().any(|copied| copied.refused.is_some()) {
         true => Exit::BadNews,
         false => Exit::Fine,
@@ -208,12 +208,17 @@ async fn plan(options: &Options, settings: &Settings, tables: &[&str]) -> Result
     let sides = Sides::open(settings).await?;
     let names = (!tables.is_empty()).then_some(tables);
     let removes = options.yes.then_some(true);
-    if !options.json && tables.is_empty() {
-        sides.say_set_up(settings).await?;
-        show::result("-- then, from one snapshot:");
-    }
     let counts = sides.counts(names, removes).await?;
-    swap::say(&counts, options.json, "would be");
+    let sets_up = !options.json && tables.is_empty();
+    if sets_up {
+        show::result("-- what the first copy would do, from one snapshot:");
+    }
+    let lead = if sets_up { "-- " } else { "" };
+    swap::say(&counts, options.json, (lead, "would be"));
+    if sets_up {
+        show::result("-- before that, once, by run or by whoever pastes it:");
+        sides.say_set_up(settings).await?;
+    }
     let extras = counts
         .iter()
         .any(|table| table.extras.is_some_and(|extras| extras > 0));

@@ -60,8 +60,11 @@ pub(super) async fn doctor(options: &Options, settings: &Settings) -> Result<Exi
             section(side, &place, &of, options.report);
         }
         show::result(&format!(
-            "{failed} failed, {} warnings, {} passed, {} skipped in {:.1} s; nothing was changed; tandem doctor --report lists all",
-            count(CheckOutcome::Warn),
+            "{failed} failed, {}, {} passed, {} skipped in {:.1} s; nothing was changed; tandem doctor --report lists all",
+            match count(CheckOutcome::Warn) {
+                1 => "1 warning".to_owned(),
+                many => format!("{many} warnings"),
+            },
             count(CheckOutcome::Ok),
             count(CheckOutcome::Skipped),
             since.elapsed().as_secs_f64()

@@ -28,7 +28,6 @@ impl Sides {
         let cloud = control::connect(&settings.cloud.endpoint).await;
         let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
-        identity.can_publish()?;
         facts(&cloud.client, Side::Cloud).await?;
         let tables = agree(settings, &desktop.client, &cloud.client).await?;
         Ok(Sides {
@@ -61,6 +60,10 @@ impl Sides {
 
     /// What would be set up, as it can be pasted.
     pub(super) async fn say_set_up(&self, settings: &Settings) -> Result<(), Fault> {
+        if let Err(fault) = self.identity.can_publish() {
+            let first = fault.hint.unwrap_or(fault.what);
+            show::result(&format!("-- first, on the desktop: {first}"));
+        }
         let replicator = name_of(settings, &self.identity);
         for (side, control) in [(Side::Desktop, &self.desktop), (Side::Cloud, &self.cloud)] {
             let installed = is_installed(&control.client, side).await?;

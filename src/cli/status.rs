@@ -24,8 +24,17 @@ pub(super) struct Options {
 }
 
 pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
-    let onlooker = Onlooker::connect(settings).await?;
-    let status = onlooker.status(settings).await?;
+    let asked = async {
+        let onlooker = Onlooker::connect(settings).await?;
+        onlooker.status(settings).await
+    };
+    let status = match asked.await {
+        Ok(status) => status,
+        Err(fault) => {
+            unknown(options.json, settings, &fault).await;
+            return Err(fault);
+        }
+    };
     if options.json {
         show::document(&status);
     } else {
@@ -36,6 +45,37 @@ pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exi
         Verdict::NeedsYou | Verdict::Stalled => Exit::BadNews,
         Verdict::Stopped | Verdict::Down => Exit::NotRunning,
     })
+}
+
+/// A side is away: what the other one tells.
+async fn unknown(json: bool, settings: &Settings, fault: &Fault) {
+    if json {
+        return show::document(&serde_json::json!({
+            "schema": 1, "verdict": "unknown", "why": fault.to_string(),
+            "forward": null, "reverse": null, "service": null, "tables": [],
+        }));
+    }
+    let Ok(half) = Onlooker::half(settings).await else {
+        return;
+    };
+    show::verdict(show::Mark::Bad, &format!("unknown: {}", fault.what));
+    show::result("");
+    match half {
+        None => show::result("  the desktop answers; it has no slot for us"),
+        Some((is_read, held)) => {
+            let reads = match is_read {
+                true => "tandem reads its log",
+                false => "nobody reads its log at the moment",
+            };
+            let (held, most) = (Some(held), Some(settings.forward.wal_held_max));
+            show::result(&format!("  the desktop answers; {reads}"));
+            show::result(&format!(
+                "  it keeps {} of WAL for us, limit {}; nothing is lost",
+                show::bytes(held),
+                show::bytes(most)
+            ));
+        }
+    }
 }
 
 fn screen(status: &Status, settings: &Settings, all: bool) {
@@ -73,7 +113,10 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     } else {
         let missing = show::bytes(forward.lag_bytes);
         show::result(&match &forward.cloud_lsn {
-            Some(lsn) => format!("  the cloud has everything up to {lsn}; {missing} missing"),
+            Some(lsn) => {
+                let when = status.up_to.as_deref().unwrap_or("unknown");
+                format!("  the cloud has everything up to {when} ({lsn}); {missing} missing")
+            }
             None => "  the tables have not been copied yet".to_owned(),
         });
         if forward.state == State::SlotLost {
@@ -172,7 +215,8 @@ pub(super) fn verdict(status: &Status) -> String {
 }
 
 fn tables(tables: &[TableStatus], all: bool) {
-    let lives = ["streaming", "swap_only"];
+    // A swap that was refused says nothing of the stream.
+    let lives = ["streaming", "swap_only", "swap_refused"];
     let live = { tables.iter() }.filter(|table| lives.contains(&table.state.as_str()));
     let (live, known) = (
         live.count(),

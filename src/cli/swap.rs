@@ -53,7 +53,7 @@ pub(super) async fn swap(
                 .counts(Some(&tables), Some(options.allow_shrink))
                 .await?
         };
-        say(&planned, options.json, "would be");
+        say(&planned, options.json, ("", "would be"));
         return Ok(exit(&planned));
     }
     let onlooker = Onlooker::connect(settings).await?;
@@ -70,7 +70,7 @@ pub(super) async fn swap(
         .next("tandem bootstrap"));
     }
     let swapped = carry_out(&onlooker, settings, &tables, options.allow_shrink).await?;
-    say(&swapped, options.json, "were");
+    say(&swapped, options.json, ("", "were"));
     Ok(exit(&swapped))
 }
 
@@ -156,7 +156,8 @@ pub(super) fn goes_out(settings: &Settings, name: &str) -> bool {
     tables.any(|table| table.name == name && table.flow != Flow::Reverse)
 }
 
-pub(super) fn say(tables: &[Swapped], json: bool, were: &str) {
+/// A line for each table, as a remark where SQL follows; or the document.
+pub(super) fn say(tables: &[Swapped], json: bool, (lead, were): (&str, &str)) {
     if json {
         show::document(&Document {
             schema: 1,
@@ -166,9 +167,9 @@ pub(super) fn say(tables: &[Swapped], json: bool, were: &str) {
     }
     for table in tables {
         show::result(&match &table.refused {
-            Some(why) => format!("{:<20} refused: {why}", table.table),
+            Some(why) => format!("{lead}{:<20} refused: {why}", table.table),
             None => format!(
-                "{:<20} {} rows read; {were} inserted {}, updated {}, deleted {}, unchanged {}{}",
+                "{lead}{:<20} {} rows read; {were} inserted {}, updated {}, deleted {}, unchanged {}{}",
                 table.table,
                 number(table.read),
                 number(table.insert),

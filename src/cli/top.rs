@@ -390,6 +390,7 @@ mod tests {
             refill: None,
             snapshot_held_ms: None,
             slot_given_up: None,
+            up_to: None,
             wal_limit_in_s: None,
             verified: None,
             last_commit: None,

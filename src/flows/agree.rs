@@ -40,11 +40,13 @@ pub async fn agree_again(
             .iter()
             .map(|found| format!("  {}: {}", found.table, found.what))
             .collect();
-        let what = format!(
-            "{} things in the settings and the two databases do not fit together\n{}",
-            lines.len(),
-            lines.join("\n")
-        );
+        let what = match lines.len() {
+            1 => "one thing in the settings and the two databases does not fit together".to_owned(),
+            many => {
+                format!("{many} things in the settings and the two databases do not fit together")
+            }
+        };
+        let what = format!("{what}\n{}", lines.join("\n"));
         Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved")
     })
 }

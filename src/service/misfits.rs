@@ -13,7 +13,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::limits;
-use crate::model::Tables;
+use crate::model::{Misfit, Tables};
 use crate::wire::control;
 
 /// The names of tables that were served before, or whose first copy has begun.
@@ -28,12 +28,12 @@ pub(super) async fn served(cloud: &Client, replicator: &str) -> Result<BTreeSet<
 pub(super) async fn note_misfits(
     cloud: &Client,
     replicator: &str,
-    tables: &Tables,
+    misfits: impl Iterator<Item = &Misfit>,
 ) -> Result<(), Fault> {
     let sql = "update tandem.table_state set state = 'stopped', fingerprint = '', why = $3, \
         since = case when state = 'stopped' then since else now() end where replicator = $1 and \"table\" = $2 \
         and (state, fingerprint, why) is distinct from ('stopped', '', $3) returning true";
-    for misfit in tables.misfits() {
+    for misfit in misfits {
         let why = format!(
             "it does not fit any more: {}; it goes on by itself when that is mended",
             misfit.why
@@ -115,6 +115,12 @@ async fn look(
     let now = agree_again(settings, &desktop.client, &cloud, all).await?;
     let fits = |name: &&String| now.misfits().iter().all(|misfit| misfit.name != **name);
     let Some(name) = misfits.iter().find(fits) else {
+        // One thing may be mended, and another one be left.
+        let still = now
+            .misfits()
+            .iter()
+            .filter(|misfit| misfits.contains(&misfit.name));
+        note_misfits(&cloud, replicator, still).await?;
         return Ok(None);
     };
     let sql = "update tandem.table_state set fingerprint = '' where replicator = $1 and \"table\" = $2 and state = 'stopped'";

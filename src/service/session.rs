@@ -243,7 +243,8 @@ impl Session<'_> {
             nonce: self.prepare_homes().await?,
         };
         self.remove_forgotten().await?;
-        note_misfits(&self.cloud.client, &self.lease.replicator, self.tables).await?;
+        let misfits = self.tables.misfits().iter();
+        note_misfits(&self.cloud.client, &self.lease.replicator, misfits).await?;
         self.put_on_agenda(remembered, taken.checkpoint.is_none(), &mut ready)
             .await?;
         let new = |wanted: &&Wanted| !wanted.how.is_swap();

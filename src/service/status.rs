@@ -12,6 +12,7 @@ use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Lsn;
+use crate::wire::control;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -61,6 +62,8 @@ pub struct Status {
     /// When the cloud committed our last transaction, in seconds since 1970.
     #[serde(skip)]
     pub last_commit: Option<f64>,
+    /// When the last transaction that is in the cloud committed on the desktop, in ISO 8601.
+    pub up_to: Option<String>,
     /// Transactions of the desktop that are in the cloud.
     pub transactions: Option<i64>,
     /// Rows in quarantine on their way out, and on their way home.
@@ -87,6 +90,7 @@ pub struct VerifiedStatus {
 #[derive(Default)]
 struct Sums {
     last_commit: Option<f64>,
+    up_to: Option<String>,
     transactions: Option<i64>,
     /// Out, and home.
     parked: (i64, i64),
@@ -211,10 +215,29 @@ impl Onlooker {
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
             last_commit: sums.last_commit,
+            up_to: sums.up_to,
             transactions: sums.transactions,
             parked: sums.parked,
             tables,
         })
+    }
+
+    /// What the desktop alone can tell, where the cloud is away: whether somebody reads our slot, and how much WAL is kept
+    /// for it.
+    ///
+    /// # Errors
+    /// When it can't be reached or asked either.
+    pub async fn half(settings: &Settings) -> Result<Option<(bool, u64)>, Fault> {
+        let desktop = control::connect(&settings.desktop.endpoint).await;
+        let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
+        let sql = "select active, coalesce(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn), 0)::bigint \
+            from pg_replication_slots where slot_name = $1";
+        let params = [(&settings.forward.slot as _, Type::TEXT)];
+        let rows = desktop.client.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        Ok(rows
+            .first()
+            .map(|row| (row.get(0), row.get::<_, i64>(1).max(0).unsigned_abs())))
     }
 
     /// The same over the connections that are left from the last time, or over new ones; none are left where it failed.
@@ -275,7 +298,8 @@ impl Onlooker {
         let sql = "select extract(epoch from c.applied_at)::float8, c.transactions, \
             (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward'), \
             (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'reverse'), \
-            to_char(v.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), v.different, v.unknown \
+            to_char(v.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), v.different, v.unknown, \
+            to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
             from tandem.checkpoint as c left join tandem.verified as v using (replicator) where c.replicator = $1";
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = cloud.query_typed(sql, &params).await;
@@ -294,6 +318,7 @@ impl Onlooker {
         });
         Ok(Sums {
             last_commit: row.get(0),
+            up_to: row.get(7),
             transactions: row.get(1),
             parked: (row.get(2), row.get(3)),
             verified,

@@ -240,6 +240,9 @@ async fn a_side_that_cannot_be_reached_is_exit_4_by_name() {
                 "{error}"
             );
         }
+        let (code, out, _) = office.ask(&["status", "--json"]).await;
+        let unknown: Value = serde_json::from_str(&out).unwrap();
+        assert_eq!((code, &unknown["verdict"]), (4, &"unknown".into()), "{out}");
         proxy.refuse(false);
     }
     assert_eq!(service.stop().await, 0);

@@ -7,7 +7,7 @@ mod deliver;
 mod poll;
 mod then;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,8 @@ pub struct Reverse {
     then: Then,
     /// Tables that can't be read any more: their way home has stopped.
     broken: BTreeSet<String>,
+    /// Rows whose refusal was said: they are tried again and again.
+    told: HashSet<(String, String)>,
     /// When parked rows are tried again.
     retry_at: Instant,
 }
@@ -94,6 +96,7 @@ impl Reverse {
             ticks,
             then: Then::new(settings, &lease.replicator),
             broken: BTreeSet::new(),
+            told: HashSet::new(),
             retry_at: Instant::now() + limits::PARKED_RETRY_EVERY,
         }))
     }
@@ -208,6 +211,7 @@ impl Reverse {
         let Delivered { done, broken } = delivered.await?;
         let written = { done.iter() }
             .any(|done| matches!(done.outcome, Outcome::Applied | Outcome::Rewritten));
+        self.tell(home, &done);
         if !done.is_empty() {
             failpoint::reach("home_written");
             let settled = self.within(poll::settle(&self.cloud, &self.lease, home, &done));
@@ -218,6 +222,20 @@ impl Reverse {
             self.stop_table(home, &why).await?;
         }
         Ok((written, !done.is_empty()))
+    }
+
+    /// Says once which rows the desktop refuses.
+    fn tell(&mut self, home: &Home, done: &[deliver::Done]) {
+        for row in done {
+            let name = (home.name.clone(), row.key.clone());
+            let Some((sqlstate, why)) = row.outcome.refusal() else {
+                self.told.remove(&name);
+                continue;
+            };
+            if self.told.insert(name) {
+                tracing::warn!(table = %home.name, key = %row.key, sqlstate, why, "quarantined on its way home; the other rows go on");
+            }
+        }
     }
 
     /// The table's way home stops alone; what waits of it stays in the outbox.
