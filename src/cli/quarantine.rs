@@ -129,8 +129,12 @@ fn say(rows: Vec<ParkedRow>, conflicts: Vec<Conflict>, json: bool) -> Exit {
             times(row.tries)
         ));
     }
-    if rows.is_empty() {
-        show::result("nothing is in quarantine");
+    match (rows.is_empty(), conflicts.len()) {
+        (true, 0) => show::result("nothing is in quarantine"),
+        (true, noted) => show::result(&format!(
+            "no row waits in quarantine; {noted} times both sides wanted something else, which was decided and noted:"
+        )),
+        (false, _) => {}
     }
     for conflict in &conflicts {
         let key = conflict.key.iter();

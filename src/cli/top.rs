@@ -27,6 +27,8 @@ use crate::service::{Onlooker, Status, TableStatus, Verdict};
 pub(super) struct Options {}
 
 const EVERY: Duration = Duration::from_secs(1);
+/// A bar is full from here on, or from the longest lag on, if that is longer: a few milliseconds must not look like many.
+const FULL_BAR_MS: u64 = 1_000;
 /// Samples in a sparkline.
 const HISTORY: usize = 120;
 const KEYS: &str = "q quit   space pause   up/down move   a all tables   / filter   ? help";
@@ -228,19 +230,35 @@ fn draw(frame: &mut Frame<'_>, view: &View) {
             show::seconds(i64::try_from(most).ok())
         )))
         .style(view.colored(Color::Cyan))
+        .max(most.max(FULL_BAR_MS))
         .data(view.lags.iter().copied());
     frame.render_widget(spark, lag);
-    frame.render_widget(listing(view), tables);
+    match view.help {
+        true => frame.render_widget(Paragraph::new(help()), tables),
+        false => frame.render_widget(listing(view), tables),
+    }
     let last = match (view.typing, view.help) {
         (true, _) => format!("/{}", view.filter),
-        (false, true) => {
-            "everything here is also in: tandem status --json, tandem lag --json. It only looks"
-                .to_owned()
-        }
+        (false, true) => "? or esc: back".to_owned(),
         (false, false) if view.filter.is_empty() => KEYS.to_owned(),
         (false, false) => format!("filter: {}   esc clears it   {KEYS}", view.filter),
     };
     frame.render_widget(Paragraph::new(last), keys);
+}
+
+fn help() -> Vec<Line<'static>> {
+    [
+        "q, esc      quit",
+        "space       stop and go on; what is shown grows old meanwhile",
+        "up, down    the tables above and below; k and j do the same",
+        "a           all tables, or only those that need you",
+        "/           only tables with this in their name; enter keeps it, esc clears it",
+        "",
+        "applied: row changes that arrived in the cloud.   home: rows of phones that came home.",
+        "It only looks. The same is in: tandem status --json, tandem lag --json.",
+    ]
+    .map(Line::from)
+    .to_vec()
 }
 
 fn heading(view: &View) -> Vec<Line<'static>> {
@@ -304,10 +322,12 @@ fn listing(view: &View) -> Table<'static> {
             false => Style::new(),
         };
         let why = show::clean(table.why.as_deref().unwrap_or_default());
+        let home = table.reverse.as_ref().map_or(0, |counts| counts.applied);
         Row::new([
             show::clean(&table.table),
             table.state.clone(),
             table.applied.to_string(),
+            home.to_string(),
             table.parked.to_string(),
             table.conflicts.to_string(),
             why,
@@ -318,6 +338,7 @@ fn listing(view: &View) -> Table<'static> {
         Constraint::Length(22),
         Constraint::Length(13),
         Constraint::Length(10),
+        Constraint::Length(8),
         Constraint::Length(10),
         Constraint::Length(10),
         Constraint::Fill(1),
@@ -326,6 +347,7 @@ fn listing(view: &View) -> Table<'static> {
         "table",
         "state",
         "applied",
+        "home",
         "quarantine",
         "conflicts",
         "why",

@@ -72,12 +72,22 @@ async fn carry_out(
     of_cloud: &Removal,
 ) -> Result<(), Fault> {
     if !of_desktop.is_nothing() {
-        remove_from_desktop(&desktop.client, of_desktop).await?;
+        let removed = remove_from_desktop(&desktop.client, of_desktop).await;
+        removed.map_err(who_may)?;
     }
     if !of_cloud.is_nothing() {
-        remove_from_cloud(&cloud.client, of_cloud).await?;
+        let removed = remove_from_cloud(&cloud.client, of_cloud).await;
+        removed.map_err(who_may)?;
     }
     Ok(())
+}
+
+/// A user who only runs tandem owns nothing of it.
+fn who_may(fault: Fault) -> Fault {
+    match fault.hint {
+        Some(_) => fault,
+        None => fault.hint("whoever set tandem up may remove it: name that user in the URL, or let an administrator paste what tandem uninstall --plan shows; repeated, it goes on where it was"),
+    }
 }
 
 fn plan(replicator: &str, of_desktop: &Removal, of_cloud: Option<&Removal>) {
@@ -90,8 +100,10 @@ fn plan(replicator: &str, of_desktop: &Removal, of_cloud: Option<&Removal>) {
     say(of_desktop);
     if let Some(of_cloud) = of_cloud {
         show::result("-- in the cloud");
+        show::result("-- (the triggers on its tables go with the schema)");
         say(of_cloud);
     }
+    show::result("-- the desktop's wal_level and max_slot_wal_keep_size stay as they are");
 }
 
 async fn refuse_while_it_runs(settings: &Settings, of_cloud: &Removal) -> Result<(), Fault> {

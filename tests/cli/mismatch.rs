@@ -151,6 +151,13 @@ async fn a_desktop_without_logical_wal_is_refused_with_the_statement_that_mends_
             error.contains("ALTER SYSTEM SET wal_level = logical") && error.contains("restart"),
             "{error}"
         );
+        // Who asks for the restart wants to see the plan before.
+        let (code, out, error) = office.ask(&["bootstrap", "--plan"]).await;
+        assert!(
+            code == 0
+                && out.contains("-- first, on the desktop: ALTER SYSTEM SET wal_level = logical"),
+            "{out} {error}"
+        );
         assert_eq!(traces(&office).await, before);
     }
 }
