@@ -229,6 +229,24 @@ async fn u22_an_id_that_comes_again_never_overwrites_a_row_that_was_kept() {
         .ask(&["quarantine", "drop", "--table", "visits"])
         .await;
     assert_eq!(code, 0, "{out}");
+    // He takes note of what was decided, too: it is kept, and no longer said.
+    let (code, out, _) = office.ask(&["quarantine", "drop", "--conflicts"]).await;
+    assert!(
+        code == 0 && out.contains("conflicts are no longer said"),
+        "{out}"
+    );
+    let (_, out, _) = office.ask(&["quarantine", "list"]).await;
+    assert_eq!(out, "nothing is in quarantine\n");
+    let (_, out, _) = office.ask(&["status"]).await;
+    assert!(!out.contains("conflicts noted"), "{out}");
+    assert_ne!(
+        value(
+            &office.desktop,
+            "select count(*) from tandem.conflict where seen_at is not null"
+        )
+        .await,
+        "0"
+    );
     assert_eq!(value(&office.cloud, "select concat_ws(' ', received - applied - folded - ruled_out - quarantined, quarantined) from tandem.reverse_state").await, "0 0");
     assert_eq!(service.stop().await, 0);
 }

@@ -203,7 +203,9 @@ create table tandem.conflict (
     kept text not null check (kept in ('desktop', 'cloud')),
     desktop jsonb,
     cloud jsonb,
-    noticed_at timestamptz not null default now()
+    noticed_at timestamptz not null default now(),
+    -- somebody has taken note of it: it is kept, and no longer said
+    seen_at timestamptz
 );
 
 -- The raising compare-and-set: the first statement on rows in each transaction. It fails when

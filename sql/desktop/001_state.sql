@@ -112,7 +112,9 @@ create table tandem.conflict (
     kept text not null check (kept in ('desktop', 'cloud')),
     desktop jsonb,
     cloud jsonb,
-    noticed_at timestamptz not null default now()
+    noticed_at timestamptz not null default now(),
+    -- somebody has taken note of it: it is kept, and no longer said
+    seen_at timestamptz
 );
 
 -- Binds the ledger to the cloud at hand. Another one, or one that went back in time, counts its entries anew.

@@ -15,7 +15,8 @@ use crate::service::{Conflict, Onlooker, ParkedRow};
 #[command(after_help = "Examples:
   tandem quarantine list
   tandem quarantine retry --table visits      after mending what they missed
-  tandem quarantine drop --id 7               the cloud keeps what it has")]
+  tandem quarantine drop --id 7               the cloud keeps what it has
+  tandem quarantine drop --conflicts          you have taken note of them")]
 pub(super) struct Options {
     #[command(subcommand)]
     what: What,
@@ -28,7 +29,7 @@ enum What {
     /// Have the service try them now; exit 1 when some are still refused
     Retry(Choice),
     /// Give rows up: they count as ruled out, and stay as the cloud has them until they change again
-    Drop(Choice),
+    Drop(Drop),
 }
 
 #[derive(Args)]
@@ -39,6 +40,15 @@ struct Choice {
     /// Only this row
     #[arg(long, value_name = "N")]
     id: Option<i64>,
+}
+
+#[derive(Args)]
+struct Drop {
+    #[command(flatten)]
+    choice: Choice,
+    /// Not rows, but conflicts: you have taken note of them; both versions stay in tandem.conflict
+    #[arg(long, conflicts_with = "id")]
+    conflicts: bool,
 }
 
 #[derive(Args)]
@@ -68,7 +78,8 @@ const CONFLICTS: usize = 50;
 pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let choice = match &options.what {
         What::List(list) => &list.choice,
-        What::Retry(choice) | What::Drop(choice) => choice,
+        What::Retry(choice) => choice,
+        What::Drop(drop) => &drop.choice,
     };
     let table = choice
         .table
@@ -90,7 +101,14 @@ pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result
             Ok(say(rows, conflicts, list.json))
         }
         What::Retry(_) => retry(&onlooker, settings, &rows).await,
-        What::Drop(choice) => drop_rows(&onlooker, choice, &rows).await,
+        What::Drop(drop) if drop.conflicts => {
+            let noted = onlooker.take_note(table).await?;
+            show::result(&format!(
+                "{noted} conflicts are no longer said; both versions stay in tandem.conflict"
+            ));
+            Ok(Exit::Fine)
+        }
+        What::Drop(drop) => drop_rows(&onlooker, &drop.choice, &rows).await,
     }
 }
 

@@ -165,7 +165,7 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     let conflicts: i64 = status.tables.iter().map(|table| table.conflicts).sum();
     if conflicts > 0 {
         show::result(&format!(
-            "  {conflicts} conflicts noted, both versions are in tandem.conflict: tandem quarantine list"
+            "  {conflicts} conflicts noted, both versions are in tandem.conflict: tandem quarantine list; drop --conflicts when you have taken note"
         ));
     }
     if let Some(held) = status.snapshot_held_ms {

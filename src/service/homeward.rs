@@ -220,8 +220,7 @@ impl Onlooker {
     /// How many conflicts each table has in the logs of both sides.
     pub(super) async fn conflicts_by_table(&self) -> Result<BTreeMap<String, i64>, Fault> {
         let mut counts = BTreeMap::new();
-        let sql =
-            "select \"table\", count(*) from tandem.conflict where replicator = $1 group by 1";
+        let sql = "select \"table\", count(*) from tandem.conflict where replicator = $1 and seen_at is null group by 1";
         for (client, side) in self.logs() {
             if !is_installed(client, side).await? {
                 continue;
@@ -240,7 +239,7 @@ impl Onlooker {
     pub async fn conflicts(&self, most: usize) -> Result<Vec<Conflict>, Fault> {
         let mut all = Vec::new();
         let sql = format!(
-            "select \"table\", kind, key, kept, to_char(noticed_at at time zone 'UTC', {TIME}) from tandem.conflict where replicator = $1 order by id desc limit {most}"
+            "select \"table\", kind, key, kept, to_char(noticed_at at time zone 'UTC', {TIME}) from tandem.conflict where replicator = $1 and seen_at is null order by id desc limit {most}"
         );
         for (client, side) in self.logs() {
             if !is_installed(client, side).await? {
@@ -262,6 +261,25 @@ impl Onlooker {
         all.sort_by(|a, b| b.noticed.cmp(&a.noticed));
         all.truncate(most);
         Ok(all)
+    }
+
+    /// Somebody has taken note of the conflicts of this table, or of all: they are kept and no longer said. Says how many.
+    ///
+    /// # Errors
+    /// When a side can't be asked.
+    pub async fn take_note(&self, table: Option<&str>) -> Result<u64, Fault> {
+        let sql = "update tandem.conflict set seen_at = now() where replicator = $1 and seen_at is null and \"table\" = coalesce($2, \"table\") returning true";
+        let mut noted = 0;
+        for (client, side) in self.logs() {
+            if !is_installed(client, side).await? {
+                continue;
+            }
+            let params: [(&(dyn ToSql + Sync), Type); 2] =
+                [(&self.replicator, Type::TEXT), (&table, Type::TEXT)];
+            let rows = client.query_typed(sql, &params).await;
+            noted += rows.map_err(Fault::at(side))?.len() as u64;
+        }
+        Ok(noted)
     }
 
     fn logs(&self) -> [(&Client, Side); 2] {
