@@ -36,6 +36,7 @@ soak: newest
 	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
 	TANDEM_SOAK_ROUNDS=5 TANDEM_SOAK_SECONDS=600 cargo test --locked --test matrix -- --nocapture
 	TANDEM_SOAK_ROWS=100000 cargo test --release --locked --test phones -- --nocapture
+	TANDEM_SOAK_ROWS=1000000 cargo test --release --locked --test verify p15_under_load -- --nocapture
 
 # On a disk: with servers in memory a commit costs nothing.
 bench: export TANDEM_PG_TMP = $(or $(BENCH_TMP),/tmp)

@@ -51,6 +51,8 @@
 //!
 //! `service::Onlooker` asks both databases; `status`, `lag`, `top`, the metrics and the page show the sample that it takes, and
 //! all of them work with the service down, but for the last two, which it serves itself on a thread beside its sessions.
+//! Since when the oldest missing transaction has been waiting only the stream knows; it says so in the name of its connection
+//! to the desktop, and where nobody streams an onlooker peeks at what the slot would send.
 //! `flows::verify` compares by hashed ranges ([`plan::verify`]) and looks again until what differs has stood still while the
 //! other side caught up; `repair` goes through the copy's diff. `service::doctor` checks in order of dependency.
 //!
