@@ -77,7 +77,11 @@ fn same(line: &str) -> String {
         }
         let mut last = ' ';
         for letter in word.chars() {
-            let letter = if letter.is_ascii_digit() { '0' } else { letter };
+            let letter = match letter {
+                digit if digit.is_ascii_digit() => '0',
+                '▁'..='█' => '▁',
+                other => other,
+            };
             if letter != '0' || last != '0' {
                 out.push(letter);
             }

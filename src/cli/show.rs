@@ -221,10 +221,13 @@ pub(super) fn clear() {
 
 /// The last samples as bars; in ASCII where the console may not know others.
 pub(super) fn spark(lags_ms: &[u64]) {
-    result(&format!("  lag  {}", bars(lags_ms, is_utf8())));
+    result(&format!("  lag  {}", bars(lags_ms, FULL_BAR_MS, is_utf8())));
 }
 
-fn bars(values: &[u64], utf8: bool) -> String {
+/// A bar is full from here on, or from the longest value on, if that is longer: a few milliseconds must not look like many.
+pub(super) const FULL_BAR_MS: u64 = 1_000;
+
+fn bars(values: &[u64], full: u64, utf8: bool) -> String {
     let marks: Vec<char> = if utf8 {
         "▁▂▃▄▅▆▇█"
     } else {
@@ -232,7 +235,7 @@ fn bars(values: &[u64], utf8: bool) -> String {
     }
     .chars()
     .collect();
-    let most = values.iter().copied().max().unwrap_or_default().max(1);
+    let most = values.iter().copied().max().unwrap_or_default().max(full);
     let last = marks.len() as u64 - 1;
     let bar = |value: &u64| marks[usize::try_from(value * last / most).unwrap_or_default()];
     values.iter().map(bar).collect()
@@ -289,9 +292,10 @@ mod tests {
 
     #[test]
     fn f13_bars_are_ascii_where_the_console_is() {
-        assert_eq!(bars(&[0, 5, 10], false), "_:#");
-        assert_eq!(bars(&[0, 0], true), "▁▁");
-        assert_eq!(bars(&[], false), "");
+        assert_eq!(bars(&[0, 5, 10], 1, false), "_:#");
+        assert_eq!(bars(&[0, 5, 10], 1_000, false), "___");
+        assert_eq!(bars(&[0, 0], 1, true), "▁▁");
+        assert_eq!(bars(&[], 1, false), "");
     }
 
     #[test]

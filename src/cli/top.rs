@@ -27,8 +27,6 @@ use crate::service::{Onlooker, Status, TableStatus, Verdict};
 pub(super) struct Options {}
 
 const EVERY: Duration = Duration::from_secs(1);
-/// A bar is full from here on, or from the longest lag on, if that is longer: a few milliseconds must not look like many.
-const FULL_BAR_MS: u64 = 1_000;
 /// Samples in a sparkline.
 const HISTORY: usize = 120;
 const KEYS: &str = "q quit   space pause   up/down move   a all tables   / filter   ? help";
@@ -230,7 +228,7 @@ fn draw(frame: &mut Frame<'_>, view: &View) {
             show::seconds(i64::try_from(most).ok())
         )))
         .style(view.colored(Color::Cyan))
-        .max(most.max(FULL_BAR_MS))
+        .max(most.max(show::FULL_BAR_MS))
         .data(view.lags.iter().copied());
     frame.render_widget(spark, lag);
     match view.help {

@@ -1,12 +1,14 @@
 //! Settings proposed from what both databases hold: which tables belong together, what names a row, which way rows go. What
 //! doesn't fit is written as a remark with its reason, so that what is active works as it stands.
 
+mod pairs;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Client;
 
+use pairs::{alike, matched};
 use written::{list, quoted, short, text, without_password};
 
 pub use written::write_new;
@@ -161,34 +163,6 @@ async fn zone(desktop: &Control) -> Result<String, Fault> {
     Ok(rows.first().map_or_else(String::new, |row| row.get(0)))
 }
 
-/// Tables that no name brings together, but most of their columns do.
-fn alike(
-    here: &[RelationFacts],
-    there: &[RelationFacts],
-    others: &Others,
-) -> Vec<(String, String)> {
-    let of = |all: &[RelationFacts], names: &[String]| -> Vec<RelationFacts> {
-        let of = all
-            .iter()
-            .filter(|facts| names.contains(&short(&facts.name)));
-        of.cloned().collect()
-    };
-    let (left, right) = (of(here, &others.desktop), of(there, &others.cloud));
-    let pairs = left.iter().filter_map(|from| {
-        let common = |to: &&RelationFacts| {
-            let same = from
-                .columns
-                .iter()
-                .filter(|column| to.column(&column.name).is_some());
-            same.count()
-        };
-        let to = right.iter().max_by_key(common)?;
-        let enough = common(&to) * 3 >= from.columns.len() * 2 && common(&to) >= 2;
-        enough.then(|| (short(&from.name), short(&to.name)))
-    });
-    pairs.collect()
-}
-
 /// Schemas that belong to the server or to Supabase.
 const NOT_OURS: [&str; 16] = [
     "pg_catalog",
@@ -233,42 +207,6 @@ async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault
     let ended = client.batch_execute("commit").await;
     ended.map_err(Fault::at(side))?;
     Ok(all)
-}
-
-/// Tables that belong together: of one name, or one that ends as the other does, with at least half of the smaller one's
-/// columns in common.
-fn matched<'a>(
-    here: &'a [RelationFacts],
-    there: &'a [RelationFacts],
-) -> Vec<(&'a RelationFacts, &'a RelationFacts)> {
-    let mut pairs: Vec<(usize, &RelationFacts, &RelationFacts)> = Vec::new();
-    for from in here {
-        for to in there {
-            let common = { from.columns.iter() }
-                .filter(|column| to.column(&column.name).is_some())
-                .count();
-            let (a, b) = (&from.name.relation, &to.name.relation);
-            let alike = match () {
-                () if a == b => 1_000,
-                () if a.ends_with(b.as_str()) || b.ends_with(a.as_str()) => 100,
-                () => 0,
-            };
-            if alike > 0 && common * 2 >= from.columns.len().min(to.columns.len()) {
-                pairs.push((alike + common, from, to));
-            }
-        }
-    }
-    pairs.sort_by_key(|(score, ..)| std::cmp::Reverse(*score));
-    let (mut left, mut right) = (BTreeSet::new(), BTreeSet::new());
-    let best = pairs.into_iter().filter(|(_, from, to)| {
-        let free = !left.contains(&from.name) && !right.contains(&to.name);
-        if free {
-            left.insert(from.name.clone());
-            right.insert(to.name.clone());
-        }
-        free
-    });
-    best.map(|(_, from, to)| (from, to)).collect()
 }
 
 async fn entry(

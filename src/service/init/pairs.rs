@@ -1,0 +1,71 @@
+//! Which tables of the two sides belong together.
+
+use std::collections::BTreeSet;
+
+use super::Others;
+use super::written::short;
+use crate::catalog::RelationFacts;
+
+/// Tables that belong together: of one name, or one that ends as the other does, with at least half of the smaller one's
+/// columns in common.
+pub(super) fn matched<'a>(
+    here: &'a [RelationFacts],
+    there: &'a [RelationFacts],
+) -> Vec<(&'a RelationFacts, &'a RelationFacts)> {
+    let mut pairs: Vec<(usize, &RelationFacts, &RelationFacts)> = Vec::new();
+    for from in here {
+        for to in there {
+            let common = { from.columns.iter() }
+                .filter(|column| to.column(&column.name).is_some())
+                .count();
+            let (a, b) = (&from.name.relation, &to.name.relation);
+            let alike = match () {
+                () if a == b => 1_000,
+                () if a.ends_with(b.as_str()) || b.ends_with(a.as_str()) => 100,
+                () => 0,
+            };
+            if alike > 0 && common * 2 >= from.columns.len().min(to.columns.len()) {
+                pairs.push((alike + common, from, to));
+            }
+        }
+    }
+    pairs.sort_by_key(|(score, ..)| std::cmp::Reverse(*score));
+    let (mut left, mut right) = (BTreeSet::new(), BTreeSet::new());
+    let best = pairs.into_iter().filter(|(_, from, to)| {
+        let free = !left.contains(&from.name) && !right.contains(&to.name);
+        if free {
+            left.insert(from.name.clone());
+            right.insert(to.name.clone());
+        }
+        free
+    });
+    best.map(|(_, from, to)| (from, to)).collect()
+}
+
+/// Tables that no name brings together, but most of their columns do.
+pub(super) fn alike(
+    here: &[RelationFacts],
+    there: &[RelationFacts],
+    others: &Others,
+) -> Vec<(String, String)> {
+    let of = |all: &[RelationFacts], names: &[String]| -> Vec<RelationFacts> {
+        let of = all
+            .iter()
+            .filter(|facts| names.contains(&short(&facts.name)));
+        of.cloned().collect()
+    };
+    let (left, right) = (of(here, &others.desktop), of(there, &others.cloud));
+    let pairs = left.iter().filter_map(|from| {
+        let common = |to: &&RelationFacts| {
+            let same = from
+                .columns
+                .iter()
+                .filter(|column| to.column(&column.name).is_some());
+            same.count()
+        };
+        let to = right.iter().max_by_key(common)?;
+        let enough = common(&to) * 3 >= from.columns.len() * 2 && common(&to) >= 2;
+        enough.then(|| (short(&from.name), short(&to.name)))
+    });
+    pairs.collect()
+}
