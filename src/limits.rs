@@ -68,7 +68,7 @@ pub const VERIFY_LOOKS: usize = 8;
 /// So many rows that differ are named.
 pub const VERIFY_NAMED: usize = 1_000;
 /// Of so many rows a repair shows the statement: their values are held in memory.
-pub const REPAIR_SHOWN: usize = 100_000;
+pub const REPAIR_SHOWN: usize = 10_000;
 /// Behind a start, or a comparison that failed, so long until the next; whoever wants them more often gets that.
 pub const VERIFY_FIRST: Duration = Duration::from_secs(300);
 /// The longest that a comparison waits for the other side between two looks.
@@ -153,7 +153,7 @@ pub const RETRY_MAX: Duration = Duration::from_secs(10);
 pub const RETRY_RESET_AFTER: Duration = Duration::from_secs(20);
 
 /// While the service is down, onlookers read the desktop's log themselves where no more than so many bytes are kept...
-pub const PEEK_BYTES: i64 = 64 * 1024 * 1024;
+pub const PEEK_BYTES: i64 = 32 * 1024 * 1024;
 /// ...so many changes of it...
 pub const PEEK_CHANGES: i32 = 1_000;
 /// ...and for so long.
@@ -254,6 +254,8 @@ pub const IN_ORDER_MAX: usize = 20_000;
 
 /// Entries of the outbox that are read at once: what names them is in the desktop's log, and held in memory.
 pub const HOME_ENTRIES: usize = 1_000;
+/// Rows that are known to have been refused, so that each is said once; then all may be said again.
+pub const HOME_TOLD: usize = 1_000;
 /// So few rows are looked for one by one on the desktop, by an index where it has one.
 pub const HOME_PROBED_MAX: usize = 10;
 /// Bytes of their rows.

@@ -66,7 +66,7 @@ async fn paste(office: &Office, checks: &[Value]) -> BTreeSet<String> {
     for check in checks {
         let fix = check["fix"].as_str().unwrap_or_default();
         let wrong = matches!(check["outcome"].as_str(), Some("fail" | "warn"));
-        let verbs = ["ALTER", "GRANT", "REVOKE", "CREATE", "SELECT"];
+        let verbs = ["ALTER", "BEGIN", "GRANT", "REVOKE", "CREATE", "SELECT"];
         let is_sql = verbs.iter().any(|verb| fix.starts_with(verb));
         if !wrong || !is_sql && !into_settings(office, fix) {
             continue;

@@ -538,3 +538,49 @@ async fn p7_a_column_that_is_new_on_the_desktop_stops_its_table_until_it_has_a_p
     .await;
     assert_eq!(service.stop().await, 0);
 }
+
+/// What both sides' catalogs don't show is no matter of fitting: the table stops once, and the others are left in peace.
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_what_would_only_stop_again_waits_for_a_person() {
+    let settings = "[heartbeat]\nevery = \"200ms\"\n[[table]]\nname = \"item\"\n[[table]]\nname = \"other\"\n[[table]]\nname = \"third\"\n";
+    let ddl = "create table item (id int primary key, note text); create table other (id int primary key, note text); create table third (id int primary key)";
+    let office = Office::with_tables(&newest(), settings, ddl, ddl).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    // Only some columns are published; and a right is gone.
+    exec(
+        &office.desktop,
+        "alter publication tandem set table item (id), other, third",
+    )
+    .await;
+    exec(&office.cloud, "revoke insert on other from postgres").await;
+    exec(
+        &office.desktop,
+        "insert into item values (1, 'a'); insert into other values (1, 'a')",
+    )
+    .await;
+    until(
+        &office.cloud,
+        "select count(*) = 2 from tandem.table_state where state = 'stopped'",
+    )
+    .await;
+    let epoch = value(&office.cloud, "select epoch || ' ' || string_agg(\"table\" || since, ' ' order by \"table\") from tandem.checkpoint, tandem.table_state group by epoch").await;
+    // Longer than they would take to be taken up: other rows go on all the while, in one and the same session.
+    let since = std::time::Instant::now();
+    let mut id = 0;
+    while since.elapsed() < std::time::Duration::from_secs(12) {
+        id += 1;
+        exec(
+            &office.desktop,
+            &format!("insert into third values ({id}); insert into item values (1 + {id}, 'b')"),
+        )
+        .await;
+        office.caught_up(&mut service).await;
+    }
+    let still = value(&office.cloud, "select epoch || ' ' || string_agg(\"table\" || since, ' ' order by \"table\") from tandem.checkpoint, tandem.table_state group by epoch").await;
+    assert_eq!(
+        epoch, still,
+        "no session was ended, and no table was taken up"
+    );
+    assert_eq!(service.stop().await, 0);
+}

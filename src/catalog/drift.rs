@@ -86,7 +86,7 @@ fn verdict(
         oids
     });
     if gone && table.leaves.is_none() {
-        return Some(("the desktop's table was dropped or renamed", WayBack::Mend));
+        return Some(("the desktop's table was dropped or renamed", WayBack::Fit));
     }
     if another {
         return Some((

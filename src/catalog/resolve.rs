@@ -140,8 +140,12 @@ impl Resolver<'_> {
             .iter()
             .map(|(name, oid, _)| (name.clone(), *oid));
         let left_out = desktop.columns.iter().map(|column| column.name.clone());
+        // What never travels may also come later.
+        let named = { self.settings.forward.skip.iter() }.chain(&wanted.skip);
+        let named = named.chain([&self.settings.owner.column]).cloned();
         let left_out = left_out
             .filter(|name| mapping.arriving.iter().all(|column| column.name != *name))
+            .chain(named)
             .collect();
         let mut table = Table {
             left_out,
@@ -277,11 +281,14 @@ impl Resolver<'_> {
                     to.name, from.full_type, to.full_type
                 )),
             },
-            Some(Misfit::Narrower(why)) => complaints.mended_by(
-                Sort::Length,
-                format!("column {}: {why}; widen it in the cloud, convert it, or say narrow = \"quarantine\"", to.name),
-                in_cloud(widen(cloud, to, from)),
-            ),
+            Some(Misfit::Narrower(why)) => {
+                let what = format!("column {}: {why}; widen it in the cloud, convert it, or say narrow = \"quarantine\"", to.name);
+                // The other type must hold all that the column has: else widening it would round.
+                match misfit(to, from) {
+                    None => complaints.mended_by(Sort::Length, what, in_cloud(widen(cloud, to, from))),
+                    Some(_) => complaints.add(Sort::Length, what),
+                }
+            }
             Some(Misfit::Unlike(why)) => complaints.mended_by(
                 Sort::Type,
                 format!("column {}: {why}; convert it", to.name),

@@ -62,12 +62,15 @@ async fn unknown(json: bool, settings: &Settings, fault: &Fault) {
     show::result("");
     match half {
         None => show::result("  the desktop answers; it has no slot for us"),
-        Some((is_read, held)) => {
+        Some((_, None)) => show::result(
+            "  the desktop answers; SLOT LOST: it no longer keeps what is missing in the cloud",
+        ),
+        Some((is_read, held @ Some(_))) => {
             let reads = match is_read {
                 true => "tandem reads its log",
                 false => "nobody reads its log at the moment",
             };
-            let (held, most) = (Some(held), Some(settings.forward.wal_held_max));
+            let most = Some(settings.forward.wal_held_max);
             show::result(&format!("  the desktop answers; {reads}"));
             show::result(&format!(
                 "  it keeps {} of WAL for us, limit {}; nothing is lost",

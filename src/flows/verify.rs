@@ -194,7 +194,9 @@ impl Both<'_> {
         for (at, some) in keys.chunks(limits::VERIFY_NAMED).enumerate() {
             let some = some.to_vec();
             let params = [(&some as &(dyn ToSql + Sync), Type::INT8_ARRAY)];
-            let (desktop, cloud) = self.ask(Look::values_of, &params).await?;
+            let all = at * limits::VERIFY_NAMED < valued;
+            let read = if all { Look::values_of } else { Look::names_of };
+            let (desktop, cloud) = self.ask(read, &params).await?;
             for (rows, of_desktop) in match home {
                 true => [(desktop, true), (cloud, false)],
                 false => [(cloud, false), (desktop, true)],
@@ -204,7 +206,7 @@ impl Both<'_> {
                         continue;
                     };
                     bad.key = row.get(1);
-                    if at * limits::VERIFY_NAMED >= valued {
+                    if !all {
                         continue;
                     }
                     match of_desktop {

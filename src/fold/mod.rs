@@ -28,6 +28,8 @@ use crate::model::{
 pub const HEARTBEAT: &str = "tandem.heartbeat";
 /// Whoever wants parked rows to be tried again at once writes this prefix into the desktop's log.
 pub const RETRY: &str = "tandem.retry";
+/// The content of such a mark where rows were too long for a column, which may be wider now: both sides are looked at anew.
+pub const REFIT: &str = "refit";
 /// Whoever has asked for a swap, in the cloud, writes this prefix into the desktop's log.
 pub const SWAP: &str = "tandem.swap";
 

@@ -189,8 +189,17 @@ impl Look {
         )
     }
 
+    /// `key, key's values, nothing` as text, for the keys of `$1`.
+    pub fn names_of(&self) -> String {
+        self.texts_of(&[])
+    }
+
     /// `key, key's values, all values` as text, for the keys of `$1`.
     pub fn values_of(&self) -> String {
+        self.texts_of(&self.cells)
+    }
+
+    fn texts_of(&self, cells: &[String]) -> String {
         let texts = |cells: &[String]| {
             let cells: Vec<_> = cells.iter().map(|cell| output(cell, "")).collect();
             format!("array[{}]::text[]", cells.join(", "))
@@ -199,7 +208,7 @@ impl Look {
             "select {}, {}, {} from {} as t where {} and {} = any ($1)",
             self.named(),
             texts(&self.names),
-            texts(&self.cells),
+            texts(cells),
             self.from,
             self.which,
             self.named()

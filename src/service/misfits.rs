@@ -5,7 +5,7 @@ use std::future::pending;
 use std::sync::Arc;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -69,8 +69,9 @@ pub(super) async fn take_up_homes(
     done.map(drop).map_err(Fault::at(Side::Cloud))
 }
 
-/// Looks now and then whether a table fits again that didn't: when the session began, or since it was `halted`. Ends when
-/// one does, so that a new session takes it up.
+/// Looks now and then whether a table fits again that didn't: when the session began, or when it was looked at as soon as it
+/// was `halted`. Ends when one does, so that a new session takes it up. One that was halted and fits all the same waits for
+/// a person: taken up, it would only be halted again.
 pub(super) async fn mended(
     settings: &Settings,
     replicator: &str,
@@ -78,27 +79,49 @@ pub(super) async fn mended(
     mut halted: watch::Receiver<BTreeSet<String>>,
 ) -> Fault {
     let began = tables.misfits().iter().map(|misfit| misfit.name.clone());
-    let began: BTreeSet<String> = began.collect();
+    let mut unfit: BTreeSet<String> = began.collect();
     let all: BTreeSet<String> = tables.names().into_iter().map(str::to_owned).collect();
+    let mut known = BTreeSet::new();
     loop {
-        if began.is_empty()
-            && halted.borrow_and_update().is_empty()
-            && halted.changed().await.is_err()
-        {
-            // Nobody is left who could tell.
-            return pending().await;
+        if unfit.is_empty() {
+            if halted.changed().await.is_err() {
+                // Nobody is left who could tell.
+                return pending().await;
+            }
+        } else {
+            // The teller may be gone before we are.
+            if let Ok(Err(_)) = timeout(limits::MISFITS_EVERY, halted.changed()).await {
+                sleep(limits::MISFITS_EVERY).await;
+            }
         }
-        sleep(limits::MISFITS_EVERY).await;
-        let misfits: BTreeSet<_> = began.union(&halted.borrow()).cloned().collect();
-        match look(settings, replicator, (&all, &misfits)).await {
-            Ok(None) => {}
-            Ok(Some(name)) => {
+        let new: BTreeSet<_> = halted
+            .borrow_and_update()
+            .difference(&known)
+            .cloned()
+            .collect();
+        match look(settings, replicator, &all, &unfit, &new).await {
+            Ok(Looked::Fits(name)) => {
                 let what = format!("{name} fits again and is taken up");
                 return Fault::new(Kind::Weather(Side::Cloud), what);
             }
-            Err(fault) => tracing::debug!("{fault}"),
+            Ok(Looked::Unfit(names)) => {
+                unfit.extend(names);
+                known.extend(new);
+            }
+            Err(fault) => {
+                tracing::debug!("{fault}");
+                sleep(limits::MISFITS_EVERY).await;
+            }
         }
     }
+}
+
+/// What a look came to.
+enum Looked {
+    /// One that didn't fit does.
+    Fits(String),
+    /// None does; these were not known.
+    Unfit(BTreeSet<String>),
 }
 
 /// Which one fits: it is copied anew by the next session, as one that didn't fit when a session began. Over connections
@@ -106,26 +129,28 @@ pub(super) async fn mended(
 async fn look(
     settings: &Settings,
     replicator: &str,
-    (all, misfits): (&BTreeSet<String>, &BTreeSet<String>),
-) -> Result<Option<String>, Fault> {
+    all: &BTreeSet<String>,
+    unfit: &BTreeSet<String>,
+    halted: &BTreeSet<String>,
+) -> Result<Looked, Fault> {
     let desktop = control::connect(&settings.desktop.endpoint).await;
     let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
     let cloud = control::connect(&settings.cloud.endpoint).await;
     let cloud = cloud.map_err(Fault::at(Side::Cloud))?.client;
     let now = agree_again(settings, &desktop.client, &cloud, all).await?;
-    let fits = |name: &&String| now.misfits().iter().all(|misfit| misfit.name != **name);
-    let Some(name) = misfits.iter().find(fits) else {
-        // One thing may be mended, and another one be left.
-        let still = now
-            .misfits()
-            .iter()
-            .filter(|misfit| misfits.contains(&misfit.name));
-        note_misfits(&cloud, replicator, still).await?;
-        return Ok(None);
-    };
-    let sql = "update tandem.table_state set fingerprint = '' where replicator = $1 and \"table\" = $2 and state = 'stopped'";
-    let params: [(&(dyn ToSql + Sync), Type); 2] = [(&replicator, Type::TEXT), (name, Type::TEXT)];
-    let done = cloud.query_typed(sql, &params).await;
-    done.map_err(Fault::at(Side::Cloud))?;
-    Ok(Some(name.clone()))
+    let names: BTreeSet<_> = now.misfits().iter().map(|misfit| &misfit.name).collect();
+    if let Some(name) = unfit.iter().find(|name| !names.contains(name)) {
+        let sql = "update tandem.table_state set fingerprint = '' where replicator = $1 and \"table\" = $2 and state = 'stopped'";
+        let params: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&replicator, Type::TEXT), (name, Type::TEXT)];
+        let done = cloud.query_typed(sql, &params).await;
+        done.map_err(Fault::at(Side::Cloud))?;
+        return Ok(Looked::Fits(name.clone()));
+    }
+    // Why it doesn't fit is said anew: one thing may be mended, and another one be left.
+    let ours = |name: &String| unfit.contains(name) || halted.contains(name);
+    let still = now.misfits().iter().filter(|misfit| ours(&misfit.name));
+    note_misfits(&cloud, replicator, still).await?;
+    let new = halted.iter().filter(|name| names.contains(name));
+    Ok(Looked::Unfit(new.cloned().collect()))
 }

@@ -11,7 +11,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::homeward::ReverseSample;
 use super::lease::name_of;
 use super::peek::Missing;
-use crate::catalog::{self, Facts, facts};
+use crate::catalog::{Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::limits;
@@ -200,11 +200,19 @@ impl Onlooker {
         self.streams(settings).await
     }
 
-    /// Whether somebody reads the slot.
+    /// Whether somebody streams from the slot; who only peeks at it makes it active, too.
     async fn streams(&self, settings: &Settings) -> Result<bool, Fault> {
-        let slot = catalog::slot(&self.desktop.client, &settings.forward.slot).await;
-        let slot = slot.map_err(|error| Fault::wire(Side::Desktop, &error))?;
-        Ok(slot.is_some_and(|slot| slot.active_pid.is_some()))
+        let sql = "select exists (select from pg_replication_slots as s join pg_stat_replication as r on r.pid = s.active_pid \
+            where s.slot_name = $1)";
+        let slot = &settings.forward.slot;
+        let row = one(
+            &self.desktop.client,
+            Side::Desktop,
+            sql,
+            &[(slot, Type::TEXT)],
+        )
+        .await?;
+        Ok(row.is_some_and(|row| row.get(0)))
     }
 
     /// Tables that don't go on, or of which rows wait in the quarantine, with the reason.

@@ -12,7 +12,7 @@ use super::observe::{Onlooker, one};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::flows::agree_again;
-use crate::fold::RETRY;
+use crate::fold::{REFIT, RETRY};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Source;
@@ -93,14 +93,12 @@ impl Onlooker {
             &[(&self.replicator, Type::TEXT)],
         )
         .await?;
-        let stir = "select pg_logical_emit_message(true, $1, '')::text";
-        one(
-            &self.desktop.client,
-            Side::Desktop,
-            stir,
-            &[(&RETRY, Type::TEXT)],
-        )
-        .await?;
+        let long = "select id from tandem.quarantine where replicator = $1 and id = any($2) and sqlstate = 'TD003'";
+        let long = !self.on_parked(long, ids).await?.is_empty();
+        let what = if long { REFIT } else { "" };
+        let stir = "select pg_logical_emit_message(true, $1, $2)::text";
+        let params: [(&(dyn ToSql + Sync), Type); 2] = [(&RETRY, Type::TEXT), (&what, Type::TEXT)];
+        one(&self.desktop.client, Side::Desktop, stir, &params).await?;
         let since = Instant::now();
         loop {
             let waits = "select id from tandem.quarantine where replicator = $1 and id = any($2) and tried_at = 'epoch'";

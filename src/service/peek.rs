@@ -1,11 +1,12 @@
 //! What the desktop has committed and nobody reads, as far as a look into its log tells soon.
 
 use bytes::Bytes;
+use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::observe::Onlooker;
 use crate::config::Settings;
-use crate::decode::Assembler;
+use crate::decode::{Message, message};
 use crate::limits;
 use crate::model::{Lsn, Mark, Timestamp};
 
@@ -63,23 +64,39 @@ impl Onlooker {
             (&forward.publication, Type::TEXT),
             (&changes, Type::INT4),
         ];
-        let rows = desktop.query_typed(sql, &params).await?;
-        let mut assembler = Assembler::default();
-        for row in &rows {
-            let frame = Bytes::copy_from_slice(row.get(0));
-            let Ok(whole) = assembler.push(&frame) else {
+        let rows = desktop.query_typed_raw(sql, params).await?;
+        let mut rows = std::pin::pin!(rows);
+        let (mut open, mut read) = (None, 0);
+        // A transaction is known by its first change; the rest of it isn't kept.
+        while let Some(row) = rows.try_next().await? {
+            read += 1;
+            let Ok(message) = message(&Bytes::copy_from_slice(row.get(0))) else {
                 return Ok(Missing::Unknown);
             };
-            let news = whole.filter(|transaction| {
-                let ours = { transaction.marks.iter() }.any(|mark| mark.prefix == Mark::REVERSE);
-                transaction.end > checkpoint && !ours && !transaction.changes.is_empty()
-            });
-            if let Some(oldest) = news {
-                return Ok(Missing::Since(oldest.committed_at));
+            match (message, open) {
+                (
+                    Message::Begin {
+                        commit,
+                        committed_at,
+                        ..
+                    },
+                    _,
+                ) => {
+                    open = Some(committed_at).filter(|_| commit >= checkpoint);
+                }
+                (Message::Mark { mark, .. }, _) if mark.prefix == Mark::REVERSE => open = None,
+                (Message::Commit { .. }, _) => open = None,
+                (
+                    Message::Insert { .. }
+                    | Message::Update { .. }
+                    | Message::Delete { .. }
+                    | Message::Truncate { .. },
+                    Some(committed_at),
+                ) => return Ok(Missing::Since(committed_at)),
+                _ => {}
             }
         }
-        let all = i32::try_from(rows.len()).is_ok_and(|rows| rows < changes);
-        Ok(if all {
+        Ok(if read < changes {
             Missing::Nothing
         } else {
             Missing::Unknown

@@ -223,21 +223,20 @@ impl Onlooker {
     }
 
     /// What the desktop alone can tell, where the cloud is away: whether somebody reads our slot, and how much WAL is kept
-    /// for it.
+    /// for it; none of that where the slot is lost.
     ///
     /// # Errors
     /// When it can't be reached or asked either.
-    pub async fn half(settings: &Settings) -> Result<Option<(bool, u64)>, Fault> {
+    pub async fn half(settings: &Settings) -> Result<Option<(bool, Option<u64>)>, Fault> {
         let desktop = control::connect(&settings.desktop.endpoint).await;
         let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
-        let sql = "select active, coalesce(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn), 0)::bigint \
-            from pg_replication_slots where slot_name = $1";
+        let sql = "select exists (select from pg_stat_replication as r where r.pid = s.active_pid), \
+            case when s.wal_status <> 'lost' then pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint end \
+            from pg_replication_slots as s where s.slot_name = $1";
         let params = [(&settings.forward.slot as _, Type::TEXT)];
         let rows = desktop.client.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
-        Ok(rows
-            .first()
-            .map(|row| (row.get(0), row.get::<_, i64>(1).max(0).unsigned_abs())))
+        Ok(rows.first().map(|row| (row.get(0), held(row.get(1)))))
     }
 
     /// The same over the connections that are left from the last time, or over new ones; none are left where it failed.
@@ -382,6 +381,10 @@ impl Onlooker {
     }
 }
 
+fn held(bytes: Option<i64>) -> Option<u64> {
+    bytes.map(|bytes| bytes.max(0).unsigned_abs())
+}
+
 /// When the WAL held reaches its limit, if it goes on growing as it has for `since`.
 fn limit_in(forward: &Sample, since: Duration) -> Option<u64> {
     let at = |lsn: &Option<String>| lsn.as_ref()?.parse::<Lsn>().ok();
@@ -393,5 +396,6 @@ fn limit_in(forward: &Sample, since: Duration) -> Option<u64> {
     if since < limits::RATE_AFTER {
         return None;
     }
-    (left * since.as_secs()).checked_div(grown)
+    let seconds = (u128::from(left) * u128::from(since.as_secs())).checked_div(grown.into())?;
+    u64::try_from(seconds).ok()
 }

@@ -4,7 +4,7 @@ use super::super::mention::mentions;
 use super::super::narrow::{Misfit, misfit_home};
 use super::super::relation::ColumnFacts;
 use super::complaint::{Complaints, Sort};
-use super::{Mapping, Resolver, Sides, add, column, derive, empty, on_desktop, widen};
+use super::{Mapping, Resolver, Sides, add, column, derive, empty, on_desktop};
 use crate::config::{Flow, Narrow, OnConflict, OnMobileRow};
 use crate::model::{Home, Key, Named, Source, Table};
 
@@ -219,10 +219,9 @@ impl Way<'_> {
                     from.full_type, to.full_type
                 )),
             },
-            Some(Misfit::Narrower(why)) => complaints.mended_by(
+            Some(Misfit::Narrower(why)) => complaints.add(
                 Sort::Length,
                 format!("column {name}: {why}; widen it on the desktop, convert it in [table.reverse], or say narrow = \"quarantine\""),
-                on_desktop(widen(self.sides.desktop, to, from)),
             ),
             Some(Misfit::Unlike(why)) => {
                 complaints.add(Sort::Type, format!("column {name}: {why}; convert it in [table.reverse]"));

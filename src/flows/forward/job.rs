@@ -6,7 +6,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::gather::Gathered;
 use crate::apply::Lease;
-use crate::fold::{Book, HEARTBEAT, RETRY, Sorter, fold, parking_name};
+use crate::fold::{Book, HEARTBEAT, REFIT, RETRY, Sorter, fold, parking_name};
 use crate::limits;
 use crate::model::{Batch, Counts, Halt, Lsn, Statement, Step, TableId, Tables, Transaction, Work};
 use crate::plan::{Manner, StagedForm, StagedStep, staged};
@@ -49,8 +49,8 @@ pub(super) struct Form {
     pub(super) ordered: BTreeSet<TableId>,
     /// It wrote rows, or somebody asks for it: parked rows may find now what they miss.
     pub(super) stirs: bool,
-    /// Somebody asks for parked rows to be tried again.
-    pub(super) asked: bool,
+    /// Somebody asks for rows to be tried again that were too long for a column.
+    pub(super) refit: bool,
     /// For steps with rows that were parked before: their names.
     pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
     /// Tables that were refused at COMMIT, which doesn't say for which step: all theirs are tried row by row.
@@ -133,8 +133,9 @@ impl BatchJob {
             .transactions
             .iter()
             .flat_map(|transaction| &transaction.marks);
-        self.form.asked = { marks }.any(|mark| mark.prefix == RETRY);
-        self.form.stirs = !batch.steps.is_empty() || self.form.asked;
+        let mut asked = marks.filter(|mark| mark.prefix == RETRY).peekable();
+        self.form.stirs = !batch.steps.is_empty() || asked.peek().is_some();
+        self.form.refit = asked.any(|mark| mark.content == REFIT);
         self.form.names.clear();
         self.form.moves.clear();
         for (number, step) in batch.steps.iter().enumerate() {

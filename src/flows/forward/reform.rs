@@ -82,8 +82,8 @@ impl Writer {
     pub(super) fn why(&self, table: TableId, error: &ServerError) -> Halt {
         let way = match error.code.as_str() {
             "TD004" => WayBack::Allow,
-            // Tables, columns, types, rights.
-            _ if error.class() == "42" => WayBack::Fit,
+            // A table or a column isn't there, or is of another type: that is seen when both sides are looked at again.
+            "42P01" | "42703" | "42804" => WayBack::Fit,
             _ => WayBack::Mend,
         };
         Halt {

@@ -439,16 +439,9 @@ impl Writer {
             self.retry_soon();
         }
         // What a column holds was asked when the session began; somebody may have widened it since.
-        let narrow = |(table, _)| {
-            let mut columns = self.tables.get(table).columns.iter();
-            columns.any(|column| column.narrower.is_some())
-        };
         let copy = copy.or_else(|| {
-            let mut home = { self.tables.homes().iter() }.flat_map(|home| &home.columns);
-            let outgrown = form.asked
-                && (self.book.parking.tables().any(narrow)
-                    || home.any(|column| column.narrower.is_some()));
-            outgrown.then(|| "rows that did not fit are tried again".to_owned())
+            form.refit
+                .then(|| "rows that did not fit are tried again".to_owned())
         });
         Ok(match copy {
             Some(why) => Outcome::CopyAgain(why, committed),

@@ -232,6 +232,9 @@ impl Reverse {
                 self.told.remove(&name);
                 continue;
             };
+            if self.told.len() >= limits::HOME_TOLD {
+                self.told.clear();
+            }
             if self.told.insert(name) {
                 tracing::warn!(table = %home.name, key = %row.key, sqlstate, why, "quarantined on its way home; the other rows go on");
             }

@@ -118,7 +118,7 @@ fn note(over: &Over<'_>, kinds: &[(&str, &str)]) -> String {
     format!(
         "noted as (insert into tandem.conflict (replicator, \"table\", kind, key, kept, desktop, cloud) \
          select {replicator}, {table}, j.\"tandem verdict\", j.\"tandem key\"::text[], case j.\"tandem verdict\" {} end, j.\"tandem image\", j.\"tandem cloud\" from judged as j \
-         where j.\"tandem verdict\" in ({}) and not exists (select from tandem.conflict as c where c.replicator = {replicator} and c.\"table\" = {table} \
+         where j.\"tandem verdict\" in ({}) and not exists (select from tandem.conflict as c where c.replicator = {replicator} and c.seen_at is null and c.\"table\" = {table} \
          and c.kind = j.\"tandem verdict\" and c.key = j.\"tandem key\"::text[] and c.desktop is not distinct from j.\"tandem image\" and c.cloud is not distinct from j.\"tandem cloud\"))",
         kept.collect::<Vec<_>>().join(" "),
         names.join(", ")

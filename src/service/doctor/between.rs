@@ -13,6 +13,7 @@ use crate::flows::examine;
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::{Key, Source, Table, Tables};
+use crate::plan::admitted;
 use crate::plan::quote::{ident, table as qualified};
 
 pub(super) async fn check(
@@ -90,6 +91,9 @@ async fn orphans(
         };
         // What is converted or looked up can only be known in the cloud.
         let columns = sent_as_is(child, row.get(1)).zip(sent_as_is(parent, row.get(3)));
+        // Other types may write equal values differently.
+        let columns = columns.filter(|((_, one), (_, other))| one == other);
+        let columns = columns.map(|((own, _), (taken, _))| (own, taken));
         let Some((own, taken)) =
             columns.filter(|_| child.columns.iter().all(|column| column.parent.is_none()))
         else {
@@ -97,8 +101,9 @@ async fn orphans(
         };
         let (table, of) = (qualified(&child.desktop), qualified(&parent.desktop));
         let (own, taken) = (ident(own), ident(taken));
+        let ours = admitted(child);
         let count = format!(
-            "select count(*) from {table} as c where c.{own} is not null and not exists (select from {of} as p where p.{taken}::text = c.{own}::text)"
+            "select count(*) from {table} as t where {ours} and t.{own} is not null and not exists (select from {of} as p where p.{taken} = t.{own})"
         );
         let counted = rows((desktop, Side::Desktop), &count, &[]).await?;
         let count = counted.first().map_or(0, |row| row.get::<_, i64>(0));
@@ -120,11 +125,11 @@ async fn orphans(
     Ok(())
 }
 
-/// The desktop's column that travels to this one of the cloud without being changed.
-fn sent_as_is<'a>(table: &'a Table, name: &str) -> Option<&'a str> {
+/// The desktop's column that travels to this one of the cloud without being changed, and its type.
+fn sent_as_is<'a>(table: &'a Table, name: &str) -> Option<(&'a str, &'a str)> {
     let column = table.columns.iter().find(|column| column.name == name)?;
     match column.from {
-        Source::Arriving(at) => Some(&table.arriving[at].name),
+        Source::Arriving(at) => Some((&table.arriving[at].name, &table.arriving[at].base_type)),
         _ => None,
     }
 }

@@ -8,6 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::{Report, Wrong, desktop_tables, rows};
 use crate::config::{Endpoint, Settings};
 use crate::fault::{Fault, Side};
+use crate::install::is_installed;
 
 /// The WAL that the desktop may keep has to fit.
 pub(super) async fn desktop(
@@ -33,17 +34,25 @@ pub(super) async fn desktop(
         report.skip("desktop_disk", what);
         return Ok(());
     };
-    if free > most {
+    // What is held already has its room.
+    let sql = "select coalesce(max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)), 0)::bigint from pg_replication_slots where wal_status <> 'lost'";
+    let found = rows(on, sql, &[]).await?;
+    let held = found
+        .first()
+        .map_or(0, |row| row.get::<_, i64>(0))
+        .max(0)
+        .unsigned_abs();
+    if free + held > most {
         report.ok(
             "desktop_disk",
             format!("{} free on the desktop's disk", size(free)),
         );
         return Ok(());
     }
-    // Half of what is left, so that the office program has the other half.
+    // Half of what is left beside it, so that the office program has the other half and no slot is lost by it.
     let fix = format!(
         "ALTER SYSTEM SET max_slot_wal_keep_size = '{}MB'; SELECT pg_reload_conf();",
-        (free >> 21).max(64)
+        (held >> 20) + (free >> 21).max(64)
     );
     let what = format!(
         "{} free on the desktop's disk, and up to {} of WAL may be kept for us",
@@ -64,6 +73,10 @@ pub(super) async fn cloud(
     (desktop, cloud): (&Client, &Client),
     report: &mut Report,
 ) -> Result<(), Fault> {
+    if is_installed(cloud, Side::Cloud).await? {
+        report.ok("cloud_disk", "the first copy has its room");
+        return Ok(());
+    }
     let names = desktop_tables(settings);
     let sql = "select coalesce(sum(pg_total_relation_size(to_regclass(name))), 0)::bigint from unnest($1::text[]) as name";
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];

@@ -109,7 +109,7 @@ pub(super) async fn check(
         let (table, publication): (String, String) = (row.get(0), ident(name));
         Wrong::new(
             format!("publication {name} has only some rows or columns of {table}"),
-            format!("ALTER PUBLICATION {publication} DROP TABLE {table}; ALTER PUBLICATION {publication} ADD TABLE {table};"),
+            format!("BEGIN; ALTER PUBLICATION {publication} DROP TABLE {table}; ALTER PUBLICATION {publication} ADD TABLE {table}; COMMIT; -- then: tandem bootstrap --table with its name"),
         )
     });
     report.each(

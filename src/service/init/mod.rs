@@ -136,8 +136,9 @@ struct Entry {
 fn wrong_url(problems: config::Problems) -> Fault {
     let said = problems.items().first();
     let flag = match said.map_or(0, |problem| problem.line) {
-        0..=2 => "--desktop",
-        _ => "--cloud",
+        1 | 2 => "--desktop",
+        3 | 4 => "--cloud",
+        _ => "in the environment",
     };
     let said = said.map_or_else(String::new, |problem| problem.message.clone());
     Fault::new(Kind::Input, format!("{flag}: {said}"))
