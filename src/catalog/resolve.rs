@@ -368,7 +368,7 @@ fn exists<'a>(
     match facts {
         None => complaints.add(
             Sort::Table,
-            format!("{name} does not exist on the {side}, or our user may not see it"),
+            format!("{name} does not exist on the {side}: never made, dropped or renamed, or our user may not see it"),
         ),
         Some(facts) if matches!(facts.kind, 'r' | 'p') => {
             let foreign = facts.leaves.iter().find(|(_, _, kind)| *kind != 'r');
