@@ -9,7 +9,7 @@ use super::show;
 use crate::config::{Endpoint, Host, Settings};
 use crate::fault::{Exit, Fault};
 use crate::platform;
-use crate::service::{Check, CheckOutcome, doctor as examine};
+use crate::service::{Check, CheckOutcome, NOT_REACHED, doctor as examine};
 
 /// Check both sides and the settings; each problem comes with what mends it. Changes nothing.
 #[derive(Args)]
@@ -86,17 +86,16 @@ fn section(side: &str, place: &str, checks: &[&Check], all: bool) {
         .iter()
         .filter(|check| check.outcome == CheckOutcome::Ok);
     show::result(&format!("{title:<10} {place}{} passed", fine.count()));
-    let unknown = "not checked: something before it failed";
     let mut hidden = 0;
     for check in checks {
         match check.outcome {
             CheckOutcome::Ok if !all => {}
-            CheckOutcome::Skipped if !all && check.what == unknown => hidden += 1,
+            CheckOutcome::Skipped if !all && check.what == NOT_REACHED => hidden += 1,
             _ => line(check, all),
         }
     }
     if hidden > 0 {
-        show::result(&format!("  -     {hidden} {unknown}"));
+        show::result(&format!("  -     {hidden} {NOT_REACHED}"));
     }
     show::result("");
 }

@@ -22,7 +22,7 @@ mod verify;
 mod web;
 
 pub use agenda::Goal;
-pub use doctor::{Check, CheckOutcome, IDS as CHECK_IDS, doctor};
+pub use doctor::{Check, CheckOutcome, IDS as CHECK_IDS, NOT_REACHED, doctor};
 pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use init::{Proposal, propose, write_new};
 pub use lease::name_of;

@@ -229,7 +229,7 @@ impl Onlooker {
             .client
             .query_typed(sql, &[(&self.replicator, Type::TEXT)])
             .await;
-        let rows = rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))?;
+        let rows = rows.map_err(Fault::at(Side::Cloud))?;
         Ok(rows
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get(2)))
@@ -368,6 +368,6 @@ pub(super) async fn one(
     params: &[(&(dyn ToSql + Sync), Type)],
 ) -> Result<Option<tokio_postgres::Row>, Fault> {
     let rows = client.query_typed(sql, params).await;
-    let rows = rows.map_err(|error| Fault::wire(side, &error.into()))?;
+    let rows = rows.map_err(Fault::at(side))?;
     Ok(rows.into_iter().next())
 }

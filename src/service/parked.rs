@@ -55,7 +55,7 @@ impl Onlooker {
             .client
             .query_typed(sql, &[(&self.replicator, Type::TEXT)])
             .await;
-        let rows = rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))?;
+        let rows = rows.map_err(Fault::at(Side::Cloud))?;
         let keys = self.keys(settings).await;
         let row = |row: &tokio_postgres::Row| {
             let table: String = row.get(2);
@@ -132,7 +132,7 @@ impl Onlooker {
         let params: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.replicator, Type::TEXT), (&ids, Type::INT8_ARRAY)];
         let rows = self.cloud.client.query_typed(sql, &params).await;
-        rows.map_err(|error| Fault::wire(Side::Cloud, &error.into()))
+        rows.map_err(Fault::at(Side::Cloud))
     }
 
     /// The names of the columns under which each table's rows are parked, by direction and table: the cloud's where it has

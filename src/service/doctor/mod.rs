@@ -99,6 +99,9 @@ pub const IDS: [&str; 68] = [
     "quarantine",
 ];
 
+/// What is said of a check that something before it kept from being made.
+pub const NOT_REACHED: &str = "not checked: something before it failed";
+
 /// What a check came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -213,7 +216,7 @@ impl Report {
     fn skip_the_rest(&mut self) {
         let left: Vec<_> = { IDS.iter() }.filter(|id| !self.has(id)).collect();
         for id in left {
-            let what = "not checked: something before it failed".to_owned();
+            let what = NOT_REACHED.to_owned();
             self.skip(id, what);
         }
     }

@@ -6,6 +6,14 @@ use super::Others;
 use super::written::short;
 use crate::catalog::RelationFacts;
 
+/// Columns that both have, by name.
+fn common(from: &RelationFacts, to: &RelationFacts) -> usize {
+    let columns = from.columns.iter();
+    columns
+        .filter(|column| to.column(&column.name).is_some())
+        .count()
+}
+
 /// Tables that belong together: of one name, or one that ends as the other does, with at least half of the smaller one's
 /// columns in common.
 pub(super) fn matched<'a>(
@@ -15,9 +23,7 @@ pub(super) fn matched<'a>(
     let mut pairs: Vec<(usize, &RelationFacts, &RelationFacts)> = Vec::new();
     for from in here {
         for to in there {
-            let common = { from.columns.iter() }
-                .filter(|column| to.column(&column.name).is_some())
-                .count();
+            let common = common(from, to);
             let (a, b) = (&from.name.relation, &to.name.relation);
             let alike = match () {
                 () if a == b => 1_000,
@@ -56,15 +62,9 @@ pub(super) fn alike(
     };
     let (left, right) = (of(here, &others.desktop), of(there, &others.cloud));
     let pairs = left.iter().filter_map(|from| {
-        let common = |to: &&RelationFacts| {
-            let same = from
-                .columns
-                .iter()
-                .filter(|column| to.column(&column.name).is_some());
-            same.count()
-        };
-        let to = right.iter().max_by_key(common)?;
-        let enough = common(&to) * 3 >= from.columns.len() * 2 && common(&to) >= 2;
+        let to = right.iter().max_by_key(|to| common(from, to))?;
+        let same = common(from, to);
+        let enough = same * 3 >= from.columns.len() * 2 && same >= 2;
         enough.then(|| (short(&from.name), short(&to.name)))
     });
     pairs.collect()
