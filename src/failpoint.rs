@@ -1,5 +1,9 @@
 //! Moments at which dying would be worst, by name. A debug build that is told to dies there, as if it were killed; a release
 //! build knows nothing of it. The crash matrix (`tests/matrix.rs`) kills at each of them.
+//!
+//! It can also be told to cut transactions into batches by dice, where else the machine's load decides (P17).
+
+use std::time::Duration;
 
 /// All of them, in the order of a life.
 pub const ALL: [&str; 36] = [
@@ -57,6 +61,22 @@ pub fn arm(what: Option<&str>) {
     let _ = what;
 }
 
+/// From now on batches are cut by dice that begin with this number.
+pub fn arm_cuts(seed: Option<&str>) {
+    #[cfg(debug_assertions)]
+    armed::arm_cuts(seed);
+    #[cfg(not(debug_assertions))]
+    let _ = seed;
+}
+
+/// How many transactions the next batch has, and how long it waits for them; none where the settings decide.
+pub fn cut() -> Option<(usize, Duration)> {
+    #[cfg(debug_assertions)]
+    return armed::cut();
+    #[cfg(not(debug_assertions))]
+    None
+}
+
 /// Dies here if that is what was asked for.
 pub fn reach(name: &str) {
     #[cfg(debug_assertions)]
@@ -68,9 +88,32 @@ pub fn reach(name: &str) {
 #[cfg(debug_assertions)]
 mod armed {
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    use std::time::Duration;
 
     static ARMED: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
+    static CUTS: OnceLock<AtomicU64> = OnceLock::new();
+
+    pub(super) fn arm_cuts(seed: Option<&str>) {
+        if let Some(seed) = seed.and_then(|seed| seed.parse().ok()) {
+            let _ = CUTS.set(AtomicU64::new(seed));
+        }
+    }
+
+    pub(super) fn cut() -> Option<(usize, Duration)> {
+        // The golden ratio's steps visit all numbers; the high bits of their product are as good as dice.
+        let step = CUTS
+            .get()?
+            .fetch_add(0x9e37_79b9_7f4a_7c15, Ordering::Relaxed);
+        let drawn = (step ^ (step >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33;
+        // Often one alone, else all that comes within a while.
+        let (most, patience) = match drawn % 3 {
+            0 => (1, 0),
+            1 => (2 + drawn / 3 % 6, 300),
+            _ => (1 << 20, drawn / 3 % 700),
+        };
+        Some((most as usize, Duration::from_millis(patience)))
+    }
 
     pub(super) fn arm(what: Option<&str>) {
         let parsed = what.and_then(|what| {

@@ -158,6 +158,7 @@ pub fn main() -> u8 {
         }
     };
     failpoint::arm(std::env::var("TANDEM_TEST_FAILPOINT").ok().as_deref());
+    failpoint::arm_cuts(std::env::var("TANDEM_TEST_CUTS").ok().as_deref());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()

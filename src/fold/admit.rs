@@ -61,8 +61,11 @@ pub struct Effect {
     pub too_large: Option<u64>,
     /// The row is the phone's, before and after.
     pub mobile: bool,
-    /// It was made in a transaction of ours.
-    pub ours: bool,
+    /// By whom it was made.
+    pub hand: Hand,
+    /// Which transaction of the batch it belongs to: whatever is decided from images is decided transaction by
+    /// transaction, so that it doesn't matter which of them a batch gathers (P17).
+    pub transaction: u32,
 }
 
 /// The row before a change.
@@ -144,6 +147,16 @@ impl Book {
     }
 }
 
+impl Sorted {
+    /// The same, as a change of this transaction of the batch.
+    pub fn of_transaction(mut self, transaction: u32) -> Sorted {
+        if let Sorted::Effect(_, effect) = &mut self {
+            effect.transaction = transaction;
+        }
+        self
+    }
+}
+
 impl Sorter {
     /// Sorts one change.
     pub fn sort(&mut self, change: &Change, tables: &Tables) -> Sorted {
@@ -181,7 +194,7 @@ impl Sorter {
                     table,
                     Effect {
                         too_large,
-                        ours: change.hand == Hand::Ours,
+                        hand: change.hand,
                         ..effect
                     },
                 )
@@ -271,6 +284,7 @@ fn effect(operation: &Operation, layout: Arc<Layout>, trimmed: bool) -> Option<E
         after,
         too_large: None,
         mobile: !was_ours && !is_ours,
-        ours: false,
+        hand: Hand::Theirs,
+        transaction: 0,
     })
 }

@@ -17,6 +17,8 @@ type RowName = (TableId, String);
 pub struct Echoes {
     /// How each row looks; none for one that is gone.
     rows: HashMap<RowName, Option<String>>,
+    /// Rows got what the cloud owns of them, and no trigger made anything else of that.
+    leveled: bool,
 }
 
 impl Echoes {
@@ -25,7 +27,7 @@ impl Echoes {
         let texts = marks.iter().filter(|mark| mark.prefix == Mark::REVERSE);
         let texts = texts.filter_map(|mark| std::str::from_utf8(&mark.content).ok());
         let mut rows = HashMap::new();
-        let mut ours = false;
+        let (mut ours, mut leveled) = (false, false);
         for text in texts {
             let mut lines = text.split('\n');
             if nonce.is_empty() || lines.next() != Some(nonce) {
@@ -33,6 +35,7 @@ impl Echoes {
             }
             ours = true;
             for line in lines {
+                leveled |= line == Mark::LEVELED;
                 let mut words = line.splitn(3, ' ');
                 let (Some(key), Some(look), Some(name)) =
                     (words.next(), words.next(), words.next())
@@ -45,13 +48,21 @@ impl Echoes {
                 }
             }
         }
-        ours.then_some(Echoes { rows })
+        ours.then_some(Echoes { rows, leveled })
     }
 
     /// Whether a change is of a named row, so that all of the transaction has to be known before it can be judged.
     pub fn names(&self, change: &Change, tables: &Tables) -> bool {
         let seen = Seen::of(change, tables);
         seen.is_some_and(|seen| seen.names().any(|name| self.rows.contains_key(&name)))
+    }
+
+    /// By whom the changes of rows were made that aren't named.
+    fn others(&self) -> Hand {
+        match self.leveled {
+            true => Hand::Leveled,
+            false => Hand::Ours,
+        }
     }
 
     /// Says of each change of a transaction by whom it was made. All changes of named rows have to be among them.
@@ -74,7 +85,10 @@ impl Echoes {
         };
         for (change, seen) in changes.iter_mut().zip(seen) {
             let echo = seen.is_some_and(|seen| seen.names().all(is_echo));
-            change.hand = if echo { Hand::Echo } else { Hand::Ours };
+            change.hand = match echo {
+                true => Hand::Echo,
+                false => self.others(),
+            };
         }
     }
 }

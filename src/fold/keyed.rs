@@ -7,8 +7,9 @@ use super::admit::{Before, Effect};
 use super::net::{Net, Version};
 use super::park::ParkedRows;
 use super::steps::Steps;
+use super::track::Moment;
 use crate::limits;
-use crate::model::{Cell, Counts, Halt, Layout, Old, Shape, Step, Table, Tuple, WayBack, Work};
+use crate::model::{Cell, Counts, Halt, Layout, Old, Step, Table, Tuple, WayBack, Work};
 
 /// What a batch does to the rows of one table, by key.
 #[derive(Default)]
@@ -18,26 +19,22 @@ pub(super) struct Nets {
     /// A row changed its key while a column was not sent.
     moves_unsent: bool,
     unsent_key: bool,
+    /// The change at hand, where it matters when and by whom it was made.
+    moment: Option<Moment>,
     /// What keeping all this costs, in bytes.
     bytes: usize,
 }
 
 impl Nets {
     pub(super) fn push(&mut self, effect: Effect) {
+        self.moment = Moment::of(&effect);
         let Effect {
             layout,
             before,
             after,
             too_large,
-            mobile,
-            ours,
+            ..
         } = effect;
-        // Who changed a row is asked of the phone's rows alone, and of columns that come home.
-        let touched = match &before {
-            _ if !mobile && !layout.looks() => None,
-            Before::Sent(old) => key(&layout, &old.tuple),
-            Before::Absent | Before::Unsent => after.as_ref().and_then(|new| key(&layout, new)),
-        };
         let new_key = after.as_ref().and_then(|new| key(&layout, new));
         if let (Some(bytes), Some(new)) = (too_large, &after) {
             // What is missing of it must not be taken from an earlier version.
@@ -66,14 +63,11 @@ impl Nets {
             }
             (Before::Absent | Before::Unsent, None) => {}
         }
-        if let Some(at) = touched.and_then(|key| self.index.get(&key)) {
-            let net = &mut self.nets[*at];
-            (net.ours, net.theirs) = (net.ours || ours, net.theirs || !ours);
-        }
     }
 
     /// A row whose other half stands elsewhere leaves its key.
     pub(super) fn leave(&mut self, effect: Effect) {
+        self.moment = Moment::of(&effect);
         if let Before::Sent(old) = effect.before {
             let net = self.existing(key(&effect.layout, &old.tuple), &old, &effect.layout);
             net.deleted = false;
@@ -155,7 +149,7 @@ impl Nets {
             .entry(key.unwrap_or_default())
             .or_insert_with(|| {
                 self.bytes += limits::NET_OVERHEAD + witness.bytes();
-                let net = Net::new(existed, image, witness.clone(), layout.clone());
+                let net = Net::new(existed, image.clone(), witness.clone(), layout.clone());
                 self.nets.push(net);
                 self.nets.len() - 1
             });
@@ -163,12 +157,20 @@ impl Nets {
         if !Arc::ptr_eq(&net.layout, layout) {
             net.lay_out(layout);
         }
+        if let Some(moment) = self.moment {
+            net.enter(moment, existed, image);
+        }
         net
     }
 
     /// What keeping it costs, in bytes.
     pub(super) fn bytes(&self) -> usize {
         self.bytes
+    }
+
+    /// The nets, in the order in which their keys came.
+    pub(super) fn list(self) -> Vec<Net> {
+        self.nets
     }
 
     /// The rows that have to be written, and what became of the messages.
@@ -192,16 +194,17 @@ impl Nets {
         let own = table.own_layout();
         let mut steps = Steps::new(table.id);
         let mut tally = Counts::default();
-        for net in self.nets {
+        for mut net in self.nets {
             if net.live.rows() > 1 {
                 return Err(halt(not_unique(table, &net)));
             }
             let parked = parked.and_then(|rows| rows.get(&key(&net.layout, &net.witness)?));
-            if table.returns && net.lost_look() {
-                steps.push(Work::Recall, net.name(), Shape::default());
+            let tracked = net.tracked();
+            for compared in tracked.iter().flat_map(|tracked| &tracked.compared) {
+                steps.recall(table, net.layout.clone(), compared.clone());
             }
             let (messages, deleted) = (net.messages, net.deleted);
-            match net.settle(table, parked, &own) {
+            match net.settle(table, (parked, tracked.as_ref()), &own) {
                 None => tally.folded += messages,
                 Some((work, row, shape)) => {
                     tally.applied += row.messages;
@@ -218,43 +221,6 @@ impl Nets {
             needs_order: self.moves_unsent || spelled,
             steps: steps.list,
         })
-    }
-}
-
-/// What [`Nets`] of the phone's rows come to: written where the settings want that, else noted.
-impl Nets {
-    pub(super) fn finish_mobile(self, table: &Table, counts: &mut Counts) -> Vec<Step> {
-        let own = table.own_layout();
-        let mut steps = Steps::new(table.id);
-        let whole = !self.unsent_key && self.nets.iter().all(|net| net.live.rows() <= 1);
-        for net in self.nets {
-            // One that was never there before was not changed either, unless we wrote it.
-            let (messages, known) = (net.messages, net.existed || net.ours);
-            let settled = net.settle(table, None, &own).filter(|_| known && whole);
-            match settled {
-                Some((work, row, shape)) if table.changes_mobile => {
-                    counts.applied += row.messages;
-                    counts.folded += messages - row.messages;
-                    let shape = Shape {
-                        fresh: false,
-                        mobile: true,
-                        ..shape
-                    };
-                    steps.push(work, row, shape);
-                }
-                Some((work, mut row, _)) => {
-                    counts.ruled_out += messages;
-                    row.messages = 0;
-                    let work = match work {
-                        Work::Delete => Work::NoteGone,
-                        _ => Work::Note,
-                    };
-                    steps.push(work, row, Shape::default());
-                }
-                None => counts.ruled_out += messages,
-            }
-        }
-        steps.list
     }
 }
 

@@ -7,11 +7,13 @@
 mod admit;
 mod echo;
 mod keyed;
+mod mobile;
 mod multiset;
 mod net;
 mod order;
 mod park;
 mod steps;
+mod track;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -45,21 +47,23 @@ pub fn fold(
     let mut folder = Folder::default();
     let mut halts = Vec::new();
     let mut runs = order::Runs::default();
-    for transaction in transactions {
+    for (number, transaction) in (0..).zip(transactions) {
+        let mut in_order = Vec::new();
         for change in &transaction.changes {
-            let sorted = sorter.sort(change, tables);
+            let sorted = sorter.sort(change, tables).of_transaction(number);
             if let Sorted::Effect(table, effect) = &sorted
                 && !effect.mobile
                 && ordered.contains(table)
                 && !book.is_stopped(*table)
             {
-                runs.push(tables.get(*table), effect.clone(), &book.parking);
+                in_order.push((*table, effect.clone()));
             }
             if let Err(halt) = folder.take(sorted, tables, book) {
                 book.stop_for_now(halt.table);
                 halts.push(halt);
             }
         }
+        runs.push_all(in_order, tables, &book.parking);
     }
     let mut batch = folder.finish(tables, &book.parking);
     for table in ordered {
@@ -95,7 +99,7 @@ fn in_order(batch: &mut Batch, table: TableId, steps: Vec<Step>) {
 pub struct Folder {
     keyed: BTreeMap<TableId, keyed::Nets>,
     /// Changes of the phone's rows.
-    mobile: BTreeMap<TableId, keyed::Nets>,
+    mobile: BTreeMap<TableId, mobile::Mobile>,
     multisets: BTreeMap<TableId, multiset::Bag>,
     counts: BTreeMap<TableId, Counts>,
 }
@@ -217,10 +221,10 @@ impl Folder {
 
     /// What keeping it costs, in bytes.
     pub fn bytes(&self) -> usize {
-        let keyed = { self.keyed.values() }.chain(self.mobile.values());
-        let keyed = keyed.map(keyed::Nets::bytes);
+        let keyed = self.keyed.values().map(keyed::Nets::bytes);
+        let mobile = self.mobile.values().map(mobile::Mobile::bytes);
         let multisets = self.multisets.values().map(multiset::Bag::bytes);
-        keyed.chain(multisets).sum()
+        keyed.chain(mobile).chain(multisets).sum()
     }
 
     /// The rows that have to be written, in writing order, and what became of the messages.
@@ -238,10 +242,9 @@ impl Folder {
                 Err(halt) => batch.halts.push(halt),
             }
         }
-        for (table, nets) in self.mobile {
+        for (table, mobile) in self.mobile {
             let counts = self.counts.entry(table).or_default();
-            let steps = nets.finish_mobile(tables.get(table), counts);
-            batch.steps.extend(steps);
+            batch.steps.extend(mobile.finish(tables.get(table), counts));
         }
         for (table, bag) in self.multisets {
             let counts = self.counts.entry(table).or_default();
@@ -286,5 +289,7 @@ pub fn write_order(step: &Step) -> (u8, i32, bool) {
     }
 }
 
+#[cfg(test)]
+mod cuts;
 #[cfg(test)]
 pub(crate) mod tests;

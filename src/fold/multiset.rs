@@ -6,7 +6,7 @@ use super::admit::{Before, Effect};
 use super::keyed::put;
 use super::park::ParkedRows;
 use crate::limits;
-use crate::model::{Cell, Counts, Layout, Row, Shape, Step, TableId, Tuple, Work};
+use crate::model::{Cell, Counts, Hand, Layout, Row, Shape, Step, TableId, Tuple, Work};
 
 /// How many copies of each row a batch adds or removes.
 #[derive(Default)]
@@ -16,55 +16,67 @@ pub(super) struct Bag {
     bytes: usize,
 }
 
+/// Equal rows.
 struct Entry {
     row: Row,
     copies: i64,
     messages: u64,
-    /// How many of them came and went with each look in the cloud's own columns, where these come home.
+    /// What each transaction did, where columns of the cloud's own come home.
+    track: Option<Box<Track>>,
+}
+
+/// Equal rows of a table with columns of the cloud's own, transaction by transaction (P17): those that went are not those that came
+/// later, which have what they were inserted with.
+struct Track {
+    transaction: u32,
+    /// How many came, or went, in the transaction at hand.
+    copies: i64,
+    /// How many of them with each look, where it is the office's.
     looks: HashMap<Vec<u8>, i64>,
+    /// How the new ones of the transaction at hand look.
+    newest: Option<Row>,
+    /// How many of those that were there before the batch went.
+    gone: u64,
+    /// Those that came, and are still there.
+    come: Vec<(Row, u64)>,
+    /// The desktop may have other looks than the cloud.
+    recall: bool,
 }
 
 impl Bag {
     pub(super) fn push(&mut self, effect: Effect) {
-        let Effect {
-            layout,
-            before,
-            after,
-            ours,
-            ..
-        } = effect;
-        let row = |tuple: Tuple| Row {
-            layout: layout.clone(),
-            tuple,
+        let row = |tuple: &Tuple| Row {
+            layout: effect.layout.clone(),
+            tuple: tuple.clone(),
             old: None,
             count: 0,
             messages: 0,
         };
         let mut message = 1;
-        if let Some(new) = after {
-            self.count(row(new), 1, message, ours);
+        if let Some(new) = &effect.after {
+            self.count(row(new), 1, message, &effect);
             message = 0;
         }
-        if let Before::Sent(old) = before {
-            self.count(row(old.tuple), -1, message, ours);
+        if let Before::Sent(old) = &effect.before {
+            self.count(row(&old.tuple), -1, message, &effect);
         }
     }
 
     /// A row whose other half stands elsewhere goes.
     pub(super) fn leave(&mut self, effect: Effect) {
-        if let Before::Sent(old) = effect.before {
+        if let Before::Sent(old) = &effect.before {
             let row = Row {
-                layout: effect.layout,
-                tuple: old.tuple,
+                layout: effect.layout.clone(),
+                tuple: old.tuple.clone(),
                 old: None,
                 count: 0,
                 messages: 0,
             };
-            self.count(row, -1, 0, effect.ours);
+            self.count(row, -1, 0, &effect);
         }
     }
 
-    fn count(&mut self, row: Row, copies: i64, messages: u64, ours: bool) {
+    fn count(&mut self, row: Row, copies: i64, messages: u64, effect: &Effect) {
         let name = image(&row.layout, &row.tuple);
         let cost = limits::NET_OVERHEAD + name.len() + row.tuple.bytes();
         let at = match self.index.get(&name) {
@@ -72,28 +84,23 @@ impl Bag {
             None => {
                 self.bytes += cost;
                 self.index.insert(name, self.entries.len());
+                let track = || Box::new(Track::new(effect.transaction));
                 self.entries.push(Entry {
                     row: row.clone(),
                     copies: 0,
                     messages: 0,
-                    looks: HashMap::new(),
+                    track: effect.layout.looks().then(track),
                 });
                 self.entries.len() - 1
             }
         };
         let entry = &mut self.entries[at];
-        let look = row.layout.look(&row.tuple);
-        if !ours && !look.is_empty() {
-            *entry.looks.entry(bytes_of(&look)).or_default() += copies;
-        }
-        // What the cloud owns is as the desktop's latest new row has it: what came home is in the cloud already, and may have
-        // been given to a row that isn't, since equal rows are interchangeable.
-        if copies > 0 && !ours {
-            self.bytes += row.tuple.bytes();
-            entry.row = row;
-        }
         entry.copies += copies;
         entry.messages += messages;
+        if let Some(track) = &mut entry.track {
+            self.bytes += row.tuple.bytes();
+            track.count(row, copies, effect);
+        }
     }
 
     /// What keeping it costs, in bytes.
@@ -109,44 +116,65 @@ impl Bag {
     ) -> Vec<Step> {
         let mut steps: BTreeMap<(Work, bool), Vec<Row>> = BTreeMap::new();
         for entry in self.entries {
-            if entry.lost_look() {
-                let name = Row {
-                    count: 1,
-                    messages: 0,
-                    ..entry.row.clone()
-                };
-                let recalled = steps.entry((Work::Recall, false)).or_default();
-                recalled.push(name);
-            }
             let Entry {
                 mut row,
                 copies,
                 messages,
-                ..
+                track,
             } = entry;
-            let written = messages.min(copies.unsigned_abs());
-            counts.applied += written;
-            counts.folded += messages - written;
             counts.deletes -= copies;
             // Copies that wait in the quarantine are not in the cloud yet, or still there: they come or go with the
             // new ones, or make these unnecessary.
             let waiting = parked.and_then(|rows| rows.get(&image(&row.layout, &row.tuple)));
             let waiting_copies = waiting.map_or(0, |parked| parked.copies);
             let total = copies.saturating_add(waiting_copies);
-            if copies == 0 {
-                continue;
+            let (mut gone, mut come) = (0, Vec::new());
+            if let Some(mut track) = track {
+                track.close();
+                if track.recall {
+                    let name = Row {
+                        count: 1,
+                        messages: 0,
+                        ..row.clone()
+                    };
+                    let recalled = steps.entry((Work::Recall, false)).or_default();
+                    recalled.push(name);
+                }
+                if let Some((newest, _)) = track.come.last() {
+                    row.clone_from(newest);
+                }
+                (gone, come) = (track.gone, track.come);
+            } else if copies < 0 {
+                gone = copies.unsigned_abs();
+            } else if copies > 0 {
+                come.push((row.clone(), copies.unsigned_abs()));
             }
-            row.count = total.unsigned_abs();
-            row.messages = written;
-            let work = if total < 0 {
-                Work::RemoveCopies
-            } else {
-                Work::AddCopies
-            };
-            steps
-                .entry((work, waiting.is_some()))
-                .or_default()
-                .push(row);
+            if waiting.is_some() {
+                // The row is tried by itself, in place of what is parked.
+                (gone, come) = match total {
+                    _ if copies == 0 => (0, Vec::new()),
+                    ..0 => (total.unsigned_abs(), Vec::new()),
+                    _ => (0, vec![(row.clone(), total.unsigned_abs())]),
+                };
+            }
+            let moved = copies.unsigned_abs().max(gone.saturating_add(sum(&come)));
+            let mut written = messages.min(match waiting {
+                Some(_) => copies.unsigned_abs(),
+                None => moved,
+            });
+            counts.applied += written;
+            counts.folded += messages - written;
+            let gone = (gone > 0).then_some((Work::RemoveCopies, row, gone));
+            let come = come
+                .into_iter()
+                .map(|(row, count)| (Work::AddCopies, row, count));
+            for (work, mut row, count) in gone.into_iter().chain(come) {
+                row.count = count;
+                row.messages = written.min(count);
+                written -= row.messages;
+                let rows = steps.entry((work, waiting.is_some())).or_default();
+                rows.push(row);
+            }
         }
         let step = |((work, parked), rows): ((Work, bool), Vec<Row>)| Step {
             table,
@@ -161,13 +189,65 @@ impl Bag {
     }
 }
 
-impl Entry {
-    /// Rows that stay, or of which some stay, may look otherwise on the desktop now than in the cloud. So may those that were
-    /// there when new ones come: what came home before them could not tell the new ones from the others.
-    fn lost_look(&self) -> bool {
-        let gone = self.looks.values().any(|copies| *copies < 0);
-        let come = self.looks.values().filter(|copies| **copies > 0).count();
-        gone || come > 1 || come > 0 && self.copies > 0
+fn sum(rows: &[(Row, u64)]) -> u64 {
+    rows.iter().map(|(_, count)| count).sum()
+}
+
+impl Track {
+    fn new(transaction: u32) -> Track {
+        Track {
+            transaction,
+            copies: 0,
+            looks: HashMap::new(),
+            newest: None,
+            gone: 0,
+            come: Vec::new(),
+            recall: false,
+        }
+    }
+
+    fn count(&mut self, row: Row, copies: i64, effect: &Effect) {
+        if effect.transaction != self.transaction {
+            self.close();
+            self.transaction = effect.transaction;
+        }
+        self.copies += copies;
+        // What came home is in the cloud already.
+        if effect.hand == Hand::Theirs {
+            let look = bytes_of(&row.layout.look(&row.tuple));
+            *self.looks.entry(look).or_default() += copies;
+        }
+        if copies > 0 {
+            self.newest = Some(row);
+        }
+    }
+
+    /// The transaction at hand ends.
+    fn close(&mut self) {
+        let looks = std::mem::take(&mut self.looks);
+        let (copies, newest) = (std::mem::take(&mut self.copies), self.newest.take());
+        // Rows that stay, or of which some stay, may look otherwise on the desktop now than in the cloud. So may those that were
+        // there when new ones come: what came home before them could not tell the new ones from the others.
+        let gone = looks.values().any(|copies| *copies < 0);
+        let come = looks.values().filter(|copies| **copies > 0).count();
+        self.recall |= gone || come > 1 || come > 0 && copies > 0;
+        if copies > 0 {
+            self.come
+                .extend(newest.map(|row| (row, copies.unsigned_abs())));
+        }
+        let mut going = copies.min(0).unsigned_abs();
+        while going > 0 {
+            let Some((_, count)) = self.come.last_mut() else {
+                self.gone += going;
+                break;
+            };
+            let taken = going.min(*count);
+            *count -= taken;
+            going -= taken;
+            if *count == 0 {
+                self.come.pop();
+            }
+        }
     }
 }
 
@@ -190,7 +270,7 @@ fn bytes_of(cells: &[Cell<'_>]) -> Vec<u8> {
 mod tests {
     use super::super::tests::{change_of, fold_all, row, table, transactions};
     use super::*;
-    use crate::model::{Hand, Key, Old, Operation, Table, Tables};
+    use crate::model::{Key, Old, Operation, Table, Tables};
 
     /// `note` is the cloud's own, and comes home.
     fn ticking() -> Tables {

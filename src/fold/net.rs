@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::keyed::{same_content, unsent};
 use super::park::Parked;
 use super::steps::shape;
+use super::track::{Moment, Track, Tracked};
 use crate::model::{Layout, Old, Row, Shape, Table, Tuple, Work};
 
 /// The net effect on one key.
@@ -23,10 +24,8 @@ pub(super) struct Net {
     pub(super) deleted: bool,
     /// A version of it was too large to be kept.
     pub(super) too_large: Option<u64>,
-    /// Others than we changed it.
-    pub(super) theirs: bool,
-    /// Something in a transaction of ours did: we wrote it, and a trigger made something else of it.
-    pub(super) ours: bool,
+    /// What happened to it transaction by transaction, where that is asked.
+    track: Option<Box<Track>>,
 }
 
 /// One row image of the batch.
@@ -56,29 +55,24 @@ impl Net {
             messages: 0,
             deleted: false,
             too_large: None,
-            theirs: false,
-            ours: false,
+            track: None,
         }
     }
 
-    /// Others changed what the cloud owns of a row that stays.
-    pub(super) fn lost_look(&self) -> bool {
-        let looks = self.image.as_ref().zip(self.live.one.as_ref());
-        let lost = looks.is_some_and(|(before, after)| {
-            self.layout.look(before) != self.layout.look(&after.tuple)
-        });
-        self.theirs && self.existed && lost
+    /// The next change begins. `existed` and `image` are what it says of the row before it.
+    pub(super) fn enter(&mut self, moment: Moment, existed: bool, image: Option<Tuple>) {
+        let now = self.live.one.as_ref().map(|version| &version.tuple);
+        let track = self
+            .track
+            .get_or_insert_with(|| Box::new(Track::new(moment, existed, image.clone())));
+        track.enter(moment, now, (existed, image), &self.layout);
     }
 
-    /// A row that says which one it is.
-    pub(super) fn name(&self) -> Row {
-        Row {
-            layout: self.layout.clone(),
-            tuple: self.witness.clone(),
-            old: None,
-            count: 1,
-            messages: 0,
-        }
+    /// What happened to the row transaction by transaction.
+    pub(super) fn tracked(&mut self) -> Option<Tracked> {
+        let now = self.live.one.as_ref().map(|version| &version.tuple);
+        let track = self.track.take()?;
+        Some(track.finish(now, self.existed, &self.layout))
     }
 
     /// The table was altered in the middle of the batch: all images get the new layout.
@@ -93,6 +87,9 @@ impl Net {
         for version in self.live.one.iter_mut().chain(&mut self.live.more) {
             again(&mut version.tuple);
             version.origin.as_deref_mut().map(again);
+        }
+        if let Some(track) = &mut self.track {
+            track.lay_out(&again);
         }
     }
 
@@ -111,6 +108,9 @@ impl Net {
             if equal.is_none() && !self.existed {
                 self.existed = true;
                 self.image = Some(old.tuple.clone());
+                if let Some(track) = &mut self.track {
+                    track.was_there(&old.tuple);
+                }
                 return None;
             }
             if equal.is_some() {
@@ -125,10 +125,11 @@ impl Net {
     pub(super) fn settle(
         mut self,
         table: &Table,
-        parked: Option<&Parked>,
+        (parked, tracked): (Option<&Parked>, Option<&Tracked>),
         own: &Layout,
     ) -> Option<(Work, Row, Shape)> {
         let version = self.live.one.take();
+        let reborn = tracked.is_some_and(|tracked| tracked.reborn);
         let unchanged = match (&self.image, &version) {
             (Some(before), Some(after)) => {
                 self.existed && same_content(&self.layout, before, &after.tuple)
@@ -136,7 +137,7 @@ impl Net {
             (_, None) => !self.existed,
             (None, Some(_)) => false,
         };
-        if unchanged && parked.is_none() {
+        if unchanged && parked.is_none() && !reborn {
             return None;
         }
         let (work, mut tuple, origin) = match version {
@@ -147,6 +148,10 @@ impl Net {
             && self.too_large.is_none()
         {
             tuple = self.layout.merge(tuple, image, own);
+        }
+        if let Some(born) = tracked.and_then(|tracked| tracked.born.as_ref()) {
+            // It is inserted as it was made; what came later of columns that are the cloud's own is undone.
+            tuple = self.layout.with_look_of(tuple, born);
         }
         let lacks = work == Work::Upsert && unsent(&self.layout, &tuple);
         let parked_for_size = parked.is_some_and(Parked::lacks_values).then_some(0);
@@ -175,6 +180,7 @@ impl Net {
             fresh: fresh && !moved && shape.null_keys.is_empty(),
             moved: moved && too_large.is_none(),
             parked: parked.is_some(),
+            reborn: reborn && work == Work::Upsert,
             too_large,
             ..shape
         };

@@ -7,7 +7,7 @@ use super::admit::{Before, Effect};
 use super::keyed::{key, unsent};
 use super::park::{Parked, Parking};
 use super::steps::shape;
-use crate::model::{Layout, Row, Shape, Step, Table, TableId, Tuple, Work};
+use crate::model::{Layout, Row, Shape, Step, Table, TableId, Tables, Tuple, Work};
 
 /// Neighbouring changes of tables with a key that one statement can carry out together.
 #[derive(Default)]
@@ -39,7 +39,44 @@ struct Past {
 }
 
 impl Runs {
-    pub(super) fn push(&mut self, table: &Table, effect: Effect, parking: &Parking) {
+    /// Takes the changes of one transaction.
+    pub(super) fn push_all(
+        &mut self,
+        effects: Vec<(TableId, Effect)>,
+        tables: &Tables,
+        parking: &Parking,
+    ) {
+        // A row that goes and comes again within a transaction is the same row: what the cloud owns of it stays. One that is
+        // made in it is inserted with what the transaction leaves there.
+        let mut last: HashMap<(TableId, Vec<u8>), (usize, Tuple)> = HashMap::new();
+        for (at, (table, effect)) in effects.iter().enumerate() {
+            let arrives = effect.after.as_ref().filter(|_| effect.layout.looks());
+            let arrives = arrives.and_then(|new| Some((key(&effect.layout, new)?, new)));
+            if let Some((name, new)) = arrives {
+                last.insert((*table, name), (at, new.clone()));
+            }
+        }
+        for (at, (table, mut effect)) in effects.into_iter().enumerate() {
+            let layout = effect.layout.clone();
+            let last = |tuple: &Tuple| last.get(&(table, key(&layout, tuple)?));
+            let comes_again = match &effect.before {
+                Before::Sent(old) if layout.looks() => {
+                    last(&old.tuple).is_some_and(|(last, _)| *last > at)
+                }
+                _ => false,
+            };
+            if layout.looks() {
+                effect.after = effect.after.map(|new| match last(&new) {
+                    Some((_, left)) => layout.with_look_of(new, left),
+                    None => new,
+                });
+            }
+            self.push(tables.get(table), effect, (parking, comes_again));
+        }
+    }
+
+    /// `comes_again`: a later change of the same transaction makes a row with the key that this one takes away.
+    fn push(&mut self, table: &Table, effect: Effect, (parking, comes_again): (&Parking, bool)) {
         let Effect {
             layout,
             before,
@@ -56,6 +93,7 @@ impl Runs {
         };
         self.too_large = too_large;
         match (before, after) {
+            (Before::Sent(_), None) if comes_again => {}
             (Before::Sent(old), None) => {
                 self.add(
                     table,
@@ -75,12 +113,10 @@ impl Runs {
                     let row = row(new, Some(old.tuple), 1);
                     self.add(table, Work::Rekey, row, (parking, past.parked));
                 } else {
-                    self.add(
-                        table,
-                        Work::Delete,
-                        row(old.tuple, None, 0),
-                        (parking, false),
-                    );
+                    if !comes_again {
+                        let gone = row(old.tuple, None, 0);
+                        self.add(table, Work::Delete, gone, (parking, false));
+                    }
                     self.add(table, Work::Upsert, row(new, None, 1), (parking, false));
                 }
             }

@@ -1,8 +1,9 @@
 //! Rows gathered by what one statement needs them to have in common.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::model::{Cell, Key, Row, Shape, Source, Step, Table, TableId, Work};
+use crate::model::{Cell, Key, Layout, Row, Shape, Source, Step, Table, TableId, Tuple, Work};
 
 /// What rows that one statement can serve have in common.
 pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
@@ -47,6 +48,23 @@ impl Steps {
     pub(super) fn removes_and_writes(&self) -> bool {
         let removes = |step: &Step| step.work == Work::Delete;
         self.list.iter().any(removes) && !self.list.iter().all(removes)
+    }
+
+    /// What the desktop has in columns that are the cloud's own is compared with what the cloud has.
+    pub(super) fn recall(&mut self, table: &Table, layout: Arc<Layout>, tuple: Tuple) {
+        let row = Row {
+            layout,
+            tuple,
+            old: None,
+            count: 1,
+            messages: 0,
+        };
+        let unsent = shape(table, &row, Work::Recall).unsent;
+        let shape = Shape {
+            unsent,
+            ..Shape::default()
+        };
+        self.push(Work::Recall, row, shape);
     }
 
     pub(super) fn push(&mut self, work: Work, row: Row, shape: Shape) {

@@ -51,7 +51,8 @@ pub enum Work {
     RemoveCopies,
     /// Insert `count` rows that look like this.
     AddCopies,
-    /// Nothing is written: the desktop changed what the cloud owns of the row, and gets it again.
+    /// Nothing is written: the desktop has in columns that are the cloud's own what the row says. Where the cloud has
+    /// something else, the desktop gets that again.
     Recall,
     /// Nothing is written: the desktop changed a row of the phone's, which is noted...
     Note,
@@ -106,6 +107,9 @@ pub struct Shape {
     pub parked: bool,
     /// The rows are the phone's (`on_mobile_row = "apply"`): changed where they are, and never made.
     pub mobile: bool,
+    /// The rows are not those that were there before the batch, under the same keys: columns that are the cloud's own are set
+    /// as in an insert.
+    pub reborn: bool,
     /// The rows are too large to be kept: so many bytes. They are parked without a try.
     pub too_large: Option<u64>,
 }

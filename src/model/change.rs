@@ -96,6 +96,8 @@ pub enum Hand {
     Theirs,
     /// In a transaction of ours, by a trigger or of a row that was not named.
     Ours,
+    /// In a transaction of ours that gave rows what the cloud owns of them, exactly as the cloud had it.
+    Leveled,
     /// By us, exactly so: it came from the cloud.
     Echo,
 }
@@ -125,6 +127,8 @@ pub struct Mark {
 impl Mark {
     /// The prefix by which a transaction of ours that writes what came from the cloud is known.
     pub const REVERSE: &str = "tandem.reverse";
+    /// The line of such a message which says that rows got what the cloud owns of them, exactly so.
+    pub const LEVELED: &str = "=";
 }
 
 /// A whole committed transaction.

@@ -65,6 +65,19 @@ impl Layout {
         pick(tuple, &self.owned)
     }
 
+    /// The row with the columns of the cloud's own as `other` has them.
+    pub fn with_look_of(&self, tuple: Tuple, other: &Tuple) -> Tuple {
+        if self.look(&tuple) == self.look(other) {
+            return tuple;
+        }
+        let cells = tuple.cells().zip(other.cells()).enumerate();
+        let cells = cells.map(|(at, (own, other))| match self.owned.contains(&at) {
+            true => other,
+            false => own,
+        });
+        Tuple::from_cells(cells)
+    }
+
     /// Whether a row of which only the identity is known may have been ours: not if it says otherwise.
     pub fn may_admit(&self, identity: &Tuple) -> bool {
         let unsaid = |at: usize| !matches!(identity.cells().nth(at), Some(Cell::Text(_)));

@@ -160,7 +160,7 @@ pub(super) fn try_staged(
 
 /// Tries the parked rows of a table again that have one kind of work and one set of unsent columns, those first
 /// that have waited longest.
-pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -> [Statement; 2] {
+pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -> Vec<Statement> {
     const STEP: usize = 0;
     let shape = Shape {
         unsent: unsent.to_vec(),
@@ -182,7 +182,18 @@ pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -
         table: None,
         step: None,
     };
-    [staged, try_staged(table, STEP, work, &shape, manner)]
+    // While they waited, somebody may have changed what the cloud owns of the rows in whose place they go.
+    let recalled = (table.returns && !work.removes()).then(|| Statement {
+        table: Some(table.id),
+        ..Statement::bookkeeping(
+            text(table, Work::Recall, &shape, &Rows::Staged),
+            place(table, STEP, manner),
+        )
+    });
+    { [staged].into_iter() }
+        .chain(recalled)
+        .chain([try_staged(table, STEP, work, &shape, manner)])
+        .collect()
 }
 
 /// Tries all rows of a copy, those of a table without a key only as far as they are missing.

@@ -3,19 +3,59 @@
 use super::compare::output;
 use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
-use super::source::{Rows, all, changeable, key, source};
+use super::source::{Rows, all, changeable, image, key, source};
 use super::write::{delete_found, matches, sent, update_differing};
-use crate::model::{Key, Shape, Source, Table};
+use crate::model::{Column, Key, Shape, Source, Table};
 
-/// Entries for the outbox: the desktop changed what the cloud owns of these rows, and gets it again.
-pub(super) fn recall(table: &Table, rows: &Rows) -> String {
+/// Entries for the outbox: the desktop has something else in columns that are the cloud's own, and gets the cloud's again. Equal
+/// rows of a table without a key can't be told apart, so whether these agree is asked when the entry is read.
+pub(super) fn recall(table: &Table, shape: &Shape, rows: &Rows) -> String {
+    let mut columns = key(table);
+    let differs = match table.key {
+        Key::Multiset => String::new(),
+        Key::Columns(_) => {
+            let owned = compared(table, shape);
+            columns.extend(owned.iter().copied());
+            let mixed = Shape {
+                mixed_keys: true,
+                ..Shape::default()
+            };
+            format!(
+                " where exists (select from {} as t where {} and {} and {} *<> {})",
+                qualified(&table.cloud),
+                matches(table, &mixed),
+                Guard::of(table).owned(),
+                image("t", &owned),
+                image("src", &owned),
+            )
+        }
+    };
     format!(
         "with {} insert into tandem.outbox (replicator, \"table\", key, op) \
-         select distinct current_setting('tandem.replicator'), {}, {}, 'R' from src",
-        source(table, &key(table), rows, &[]),
+         select distinct current_setting('tandem.replicator'), {}, {}, 'R' from src{differs}",
+        source(table, &columns, rows, &[]),
         literal(&table.name),
         outbox_key(table),
     )
+}
+
+/// Columns of the cloud's own that a recalled row says.
+fn compared<'a>(table: &'a Table, shape: &Shape) -> Vec<(usize, &'a Column)> {
+    let mut owned = all(table);
+    owned.retain(|(_, column)| column.cloud_owned);
+    sent(table, owned, shape)
+}
+
+/// The arriving columns that a recalled row is named by, and compared by.
+pub(super) fn recalled(table: &Table, shape: &Shape) -> Vec<usize> {
+    let mut taken = table.naming();
+    if table.key != Key::Multiset {
+        let owned = compared(table, shape);
+        taken.extend(owned.iter().flat_map(|(_, column)| column.from.uses()));
+        taken.sort_unstable();
+        taken.dedup();
+    }
+    taken
 }
 
 /// What an outbox entry names an arrived row `src` by.

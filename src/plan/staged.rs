@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::careful::{place, try_staged, void_parked};
 use super::diff::diff;
 use super::follow::follow_all;
+use super::home::queue_differing;
 use super::planner::Manner;
 use super::shrink::shrink;
 use super::source::{Rows, key, source};
@@ -127,10 +128,14 @@ fn whole(
         .chain([diff.remove]);
     match (phase, careful) {
         (_, true) => {
+            let differing = table
+                .returns
+                .then(|| queue_differing(table, manner, number));
             let narrow = (table.key == Key::Multiset).then_some(diff.narrow);
             let tried = try_staged(table, number, step.work, &step.shape, manner);
             [void]
                 .into_iter()
+                .chain(differing)
                 .chain(gone)
                 .chain(narrow)
                 .chain([tried])
@@ -138,6 +143,11 @@ fn whole(
         }
         (1, false) => [void]
             .into_iter()
+            .chain(
+                table
+                    .returns
+                    .then(|| queue_differing(table, manner, number)),
+            )
             .chain(diff.update)
             .chain([diff.insert])
             .collect(),

@@ -16,7 +16,7 @@ pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> Str
     match work {
         Work::Upsert if shape.mobile => returns::change_mobile(table, shape, rows),
         Work::Delete if shape.mobile => returns::remove_mobile(table, shape, rows),
-        Work::Recall => returns::recall(table, rows),
+        Work::Recall => returns::recall(table, shape, rows),
         Work::Note | Work::NoteGone => returns::note(table, shape, rows, work == Work::NoteGone),
         Work::Upsert => upsert(table, shape, rows),
         Work::Delete => delete(table, shape, rows),
@@ -30,7 +30,8 @@ pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> Str
 pub(super) fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
     match (work, &table.key) {
         (Work::Delete, _) => table.key_arriving(),
-        (Work::Recall | Work::NoteGone, _) => table.naming(),
+        (Work::Recall, _) => returns::recalled(table, shape),
+        (Work::NoteGone, _) => table.naming(),
         _ => (0..table.arriving.len())
             .filter(|index| !shape.unsent.contains(index))
             .collect(),
@@ -143,7 +144,11 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
         Guard::of(table),
         matches(table, shape),
     );
-    let changing = sent(table, changeable(table), shape);
+    let mut changing = sent(table, changeable(table), shape);
+    if shape.reborn {
+        let owned = all(table).into_iter();
+        changing.extend(owned.filter(|(_, column)| column.cloud_owned));
+    }
     let ours = parents_are_ours(table, shape);
     let owned = format!("{found} and {}{ours}", guard.owned());
     let update = update_differing(table, &changing, from, &owned);

@@ -21,8 +21,8 @@ use record::Record;
 use crate::fold::{Before, Book, Effect, Folder, Sorted, Sorter, parking_name};
 use crate::limits;
 use crate::model::{
-    Change, Counts, Halt, Key, Layout, Lsn, Mark, TableId, Tables, Timestamp, Transaction, Tuple,
-    WayBack,
+    Change, Counts, Halt, Hand, Key, Layout, Lsn, Mark, TableId, Tables, Timestamp, Transaction,
+    Tuple, WayBack,
 };
 
 /// A row by its table and its key.
@@ -64,6 +64,8 @@ pub struct Spill {
     /// Tables with rows that took a new key: the old and the new one may be in different parts.
     rekeyed: BTreeSet<TableId>,
     records: u64,
+    /// The transaction at hand, by its identifier and its number among those that are kept together.
+    transaction: (u32, u32),
     buffer: Vec<u8>,
     sorter: Sorter,
     /// What the transaction is, once it is whole.
@@ -112,6 +114,7 @@ impl Spill {
             misfits: BTreeMap::new(),
             rekeyed: BTreeSet::new(),
             records: 0,
+            transaction: (0, 0),
             buffer: Vec::new(),
             sorter: Sorter::default(),
             facts: Facts::default(),
@@ -154,6 +157,14 @@ impl Spill {
             transactions: 1,
             settles: Vec::new(),
         };
+    }
+
+    /// What comes next belongs to this transaction: changes of several that waited for a copy are kept together.
+    pub fn begin(&mut self, xid: u32) {
+        let (known, number) = self.transaction;
+        if known != xid {
+            self.transaction = (xid, number + 1);
+        }
     }
 
     /// Takes the next change.
@@ -303,6 +314,7 @@ impl Spill {
         self.buffer.clear();
         let record = Record {
             number: self.records,
+            transaction: self.transaction.1,
             table,
             layout: layout as u32,
             flags,
@@ -393,7 +405,12 @@ impl Spill {
             after,
             too_large: (record.too_large > 0).then_some(record.too_large),
             mobile: record.flags & record::MOBILE != 0,
-            ours: record.flags & record::OURS != 0,
+            hand: match record.flags {
+                flags if flags & record::LEVELED != 0 => Hand::Leveled,
+                flags if flags & record::OURS != 0 => Hand::Ours,
+                _ => Hand::Theirs,
+            },
+            transaction: record.transaction,
         };
         let since = self
             .emptied
@@ -456,8 +473,12 @@ impl Default for Spill {
 /// What a record says of a change beside its rows.
 fn flags(effect: &Effect) -> u8 {
     let mobile = if effect.mobile { record::MOBILE } else { 0 };
-    let ours = if effect.ours { record::OURS } else { 0 };
-    mobile | ours
+    let hand = match effect.hand {
+        Hand::Theirs | Hand::Echo => 0,
+        Hand::Ours => record::OURS,
+        Hand::Leveled => record::LEVELED,
+    };
+    mobile | hand
 }
 
 /// The part of a name at some depth.

@@ -14,6 +14,8 @@ pub(super) const LEAVES: u8 = 1;
 pub(super) const MOBILE: u8 = 2;
 /// The change was made in a transaction of ours.
 pub(super) const OURS: u8 = 4;
+/// ... which gave rows what the cloud had.
+pub(super) const LEVELED: u8 = 8;
 
 const ABSENT: u8 = 0;
 const UNSENT: u8 = 1;
@@ -24,6 +26,8 @@ const WHOLE: u8 = 3;
 pub(super) struct Record {
     /// Its place in the transaction.
     pub(super) number: u64,
+    /// Which transaction it belongs to.
+    pub(super) transaction: u32,
     pub(super) table: TableId,
     /// Where its layout stands.
     pub(super) layout: u32,
@@ -36,6 +40,7 @@ impl Record {
     /// Writes the record.
     pub(super) fn put(&self, before: &Before, after: Option<&Tuple>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.number.to_be_bytes());
+        out.extend_from_slice(&self.transaction.to_be_bytes());
         out.extend_from_slice(&self.table.0.to_be_bytes());
         out.extend_from_slice(&self.layout.to_be_bytes());
         out.push(self.flags);
@@ -57,11 +62,12 @@ impl Record {
     /// Reads what [`Record::put`] wrote.
     pub(super) fn take(bytes: &Bytes) -> io::Result<(Record, Before, Option<Tuple>)> {
         let mut rest = bytes.clone();
-        if rest.len() < 8 + 2 + 4 + 1 + 8 + 1 {
+        if rest.len() < 8 + 4 + 2 + 4 + 1 + 8 + 1 {
             return Err(damaged());
         }
         let record = Record {
             number: rest.get_u64(),
+            transaction: rest.get_u32(),
             table: TableId(rest.get_u16()),
             layout: rest.get_u32(),
             flags: rest.get_u8(),

@@ -234,6 +234,11 @@ impl Office {
         self.start(&self.file(), &[("TANDEM_TEST_FAILPOINT", failpoint)])
     }
 
+    /// Starts `tandem run`, which cuts transactions into batches by dice (`src/failpoint.rs`).
+    pub fn run_cutting(&self, seed: u64) -> Service {
+        self.start(&self.file(), &[("TANDEM_TEST_CUTS", &seed.to_string())])
+    }
+
     /// Starts `tandem run` with other settings; it logs to the same file.
     pub fn run_with(&self, file: &Path) -> Service {
         self.start(file, &[])
@@ -295,6 +300,11 @@ impl Office {
         timeout(PATIENCE, arrives)
             .await
             .expect("the cloud does not catch up");
+    }
+
+    /// One more client of the cloud, as whom the office's own is.
+    pub async fn another_cloud(&self) -> Control {
+        connect(&self.servers.cloud, "supabase_admin", "postgres").await
     }
 
     /// Both sides as the commands see them, but straight to the servers.

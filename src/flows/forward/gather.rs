@@ -11,6 +11,7 @@ use super::watch::Watch;
 use crate::capture::{Delivery, Piece};
 use crate::config;
 use crate::decode::Assembler;
+use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::fold::{Echoes, SWAP};
 use crate::limits;
@@ -44,6 +45,8 @@ pub(super) struct Gather {
     rows: usize,
     bytes: usize,
     since: Option<Instant>,
+    /// How many transactions the next batch has, and how long it waits for them, where a test says so.
+    cut: Option<(usize, Duration)>,
     /// How many of those that wait are large.
     large: usize,
     /// All that the cloud doesn't have, also what is on its way there.
@@ -84,6 +87,7 @@ impl Gather {
             rows: 0,
             bytes: 0,
             since: None,
+            cut: failpoint::cut(),
             large: 0,
             missing: Missing::default(),
             backlog: false,
@@ -289,6 +293,10 @@ impl Gather {
         if self.is_batch() {
             return Some(since);
         }
+        if let Some((transactions, patience)) = self.cut {
+            let whole = self.whole.len() >= transactions;
+            return Some(if whole { since } else { since + patience });
+        }
         // A cloud that is faster than the log is read has time for fewer, larger batches.
         let gathered = match self.backlog {
             true => since + limits::BACKLOG_GATHER,
@@ -308,6 +316,7 @@ impl Gather {
     /// What is written next: whole transactions up to the settings' limits, at least one if there is one.
     pub(super) fn next(&mut self) -> Option<Unit> {
         let unit = self.unit();
+        self.cut = failpoint::cut();
         self.since = (!self.whole.is_empty()).then(Instant::now);
         unit
     }
@@ -315,7 +324,10 @@ impl Gather {
     fn unit(&mut self) -> Option<Unit> {
         let (mut transactions, mut memory) = (Vec::new(), None::<OwnedSemaphorePermit>);
         let (mut rows, mut bytes) = (0, 0);
-        while rows < self.rows_max && bytes < self.bytes_max {
+        let most = self
+            .cut
+            .map_or(usize::MAX, |(transactions, _)| transactions);
+        while rows < self.rows_max && bytes < self.bytes_max && transactions.len() < most {
             match self.whole.pop_front() {
                 None => break,
                 Some(Waiting::Large(spill)) if transactions.is_empty() => {

@@ -86,6 +86,7 @@ impl Watch {
 
     fn pick(&mut self, xid: u32, changes: &mut Vec<Change>, tables: &Tables) -> io::Result<()> {
         let in_copy = self.snapshot.sees(xid);
+        self.held.begin(xid);
         let mut failed = Ok(());
         changes.retain(|change| {
             let sorted = self.sorter.sort(change, tables);

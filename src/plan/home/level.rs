@@ -3,7 +3,7 @@
 
 use super::super::quote::{ident, literal};
 use super::{Coming, MINE, Over, columns, is_desktops, key_columns, look, target};
-use crate::model::{Column, Home, Statement};
+use crate::model::{Column, Home, Mark, Statement};
 
 /// Gives the desktop's rows what the cloud has in its own columns. Answers for each entry whether that changed anything.
 pub fn level(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
@@ -22,15 +22,28 @@ pub fn level(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let sql = format!(
         "with {source}, {MINE}, {}, named as (select distinct mine.\"tandem entry\" as entry, {} as name from mine) \
          select coalesce(jsonb_agg(jsonb_build_array(named.entry, case when exists (select from updated where updated.name = named.name) \
-         then 'update' else 'same' end)), '[]') from named",
+         then 'update' else 'same' end)), '[]'), ({}) from named",
         levelled(home, "mine"),
         look("mine", &key_columns(home)),
+        exactly(replicator),
     );
     vec![
         Statement::bookkeeping(alone(replicator), Vec::new()),
         over.statement(replicator, rows, lock),
         over.statement(replicator, rows, sql),
     ]
+}
+
+/// Says in the log that all rows look as was wanted: what a trigger makes of them must not be compared with the cloud again
+/// and again.
+fn exactly(replicator: &str) -> String {
+    format!(
+        "select pg_logical_emit_message(true, '{}', concat(h.nonce, E'\\n{}'))::text from tandem.home as h where h.replicator = {} \
+         and exists (select from updated) and not exists (select from updated where not updated.exact)",
+        Mark::REVERSE,
+        Mark::LEVELED,
+        literal(replicator),
+    )
 }
 
 /// The cloud's columns that name a row, and those of its own.
@@ -65,7 +78,7 @@ fn levelled(home: &Home, wanted: &str) -> String {
          lacking as (select want.*, row_number() over (partition by want.\"tandem name\" order by want.\"tandem look\") as \"tandem turn\" from want left join counted using (\"tandem name\", \"tandem look\") \
            cross join lateral generate_series(1, want.\"tandem wanted\" - coalesce(counted.copies, 0))), \
          updated as (update {target} as t set {} from (select lacking.*, surplus.part as \"tandem part\", surplus.at as \"tandem at\" from lacking join surplus using (\"tandem name\", \"tandem turn\")) as src \
-           where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" returning src.\"tandem name\" as name)",
+           where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" returning src.\"tandem name\" as name, {} is not distinct from src.\"tandem look\" as exact)",
         look(wanted, &key),
         look(wanted, &owned),
         values.join(", "),
@@ -73,6 +86,7 @@ fn levelled(home: &Home, wanted: &str) -> String {
         look("t", &owned),
         is_desktops(home),
         set.collect::<Vec<_>>().join(", "),
+        look("t", &owned),
     )
 }
 

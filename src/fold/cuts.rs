@@ -1,0 +1,473 @@
+//! How transactions are cut into batches changes nothing (P17): the property, over random histories with our own writes, a
+//! trigger's, refills, ticks, the phone's rows and new keys. Each is folded as one batch, one by one, in random cuts, in source
+//! order and over disk, and carried out on a model of the cloud.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use super::tests::{change_of, fold_all, number, table, transactions};
+use super::*;
+use crate::model::{Cell, Change, Hand, Old, Operation, Tuple};
+use crate::spill::{Bounds, Spill};
+
+const ITEM: TableId = TableId(0);
+const KEYS: u8 = 6;
+
+/// A row of `(id, body, tick)`, of the desktop's or of the phone's. The tick is the cloud's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Look {
+    body: u8,
+    tick: u8,
+    mobile: bool,
+}
+
+type Rows = BTreeMap<u8, Look>;
+
+fn tuple(id: u8, look: Look) -> Tuple {
+    let text = [9, id, look.body, look.tick].map(|value| value.to_string());
+    let cells = text.iter().map(|value| Cell::Text(value.as_bytes()));
+    let source: &[u8] = if look.mobile { b"M" } else { b"D" };
+    Tuple::from_cells(cells.chain([Cell::Text(source)]))
+}
+
+fn old(id: u8, look: Look) -> Old {
+    Old {
+        whole: true,
+        tuple: tuple(id, look),
+    }
+}
+
+/// What one transaction does: by whom, and to which rows.
+#[derive(Clone, Debug)]
+struct Plan {
+    hand: Hand,
+    acts: Vec<(u8, u8, Look, u8)>,
+}
+
+fn plans() -> impl Strategy<Value = Vec<Plan>> {
+    let hand = prop_oneof![6 => Just(Hand::Theirs), 2 => Just(Hand::Leveled), 1 => Just(Hand::Ours), 1 => Just(Hand::Echo)];
+    let look = (0..3u8, 0..3u8, prop::bool::weighted(0.3)).prop_map(|(body, tick, mobile)| Look {
+        body,
+        tick,
+        mobile,
+    });
+    let acts = prop::collection::vec((0..8u8, 0..KEYS, look, 0..KEYS), 1..5);
+    let plan = (hand, acts).prop_map(|(hand, acts)| Plan { hand, acts });
+    prop::collection::vec(plan, 1..12)
+}
+
+/// The changes that a transaction makes to what is there.
+fn carry_out(rows: &mut Rows, plan: &Plan) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let mut push = |operation| changes.push(change_of(operation, plan.hand));
+    for (kind, id, wanted, other) in &plan.acts {
+        let (id, other, there) = (*id, *other, rows.get(id).copied());
+        match (plan.hand, there) {
+            // We give desktop rows the cloud's own columns, and nothing else.
+            (Hand::Leveled, Some(was)) if !was.mobile => {
+                let now = Look {
+                    tick: wanted.tick,
+                    ..was
+                };
+                rows.insert(id, now);
+                push(Operation::Update {
+                    old: Some(old(id, was)),
+                    new: tuple(id, now),
+                });
+            }
+            // We write the phone's rows.
+            (Hand::Echo | Hand::Ours, Some(was)) if was.mobile => {
+                let now = Look {
+                    mobile: true,
+                    ..*wanted
+                };
+                rows.insert(id, now);
+                push(Operation::Update {
+                    old: Some(old(id, was)),
+                    new: tuple(id, now),
+                });
+            }
+            (Hand::Echo | Hand::Ours, None) => {
+                let now = Look {
+                    mobile: true,
+                    ..*wanted
+                };
+                rows.insert(id, now);
+                push(Operation::Insert(tuple(id, now)));
+            }
+            (Hand::Leveled | Hand::Echo | Hand::Ours, _) => {}
+            (Hand::Theirs, None) => {
+                rows.insert(id, *wanted);
+                push(Operation::Insert(tuple(id, *wanted)));
+            }
+            (Hand::Theirs, Some(was)) => match kind {
+                0 => {
+                    rows.remove(&id);
+                    push(Operation::Delete(old(id, was)));
+                }
+                // A refill, which knows of no ticks.
+                1 => {
+                    let all: Vec<_> = { rows.iter() }
+                        .filter(|(_, look)| !look.mobile)
+                        .map(|(id, look)| (*id, *look))
+                        .collect();
+                    for (id, was) in &all {
+                        push(Operation::Delete(old(*id, *was)));
+                    }
+                    for (id, was) in all {
+                        let now = Look { tick: 0, ..was };
+                        rows.insert(id, now);
+                        push(Operation::Insert(tuple(id, now)));
+                    }
+                }
+                2 if other != id && !rows.contains_key(&other) => {
+                    let now = Look {
+                        mobile: was.mobile,
+                        ..*wanted
+                    };
+                    rows.remove(&id);
+                    rows.insert(other, now);
+                    push(Operation::Update {
+                        old: Some(old(id, was)),
+                        new: tuple(other, now),
+                    });
+                }
+                // The same row again, with or without another version first.
+                3 => {
+                    push(Operation::Delete(old(id, was)));
+                    push(Operation::Insert(tuple(id, *wanted)));
+                    rows.insert(id, *wanted);
+                }
+                4 => {
+                    rows.insert(id, *wanted);
+                    push(Operation::Update {
+                        old: Some(old(id, was)),
+                        new: tuple(id, *wanted),
+                    });
+                }
+                _ => {
+                    let now = Look {
+                        mobile: was.mobile,
+                        ..*wanted
+                    };
+                    rows.insert(id, now);
+                    push(Operation::Update {
+                        old: Some(old(id, was)),
+                        new: tuple(id, now),
+                    });
+                }
+            },
+        }
+    }
+    changes
+}
+
+fn history(rows: &mut Rows, plans: &[Plan]) -> Vec<Transaction> {
+    let whole = plans.iter().enumerate().map(|(at, plan)| {
+        let changes = carry_out(rows, plan);
+        let one = transactions(changes, usize::MAX).pop();
+        Transaction {
+            xid: at as u32 + 1,
+            ..one.unwrap_or(EMPTY)
+        }
+    });
+    whole.collect()
+}
+
+const EMPTY: Transaction = Transaction {
+    xid: 0,
+    commit: crate::model::Lsn(0),
+    end: crate::model::Lsn(0),
+    committed_at: crate::model::Timestamp(0),
+    changes: Vec::new(),
+    marks: Vec::new(),
+    bytes: 0,
+};
+
+/// The cloud, and what forward has said to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Cloud {
+    /// Body and tick of the desktop's rows.
+    desks: BTreeMap<u8, (u8, u8)>,
+    phones: BTreeMap<u8, u8>,
+    /// Rows that are in the outbox.
+    recalled: BTreeSet<u8>,
+    /// Key, and how the desktop left it.
+    notes: Vec<(u8, Option<u8>)>,
+    received: u64,
+    done: u64,
+    ruled_out: u64,
+}
+
+impl Cloud {
+    /// The desktop's rows, with ticks of its own.
+    fn of(rows: &Rows, ticks: &[u8]) -> Cloud {
+        let mut cloud = Cloud::default();
+        for (id, look) in rows {
+            if look.mobile {
+                cloud.phones.insert(*id, look.body);
+            } else {
+                let tick = ticks[usize::from(*id)];
+                cloud.desks.insert(*id, (look.body, tick));
+            }
+        }
+        cloud
+    }
+
+    fn apply(&mut self, steps: &[Step], counts: Counts) {
+        for step in steps {
+            for row in &step.rows {
+                let cells: Vec<_> = row.tuple.cells().collect();
+                let [id, body, tick] = [1, 2, 3].map(|at| number(cells[at]));
+                self.write(step, (id.unwrap(), body, tick));
+            }
+        }
+        self.notes.sort_unstable();
+        self.received += counts.received;
+        self.done += counts.applied + counts.folded;
+        self.ruled_out += counts.ruled_out;
+    }
+
+    fn write(&mut self, step: &Step, (id, body, tick): (u8, Option<u8>, Option<u8>)) {
+        match step.work {
+            Work::Upsert if step.shape.mobile => {
+                if let Some(known) = self.phones.get_mut(&id) {
+                    *known = body.unwrap();
+                }
+            }
+            Work::Delete if step.shape.mobile => {
+                self.phones.remove(&id);
+            }
+            Work::Upsert => {
+                let new = (body.unwrap(), tick.unwrap());
+                let row = self.desks.entry(id).or_insert(new);
+                row.0 = new.0;
+                if step.shape.reborn {
+                    row.1 = new.1;
+                    self.recalled.remove(&id);
+                }
+            }
+            Work::Delete => {
+                self.desks.remove(&id);
+                // Nothing is given to a row that is gone.
+                self.recalled.remove(&id);
+            }
+            Work::Recall => {
+                if self.desks.get(&id).is_some_and(|row| Some(row.1) != tick) {
+                    self.recalled.insert(id);
+                }
+            }
+            Work::Note => self.notes.push((id, body)),
+            Work::NoteGone => self.notes.push((id, None)),
+            Work::Rekey | Work::AddCopies | Work::RemoveCopies => panic!("{:?}", step.work),
+        }
+    }
+}
+
+fn tables(changes_mobile: bool) -> Tables {
+    let mut table = table(Key::Columns(vec![0])).get(ITEM).clone();
+    table.columns[2].cloud_owned = true;
+    table.returns = true;
+    table.both_ways = true;
+    table.changes_mobile = changes_mobile;
+    Tables::new(vec![table])
+}
+
+fn in_batches(
+    mut cloud: Cloud,
+    history: &[Transaction],
+    cuts: &[usize],
+    tables: &Tables,
+    ordered: &[TableId],
+) -> Cloud {
+    let mut sizes = cuts.iter().cycle();
+    let mut rest = history;
+    while !rest.is_empty() {
+        let size = sizes.next().copied().unwrap_or(1).clamp(1, rest.len());
+        let (now, later) = rest.split_at(size);
+        rest = later;
+        let batch = fold_all(now, tables, ordered);
+        assert!(batch.halts.is_empty(), "{:?}", batch.halts);
+        let counts = batch.counts.first().map_or(Counts::default(), |one| one.1);
+        cloud.apply(&batch.steps, counts);
+    }
+    cloud
+}
+
+/// As changes that have waited for a copy.
+fn over_disk(mut cloud: Cloud, history: &[Transaction], tables: &Tables) -> Cloud {
+    let mut spill = Spill::new(Bounds {
+        parts: 3,
+        fold_bytes: 2_000,
+        moved_rows: 100,
+    });
+    for transaction in history {
+        spill.begin(transaction.xid);
+        for change in &transaction.changes {
+            spill.push(change, tables).unwrap();
+        }
+    }
+    let book = Book::default();
+    let remainder = spill.remainder(&book);
+    let mut counts = remainder.counts.get(&ITEM).copied().unwrap_or_default();
+    let mut steps = Vec::new();
+    while let Some(folder) = spill.next_part(tables, &book).unwrap() {
+        let batch = folder.finish(tables, &book.parking);
+        assert!(batch.halts.is_empty(), "{:?}", batch.halts);
+        steps.extend(batch.steps);
+        for (_, part) in &batch.counts {
+            counts.add(*part);
+        }
+    }
+    steps.sort_by_key(write_order);
+    cloud.apply(&steps, counts);
+    cloud
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+    #[test]
+    fn p17_how_transactions_are_cut_into_batches_changes_nothing(
+        start in prop::collection::btree_map(0..KEYS, (0..3u8, 0..3u8, prop::bool::weighted(0.3)), 0..6),
+        ticks in prop::collection::vec(0..3u8, usize::from(KEYS)),
+        plans in plans(), cuts in prop::collection::vec(1..5usize, 1..6), changes_mobile in any::<bool>(),
+    ) {
+        let look = |(id, (body, tick, mobile))| (id, Look { body, tick, mobile });
+        let mut rows: Rows = start.into_iter().map(look).collect();
+        let (cloud, tables) = (Cloud::of(&rows, &ticks), tables(changes_mobile));
+        let history = history(&mut rows, &plans);
+        let one_by_one = in_batches(cloud.clone(), &history, &[1], &tables, &[]);
+        let wanted = { rows.iter() }.filter(|(_, look)| !look.mobile).map(|(id, look)| (*id, look.body));
+        let bodies = { one_by_one.desks.iter() }.map(|(id, row)| (*id, row.0));
+        prop_assert!(wanted.eq(bodies), "P1");
+        // P4, P5: what differs in the cloud's own columns, of rows of which it was changed, is on its way home.
+        prop_assert_eq!(one_by_one.received, one_by_one.done + one_by_one.ruled_out, "P7");
+        for (way, cut) in [
+            ("as one batch", in_batches(cloud.clone(), &history, &[usize::MAX], &tables, &[])),
+            ("in random cuts", in_batches(cloud.clone(), &history, &cuts, &tables, &[])),
+            ("in source order", in_batches(cloud.clone(), &history, &cuts, &tables, &[ITEM])),
+            ("over disk", over_disk(cloud, &history, &tables)),
+        ] {
+            prop_assert_eq!(&cut, &one_by_one, "{}", way);
+        }
+    }
+}
+
+/// Rows of a table without a key, by what names them, with their ticks.
+type Bag = BTreeMap<(u8, u8), Vec<u8>>;
+
+/// The cloud's rows, names that are in the outbox, and how many messages came and were done.
+type CloudBag = (Bag, BTreeSet<(u8, u8)>, u64, u64);
+
+fn fill(bag: &mut Bag, transaction: &[(u8, (u8, u8), u8)], hand: Hand) -> Vec<Change> {
+    let mut changes = Vec::new();
+    let look = |(_, body): (u8, u8), tick| Look {
+        body,
+        tick,
+        mobile: false,
+    };
+    for (kind, name, tick) in transaction {
+        let rows = bag.entry(*name).or_default();
+        let was = rows.last().copied();
+        let operation = match (kind, was, hand) {
+            (0 | 1, _, Hand::Theirs) => {
+                rows.push(*tick);
+                Operation::Insert(tuple(name.0, look(*name, *tick)))
+            }
+            (2, Some(was), Hand::Theirs) => {
+                rows.pop();
+                Operation::Delete(old(name.0, look(*name, was)))
+            }
+            (_, Some(was), _) => {
+                rows.pop();
+                rows.insert(0, *tick);
+                Operation::Update {
+                    old: Some(old(name.0, look(*name, was))),
+                    new: tuple(name.0, look(*name, *tick)),
+                }
+            }
+            _ => continue,
+        };
+        changes.push(change_of(operation, hand));
+    }
+    changes
+}
+
+fn bags_in_batches(
+    (rows, recalled, received, done): &mut CloudBag,
+    history: &[Transaction],
+    cuts: &[usize],
+    tables: &Tables,
+) {
+    let mut sizes = cuts.iter().cycle();
+    let mut rest = history;
+    while !rest.is_empty() {
+        let size = sizes.next().copied().unwrap_or(1).clamp(1, rest.len());
+        let (now, later) = rest.split_at(size);
+        rest = later;
+        let batch = fold_all(now, tables, &[]);
+        for (step, row) in
+            { batch.steps.iter() }.flat_map(|step| step.rows.iter().map(move |row| (step, row)))
+        {
+            let cells: Vec<_> = row.tuple.cells().collect();
+            let [id, body, tick] = [1, 2, 3].map(|at| number(cells[at]).unwrap());
+            let ticks = rows.entry((id, body)).or_default();
+            match step.work {
+                Work::AddCopies => (0..row.count).for_each(|_| ticks.push(tick)),
+                Work::RemoveCopies => drop(ticks.drain(..row.count as usize)),
+                Work::Recall => drop(recalled.insert((id, body))),
+                other => panic!("{other:?}"),
+            }
+        }
+        for (_, counts) in &batch.counts {
+            *received += counts.received;
+            *done += counts.applied + counts.folded;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+    #[test]
+    fn p17_nor_does_it_where_equal_rows_are_counted(
+        start in prop::collection::vec(((0..2u8, 0..2u8), 0..2u8), 0..6),
+        plans in prop::collection::vec((prop::collection::vec((0..5u8, (0..2u8, 0..2u8), 0..2u8), 1..5), prop::bool::weighted(0.3)), 1..10),
+        cuts in prop::collection::vec(1..5usize, 1..6),
+    ) {
+        let mut table = table(Key::Multiset).get(ITEM).clone();
+        table.columns[2].cloud_owned = true;
+        table.returns = true;
+        let tables = Tables::new(vec![table]);
+        let mut desktop = Bag::new();
+        for (name, tick) in start {
+            desktop.entry(name).or_default().push(tick);
+        }
+        let cloud: CloudBag = (desktop.clone(), BTreeSet::new(), 0, 0);
+        let history: Vec<_> = { plans.iter() }.map(|(transaction, leveled)| {
+            let hand = if *leveled { Hand::Leveled } else { Hand::Theirs };
+            let changes = fill(&mut desktop, transaction, hand);
+            transactions(changes, usize::MAX).pop().unwrap_or(EMPTY)
+        }).collect();
+        let mut one_by_one = cloud.clone();
+        bags_in_batches(&mut one_by_one, &history, &[1], &tables);
+        for sizes in [&[usize::MAX][..], &cuts] {
+            let mut cut = cloud.clone();
+            bags_in_batches(&mut cut, &history, sizes, &tables);
+            prop_assert_eq!((&cut.1, cut.2, cut.3), (&one_by_one.1, one_by_one.2, one_by_one.3));
+            for (name, ticks) in &desktop {
+                let of = |bag: &Bag| bag.get(name).cloned().unwrap_or_default();
+                let (mut now, mut then) = (of(&cut.0), of(&one_by_one.0));
+                prop_assert_eq!(now.len(), ticks.len(), "P1");
+                // Which of equal rows goes is not known, so of those whose ticks come home only their number is.
+                if !cut.1.contains(name) {
+                    now.sort_unstable();
+                    then.sort_unstable();
+                    prop_assert_eq!(now, then);
+                }
+            }
+        }
+    }
+}
