@@ -35,6 +35,7 @@ endif
 soak: newest
 	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
 	TANDEM_SOAK_ROUNDS=5 TANDEM_SOAK_SECONDS=600 cargo test --locked --test matrix -- --nocapture
+	TANDEM_SOAK_HISTORIES=200 TANDEM_SOAK_LOAD=4 cargo test --locked --test history long -- --nocapture
 	TANDEM_SOAK_ROWS=100000 cargo test --release --locked --test phones -- --nocapture
 	TANDEM_SOAK_ROWS=1000000 cargo test --release --locked --test verify p15_under_load -- --nocapture
 
