@@ -61,7 +61,9 @@ async fn f06_capture_depends_on_no_column_of_the_application() {
     for place in places() {
         let desktop = "create table item (id int, what text, created_at timestamp default now(), updated_at timestamp default now())";
         let cloud = "create table item (id int primary key, what text, created_at timestamptz default now(), updated_at timestamptz default now())";
-        let office = office(&place, "[[table]]\nname = \"item\"", desktop, cloud).await;
+        let settings =
+            "[forward]\nskip = [\"created_at\", \"updated_at\"]\n[[table]]\nname = \"item\"";
+        let office = office(&place, settings, desktop, cloud).await;
         let mut service = office.run();
         exec(
             &office.desktop,

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use support::office::{Office, came_home, connect, exec, until, value};
 use support::servers::newest;
 
-const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n[[table]]\nname = \"diary\"\nflow = \"reverse\"\n";
+const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\nskip = [\"created_at\", \"updated_at\"]\n[[table]]\nname = \"diary\"\nflow = \"reverse\"\n";
 const ON_DESKTOP: &str = "create table diary (id bigint, note text, source char(1))";
 const IN_CLOUD: &str = "create table diary (id bigint primary key, note text, source char(1) default 'D', updated_at timestamptz default now(), created_at timestamptz default now())";
 

@@ -392,7 +392,7 @@ async fn f41_u19_a_column_that_is_mapped_later_is_copied_for_every_row_by_its_fu
 async fn u35_what_forward_does_not_map_it_never_writes() {
     // The owner is what the settings say, whatever the desktop has; time stamps and the cloud's own columns stay.
     let office = office(
-        "[[table]]\nname = \"org\"\nset = { createdby = \"sync\" }\n",
+        "[forward]\nskip = [\"created_at\", \"updated_at\"]\n[[table]]\nname = \"org\"\nset = { createdby = \"sync\" }\n",
         "create table org (id int primary key, name text, source char(1), created_at timestamp default '2001-01-01', updated_at timestamp)",
         "create table org (id int primary key, name text, source char(1), createdby text, note text default 'mine', created_at timestamptz default '2020-02-02 00:00+00', updated_at timestamptz)",
     )

@@ -165,6 +165,7 @@ impl Resolver<'_> {
             reaches: cloud.reaches.clone(),
             confined: cloud.confined,
             indexed: false,
+            fixed_key: false,
             refers_to_itself: cloud.parents.contains(&cloud.oid),
             is_looked_up: false,
             returns: false,
@@ -174,6 +175,9 @@ impl Resolver<'_> {
             max_shrink: wanted.max_shrink,
             fingerprint: String::new(),
         };
+        let fixed = |name: &str| cloud.column(name).is_some_and(|key| key.always_identity);
+        let fixed_key = table.key_names().any(fixed);
+        table.fixed_key = fixed_key;
         table.fingerprint = fingerprint(&table);
         table.indexed = is_indexed(&table, cloud);
         table
@@ -249,7 +253,7 @@ impl Resolver<'_> {
                     from.name
                 ));
             }
-            if to.refuses_values() {
+            if to.refuses_values() && !self.is_key_identity(to, sides.cloud) {
                 complaints.push(format!(
                     "column {name} is generated in the cloud and can't be written; name {} in skip",
                     from.name
@@ -258,6 +262,12 @@ impl Resolver<'_> {
             self.place(from, (to, sides.cloud), &mut mapping, complaints);
         }
         mapping
+    }
+
+    /// An identity that the cloud generates unless an insert insists on a value, as it may where it names the rows.
+    fn is_key_identity(&self, column: &ColumnFacts, cloud: &RelationFacts) -> bool {
+        let key = self.wanted.key.as_ref().unwrap_or(&cloud.primary_key);
+        column.always_identity && key.contains(&column.name)
     }
 
     fn place(

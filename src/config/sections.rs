@@ -120,9 +120,6 @@ pub enum Format {
     Json,
 }
 
-/// Desktop or cloud columns that are the database's own business unless the file says otherwise.
-const SKIP: [&str; 2] = ["created_at", "updated_at"];
-
 const DAY: u64 = 86_400;
 const fn s(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -289,9 +286,8 @@ pub(super) fn forward(reader: &mut Reader<'_>) -> Forward {
 /// The columns that travel in no table; a row says so when they are the default.
 fn skip(section: &mut Section<'_, '_>) -> Vec<String> {
     section.columns("skip").unwrap_or_else(|| {
-        let default = SKIP.map(str::to_owned).to_vec();
-        section.row("skip", super::show::list(&default), None);
-        default
+        section.row("skip", super::show::list(&[]), None);
+        Vec::new()
     })
 }
 

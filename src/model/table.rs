@@ -203,6 +203,9 @@ pub struct Table {
     pub confined: bool,
     /// A unique index of the cloud finds a row by its key, unless one of its columns is NULL.
     pub indexed: bool,
+    /// A column of the key is `GENERATED ALWAYS AS IDENTITY` in the cloud: it takes a value in an insert that insists, and in no
+    /// update.
+    pub fixed_key: bool,
     /// The cloud's table has a foreign key to itself.
     pub refers_to_itself: bool,
     /// Other tables look columns up in this one, so the whole old row has to be known.
@@ -360,7 +363,8 @@ impl Table {
 
     /// Desktop columns that an old row must carry; none when it must carry all.
     pub fn identity(&self) -> Option<Vec<&str>> {
-        if self.key == Key::Multiset || self.is_looked_up || self.returns || self.both_ways {
+        let whole = self.is_looked_up || self.returns || self.both_ways || self.fixed_key;
+        if self.key == Key::Multiset || whole {
             return None;
         }
         let key = self.key_arriving().into_iter();

@@ -222,7 +222,7 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
         insert: statement(counted(
             &missing,
             "inserted",
-            &format!("insert into {target} ({names}) select {values} {which}{ours}"),
+            &format!("insert into {target} {names} select {values} {which}{ours}"),
         )),
         narrow: statement(format!(
             "{missing} delete from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3 and s.step = $4 and s.ctid not in (select src.\"tandem at\" {which})"

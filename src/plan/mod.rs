@@ -17,6 +17,7 @@ mod open;
 mod planner;
 pub mod quote;
 mod returns;
+mod sequence;
 mod shrink;
 mod source;
 mod staged;
@@ -35,6 +36,7 @@ pub use follow::follow_all;
 pub use guard::Guard;
 pub use open::{Opening, hash_joins, opening};
 pub use planner::{BatchForm, Manner, Planner};
+pub use sequence::past_keys;
 pub use staged::{StagedForm, StagedStep, are_there, staged};
 
 #[cfg(test)]

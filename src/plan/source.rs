@@ -295,7 +295,8 @@ pub(super) fn differs(table: &Table, columns: &[(usize, &Column)]) -> String {
     }
 }
 
-/// `("a", ..., "source")` and `src."a", ..., 'D'`.
+/// `("a", ..., "source")`, with the words that insist on the values where the cloud would generate some, and
+/// `src."a", ..., 'D'`.
 pub(super) fn insertion(table: &Table, columns: &[(usize, &Column)]) -> (String, String) {
     let mut names: Vec<_> = columns
         .iter()
@@ -306,5 +307,12 @@ pub(super) fn insertion(table: &Table, columns: &[(usize, &Column)]) -> (String,
         names.push(ident(&owner.column));
         values.push(literal(&owner.desktop));
     }
-    (names.join(", "), values.join(", "))
+    let insists = match table.fixed_key {
+        true => " overriding system value",
+        false => "",
+    };
+    (
+        format!("({}){insists}", names.join(", ")),
+        values.join(", "),
+    )
 }

@@ -132,7 +132,7 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
         let (names, values) = insertion(table, &all(table));
         let ours = has_parent(table).map_or(String::new(), |ours| format!(" where {ours}"));
         let target = qualified(&table.cloud);
-        return format!("with {src} insert into {target} ({names}) select {values} from src{ours}");
+        return format!("with {src} insert into {target} {names} select {values} from src{ours}");
     }
     format!("with {src}{}", write(table, shape, rows, "src"))
 }
@@ -171,7 +171,7 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
         false => ("", String::new()),
     };
     let insert = format!(
-        "insert into {target} ({names}) select {values} from {from} where {any_left}not exists (select from {target} as t where {found} and {}){ours}",
+        "insert into {target} {names} select {values} from {from} where {any_left}not exists (select from {target} as t where {found} and {}){ours}",
         guard.owned(),
     );
     if changes {
@@ -333,7 +333,7 @@ fn add_copies(table: &Table, rows: &Rows) -> String {
     let (names, values) = insertion(table, &all(table));
     let ours = has_parent(table).map_or(String::new(), |ours| format!(" where {ours}"));
     format!(
-        "with {} insert into {} ({names}) select {values} from src, generate_series(1, src.\"tandem copies\"){ours}",
+        "with {} insert into {} {names} select {values} from src, generate_series(1, src.\"tandem copies\"){ours}",
         copies(table, &all(table), rows),
         qualified(&table.cloud)
     )

@@ -198,7 +198,10 @@ impl Way<'_> {
         to: &ColumnFacts,
         complaints: &mut Complaints,
     ) -> usize {
-        if to.refuses_values() {
+        // An insert may insist on an identity where it names the rows.
+        let names = { self.of.wanted.key.as_ref() }.unwrap_or(&self.sides.cloud.primary_key);
+        let insists = to.always_identity && names.contains(&from.name);
+        if to.refuses_values() && !insists {
             complaints.push(format!(
                 "column {} is generated on the desktop and can't be written; name {} in [table.reverse] skip",
                 to.name, from.name

@@ -199,7 +199,10 @@ fn tables_are_told_apart() {
             "3:7 key has x, which is skipped",
         ),
         (
-            table("a", "key = [\"created_at\"]"),
+            format!(
+                "{}[forward]\nskip = [\"created_at\"]\n",
+                table("a", "key = [\"created_at\"]")
+            ),
             "3:7 key has created_at, which is skipped",
         ),
         (

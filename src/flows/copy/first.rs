@@ -10,6 +10,7 @@ use tokio::time::interval;
 use super::board::{Board, Pieces, Work};
 use super::direct::{Pour, Poured, whole};
 use super::merge::{Copied, How, Merge};
+use super::sequences::set_past_keys;
 use super::stage::{Progress, Staging, measure, run};
 use super::state::{not_applied, set_state};
 use crate::apply::{Applier, Lease};
@@ -101,7 +102,9 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
         alone: true,
     };
     merge.remove_surplus(&outcome.surplus).await?;
-    merge.clear().await
+    let stopped = merge.clear().await?;
+    set_past_keys(with.applier, (with.opening, with.lease), with.tables).await?;
+    Ok(stopped)
 }
 
 /// Rows and pages of each table, as the desktop's statistics have them.

@@ -6,6 +6,7 @@ mod board;
 mod direct;
 mod first;
 mod merge;
+mod sequences;
 mod stage;
 mod state;
 mod swap;

@@ -173,8 +173,9 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
         names.push(ident(column));
         values.push(format!("{}::{base}", literal(&owner.mobile)));
     }
+    // Where the desktop would generate what names the row, the cloud's value is insisted on; elsewhere these words do nothing.
     let inserted = format!(
-        "inserted as (insert into {} ({}) select {} from judged as src where src.\"tandem verdict\" in ('insert'{also_removed}))",
+        "inserted as (insert into {} ({}) overriding system value select {} from judged as src where src.\"tandem verdict\" in ('insert'{also_removed}))",
         super::qualified(&home.desktop),
         names.join(", "),
         values.join(", ")

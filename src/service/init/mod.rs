@@ -1,6 +1,7 @@
 //! Settings proposed from what both databases hold: which tables belong together, what names a row, which way rows go. What
 //! doesn't fit is written as a remark with its reason, so that what is active works as it stands.
 
+mod own;
 mod pairs;
 mod written;
 
@@ -8,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Client;
 
+use own::{filled_there, generated, is_made, zones_meet};
 use pairs::{alike, matched};
 use written::{list, quoted, short, text, without_password};
 
@@ -74,6 +76,9 @@ pub async fn propose(
         cloud: (cloud_url, cloud_secret),
         org: tenant(&entries),
         zone: zone(&desktop).await?,
+        zoned: matched(&here, &there)
+            .iter()
+            .any(|(from, to)| zones_meet(from, to)),
     };
     let misfits = misfits(&head, &entries, &sources, (&desktop.client, &cloud.client)).await?;
     let alone = |all: &[RelationFacts], mine: &dyn Fn(&Entry) -> &Name| -> Vec<String> {
@@ -109,6 +114,8 @@ struct Head {
     org: Option<String>,
     /// The time zone that the desktop's server has.
     zone: String,
+    /// Times without a zone meet times with one.
+    zoned: bool,
 }
 
 /// Tables without a partner.
@@ -233,11 +240,7 @@ async fn entry(
         ));
     } else {
         let owner = &settings.owner.column;
-        let made = |column: &&String| {
-            let facts = to.column(column);
-            facts.is_some_and(|facts| facts.has_default || facts.always_identity)
-        };
-        let generated: Vec<_> = to.primary_key.iter().filter(made).cloned().collect();
+        let generated = generated(from, to, desktop).await?;
         let key = key(from, to, &generated, desktop).await?;
         match &key {
             Some(names) if *names == to.primary_key => {}
@@ -247,13 +250,13 @@ async fn entry(
                     .to_owned(),
             ),
         }
-        lines.extend(skipped(
-            from,
-            to,
-            &settings.forward.skip,
-            &generated,
-            "skip",
-        ));
+        let times = filled_there(from, to, (desktop, cloud)).await?;
+        let stay: Vec<_> = { generated.iter() }
+            .chain(times.iter().map(|(name, _)| name))
+            .cloned()
+            .collect();
+        lines.extend(skipped(from, to, &settings.forward.skip, &stay, "skip"));
+        lines.extend(times.iter().map(|(name, why)| format!("# {name}: {why}")));
         let unfilled = to.columns.iter().filter(|column| {
             from.column(&column.name).is_none() && !generated.contains(&column.name)
         });
@@ -281,6 +284,12 @@ async fn entry(
             lines.push(format!(
                 "swap = \"1d\"                    # {} is generated in the cloud; it stays",
                 generated.join(", ")
+            ));
+        } else if key.is_some() && to.primary_key.iter().any(|name| is_made(to, name)) {
+            lines.push(format!(
+                "# {} comes from the desktop; the cloud can make it too. Where phones add rows to this table, ids may meet:\n\
+                 # give the cloud's a range of their own, or make them uuids.",
+                to.primary_key.join(", ")
             ));
         }
     }
@@ -413,6 +422,7 @@ async fn misfits(
         cloud: (head.cloud.0.clone(), false),
         org: head.org.clone(),
         zone: head.zone.clone(),
+        zoned: head.zoned,
     };
     let whole = text(&bare, entries, &BTreeMap::new(), &Others::default());
     let settings = read(&whole, sources)?.map_err(|error| broken(&error))?;

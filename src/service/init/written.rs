@@ -30,8 +30,9 @@ pub(super) fn text(
             false => format!("# {line}"),
         });
         if section == "desktop" {
+            let mark = if head.zoned { "" } else { "# " };
             text.push_str(&format!(
-                "# time_zone = {}  # where times without a zone meet times with one\n",
+                "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one: the desktop's own\n",
                 quoted(&head.zone)
             ));
         }
@@ -41,7 +42,7 @@ pub(super) fn text(
         text.push_str(&format!("# Where several firms share the cloud, each is limited to its own rows:\n# [tenant]\n# {column} = 1\n\n"));
     }
     text.push_str(
-        "# [forward]\n# skip = [\"created_at\", \"updated_at\"]  # default: columns that never travel, of all tables\n\
+        "# [forward]\n# skip = []                              # columns that never travel, of all tables; default: none\n\
          # wal_held_max = \"4GB\"                   # default: more WAL kept for us on the desktop than that is said\n\n\
          # [refill]                               # where the office program refills its tables from views, tandem can run that\n\
          # sql = \"select sync_views_to_tables()\"\n# every = \"15m\"\n\n",

@@ -1,0 +1,46 @@
+//! Behind a first copy: keys that the cloud would generate came from the desktop, so its sequences still stand before them, and the
+//! first row that somebody adds in the cloud would take one that is there.
+
+use super::stage::run;
+use super::state::not_applied;
+use crate::apply::{Applier, Lease, NotApplied};
+use crate::fault::Fault;
+use crate::model::{Key, Source, Statement, Table, Tables};
+use crate::plan::{Opening, past_keys};
+
+/// Sets the sequences that make keys past the highest key; those that are further stay.
+///
+/// # Errors
+/// When the connection fails, or the lease is lost. What we have no right to is said, and left.
+pub(super) async fn set_past_keys(
+    applier: &mut Applier,
+    (opening, lease): (&Opening, &Lease),
+    tables: &Tables,
+) -> Result<(), Fault> {
+    for table in tables.iter() {
+        let statements = statements(table);
+        if statements.is_empty() {
+            continue;
+        }
+        match run(applier, opening, lease, statements).await {
+            Ok(()) => {}
+            Err(NotApplied::Refused { error, .. }) if error.code != "TD001" => {
+                tracing::warn!(table = %table.name, %error, "a sequence of the cloud still stands before the keys that came; set it with setval before anybody adds rows there");
+            }
+            Err(error) => return Err(not_applied(error)),
+        }
+    }
+    Ok(())
+}
+
+fn statements(table: &Table) -> Vec<Statement> {
+    let Key::Columns(key) = &table.key else {
+        return Vec::new();
+    };
+    let arriving = key.iter().map(|at| &table.columns[*at]);
+    arriving
+        .filter(|column| matches!(column.from, Source::Arriving(_)))
+        .filter(|column| matches!(column.base_type.as_str(), "smallint" | "integer" | "bigint"))
+        .map(|column| Statement::bookkeeping(past_keys(table, column), Vec::new()))
+        .collect()
+}
