@@ -4,6 +4,7 @@
 mod support;
 mod wire {
     mod both;
+    mod chatter;
     mod login;
     mod pooler;
     mod tls;

@@ -15,6 +15,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 use tokio_rustls::client::TlsStream as Rustls;
 
+use super::quiet::Quiet;
 use super::socket::{self, Stream};
 use super::{ServerError, WireError, tls};
 use crate::config::{ChannelBinding as Binding, Endpoint, SslMode};
@@ -98,7 +99,8 @@ async fn attempt(endpoint: &Endpoint, negotiation: Negotiation) -> Result<Contro
     if let Some(password) = &endpoint.password {
         config.password(password.expose());
     }
-    let stream = socket::connect(endpoint).await?;
+    let asks_for_tls = negotiation != Negotiation::Disable;
+    let stream = Quiet::over(socket::connect(endpoint).await?, asks_for_tls);
     let (client, connection) = config
         .connect_raw(stream, Upgrade(endpoint.clone()))
         .await
@@ -132,22 +134,25 @@ fn refused(error: tokio_postgres::Error) -> WireError {
 /// Performs the TLS handshake in `tokio-postgres`'s stead.
 struct Upgrade(Endpoint);
 
-impl TlsConnect<Stream> for Upgrade {
+impl TlsConnect<Quiet<Stream>> for Upgrade {
     type Stream = Encrypted;
     type Error = WireError;
     type Future = Pin<Box<dyn Future<Output = Result<Encrypted, WireError>> + Send>>;
 
-    fn connect(self, stream: Stream) -> Self::Future {
-        Box::pin(async move { tls::upgrade(stream, &self.0).await.map(Encrypted) })
+    fn connect(self, stream: Quiet<Stream>) -> Self::Future {
+        Box::pin(async move {
+            let stream = tls::upgrade(stream.into_inner(), &self.0).await?;
+            Ok(Encrypted(Quiet::over(stream, false)))
+        })
     }
 }
 
 /// An encrypted socket that knows what SCRAM may bind to.
-struct Encrypted(Rustls<Stream>);
+struct Encrypted(Quiet<Rustls<Stream>>);
 
 impl TlsStream for Encrypted {
     fn channel_binding(&self) -> ChannelBinding {
-        tls::server_end_point(&self.0)
+        tls::server_end_point(self.0.inner())
             .map_or_else(ChannelBinding::none, ChannelBinding::tls_server_end_point)
     }
 }

@@ -9,6 +9,7 @@
 pub mod control;
 mod error;
 mod login;
+mod quiet;
 mod session;
 mod socket;
 mod tls;

@@ -36,6 +36,8 @@ pub struct Session {
     reader: ReadHalf<Stream>,
     writer: WriteHalf<Stream>,
     inbox: BytesMut,
+    /// Bytes still to come of a message that is passed over.
+    passing: usize,
     outbox: BytesMut,
     /// The password exchange was bound to the TLS channel.
     pub(super) bound: bool,
@@ -66,6 +68,7 @@ impl Session {
             reader,
             writer,
             inbox: BytesMut::new(),
+            passing: 0,
             outbox: BytesMut::new(),
             bound: false,
             process: None,
@@ -128,14 +131,36 @@ impl Session {
 
     /// A server that hangs up while we write may have said why.
     fn last_words(&mut self) -> WireError {
-        while let Ok(Some(message)) = Message::parse(&mut self.inbox) {
-            if let Message::ErrorResponse(body) = message
-                && let Ok(error) = ServerError::read(body.fields())
-            {
-                return WireError::Server(Box::new(error));
+        loop {
+            match self.buffered() {
+                Ok(Some(_)) => {}
+                Err(said @ WireError::Server(_)) => return said,
+                Ok(None) | Err(_) => return WireError::Closed,
             }
         }
-        WireError::Closed
+    }
+
+    /// Drops the notices, parameter reports and notifications that stand first in the inbox, and gives the header of
+    /// what comes then: a server may send them between any two messages, whatever the session is doing. They aren't
+    /// gathered: a notice may be as long as a statement.
+    /// Source: PostgreSQL documentation, "Asynchronous Operations".
+    fn header(&mut self) -> Result<Option<Header>, WireError> {
+        loop {
+            let passed = self.passing.min(self.inbox.len());
+            self.inbox.advance(passed);
+            self.passing -= passed;
+            if self.passing > 0 {
+                return Ok(None);
+            }
+            let header = Header::parse(&self.inbox)
+                .map_err(|error| WireError::Protocol(error.to_string()))?;
+            match header {
+                Some(header) if is_asynchronous(header.tag()) => {
+                    self.passing = 1 + header.len() as usize;
+                }
+                header => return Ok(header),
+            }
+        }
     }
 
     /// The next message; errors of the server become [`WireError::Server`], notices and parameter
@@ -157,32 +182,21 @@ impl Session {
     /// # Errors
     /// As [`Session::next`].
     pub fn buffered(&mut self) -> Result<Option<Message>, WireError> {
-        loop {
-            if let Some(header) = Header::parse(&self.inbox)
-                .map_err(|error| WireError::Protocol(error.to_string()))?
-                && header.len() as usize > limits::FRAME_BYTES_MAX
-            {
-                return Err(WireError::Protocol(format!(
-                    "a message of {} bytes",
-                    header.len()
-                )));
+        let Some(header) = self.header()? else {
+            return Ok(None);
+        };
+        if header.len() as usize > limits::FRAME_BYTES_MAX {
+            let text = format!("a message of {} bytes", header.len());
+            return Err(WireError::Protocol(text));
+        }
+        let parsed = Message::parse(&mut self.inbox)
+            .map_err(|error| WireError::Protocol(error.to_string()))?;
+        match parsed {
+            Some(Message::ErrorResponse(body)) => {
+                let error = ServerError::read(body.fields())?;
+                Err(WireError::Server(Box::new(error)))
             }
-            let parsed = Message::parse(&mut self.inbox)
-                .map_err(|error| WireError::Protocol(error.to_string()))?;
-            match parsed {
-                None => return Ok(None),
-                Some(Message::ErrorResponse(body)) => {
-                    return Err(WireError::Server(Box::new(ServerError::read(
-                        body.fields(),
-                    )?)));
-                }
-                Some(
-                    Message::NoticeResponse(_)
-                    | Message::ParameterStatus(_)
-                    | Message::NotificationResponse(_),
-                ) => {}
-                Some(message) => return Ok(Some(message)),
-            }
+            message => Ok(message),
         }
     }
 
@@ -206,9 +220,7 @@ impl Session {
     pub fn buffered_within(&mut self, limit: usize) -> Result<Option<Incoming>, WireError> {
         const COPY_DATA: u8 = b'd';
         const LENGTH: usize = 4;
-        let header =
-            Header::parse(&self.inbox).map_err(|error| WireError::Protocol(error.to_string()))?;
-        if let Some(header) = header.filter(|header| header.tag() == COPY_DATA)
+        if let Some(header) = self.header()?.filter(|header| header.tag() == COPY_DATA)
             && header.len() as usize > limit + LENGTH
         {
             self.inbox.advance(1 + LENGTH);
@@ -325,27 +337,20 @@ impl Session {
         self.query(command).await?;
         const COPY_BOTH: u8 = b'W';
         loop {
-            let header = Header::parse(&self.inbox)
-                .map_err(|error| WireError::Protocol(error.to_string()))?;
-            if let Some(header) = header.filter(|header| header.tag() == COPY_BOTH)
-                && self.inbox.len() > header.len() as usize
-            {
-                self.inbox.advance(1 + header.len() as usize);
-                return Ok(());
-            }
-            if self.inbox.first().is_some_and(|tag| *tag != COPY_BOTH) {
-                if self.buffered()?.is_some() {
-                    return Err(WireError::Protocol(
-                        "the command did not start a stream".to_owned(),
-                    ));
+            match self.header()? {
+                Some(header) if header.tag() == COPY_BOTH => {
+                    if self.inbox.len() > header.len() as usize {
+                        self.inbox.advance(1 + header.len() as usize);
+                        return Ok(());
+                    }
                 }
-                if self.inbox.first() == Some(&COPY_BOTH) {
-                    continue;
+                Some(_) if self.buffered()?.is_some() => {
+                    let text = "the command did not start a stream";
+                    return Err(WireError::Protocol(text.to_owned()));
                 }
+                _ => {}
             }
-            if self.reader.read_buf(&mut self.inbox).await? == 0 {
-                return Err(WireError::Closed);
-            }
+            self.fill().await?;
         }
     }
 
@@ -396,4 +401,9 @@ impl Session {
         let _ = timeout(limits::GOODBYE_MAX, self.flush()).await;
         let _ = timeout(limits::GOODBYE_MAX, self.writer.shutdown()).await;
     }
+}
+
+/// NoticeResponse, ParameterStatus, NotificationResponse.
+pub(super) fn is_asynchronous(tag: u8) -> bool {
+    matches!(tag, b'N' | b'S' | b'A')
 }

@@ -12,6 +12,7 @@
 pub mod app;
 pub mod bank;
 pub mod bouncer;
+pub mod chatter;
 pub mod office;
 pub mod proxy;
 pub mod servers;

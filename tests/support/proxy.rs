@@ -15,6 +15,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
+use super::chatter::{Beginning, Chatter};
+
 /// Bytes read at once; small enough that a stall takes effect within a large write.
 const CHUNK_BYTES: usize = 16 * 1024;
 /// Chunks under way per direction (64 MiB when full): at 40 ms and 1 GB/s a third of it is used. Beyond it the
@@ -47,6 +49,7 @@ struct Orders {
     delay: Duration,
     stalled: bool,
     refusing: bool,
+    chatting: bool,
     /// Connections accepted under an earlier number are to end.
     cuts: u64,
     resets: u64,
@@ -70,6 +73,7 @@ impl Proxy {
             delay: Duration::ZERO,
             stalled: false,
             refusing: false,
+            chatting: false,
             cuts: 0,
             resets: 0,
         });
@@ -134,6 +138,12 @@ impl Proxy {
     /// Whether new connections are closed at once; open ones aren't touched.
     pub fn refuse(&self, refuse: bool) {
         self.order(|orders| orders.refusing = refuse);
+    }
+
+    /// On new connections an asynchronous message of some kind stands before each of the server's messages, as long as
+    /// they aren't encrypted.
+    pub fn chat(&self) {
+        self.order(|orders| orders.chatting = true);
     }
 
     /// Sends new connections elsewhere, as a failover does; open ones aren't touched.
@@ -303,10 +313,20 @@ async fn relay(
     }
     let (from_client, to_client) = client.split();
     let (from_upstream, to_upstream) = upstream.split();
-    let there = one_way(from_client, to_upstream, orders.clone(), |n| {
+    let beginning = Beginning::default();
+    let listen = |bytes: &[u8]| {
+        beginning.see(bytes);
+        bytes.to_vec()
+    };
+    let mut chatter = orders.borrow().chatting.then(Chatter::default);
+    let talk = |bytes: &[u8]| match &mut chatter {
+        Some(chatter) => chatter.pass(&beginning, bytes),
+        None => bytes.to_vec(),
+    };
+    let there = one_way(from_client, to_upstream, orders.clone(), listen, |n| {
         stats.send_modify(|stats| stats.to_upstream += n)
     });
-    let back = one_way(from_upstream, to_client, orders.clone(), |n| {
+    let back = one_way(from_upstream, to_client, orders.clone(), talk, |n| {
         stats.send_modify(|stats| stats.to_client += n)
     });
     // A side that breaks (its peer was killed) breaks the other at once, as no network in between would soften it.
@@ -329,16 +349,17 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
-/// Forwards one direction; `count` is told the bytes delivered.
+/// Forwards what `pass` makes of one direction; `count` is told the bytes delivered.
 async fn one_way(
     from: ReadHalf<'_>,
     to: WriteHalf<'_>,
     orders: watch::Receiver<Orders>,
+    pass: impl FnMut(&[u8]) -> Vec<u8>,
     count: impl Fn(u64),
 ) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
     tokio::try_join!(
-        take(from, sender, orders.clone()),
+        take(from, sender, orders.clone(), pass),
         deliver(receiver, to, orders, count)
     )
     .map(drop)
@@ -349,16 +370,17 @@ async fn take(
     mut from: ReadHalf<'_>,
     under_way: mpsc::Sender<Chunk>,
     orders: watch::Receiver<Orders>,
+    mut pass: impl FnMut(&[u8]) -> Vec<u8>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK_BYTES];
     loop {
         let read = from.read(&mut buffer).await?;
         let due = Instant::now() + orders.borrow().delay;
-        let chunk = Chunk {
-            due,
-            bytes: buffer[..read].to_vec(),
-        };
-        if under_way.send(chunk).await.is_err() || read == 0 {
+        let bytes = pass(&buffer[..read]);
+        if bytes.is_empty() && read > 0 {
+            continue;
+        }
+        if under_way.send(Chunk { due, bytes }).await.is_err() || read == 0 {
             return Ok(());
         }
     }
