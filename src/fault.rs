@@ -32,6 +32,10 @@ pub enum Kind {
     Weather(Side),
     /// A statement took longer than it may; it gets more time.
     Slow(Side),
+    /// Nothing is wrong: the session ends on purpose, and the next one takes up what is new.
+    Planned,
+    /// This computer has no room for what the desktop sent.
+    NoRoom,
     /// The server doesn't let us in, or can't do what tandem needs: a person has to act.
     Refused(Side),
     /// Settings and databases don't fit.
@@ -57,6 +61,8 @@ pub enum Kind {
 pub enum Decision {
     /// Connect again after a pause, without end.
     Retry,
+    /// Begin another session: this one has ended on purpose.
+    Again,
     /// End with this exit code.
     Stop(Exit),
 }
@@ -222,7 +228,8 @@ impl Fault {
     /// What to do about it.
     pub fn decision(&self) -> Decision {
         match self.kind {
-            Kind::Weather(_) | Kind::Slow(_) => Decision::Retry,
+            Kind::Weather(_) | Kind::Slow(_) | Kind::NoRoom => Decision::Retry,
+            Kind::Planned => Decision::Again,
             Kind::Refused(_) | Kind::Input => Decision::Stop(Exit::Input),
             Kind::Interrupted => Decision::Stop(Exit::Interrupted),
             Kind::Lineage

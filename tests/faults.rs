@@ -6,8 +6,9 @@ mod support;
 
 use std::time::{Duration, Instant};
 
-use support::office::{Service, connect, exec};
-use support::watched::{Watched, watched_with};
+use support::office::{PATIENCE, Service, connect, exec, until};
+use support::poll;
+use support::watched::{DDL, Watched, watched_with};
 use tandem::demo::cluster::Mode;
 
 /// What goes wrong: its name, what `/readyz` may call it, as what `status` may end, and which metric is how then.
@@ -318,4 +319,75 @@ async fn p15_f35_a_side_or_a_service_that_is_away_shows_and_clears() {
 async fn p15_f35_work_that_stands_or_fails_shows_and_clears() {
     let more = "[refill]\nsql = \"select fails('refill')\"\nevery = \"1s\"\n[reverse]\nevery = \"100ms\"\nthen = \"select fails('then')\"\n";
     all_show_and_clear(&OF_WORK, more).await;
+}
+
+/// No session has ended because a side was away.
+async fn no_outage(it: &Watched) {
+    for side in ["desktop", "cloud"] {
+        let name = format!("tandem_reconnects_total{{side=\"{side}\"}}");
+        assert_eq!(it.metric(&name).await, Some(0.0), "{side}");
+    }
+    let log = it.office.log();
+    assert!(!log.contains("trying again"), "{log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_session_that_ends_on_purpose_is_no_outage() {
+    let (mut it, service) = office("").await;
+    let mut service = Some(service);
+    // Mended, it is taken up by a new session; so is one that somebody asks for, and one that was made again.
+    for id in ["table_drifted", "table_held"] {
+        let fault = OF_TABLES.iter().find(|fault| fault.0 == id).unwrap();
+        seen(&it, fault, false).await;
+        inject(&mut it, &mut service, id).await;
+        seen(&it, fault, true).await;
+        mend(&mut it, &mut service, id).await;
+        seen(&it, fault, false).await;
+    }
+    exec(
+        &it.office.desktop,
+        "drop table other; create table other (id int primary key); insert into other values (7)",
+    )
+    .await;
+    until(
+        &it.office.cloud,
+        "select exists (select from other where id = 7)",
+    )
+    .await;
+    let log = it.office.log();
+    for said in ["other fits again", "a new copy of table bulk", "made again"] {
+        assert!(log.contains(said), "{said}: {log}");
+    }
+    no_outage(&it).await;
+    assert_eq!(service.unwrap().stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_full_temporary_folder_is_said_and_is_no_outage() {
+    let settings = "[forward]\nmemory_max = \"8MB\"\n";
+    let it = watched_with(settings, "", DDL, DDL).await;
+    let room = it.office.folder.join("room");
+    let mut service = it.office.run_where("TMPDIR", room.to_str().unwrap());
+    it.office.caught_up(&mut service).await;
+    exec(
+        &it.office.desktop,
+        "insert into item select n, repeat('x', 1000) from generate_series(1, 10000) n",
+    )
+    .await;
+    let said = "can't be kept in";
+    let log = || it.office.log();
+    assert!(
+        poll(PATIENCE, || log().contains(said).then_some(())).is_some(),
+        "{}",
+        log()
+    );
+    assert!(log().contains("make room there"), "{}", log());
+    for side in ["desktop", "cloud"] {
+        let name = format!("tandem_reconnects_total{{side=\"{side}\"}}");
+        assert_eq!(it.metric(&name).await, Some(0.0), "{side}");
+    }
+    std::fs::create_dir(&room).unwrap();
+    it.office.caught_up(&mut service).await;
+    it.office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
 }

@@ -10,6 +10,8 @@
 mod first;
 mod latency;
 #[allow(dead_code)]
+#[path = "../../tests/support/chatter.rs"]
+mod chatter;
 #[path = "../../tests/support/proxy.rs"]
 mod proxy;
 mod report;

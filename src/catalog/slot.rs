@@ -37,15 +37,16 @@ pub async fn slot(desktop: &Client, name: &str) -> Result<Option<SlotFacts>, Wir
         return Ok(None);
     };
     let lsn = |at: usize| {
-        row.get::<_, Option<String>>(at)
-            .and_then(|text| text.parse().ok())
+        let text: Option<String> = row.get(at);
+        let lsn = text.map(|text| text.parse::<Lsn>()).transpose();
+        lsn.map_err(|error| WireError::Protocol(error.to_string()))
     };
     Ok(Some(SlotFacts {
         plugin: row.get(0),
         database: row.get(1),
         active_pid: row.get(2),
-        confirmed: lsn(3),
-        restart: lsn(4),
+        confirmed: lsn(3)?,
+        restart: lsn(4)?,
         lost: row.get(5),
     }))
 }

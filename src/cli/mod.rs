@@ -343,7 +343,7 @@ fn finish(result: Result<Exit, Fault>, mode: Mode) -> u8 {
         Ok(exit) => exit as u8,
         Err(fault) => {
             let exit = match fault.decision() {
-                Decision::Retry => Exit::CannotTell,
+                Decision::Retry | Decision::Again => Exit::CannotTell,
                 Decision::Stop(Exit::Protected) if mode == Mode::Question => Exit::CannotTell,
                 Decision::Stop(exit) => exit,
             };

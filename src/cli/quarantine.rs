@@ -136,8 +136,9 @@ fn say(rows: Vec<ParkedRow>, conflicts: Vec<Conflict>, json: bool) -> Exit {
             "{}   {}{}   {}   {} {}   since {}, tried {}",
             row.id,
             match row.direction.as_str() {
-                "reverse" => "coming home: ",
-                _ => "",
+                "forward" => String::new(),
+                "reverse" => "coming home: ".to_owned(),
+                other => format!("{other}: "),
             },
             row.table,
             key.join(", "),

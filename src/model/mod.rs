@@ -6,6 +6,7 @@ mod home;
 mod layout;
 mod lsn;
 mod snapshot;
+mod state;
 mod statement;
 mod table;
 mod tables;
@@ -20,6 +21,7 @@ pub use home::{Home, Named};
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use snapshot::{NotASnapshot, Snapshot};
+pub use state::TableState;
 pub use statement::{Param, Statement, oid};
 pub use table::{
     Arriving, Column, Key, Lookup, Name, Owner, Reach, Source, Table, TableId, Tenant,

@@ -27,6 +27,13 @@ pub struct StagedStep {
     pub whole: bool,
 }
 
+impl StagedStep {
+    /// It needs rows as they stand under other keys, so that its own can't be parked.
+    pub fn moves(&self) -> bool {
+        self.shape.moved || self.work == Work::Rekey
+    }
+}
+
 /// How staged steps are carried out.
 pub struct StagedForm<'a> {
     /// Steps that are tried row by row.

@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
 
 use super::session::{Ready, Session};
-use crate::fault::{Fault, Side};
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::{Agenda, How, Meter, Progress, Scheduled, Wanted, asked, last_swaps};
 use crate::limits;
-use crate::model::{Lsn, Table};
+use crate::model::{Lsn, Table, TableState};
 
 /// What a session is for.
 #[derive(Clone, Debug)]
@@ -62,7 +62,7 @@ impl Goal {
 
 /// What the cloud remembers of a table.
 pub(super) struct Remembered {
-    state: String,
+    state: TableState,
     fingerprint: String,
     copied_at: Option<Lsn>,
     /// Rows that were in the cloud before us and that the desktop doesn't have.
@@ -73,16 +73,17 @@ impl Remembered {
     /// It is copied as the settings have it now.
     fn is_whole(&self, table: &Table) -> bool {
         let state = if table.stream {
-            "streaming"
+            TableState::Streaming
         } else {
-            "swap_only"
+            TableState::SwapOnly
         };
         self.state == state && self.fingerprint == table.fingerprint
     }
 
     /// It doesn't go on before somebody has mended or allowed something.
     fn waits_for_person(&self, table: &Table) -> bool {
-        matches!(self.state.as_str(), "stopped" | "held") && self.fingerprint == table.fingerprint
+        matches!(self.state, TableState::Stopped | TableState::Held)
+            && self.fingerprint == table.fingerprint
     }
 
     /// All owned rows of the table are known to be ours: what is surplus may be removed.
@@ -102,20 +103,21 @@ impl Session<'_> {
             .await
             .map_err(Fault::at(Side::Cloud))?;
         let remembered = rows.iter().map(|row| {
-            let copied_at = row
-                .get::<_, Option<String>>(3)
-                .and_then(|text| text.parse().ok());
-            (
-                row.get(0),
-                Remembered {
-                    state: row.get(1),
-                    fingerprint: row.get(2),
-                    copied_at,
-                    extras: row.get(4),
-                },
-            )
+            let (name, state): (String, String) = (row.get(0), row.get(1));
+            let copied_at: Option<String> = row.get(3);
+            let copied_at = copied_at.map(|text| text.parse()).transpose();
+            let (Some(known), Ok(copied_at)) = (TableState::read(&state), copied_at) else {
+                return Err(unreadable(&name, &state));
+            };
+            let remembered = Remembered {
+                state: known,
+                fingerprint: row.get(2),
+                copied_at,
+                extras: row.get(4),
+            };
+            Ok((name, remembered))
         });
-        Ok(remembered.collect())
+        remembered.collect()
     }
 
     /// Tables that have to be copied, and those that are asked for. `again`: all have to.
@@ -187,4 +189,12 @@ impl Session<'_> {
             wanted: Vec::new(),
         })
     }
+}
+
+/// What is done with a table depends on it, so it isn't guessed.
+fn unreadable(table: &str, state: &str) -> Fault {
+    let what = format!("what the cloud remembers of table {table} can't be read: state {state}");
+    Fault::new(Kind::Damaged, what)
+        .hint("nothing was changed; does another version of tandem work for this replicator?")
+        .next("tandem status")
 }

@@ -103,15 +103,12 @@ async fn stand_by(
 /// The other one may have written until a moment ago.
 fn waited() -> Fault {
     let what = "the lease is ours now; both sides are looked at again";
-    Fault::new(Kind::Weather(Side::Cloud), what)
+    Fault::new(Kind::Planned, what)
 }
 
 /// The service ends cleanly: it was told to stop before its turn came.
 fn stopped() -> Fault {
-    Fault::new(
-        Kind::Weather(Side::Cloud),
-        "stopped while waiting for the lease",
-    )
+    Fault::new(Kind::Planned, "stopped while waiting for the lease")
 }
 
 /// The holder lives on this computer: waiting would be in vain.

@@ -102,7 +102,7 @@ pub(super) async fn mended(
         match look(settings, replicator, &all, &unfit, &new).await {
             Ok(Looked::Fits(name)) => {
                 let what = format!("{name} fits again and is taken up");
-                return Fault::new(Kind::Weather(Side::Cloud), what);
+                return Fault::new(Kind::Planned, what);
             }
             Ok(Looked::Unfit(names)) => {
                 unfit.extend(names);

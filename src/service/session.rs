@@ -112,7 +112,7 @@ pub(super) async fn session(
     });
     if ended
         .as_ref()
-        .is_err_and(|fault| fault.decision() == Decision::Retry)
+        .is_err_and(|fault| matches!(fault.decision(), Decision::Retry | Decision::Again))
         && !stop.is_cancelled()
     {
         // We come back at once, and are still the one that runs.
@@ -220,10 +220,15 @@ impl Session<'_> {
             false => Reverse::start(self.settings, self.tables, &self.lease).await?,
         };
         tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.names().len(), epoch = self.lease.epoch, "streaming");
-        let both = both_ways(forward, reverse, stop);
+        let ending = stop.child_token();
+        let mut both = Box::pin(both_ways(forward, reverse, &ending));
         tokio::select! {
-            ended = both => ended,
-            fault = mended(settings, &self.lease.replicator, self.tables, halted) => Err(fault),
+            ended = &mut both => ended,
+            fault = mended(settings, &self.lease.replicator, self.tables, halted) => {
+                // The slot is free when the next session asks for it.
+                ending.cancel();
+                both.await.and(Err(fault))
+            }
         }
     }
 

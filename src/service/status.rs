@@ -11,7 +11,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::Lsn;
+use crate::model::{Lsn, TableState};
 use crate::wire::control;
 
 /// What it all comes to.
@@ -161,7 +161,8 @@ pub struct TableStatus {
 impl TableStatus {
     /// It waits for a person.
     pub fn needs_you(&self) -> bool {
-        matches!(self.state.as_str(), "stopped" | "held" | "swap_refused") || self.parked > 0
+        // A state that nobody knows is nothing to be at ease about.
+        TableState::read(&self.state).is_none_or(TableState::waits_for_person) || self.parked > 0
     }
 }
 

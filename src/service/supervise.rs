@@ -53,6 +53,8 @@ async fn sessions(
         .without_max_times();
     let mut pause = pauses.build();
     let mut attempt = 0u32;
+    // A session that ended on purpose is followed by the next one at once, but for one that does so again and again.
+    let mut planned = false;
     loop {
         let started = Instant::now();
         let fault = match Box::pin(session(settings, stop, goal)).await {
@@ -61,8 +63,19 @@ async fn sessions(
         };
         // Who stands by waits for the lease as long as it takes.
         let waits = goal.standby && matches!(fault.kind, Kind::LeaseHeld | Kind::LeaseLost);
-        if fault.decision() != Decision::Retry && !waits {
+        let decision = fault.decision();
+        if matches!(decision, Decision::Stop(_)) && !waits {
             return Err(fault);
+        }
+        if stop.is_cancelled() {
+            return Ok(());
+        }
+        if started.elapsed() >= limits::RETRY_RESET_AFTER {
+            (pause, attempt, planned) = (pauses.build(), 0, false);
+        }
+        if decision == Decision::Again && !std::mem::replace(&mut planned, true) {
+            tracing::info!("{fault}");
+            continue;
         }
         if let Kind::Weather(side) | Kind::Slow(side) = fault.kind {
             goal.meter.reconnect(side);
@@ -71,19 +84,21 @@ async fn sessions(
             goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
             tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
         }
-        if stop.is_cancelled() {
-            return Ok(());
-        }
-        if started.elapsed() >= limits::RETRY_RESET_AFTER {
-            (pause, attempt) = (pauses.build(), 0);
-        }
         attempt += 1;
         let wait = pause.next().unwrap_or(limits::RETRY_MAX);
-        tracing::warn!(
-            attempt,
-            next_ms = wait.as_millis() as u64,
-            "{fault}; nothing is lost, trying again"
-        );
+        let next_ms = wait.as_millis() as u64;
+        match decision {
+            Decision::Again => tracing::info!(next_ms, "{fault}"),
+            Decision::Retry | Decision::Stop(_) => {
+                let hint = fault.hint.as_deref();
+                tracing::warn!(
+                    attempt,
+                    next_ms,
+                    hint,
+                    "{fault}; nothing is lost, trying again"
+                );
+            }
+        }
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}

@@ -339,10 +339,13 @@ impl Session {
         loop {
             match self.header()? {
                 Some(header) if header.tag() == COPY_BOTH => {
-                    if self.inbox.len() > header.len() as usize {
-                        self.inbox.advance(1 + header.len() as usize);
-                        return Ok(());
+                    let length = 1 + header.len() as usize;
+                    if self.inbox.len() < length {
+                        self.fill().await?;
+                        continue;
                     }
+                    self.inbox.advance(length);
+                    return Ok(());
                 }
                 Some(_) if self.buffered()?.is_some() => {
                     let text = "the command did not start a stream";

@@ -239,6 +239,11 @@ impl Office {
         self.start(&self.file(), &[("TANDEM_TEST_CUTS", &seed.to_string())])
     }
 
+    /// Starts `tandem run` with this in its environment.
+    pub fn run_where(&self, name: &str, value: &str) -> Service {
+        self.start(&self.file(), &[(name, value)])
+    }
+
     /// Starts `tandem run` with other settings; it logs to the same file.
     pub fn run_with(&self, file: &Path) -> Service {
         self.start(file, &[])

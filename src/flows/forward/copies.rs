@@ -13,7 +13,7 @@ use super::write::Writer;
 use crate::apply::Lease;
 use crate::capture::Sight;
 use crate::config::Settings;
-use crate::fault::{Fault, Kind, Side};
+use crate::fault::{Fault, Kind};
 use crate::flows::copy::{Copied, How};
 use crate::limits;
 use crate::model::{TableId, Tables};
@@ -422,5 +422,5 @@ impl Group {
 /// A table that has stopped is looked at anew, both sides of it, by the next session.
 pub(super) fn copy_anew(table: &str) -> Fault {
     let what = format!("somebody asked for a new copy of table {table}");
-    Fault::new(Kind::Weather(Side::Desktop), what)
+    Fault::new(Kind::Planned, what)
 }

@@ -12,7 +12,7 @@ use crate::capture::{Delivery, Piece};
 use crate::config;
 use crate::decode::Assembler;
 use crate::failpoint;
-use crate::fault::{Fault, Kind, Side};
+use crate::fault::{Fault, Kind};
 use crate::fold::{Echoes, SWAP};
 use crate::limits;
 use crate::model::{Change, Hand, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction};
@@ -366,7 +366,7 @@ pub(super) fn no_room(error: &std::io::Error) -> Fault {
         "a large transaction of the desktop can't be kept in {}",
         folder.display()
     );
-    Fault::new(Kind::Weather(Side::Desktop), what)
+    Fault::new(Kind::NoRoom, what)
         .cause(error)
         .hint("nothing is lost, the desktop keeps it; make room there, or set TMPDIR to a folder with room")
 }

@@ -219,10 +219,10 @@ impl LargeJob {
         (batch, statements)
     }
 
-    /// All steps of a table are to be tried row by row; false where they are already.
+    /// All steps of a table are to be tried row by row, but for those that can't be parked; false where they are already.
     pub(super) fn try_all_carefully(&mut self, table: TableId) -> bool {
         let steps = self.steps.iter().enumerate();
-        let its = steps.filter(|(_, step)| step.table == table);
+        let its = steps.filter(|(_, step)| step.table == table && !step.moves());
         let before = self.form.careful.len();
         self.form.careful.extend(its.map(|(number, _)| number));
         self.form.careful.len() > before
@@ -239,7 +239,12 @@ impl LargeJob {
 
     /// The step needs rows as they stand under other keys, so that its own can't be parked.
     pub(super) fn is_moved(&self, number: Option<usize>) -> bool {
-        self.step(number)
-            .is_some_and(|step| step.shape.moved || step.work == Work::Rekey)
+        self.step(number).is_some_and(StagedStep::moves)
+    }
+
+    /// Some of a table's steps do.
+    pub(super) fn moves(&self, table: TableId) -> bool {
+        let mut steps = self.steps.iter();
+        steps.any(|step| step.table == table && step.moves())
     }
 }

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use crate::apply::{Applier, Lease};
 use crate::capture::{Capture, Start};
 use crate::config::Settings;
-use crate::fault::{Fault, Kind, Side};
+use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::meter::Meter;
 use crate::fold::Book;
 use crate::limits;
@@ -190,9 +190,17 @@ impl<'a> Forward<'a> {
         let Some(capture) = self.capture.take() else {
             return ended;
         };
-        if ended.is_err() {
-            // The server may be shutting down and must not wait for us (P10).
-            capture.abandon().await;
+        if let Err(fault) = &ended {
+            if fault.decision() == Decision::Again {
+                // The slot is free when the next session asks for it.
+                tokio::select! {
+                    () = capture.finish() => {}
+                    _ = self.desktop.ended() => {}
+                }
+            } else {
+                // The server may be shutting down and must not wait for us (P10).
+                capture.abandon().await;
+            }
             return ended;
         }
         tokio::select! {
@@ -326,7 +334,7 @@ impl<'a> Forward<'a> {
             self.halted.send_modify(|names| names.extend(halted));
         }
         match (&self.capture, copy) {
-            (_, Some(why)) => Err(Fault::new(Kind::Weather(Side::Desktop), why)),
+            (_, Some(why)) => Err(Fault::new(Kind::Planned, why)),
             (Some(capture), None) => {
                 capture.confirm(committed);
                 Ok(())

@@ -27,21 +27,37 @@ struct Said {
     /// Arriving columns that were not sent, counted from 1.
     unsent: Vec<usize>,
     copies: u64,
-    work: String,
+    work: Waits,
     #[serde(default)]
     sqlstate: String,
     #[serde(default)]
     why: String,
 }
 
+/// What a parked row waits for. No other word is understood: done otherwise, it would be done wrong.
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Waits {
+    Upsert,
+    Delete,
+    Remove,
+    Add,
+}
+
+impl Waits {
+    fn work(self) -> Work {
+        match self {
+            Waits::Upsert => Work::Upsert,
+            Waits::Delete => Work::Delete,
+            Waits::Remove => Work::RemoveCopies,
+            Waits::Add => Work::AddCopies,
+        }
+    }
+}
+
 impl Said {
     fn parked(&self) -> Parked {
-        let work = match self.work.as_str() {
-            "delete" => Work::Delete,
-            "remove" => Work::RemoveCopies,
-            "add" => Work::AddCopies,
-            _ => Work::Upsert,
-        };
+        let work = self.work.work();
         let cell = |(at, cell): (usize, &'_ Option<String>)| match cell {
             _ if self.unsent.contains(&(at + 1)) => None,
             cell => Some(cell.clone()),
@@ -127,7 +143,10 @@ fn said(json: &[u8]) -> Result<Vec<Said>, Fault> {
     let read = serde_json::from_slice(json);
     read.map_err(|error| {
         let what = "the cloud's answer about parked rows can't be read";
-        Fault::new(Kind::Damaged, what).cause(error)
+        Fault::new(Kind::Damaged, what)
+            .cause(error)
+            .hint("nothing was tried again and nothing is lost; does another version of tandem work for this replicator?")
+            .next("tandem quarantine list")
     })
 }
 
@@ -193,4 +212,32 @@ pub(super) fn kinds(rows: &ParkedRows) -> BTreeSet<(Work, Vec<usize>)> {
         .filter(|row| !row.too_large)
         .map(|row| (row.work, row.unsent.clone()))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn p7_work_that_nobody_knows_is_not_taken_for_an_upsert() {
+        let json = |work: &str| {
+            format!(
+                r#"[{{"table": "t", "key": ["1"], "cells": ["1"], "unsent": [], "copies": 1, "work": "{work}"}}]"#
+            )
+        };
+        for (word, work) in [
+            ("upsert", Work::Upsert),
+            ("delete", Work::Delete),
+            ("remove", Work::RemoveCopies),
+            ("add", Work::AddCopies),
+        ] {
+            let read = said(json(word).as_bytes()).unwrap();
+            assert_eq!(read[0].parked().work, work);
+            assert_eq!(work.word(), word, "as it is written");
+        }
+        for word in ["rekey", "recall", "note", "merge", "UPSERT", ""] {
+            let fault = said(json(word).as_bytes()).err().unwrap();
+            assert!(fault.to_string().contains("can't be read"), "{fault}");
+        }
+    }
 }

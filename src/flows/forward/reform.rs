@@ -72,6 +72,8 @@ impl Writer {
             job.form.halts.push(copy_moved(table, &words(error)));
         } else if at_commit && lies_in_rows(error) && job.try_all_carefully(table) {
             // Row by row such a constraint is asked at once.
+        } else if at_commit && lies_in_rows(error) && job.moves(table) {
+            job.form.halts.push(copy_moved(table, &words(error)));
         } else if !job.form.try_carefully(step, error) {
             job.form.halts.push(self.why(table, error));
         }

@@ -74,15 +74,15 @@ impl Writer {
     /// Takes over what the cloud says of the parked rows of one table, or of all.
     pub(super) fn reload(&mut self, table: Option<TableId>, done: &Done) -> Result<(), Fault> {
         let last = done.answers.last().and_then(|answer| answer.row.as_ref());
-        if let Some(Some(json)) = last.and_then(|row| row.first()) {
-            let parking = &mut self.book.parking;
-            match table {
-                Some(table) => parking.clear(table),
-                None => *parking = Parking::default(),
-            }
-            parking::take(parking, json, &self.tables)?;
-            self.book.forget_stopped();
+        let json = last.and_then(|row| row.first()?.as_ref());
+        let parking = &mut self.book.parking;
+        match table {
+            Some(table) => parking.clear(table),
+            None => *parking = Parking::default(),
         }
+        // No answer is none that can be read.
+        parking::take(parking, json.map_or(&[], |json| &json[..]), &self.tables)?;
+        self.book.forget_stopped();
         Ok(())
     }
 

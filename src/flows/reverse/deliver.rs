@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use super::poll::{Found, State};
 use crate::apply::{Applier, Done as Ran, NotApplied, Script};
 use crate::failpoint;
-use crate::fault::{Fault, Side, blames_table};
+use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::flows::copy::not_applied_on;
 use crate::flows::refusal::lies_in_rows;
 use crate::limits;
 use crate::model::{Home, Statement};
-use crate::plan::home::{Coming, bare_mark, claim, level, mark, put, remember, remove};
+use crate::plan::home::{Coming, Verdict, bare_mark, claim, level, mark, put, remember, remove};
 use crate::plan::{Opening, hash_joins, opening};
 use crate::wire::ServerError;
 
@@ -67,7 +67,7 @@ impl Outcome {
 #[derive(Clone, Debug)]
 pub(super) struct Done {
     pub(super) key: String,
-    pub(super) entries: String,
+    pub(super) entries: Vec<i64>,
     pub(super) new: u64,
     pub(super) cells: Vec<Option<String>>,
     pub(super) outcome: Outcome,
@@ -131,10 +131,16 @@ pub(super) async fn deliver(
             continue;
         }
         match write(desktop, home, replicator, &items).await {
-            Ok(verdicts) => delivered.done.extend(items.iter().map(|item| {
-                let verdict = verdicts.get(&item.found[0].coming.entry);
-                done(&item.found[0], outcome(home, &item.found[0], verdict))
-            })),
+            Ok((ran, answers)) => {
+                let verdicts = verdicts(&ran, &answers).map_err(|cause| unread(home, cause))?;
+                delivered.done.extend(items.iter().map(|item| {
+                    let verdict = verdicts.get(&item.found[0].coming.entry);
+                    done(
+                        &item.found[0],
+                        outcome(home, &item.found[0], verdict.copied()),
+                    )
+                }));
+            }
             Err(NotApplied::Refused { error, .. }) if is_busy(&error) => {
                 // Somebody has the rows; they are tried again with the next poll.
                 tracing::debug!(table = %home.name, "{error}");
@@ -198,32 +204,34 @@ fn done(found: &Found, outcome: Outcome) -> Done {
 }
 
 /// What a verdict of the desktop comes to; without one a later entry was there before.
-fn outcome(home: &Home, found: &Found, verdict: Option<&String>) -> Outcome {
+fn outcome(home: &Home, found: &Found, verdict: Option<Verdict>) -> Outcome {
     let ours = |applied| match home.keeps_desktop {
         true => Outcome::RuledOut,
         false => applied,
     };
-    match verdict.map(String::as_str) {
-        Some("update") if found.again => Outcome::Rewritten,
-        Some("update" | "insert" | "delete") => Outcome::Applied,
-        Some("changed" | "removed" | "deleted") => ours(Outcome::Applied),
-        Some("keep") => Outcome::RuledOut,
-        Some("taken") => Outcome::parked("TD011", "the desktop has a row of its own with this key"),
-        Some("reused") => Outcome::parked(
+    match verdict {
+        Some(Verdict::Update) if found.again => Outcome::Rewritten,
+        Some(Verdict::Update | Verdict::Insert | Verdict::Delete) => Outcome::Applied,
+        Some(Verdict::Changed | Verdict::Removed | Verdict::Deleted) => ours(Outcome::Applied),
+        Some(Verdict::Keep) => Outcome::RuledOut,
+        Some(Verdict::Taken) => {
+            Outcome::parked("TD011", "the desktop has a row of its own with this key")
+        }
+        Some(Verdict::Reused) => Outcome::parked(
             "TD012",
             "a row with this key was deleted in the cloud and kept on the desktop; this is another one",
         ),
-        _ => Outcome::Folded,
+        Some(Verdict::Same) | None => Outcome::Folded,
     }
 }
 
-/// One transaction. Answers what became of each entry.
+/// One transaction. Gives its answers, and which of them say what became of the entries.
 async fn write(
     desktop: &mut Applier,
     home: &Home,
     replicator: &str,
     items: &[Item],
-) -> Result<HashMap<u64, String>, NotApplied> {
+) -> Result<(Ran, Vec<usize>), NotApplied> {
     let rows = |work: Work| -> Vec<Coming> {
         let items = items.iter().filter(|item| item.work == work);
         let found = items.flat_map(|item| &item.found);
@@ -266,16 +274,33 @@ async fn write(
     }
     failpoint::reach("home_sent");
     let ran = desktop.run(Script::staying(statements)).await?;
-    Ok(verdicts(&ran, &answers))
+    Ok((ran, answers))
 }
 
-fn verdicts(ran: &Ran, answers: &[usize]) -> HashMap<u64, String> {
-    let json = answers.iter().filter_map(|at| {
-        let row = ran.answers.get(*at)?.row.as_ref()?;
-        row.first()?.as_ref()
-    });
-    let lists = json.filter_map(|json| serde_json::from_slice::<Vec<(u64, String)>>(json).ok());
-    lists.flatten().collect()
+/// What became of each entry. What can't be read is no verdict at all, and says why.
+fn verdicts(ran: &Ran, answers: &[usize]) -> Result<HashMap<u64, Verdict>, String> {
+    let mut verdicts = HashMap::new();
+    for at in answers {
+        let row = ran.answers.get(*at).and_then(|answer| answer.row.as_ref());
+        let cell = row.and_then(|row| row.first()?.as_ref());
+        let json = cell.ok_or("a statement gave no answer")?;
+        let list: Vec<(u64, Verdict)> =
+            serde_json::from_slice(json).map_err(|error| error.to_string())?;
+        verdicts.extend(list);
+    }
+    Ok(verdicts)
+}
+
+/// The entries stay in the outbox: what was written is found to be so by whoever understands the desktop's answer.
+fn unread(home: &Home, cause: String) -> Fault {
+    let what = format!(
+        "what the desktop says became of {}'s rows on their way home can't be read",
+        home.name
+    );
+    Fault::new(Kind::Damaged, what)
+        .cause(cause)
+        .hint("their entries stay in the cloud's outbox, nothing is lost; does another version of tandem work on this desktop?")
+        .next("tandem doctor")
 }
 
 /// An error that lies in single rows.
@@ -296,5 +321,47 @@ fn words(error: &ServerError) -> String {
             Some(detail) => format!("{}: {detail}", error.message),
             None => error.message.clone(),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::apply::Answer;
+
+    fn ran(answers: &[Option<&'static str>]) -> Ran {
+        let answer = |json: &Option<&'static str>| Answer {
+            table: None,
+            step: None,
+            row: json.map(|json| vec![Some(Bytes::from_static(json.as_bytes()))]),
+            rows: 1,
+        };
+        Ran {
+            committed: None,
+            answers: answers.iter().map(answer).collect(),
+        }
+    }
+
+    #[test]
+    fn p6_a_verdict_that_nobody_knows_is_not_taken_for_as_it_should_be() {
+        let known = ran(&[None, Some(r#"[[1, "same"], [2, "deleted"]]"#), Some("[]")]);
+        let verdicts_known = verdicts(&known, &[1, 2]).unwrap();
+        assert_eq!(verdicts_known[&1], Verdict::Same);
+        assert_eq!(verdicts_known[&2], Verdict::Deleted);
+        for unknown in [
+            Some(r#"[[1, "postponed"]]"#),
+            Some(r#"[[1, "Same"]]"#),
+            Some(r#"[[1, null]]"#),
+            Some(r#"[["1", "same"]]"#),
+            Some("null"),
+            Some(""),
+            None,
+        ] {
+            let why = verdicts(&ran(&[unknown]), &[0]).unwrap_err();
+            assert!(!why.is_empty(), "{unknown:?}");
+        }
+        assert!(verdicts(&ran(&[]), &[0]).is_err(), "a statement too few");
     }
 }

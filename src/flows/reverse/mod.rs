@@ -19,7 +19,7 @@ use crate::apply::{Applier, Lease};
 use crate::catalog::Facts;
 use crate::config::Settings;
 use crate::failpoint;
-use crate::fault::{Fault, Side};
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::refusal::words;
 use crate::limits;
 use crate::model::{Home, Tables};
@@ -61,7 +61,11 @@ pub async fn bind(desktop: &Control, replicator: &str, cloud: &Facts) -> Result<
     let sql = "select tandem.bind_home($1, $2, $3)";
     let rows = desktop.client.query_typed(sql, &params).await;
     let rows = rows.map_err(Fault::at(Side::Desktop))?;
-    Ok(rows.first().map(|row| row.get(0)).unwrap_or_default())
+    let nonce = rows.first().map(|row| row.get(0));
+    nonce.ok_or_else(|| {
+        let what = "internal check failed: the desktop doesn't say how our writes are known there";
+        Fault::new(Kind::Internal, what)
+    })
 }
 
 impl Reverse {

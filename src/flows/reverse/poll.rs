@@ -36,8 +36,8 @@ pub(super) enum State {
 pub(super) struct Found {
     pub(super) table: String,
     pub(super) state: State,
-    /// All entries, as an array constant.
-    pub(super) entries: String,
+    /// All entries.
+    pub(super) entries: Vec<i64>,
     /// How many of them haven't been counted yet.
     pub(super) new: u64,
     /// The desktop had changed it.
@@ -112,9 +112,17 @@ fn found(row: &SimpleQueryRow, width: usize) -> Option<Found> {
     Some(Found {
         table: text(Place::TABLE)?.to_owned(),
         state,
-        entries: text(Place::ENTRIES)?.to_owned(),
+        entries: {
+            let ids = text(Place::ENTRIES)?.strip_prefix('{')?.strip_suffix('}')?;
+            let ids = ids.split(',').filter(|id| !id.is_empty());
+            ids.map(str::parse).collect::<Result<_, _>>().ok()?
+        },
         new: text(Place::NEW)?.parse().ok()?,
-        again: text(Place::AGAIN)? == "t",
+        again: match text(Place::AGAIN)? {
+            "t" => true,
+            "f" => false,
+            _ => return None,
+        },
         bytes: text(Place::BYTES)?.parse().ok()?,
         coming: Coming {
             entry: text(Place::ENTRY)?.parse().ok()?,
@@ -135,11 +143,11 @@ pub(super) async fn settle(
     home: &Home,
     done: &[Done],
 ) -> Result<(), Fault> {
-    let ids = done.iter().flat_map(|done| {
-        let ids = done.entries.trim_matches(['{', '}']).split(',');
-        ids.filter_map(|id| id.parse::<i64>().ok())
-    });
-    let ids: Vec<_> = ids.collect();
+    let ids: Vec<i64> = done
+        .iter()
+        .flat_map(|done| &done.entries)
+        .copied()
+        .collect();
     let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
     let of = |text: fn(&Done) -> Option<String>| done.iter().map(text).collect::<Vec<_>>();
     let tables: Vec<_> = done.iter().map(|_| home.name.as_str()).collect();
