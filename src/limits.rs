@@ -187,6 +187,9 @@ pub const PARKED_ROWS_MAX: u64 = 10_000;
 pub const PARKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
 /// Bytes of their values that are kept in memory: a later version that lacks some of one that isn't is parked for its size.
 pub const PARKED_KEPT_BYTES: usize = 8 * 1024 * 1024;
+/// How often the rows of a copy are compared, by halves around those that can't be read, to say how many were equal: each
+/// time may read the whole table of the cloud.
+pub const WEIGH_TRIES_MAX: u64 = 40;
 /// Parked rows of one table that are tried again at once.
 pub const RETRY_ROWS: u64 = 1_000;
 /// How soon after a batch parked rows are tried again: its rows may be what they wait for.

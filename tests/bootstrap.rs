@@ -367,6 +367,27 @@ async fn p8_p11_what_does_not_go_by_copy_goes_row_by_row() {
         value(&office.cloud, "select count(*) from child").await,
         "50"
     );
+    // What is said is what is in the cloud, and what isn't and why.
+    assert!(out.contains("50 rows; 2 in quarantine"), "{out}");
+    let says = |line: &str| {
+        line.contains("child")
+            && line.contains("rows=50")
+            && line.contains("quarantined=2")
+            && line.contains("23503")
+    };
+    assert!(said.lines().any(says), "{said}");
+    let (code, out, said) = office.ask(&["bootstrap", "--table", "child"]).await;
+    assert!(
+        code == 0 && out.contains("52 rows read; were inserted 0, updated 0, deleted 0, unchanged 50; 2 in quarantine: 23503"),
+        "{code} {out} {said}"
+    );
+    let (code, out, _) = office.ask(&["swap", "child", "--json"]).await;
+    assert!(
+        code == 0
+            && out.contains("\"read\":52,\"insert\":0,\"update\":0,\"delete\":0,\"unchanged\":50,")
+            && out.contains("\"quarantined\":2}"),
+        "{code} {out}"
+    );
     exec(
         &office.desktop,
         "insert into parent values (51, 'p'), (52, 'p')",

@@ -7,11 +7,12 @@
     clippy::print_stdout
 )]
 
-mod first;
-mod latency;
 #[allow(dead_code)]
 #[path = "../../tests/support/chatter.rs"]
 mod chatter;
+mod first;
+mod latency;
+#[allow(dead_code)]
 #[path = "../../tests/support/proxy.rs"]
 mod proxy;
 mod report;

@@ -98,6 +98,8 @@ create table tandem.swap (
     inserted bigint,
     updated bigint,
     deleted bigint,
+    -- rows that wait in the quarantine
+    quarantined bigint,
     refused text,
     -- it would have removed more than it may without a yes
     guarded boolean not null default false
@@ -335,6 +337,71 @@ begin
        and (epoch < p_epoch or epoch = p_epoch and p_copies = (step >= 1 << 30));
 end $$;
 
+-- How many of a table's rows wait in the quarantine to get into it.
+create function tandem.waiting(p_replicator text, p_table text) returns bigint
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(sum(q.copies), 0)::bigint from tandem.quarantine as q
+     where q.replicator = p_replicator and q."table" = p_table and q.direction = 'forward' and q.work in ('upsert', 'add')
+$$;
+
+-- Before the staged rows of a copy are tried one by one: how many rows of ours there are, and how many of the staged ones
+-- stand there as they should, which `p_equal` counts of those given as $1 tid[]. A row with a value that can't be read doesn't;
+-- where so many of them keep the others from being compared that it takes more than `p_tries`, it is noted as unknown.
+create function tandem.weigh(
+    p_ours bigint, p_equal text, p_replicator text, p_epoch bigint, p_table text, p_step integer, p_tries integer
+) returns void language plpgsql as $$
+declare
+    staged tid[];
+    -- ranges that are still to be compared
+    lows integer[] := '{1}';
+    highs integer[];
+    low integer; high integer; middle integer; top integer;
+    equal bigint := 0; n bigint; tries integer := 0;
+begin
+    perform set_config('tandem.before', p_ours::text, true);
+    if p_equal is null then
+        return;
+    end if;
+    select coalesce(array_agg(s.ctid), '{}') into staged from tandem.staging as s
+     where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
+    highs := array[cardinality(staged)];
+    while cardinality(lows) > 0 and tries <= p_tries loop
+        top := cardinality(lows);
+        low := lows[top];
+        high := highs[top];
+        lows := lows[:top - 1];
+        highs := highs[:top - 1];
+        continue when low > high;
+        tries := tries + 1;
+        begin
+            execute p_equal into n using staged[low:high];
+            equal := equal + n;
+        exception when others then
+            if low < high then
+                middle := (low + high) / 2;
+                lows := lows || array[middle + 1, low];
+                highs := highs || array[high, middle];
+            end if;
+        end;
+    end loop;
+    perform set_config('tandem.equal', case when cardinality(lows) > 0 then 'unknown' else equal::text end, true);
+end $$;
+
+-- After they were tried: what is more now was inserted.
+create function tandem.weighed(p_ours bigint) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    select set_config('tandem.inserted', greatest(p_ours - current_setting('tandem.before')::bigint, 0)::text, true)
+$$;
+
+-- What the first of two transactions of a copy did.
+create function tandem.swapped_so_far(p_replicator text, p_asked bigint[]) returns void
+language sql set search_path = pg_catalog, pg_temp as $$
+    update tandem.swap
+       set inserted = nullif(current_setting('tandem.inserted', true), '')::bigint,
+           updated = nullif(current_setting('tandem.updated', true), '')::bigint
+     where replicator = p_replicator and id = any (p_asked)
+$$;
+
 -- Notes what became of a swap: in the rows that asked for it, or in a new one. What it did stands in settings of the
 -- transaction. Those of a quarter of a year ago are forgotten.
 create function tandem.swapped(
@@ -345,16 +412,23 @@ declare
     done bigint[] := array[
         nullif(current_setting('tandem.inserted', true), ''), nullif(current_setting('tandem.updated', true), ''),
         nullif(current_setting('tandem.deleted', true), '')];
+    equal text := coalesce(current_setting('tandem.equal', true), '');
+    waits bigint := tandem.waiting(p_replicator, p_table);
 begin
+    -- rows that were tried one by one: what is neither equal, new nor refused was changed
+    if equal not in ('', 'unknown') then
+        done[2] := greatest(p_read - waits - coalesce(done[1], 0) - equal::bigint, 0);
+    end if;
     if cardinality(p_asked) = 0 then
         insert into tandem.swap (replicator, "table") values (p_replicator, p_table) returning array[id] into p_asked;
     end if;
     update tandem.swap
        set ended_at = clock_timestamp(), snapshot = p_snapshot, lsn = p_lsn, read = p_read, refused = p_refused,
            guarded = p_guarded,
-           inserted = case when p_refused is null then coalesce(done[1], 0) end,
-           updated = case when p_refused is null then coalesce(done[2], 0) end,
-           deleted = case when p_refused is null then coalesce(done[3], 0) end
+           inserted = case when p_refused is null then coalesce(done[1], inserted, 0) end,
+           updated = case when p_refused is null and equal <> 'unknown' then coalesce(done[2], updated, 0) end,
+           deleted = case when p_refused is null then coalesce(done[3], deleted, 0) end,
+           quarantined = case when p_refused is null then waits end
      where replicator = p_replicator and id = any (p_asked);
     update tandem.table_state set swap_why = p_refused where replicator = p_replicator and "table" = p_table;
     delete from tandem.swap where replicator = p_replicator and "table" = p_table and ended_at < now() - interval '90 days';

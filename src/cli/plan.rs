@@ -116,5 +116,7 @@ fn planned(table: &Table, found: Compared, removes: Option<bool>) -> Swapped {
         extras: Some(if goes { 0 } else { found.surplus }),
         guarded: refused.is_some(),
         refused,
+        quarantined: None,
+        waits: None,
     }
 }

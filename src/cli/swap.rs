@@ -169,7 +169,7 @@ pub(super) fn say(tables: &[Swapped], json: bool, (lead, were): (&str, &str)) {
         show::result(&match &table.refused {
             Some(why) => format!("{lead}{:<20} refused: {why}", table.table),
             None => format!(
-                "{lead}{:<20} {} rows read; {were} inserted {}, updated {}, deleted {}, unchanged {}{}",
+                "{lead}{:<20} {} rows read; {were} inserted {}, updated {}, deleted {}, unchanged {}{}{}",
                 table.table,
                 number(table.read),
                 number(table.insert),
@@ -179,7 +179,12 @@ pub(super) fn say(tables: &[Swapped], json: bool, (lead, were): (&str, &str)) {
                 match table.extras {
                     None | Some(0) => String::new(),
                     Some(extras) => format!("; {extras} that only the cloud has stay"),
-                }
+                },
+                match (table.quarantined, &table.waits) {
+                    (None, _) => String::new(),
+                    (Some(rows), None) => format!("; {rows} in quarantine"),
+                    (Some(rows), Some(why)) => format!("; {rows} in quarantine: {why}"),
+                },
             ),
         });
     }

@@ -22,6 +22,7 @@ mod shrink;
 mod source;
 mod staged;
 pub mod verify;
+mod weigh;
 mod write;
 
 pub use careful::{
@@ -38,6 +39,7 @@ pub use open::{Opening, hash_joins, opening};
 pub use planner::{BatchForm, Manner, Planner};
 pub use sequence::past_keys;
 pub use staged::{StagedForm, StagedStep, are_there, staged};
+pub use weigh::{so_far, waiting, weigh, weighed};
 
 #[cfg(test)]
 mod tests;

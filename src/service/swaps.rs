@@ -26,6 +26,12 @@ pub struct Swapped {
     pub extras: Option<i64>,
     /// Why nothing was done.
     pub refused: Option<String>,
+    /// Rows that the cloud refuses and that wait in the quarantine; left out where none does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quarantined: Option<i64>,
+    /// Why the first of them does.
+    #[serde(skip)]
+    pub waits: Option<String>,
     /// It would have removed more than it may without a yes.
     #[serde(skip)]
     pub guarded: bool,
@@ -71,7 +77,9 @@ impl Onlooker {
     /// # Errors
     /// When the cloud can't be asked.
     pub async fn swapped(&self, ids: &[i64]) -> Result<(Vec<Swapped>, usize), Fault> {
-        let sql = "select w.\"table\", w.read, w.inserted, w.updated, w.deleted, w.read - w.inserted - w.updated, s.extras, w.refused, w.ended_at is null, w.guarded \
+        let sql = "select w.\"table\", w.read, w.inserted, w.updated, w.deleted, w.read - w.inserted - w.updated - w.quarantined, s.extras, w.refused, w.ended_at is null, w.guarded, nullif(w.quarantined, 0), \
+            (select q.sqlstate || ' ' || q.why from tandem.quarantine as q where q.replicator = w.replicator and q.\"table\" = w.\"table\" \
+              and q.direction = 'forward' and q.work in ('upsert', 'add') order by q.id limit 1) \
             from tandem.swap as w left join tandem.table_state as s using (replicator, \"table\") where w.id = any ($1) order by w.id";
         let params: [(&(dyn ToSql + Sync), Type); 1] = [(&ids, Type::INT8_ARRAY)];
         let rows = self.cloud.client.query_typed(sql, &params).await;
@@ -87,6 +95,8 @@ impl Onlooker {
             extras: row.get(6),
             refused: row.get(7),
             guarded: row.get(9),
+            quarantined: row.get(10),
+            waits: row.get(11),
         };
         Ok((rows.iter().map(swapped).collect(), open))
     }

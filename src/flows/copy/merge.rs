@@ -13,7 +13,7 @@ use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
 use crate::plan::home::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, are_there, diff, follow_all,
-    hash_joins, park_too_large, try_whole, void_parked, void_untouched,
+    hash_joins, park_too_large, so_far, void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 
@@ -135,7 +135,7 @@ impl Merge<'_> {
                 Merging::Settled => {}
             }
             self.stopped.remove(&table.id);
-            tracing::info!(table = %table.name, rows, "{}", copy.done());
+            self.tell(copy).await?;
             // A swap changes too little for that.
             if !copy.how.is_swap() {
                 measure(self.applier, self.opening, table, rows).await?;
@@ -188,12 +188,13 @@ impl Merge<'_> {
         let copied = set(
             &self.lease.replicator,
             table,
-            "copied = $3::bigint",
-            &staged.rows().to_string(),
+            "copied = greatest($3::bigint - tandem.waiting($1, $2), 0)",
+            &(staged.rows() + staged.too_large()).to_string(),
         );
         let whole = self.start(copy);
         let rows_in = whole.iter().cloned().chain(update).chain([insert]);
-        let mut plain: Vec<_> = rows_in.chain([copied.clone()]).collect();
+        let so_far = (!copy.asked.is_empty()).then(|| so_far(&self.lease.replicator, &copy.asked));
+        let mut plain: Vec<_> = rows_in.chain([copied.clone()]).chain(so_far).collect();
         let new = copy.how == How::Adopt { remove: false };
         let outcome = match new {
             false => self.run(plain).await,
@@ -218,7 +219,7 @@ impl Merge<'_> {
         } else {
             self.removal(copy)
         };
-        let tried = try_whole(table, &self.manner());
+        let tried = self.tried(table);
         let statements = { whole.into_iter() }.chain(before).chain(tried);
         let statements = statements.chain([copied]).collect();
         let settled = self.settled(copy);
@@ -420,7 +421,7 @@ impl Merge<'_> {
 }
 
 impl Copied {
-    fn done(&self) -> &'static str {
+    pub(super) fn done(&self) -> &'static str {
         match self.how.is_swap() {
             true => "swapped",
             false => "copied",

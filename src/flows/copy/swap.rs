@@ -5,7 +5,7 @@ use super::state::{not_applied, refusal};
 use crate::fault::Fault;
 use crate::flows::refusal::{lies_in_rows, swap_words};
 use crate::model::{Param, Statement, Table, TableId, WayBack, oid};
-use crate::plan::{Diff, quote, try_whole};
+use crate::plan::{Diff, quote};
 
 impl Merge<'_> {
     /// Makes a table equal once more, in one transaction: deletes what is gone, updates what differs, inserts what is
@@ -40,8 +40,7 @@ impl Merge<'_> {
         let plain = { start.iter().cloned() }.chain(update).chain([insert]);
         let mut outcome = self.settle(table, plain.collect(), end.clone()).await?;
         if refusal(&outcome).is_some_and(lies_in_rows) {
-            let tried = try_whole(table, &self.manner());
-            let statements = start.into_iter().chain(tried).collect();
+            let statements = start.into_iter().chain(self.tried(table)).collect();
             outcome = self.settle(table, statements, end).await?;
         }
         match refusal(&outcome) {

@@ -1,0 +1,50 @@
+//! What a copy came to: rows that are in the cloud, and rows that wait in the quarantine.
+
+use super::merge::{Copied, Merge};
+use super::state::not_applied;
+use crate::apply::Script;
+use crate::fault::Fault;
+use crate::model::{Statement, Table};
+use crate::plan::{opening, try_whole, waiting, weigh, weighed};
+
+impl Merge<'_> {
+    /// The rows one by one, with their counts.
+    pub(super) fn tried(&self, table: &Table) -> Vec<Statement> {
+        let manner = self.manner();
+        let tried = [weigh(table, &manner)].into_iter();
+        let tried = tried.chain(try_whole(table, &manner));
+        tried.chain([weighed(table, &manner)]).collect()
+    }
+
+    /// Says what is in the cloud, and what isn't and why.
+    pub(super) async fn tell(&mut self, copy: &Copied) -> Result<(), Fault> {
+        let table = self.tables.get(copy.staged.table());
+        let mut statements = opening(self.opening);
+        statements.push(waiting(&self.lease.replicator, table));
+        let asked = self.applier.run(Script::staying(statements)).await;
+        let asked = asked.map_err(not_applied)?;
+        let row = asked.answers.last().and_then(|answer| answer.row.as_ref());
+        let text = |at: usize| {
+            let cell = row.and_then(|row| row.get(at)?.as_ref());
+            cell.map(|cell| String::from_utf8_lossy(cell).into_owned())
+        };
+        let quarantined: u64 = text(0)
+            .and_then(|count| count.parse().ok())
+            .unwrap_or_default();
+        let rows = copy.staged.rows() + copy.staged.too_large();
+        let rows = rows.saturating_sub(quarantined);
+        match quarantined {
+            0 => tracing::info!(table = %table.name, rows, "{}", copy.done()),
+            quarantined => tracing::warn!(
+                table = %table.name,
+                rows,
+                quarantined,
+                sqlstate = text(1),
+                why = text(2),
+                "{}, but for rows that the cloud refuses",
+                copy.done()
+            ),
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! How many rows a copy inserts and leaves alone, where its rows are tried one by one and no statement counts them.
+
+use super::careful::{COPY_STEP, place};
+use super::guard::Guard;
+use super::planner::Manner;
+use super::quote::{literal, table as qualified};
+use super::source::{Rows, all, differs, image, key, rest, source};
+use crate::limits;
+use crate::model::{Key, Param, Statement, Table, oid};
+
+/// Notes, before the rows of a copy are tried, how many rows of ours there are, and how many staged rows are in the cloud as
+/// they should be. Where that can't be said (values that can't be read keep the others from being compared), it is noted as
+/// unknown.
+pub fn weigh(table: &Table, manner: &Manner<'_>) -> Statement {
+    let equal = match table.key {
+        // Only what is missing is tried.
+        Key::Multiset => "null".to_owned(),
+        Key::Columns(_) => {
+            let source = source(table, &all(table), &Rows::Chosen, &[]);
+            let names_of = |alias: &str| format!("{}::text", image(alias, &key(table)));
+            literal(&format!(
+                "with {source} select count(*) from src where exists (select from {} as t where {} = {} and {} and not {})",
+                qualified(&table.cloud),
+                names_of("t"),
+                names_of("src"),
+                Guard::of(table).owned(),
+                differs(table, &rest(table)),
+            ))
+        }
+    };
+    let sql = format!(
+        "select tandem.weigh(({}), {equal}, $1, $2, $3, $4, {})",
+        ours(table),
+        limits::WEIGH_TRIES_MAX,
+    );
+    about(table, manner, sql)
+}
+
+/// Notes, after they were tried, how many are new.
+pub fn weighed(table: &Table, manner: &Manner<'_>) -> Statement {
+    let sql = format!(
+        "select tandem.weighed(({})) where $1 <> '' and $2 >= 0 and $3 <> '' and $4 >= 0",
+        ours(table)
+    );
+    about(table, manner, sql)
+}
+
+/// Notes for those who asked for a copy what its rows came to, where that isn't its last transaction.
+pub fn so_far(replicator: &str, asked: &[i64]) -> Statement {
+    let params = vec![
+        Param::string(replicator),
+        Param::text(oid::INT8_ARRAY, super::quote::array(asked)),
+    ];
+    Statement::bookkeeping("select tandem.swapped_so_far($1, $2)", params)
+}
+
+/// The number of rows of a table that wait in the quarantine to get into it, and why the first of them does.
+pub fn waiting(replicator: &str, table: &Table) -> Statement {
+    let sql = "select tandem.waiting($1, $2)::text, (array_agg(q.sqlstate order by q.id))[1], (array_agg(q.why order by q.id))[1] \
+        from tandem.quarantine as q where q.replicator = $1 and q.\"table\" = $2 and q.direction = 'forward' \
+        and q.work in ('upsert', 'add')";
+    let params = vec![Param::string(replicator), Param::string(&table.name)];
+    Statement::bookkeeping(sql, params)
+}
+
+fn ours(table: &Table) -> String {
+    format!(
+        "select count(*) from {} as t where {}",
+        qualified(&table.cloud),
+        Guard::of(table).owned()
+    )
+}
+
+fn about(table: &Table, manner: &Manner<'_>, sql: String) -> Statement {
+    Statement {
+        sql: sql.into(),
+        params: place(table, COPY_STEP, manner),
+        table: Some(table.id),
+        step: None,
+    }
+}
