@@ -29,6 +29,7 @@ create table tandem.checkpoint (
     -- the lease: whoever has the highest epoch may write; `held_until` only decides whether to wait
     epoch bigint not null default 0,
     holder text,
+    held_since timestamptz,
     held_until timestamptz not null default 'epoch',
     term interval not null default '30 s',
     last_words text,
@@ -275,7 +276,9 @@ begin
     if taken then
         o_epoch := found_row.epoch + 1;
         update tandem.checkpoint
-           set epoch = o_epoch, holder = p_holder, term = p_term, held_until = clock_timestamp() + p_term,
+           set epoch = o_epoch, holder = p_holder,
+               held_since = case when holder = p_holder then coalesce(held_since, clock_timestamp()) else clock_timestamp() end,
+               term = p_term, held_until = clock_timestamp() + p_term,
                last_words = null, version = p_version
          where replicator = p_replicator;
     end if;

@@ -6,7 +6,10 @@ use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::platform;
-use crate::service::{Onlooker, ReverseSample, Sample, State, Status, TableStatus, Verdict};
+use crate::service::{
+    CloudHalf, Onlooker, ReverseSample, Sample, Service, State, Status, TableStatus, Verdict,
+    VerifiedStatus,
+};
 
 /// One screen: is it running, is it caught up, what needs you. Works when the service is down.
 #[derive(Args)]
@@ -31,7 +34,7 @@ pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exi
     let status = match asked.await {
         Ok(status) => status,
         Err(fault) => {
-            unknown(options.json, settings, &fault).await;
+            unknown(options, settings, &fault).await;
             return Err(fault);
         }
     };
@@ -48,18 +51,33 @@ pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exi
 }
 
 /// A side is away: what the other one tells.
-async fn unknown(json: bool, settings: &Settings, fault: &Fault) {
-    if json {
+async fn unknown(options: &Options, settings: &Settings, fault: &Fault) {
+    let (desktop, cloud) = tokio::join!(Onlooker::half(settings), Onlooker::cloud_half(settings));
+    if options.json {
+        let known = cloud.ok().flatten();
+        let known = known.as_ref();
         return show::document(&serde_json::json!({
             "schema": 1, "verdict": "unknown", "why": fault.to_string(),
-            "forward": null, "reverse": null, "service": null, "tables": [],
+            "forward": null,
+            "cloud_lsn": known.and_then(|known| known.seen.lsn).map(|lsn| lsn.to_string()),
+            "up_to": known.and_then(|known| known.up_to.clone()),
+            "reverse": known.map(|known| &known.reverse),
+            "service": known.map(|known| &known.service),
+            "verified": known.and_then(|known| known.verified.as_ref()),
+            "tables": known.map_or(&[][..], |known| &known.tables),
         }));
     }
-    let Ok(half) = Onlooker::half(settings).await else {
-        return;
-    };
     show::verdict(show::Mark::Bad, &format!("unknown: {}", fault.what));
     show::result("");
+    match (desktop, cloud) {
+        (Ok(half), _) => desktop_tells(half, settings),
+        (Err(_), Ok(half)) => cloud_tells(half, options.all),
+        (Err(_), Err(_)) => show::result("  neither side answers"),
+    }
+}
+
+/// What the desktop knows without the cloud.
+fn desktop_tells(half: Option<(bool, Option<u64>)>, settings: &Settings) {
     match half {
         None => show::result("  the desktop answers; it has no slot for us"),
         Some((_, None)) => show::result(
@@ -79,6 +97,60 @@ async fn unknown(json: bool, settings: &Settings, fault: &Fault) {
             ));
         }
     }
+}
+
+/// What the cloud knows without the desktop.
+fn cloud_tells(half: Option<CloudHalf>, all: bool) {
+    let Some(half) = half else {
+        return show::result(
+            "  the cloud answers; it has nothing of this replicator, or of several that may be meant: name one by replicator in the settings",
+        );
+    };
+    let seen = &half.seen;
+    show::result(&match (&seen.lsn, &half.up_to) {
+        (None, _) => "  the cloud answers; the tables have not been copied yet".to_owned(),
+        (Some(lsn), None) => format!("  the cloud answers; it has everything up to {lsn}"),
+        (Some(lsn), Some(when)) => {
+            format!("  the cloud answers; it has everything up to {when} ({lsn})")
+        }
+    });
+    show::result("  what the desktop has committed since can't be told");
+    let service = &half.service;
+    match (&service.holder, &service.last_words) {
+        (Some(holder), _) => show::result(&running(service, holder)),
+        (None, Some(words)) => show::result(&format!("  not running; last words: {words}")),
+        (None, None) => show::result("  not running"),
+    }
+    if let Some(waits) = half.reverse.pending {
+        show::result(&format!("  reverse   {waits} waiting"));
+    }
+    tables(&half.tables, all);
+    if let Some(verified) = &half.verified {
+        compared(verified);
+    }
+}
+
+fn running(service: &Service, holder: &str) -> String {
+    let since = match &service.since {
+        Some(since) => format!("since {since}, "),
+        None => String::new(),
+    };
+    format!(
+        "  service   running        {since}{}",
+        platform::in_words(holder)
+    )
+}
+
+fn compared(verified: &VerifiedStatus) {
+    let how = match verified.equal {
+        true if verified.unknown.is_empty() => "both sides are equal".to_owned(),
+        true => format!(
+            "equal, but for {}, which can't be compared",
+            verified.unknown.join(", ")
+        ),
+        false => format!("DIFFERENT in {}", verified.different.join(", ")),
+    };
+    show::result(&format!("  compared  at {}   {how}", verified.ended));
 }
 
 fn screen(status: &Status, settings: &Settings, all: bool) {
@@ -109,10 +181,11 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
             polled(reverse),
             show::seconds(reverse.lag_ms)
         ));
-        let since = service.since.as_deref().unwrap_or("unknown");
-        let who = service.holder.as_deref().map(platform::in_words);
-        let who = who.unwrap_or_else(|| "unknown".to_owned());
-        show::result(&format!("  service   running        since {since}, {who}"));
+        let holder = service
+            .holder
+            .as_deref()
+            .unwrap_or("its holder is not known");
+        show::result(&running(service, holder));
     } else {
         let missing = show::bytes(forward.lag_bytes);
         show::result(&match &forward.cloud_lsn {
@@ -155,15 +228,7 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         show::result(&format!("  then      FAILED: {why}"));
     }
     if let Some(verified) = &status.verified {
-        let how = match verified.equal {
-            true if verified.unknown.is_empty() => "both sides are equal".to_owned(),
-            true => format!(
-                "equal, but for {}, which can't be compared",
-                verified.unknown.join(", ")
-            ),
-            false => format!("DIFFERENT in {}", verified.different.join(", ")),
-        };
-        show::result(&format!("  compared  at {}   {how}", verified.ended));
+        compared(verified);
     }
     let conflicts: i64 = status.tables.iter().map(|table| table.conflicts).sum();
     if conflicts > 0 {

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
+use super::half::InCloud;
 use super::misfits::served;
 use super::observe::Onlooker;
 use crate::config::Settings;
@@ -70,28 +71,6 @@ pub struct Conflict {
 const TIME: &str = "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'";
 
 impl Onlooker {
-    /// What waits to come home.
-    ///
-    /// # Errors
-    /// When the cloud can't be asked.
-    pub(super) async fn reverse(&self) -> Result<ReverseSample, Fault> {
-        let cloud = &self.cloud.client;
-        if !is_installed(cloud, Side::Cloud).await? {
-            return Ok(ReverseSample::default());
-        }
-        let sql = "select count(*), coalesce(greatest(0, extract(epoch from clock_timestamp() - min(made_at))) * 1000, 0)::bigint, \
-            (select greatest(0, extract(epoch from clock_timestamp() - p.polled_at) * 1000)::bigint from tandem.poll as p where p.replicator = $1) \
-            from tandem.outbox where replicator = $1";
-        let rows = self.ours(cloud, Side::Cloud, sql).await?;
-        Ok(rows
-            .first()
-            .map_or_else(ReverseSample::default, |row| ReverseSample {
-                pending: Some(row.get::<_, i64>(0).unsigned_abs()),
-                lag_ms: Some(row.get(1)),
-                last_poll_age_ms: row.get::<_, Option<i64>>(2).map(i64::unsigned_abs),
-            }))
-    }
-
     /// The entries that wait now.
     ///
     /// # Errors
@@ -184,21 +163,6 @@ impl Onlooker {
             done.map_err(Fault::at(Side::Cloud))?;
         }
         Ok(())
-    }
-
-    /// What became of each table's entries.
-    pub(super) async fn reverse_counts(&self) -> Result<BTreeMap<String, ReverseCounts>, Fault> {
-        let sql = "select \"table\", received, applied, folded, ruled_out, quarantined, rewritten from tandem.reverse_state where replicator = $1";
-        let rows = self.ours(&self.cloud.client, Side::Cloud, sql).await?;
-        let counts = |row: &Row| ReverseCounts {
-            received: row.get(1),
-            applied: row.get(2),
-            folded: row.get(3),
-            ruled_out: row.get(4),
-            quarantined: row.get(5),
-            rewritten: row.get(6),
-        };
-        Ok(rows.iter().map(|row| (row.get(0), counts(row))).collect())
     }
 
     /// What became of the statement behind the polls; none where it never ran.
@@ -295,5 +259,40 @@ impl Onlooker {
             .query_typed(sql, &[(&self.replicator, Type::TEXT)])
             .await;
         rows.map_err(Fault::at(side))
+    }
+}
+
+impl InCloud<'_> {
+    /// What waits to come home.
+    pub(super) async fn reverse(&self) -> Result<ReverseSample, Fault> {
+        if !is_installed(self.client, Side::Cloud).await? {
+            return Ok(ReverseSample::default());
+        }
+        let sql = "select count(*), coalesce(greatest(0, extract(epoch from clock_timestamp() - min(made_at))) * 1000, 0)::bigint, \
+            (select greatest(0, extract(epoch from clock_timestamp() - p.polled_at) * 1000)::bigint from tandem.poll as p where p.replicator = $1) \
+            from tandem.outbox where replicator = $1";
+        let rows = self.ours(sql).await?;
+        Ok(rows
+            .first()
+            .map_or_else(ReverseSample::default, |row| ReverseSample {
+                pending: Some(row.get::<_, i64>(0).unsigned_abs()),
+                lag_ms: Some(row.get(1)),
+                last_poll_age_ms: row.get::<_, Option<i64>>(2).map(i64::unsigned_abs),
+            }))
+    }
+
+    /// What became of each table's entries.
+    pub(super) async fn reverse_counts(&self) -> Result<BTreeMap<String, ReverseCounts>, Fault> {
+        let sql = "select \"table\", received, applied, folded, ruled_out, quarantined, rewritten from tandem.reverse_state where replicator = $1";
+        let rows = self.ours(sql).await?;
+        let counts = |row: &Row| ReverseCounts {
+            received: row.get(1),
+            applied: row.get(2),
+            folded: row.get(3),
+            ruled_out: row.get(4),
+            quarantined: row.get(5),
+            rewritten: row.get(6),
+        };
+        Ok(rows.iter().map(|row| (row.get(0), counts(row))).collect())
     }
 }

@@ -4,6 +4,7 @@ mod agenda;
 mod beside;
 mod budget;
 mod doctor;
+mod half;
 mod homeward;
 mod init;
 mod lease;
@@ -23,6 +24,7 @@ mod web;
 
 pub use agenda::Goal;
 pub use doctor::{Check, CheckOutcome, IDS as CHECK_IDS, NOT_REACHED, doctor};
+pub use half::CloudHalf;
 pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use init::{Proposal, propose, write_new};
 pub use lease::name_of;

@@ -8,6 +8,7 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use super::half::InCloud;
 use super::homeward::ReverseSample;
 use super::lease::name_of;
 use super::peek::Missing;
@@ -83,6 +84,8 @@ pub struct Seen {
     pub committed_at: Option<i64>,
     /// Who has the lease, or had it last.
     pub holder: Option<String>,
+    /// Since when, in ISO 8601.
+    pub since: Option<String>,
     /// Its version.
     pub version: Option<String>,
     /// What the service said when it stopped.
@@ -138,34 +141,7 @@ impl Onlooker {
     /// # Errors
     /// When the query fails.
     pub async fn checkpoint(&self) -> Result<Option<Seen>, Fault> {
-        let cloud = &self.cloud.client;
-        let installed = one(
-            cloud,
-            Side::Cloud,
-            "select to_regclass('tandem.checkpoint') is not null",
-            &[],
-        )
-        .await?;
-        if !installed.is_some_and(|row| row.get(0)) {
-            return Ok(None);
-        }
-        let sql = "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
-                   (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words, version, \
-                   exists (select from tandem.table_state as s where s.replicator = c.replicator and s.state in ('waiting', 'copying')) \
-                   from tandem.checkpoint as c where replicator = $1";
-        let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
-        Ok(row.map(|row| Seen {
-            lsn: row
-                .get::<_, Option<String>>(0)
-                .and_then(|text| text.parse().ok()),
-            leased: row.get(1),
-            age: Duration::from_millis(row.get::<_, i64>(2).unsigned_abs()),
-            committed_at: row.get(3),
-            holder: row.get(4),
-            last_words: row.get(5),
-            version: row.get(6),
-            copying: row.get(7),
-        }))
+        self.in_cloud().checkpoint().await
     }
 
     /// Writes a marker into the desktop's log and says where it stands: whatever was committed
@@ -344,9 +320,45 @@ impl Onlooker {
                 .get::<_, Option<i64>>(2)
                 .map(|bytes| bytes.max(0).unsigned_abs()),
             wal_held_bytes_max: settings.forward.wal_held_max,
-            reverse: self.reverse().await?,
+            reverse: self.in_cloud().reverse().await?,
             taken: Some(Instant::now()),
         })
+    }
+}
+
+impl InCloud<'_> {
+    /// The checkpoint; none when tandem never ran here.
+    pub(super) async fn checkpoint(&self) -> Result<Option<Seen>, Fault> {
+        let cloud = self.client;
+        let installed = one(
+            cloud,
+            Side::Cloud,
+            "select to_regclass('tandem.checkpoint') is not null",
+            &[],
+        )
+        .await?;
+        if !installed.is_some_and(|row| row.get(0)) {
+            return Ok(None);
+        }
+        let sql = "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
+                   (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words, version, \
+                   exists (select from tandem.table_state as s where s.replicator = c.replicator and s.state in ('waiting', 'copying')), \
+                   to_char(held_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+                   from tandem.checkpoint as c where replicator = $1";
+        let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
+        Ok(row.map(|row| Seen {
+            lsn: row
+                .get::<_, Option<String>>(0)
+                .and_then(|text| text.parse().ok()),
+            leased: row.get(1),
+            age: Duration::from_millis(row.get::<_, i64>(2).unsigned_abs()),
+            committed_at: row.get(3),
+            holder: row.get(4),
+            last_words: row.get(5),
+            version: row.get(6),
+            copying: row.get(7),
+            since: row.get(8),
+        }))
     }
 }
 

@@ -1,10 +1,12 @@
 //! The state of everything, for one screen: the lag's sample, the tables, and what it comes to.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
 use tokio_postgres::types::Type;
 
+use super::half::InCloud;
 use super::homeward::{ReverseCounts, ReverseSample, ThenStatus};
 use super::observe::{Onlooker, Sample, Seen, State};
 use crate::config::Settings;
@@ -12,7 +14,6 @@ use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::{Lsn, TableState};
-use crate::wire::control;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -88,13 +89,13 @@ pub struct VerifiedStatus {
 
 /// What stands beside the checkpoint; nothing where tandem never ran.
 #[derive(Default)]
-struct Sums {
+pub(super) struct Sums {
     last_commit: Option<f64>,
-    up_to: Option<String>,
+    pub(super) up_to: Option<String>,
     transactions: Option<i64>,
     /// Out, and home.
     parked: (i64, i64),
-    verified: Option<VerifiedStatus>,
+    pub(super) verified: Option<VerifiedStatus>,
 }
 
 /// The service, as both databases see it.
@@ -102,7 +103,7 @@ struct Sums {
 pub struct Service {
     /// It renewed its lease in time, or reads the slot.
     pub running: bool,
-    /// Since when it reads the slot, in ISO 8601.
+    /// Since when it reads the slot, or, while it doesn't, has the lease, in ISO 8601.
     pub since: Option<String>,
     /// Its version.
     pub version: Option<String>,
@@ -176,7 +177,11 @@ impl Onlooker {
         let seen = self.checkpoint().await?;
         let age = seen.as_ref().map(|seen| seen.age).unwrap_or_default();
         let (tables, service) = match seen {
-            Some(seen) => (self.tables().await?, self.service(settings, seen).await?),
+            Some(seen) => {
+                let conflicts = self.conflicts_by_table().await?;
+                let tables = self.in_cloud().tables(conflicts).await?;
+                (tables, self.service(settings, &seen).await?)
+            }
             // It never ran here.
             None => (Vec::new(), Service::default()),
         };
@@ -184,7 +189,7 @@ impl Onlooker {
         let refill = self.refill().await?;
         let then = self.then().await?;
         let failed = then.as_ref().is_some_and(|then| then.failed.is_some());
-        let sums = self.sums().await?;
+        let sums = self.in_cloud().sums().await?;
         let differs = sums
             .verified
             .as_ref()
@@ -221,23 +226,6 @@ impl Onlooker {
             parked: sums.parked,
             tables,
         })
-    }
-
-    /// What the desktop alone can tell, where the cloud is away: whether somebody reads our slot, and how much WAL is kept
-    /// for it; none of that where the slot is lost.
-    ///
-    /// # Errors
-    /// When it can't be reached or asked either.
-    pub async fn half(settings: &Settings) -> Result<Option<(bool, Option<u64>)>, Fault> {
-        let desktop = control::connect(&settings.desktop.endpoint).await;
-        let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
-        let sql = "select exists (select from pg_stat_replication as r where r.pid = s.active_pid), \
-            case when s.wal_status <> 'lost' then pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint end \
-            from pg_replication_slots as s where s.slot_name = $1";
-        let params = [(&settings.forward.slot as _, Type::TEXT)];
-        let rows = desktop.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
-        Ok(rows.first().map(|row| (row.get(0), held(row.get(1)))))
     }
 
     /// The same over the connections that are left from the last time, or over new ones; none are left where it failed.
@@ -290,8 +278,42 @@ impl Onlooker {
         }))
     }
 
-    async fn sums(&self) -> Result<Sums, Fault> {
-        let cloud = &self.cloud.client;
+    async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {
+        let sql = "select (extract(epoch from max(clock_timestamp() - xact_start)) * 1000)::bigint from pg_stat_activity \
+            where datname = current_database() and usename = current_user and state <> 'idle' and query like 'copy (select %' and backend_xmin is not null";
+        let rows = self.desktop.client.query_typed(sql, &[]).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        Ok(rows.first().and_then(|row| row.get(0)))
+    }
+
+    async fn service(&self, settings: &Settings, seen: &Seen) -> Result<Service, Fault> {
+        let running = self.is_running(settings, seen).await?;
+        let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+            from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
+        let params = [(&settings.forward.slot as _, Type::TEXT)];
+        let rows = self.desktop.client.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let streams = rows.first().and_then(|row| row.get(0));
+        Ok(Service::of(running, streams, seen))
+    }
+}
+
+impl Service {
+    /// As its lease has it, and the desktop where it reads the slot.
+    pub(super) fn of(running: bool, streams: Option<String>, seen: &Seen) -> Service {
+        Service {
+            running,
+            since: streams.or_else(|| seen.since.clone().filter(|_| running)),
+            version: seen.version.clone().filter(|_| running),
+            holder: seen.holder.clone().filter(|_| running),
+            last_words: seen.last_words.clone().filter(|_| !running),
+        }
+    }
+}
+
+impl InCloud<'_> {
+    pub(super) async fn sums(&self) -> Result<Sums, Fault> {
+        let cloud = self.client;
         if !is_installed(cloud, Side::Cloud).await? {
             return Ok(Sums::default());
         }
@@ -301,9 +323,7 @@ impl Onlooker {
             to_char(v.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), v.different, v.unknown, \
             to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
             from tandem.checkpoint as c left join tandem.verified as v using (replicator) where c.replicator = $1";
-        let params = [(&self.replicator as _, Type::TEXT)];
-        let rows = cloud.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = self.ours(sql).await?;
         let Some(row) = rows.first() else {
             return Ok(Sums::default());
         };
@@ -325,26 +345,19 @@ impl Onlooker {
         })
     }
 
-    async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {
-        let sql = "select (extract(epoch from max(clock_timestamp() - xact_start)) * 1000)::bigint from pg_stat_activity \
-            where datname = current_database() and usename = current_user and state <> 'idle' and query like 'copy (select %' and backend_xmin is not null";
-        let rows = self.desktop.client.query_typed(sql, &[]).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
-        Ok(rows.first().and_then(|row| row.get(0)))
-    }
-
-    async fn tables(&self) -> Result<Vec<TableStatus>, Fault> {
+    /// All tables; `conflicts` are those of each.
+    pub(super) async fn tables(
+        &self,
+        mut conflicts: BTreeMap<String, i64>,
+    ) -> Result<Vec<TableStatus>, Fault> {
         let mut reverse = self.reverse_counts().await?;
-        let mut conflicts = self.conflicts_by_table().await?;
         let sql = "select s.\"table\", case when r.why is not null and s.state in ('streaming', 'swap_only') then 'stopped' when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused' else s.state end, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), coalesce(s.why, 'nothing comes home any more: ' || r.why, s.swap_why), s.copied, \
             s.received, s.applied, s.folded, s.ruled_out, s.quarantined, \
             (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\"), \
             (select to_char(max(w.ended_at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.swap as w \
               where w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null), s.extras \
             from tandem.table_state as s left join tandem.reverse_state as r using (replicator, \"table\") where s.replicator = $1 order by 1";
-        let params = [(&self.replicator as _, Type::TEXT)];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = self.ours(sql).await?;
         let table = |row: &tokio_postgres::Row| TableStatus {
             reverse: reverse.remove(row.get::<_, &str>(0)),
             conflicts: conflicts.remove(row.get::<_, &str>(0)).unwrap_or_default(),
@@ -364,26 +377,6 @@ impl Onlooker {
         };
         Ok(rows.iter().map(table).collect())
     }
-
-    async fn service(&self, settings: &Settings, seen: Seen) -> Result<Service, Fault> {
-        let running = self.is_running(settings, &seen).await?;
-        let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
-            from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
-        let params = [(&settings.forward.slot as _, Type::TEXT)];
-        let rows = self.desktop.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
-        Ok(Service {
-            running,
-            since: rows.first().and_then(|row| row.get(0)),
-            version: seen.version.filter(|_| running),
-            holder: seen.holder.filter(|_| running),
-            last_words: seen.last_words.filter(|_| !running),
-        })
-    }
-}
-
-fn held(bytes: Option<i64>) -> Option<u64> {
-    bytes.map(|bytes| bytes.max(0).unsigned_abs())
 }
 
 /// When the WAL held reaches its limit, if it goes on growing as it has for `since`.

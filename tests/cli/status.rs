@@ -139,3 +139,103 @@ async fn p15_status_says_what_is_and_what_needs_a_person() {
         "{out}"
     );
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_with_the_desktop_away_status_says_what_the_cloud_knows() {
+    let office = Office::open(&Plan::tables(&newest(), SETTINGS)).await;
+    let ddl = "create table item (id int primary key, n int); create table other (id int primary key, n int)";
+    exec(&office.desktop, ddl).await;
+    let cloud =
+        format!("set role postgres; {ddl}; alter table item add constraint sane check (n < 100)");
+    exec(&office.cloud, &cloud).await;
+    // Nothing was ever there.
+    office.to_desktop.refuse(true);
+    let away = document(&office, 4).await;
+    assert_eq!(away["verdict"], "unknown");
+    let (code, out, said) = office.ask(&["status"]).await;
+    assert!(
+        code == 4 && out.contains("the cloud answers; it has nothing of this replicator"),
+        "{out} {said}"
+    );
+    office.to_desktop.refuse(false);
+    exec(
+        &office.desktop,
+        "insert into item select i, i from generate_series(98, 101) i",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    for stopped in [false, true] {
+        if stopped {
+            assert_eq!(service.ended_after_term().await, 0);
+        }
+        office.to_desktop.refuse(true);
+        office.to_desktop.cut();
+        let away = document(&office, 4).await;
+        assert_eq!(away["verdict"], "unknown");
+        assert!(away["why"].as_str().unwrap().contains("desktop"), "{away}");
+        assert!(
+            away["cloud_lsn"].is_string() && away["reverse"]["pending"] == 0,
+            "{away}"
+        );
+        let tables = away["tables"].as_array().unwrap();
+        assert_eq!(tables.len(), 2, "{away}");
+        assert_eq!(
+            (&tables[0]["copied"], &tables[0]["parked"]),
+            (&2.into(), &2.into()),
+            "{away}"
+        );
+        let (code, out, said) = office.ask(&["status"]).await;
+        assert!(code == 4 && said.contains("cannot be reached"), "{said}");
+        assert!(
+            out.starts_with("unknown: the desktop cannot be reached")
+                && out.contains("it has everything up to")
+                && out.contains("2 of 2 tables stream")
+                && out.contains("2 rows in quarantine"),
+            "{out}"
+        );
+        if stopped {
+            assert_eq!(away["service"]["running"], false, "{away}");
+            assert!(out.contains("  not running"), "{out}");
+        }
+        office.to_desktop.refuse(false);
+    }
+    // Neither answers.
+    for link in [&office.to_desktop, &office.to_cloud] {
+        link.refuse(true);
+    }
+    let (code, out, _) = office.ask(&["status"]).await;
+    assert!(code == 4 && out.contains("neither side answers"), "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_since_when_it_runs_is_known_before_it_streams() {
+    let office = Office::open(&Plan::tables(&newest(), SETTINGS)).await;
+    let ddl = "create table item (id int primary key, n int); create table other (id int primary key, n int)";
+    exec(&office.desktop, ddl).await;
+    exec(
+        &office.cloud,
+        &format!("set role postgres; {ddl}; reset role"),
+    )
+    .await;
+    exec(&office.cloud, "begin; lock table item in exclusive mode").await;
+    exec(&office.desktop, "insert into item values (1, 1)").await;
+    let mut service = office.run();
+    // The first copy waits for the lock.
+    until(
+        &office.cloud,
+        "select to_regclass('tandem.checkpoint') is not null and exists (select from pg_locks where not granted)",
+    )
+    .await;
+    let fine = document(&office, 0).await;
+    assert_eq!(fine["verdict"], "catching_up", "{fine}");
+    assert!(fine["service"]["since"].is_string(), "{fine}");
+    let (_, out, _) = office.ask(&["status"]).await;
+    assert!(
+        out.contains("service   running        since 20") && !out.contains("since unknown"),
+        "{out}"
+    );
+    exec(&office.cloud, "rollback").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(service.stop().await, 0);
+}

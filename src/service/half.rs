@@ -1,0 +1,121 @@
+//! What one side alone tells, where the other one is away.
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
+
+use super::homeward::ReverseSample;
+use super::observe::{Onlooker, Seen};
+use super::status::{Service, TableStatus, VerifiedStatus};
+use crate::config::Settings;
+use crate::fault::{Fault, Side};
+use crate::install::is_installed;
+use crate::platform;
+use crate::wire::control;
+
+/// One replicator's state in the cloud.
+pub(super) struct InCloud<'a> {
+    pub(super) client: &'a Client,
+    pub(super) replicator: &'a str,
+}
+
+/// What the cloud alone tells: all but what is missing there.
+pub struct CloudHalf {
+    /// The checkpoint.
+    pub seen: Seen,
+    /// When the last transaction that is in the cloud committed on the desktop, in ISO 8601.
+    pub up_to: Option<String>,
+    /// The service, as its lease has it.
+    pub service: Service,
+    /// What waits to come home.
+    pub reverse: ReverseSample,
+    /// The last comparison of both sides that the service made.
+    pub verified: Option<VerifiedStatus>,
+    /// All tables that tandem knows of, by name.
+    pub tables: Vec<TableStatus>,
+}
+
+impl InCloud<'_> {
+    /// Rows of this replicator, which is `$1`.
+    pub(super) async fn ours(&self, sql: &str) -> Result<Vec<Row>, Fault> {
+        let params = [(&self.replicator as _, Type::TEXT)];
+        let rows = self.client.query_typed(sql, &params).await;
+        rows.map_err(Fault::at(Side::Cloud))
+    }
+}
+
+impl Onlooker {
+    pub(super) fn in_cloud(&self) -> InCloud<'_> {
+        InCloud {
+            client: &self.cloud.client,
+            replicator: &self.replicator,
+        }
+    }
+
+    /// What the desktop alone can tell, where the cloud is away: whether somebody reads our slot, and how much WAL is kept
+    /// for it; none of that where the slot is lost.
+    ///
+    /// # Errors
+    /// When it can't be reached or asked either.
+    pub async fn half(settings: &Settings) -> Result<Option<(bool, Option<u64>)>, Fault> {
+        let desktop = control::connect(&settings.desktop.endpoint).await;
+        let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
+        let sql = "select exists (select from pg_stat_replication as r where r.pid = s.active_pid), \
+            case when s.wal_status <> 'lost' then pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint end \
+            from pg_replication_slots as s where s.slot_name = $1";
+        let params = [(&settings.forward.slot as _, Type::TEXT)];
+        let rows = desktop.client.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let held = |bytes: Option<i64>| bytes.map(|bytes| bytes.max(0).unsigned_abs());
+        Ok(rows.first().map(|row| (row.get(0), held(row.get(1)))))
+    }
+
+    /// What the cloud alone can tell, where the desktop is away; none where tandem never ran, or where it isn't known which
+    /// of several replicators is meant: a name that nobody chose is made of what the desktop says.
+    ///
+    /// # Errors
+    /// When it can't be reached or asked either.
+    pub async fn cloud_half(settings: &Settings) -> Result<Option<CloudHalf>, Fault> {
+        let cloud = control::connect(&settings.cloud.endpoint).await;
+        let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+        if !is_installed(&cloud.client, Side::Cloud).await? {
+            return Ok(None);
+        }
+        let sql = "select replicator from tandem.checkpoint where replicator = coalesce($1, replicator) \
+            and ($1 is not null or slot = $2 and database = $3)";
+        let params = [
+            (&settings.replicator as _, Type::TEXT),
+            (&settings.forward.slot as _, Type::TEXT),
+            (&settings.desktop.endpoint.database as _, Type::TEXT),
+        ];
+        let rows = cloud.client.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let [row] = rows.as_slice() else {
+            return Ok(None);
+        };
+        let replicator: String = row.get(0);
+        let there = InCloud {
+            client: &cloud.client,
+            replicator: &replicator,
+        };
+        let Some(seen) = there.checkpoint().await? else {
+            return Ok(None);
+        };
+        let sums = there.sums().await?;
+        let mut conflicts = BTreeMap::new();
+        let sql = "select \"table\", count(*) from tandem.conflict where replicator = $1 and seen_at is null group by 1";
+        for row in there.ours(sql).await? {
+            conflicts.insert(row.get(0), row.get(1));
+        }
+        let gone = seen.holder.as_deref().is_some_and(platform::is_gone);
+        Ok(Some(CloudHalf {
+            up_to: sums.up_to,
+            service: Service::of(seen.leased && !gone, None, &seen),
+            reverse: there.reverse().await?,
+            verified: sums.verified,
+            tables: there.tables(conflicts).await?,
+            seen,
+        }))
+    }
+}
