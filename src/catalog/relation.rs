@@ -15,6 +15,12 @@ pub struct RelationFacts {
     pub oid: u32,
     /// `pg_class.relkind`.
     pub kind: char,
+    /// `pg_class.relpersistence`.
+    pub persistence: char,
+    /// Tables that inherit from it; not its partitions.
+    pub children: Vec<Name>,
+    /// Its partitions that a crash empties.
+    pub unlogged: Vec<Name>,
     /// Policies apply to us, and one of `sql/cloud/role.sql` lets us see our tenant's rows.
     pub confined: bool,
     /// Policies apply to us that may hide any row.
@@ -107,7 +113,12 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive), \
         coalesce((select array_agg(a.attname::text order by k.nth) from pg_index i, unnest(i.indkey::int2[]) with ordinality k(num, nth) \
             join pg_attribute a on a.attnum = k.num where a.attrelid = c.oid and i.indrelid = c.oid and i.indisprimary), '{}'), \
-        coalesce((select array_agg(distinct f.confrelid) from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'), '{}') \
+        coalesce((select array_agg(distinct f.confrelid) from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'), '{}'), c.relpersistence::text, \
+        coalesce((select array_agg(part.name order by k.oid, part.nth) from pg_inherits i join pg_class k on k.oid = i.inhrelid \
+            join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[cn.nspname::text, k.relname::text]) with ordinality as part(name, nth) where i.inhparent = c.oid and not k.relispartition), '{}'), \
+        coalesce((select array_agg(part.name order by k.oid, part.nth) from pg_partition_tree(c.oid::regclass) as tree join pg_class k on k.oid = tree.relid \
+            join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[cn.nspname::text, k.relname::text]) with ordinality as part(name, nth) \
+            where c.relkind = 'p' and tree.isleaf and k.relpersistence = 'u'), '{}') \
         from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2";
     let rows = client
         .query_typed(
@@ -142,6 +153,9 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         always_identity: row.get(9),
     });
     Ok(Some(RelationFacts {
+        persistence: letter(row.get(6)),
+        children: names(row.get(7)),
+        unlogged: names(row.get(8)),
         name: name.clone(),
         oid,
         kind: letter(row.get(1)),
@@ -156,6 +170,16 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         leaves: leaves?,
         reaches: reaches?,
     }))
+}
+
+/// Schemas and names, one behind the other.
+fn names(flat: Vec<String>) -> Vec<Name> {
+    let mut flat = flat.into_iter();
+    let mut names = Vec::new();
+    while let Some((schema, relation)) = flat.next().zip(flat.next()) {
+        names.push(Name { schema, relation });
+    }
+    names
 }
 
 fn letter(text: String) -> char {

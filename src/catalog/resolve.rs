@@ -5,6 +5,7 @@ mod derive;
 mod home;
 mod key;
 mod parent;
+mod place;
 
 use complaint::Complaints;
 pub use complaint::{Mismatch, Sort};
@@ -13,6 +14,7 @@ use key::{digest, fingerprint, is_indexed, key};
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
+use crate::fault::Side;
 use crate::model::{Arriving, Column, Home, Key, Lookup, Owner, Source, Table, TableId, Tenant};
 use crate::plan::quote;
 
@@ -100,10 +102,10 @@ impl Mapping {
 impl Resolver<'_> {
     fn attempt(&self, pair: &Pair<'_>, complaints: &mut Complaints) -> Option<Resolved> {
         let wanted = self.wanted;
-        let named = format!("{}.{}", wanted.schema, wanted.relation);
-        let cloud_name = wanted.cloud_name().to_string();
-        let desktop = exists(pair.desktop, "desktop", &named, complaints);
-        let cloud = exists(pair.cloud, "cloud", &cloud_name, complaints);
+        let on_desktop = format!("{}.{}", wanted.schema, wanted.relation);
+        let in_cloud = wanted.cloud_name().to_string();
+        let desktop = self.exists(pair.desktop, Side::Desktop, &on_desktop, complaints);
+        let cloud = self.exists(pair.cloud, Side::Cloud, &in_cloud, complaints);
         let (desktop, cloud) = desktop.zip(cloud)?;
         let sides = Sides { desktop, cloud };
         let mut in_cloud = self.all.iter().filter_map(|pair| pair.cloud);
@@ -367,35 +369,6 @@ impl Resolver<'_> {
             }
         }
     }
-}
-
-fn exists<'a>(
-    facts: Option<&'a RelationFacts>,
-    side: &str,
-    name: &str,
-    complaints: &mut Complaints,
-) -> Option<&'a RelationFacts> {
-    match facts {
-        None => complaints.add(
-            Sort::Table,
-            format!("{name} does not exist on the {side}: never made, dropped or renamed, or our user may not see it"),
-        ),
-        Some(facts) if matches!(facts.kind, 'r' | 'p') => {
-            let foreign = facts.leaves.iter().find(|(_, _, kind)| *kind != 'r');
-            let Some((leaf, ..)) = foreign.filter(|_| side == "desktop") else {
-                return Some(facts);
-            };
-            complaints.add(
-                Sort::Table,
-                format!("partition {leaf} is not an ordinary table, so its changes can't be read"),
-            );
-        }
-        Some(facts) => complaints.add(
-            Sort::Table,
-            format!("{} is not an ordinary table on the {side}", facts.name),
-        ),
-    }
-    None
 }
 
 /// A cloud column, whatever fills it.

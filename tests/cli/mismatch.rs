@@ -1,7 +1,7 @@
 //! What doesn't fit is said at once, and nothing is changed.
 
 use crate::support::office::{Office, Plan, exec, value};
-use crate::support::servers::versions;
+use crate::support::servers::{newest, versions};
 
 const TABLES: &str = r#"
 [[table]]
@@ -167,4 +167,136 @@ async fn without_a_table_there_is_nothing_to_run() {
     let office = Office::open(&Plan::empty(&versions()[0])).await;
     let (code, _, error) = office.ask(&["run"]).await;
     assert!(code == 2 && error.contains("[[table]]"), "{code} {error}");
+}
+
+/// What is no table, or one whose rows come and go unseen: a table's name here, and words of the line that says it.
+const PLACES: [(&str, &[&str]); 13] = [
+    ("unlogged", &["unlogged on the desktop", "SET LOGGED"]),
+    (
+        "parts",
+        &["parts_1 is unlogged on the desktop", "SET LOGGED"],
+    ),
+    ("shown", &["on the desktop", "a view", "name the tables"]),
+    ("kept", &["on the desktop", "a materialized view"]),
+    ("elsewhere", &["on the desktop", "a foreign table"]),
+    ("pg_catalog.pg_class", &["desktop's own catalog"]),
+    (
+        "parent",
+        &[
+            "inherit",
+            "child, other_child",
+            "[[table]]",
+            "would not travel",
+            "NO INHERIT",
+        ],
+    ),
+    ("into_unlogged", &["unlogged on the cloud", "SET LOGGED"]),
+    ("into_parts", &["into_parts_1 is unlogged on the cloud"]),
+    ("into_view", &["on the cloud", "a view"]),
+    ("into_foreign", &["on the cloud", "a foreign table"]),
+    (
+        "into_parent",
+        &["in the cloud that inherit from it: grown_up"],
+    ),
+    ("home", &["unlogged on the desktop"]),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_no_table_or_has_rows_that_nobody_sees_is_said_before_anything_is_installed() {
+    let mut settings = String::new();
+    for (name, _) in PLACES {
+        let flow = match name {
+            "home" => "reverse",
+            _ => "forward",
+        };
+        let cloud = name.trim_start_matches("pg_catalog.");
+        settings +=
+            &format!("[[table]]\nname = \"{name}\"\ncloud = \"{cloud}\"\nflow = \"{flow}\"\n");
+    }
+    // These fit: what only swaps read, and a parent whose child has a table of its own.
+    settings += "[[table]]\nname = \"swapped\"\nstream = false\n[[table]]\nname = \"head\"\n[[table]]\nname = \"tail\"\n";
+    let of = |names: &[&str], kind: &str| -> String {
+        let made = names
+            .iter()
+            .map(|name| format!("create {kind} {name} (id int primary key, note text); "));
+        made.collect()
+    };
+    let foreign =
+        "create foreign data wrapper nowhere; create server far foreign data wrapper nowhere; ";
+    let desktop = of(&["unlogged", "home", "swapped"], "unlogged table")
+        + &of(
+            &[
+                "parent",
+                "head",
+                "into_unlogged",
+                "into_parts",
+                "into_view",
+                "into_foreign",
+                "into_parent",
+            ],
+            "table",
+        )
+        + foreign
+        + "create table parts (id int primary key, note text) partition by list (id); create unlogged table parts_1 partition of parts for values in (1); \
+           create table parts_2 partition of parts for values in (2); create view shown as select * from head; create materialized view kept as select * from head; \
+           create foreign table elsewhere (id int, note text) server far; create table child (more int) inherits (parent); create table other_child () inherits (parent); \
+           create table tail () inherits (head); alter table tail add primary key (id)";
+    let cloud = of(&["into_unlogged"], "unlogged table")
+        + &of(
+            &[
+                "unlogged",
+                "parts",
+                "shown",
+                "kept",
+                "elsewhere",
+                "pg_class",
+                "parent",
+                "into_parent",
+                "swapped",
+                "head",
+                "tail",
+            ],
+            "table",
+        )
+        + "create table home (id int primary key, note text, source char(1)); \
+           create table into_parts (id int primary key, note text) partition by list (id); create unlogged table into_parts_1 partition of into_parts default; \
+           create view into_view as select * from head; create table grown_up () inherits (into_parent)";
+    let office = Office::open(&Plan::tables(&newest(), &settings)).await;
+    exec(&office.desktop, &desktop).await;
+    exec(
+        &office.cloud,
+        &format!("{foreign} create foreign table into_foreign (id int, note text) server far"),
+    )
+    .await;
+    exec(
+        &office.cloud,
+        &format!("grant all on into_foreign to postgres; set role postgres; set search_path = public; {cloud}"),
+    )
+    .await;
+    let before = traces(&office).await;
+    for command in ["bootstrap", "run"] {
+        let (code, _, error) = office.ask(&[command]).await;
+        assert_eq!(code, 2, "{error}");
+        for (name, words) in PLACES {
+            let name = format!("  {name}: ");
+            let mut lines = error.lines();
+            let said = lines.any(|line| {
+                line.starts_with(&name) && words.iter().all(|word| line.contains(word))
+            });
+            assert!(said, "{name} {words:?} in\n{error}");
+        }
+        for fits in ["swapped: ", "head: ", "tail: "] {
+            assert!(!error.contains(fits), "{fits} in\n{error}");
+        }
+        assert_eq!(traces(&office).await, before, "nothing was installed");
+    }
+    // doctor says the same.
+    let (code, out, _) = office.ask(&["doctor", "--json"]).await;
+    assert_eq!(code, 1, "{out}");
+    for (_, words) in PLACES {
+        assert!(
+            words.iter().all(|word| out.contains(word)),
+            "{words:?} in {out}"
+        );
+    }
 }

@@ -12,7 +12,7 @@ use crate::catalog::VERSION_MIN;
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
-use crate::plan::quote::ident;
+use crate::plan::quote::{ident, table as qualified};
 
 pub(super) async fn check(
     settings: &Settings,
@@ -27,7 +27,11 @@ pub(super) async fn check(
     schema::check((client, Side::Desktop), installed, report).await?;
     publication::check(settings, client, report).await?;
     tables(settings, client, report).await?;
-    let (on, tables) = ((client, Side::Desktop), desktop_tables(settings));
+    let on = (client, Side::Desktop);
+    // What only swaps read may be unlogged.
+    let logs = settings.tables.iter();
+    let logs = logs.filter(|table| table.stream || table.flow != Flow::Forward);
+    let tables: Vec<_> = logs.map(|table| qualified(&table.desktop_name())).collect();
     logged(on, "desktop_logged", &tables, report).await?;
     office::check(settings, client, report).await
 }
