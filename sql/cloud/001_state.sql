@@ -506,6 +506,84 @@ begin
     raise exception using errcode = 'TD009', message = format('%s has rows already', p_table);
 end $$;
 
+-- What may keep a row out of a table without an error, by name; null: nothing. `p_does` is the sum of 4 for inserts, 8 for
+-- deletes and 16 for updates.
+create function tandem.keepers(p_table regclass, p_does integer) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with recursive whole as (
+        select p_table::oid as oid
+        union
+        select i.inhrelid from pg_inherits as i join whole on i.inhparent = whole.oid)
+    select string_agg(distinct k.name, ', ' order by k.name) from (
+        select format('trigger %s', g.tgname) from whole join pg_trigger as g on g.tgrelid = whole.oid
+         where g.tgtype & 3 = 3 and g.tgtype & p_does <> 0 and g.tgenabled in ('O', 'A')
+        union all
+        select format('rule %s', r.rulename) from pg_rewrite as r
+         where r.ev_class = p_table and r.is_instead and r.ev_enabled in ('O', 'A')
+           and case r.ev_type when '2' then 16 when '3' then 4 when '4' then 8 else 0 end & p_does <> 0
+        union all
+        select 'row level security' where row_security_active(p_table)) as k(name)
+$$;
+
+-- The same as a sentence about a row.
+create function tandem.kept_words(p_table regclass, p_does integer) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select format('%s keeps it%s without an error: %s', regexp_replace(p_table::text, '^public\.', ''), case p_does when 8 then '' else ' out' end,
+                  tandem.keepers(p_table, p_does))
+$$;
+
+-- Rows that were to be written or deleted and were not: fewer than `p_wanted` were (`p_done`). They are refused, or ruled out
+-- where that is wanted. True nowhere, so that a statement that asks answers no row.
+create function tandem.kept_out(
+    p_name text, p_table regclass, p_does integer, p_done bigint, p_wanted bigint, p_rule_out boolean
+) returns boolean language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    -- without any it was somebody else's change in the same moment
+    if p_done >= p_wanted or tandem.keepers(p_table, p_does) is null then
+        return false;
+    end if;
+    if p_rule_out then
+        update tandem.table_state
+           set ruled_out = ruled_out + p_wanted - p_done, applied = applied - p_wanted + p_done
+         where replicator = current_setting('tandem.replicator') and "table" = p_name;
+        return false;
+    end if;
+    raise exception using errcode = 'TD014', message = tandem.kept_words(p_table, p_does);
+end $$;
+
+-- Writes staged rows, those of `p_rows`, part by part, and sees whether all are there. `p_wanted` and `p_still` count what is
+-- to be written, before and after; without the latter the counts of the parts decide.
+create function tandem.write_counted(
+    p_name text, p_table regclass, p_does integer, p_parts text[], p_wanted text, p_still text, p_rule_out boolean,
+    p_rows tid[]
+) returns void language plpgsql as $$
+declare
+    wanted bigint; still bigint; n bigint; done bigint := 0;
+    part text; messages bigint;
+begin
+    execute p_wanted into wanted using p_rows;
+    foreach part in array p_parts loop
+        execute part using p_rows;
+        get diagnostics n = row_count;
+        done := done + n;
+    end loop;
+    if done >= wanted or tandem.keepers(p_table, p_does) is null then
+        return;
+    end if;
+    if p_still is not null then
+        execute p_still into still using p_rows;
+        done := greatest(done, wanted - still);
+    end if;
+    if not p_rule_out or done >= wanted then
+        perform tandem.kept_out(p_name, p_table, p_does, done, wanted, false);
+    elsif cardinality(p_rows) > 1 then
+        raise exception using errcode = 'TD014', message = 'one of them is ruled out';
+    else
+        select s.messages into messages from tandem.staging as s where s.ctid = any (p_rows);
+        perform tandem.kept_out(p_name, p_table, p_does, 0, messages, true);
+    end if;
+end $$;
+
 -- The bytes of a row's values.
 create function tandem.bytes(p_cells text[]) returns bigint
 language sql immutable set search_path = pg_catalog, pg_temp as $$

@@ -134,6 +134,43 @@ begin
     return known.nonce;
 end $$;
 
+-- What may keep a row out of a table without an error, by name; null: nothing. `p_does` is the sum of 4 for inserts, 8 for
+-- deletes and 16 for updates.
+create function tandem.keepers(p_table regclass, p_does integer) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with recursive whole as (
+        select p_table::oid as oid
+        union
+        select i.inhrelid from pg_inherits as i join whole on i.inhparent = whole.oid)
+    select string_agg(distinct k.name, ', ' order by k.name) from (
+        select format('trigger %s', g.tgname) from whole join pg_trigger as g on g.tgrelid = whole.oid
+         where g.tgtype & 3 = 3 and g.tgtype & p_does <> 0 and g.tgenabled in ('O', 'A')
+        union all
+        select format('rule %s', r.rulename) from pg_rewrite as r
+         where r.ev_class = p_table and r.is_instead and r.ev_enabled in ('O', 'A')
+           and case r.ev_type when '2' then 16 when '3' then 4 when '4' then 8 else 0 end & p_does <> 0
+        union all
+        select 'row level security' where row_security_active(p_table)) as k(name)
+$$;
+
+-- The same as a sentence about a row.
+create function tandem.kept_words(p_table regclass, p_does integer) returns text
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select format('%s keeps it%s without an error: %s', regexp_replace(p_table::text, '^public\.', ''), case p_does when 8 then '' else ' out' end,
+                  tandem.keepers(p_table, p_does))
+$$;
+
+-- Refuses rows that were to be written or deleted and were not: fewer than `p_wanted` were. True nowhere.
+create function tandem.kept_out(p_table regclass, p_does integer, p_done bigint, p_wanted bigint) returns boolean
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    -- without anything that may have done it, it was somebody else's change in the same moment
+    if p_done >= p_wanted or tandem.keepers(p_table, p_does) is null then
+        return false;
+    end if;
+    raise exception using errcode = 'TD014', message = tandem.kept_words(p_table, p_does);
+end $$;
+
 -- A value that a narrower column would change is refused.
 create function tandem.fit(p_value anyelement, p_kept anyelement, p_column text) returns anyelement
 language plpgsql immutable set search_path = pg_catalog, pg_temp as $$

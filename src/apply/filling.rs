@@ -62,21 +62,38 @@ impl<'a> Filling<'a> {
         session.flush().await
     }
 
-    /// Sends the rest, and commits with `end`.
+    /// Sends the rest, and commits with `end`; says false, and leaves the table as it was, where not all of these `rows`
+    /// went in: a trigger keeps some out without an error.
     ///
     /// # Errors
     /// As [`NotApplied`] says.
-    pub async fn commit(mut self, end: Vec<Statement>) -> Result<(), NotApplied> {
+    pub async fn commit(mut self, rows: u64, end: Vec<Statement>) -> Result<bool, NotApplied> {
         if !self.buffer.is_empty() {
             self.send().await?;
         }
         let session = self.applier.session();
         frontend::copy_done(session.out());
         session.flush().await?;
-        match session.wait_until_ready().await {
-            Ok(_) => self.applier.run(Script::staying(end)).await.map(drop),
-            Err(error) => Err(undone(self.applier, error).await),
+        let mut tag = String::new();
+        loop {
+            match session.next().await {
+                Ok(Message::CommandComplete(body)) => {
+                    body.tag().map_err(WireError::from)?.clone_into(&mut tag)
+                }
+                Ok(Message::ReadyForQuery(_)) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    let error = session.read_to_end(error).await;
+                    return Err(undone(self.applier, error).await);
+                }
+            }
         }
+        if tag != format!("COPY {rows}") {
+            session.run("rollback").await?;
+            return Ok(false);
+        }
+        let done = self.applier.run(Script::staying(end)).await;
+        done.map(|_| true)
     }
 
     /// Leaves the table as it was.

@@ -13,7 +13,7 @@ use key::{digest, fingerprint, is_indexed, key};
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
-use crate::config::{Flow, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
+use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
 use crate::fault::Side;
 use crate::model::{Arriving, Column, Home, Key, Lookup, Owner, Source, Table, TableId, Tenant};
 use crate::plan::quote;
@@ -172,6 +172,7 @@ impl Resolver<'_> {
             is_looked_up: false,
             returns: false,
             changes_mobile: wanted.on_mobile_row == OnMobileRow::Apply,
+            lets_keep_out: wanted.kept_out == KeptOut::RuleOut,
             both_ways: false,
             stream: wanted.stream,
             max_shrink: wanted.max_shrink,

@@ -45,6 +45,8 @@ pub struct Table {
     pub orphans: Orphans,
     /// What a desktop change of a mobile row does.
     pub on_mobile_row: OnMobileRow,
+    /// What becomes of a row that the receiving side keeps out without an error.
+    pub kept_out: KeptOut,
     /// The way home.
     pub reverse: TableReverse,
     /// The line of its `name`, for the messages of later checks.
@@ -143,6 +145,15 @@ pub enum OnMobileRow {
     Keep,
     /// It is applied.
     Apply,
+}
+
+/// What becomes of a row that a trigger, a rule or row security of the receiving side keeps out without an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptOut {
+    /// It waits in quarantine.
+    Quarantine,
+    /// That is wanted: it is counted as ruled out.
+    RuleOut,
 }
 
 /// The way home of one table.

@@ -31,8 +31,8 @@ use std::path::{Path, PathBuf};
 
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
 pub use mapping::{
-    CloudTable, Flow, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table, TableReverse,
-    TenantRule,
+    CloudTable, Flow, KeptOut, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table,
+    TableReverse, TenantRule,
 };
 pub use problem::{Problem, Problems};
 pub use secret::Secret;

@@ -9,8 +9,8 @@ use super::check::{self, Complaint};
 use super::document::{Key, Value, entries};
 use super::layers::{Found, Input, Origin, Reader};
 use super::mapping::{
-    CloudTable, Flow, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table, TableReverse,
-    TenantRule,
+    CloudTable, Flow, KeptOut, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table,
+    TableReverse, TenantRule,
 };
 use super::section::Section;
 use super::sections::Forward;
@@ -134,6 +134,7 @@ fn read<'d>(
         cloud_owned: section.columns("cloud_owned").unwrap_or_default(),
         orphans: section.choice("orphans", Orphans::Quarantine, &ORPHANS),
         on_mobile_row: section.choice("on_mobile_row", OnMobileRow::Keep, &ON_MOBILE_ROW),
+        kept_out: section.choice("kept_out", KeptOut::Quarantine, &KEPT_OUT),
         reverse: reverse(section),
         line,
     };
@@ -158,6 +159,10 @@ const ORPHANS: [(&str, Orphans); 2] =
     [("quarantine", Orphans::Quarantine), ("null", Orphans::Null)];
 const ON_MOBILE_ROW: [(&str, OnMobileRow); 2] =
     [("keep", OnMobileRow::Keep), ("apply", OnMobileRow::Apply)];
+const KEPT_OUT: [(&str, KeptOut); 2] = [
+    ("quarantine", KeptOut::Quarantine),
+    ("rule_out", KeptOut::RuleOut),
+];
 const ON_CONFLICT: [(&str, OnConflict); 2] =
     [("update", OnConflict::Update), ("keep", OnConflict::Keep)];
 

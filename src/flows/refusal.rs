@@ -29,6 +29,11 @@ pub(super) fn lies_in_rows(error: &ServerError) -> bool {
         && !matches!(error.code.as_str(), "TD004" | "TD006" | "TD010")
 }
 
+/// Row by row it may be written all the same: a rule is not allowed in a CTE, which only whole steps have.
+pub(super) fn is_of_rule(error: &ServerError) -> bool {
+    error.code == "0A000"
+}
+
 /// The same for a swap, which leaves the table as it is.
 pub(super) fn swap_words(error: &ServerError, table: &str) -> String {
     match error.code.as_str() {

@@ -43,6 +43,8 @@ pub struct Home {
     pub keeps_desktop: bool,
     /// What the phone deletes is deleted on the desktop.
     pub deletes: bool,
+    /// A row that something on the desktop keeps out without an error is ruled out; else it waits in quarantine.
+    pub lets_keep_out: bool,
     /// Forward reads the table too, and would take what is written here for the desktop's own.
     pub streams: bool,
     /// A hash over all this, to notice a change between two runs.

@@ -214,6 +214,8 @@ pub struct Table {
     pub returns: bool,
     /// A desktop change of a row that came from the phone is written; else it is noted.
     pub changes_mobile: bool,
+    /// A row that something in the cloud keeps out without an error is ruled out; else it waits in quarantine.
+    pub lets_keep_out: bool,
     /// The phone's rows come home, so whole old rows have to be known.
     pub both_ways: bool,
     /// Its changes stream; else only swaps bring them.

@@ -4,9 +4,10 @@ use super::careful::{TOUCHED_STEP, cap_parked, parked_key, place};
 use super::compare::{cell, from, row};
 use super::digest::admitted;
 use super::guard::{Guard, has_parent, referred};
+use super::kept::{DELETE, INSERT, UPDATE};
 use super::planner::Manner;
 use super::quote::{ident, literal, table as qualified};
-use super::source::{Rows, all, assignments, image, insertion, key, rest, source};
+use super::source::{Rows, all, assignments, differs, image, insertion, key, rest, source};
 use super::write::update_differing;
 use crate::limits;
 use crate::model::{Key, Source, Statement, Table, Work};
@@ -20,6 +21,8 @@ pub struct Diff {
     pub remove: Statement,
     /// Parks the removal of those, as long as they are not too many.
     pub referred: Vec<Statement>,
+    /// After that parks the removal of those that something in the cloud keeps all the same.
+    pub kept: Vec<Statement>,
     /// Counts owned rows that the desktop doesn't have, into the table's state.
     pub extras: Statement,
     /// Counts them again, where there were some.
@@ -139,6 +142,35 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
         Some(referred) => format!(" and not {referred}"),
         None => String::new(),
     };
+    let park = |which: &str, code: &str, why: &str| {
+        let work = match table.key {
+            Key::Multiset => Work::RemoveCopies,
+            Key::Columns(_) => Work::Delete,
+        };
+        let park = statement(format!(
+            "{extras}, held as (select {name} as key, min({cells}) as cells, count(*) as copies from extra join {target} as t on {found} where {which} group by 1) \
+             insert into tandem.quarantine as q (replicator, \"table\", key, key_hash, cells, copies, work, sqlstate, why, messages) \
+             select $1, $3, held.key, md5(held.key::text), held.cells, held.copies, '{}', '{code}', {why}, 0 from held \
+             on conflict (replicator, direction, \"table\", key_hash) do update set cells = excluded.cells, copies = excluded.copies, \
+             unsent = excluded.unsent, work = excluded.work, sqlstate = excluded.sqlstate, why = excluded.why",
+            work.word(),
+        ));
+        vec![park, cap_parked(table, manner.replicator)]
+    };
+    let relation = format!("{}::regclass", literal(&target));
+    let left = format!("tandem.keepers({relation}, {DELETE}) is not null{spared}");
+    let kept = match (table.lets_keep_out, named) {
+        (true, _) => Vec::new(),
+        (false, true) => {
+            let why = format!("tandem.kept_words({relation}, {DELETE})");
+            park(&left, "TD014", &why)
+        }
+        (false, false) => vec![statement(format!(
+            "{extras}, held as (select count(*) as n from extra join {target} as t on {found} where {left}) \
+             select from held where tandem.kept_out({}, {relation}, {DELETE}, 0, held.n, false)",
+            literal(&table.name),
+        ))],
+    };
     let referred = referred.map_or(Vec::new(), |referred| {
         if !named {
             let others: Vec<_> = table.reaches.iter().map(|reach| reach.child.to_string()).collect();
@@ -147,25 +179,26 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
                 "{extras} select tandem.reached({others}) from extra join {target} as t on {found} where {referred}"
             ))];
         }
-        let work = match table.key {
-            Key::Multiset => Work::RemoveCopies,
-            Key::Columns(_) => Work::Delete,
-        };
-        let park = statement(format!(
-            "{extras}, held as (select {name} as key, min({cells}) as cells, count(*) as copies from extra join {target} as t on {found} where {referred} group by 1) \
-             insert into tandem.quarantine as q (replicator, \"table\", key, key_hash, cells, copies, work, sqlstate, why, messages) \
-             select $1, $3, held.key, md5(held.key::text), held.cells, held.copies, '{}', 'TD005', 'rows of another table refer to it', 0 from held \
-             on conflict (replicator, direction, \"table\", key_hash) do update set cells = excluded.cells, copies = excluded.copies, \
-             unsent = excluded.unsent, work = excluded.work, sqlstate = excluded.sqlstate, why = excluded.why",
-            work.word(),
-        ));
-        vec![park, cap_parked(table, manner.replicator)]
+        park(&referred, "TD005", "'rows of another table refer to it'")
     });
     let changing = match &table.key {
         Key::Columns(_) => rest(table),
         Key::Multiset => Vec::new(),
     };
     let ours = has_parent(table).map_or(String::new(), |ours| format!(" and {ours}"));
+    let different = |from: &str, found: &str| {
+        format!(
+            "select count(*) from {target} as t where exists (select from {from} where {found} and {})",
+            differs(table, &changing)
+        )
+    };
+    let all_there = |does: u8, wanted: &str| match table.lets_keep_out {
+        true => String::new(),
+        false => format!(
+            " where case when tandem.keepers({relation}, {does}) is null then true else not tandem.kept_out({}, {relation}, {does}, (select count(*) from done), ({wanted}), false) end",
+            literal(&table.name),
+        ),
+    };
     let update = (!assignments(table, &changing).is_empty()).then(|| {
         if table.key == Key::Multiset {
             // Equal rows that nobody claims become the desktop's; nothing else of them can differ.
@@ -173,11 +206,14 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
             let update = update_differing(table, &changing, "want", &found);
             let ctes =
                 format!("with {source}, want as (select distinct {wanted} as name from src)");
-            return counted(&ctes, "updated", &update);
+            let wanted = different("want", &found);
+            return counted(&ctes, "updated", &update, &all_there(UPDATE, &wanted));
         }
         let found = format!("{stored} = {wanted} and {}{ours}", guard.owned());
         let update = update_differing(table, &changing, "src", &found);
-        counted(&format!("with {source}"), "updated", &update)
+        let wanted = different("src", &found);
+        let all_there = all_there(UPDATE, &wanted);
+        counted(&format!("with {source}"), "updated", &update, &all_there)
     });
     let (names, values) = insertion(table, &all(table));
     let missing = format!(
@@ -203,8 +239,10 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
             &extras,
             "deleted",
             &format!("delete from {target} as t using extra where {found}{spared}"),
+            "",
         )),
         referred,
+        kept,
         unspare: Statement::bookkeeping(
             "select set_config('tandem.spare', '', true)",
             Vec::new(),
@@ -223,6 +261,7 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
             &missing,
             "inserted",
             &format!("insert into {target} {names} select {values} {which}{ours}"),
+            &all_there(INSERT, &format!("select count(*) {which}{ours}")),
         )),
         narrow: statement(format!(
             "{missing} delete from tandem.staging as s where s.replicator = $1 and s.epoch = $2 and s.\"table\" = $3 and s.step = $4 and s.ctid not in (select src.\"tandem at\" {which})"
@@ -252,9 +291,9 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
 
 /// A change of rows that says in a setting of the transaction how many there were. Its answer is NULL: one that isn't
 /// tells of parked rows.
-fn counted(ctes: &str, what: &str, change: &str) -> String {
+fn counted(ctes: &str, what: &str, change: &str, all_there: &str) -> String {
     format!(
-        "{ctes}, done as ({change} returning 1) select case set_config('tandem.{what}', (select count(*) from done)::text, true) when '' then '' end"
+        "{ctes}, done as ({change} returning 1) select case set_config('tandem.{what}', (select count(*) from done)::text, true) when '' then '' end{all_there}"
     )
 }
 

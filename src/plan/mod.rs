@@ -13,6 +13,7 @@ mod direct;
 mod follow;
 mod guard;
 pub mod home;
+mod kept;
 mod open;
 mod planner;
 pub mod quote;

@@ -2,8 +2,9 @@
 
 use super::compare::output;
 use super::guard::Guard;
+use super::kept::{Counted, UPDATE};
 use super::quote::{ident, literal, table as qualified};
-use super::source::{Rows, all, changeable, image, key, source};
+use super::source::{Rows, all, changeable, differs, image, key, source};
 use super::write::{delete_found, matches, sent, update_differing};
 use crate::model::{Column, Key, Shape, Source, Table};
 
@@ -118,11 +119,25 @@ pub(super) fn change_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String
         matches(table, shape),
         Guard::of_mobile(table).owned()
     );
-    format!(
-        "with {} {}",
-        source(table, &columns, rows, &[]),
-        update_differing(&unowned, &changing, "src", &found)
-    )
+    let different = format!(
+        "(select count(*) from {} as t where exists (select from src where {found} and {}))",
+        qualified(&table.cloud),
+        differs(&unowned, &changing)
+    );
+    let counted = Counted {
+        table,
+        does: UPDATE,
+        ctes: source(table, &columns, rows, &[]),
+        besides: String::new(),
+        parts: vec![(
+            "changed",
+            update_differing(&unowned, &changing, "src", &found),
+        )],
+        most: "(select count(*) from src)".to_owned(),
+        still: Some(different.clone()),
+        wanted: different,
+    };
+    counted.text(rows)
 }
 
 /// Removes rows of the phone's as the desktop did.

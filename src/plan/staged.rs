@@ -132,7 +132,8 @@ fn whole(
     let gone = [diff.shrink]
         .into_iter()
         .chain(diff.referred)
-        .chain([diff.remove]);
+        .chain([diff.remove])
+        .chain(diff.kept);
     match (phase, careful) {
         (_, true) => {
             let differing = table

@@ -1,6 +1,7 @@
 //! The statement of each kind of step.
 
 use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
+use super::kept::{Counted, DELETE, INSERT, UPDATE};
 use super::quote::{ident, table as qualified};
 use super::returns;
 use super::source::{
@@ -120,11 +121,8 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
             unsent: Vec::new(),
             ..shape.clone()
         };
-        let (ctes, write) = (
-            moved(table, &columns, rows),
-            write(table, &full, rows, "whole as src"),
-        );
-        return format!("with {ctes}{write}");
+        let ctes = moved(table, &columns, rows);
+        return write(table, &full, rows, (&ctes, "whole as src"));
     }
     let src = source(table, &columns, rows, &[]);
     if shape.fresh {
@@ -132,13 +130,24 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
         let (names, values) = insertion(table, &all(table));
         let ours = has_parent(table).map_or(String::new(), |ours| format!(" where {ours}"));
         let target = qualified(&table.cloud);
-        return format!("with {src} insert into {target} {names} select {values} from src{ours}");
+        let insert = format!("insert into {target} {names} select {values} from src{ours}");
+        let counted = Counted {
+            table,
+            does: INSERT,
+            ctes: src,
+            besides: String::new(),
+            parts: vec![("added", insert)],
+            most: "(select count(*) from src)".to_owned(),
+            wanted: format!("(select count(*) from src{ours})"),
+            still: None,
+        };
+        return counted.text(rows);
     }
-    format!("with {src}{}", write(table, shape, rows, "src"))
+    write(table, shape, rows, (&src, "src"))
 }
 
-/// The rest of an upsert, whose rows are read from `from`.
-fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
+/// An upsert whose rows are read from `from`.
+fn write(table: &Table, shape: &Shape, rows: &Rows, (ctes, from): (&str, &str)) -> String {
     let (target, guard, found) = (
         qualified(&table.cloud),
         Guard::of(table),
@@ -150,35 +159,55 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, from: &str) -> String {
         changing.extend(owned.filter(|(_, column)| column.cloud_owned));
     }
     let ours = parents_are_ours(table, shape);
-    let owned = format!("{found} and {}{ours}", guard.owned());
+    let (is_owned, differing) = (
+        format!("{found} and {}", guard.owned()),
+        differs(table, &changing),
+    );
+    let owned = format!("{is_owned}{ours}");
     let update = update_differing(table, &changing, from, &owned);
     let leaving = match ours.is_empty() {
         true => String::new(),
         false => leaving(table, from, &found),
     };
+    let differing = format!("select from {target} as t where {is_owned} and {differing}");
+    let different = format!("(select count(*) from {from} where exists ({differing}){ours})");
+    let mut counted = Counted {
+        table,
+        does: UPDATE,
+        ctes: ctes.to_owned(),
+        besides: leaving,
+        parts: vec![("changed", update)],
+        most: format!("(select count(*) from {from})"),
+        still: Some(different.clone()),
+        wanted: different,
+    };
     if !shape.unsent.is_empty() {
-        return format!("{leaving} {update}");
+        return counted.text(rows);
     }
     let (names, values) = insertion(table, &all(table));
     // Mostly all rows are there and change: then nobody looks for those that are missing.
     let changes = !assignments(table, &changing).is_empty();
     let one_each = table.indexed && shape.null_keys.is_empty();
-    let (returning, any_left) = match changes && one_each && matches!(rows, Rows::Arrays(..)) {
-        true => (
-            " returning 1",
-            format!("(select count(*) from changed) < (select count(*) from {from}) and "),
-        ),
-        false => ("", String::new()),
+    let any_left = match changes && one_each && matches!(rows, Rows::Arrays(..)) {
+        true => format!("(select count(*) from changed) < (select count(*) from {from}) and "),
+        false => String::new(),
     };
+    let missing = format!("not exists (select from {target} as t where {is_owned}){ours}");
     let insert = format!(
-        "insert into {target} {names} select {values} from {from} where {any_left}not exists (select from {target} as t where {found} and {}){ours}",
-        guard.owned(),
+        "insert into {target} {names} select {values} from {from} where {any_left}{missing}"
     );
-    if changes {
-        format!("{leaving}, changed as ({update}{returning}) {insert}")
+    let lacking = format!("(select count(*) from {from} where {missing})");
+    counted.does |= INSERT;
+    if !changes {
+        (counted.does, counted.wanted) = (INSERT, lacking.clone());
+        counted.parts.clear();
+        counted.still = Some(lacking);
     } else {
-        format!("{leaving} {insert}")
+        counted.wanted = format!("{} + {lacking}", counted.wanted);
+        counted.still = Some(counted.wanted.clone());
     }
+    counted.parts.push(("added", insert));
+    counted.text(rows)
 }
 
 /// A further condition, where there is one.
@@ -284,11 +313,24 @@ pub(super) fn delete_found(
 ) -> String {
     let found = format!("{} and {}", matches(table, shape), guard.deletable());
     let spared = and(spares(table, &found, Change::Goes(goes_too)));
-    format!(
-        "with {} delete from {} as t using src where {found}{spared}",
-        source(table, &key(table), rows, &[]),
-        qualified(&table.cloud),
-    )
+    let target = qualified(&table.cloud);
+    let there = format!(
+        "(select count(*) from {target} as t where exists (select from src where {found}))"
+    );
+    let counted = Counted {
+        table,
+        does: DELETE,
+        ctes: source(table, &key(table), rows, &[]),
+        besides: String::new(),
+        parts: vec![(
+            "gone",
+            format!("delete from {target} as t using src where {found}{spared}"),
+        )],
+        most: "(select count(*) from src)".to_owned(),
+        wanted: there.clone(),
+        still: Some(there),
+    };
+    counted.text(rows)
 }
 
 /// A row whose key changes while a column was not sent: moved where it stands.
@@ -312,12 +354,27 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
         .map(|(_, column)| column.name.clone())
         .collect();
     let spared = and(spares(table, &found, Change::Looks(&names)));
-    format!(
-        "with {} update {} as t set {} from src where {found}{spared}",
-        source(table, &columns, rows, &olds),
-        qualified(&table.cloud),
-        assignments(table, &columns),
-    )
+    let target = qualified(&table.cloud);
+    let there = format!(
+        "(select count(*) from {target} as t where exists (select from src where {found}))"
+    );
+    let counted = Counted {
+        table,
+        does: UPDATE,
+        ctes: source(table, &columns, rows, &olds),
+        besides: String::new(),
+        parts: vec![(
+            "changed",
+            format!(
+                "update {target} as t set {} from src where {found}{spared}",
+                assignments(table, &columns)
+            ),
+        )],
+        most: "(select count(*) from src)".to_owned(),
+        wanted: there,
+        still: None,
+    };
+    counted.text(rows)
 }
 
 fn copies(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
@@ -332,11 +389,24 @@ fn copies(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
 fn add_copies(table: &Table, rows: &Rows) -> String {
     let (names, values) = insertion(table, &all(table));
     let ours = has_parent(table).map_or(String::new(), |ours| format!(" where {ours}"));
-    format!(
-        "with {} insert into {} {names} select {values} from src, generate_series(1, src.\"tandem copies\"){ours}",
-        copies(table, &all(table), rows),
-        qualified(&table.cloud)
-    )
+    let all = format!("(select coalesce(sum(src.\"tandem copies\"), 0)::bigint from src{ours})");
+    let counted = Counted {
+        table,
+        does: INSERT,
+        ctes: copies(table, &self::all(table), rows),
+        besides: String::new(),
+        parts: vec![(
+            "added",
+            format!(
+                "insert into {} {names} select {values} from src, generate_series(1, src.\"tandem copies\"){ours}",
+                qualified(&table.cloud)
+            ),
+        )],
+        most: all.clone(),
+        wanted: all,
+        still: None,
+    };
+    counted.text(rows)
 }
 
 /// Any `copies` of the equal rows: they can't be told apart.
@@ -357,11 +427,23 @@ fn remove_copies(table: &Table, rows: &Rows) -> String {
         "t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {deletable}"
     );
     let spared = and(spares(table, &found, Change::Goes("false")));
-    format!(
-        "with {}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
-         from {target} as t join src on {} where {deletable}) \
-         delete from {target} as t using hit where {found}{spared}",
-        copies(table, &columns, rows),
-        tests.join(" and "),
-    )
+    let counted = Counted {
+        table,
+        does: DELETE,
+        ctes: format!(
+            "{}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
+             from {target} as t join src on {} where {deletable})",
+            copies(table, &columns, rows),
+            tests.join(" and "),
+        ),
+        besides: String::new(),
+        parts: vec![(
+            "gone",
+            format!("delete from {target} as t using hit where {found}{spared}"),
+        )],
+        most: "(select coalesce(sum(src.\"tandem copies\"), 0)::bigint from src)".to_owned(),
+        wanted: "(select count(*) from hit where hit.nth <= hit.copies)".to_owned(),
+        still: None,
+    };
+    counted.text(rows)
 }

@@ -5,7 +5,7 @@ use super::super::narrow::{Misfit, misfit_home};
 use super::super::relation::ColumnFacts;
 use super::complaint::{Complaints, Sort};
 use super::{Mapping, Resolver, Sides, add, column, derive, empty, on_desktop};
-use crate::config::{Flow, Narrow, OnConflict, OnMobileRow};
+use crate::config::{Flow, KeptOut, Narrow, OnConflict, OnMobileRow};
 use crate::model::{Home, Key, Named, Source, Table};
 
 impl Resolver<'_> {
@@ -70,6 +70,7 @@ impl Resolver<'_> {
             },
             keeps_desktop: wanted.reverse.on_conflict == OnConflict::Keep,
             deletes: wanted.reverse.deletes,
+            lets_keep_out: wanted.kept_out == KeptOut::RuleOut,
             streams: forward.is_some_and(|table| table.stream),
             fingerprint: String::new(),
         };

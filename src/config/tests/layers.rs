@@ -85,6 +85,7 @@ rename = { sporgid = "staff_id", a = "b" }
 set = { zebra = 1, createdby = "sync", ok = true, n = 1.50 }
 narrow = "refuse"
 on_mobile_row = "keep"
+kept_out = "quarantine"
 [[table]]
 name = "bag"
 key = []

@@ -94,8 +94,9 @@ impl Pour<'_> {
             end.extend(whole(&staging.lease.replicator, table, rows, self.before));
         }
         end.push(hold(staging.lease));
-        match filling.commit(end).await {
-            Ok(()) => Ok(Poured::Whole(rows)),
+        match filling.commit(rows, end).await {
+            Ok(true) => Ok(Poured::Whole(rows)),
+            Ok(false) => Ok(Poured::NotThis),
             Err(refused) => not_this(refused, table),
         }
     }

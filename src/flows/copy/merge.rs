@@ -7,7 +7,7 @@ use super::state::{not_applied, refusal, set, set_state, settled};
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, unstage};
 use crate::failpoint;
 use crate::fault::{Fault, Side};
-use crate::flows::refusal::{lies_in_rows, words};
+use crate::flows::refusal::{is_of_rule, lies_in_rows, words};
 use crate::limits;
 use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
 use crate::plan::home::queue_differing;
@@ -207,7 +207,7 @@ impl Merge<'_> {
             outcome.map_err(not_applied)?;
             return Ok(if new { Merging::Settled } else { Merging::Rows });
         };
-        if !lies_in_rows(&error) {
+        if !lies_in_rows(&error) && !is_of_rule(&error) {
             return self
                 .stop_copy(copy, of_table(&error))
                 .await
@@ -296,6 +296,7 @@ impl Merge<'_> {
             shrink,
             referred,
             remove,
+            kept,
             ..
         } = self.diff(copy);
         let guarded = How::Again {
@@ -305,6 +306,7 @@ impl Merge<'_> {
         let adopted = copy.how == How::Adopt { remove: true };
         let none = adopted.then(|| set(&self.lease.replicator, table, "extras = $3::bigint", "0"));
         let removed = { guard.into_iter() }.chain(referred).chain([remove]);
+        let removed = removed.chain(kept);
         removed.chain(none).collect()
     }
 

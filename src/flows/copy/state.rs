@@ -80,7 +80,7 @@ pub(super) fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> 
 pub(in super::super) fn is_ours(error: &ServerError) -> bool {
     matches!(
         error.code.as_str(),
-        "TD003" | "TD004" | "TD005" | "TD006" | "TD008" | "TD010"
+        "TD003" | "TD004" | "TD005" | "TD006" | "TD008" | "TD010" | "TD014"
     )
 }
 

@@ -3,7 +3,7 @@
 use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
 use super::state::{not_applied, refusal};
 use crate::fault::Fault;
-use crate::flows::refusal::{lies_in_rows, swap_words};
+use crate::flows::refusal::{is_of_rule, lies_in_rows, swap_words};
 use crate::model::{Param, Statement, Table, TableId, WayBack, oid};
 use crate::plan::{Diff, quote};
 
@@ -39,7 +39,7 @@ impl Merge<'_> {
         let end = vec![self.swapped(copy, None), self.unstage(table)];
         let plain = { start.iter().cloned() }.chain(update).chain([insert]);
         let mut outcome = self.settle(table, plain.collect(), end.clone()).await?;
-        if refusal(&outcome).is_some_and(lies_in_rows) {
+        if refusal(&outcome).is_some_and(|error| lies_in_rows(error) || is_of_rule(error)) {
             let statements = start.into_iter().chain(self.tried(table)).collect();
             outcome = self.settle(table, statements, end).await?;
         }

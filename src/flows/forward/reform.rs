@@ -1,7 +1,7 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
 use super::super::copy::{is_ours, not_applied};
-use super::super::refusal::{lies_in_rows, words};
+use super::super::refusal::{is_of_rule, lies_in_rows, words};
 use super::job::{BatchJob, Form, LargeJob};
 use super::write::Writer;
 use crate::apply::NotApplied;
@@ -110,7 +110,7 @@ impl Form {
     /// Says that a step is to be tried row by row; false where that wouldn't help.
     fn try_carefully(&mut self, step: Option<usize>, error: &ServerError) -> bool {
         match step {
-            Some(step) => lies_in_rows(error) && self.careful.insert(step),
+            Some(step) => (lies_in_rows(error) || is_of_rule(error)) && self.careful.insert(step),
             None => false,
         }
     }

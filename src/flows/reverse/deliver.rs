@@ -154,6 +154,9 @@ pub(super) async fn deliver(
                 if items.len() > 1 {
                     let rest = items.split_off(items.len() / 2);
                     waiting.extend([rest, items]);
+                } else if error.code == "TD014" && home.lets_keep_out {
+                    let done = done(&items[0].found[0], Outcome::RuledOut);
+                    delivered.done.push(done);
                 } else {
                     let why = Outcome::parked(&error.code, words(&error));
                     delivered.done.push(done(&items[0].found[0], why));
@@ -305,7 +308,7 @@ fn unread(home: &Home, cause: String) -> Fault {
 
 /// An error that lies in single rows.
 fn is_rows(error: &ServerError) -> bool {
-    error.code == "TD003" || lies_in_rows(error) && blames_table(error)
+    matches!(error.code.as_str(), "TD003" | "TD014") || lies_in_rows(error) && blames_table(error)
 }
 
 /// Somebody has a lock.

@@ -37,6 +37,7 @@ fn tables() -> Tables {
         tenant: Tenant::default(),
         keeps_desktop: false,
         deletes: true,
+        lets_keep_out: false,
         streams: true,
         fingerprint: String::new(),
     };

@@ -1,8 +1,9 @@
 //! Columns that are the cloud's own, on the desktop. Equal rows are interchangeable: of the rows with one name, as many get
 //! each look as the cloud has of it, and those that have it already are left alone.
 
+use super::super::kept::UPDATE;
 use super::super::quote::{ident, literal};
-use super::{Coming, MINE, Over, columns, is_desktops, key_columns, look, target};
+use super::{Coming, MINE, Over, all_there, columns, is_desktops, key_columns, look, target};
 use crate::model::{Column, Home, Mark, Statement};
 
 /// Gives the desktop's rows what the cloud has in its own columns. Answers for each entry whether that changed anything.
@@ -22,10 +23,16 @@ pub fn level(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let sql = format!(
         "with {source}, {MINE}, {}, named as (select distinct mine.\"tandem entry\" as entry, {} as name from mine) \
          select coalesce(jsonb_agg(jsonb_build_array(named.entry, case when exists (select from updated where updated.name = named.name) \
-         then 'update' else 'same' end)), '[]'), ({}) from named",
+         then 'update' else 'same' end)), '[]'), ({}) from named{}",
         levelled(home, "mine"),
         look("mine", &key_columns(home)),
         exactly(replicator),
+        all_there(
+            home,
+            UPDATE,
+            "(select count(*) from updated)",
+            "(select count(*) from lacking join surplus using (\"tandem name\", \"tandem turn\"))"
+        ),
     );
     vec![
         Statement::bookkeeping(alone(replicator), Vec::new()),

@@ -16,7 +16,7 @@ pub use watch::{Watching, phones_in_cloud, queue_all, queue_differing, watching}
 
 use super::array::TextArray;
 use super::guard::equals;
-use super::quote::{ident, table as qualified};
+use super::quote::{ident, literal, table as qualified};
 use super::source::{self, Rows, value};
 use crate::model::{Cell, Column, Home, Param, Source, Statement, oid};
 
@@ -135,6 +135,14 @@ impl<'a> Over<'a> {
 pub(super) fn target(home: &Home) -> String {
     let only = if home.partitioned { "" } else { "only " };
     format!("{only}{}", qualified(&home.desktop))
+}
+
+/// Refuses what a trigger of the desktop's keeps out without an error: fewer rows were written than had to be.
+fn all_there(home: &Home, does: u8, done: &str, wanted: &str) -> String {
+    format!(
+        " where case when {done} < {wanted} then not tandem.kept_out({}::regclass, {does}, {done}, {wanted}) else true end",
+        literal(&qualified(&home.desktop))
+    )
 }
 
 fn columns(home: &Home, which: impl Iterator<Item = usize>) -> Vec<(usize, &Column)> {

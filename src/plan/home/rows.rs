@@ -1,8 +1,10 @@
 //! The phone's rows on the desktop: claimed, written, remembered.
 
+use super::super::kept::{DELETE, INSERT, UPDATE};
 use super::super::quote::{ident, literal};
 use super::{
-    Coming, MINE, Over, columns, hash, is_mobile, key_columns, phones_on_desktop, same_key, target,
+    Coming, MINE, Over, all_there, columns, hash, is_mobile, key_columns, phones_on_desktop,
+    same_key, target,
 };
 use crate::model::{Column, Home, Mark, Statement};
 
@@ -128,6 +130,11 @@ fn note(over: &Over<'_>, kinds: &[(&str, &str)]) -> String {
 /// What became of each row: its entry and a word.
 const VERDICTS: &str = "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", \"tandem verdict\")), '[]') from judged";
 
+/// How many rows have one of these verdicts.
+fn wanted(verdicts: &str) -> String {
+    format!("(select count(*) from judged as w where w.\"tandem verdict\" in ({verdicts}))")
+}
+
 /// Writes rows that the phone made or changed, ownership first: a row of the desktop's own with the same key stays
 /// (`taken`), and so does one that is gone in the cloud and was kept (`reused`). Where the desktop's row isn't what was left
 /// there (`changed`, `removed`) the settings decide. Answers what became of each.
@@ -158,7 +165,7 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
         true => String::new(),
         false => format!(
             ", updated as (update {target} as t set {} from judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" \
-             and src.\"tandem verdict\" in ('update'{also_changed}))",
+             and src.\"tandem verdict\" in ('update'{also_changed}) returning 1)",
             set.join(", ")
         ),
     };
@@ -173,9 +180,18 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
         names.push(ident(column));
         values.push(format!("{}::{base}", literal(&owner.mobile)));
     }
+    let done = match updated.is_empty() {
+        true => "(select count(*) from inserted)",
+        false => "(select count(*) from updated) + (select count(*) from inserted)",
+    };
+    let changed = match updated.is_empty() {
+        true => String::new(),
+        false => format!(", 'update'{also_changed}"),
+    };
+    let wanted = wanted(&format!("'insert'{also_removed}{changed}"));
     // Where the desktop would generate what names the row, the cloud's value is insisted on; elsewhere these words do nothing.
     let inserted = format!(
-        "inserted as (insert into {} ({}) overriding system value select {} from judged as src where src.\"tandem verdict\" in ('insert'{also_removed}))",
+        "inserted as (insert into {} ({}) overriding system value select {} from judged as src where src.\"tandem verdict\" in ('insert'{also_removed}) returning 1)",
         super::qualified(&home.desktop),
         names.join(", "),
         values.join(", ")
@@ -192,7 +208,7 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
          from mine left join there on there.name = mine.\"tandem key\"){updated}, {inserted}, {}, \
          stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'taken' then 'taken' when 'reused' then 'kept' \
            when 'changed' then {changed} when 'removed' then {changed} end from judged as j \
-           where l.key_hash = j.\"tandem hash\") {VERDICTS}",
+           where l.key_hash = j.\"tandem hash\") {VERDICTS}{}",
         there(home, rows),
         note(
             &over,
@@ -203,6 +219,7 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
                 ("removed", kept)
             ]
         ),
+        all_there(home, INSERT + UPDATE, done, &wanted),
         changed = if writes { "null" } else { "'desktop'" },
     );
     vec![
@@ -226,9 +243,9 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
            when there.hash <> mine.\"tandem last\" then {differs} \
            else {delete} end as \"tandem verdict\" \
          from mine left join there on there.name = mine.\"tandem key\"), \
-         gone as (delete from {} as t using judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('delete'{also})), \
+         gone as (delete from {} as t using judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('delete'{also}) returning 1), \
          {}, stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'keep' then 'kept' when 'deleted' then {changed} end \
-           from judged as j where l.key_hash = j.\"tandem hash\") {VERDICTS}",
+           from judged as j where l.key_hash = j.\"tandem hash\") {VERDICTS}{}",
         over.source(),
         MINE,
         there(home, rows),
@@ -236,6 +253,12 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
         note(
             &over,
             &[("deleted", if writes { "cloud" } else { "desktop" })]
+        ),
+        all_there(
+            home,
+            DELETE,
+            "(select count(*) from gone)",
+            &wanted(&format!("'delete'{also}"))
         ),
         changed = if writes { "null" } else { "'desktop'" },
     );
