@@ -9,6 +9,9 @@ pub const READ_BYTES: usize = 256 * 1024;
 /// Measured; without it many small rows would take twice `memory_max`.
 pub const MESSAGE_OVERHEAD: usize = 128;
 
+/// Blocks of so many bytes are given back to the system at once, and don't stay with the thread that had them.
+pub const MAPPED_BYTES_MIN: usize = 128 * 1024;
+
 /// The largest frame that is accepted, in bytes: PostgreSQL's own limit (`MaxAllocSize`).
 pub const FRAME_BYTES_MAX: usize = 0x3fff_ffff;
 
@@ -249,6 +252,8 @@ pub const SPILL_BUFFER_BYTES: usize = 16 * 1024;
 pub const FOLD_BYTES_MAX: usize = 12 * 1024 * 1024;
 /// ...but not more often than this: rows of one key can't be parted.
 pub const SPILL_DEPTH_MAX: u32 = 4;
+/// While a transaction goes over disk, longer names of rows are known by their hash.
+pub const NAME_BYTES_MAX: usize = 4 * 1024;
 /// Rows that took a new key while a column was not sent, in one transaction: each is remembered.
 pub const MOVED_ROWS_MAX: usize = 200_000;
 

@@ -134,3 +134,31 @@ mod tests {
         assert!(is_gone(&format!("{}/{}/1", host(), std::process::id())));
     }
 }
+
+/// glibc keeps blocks of up to 32 MB for each thread once blocks of that size were given back: its threshold for giving
+/// memory back moves with them, unless the environment sets it, which is read before `main` (P12). So the program
+/// starts itself once more with that, as the same process. Source: mallopt(3), `M_MMAP_THRESHOLD`.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn give_memory_back() {
+    use std::os::unix::process::CommandExt;
+
+    const THRESHOLD: &str = "MALLOC_MMAP_THRESHOLD_";
+    if std::env::var_os(THRESHOLD).is_some() {
+        return;
+    }
+    let Ok(program) = std::env::current_exe() else {
+        return;
+    };
+    let mut arguments = std::env::args_os();
+    let name = arguments.next().unwrap_or_else(|| program.clone().into());
+    // It returns only where that is not possible; then memory is used as glibc likes.
+    let _ = std::process::Command::new(program)
+        .arg0(name)
+        .args(arguments)
+        .env(THRESHOLD, crate::limits::MAPPED_BYTES_MIN.to_string())
+        .exec();
+}
+
+/// Other systems give memory back by themselves.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn give_memory_back() {}

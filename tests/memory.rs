@@ -6,7 +6,9 @@ mod support;
 use std::time::{Duration, Instant};
 
 use support::bank;
-use support::office::{Office, PATIENCE, Plan, Service, connect, exec, may_shrink, until, value};
+use support::office::{
+    Office, PATIENCE, Plan, Service, came_home, connect, exec, may_shrink, until, value,
+};
 use support::servers::{newest, versions};
 use tokio::time::sleep;
 
@@ -253,5 +255,112 @@ async fn p12_f24_powercas_refill_stays_within_64_mb_beside_memory_max() {
         "peak: {} kB",
         service.peak_kb()
     );
+    assert_eq!(service.stop().await, 0);
+}
+
+/// Sixteen rows of ten megabytes each, of which no two may be in memory too often, on every road that rows take.
+#[tokio::test(flavor = "multi_thread")]
+async fn p12_rows_of_10_mb_stay_within_64_mb_beside_memory_max_on_every_road() {
+    let wide = |rows: &str, seed: u32| {
+        format!(
+            "select i, repeat(md5(concat(i, '-', {seed})), 327680) from generate_series({rows}) i"
+        )
+    };
+    // Rows that take a new look each time, with whole old rows in the log, and rows that the phone made.
+    let ddl = "create table wide (id int primary key, v text); alter table wide alter v set storage external; \
+        create table bag (id int, v text); alter table bag alter v set storage external; \
+        create table two (id int primary key, v text, source text default 'D'); alter table two alter v set storage external";
+    let settings = may_shrink(&format!(
+        "[heartbeat]\nevery = \"500ms\"\n[reverse]\nevery = \"200ms\"\n[forward]\nmemory_max = \"64MB\"\n[[table]]\nname = \"wide\"\n[[table]]\nname = \"bag\"\nkey = []\n[[table]]\nname = \"two\"\nflow = \"both\"\n"
+    ));
+    let office = Office::with_tables(&newest(), &settings, ddl, ddl).await;
+    exec(&office.desktop, "alter table wide replica identity full").await;
+    let wide_rows = |rows: &str, seed: u32| format!("insert into wide {}", wide(rows, seed));
+    exec(&office.desktop, &wide_rows("1, 4", 0)).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let mut peaks = vec![("first copy", service.peak_kb())];
+    let alone = |sql: &str| -> Vec<String> {
+        (5..=20)
+            .map(|id| sql.replace("$", &id.to_string()))
+            .collect()
+    };
+    let whole = |sql: String| vec![sql];
+    let new = "repeat(md5(concat(id, '+')), 327680)";
+    let stages: Vec<(&str, Vec<String>)> = vec![
+        ("inserts", alone(&wide_rows("$, $", 0))),
+        (
+            "updates",
+            alone(&format!("update wide set v = {new} where id = $")),
+        ),
+        (
+            "unchanged values",
+            alone("update wide set id = id + 100 where id = $"),
+        ),
+        ("deletes", alone("delete from wide where id = 100 + $")),
+        ("large insert", whole(wide_rows("5, 20", 1))),
+        (
+            "large update",
+            whole(format!("update wide set v = {new} where id > 4")),
+        ),
+        (
+            "large delete",
+            whole("delete from wide where id > 4".to_owned()),
+        ),
+        (
+            "keyless",
+            whole(format!("insert into bag {}", wide("5, 20", 2))),
+        ),
+        (
+            "keyless update",
+            whole(format!("update bag set v = {new} where id > 12")),
+        ),
+        (
+            "keyless deletes",
+            (5..=20)
+                .map(|id| format!("delete from bag where id = {id}"))
+                .collect(),
+        ),
+    ];
+    for (stage, statements) in stages {
+        service.forget_peak();
+        for sql in statements {
+            exec(&office.desktop, &sql).await;
+        }
+        office.caught_up(&mut service).await;
+        peaks.push((stage, service.peak_kb()));
+    }
+    service.forget_peak();
+    exec(&office.cloud, "delete from wide").await;
+    let (code, out, said) = office.ask(&["swap", "wide", "two"]).await;
+    assert_eq!(code, 0, "{out}{said}");
+    peaks.push(("swap", service.peak_kb()));
+    // Rows that are refused, and go later.
+    service.forget_peak();
+    let refuse = "alter table wide add constraint sane check (id < 200) not valid";
+    exec(&office.cloud, refuse).await;
+    exec(&office.desktop, &wide_rows("201, 204", 3)).await;
+    until(&office.cloud, "select count(*) = 4 from tandem.quarantine").await;
+    exec(&office.cloud, "alter table wide drop constraint sane").await;
+    exec(
+        &office.desktop,
+        "select pg_logical_emit_message(true, 'tandem.retry', '')",
+    )
+    .await;
+    until(&office.cloud, "select count(*) = 0 from tandem.quarantine").await;
+    peaks.push(("quarantine", service.peak_kb()));
+    service.forget_peak();
+    let phones = "insert into two select i, repeat(md5(concat(i)), 327680), 'M' from generate_series(1, 8) i";
+    exec(&office.cloud, phones).await;
+    came_home(&office).await;
+    exec(&office.cloud, &format!("update two set v = {new}")).await;
+    came_home(&office).await;
+    office.caught_up(&mut service).await;
+    peaks.push(("way home", service.peak_kb()));
+    println!("peaks in kB: {peaks:?}");
+    office.assert_equal().await;
+    let limit = MEMORY_KB + BESIDE_KB;
+    let over: Vec<_> = peaks.iter().filter(|(_, peak)| *peak > limit).collect();
+    assert!(over.is_empty(), "over {limit} kB: {over:?}");
     assert_eq!(service.stop().await, 0);
 }

@@ -73,13 +73,35 @@ impl<'a> Stager<'a> {
     pub async fn row(&mut self, row: &StagedRow<'_>) -> Result<(), WireError> {
         self.begin(row.table, row.step, (row.copies, row.messages));
         match row.origin {
-            Some(origin) => put_array(&mut self.buffer, origin),
+            Some(origin) => self.array(origin).await?,
             None => self.buffer.put_slice(b"\\N"),
         }
         self.buffer.put_u8(b'\t');
-        put_array(&mut self.buffer, row.cells);
+        self.array(row.cells).await?;
         self.buffer.put_u8(b'\n');
         self.end_row().await
+    }
+
+    /// `text[]`: a long text goes on in pieces, and isn't held twice.
+    async fn array(&mut self, cells: &[Cell<'_>]) -> Result<(), WireError> {
+        self.buffer.put_u8(b'{');
+        for (at, cell) in cells.iter().enumerate() {
+            if at > 0 {
+                self.buffer.put_u8(b',');
+            }
+            let Cell::Text(text) = cell else {
+                self.buffer.put_slice(b"NULL");
+                continue;
+            };
+            self.buffer.put_u8(b'"');
+            for piece in text.chunks(limits::COPY_BYTES) {
+                put_escaped(&mut self.buffer, piece);
+                self.send_much().await?;
+            }
+            self.buffer.put_u8(b'"');
+        }
+        self.buffer.put_u8(b'}');
+        Ok(())
     }
 
     fn begin(&mut self, table: &str, step: usize, (copies, messages): (u64, u64)) {
@@ -162,37 +184,23 @@ impl<'a> Stager<'a> {
     }
 }
 
-/// `text[]` in COPY's text format: the array's own escapes, and COPY's over them.
-fn put_array(out: &mut BytesMut, cells: &[Cell<'_>]) {
-    out.put_u8(b'{');
-    for (at, cell) in cells.iter().enumerate() {
-        if at > 0 {
-            out.put_u8(b',');
-        }
-        let Cell::Text(text) = cell else {
-            out.put_slice(b"NULL");
-            continue;
-        };
-        out.put_u8(b'"');
-        let mut rest = *text;
-        while let Some(at) = rest
-            .iter()
-            .position(|byte| matches!(byte, b'"' | b'\\' | b'\t' | b'\n' | b'\r'))
-        {
-            out.put_slice(&rest[..at]);
-            out.put_slice(match rest[at] {
-                b'"' => b"\\\\\"",
-                b'\\' => b"\\\\\\\\",
-                b'\t' => b"\\t",
-                b'\n' => b"\\n",
-                _ => b"\\r",
-            });
-            rest = &rest[at + 1..];
-        }
-        out.put_slice(rest);
-        out.put_u8(b'"');
+/// A piece of a text in an array in COPY's text format: the array's own escapes, and COPY's over them.
+fn put_escaped(out: &mut BytesMut, mut rest: &[u8]) {
+    while let Some(at) = rest
+        .iter()
+        .position(|byte| matches!(byte, b'"' | b'\\' | b'\t' | b'\n' | b'\r'))
+    {
+        out.put_slice(&rest[..at]);
+        out.put_slice(match rest[at] {
+            b'"' => b"\\\\\"",
+            b'\\' => b"\\\\\\\\",
+            b'\t' => b"\\t",
+            b'\n' => b"\\n",
+            _ => b"\\r",
+        });
+        rest = &rest[at + 1..];
     }
-    out.put_u8(b'}');
+    out.put_slice(rest);
 }
 
 /// A value in COPY's text format.

@@ -60,7 +60,13 @@ impl Tuple {
 
     /// Builds a tuple from cells; for rows that were put together here.
     pub fn from_cells<'a>(cells: impl IntoIterator<Item = Cell<'a>>) -> Tuple {
-        let mut out = BytesMut::new();
+        let cells: Vec<_> = cells.into_iter().collect();
+        let bytes = cells.iter().map(|cell| match cell {
+            Cell::Null | Cell::Unchanged => 1,
+            Cell::Text(text) => 5 + text.len(),
+        });
+        // A large row that grows would take up to twice its bytes.
+        let mut out = BytesMut::with_capacity(bytes.sum());
         let mut columns = 0;
         for cell in cells {
             columns += 1;

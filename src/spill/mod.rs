@@ -208,7 +208,7 @@ impl Spill {
         let columns = tables.get(table);
         let name = |tuple: &Tuple| {
             let name = parking_name(columns, &effect.layout, tuple);
-            (table, name.unwrap_or_default())
+            (table, shortened(name.unwrap_or_default()))
         };
         let is_multiset = columns.key == Key::Multiset;
         let old = match &effect.before {
@@ -321,7 +321,11 @@ impl Spill {
             too_large: too_large.unwrap_or_default(),
         };
         record.put(before, after, &mut self.buffer);
-        self.parts[part].1.write(&self.buffer)
+        let written = self.parts[part].1.write(&self.buffer);
+        if self.buffer.capacity() > limits::STATEMENT_BYTES {
+            self.buffer = Vec::new();
+        }
+        written
     }
 
     /// What needs no part.
@@ -438,7 +442,7 @@ impl Spill {
             let table = tables.get(record.table);
             let name = |tuple: &Tuple| {
                 let name = parking_name(table, layout, tuple).unwrap_or_default();
-                (record.table, name)
+                (record.table, shortened(name))
             };
             let place = |name: &RowName, moved: &HashMap<_, usize>| {
                 let spread = || spread(name, depth + 1, self.bounds.parts);
@@ -479,6 +483,16 @@ fn flags(effect: &Effect) -> u8 {
         Hand::Leveled => record::LEVELED,
     };
     mobile | hand
+}
+
+/// In a table without a key a row's name is the row: a hash tells large ones apart too, and isn't kept beside them.
+fn shortened(name: Vec<u8>) -> Vec<u8> {
+    match name.len() > limits::NAME_BYTES_MAX {
+        true => ring::digest::digest(&ring::digest::SHA256, &name)
+            .as_ref()
+            .to_vec(),
+        false => name,
+    }
 }
 
 /// The part of a name at some depth.

@@ -244,7 +244,16 @@ impl Session {
     async fn fill(&mut self) -> Result<(), WireError> {
         // Messages share the inbox's memory for as long as they are kept: fill it before another is begun.
         if self.inbox.capacity() - self.inbox.len() < limits::READ_BYTES / 16 {
-            self.inbox.reserve(limits::READ_BYTES);
+            let header = Header::parse(&self.inbox).ok().flatten();
+            match header.map(|header| header.len() as usize + 1) {
+                // A large one has memory to itself, and no more than it takes.
+                Some(frame) if frame > limits::READ_BYTES && frame <= limits::FRAME_BYTES_MAX => {
+                    let mut own = BytesMut::with_capacity(frame + limits::READ_BYTES / 16);
+                    own.extend_from_slice(&self.inbox);
+                    self.inbox = own;
+                }
+                _ => self.inbox.reserve(limits::READ_BYTES),
+            }
         }
         if self.reader.read_buf(&mut self.inbox).await? == 0 {
             return Err(WireError::Closed);

@@ -409,6 +409,12 @@ impl Service {
             .unwrap()
     }
 
+    /// From here on the most memory is measured anew.
+    pub fn forget_peak(&self) {
+        let file = format!("/proc/{}/clear_refs", self.child.id().unwrap());
+        std::fs::write(file, "5").unwrap();
+    }
+
     /// kill -9, and gone.
     pub async fn kill(mut self) {
         self.child.kill().await.unwrap();
