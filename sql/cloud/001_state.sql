@@ -472,6 +472,28 @@ begin
         else format('the row has %s bytes, more than half of forward.memory_max', p_bytes) end;
 end $$;
 
+-- True for a row with a value that could not be read: it begins with two characters that are none, and goes on with its
+-- bytes as encode(bytes, 'escape') writes them.
+create function tandem.is_unreadable(p_cells text[]) returns boolean
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(bool_or(left(c, 2) = chr(64976) || chr(64977)), false) from unnest(p_cells) as c
+$$;
+
+-- Which column can't be read, and what follows from it.
+create function tandem.why_unreadable(p_cells text[], p_names text[], p_what text) returns text
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select concat(string_agg(n.name, ', ' order by n.nth), ' ', p_what)
+      from unnest(p_cells, p_names) with ordinality as n(cell, name, nth)
+     where left(n.cell, 2) = chr(64976) || chr(64977)
+$$;
+
+-- Refuses such a row.
+create function tandem.unreadable(p_cells text[], p_names text[], p_what text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    raise exception using errcode = '22021', message = tandem.why_unreadable(p_cells, p_names, p_what);
+end $$;
+
 -- Refuses a batch that would delete too large a share of a table's owned rows.
 create function tandem.shrink(p_table text, p_deletes bigint, p_owned bigint, p_share double precision) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$

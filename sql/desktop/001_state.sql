@@ -55,6 +55,32 @@ create table tandem.beat (
     primary key (replicator, name)
 );
 
+-- A text's bytes in UTF-8; a database without an encoding (SQL_ASCII) has it in `p_encoding`. Where they mean nothing,
+-- what stands for such a value in the cloud: two characters that are none, and the bytes.
+create function tandem.utf8(p_text text, p_encoding text) returns bytea
+language plpgsql immutable strict set search_path = pg_catalog, pg_temp as $$
+begin
+    if getdatabaseencoding() = 'SQL_ASCII' then
+        return convert(convert_to(p_text, 'SQL_ASCII'), p_encoding, 'UTF8');
+    end if;
+    return convert_to(p_text, 'UTF8');
+exception when character_not_in_repertoire or untranslatable_character then
+    return decode('efb790efb791', 'hex')
+        || convert_to(encode(convert_to(p_text, getdatabaseencoding()), 'escape'), 'UTF8');
+end $$;
+
+-- The same as text, in a database without an encoding.
+create function tandem.from_office(p_text text, p_encoding text) returns text
+language sql immutable strict set search_path = pg_catalog, pg_temp as $$
+    select convert_from(tandem.utf8(p_text, p_encoding), 'SQL_ASCII')
+$$;
+
+-- A text in UTF-8 as a database without an encoding has it. Fails at a character that `p_encoding` doesn't have.
+create function tandem.to_office(p_text text, p_encoding text) returns text
+language sql immutable strict set search_path = pg_catalog, pg_temp as $$
+    select convert_from(convert(convert_to(p_text, 'SQL_ASCII'), 'UTF8', p_encoding), 'SQL_ASCII')
+$$;
+
 -- A heartbeat: a message in the log, by which the cloud knows how far it is, and its name here. Those go that the cloud
 -- has left behind.
 create function tandem.beat(p_replicator text, p_name text, p_prefix text, p_slot text) returns void

@@ -5,12 +5,14 @@
 //! decision; this module only carries it out.
 
 mod frame;
+mod lines;
 mod pulse;
 mod stream;
 mod table;
 mod trim;
 
 pub use frame::{BadFrame, Frame};
+pub use lines::{array, values};
 pub use pulse::{Due, Pulse};
 pub use stream::{Capture, Delivery, Piece, Start};
 pub use table::{Line, Sight, TableReader};

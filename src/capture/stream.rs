@@ -18,7 +18,7 @@ use super::trim::Trimmer;
 use crate::config::Endpoint;
 use crate::failpoint;
 use crate::limits;
-use crate::model::Committed;
+use crate::model::{Charset, Committed};
 use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
 
 /// Where and how to start streaming.
@@ -67,6 +67,7 @@ pub struct Capture {
     abandon: CancellationToken,
     /// Told when the socket is closed.
     closed: oneshot::Receiver<()>,
+    charset: Option<Charset>,
 }
 
 impl Capture {
@@ -92,7 +93,7 @@ impl Capture {
                 Ok(session) => session,
                 Err(error) => return drop(started.send(Err(error))),
             };
-            if started.send(Ok(())).is_err() {
+            if started.send(Ok(session.charset())).is_err() {
                 return;
             }
             let pump = Pump {
@@ -121,7 +122,7 @@ impl Capture {
             let _closing = closing;
             runtime.block_on(pumping);
         })?;
-        begins.await.unwrap_or(Err(WireError::Closed))?;
+        let charset = begins.await.unwrap_or(Err(WireError::Closed))?;
         Ok(Capture {
             deliveries,
             committed,
@@ -130,12 +131,13 @@ impl Capture {
             stop,
             abandon,
             closed,
+            charset,
         })
     }
 }
 
 async fn connect(endpoint: &Endpoint, start: &Start) -> Result<Session, WireError> {
-    let mut session = Session::connect(endpoint, Mode::Replication, PINNED).await?;
+    let mut session = Session::connect_as_is(endpoint, Mode::Replication, PINNED).await?;
     let command = start_replication(start);
     // A link that went silent just now would be waited for without end.
     timeout(limits::SILENCE_MAX, session.start_copy_both(&command))
@@ -152,6 +154,11 @@ impl Capture {
     /// Why the stream ended.
     pub async fn next(&mut self) -> Option<Result<Delivery, WireError>> {
         self.deliveries.recv().await
+    }
+
+    /// What the bytes of its messages mean; none where they are UTF-8.
+    pub fn charset(&self) -> Option<Charset> {
+        self.charset
     }
 
     /// Bytes that have arrived and find no room, once everything before them was taken.

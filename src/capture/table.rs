@@ -4,7 +4,7 @@ use bytes::Bytes;
 use postgres_protocol::message::backend::Message;
 
 use crate::config::Endpoint;
-use crate::model::{Lsn, Oid, Snapshot};
+use crate::model::{Charset, Lsn, Oid, Snapshot};
 use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
 
 /// A session whose transactions only read, each in one snapshot of the desktop.
@@ -37,8 +37,13 @@ impl TableReader {
     /// # Errors
     /// As [`Session::connect`].
     pub async fn connect(endpoint: &Endpoint) -> Result<TableReader, WireError> {
-        let session = Session::connect(endpoint, Mode::Ordinary, PINNED).await?;
+        let session = Session::connect_as_is(endpoint, Mode::Ordinary, PINNED).await?;
         Ok(TableReader { session })
+    }
+
+    /// What the bytes of its lines mean; none where they are UTF-8.
+    pub fn charset(&self) -> Option<Charset> {
+        self.session.charset()
     }
 
     /// Opens a transaction that sees exactly what another one has exported, instead of the one that is open.

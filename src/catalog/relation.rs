@@ -13,6 +13,8 @@ pub struct RelationFacts {
     pub name: Name,
     /// Its identifier.
     pub oid: u32,
+    /// The database's encoding.
+    pub encoding: String,
     /// `pg_class.relkind`.
     pub kind: char,
     /// `pg_class.relpersistence`.
@@ -118,7 +120,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
             join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[cn.nspname::text, k.relname::text]) with ordinality as part(name, nth) where i.inhparent = c.oid and not k.relispartition), '{}'), \
         coalesce((select array_agg(part.name order by k.oid, part.nth) from pg_partition_tree(c.oid::regclass) as tree join pg_class k on k.oid = tree.relid \
             join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[cn.nspname::text, k.relname::text]) with ordinality as part(name, nth) \
-            where c.relkind = 'p' and tree.isleaf and k.relpersistence = 'u'), '{}') \
+            where c.relkind = 'p' and tree.isleaf and k.relpersistence = 'u'), '{}'), current_setting('server_encoding') \
         from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2";
     let rows = client
         .query_typed(
@@ -158,6 +160,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         unlogged: names(row.get(8)),
         name: name.clone(),
         oid,
+        encoding: row.get(9),
         kind: letter(row.get(1)),
         confined: row.get::<_, bool>(2) && row.get::<_, bool>(3),
         hidden: row.get::<_, bool>(2) && !row.get::<_, bool>(3),

@@ -15,7 +15,9 @@ use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
 use crate::fault::Side;
-use crate::model::{Arriving, Column, Home, Key, Lookup, Owner, Source, Table, TableId, Tenant};
+use crate::model::{
+    Arriving, Charset, Column, Home, Key, Lookup, Owner, Source, Table, TableId, Tenant,
+};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -176,6 +178,7 @@ impl Resolver<'_> {
             both_ways: false,
             stream: wanted.stream,
             max_shrink: wanted.max_shrink,
+            charset: self.charset(desktop),
             fingerprint: String::new(),
         };
         let fixed = |name: &str| cloud.column(name).is_some_and(|key| key.always_identity);
@@ -184,6 +187,12 @@ impl Resolver<'_> {
         table.fingerprint = fingerprint(&table);
         table.indexed = is_indexed(&table, cloud);
         table
+    }
+
+    /// What the desktop's bytes mean.
+    fn charset(&self, desktop: &RelationFacts) -> Option<Charset> {
+        let setting = self.settings.desktop.endpoint.encoding;
+        Charset::of(&desktop.encoding, setting)
     }
 
     fn owner(&self, cloud: &RelationFacts) -> Option<Owner> {

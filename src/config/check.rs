@@ -7,6 +7,7 @@ use toml::de::{DeInteger, DeValue};
 use super::document::describe;
 use super::layers::Input;
 use super::units::{self, Limits};
+use crate::model::Encoding;
 
 /// The longest identifier that PostgreSQL keeps whole, in bytes (NAMEDATALEN - 1).
 const IDENTIFIER_MAX: usize = 63;
@@ -233,6 +234,22 @@ pub(super) fn one_of<T: Copy>(text: &str, words: &[(&str, T)]) -> Checked<T> {
         let all: Vec<&str> = words.iter().map(|(word, _)| *word).collect();
         let near = super::problem::nearest(text, all.iter().copied());
         let complaint = Complaint::new(format!("isn't one of {}", all.join(", ")));
+        match near {
+            Some(near) => complaint.hint(format!("did you mean \"{near}\"?")),
+            None => complaint,
+        }
+    })
+}
+
+/// An encoding of the desktop's, by one of PostgreSQL's names.
+pub(super) fn encoding(text: &str) -> Checked<Encoding> {
+    Encoding::named(text).ok_or_else(|| {
+        let all: Vec<&str> = Encoding::all().map(Encoding::name).collect();
+        let near = super::problem::nearest(&text.to_ascii_uppercase(), all.iter().copied());
+        let complaint = Complaint::new(format!(
+            "isn't an encoding that tandem reads as PostgreSQL does: {}",
+            all.join(", ")
+        ));
         match near {
             Some(near) => complaint.hint(format!("did you mean \"{near}\"?")),
             None => complaint,

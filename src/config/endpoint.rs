@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::check::Complaint;
 use super::secret::Secret;
 use super::url::{decode, one_host, place, port, split};
+use crate::model::Encoding;
 
 /// Where a URL without a host leads: libpq's socket folder, as Debian and Red Hat build it.
 #[cfg(target_os = "linux")]
@@ -46,6 +47,8 @@ pub struct Endpoint {
     pub connect_timeout: Option<Duration>,
     /// Whether SCRAM is bound to the TLS channel. Default: prefer.
     pub channel_binding: ChannelBinding,
+    /// What the bytes of a database without an encoding mean.
+    pub encoding: Option<Encoding>,
 }
 
 /// The two ways to a server.
@@ -289,6 +292,7 @@ impl Said {
             application_name: self.application_name,
             connect_timeout: self.connect_timeout,
             channel_binding: self.channel_binding.unwrap_or(ChannelBinding::Prefer),
+            encoding: None,
         })
     }
 }

@@ -43,8 +43,9 @@ const OPEN_SECTIONS: [&str; 10] = [
 ];
 
 /// The keys outside those sections whose values may be seen.
-const OPEN_KEYS: [&str; 4] = [
+const OPEN_KEYS: [&str; 5] = [
     "replicator",
+    "encoding",
     "time_zone",
     "statement_timeout",
     "password_file",

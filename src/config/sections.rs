@@ -373,9 +373,19 @@ pub(super) fn desktop(
 ) -> Option<Side> {
     let mut section = reader.section("desktop");
     let endpoint = super::side::endpoint(&mut section, around, warnings);
+    let encoding = section.or_default(
+        "encoding",
+        None,
+        |input| check::encoding(input.text()?).map(Some),
+        |encoding| encoding.map_or_else(String::new, |known| known.name().to_owned()),
+    );
     let time_zone = section.text("time_zone");
     section.finish();
     let (endpoint, password_from) = endpoint?;
+    let endpoint = Endpoint {
+        encoding,
+        ..endpoint
+    };
     Some(Side {
         endpoint,
         password_from,

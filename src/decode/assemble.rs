@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::message::{Message, message};
+use super::message::{Message, message_in};
 use super::reader::Damage;
 use crate::limits;
-use crate::model::{Change, Hand, Mark, Oid, Operation, Relation, Timestamp, Transaction};
+use crate::model::{Change, Charset, Hand, Mark, Oid, Operation, Relation, Timestamp, Transaction};
 
 /// Messages that are readable but don't follow one another as the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -33,9 +33,18 @@ pub enum Disorder {
 pub struct Assembler {
     relations: HashMap<Oid, Arc<Relation>>,
     open: Option<Transaction>,
+    charset: Option<Charset>,
 }
 
 impl Assembler {
+    /// For messages with text that is not UTF-8, where `charset` says what it means.
+    pub fn reading(charset: Option<Charset>) -> Assembler {
+        Assembler {
+            charset,
+            ..Assembler::default()
+        }
+    }
+
     /// The logical messages of the open transaction so far.
     pub fn open_marks(&self) -> &[Mark] {
         self.open.as_ref().map_or(&[], |open| &open.marks)
@@ -46,7 +55,7 @@ impl Assembler {
     /// # Errors
     /// When the message is damaged or out of place; the session can't go on then.
     pub fn push(&mut self, bytes: &Bytes) -> Result<Option<Transaction>, Disorder> {
-        let message = message(bytes)?;
+        let message = message_in(bytes, self.charset)?;
         if let Some(open) = &mut self.open {
             open.bytes += cost(bytes);
         }

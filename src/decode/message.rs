@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::reader::{Damage, Reader};
-use crate::model::{Identity, Lsn, Mark, Oid, Old, Relation, RelationColumn, Timestamp, Tuple};
+use crate::model::{
+    Charset, Identity, Lsn, Mark, Oid, Old, Relation, RelationColumn, Timestamp, Tuple,
+};
 
 /// A message of protocol version 1.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,7 +87,16 @@ pub enum Message {
 /// # Errors
 /// Offset and tag of what can't be read; tags of protocol 2 and later are refused by name.
 pub fn message(bytes: &Bytes) -> Result<Message, Damage> {
-    let (tag, mut fields) = Reader::new(bytes)?;
+    message_in(bytes, None)
+}
+
+/// The same with text that is not UTF-8 where the desktop's database is none: values that can't be read stand for
+/// themselves ([`crate::model::is_unreadable`]).
+///
+/// # Errors
+/// As [`message`].
+pub fn message_in(bytes: &Bytes, charset: Option<Charset>) -> Result<Message, Damage> {
+    let (tag, mut fields) = Reader::new(bytes, charset)?;
     let message = match tag {
         b'I' => insert(&mut fields)?,
         b'U' => update(&mut fields)?,
@@ -135,16 +146,14 @@ fn commit(fields: &mut Reader<'_>) -> Result<Message, Damage> {
 fn origin(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     fields.lsn("cut off in the origin's position")?;
     Ok(Message::Origin {
-        name: fields
-            .string("an origin's name without its end")?
-            .to_owned(),
+        name: fields.string("an origin's name without its end")?,
     })
 }
 
 fn relation(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let oid = fields.u32("cut off in the table's id")?;
-    let schema = fields.string("a schema's name without its end")?.to_owned();
-    let name = fields.string("a table's name without its end")?.to_owned();
+    let schema = fields.string("a schema's name without its end")?;
+    let name = fields.string("a table's name without its end")?;
     let identity = match fields.u8("cut off in the replica identity")? {
         b'd' => Identity::Default,
         b'n' => Identity::Nothing,
@@ -173,7 +182,7 @@ fn relation(fields: &mut Reader<'_>) -> Result<Message, Damage> {
 fn relation_column(fields: &mut Reader<'_>) -> Result<RelationColumn, Damage> {
     Ok(RelationColumn {
         in_identity: fields.u8("cut off in a column's flags")? & 1 == 1,
-        name: fields.string("a column's name without its end")?.to_owned(),
+        name: fields.string("a column's name without its end")?,
         type_oid: fields.u32("cut off in a column's type")?,
         modifier: fields.i32("cut off in a column's modifier")?,
     })
@@ -183,7 +192,7 @@ fn type_name(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let oid = fields.u32("cut off in the type's id")?;
     let schema = fields.string("a type's schema without its end")?;
     let name = fields.string("a type's name without its end")?;
-    let schema = if schema.is_empty() { CATALOG } else { schema };
+    let schema = if schema.is_empty() { CATALOG } else { &schema };
     Ok(Message::Type {
         oid,
         name: format!("{schema}.{name}"),
@@ -251,7 +260,7 @@ fn truncate(fields: &mut Reader<'_>) -> Result<Message, Damage> {
 fn mark(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let transactional = fields.u8("cut off in the flags")? & 1 == 1;
     fields.lsn("cut off in the message's position")?;
-    let prefix = fields.string("a prefix without its end")?.to_owned();
+    let prefix = fields.string("a prefix without its end")?;
     let length = fields.u32("cut off in the content's length")? as usize;
     let content = fields.bytes(length, "content longer than its message")?;
     Ok(Message::Mark {

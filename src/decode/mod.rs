@@ -9,7 +9,7 @@ mod message;
 mod reader;
 
 pub use assemble::{Assembler, Disorder};
-pub use message::{Message, message};
+pub use message::{Message, message, message_in};
 pub use reader::Damage;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::model::{Lsn, Timestamp, Tuple};
+use crate::model::{Charset, Lsn, Timestamp, Tuple};
 
 /// A message that can't be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,11 +21,16 @@ pub(super) struct Reader<'a> {
     bytes: &'a Bytes,
     at: usize,
     tag: char,
+    /// What the bytes of text mean; none: UTF-8.
+    charset: Option<Charset>,
 }
 
 impl<'a> Reader<'a> {
     /// Starts behind the tag.
-    pub(super) fn new(bytes: &'a Bytes) -> Result<(u8, Reader<'a>), Damage> {
+    pub(super) fn new(
+        bytes: &'a Bytes,
+        charset: Option<Charset>,
+    ) -> Result<(u8, Reader<'a>), Damage> {
         let Some(&tag) = bytes.first() else {
             return Err(Damage {
                 tag: '\0',
@@ -39,6 +44,7 @@ impl<'a> Reader<'a> {
                 bytes,
                 at: 1,
                 tag: tag as char,
+                charset,
             },
         ))
     }
@@ -85,12 +91,16 @@ impl<'a> Reader<'a> {
             .map(|bytes| Timestamp(i64::from_be_bytes(bytes)))
     }
 
-    /// A NUL-terminated string in UTF-8, which the pinned client encoding guarantees.
-    pub(super) fn string(&mut self, what: &'static str) -> Result<&'a str, Damage> {
+    /// A NUL-terminated string: in UTF-8, which the pinned client encoding guarantees, unless text comes as it is.
+    pub(super) fn string(&mut self, what: &'static str) -> Result<String, Damage> {
         let rest = self.bytes.get(self.at..).unwrap_or_default();
         let length = memchr::memchr(0, rest).ok_or_else(|| self.damage(what))?;
-        let text = std::str::from_utf8(&rest[..length])
-            .map_err(|_| self.damage("a name that isn't UTF-8"))?;
+        let text = match self.charset {
+            Some(charset) => charset.name(&rest[..length]),
+            None => std::str::from_utf8(&rest[..length])
+                .map_err(|_| self.damage("a name that isn't UTF-8"))?
+                .to_owned(),
+        };
         self.at += length + 1;
         Ok(text)
     }
@@ -113,7 +123,10 @@ impl<'a> Reader<'a> {
             what: bad.what,
         })?;
         self.at += taken;
-        Ok(tuple)
+        Ok(match self.charset {
+            Some(charset) => tuple.read_as(charset),
+            None => tuple,
+        })
     }
 
     /// Nothing may follow the last field.

@@ -26,5 +26,6 @@ pub fn endpoint(cluster: &cluster::Cluster, user: &str, database: &str) -> Endpo
         application_name: None,
         connect_timeout: None,
         channel_binding: ChannelBinding::Prefer,
+        encoding: None,
     }
 }

@@ -64,7 +64,11 @@ pub async fn compare(desktop: &Client, cloud: &Client, table: &Table) -> Result<
         let fetched = desktop.query_typed(&fetch, &[]).await;
         let fetched = fetched.map_err(Fault::at(Side::Desktop))?;
         for row in &fetched {
-            let (cells, n): (Vec<Option<String>>, i64) = (row.get(0), row.get(1));
+            let (mut cells, n): (Vec<Option<String>>, i64) = (row.get(0), row.get(1));
+            if let Some(charset) = table.charset {
+                let read = |text: &mut String| *text = charset.read_digits(text);
+                cells.iter_mut().flatten().for_each(read);
+            }
             bytes += cells.iter().flatten().map(String::len).sum::<usize>();
             sum.read += n;
             rows.push((cells, n));

@@ -191,6 +191,14 @@ impl Both<'_> {
         let keys: Vec<_> = verified.bad.keys().copied().collect();
         // Of the phone's rows the cloud's own names count, of the desktop's theirs.
         let home = self.what.homeward;
+        let texts = |row: &Row, at: usize, of_desktop: bool| {
+            let mut texts: Vec<Option<String>> = row.get(at);
+            if let Some(charset) = self.what.desktop.charset.filter(|_| of_desktop) {
+                let read = |text: &mut String| *text = charset.read_digits(text);
+                texts.iter_mut().flatten().for_each(read);
+            }
+            texts
+        };
         for (at, some) in keys.chunks(limits::VERIFY_NAMED).enumerate() {
             let some = some.to_vec();
             let params = [(&some as &(dyn ToSql + Sync), Type::INT8_ARRAY)];
@@ -205,13 +213,13 @@ impl Both<'_> {
                     let Some(bad) = verified.bad.get_mut(&row.get::<_, i64>(0)) else {
                         continue;
                     };
-                    bad.key = row.get(1);
+                    bad.key = texts(&row, 1, of_desktop);
                     if !all {
                         continue;
                     }
                     match of_desktop {
-                        true => bad.values = Some(row.get(2)),
-                        false => bad.cloud_values = Some(row.get(2)),
+                        true => bad.values = Some(texts(&row, 2, true)),
+                        false => bad.cloud_values = Some(texts(&row, 2, false)),
                     }
                 }
             }

@@ -114,7 +114,7 @@ impl Bag {
         parked: Option<&ParkedRows>,
         counts: &mut Counts,
     ) -> Vec<Step> {
-        let mut steps: BTreeMap<(Work, bool), Vec<Row>> = BTreeMap::new();
+        let mut steps: BTreeMap<(Work, Shape), Vec<Row>> = BTreeMap::new();
         for entry in self.entries {
             let Entry {
                 mut row,
@@ -137,7 +137,7 @@ impl Bag {
                         messages: 0,
                         ..row.clone()
                     };
-                    let recalled = steps.entry((Work::Recall, false)).or_default();
+                    let recalled = steps.entry((Work::Recall, Shape::default())).or_default();
                     recalled.push(name);
                 }
                 if let Some((newest, _)) = track.come.last() {
@@ -172,17 +172,18 @@ impl Bag {
                 row.count = count;
                 row.messages = written.min(count);
                 written -= row.messages;
-                let rows = steps.entry((work, waiting.is_some())).or_default();
-                rows.push(row);
+                let shape = Shape {
+                    parked: waiting.is_some(),
+                    unreadable: work == Work::AddCopies && row.layout.is_unreadable(&row.tuple),
+                    ..Shape::default()
+                };
+                steps.entry((work, shape)).or_default().push(row);
             }
         }
-        let step = |((work, parked), rows): ((Work, bool), Vec<Row>)| Step {
+        let step = |((work, shape), rows): ((Work, Shape), Vec<Row>)| Step {
             table,
             work,
-            shape: Shape {
-                parked,
-                ..Shape::default()
-            },
+            shape,
             rows,
         };
         steps.into_iter().map(step).collect()

@@ -177,7 +177,7 @@ impl Net {
         };
         let shape = shape(table, &row, work);
         let shape = Shape {
-            fresh: fresh && !moved && shape.null_keys.is_empty(),
+            fresh: fresh && !moved && !shape.unreadable && shape.null_keys.is_empty(),
             moved: moved && too_large.is_none(),
             parked: parked.is_some(),
             reborn: reborn && work == Work::Upsert,

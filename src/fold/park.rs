@@ -23,6 +23,8 @@ pub struct Parked {
     pub work: Work,
     /// It is parked for its size: what is unsent of it is nowhere but on the desktop, and trying again is in vain.
     pub too_large: bool,
+    /// It is parked because a value can't be read: trying again is in vain.
+    pub unreadable: bool,
 }
 
 impl Parked {

@@ -15,6 +15,7 @@ pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
             }
         }
         shape.unsent.sort_unstable();
+        shape.unreadable = row.layout.is_unreadable(&row.tuple);
     }
     if let Key::Columns(key) = &table.key {
         let is_null = |column: &&usize| {

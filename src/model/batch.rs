@@ -112,6 +112,15 @@ pub struct Shape {
     pub reborn: bool,
     /// The rows are too large to be kept: so many bytes. They are parked without a try.
     pub too_large: Option<u64>,
+    /// A value of each row can't be read: they are parked without a try.
+    pub unreadable: bool,
+}
+
+impl Shape {
+    /// The rows are parked without a try.
+    pub fn waits(&self) -> bool {
+        self.too_large.is_some() || self.unreadable
+    }
 }
 
 /// One row to write.

@@ -1,6 +1,6 @@
 //! The way home of a table, once the settings and both catalogs have agreed: what the desktop takes from the cloud.
 
-use super::{Arriving, Column, Name, Owner, Tenant};
+use super::{Arriving, Charset, Column, Name, Owner, Tenant};
 
 /// A table of which something comes home.
 #[derive(Clone, Debug)]
@@ -47,6 +47,8 @@ pub struct Home {
     pub lets_keep_out: bool,
     /// Forward reads the table too, and would take what is written here for the desktop's own.
     pub streams: bool,
+    /// What the desktop's bytes mean, where its database doesn't speak UTF-8.
+    pub charset: Option<Charset>,
     /// A hash over all this, to notice a change between two runs.
     pub fingerprint: String,
 }

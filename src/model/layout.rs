@@ -86,6 +86,12 @@ impl Layout {
             && tenant.all(|(at, value)| unsaid(*at) || is(identity, *at, value))
     }
 
+    /// Whether a value that travels can't be read.
+    pub fn is_unreadable(&self, tuple: &Tuple) -> bool {
+        let mut cells = self.slots.iter().zip(tuple.cells());
+        cells.any(|(slot, cell)| slot.is_some() && cell.is_unreadable())
+    }
+
     /// The arriving columns of a tuple, in their order.
     pub fn arriving<'a>(&self, tuple: &'a Tuple) -> Vec<Cell<'a>> {
         pick(tuple, &self.attributes)

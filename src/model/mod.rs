@@ -2,6 +2,8 @@
 
 mod batch;
 mod change;
+mod charset;
+mod encoding;
 mod home;
 mod layout;
 mod lsn;
@@ -17,6 +19,8 @@ pub use change::{
     Change, Hand, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp,
     Transaction,
 };
+pub use charset::{Charset, SaidBy, UNREADABLE, is_unreadable, shown};
+pub use encoding::Encoding;
 pub use home::{Home, Named};
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};

@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::layout::Layout;
-use super::{Oid, Relation};
+use super::{Charset, Oid, Relation};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -222,6 +222,8 @@ pub struct Table {
     pub stream: bool,
     /// The largest share of the owned rows that a batch may delete.
     pub max_shrink: f64,
+    /// What the desktop's bytes mean, where its database doesn't speak UTF-8.
+    pub charset: Option<Charset>,
     /// A hash over key and mapping, to notice a change between two runs.
     pub fingerprint: String,
 }

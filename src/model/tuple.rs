@@ -6,6 +6,8 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use super::{Charset, is_unreadable};
+
 /// One column of a row image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cell<'a> {
@@ -15,6 +17,13 @@ pub enum Cell<'a> {
     Unchanged,
     /// The value as the type's output function wrote it.
     Text(&'a [u8]),
+}
+
+impl Cell<'_> {
+    /// The value's bytes have no meaning.
+    pub fn is_unreadable(self) -> bool {
+        matches!(self, Cell::Text(text) if is_unreadable(text))
+    }
 }
 
 /// A row image. Cloning shares the bytes.
@@ -90,6 +99,32 @@ impl Tuple {
     pub fn put(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.columns.to_be_bytes());
         out.extend_from_slice(&self.cells);
+    }
+
+    /// The same with each value in UTF-8, or what stands for it where it can't be read.
+    pub fn read_as(self, charset: Charset) -> Tuple {
+        let plain = |cell: Cell<'_>| match cell {
+            Cell::Text(text) => text.is_ascii(),
+            Cell::Null | Cell::Unchanged => true,
+        };
+        if self.cells().all(plain) {
+            return self;
+        }
+        let read = self.cells().map(|cell| match cell {
+            Cell::Text(text) => Some(charset.read(text)),
+            Cell::Null | Cell::Unchanged => None,
+        });
+        let read: Vec<_> = read.collect();
+        let cells = self.cells().zip(&read);
+        Tuple::from_cells(cells.map(|(cell, read)| match read {
+            Some(text) => Cell::Text(text),
+            None => cell,
+        }))
+    }
+
+    /// Whether some column's value could not be read.
+    pub fn is_unreadable(&self) -> bool {
+        self.cells().any(Cell::is_unreadable)
     }
 
     /// Number of columns.

@@ -177,6 +177,7 @@ pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -
         sql: "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies) \
               select $1, $2, $3, $4, q.id, q.cells, q.copies from tandem.quarantine as q \
               where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 and q.sqlstate <> 'TD007' \
+              and not (q.sqlstate = '22021' and tandem.is_unreadable(q.cells)) \
               order by q.tried_at limit $7".into(),
         params,
         table: None,
@@ -217,6 +218,8 @@ pub fn try_whole(table: &Table, manner: &Manner<'_>) -> Vec<Statement> {
 pub const COPY_STEP: usize = 1 << 30;
 /// The keys of rows that are too large to be copied.
 pub const TOO_LARGE_STEP: usize = COPY_STEP + 1;
+/// Rows of which a value can't be read.
+pub const UNREADABLE_STEP: usize = COPY_STEP + 3;
 /// Names of rows that the stream changed after they were read.
 pub const TOUCHED_STEP: usize = COPY_STEP + 2;
 
@@ -233,7 +236,7 @@ pub fn park_too_large(table: &Table, manner: &Manner<'_>) -> Statement {
 }
 
 /// Fails when more rows of a table are parked than may be.
-pub(super) fn cap_parked(table: &Table, replicator: &str) -> Statement {
+pub fn cap_parked(table: &Table, replicator: &str) -> Statement {
     let params = vec![
         Param::string(replicator),
         Param::string(&table.name),

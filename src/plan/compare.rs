@@ -10,15 +10,17 @@ use crate::model::{Cell, Key, Param, Source, Statement, Table};
 /// Reads a table's arriving columns as one `text[]` per row, and how many rows look like that.
 pub fn rows_out(table: &Table) -> String {
     let (from, ours) = (from(table), admitted(table));
-    let cells = row(table);
+    let cells = table.arriving.iter();
+    let cells = cells.map(|column| shown(table, &column.name));
+    let cells = format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "));
     match table.key {
         Key::Multiset => {
             // What the cloud owns tells no rows apart.
             let naming = table.naming();
             let all = table.arriving.iter().enumerate();
             let cells = all.map(|(index, column)| match naming.contains(&index) {
-                true => cell(&column.name),
-                false => format!("min({})", cell(&column.name)),
+                true => shown(table, &column.name),
+                false => format!("min({})", shown(table, &column.name)),
             });
             let names = naming
                 .iter()
@@ -50,6 +52,15 @@ pub(super) fn row(table: &Table) -> String {
     format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
 }
 
+/// The same for a reader that takes text in UTF-8: digits, where the desktop has another (`Table::charset`).
+fn shown(table: &Table, name: &str) -> String {
+    let cell = cell(name);
+    match table.charset {
+        Some(_) => as_it_is(&cell),
+        None => cell,
+    }
+}
+
 pub(super) fn cell(name: &str) -> String {
     output(&format!("t.{}", ident(name)), "")
 }
@@ -57,6 +68,11 @@ pub(super) fn cell(name: &str) -> String {
 /// A value through its type's output function, after `cast`. A composite of NULLs is no NULL.
 pub(super) fn output(value: &str, cast: &str) -> String {
     format!("case when {value} is distinct from null then concat({value}{cast}) end")
+}
+
+/// The bytes of a text, in hexadecimal digits: no conversion can refuse them.
+pub(super) fn as_it_is(text: &str) -> String {
+    format!("encode(convert_to({text}, getdatabaseencoding()), 'hex')")
 }
 
 /// How many of these rows are missing in the cloud, how many differ there, and how many of the desktop's rows there they

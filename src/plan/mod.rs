@@ -22,13 +22,14 @@ mod sequence;
 mod shrink;
 mod source;
 mod staged;
+mod unreadable;
 pub mod verify;
 mod weigh;
 mod write;
 
 pub use careful::{
-    COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, park_too_large, retry, try_whole, void_parked,
-    void_untouched,
+    COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, cap_parked, park_too_large, retry,
+    try_whole, void_parked, void_untouched,
 };
 pub use compare::{compared, deletable_count, rows_out};
 pub use diff::{Diff, Which, copy_out, diff};
@@ -40,6 +41,7 @@ pub use open::{Opening, hash_joins, opening};
 pub use planner::{BatchForm, Manner, Planner};
 pub use sequence::past_keys;
 pub use staged::{StagedForm, StagedStep, are_there, staged};
+pub use unreadable::park_unreadable;
 pub use weigh::{so_far, waiting, weigh, weighed};
 
 #[cfg(test)]

@@ -93,7 +93,7 @@ pub fn staged(
         let table = tables.get(step.table);
         if step.whole {
             statements.extend(whole(table, step, number, manner, (phase, careful)));
-        } else if careful || step.shape.parked || step.shape.too_large.is_some() {
+        } else if careful || step.shape.parked || step.shape.waits() {
             statements.push(try_staged(table, number, step.work, &step.shape, manner));
         } else {
             statements.push(Statement {

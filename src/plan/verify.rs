@@ -1,13 +1,13 @@
 //! Both sides' rows as hashes, in the types of the side that receives them: by ranges, so that little crosses the network, then
 //! row by row where a range differs. Pure.
 
-use super::compare::{from, output};
+use super::compare::{as_it_is, from, output};
 use super::digest::{admitted, compared};
 use super::guard::Guard;
 use super::home::{phones_in_cloud, phones_on_desktop};
 use super::quote::{ident, literal, table as qualified};
 use super::source::{key, sent, stored};
-use crate::model::{Arriving, Column, Home, Key, Source, Table};
+use crate::model::{Arriving, Charset, Column, Home, Key, Source, Table};
 
 /// How one side's rows are looked at.
 #[derive(Clone, Debug)]
@@ -20,6 +20,8 @@ pub struct Look {
     key: Vec<String>,
     /// The same for people, and as the quarantine and the outbox have them.
     names: Vec<String>,
+    /// What the side's bytes mean, where it doesn't speak UTF-8: its texts come as they are, in hexadecimal digits.
+    pub charset: Option<Charset>,
 }
 
 /// What is compared of a table in one direction.
@@ -53,7 +55,10 @@ pub fn outward(table: &Table) -> Comparison {
         homeward: false,
         keyed: table.key != Key::Multiset,
         extras: true,
-        desktop: Look::new(from(table), admitted(table), sent(&columns), sent(&named)),
+        desktop: Look {
+            charset: table.charset,
+            ..Look::new(from(table), admitted(table), sent(&columns), sent(&named))
+        },
         cloud: Look::new(
             qualified(&table.cloud),
             Guard::of(table).owned(),
@@ -83,12 +88,15 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
         homeward: true,
         keyed: true,
         extras: home.desktop_owner.is_some(),
-        desktop: Look::new(
-            super::home::target(home),
-            phones_on_desktop(home),
-            all_stored(&columns),
-            all_stored(&named),
-        ),
+        desktop: Look {
+            charset: home.charset,
+            ..Look::new(
+                super::home::target(home),
+                phones_on_desktop(home),
+                all_stored(&columns),
+                all_stored(&named),
+            )
+        },
         cloud: Look {
             names: outbox
                 .iter()
@@ -104,12 +112,6 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
         sent: outbox.iter().map(|_| true).collect(),
         key: outbox,
     })
-}
-
-/// The same on both sides, whatever the databases' encodings.
-fn hash(cells: &[String]) -> String {
-    let row = format!("row({})::text", cells.join(", "));
-    format!("('x' || left(md5(convert_to({row}, 'UTF8')), 16))::bit(64)::bigint")
 }
 
 fn all_sent(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {
@@ -137,15 +139,26 @@ impl Look {
             cells,
             names: key.clone(),
             key,
+            charset: None,
         }
     }
 
+    /// The same on both sides, whatever the databases' encodings.
+    fn hash(&self, cells: &[String]) -> String {
+        let row = format!("row({})::text", cells.join(", "));
+        let bytes = match self.charset {
+            Some(charset) => format!("tandem.utf8({row}, {})", literal(charset.encoding.name())),
+            None => format!("convert_to({row}, 'UTF8')"),
+        };
+        format!("('x' || left(md5({bytes}), 16))::bit(64)::bigint")
+    }
+
     fn named(&self) -> String {
-        hash(&self.key)
+        self.hash(&self.key)
     }
 
     fn whole(&self) -> String {
-        hash(&self.cells)
+        self.hash(&self.cells)
     }
 
     /// Counts them.
@@ -201,7 +214,11 @@ impl Look {
 
     fn texts_of(&self, cells: &[String]) -> String {
         let texts = |cells: &[String]| {
-            let cells: Vec<_> = cells.iter().map(|cell| output(cell, "")).collect();
+            let cells = cells.iter().map(|cell| output(cell, ""));
+            let cells: Vec<_> = match self.charset {
+                Some(_) => cells.map(|cell| as_it_is(&cell)).collect(),
+                None => cells.collect(),
+            };
             format!("array[{}]::text[]", cells.join(", "))
         };
         format!(

@@ -7,12 +7,16 @@ use super::returns;
 use super::source::{
     Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
 };
+use super::unreadable;
 use crate::model::{Column, Key, Shape, Source, Table, Work};
 
 /// What a step's statement says.
 pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> String {
     if let Some(bytes) = shape.too_large {
         return format!("select tandem.too_large({bytes})");
+    }
+    if shape.unreadable {
+        return unreadable::refuse(table, rows);
     }
     match work {
         Work::Upsert if shape.mobile => returns::change_mobile(table, shape, rows),

@@ -12,7 +12,7 @@ use super::socket::Stream;
 use super::{ServerError, WireError};
 use crate::config::Endpoint;
 use crate::limits;
-use crate::model::Statement;
+use crate::model::{Charset, Statement};
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,6 +43,10 @@ pub struct Session {
     pub(super) bound: bool,
     /// The server's process, as whoever answered our log-in said.
     process: Option<i32>,
+    /// The database's encoding, as the server said at log-in.
+    server_encoding: Option<String>,
+    /// What the bytes mean that come as they are.
+    charset: Option<Charset>,
 }
 
 impl Session {
@@ -62,6 +66,31 @@ impl Session {
             .map_err(|_| WireError::Timeout(limit.as_secs()))?
     }
 
+    /// The same, but the text of a database that doesn't speak UTF-8 comes as the bytes that stand there: the server's
+    /// conversion would end with an error at the first that it can't convert. [`Session::charset`] says what they mean.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub async fn connect_as_is(
+        endpoint: &Endpoint,
+        mode: Mode,
+        options: &[(&str, &str)],
+    ) -> Result<Session, WireError> {
+        let mut session = Session::connect(endpoint, mode, options).await?;
+        let server = session.server_encoding.clone().unwrap_or_default();
+        if let Some(charset) = Charset::of(&server, endpoint.encoding) {
+            let set = format!("set client_encoding to '{}'", charset.as_they_are());
+            session.run(&set).await?;
+            session.charset = Some(charset);
+        }
+        Ok(session)
+    }
+
+    /// What the bytes mean that come as they are; none where all text is UTF-8.
+    pub fn charset(&self) -> Option<Charset> {
+        self.charset
+    }
+
     pub(super) fn over(stream: Stream) -> Session {
         let (reader, writer) = split(stream);
         Session {
@@ -72,6 +101,8 @@ impl Session {
             outbox: BytesMut::new(),
             bound: false,
             process: None,
+            server_encoding: None,
+            charset: None,
         }
     }
 
@@ -155,12 +186,29 @@ impl Session {
             let header = Header::parse(&self.inbox)
                 .map_err(|error| WireError::Protocol(error.to_string()))?;
             match header {
+                Some(header) if header.tag() == PARAMETER_STATUS => {
+                    if !self.reported()? {
+                        return Ok(None);
+                    }
+                }
                 Some(header) if is_asynchronous(header.tag()) => {
                     self.passing = 1 + header.len() as usize;
                 }
                 header => return Ok(header),
             }
         }
+    }
+
+    /// Notes what the parameter report that stands first in the inbox says, once it is there.
+    fn reported(&mut self) -> Result<bool, WireError> {
+        let parsed = Message::parse(&mut self.inbox)
+            .map_err(|error| WireError::Protocol(error.to_string()))?;
+        if let Some(Message::ParameterStatus(body)) = &parsed
+            && let (Ok("server_encoding"), Ok(encoding)) = (body.name(), body.value())
+        {
+            self.server_encoding = Some(encoding.to_owned());
+        }
+        Ok(parsed.is_some())
     }
 
     /// The next message; errors of the server become [`WireError::Server`], notices and parameter
@@ -415,7 +463,10 @@ impl Session {
     }
 }
 
+/// ParameterStatus.
+const PARAMETER_STATUS: u8 = b'S';
+
 /// NoticeResponse, ParameterStatus, NotificationResponse.
 pub(super) fn is_asynchronous(tag: u8) -> bool {
-    matches!(tag, b'N' | b'S' | b'A')
+    matches!(tag, b'N' | PARAMETER_STATUS | b'A')
 }

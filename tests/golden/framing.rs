@@ -102,5 +102,6 @@ fn plain(port: u16) -> Endpoint {
         application_name: None,
         connect_timeout: None,
         channel_binding: ChannelBinding::Prefer,
+        encoding: None,
     }
 }

@@ -77,6 +77,8 @@ pub struct Plan {
     pub delay: Duration,
     pub desktop: ClusterSpec,
     pub cloud: ClusterSpec,
+    /// What the desktop's database is made with.
+    pub database: &'static str,
 }
 
 impl Plan {
@@ -105,6 +107,7 @@ impl Plan {
             delay: Duration::from_millis(if distant { 40 } else { 0 }),
             desktop,
             cloud,
+            database: "",
         }
     }
 
@@ -165,7 +168,11 @@ impl Office {
         )
         .unwrap();
         let admin = connect(&servers.desktop, "postgres", "postgres").await;
-        exec(&admin, &format!("create database {DATABASE}")).await;
+        exec(
+            &admin,
+            &format!("create database {DATABASE} {}", plan.database),
+        )
+        .await;
         let desktop = connect(&servers.desktop, "postgres", DATABASE).await;
         let cloud = connect(&servers.cloud, "supabase_admin", "postgres").await;
         load(&cloud, &["cloud", "phone"]).await;

@@ -121,6 +121,7 @@ async fn p16_channel_binding_require_gives_no_password_to_a_server_that_asks_for
             application_name: None,
             connect_timeout: Some(Duration::from_secs(5)),
             channel_binding: ChannelBinding::Require,
+            encoding: None,
         };
         let server = async {
             let (mut socket, _) = listener.accept().await.unwrap();

@@ -72,6 +72,7 @@ impl Resolver<'_> {
             deletes: wanted.reverse.deletes,
             lets_keep_out: wanted.kept_out == KeptOut::RuleOut,
             streams: forward.is_some_and(|table| table.stream),
+            charset: self.charset(desktop),
             fingerprint: String::new(),
         };
         home.vanishes = wanted.on_mobile_row == OnMobileRow::Apply || home.tenant.via.is_some();

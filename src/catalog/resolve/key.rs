@@ -73,7 +73,11 @@ pub(super) fn fingerprint(table: &Table) -> String {
         table.owner,
         table.tenant
     );
-    digest(&text)
+    // What a desktop's bytes mean is part of how they are mapped; most have nothing to say of it.
+    match table.charset {
+        Some(charset) => digest(&format!("{text}|{charset:?}")),
+        None => digest(&text),
+    }
 }
 
 pub(super) fn digest(text: &str) -> String {

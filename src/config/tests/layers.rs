@@ -15,6 +15,7 @@ fn defaults_are_the_contracts() {
         "replicator=",
         "desktop.password_file=",
         "desktop.password=",
+        "desktop.encoding=",
         "desktop.time_zone=",
         "cloud.password_file=",
         "cloud.password=",

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use super::stage::{Staging, run};
 use super::state::{is_ours, not_applied, set, settled};
 use crate::apply::{Filling, NotApplied, hold};
-use crate::capture::{Line, TableReader};
+use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
 use crate::model::{Lsn, Statement, Table};
 use crate::plan::{Direct, Pages, opening, void_parked};
@@ -57,7 +57,7 @@ impl Pour<'_> {
         };
         let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
         let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
-        let (mut rows, mut large) = (0, false);
+        let (mut rows, mut unfit) = (0, false);
         match reader.start(&halves.out(self.pages)).await {
             Ok(()) => {}
             Err(WireError::Server(error)) if blames_table(&error) => {
@@ -74,8 +74,15 @@ impl Pour<'_> {
                 }
                 Err(error) => return Err(desktop(error)),
             };
+            // One that can't be read goes the long way as well.
+            let line = match (line, reader.charset()) {
+                (Line::Row(line), Some(charset)) => {
+                    values(&line, charset).map_or(Line::TooLarge, Line::Row)
+                }
+                (line, _) => line,
+            };
             match line {
-                Line::Row(line) if !large => {
+                Line::Row(line) if !unfit => {
                     rows += 1;
                     filling.line(&line).await.map_err(&cloud)?;
                     let bytes = line.len() as u64;
@@ -83,10 +90,10 @@ impl Pour<'_> {
                     staging.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
                 }
                 Line::Row(_) => {}
-                Line::TooLarge => large = true,
+                Line::TooLarge => unfit = true,
             }
         }
-        if large {
+        if unfit {
             return given_up(filling).await;
         }
         let mut end = Vec::new();

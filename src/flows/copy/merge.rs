@@ -12,8 +12,9 @@ use crate::limits;
 use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
 use crate::plan::home::queue_differing;
 use crate::plan::{
-    COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, are_there, diff, follow_all,
-    hash_joins, park_too_large, so_far, void_parked, void_untouched,
+    COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, are_there,
+    cap_parked, diff, follow_all, hash_joins, park_too_large, park_unreadable, so_far,
+    void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 
@@ -281,6 +282,11 @@ impl Merge<'_> {
         if copy.staged.too_large() > 0 {
             start.extend(diff(table, &manner, TOO_LARGE_STEP, copy.touched).leave_out);
             start.push(park_too_large(table, &manner));
+        }
+        if copy.staged.unreadable() > 0 {
+            start.extend(diff(table, &manner, UNREADABLE_STEP, copy.touched).leave_out);
+            start.push(park_unreadable(table, &manner));
+            start.push(cap_parked(table, manner.replicator));
         }
         if table.returns {
             // What the cloud owns stays there, and the desktop gets it where it has something else.

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::apply::{Applier, Lease, NotApplied, Script, Stager, hold};
-use crate::capture::{Line, TableReader};
+use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold};
+use crate::capture::{Line, TableReader, array};
 use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
-use crate::model::{Param, Statement, Table, TableId};
-use crate::plan::{COPY_STEP, Opening, TOO_LARGE_STEP, Which, copy_out, opening, quote};
+use crate::model::{Cell, Param, Statement, Table, TableId};
+use crate::plan::{
+    COPY_STEP, Opening, TOO_LARGE_STEP, UNREADABLE_STEP, Which, copy_out, opening, quote,
+};
 
 use super::not_applied;
 use crate::wire::WireError;
@@ -50,6 +52,7 @@ pub(in super::super) struct Staged {
     table: TableId,
     rows: u64,
     too_large: u64,
+    unreadable: u64,
 }
 
 impl Staged {
@@ -66,6 +69,16 @@ impl Staged {
     /// Rows of which only the key is there.
     pub(in super::super) fn too_large(&self) -> u64 {
         self.too_large
+    }
+
+    /// Rows with a value that can't be read.
+    pub(in super::super) fn unreadable(&self) -> u64 {
+        self.unreadable
+    }
+
+    /// All that the desktop has.
+    pub(in super::super) fn read(&self) -> u64 {
+        self.rows + self.too_large + self.unreadable
     }
 }
 
@@ -119,34 +132,36 @@ impl Staging<'_> {
         self.run([self.unstage(table)]).await?;
         failpoint::reach("staging_emptied");
         let limit = self.memory_max / 2;
-        let staged = |rows, too_large| Staged {
+        let staged = |(rows, unreadable), too_large| Staged {
             table: table.id,
             rows,
             too_large,
+            unreadable,
         };
-        if let Some(rows) = self.read(reader, table, Which::All, limit).await? {
-            return Ok(staged(rows, 0));
+        if let Some(read) = self.read(reader, table, Which::All, limit).await? {
+            return Ok(staged(read, 0));
         }
         self.run([self.unstage(table)]).await?;
         // Escapes may double a line.
         let line = 2 * limit + 1024;
-        let rows = self.read(reader, table, Which::UpTo(limit), line).await?;
+        let read = self.read(reader, table, Which::UpTo(limit), line).await?;
         let beyond = Which::Beyond(limit);
         let too_large = self.read(reader, table, beyond, limit).await?;
         Ok(staged(
-            rows.unwrap_or_default(),
-            too_large.unwrap_or_default(),
+            read.unwrap_or_default(),
+            too_large.unwrap_or_default().0,
         ))
     }
 
-    /// Reads rows into the staging table and says how many; none when one was too large to be kept.
+    /// Reads rows into the staging table and says how many, those apart that can't be read; none when one was too large
+    /// to be kept.
     async fn read(
         &mut self,
         reader: &mut TableReader,
         table: &Table,
         which: Which,
         limit: u64,
-    ) -> Result<Option<u64>, Unread> {
+    ) -> Result<Option<(u64, u64)>, Unread> {
         let step = match which {
             Which::All | Which::UpTo(_) => COPY_STEP,
             Which::Beyond(_) => TOO_LARGE_STEP,
@@ -156,14 +171,33 @@ impl Staging<'_> {
             .await
             .map_err(unread)?;
         let mut stager = Stager::new(self.applier, self.lease);
-        let (mut rows, mut passed_over) = (0, 0);
+        let (mut rows, mut unreadable, mut passed_over) = (0, 0, 0);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
         while let Some(line) = reader.line(limit).await.map_err(unread)? {
             match line {
                 Line::Row(line) => {
-                    let staged = stager.line(&table.name, step, &line).await;
-                    staged.map_err(Fault::at(Side::Cloud))?;
-                    rows += 1;
+                    let read = match reader.charset().filter(|_| !line.is_ascii()) {
+                        Some(charset) => {
+                            let cells = array(&line, charset);
+                            let bad = step == COPY_STEP && is_bad(&cells);
+                            let step = if bad { UNREADABLE_STEP } else { step };
+                            let cells: Vec<_> = cells.iter().map(cell).collect();
+                            let staged = StagedRow {
+                                table: &table.name,
+                                step,
+                                cells: &cells,
+                                copies: 1,
+                                messages: 0,
+                                origin: None,
+                            };
+                            stager.row(&staged).await.map(|()| bad)
+                        }
+                        None => stager.line(&table.name, step, &line).await.map(|()| false),
+                    };
+                    match read.map_err(Fault::at(Side::Cloud))? {
+                        true => unreadable += 1,
+                        false => rows += 1,
+                    }
                     let bytes = line.len() as u64;
                     self.progress.rows.fetch_add(1, Ordering::Relaxed);
                     self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -172,7 +206,7 @@ impl Staging<'_> {
             }
         }
         stager.finish().await.map_err(Fault::at(Side::Cloud))?;
-        Ok((passed_over == 0).then_some(rows))
+        Ok((passed_over == 0).then_some((rows, unreadable)))
     }
 
     /// Without the lease's row, which the stream may hold for long: staged rows count only in its epoch.
@@ -186,6 +220,14 @@ impl Staging<'_> {
     fn unstage(&self, table: &Table) -> Statement {
         unstage_table(self.lease, table)
     }
+}
+
+fn cell(text: &Option<Vec<u8>>) -> Cell<'_> {
+    text.as_deref().map_or(Cell::Null, Cell::Text)
+}
+
+fn is_bad(cells: &[Option<Vec<u8>>]) -> bool {
+    cells.iter().any(|text| cell(text).is_unreadable())
 }
 
 /// BEGIN, settings, the statements, and the lease's fence. It comes last where several copies go at once, since each holds

@@ -58,7 +58,7 @@ impl Merge<'_> {
         let Diff {
             shrink, empties, ..
         } = self.diff(copy);
-        let none = copy.staged.rows() + copy.staged.too_large() == 0;
+        let none = copy.staged.read() == 0;
         match allow_shrink {
             true => Vec::new(),
             false => { none.then_some(empties) }
@@ -105,7 +105,7 @@ impl Merge<'_> {
 
     pub(super) fn swapped(&self, copy: &Copied, refused: Option<(WayBack, &str)>) -> Statement {
         let table = self.tables.get(copy.staged.table());
-        let read = copy.staged.rows() + copy.staged.too_large();
+        let read = copy.staged.read();
         self.ended(table, &copy.asked, Some(read), refused)
     }
 

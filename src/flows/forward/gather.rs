@@ -15,7 +15,9 @@ use crate::failpoint;
 use crate::fault::{Fault, Kind};
 use crate::fold::{Echoes, SWAP};
 use crate::limits;
-use crate::model::{Change, Hand, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction};
+use crate::model::{
+    Change, Charset, Hand, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction,
+};
 use crate::spill::Spill;
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
@@ -76,10 +78,15 @@ enum Waiting {
 }
 
 impl Gather {
-    pub(super) fn new(forward: &config::Forward, tables: Arc<Tables>, nonce: String) -> Gather {
+    pub(super) fn new(
+        forward: &config::Forward,
+        tables: Arc<Tables>,
+        nonce: String,
+        charset: Option<Charset>,
+    ) -> Gather {
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
         Gather {
-            assembler: Assembler::default(),
+            assembler: Assembler::reading(charset),
             tables,
             whole: VecDeque::new(),
             open: None,

@@ -76,7 +76,7 @@ impl Form {
         for (number, step) in steps.iter().enumerate() {
             let shape = &step.shape;
             let alone = shape.parked
-                || shape.too_large.is_some()
+                || shape.waits()
                 || self.careful.contains(&number)
                 || self.deferred.contains(&step.table);
             if alone || late.contains(&step.table) {

@@ -182,9 +182,9 @@ impl Steps {
         stager: &mut Stager<'_>,
     ) -> Result<(), WireError> {
         let table = tables.get(step.table);
-        // Rows of which only the key is known are parked: they are no part of what the table has now.
+        // Rows of which only the key is known, or that can't be read, are parked: they are no part of what the table has now.
         let whole = self.whole(step.table);
-        let whole = whole.filter(|_| step.shape.too_large.is_none());
+        let whole = whole.filter(|_| !step.shape.waits());
         // What an emptied table had before is gone already.
         if whole.is_some() && (step.work.removes() || step.work.only_notes()) {
             return Ok(());

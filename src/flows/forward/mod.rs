@@ -152,7 +152,7 @@ impl<'a> Forward<'a> {
             desktop: sides.desktop,
             replicator: sides.lease.replicator.clone(),
             tables: tables.clone(),
-            gather: Gather::new(forward, tables.clone(), sides.nonce),
+            gather: Gather::new(forward, tables.clone(), sides.nonce, capture.charset()),
             writer: Writer::new(
                 sides.applier,
                 sides.opening,

@@ -11,7 +11,9 @@ use crate::apply::Done;
 use crate::fault::{Fault, Kind, Side};
 use crate::fold::{Parked, ParkedRows, Parking, name_of_cells};
 use crate::limits;
-use crate::model::{Cell, Key, Param, Statement, Table, Tables, Tuple, Work, oid};
+use crate::model::{
+    Cell, Key, Param, Statement, Table, Tables, Tuple, Work, is_unreadable, oid, shown,
+};
 
 /// Of a replicator, a table or all, with values of so many bytes.
 const QUESTION: &str = "select tandem.parked($1, $2, $3)::text";
@@ -86,7 +88,18 @@ impl Said {
             },
             work,
             too_large: self.sqlstate == "TD007",
+            unreadable: self.is_unreadable(),
         }
+    }
+
+    /// Its values tell, unless they are too large to be kept here; the cloud's function knows then.
+    fn is_unreadable(&self) -> bool {
+        let bad = |cell: &Option<String>| {
+            let text = cell.as_ref();
+            text.is_some_and(|text| is_unreadable(text.as_bytes()))
+        };
+        let cells = self.cells.iter().flatten();
+        self.sqlstate == "22021" && cells.chain(&self.key).any(bad)
     }
 
     fn name(&self) -> Vec<u8> {
@@ -200,7 +213,7 @@ fn key_words(table: &Table, said: &Said) -> String {
             let values = said
                 .key
                 .iter()
-                .map(|cell| cell.as_deref().unwrap_or("NULL"));
+                .map(|cell| cell.as_deref().map_or("NULL", shown));
             values.collect::<Vec<_>>().join(", ")
         }
     }
@@ -209,7 +222,7 @@ fn key_words(table: &Table, said: &Said) -> String {
 /// The kinds of parked rows that one statement each can try again.
 pub(super) fn kinds(rows: &ParkedRows) -> BTreeSet<(Work, Vec<usize>)> {
     rows.values()
-        .filter(|row| !row.too_large)
+        .filter(|row| !row.too_large && !row.unreadable)
         .map(|row| (row.work, row.unsent.clone()))
         .collect()
 }

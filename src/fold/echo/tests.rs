@@ -39,6 +39,7 @@ fn tables() -> Tables {
         deletes: true,
         lets_keep_out: false,
         streams: true,
+        charset: None,
         fingerprint: String::new(),
     };
     Tables::new(vec![forward]).with_homes(vec![home])

@@ -18,7 +18,7 @@ use super::array::TextArray;
 use super::guard::equals;
 use super::quote::{ident, literal, table as qualified};
 use super::source::{self, Rows, value};
-use crate::model::{Cell, Column, Home, Param, Source, Statement, oid};
+use crate::model::{Cell, Column, Home, Param, SaidBy, Source, Statement, oid};
 
 /// A row on its way home, or what names one that is gone.
 #[derive(Clone, Debug)]
@@ -72,7 +72,14 @@ impl<'a> Over<'a> {
         };
         let columns = self.home.columns.iter().filter(known);
         let list = columns.map(|column| {
-            let value = value(&self.home.arriving, column, &|index| rows.cell(index));
+            let value = match &column.from {
+                Source::Constant(value) => {
+                    format!("{}::{}", self.office(&literal(value)), column.base_type)
+                }
+                _ => value(&self.home.arriving, column, &|index| {
+                    self.office(&rows.cell(index))
+                }),
+            };
             format!("{value} as {}", ident(&column.name))
         });
         let cloud = self.taken.iter().map(|index| {
@@ -96,6 +103,21 @@ impl<'a> Over<'a> {
             list.join(", "),
             rows.from()
         )
+    }
+
+    /// A text as the desktop has it.
+    fn office(&self, text: &str) -> String {
+        match self
+            .home
+            .charset
+            .filter(|charset| charset.said_by == SaidBy::Setting)
+        {
+            Some(charset) => {
+                let encoding = literal(charset.encoding.name());
+                format!("tandem.to_office({text}, {encoding})")
+            }
+            None => text.to_owned(),
+        }
     }
 
     /// The row's name in the ledger: one column, so that the server knows how few rows it finds.

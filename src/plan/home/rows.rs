@@ -33,10 +33,10 @@ pub fn mark(home: &Home, replicator: &str, rows: &[Coming], gone: bool) -> State
         false => Over::all(home),
     };
     let (replicator_is, table_is) = over.whose();
-    let key = fingerprint(&key_columns(home));
+    let key = fingerprint(home, &key_columns(home));
     let look = match gone {
         true => "'-'".to_owned(),
-        false => fingerprint(&columns(home, 0..home.columns.len())),
+        false => fingerprint(home, &columns(home, 0..home.columns.len())),
     };
     let sql = format!(
         "with {} select pg_logical_emit_message(true, '{prefix}', \
@@ -63,15 +63,23 @@ pub fn mark_text(replicator: &str) -> String {
 }
 
 /// The row's columns as bytes that the log's reader can make too: `n`, or `v`, the length, and the text.
-fn fingerprint(columns: &[(usize, &Column)]) -> String {
+fn fingerprint(home: &Home, columns: &[(usize, &Column)]) -> String {
     let cells = columns.iter().map(|(_, column)| {
-        let cell = format!(
+        let plain = format!(
             "concat(src.{}::{})",
             ident(&column.name),
             column.compare_type
         );
+        // The reader has it in UTF-8.
+        let cell = match home.charset.filter(|charset| charset.is_bare()) {
+            Some(charset) => {
+                let encoding = literal(charset.encoding.name());
+                format!("tandem.from_office({plain}, {encoding})")
+            }
+            None => plain,
+        };
         format!(
-            "case when src.{} is distinct from null then concat('v', octet_length({cell}), ':', {cell}) else 'n' end",
+            "case when src.{} is distinct from null then concat('v', octet_length(convert_to({cell}, 'UTF8')), ':', {cell}) else 'n' end",
             ident(&column.name)
         )
     });
