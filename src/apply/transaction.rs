@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use crate::config::Endpoint;
 use crate::limits;
-use crate::model::{Committed, Lsn, Statement, TableId};
+use crate::model::{Charset, Committed, Lsn, Statement, TableId};
 use crate::wire::{Mode, ServerError, Session, WireError};
 
 /// A transaction to run: from BEGIN up to, not including, COMMIT.
@@ -120,6 +120,26 @@ impl Applier {
     ) -> Result<Applier, WireError> {
         // Poolers refuse start-up parameters, so there are none: each transaction sets its own.
         let session = Session::connect(endpoint, Mode::Ordinary, &[]).await?;
+        Ok(Applier {
+            session,
+            patience: statement_timeout + limits::ANSWER_SLACK,
+        })
+    }
+
+    /// Connects to the desktop. Our text is UTF-8, which a database of another encoding has to be told; one without an
+    /// encoding takes it as it is, and answers with what it has.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub async fn connect_home(
+        endpoint: &Endpoint,
+        statement_timeout: Duration,
+    ) -> Result<Applier, WireError> {
+        let utf8 = [("client_encoding", "UTF8")];
+        let mut session = Session::connect(endpoint, Mode::Ordinary, &utf8).await?;
+        if session.server_encoding() == Some(Charset::SQL_ASCII) {
+            session.run("set client_encoding to 'SQL_ASCII'").await?;
+        }
         Ok(Applier {
             session,
             patience: statement_timeout + limits::ANSWER_SLACK,

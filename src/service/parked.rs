@@ -15,7 +15,7 @@ use crate::flows::agree_again;
 use crate::fold::{REFIT, RETRY};
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::Source;
+use crate::model::{Source, shown};
 
 /// A row in the quarantine, as people see it: its key, not its other values (P16).
 #[derive(Clone, Debug, Serialize)]
@@ -60,6 +60,8 @@ impl Onlooker {
         let row = |row: &tokio_postgres::Row| {
             let table: String = row.get(2);
             let values: Vec<Option<String>> = row.get(3);
+            let values = values.into_iter();
+            let values = values.map(|value| value.map(|text| shown(&text).to_owned()));
             let direction: String = row.get(1);
             let names = keys.get(&(direction.clone(), table.clone()));
             let names = names.cloned().unwrap_or_default();

@@ -77,13 +77,18 @@ impl Session {
         options: &[(&str, &str)],
     ) -> Result<Session, WireError> {
         let mut session = Session::connect(endpoint, mode, options).await?;
-        let server = session.server_encoding.clone().unwrap_or_default();
-        if let Some(charset) = Charset::of(&server, endpoint.encoding) {
+        let server = session.server_encoding();
+        if let Some(charset) = server.and_then(|server| Charset::of(server, endpoint.encoding)) {
             let set = format!("set client_encoding to '{}'", charset.as_they_are());
             session.run(&set).await?;
             session.charset = Some(charset);
         }
         Ok(session)
+    }
+
+    /// The database's encoding, as the server said at log-in.
+    pub fn server_encoding(&self) -> Option<&str> {
+        self.server_encoding.as_deref()
     }
 
     /// What the bytes mean that come as they are; none where all text is UTF-8.

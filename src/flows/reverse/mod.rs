@@ -84,7 +84,7 @@ impl Reverse {
         let cloud = control::connect(&settings.cloud.endpoint).await;
         let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
         let desktop =
-            Applier::connect(&settings.desktop.endpoint, limits::HOME_STATEMENT_MAX).await;
+            Applier::connect_home(&settings.desktop.endpoint, limits::HOME_STATEMENT_MAX).await;
         let mut ticks = interval(settings.reverse.every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Some(Reverse {
