@@ -15,8 +15,10 @@ use support::servers::{newest, versions};
 use tandem::demo::cluster::Binaries;
 use tokio::time::sleep;
 
-/// The longest life of a service between two kills.
-const LIFE_MAX_MS: u64 = 2500;
+/// The longest life of a service that is killed at any moment, as a share of what a start takes here and now.
+const LIFE_SHARE: u32 = 3;
+/// New states of the cloud that are seen in the other lives.
+const MOVES: u64 = 3;
 /// Between two transactions: a debug build has to keep up with them.
 const PACE: Duration = Duration::from_millis(4);
 /// The longest stall; shorter than any of tandem's own bounds.
@@ -46,17 +48,24 @@ async fn mishap(office: &Office, dice: &mut Dice) {
     }
 }
 
-/// Kills the service `count` times, each time after a random while with a random mishap in it.
-async fn kill_again_and_again(office: &Office, dice: &mut Dice, count: u64, life_max_ms: u64) {
+/// Kills the service `count` times with a random mishap before: at any moment of its life, its start included, or, every
+/// other time, some while after it has moved the cloud. What a start takes is measured then.
+async fn kill_again_and_again(office: &Office, dice: &mut Dice, count: u64) {
     let mut service = office.run();
     office.caught_up(&mut service).await;
     let auditor = Auditor::start(office).await;
     let teller = Teller::paced(office, dice.below(1 << 40), PACE).await;
-    for _ in 0..count {
-        let life = dice.below(life_max_ms);
-        sleep(Duration::from_millis(life / 2)).await;
+    let mut start = Duration::from_millis(500);
+    for life in 0..count {
+        if life % 2 == 0 {
+            let since = Instant::now();
+            auditor.sees(MOVES).await;
+            start = since.elapsed().max(Duration::from_millis(100));
+        }
+        let half = start * LIFE_SHARE * (dice.below(1000) as u32) / 2000;
+        sleep(half).await;
         mishap(office, dice).await;
-        sleep(Duration::from_millis(life / 2)).await;
+        sleep(half).await;
         service.kill().await;
         service = office.run();
     }
@@ -77,7 +86,7 @@ async fn kill_again_and_again(office: &Office, dice: &mut Dice, count: u64, life
 async fn killed(binaries: &Binaries, count: u64) {
     let mut dice = Dice::new(bank::seed());
     let office = bank::open(binaries).await;
-    kill_again_and_again(&office, &mut dice, count, LIFE_MAX_MS).await;
+    kill_again_and_again(&office, &mut dice, count).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -96,9 +105,7 @@ async fn p1_p3_kill_at_random_moments_through_a_pooler_80_ms_away() {
         return;
     };
     let mut dice = Dice::new(bank::seed());
-    // A start takes some twenty round trips.
-    let life_max_ms = 2 * LIFE_MAX_MS;
-    kill_again_and_again(&office, &mut dice, kills(20).div_ceil(3), life_max_ms).await;
+    kill_again_and_again(&office, &mut dice, kills(20).div_ceil(3)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -3,20 +3,15 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use support::bank::{self, Teller};
-use support::office::{Office, PATIENCE, Service, exec, finish, value};
+use support::office::{Office, PATIENCE, Service, exec, finish, until, value};
 use support::poll;
 use support::servers::{newest, versions};
 
 /// Between two transactions of the bank.
 const PACE: Duration = Duration::from_millis(4);
-/// A second signal, or a lease whose holder is dead, is a matter of moments.
-const AT_ONCE: Duration = Duration::from_secs(3);
-/// A start takes some twenty round trips; still far below the lease's term of 15 s.
-const AT_ONCE_AFAR: Duration = Duration::from_secs(8);
-
 async fn epoch(office: &Office) -> i64 {
     value(&office.cloud, "select epoch from tandem.checkpoint")
         .await
@@ -30,6 +25,13 @@ async fn busy_office(office: &Office) -> (Service, Teller) {
     let teller = Teller::paced(office, 1, PACE).await;
     bank::busy(&teller, 50).await;
     (service, teller)
+}
+
+/// How often the service has said that it waits for something.
+fn waits_said(office: &Office) -> usize {
+    let log = office.log();
+    let words = ["trying again", "waiting for its end", "standing by"];
+    words.iter().map(|words| log.matches(words).count()).sum()
 }
 
 /// Waits for a line of the service.
@@ -47,7 +49,7 @@ async fn ends_equal(office: &Office, mut service: Service, teller: Teller) {
     assert_eq!(service.stop().await, 0);
 }
 
-async fn stops_and_goes_on(office: &Office, at_once: Duration) {
+async fn stops_and_goes_on(office: &Office) {
     let (mut service, teller) = busy_office(office).await;
     for _ in 0..3 {
         assert_eq!(service.stop().await, 0);
@@ -57,25 +59,21 @@ async fn stops_and_goes_on(office: &Office, at_once: Duration) {
         )
         .await;
         assert_eq!(lease, "true", "a stopped service gives its lease back");
-        let active = value(
-            &office.desktop,
-            "select active from pg_replication_slots where slot_name = 'tandem'",
-        )
-        .await;
-        assert_eq!(active, "false", "it has said goodbye to the desktop");
+        let left = "select not active from pg_replication_slots where slot_name = 'tandem'";
+        until(&office.desktop, left).await;
+        let log = office.servers.desktop.log_tail(10_000);
+        let rude = log.contains("unexpected EOF") || log.contains("could not receive data");
+        assert!(!rude, "it has said goodbye to the desktop: {log}");
+        // Nothing is left that the next one would have to wait for, and it waits for nothing.
+        let waits = waits_said(office);
         service = office.run();
-        let since = Instant::now();
         office.caught_up(&mut service).await;
-        assert!(
-            since.elapsed() < at_once,
-            "caught up after {:?}",
-            since.elapsed()
-        );
+        assert_eq!(waits_said(office), waits, "the next start waited");
     }
     ends_equal(office, service, teller).await;
 }
 
-async fn second_signal(office: &Office, at_once: Duration) {
+async fn second_signal(office: &Office) {
     let (mut service, teller) = busy_office(office).await;
     office.to_cloud.stall();
     bank::busy(&teller, 50).await;
@@ -85,30 +83,22 @@ async fn second_signal(office: &Office, at_once: Duration) {
         service.child.try_wait().unwrap().is_none(),
         "the first signal finishes the batch"
     );
-    let since = Instant::now();
+    // The cloud stays silent: nothing but the second signal ends it, and only that ends it so.
     service.signal("TERM");
     assert_eq!(service.ended().await, 130);
-    assert!(
-        since.elapsed() < at_once,
-        "ended after {:?}",
-        since.elapsed()
-    );
     office.to_cloud.resume();
     ends_equal(office, office.run(), teller).await;
 }
 
-async fn killed_holder(office: &Office, at_once: Duration) {
+async fn killed_holder(office: &Office) {
     let (service, teller) = busy_office(office).await;
     let before = epoch(office).await;
     service.kill().await;
+    // Its lease lasts longer than anybody here waits.
+    let lasts = "update tandem.checkpoint set held_until = clock_timestamp() + interval '1 day'";
+    exec(&office.cloud, lasts).await;
     let mut service = office.run();
-    let since = Instant::now();
     office.caught_up(&mut service).await;
-    assert!(
-        since.elapsed() < at_once,
-        "took over after {:?}",
-        since.elapsed()
-    );
     assert!(
         epoch(office).await > before,
         "each holder has an epoch of its own"
@@ -176,15 +166,14 @@ async fn p14_the_lease_of_a_sleeping_stranger_is_waited_for() {
     // As if it ran on another computer: nobody here can tell whether it lives. Its own writes don't look at the name.
     exec(
         &office.cloud,
-        "update tandem.checkpoint set holder = 'elsewhere/1/1'",
+        "update tandem.checkpoint set holder = 'elsewhere/1/1', held_until = clock_timestamp() + interval '20 seconds'",
     )
     .await;
     // Its walsender would keep the slot for a minute.
     office.to_desktop.reset();
-    let since = Instant::now();
     let mut service = office.run();
+    logged(&office, "waiting for its end");
     office.caught_up(&mut service).await;
-    println!("took over after {:.1?}", since.elapsed());
     zombie.signal("CONT");
     assert_eq!(zombie.ended().await, 5);
     ends_equal(&office, service, teller).await;
@@ -193,21 +182,21 @@ async fn p14_the_lease_of_a_sleeping_stranger_is_waited_for() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_u20_stopped_under_load_it_ends_with_0_and_the_next_start_goes_on_at_once() {
     for binaries in versions() {
-        stops_and_goes_on(&bank::open(&binaries).await, AT_ONCE).await;
+        stops_and_goes_on(&bank::open(&binaries).await).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_a_second_signal_stops_at_once_while_the_cloud_is_silent() {
     for binaries in versions() {
-        second_signal(&bank::open(&binaries).await, AT_ONCE).await;
+        second_signal(&bank::open(&binaries).await).await;
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn p14_the_lease_of_a_killed_holder_is_taken_over_at_once() {
     for binaries in versions() {
-        killed_holder(&bank::open(&binaries).await, AT_ONCE).await;
+        killed_holder(&bank::open(&binaries).await).await;
     }
 }
 
@@ -230,9 +219,9 @@ async fn p14_one_writer_and_all_ends_through_a_pooler_80_ms_away() {
     let Some(office) = bank::open_afar(&newest()).await else {
         return;
     };
-    stops_and_goes_on(&office, AT_ONCE_AFAR).await;
-    second_signal(&office, AT_ONCE_AFAR).await;
-    killed_holder(&office, AT_ONCE_AFAR).await;
+    stops_and_goes_on(&office).await;
+    second_signal(&office).await;
+    killed_holder(&office).await;
     second_run(&office).await;
     zombie(&office).await;
 }

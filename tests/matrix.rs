@@ -9,7 +9,7 @@ mod support;
 use std::time::Duration;
 
 use support::bank::{Dice, seed};
-use support::office::{Office, Service, came_home, connect, digest, exec, value};
+use support::office::{Office, PATIENCE, Service, came_home, connect, digest, exec, value};
 use support::servers::{newest, versions};
 use tandem::demo::cluster::{Binaries, Mode};
 use tandem::failpoint::{ALL, SET_UP};
@@ -27,8 +27,6 @@ const ON_DESKTOP: &str = "create table item (id int primary key, note text); cre
     create function refill() returns void language sql as $$ update item set note = note where id <= 5; $$";
 const IN_CLOUD: &str = "create table item (id int primary key, note text); create table scratch (n int, note text); \
     create table task (id bigserial primary key, name text, ticked bool); create table visits (id int primary key, note text, source char(1) default 'D')";
-/// The longest until work has led to a moment.
-const PATIENCE: Duration = Duration::from_secs(40);
 
 /// A little work of both sides. While nobody watches the desktop, nothing may be removed there: that could not be noticed.
 async fn work(office: &Office, dice: &mut Dice, watched: bool) {

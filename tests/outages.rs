@@ -3,9 +3,8 @@
 
 mod support;
 
-use std::time::{Duration, Instant};
-
-use support::office::{Office, exec, finish, until, value};
+use support::office::{Office, PATIENCE, exec, finish, until, value};
+use support::poll;
 use support::servers::{newest, versions};
 
 const DDL: &str = "create table item (id int primary key, what text)";
@@ -14,6 +13,12 @@ async fn office(settings: &str) -> Office {
     let settings =
         format!("[heartbeat]\nevery = \"200ms\"\n{settings}[[table]]\nname = \"item\"\n");
     Office::with_tables(&newest(), &settings, DDL, DDL).await
+}
+
+/// Waits for a line of the service.
+fn logged(office: &Office, words: &str) {
+    poll(PATIENCE, || office.log().contains(words).then_some(()))
+        .unwrap_or_else(|| panic!("not logged: {words}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -45,10 +50,7 @@ async fn p10_the_slot_is_given_up_before_the_disk_is_full_and_a_diff_mends_it() 
             "select count(*) = 0 from pg_replication_slots",
         )
         .await;
-        let mut looks = tokio::time::interval(Duration::from_millis(20));
-        while !office.log().contains("is given up") {
-            looks.tick().await;
-        }
+        logged(&office, "is given up");
         office.to_cloud.refuse(false);
         office.caught_up(&mut service).await;
         office.assert_equal().await;
@@ -90,7 +92,7 @@ async fn p10_a_given_up_slot_is_remembered_over_a_restart() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p14_one_of_those_who_stand_by_takes_over_within_a_minute_of_each_death() {
+async fn p14_one_of_those_who_stand_by_takes_over_from_each_that_dies() {
     let office = office("").await;
     let mut first = office.run();
     office.caught_up(&mut first).await;
@@ -110,7 +112,10 @@ async fn p14_one_of_those_who_stand_by_takes_over_within_a_minute_of_each_death(
     office.caught_up(&mut first).await;
     first.kill().await;
     for rows in 2..4 {
-        let since = Instant::now();
+        // A lease that lasts longer than anybody here waits: its holder is looked for, not its term.
+        let lasts =
+            "update tandem.checkpoint set held_until = clock_timestamp() + interval '1 day'";
+        exec(&office.cloud, lasts).await;
         exec(
             &office.desktop,
             &format!("insert into item values ({rows}, 'y')"),
@@ -121,7 +126,6 @@ async fn p14_one_of_those_who_stand_by_takes_over_within_a_minute_of_each_death(
             &format!("select count(*) = {rows} from item"),
         )
         .await;
-        assert!(since.elapsed() < Duration::from_secs(60));
         let (code, _, said) = finish(&mut office.command(&["run"])).await;
         assert_eq!(code, 5, "somebody has the lease again: {said}");
         // Its holder is named by its process; the other one still waits.
@@ -182,10 +186,7 @@ async fn p13_a_cloud_that_became_read_only_is_weather_and_no_row_is_parked() {
     .await;
     office.to_cloud.reset();
     exec(&office.desktop, "insert into item values (1, 'x')").await;
-    let mut looks = tokio::time::interval(Duration::from_millis(50));
-    while !office.log().contains("the cloud is read-only") {
-        looks.tick().await;
-    }
+    logged(&office, "the cloud is read-only");
     exec(
         &office.cloud,
         "alter system reset default_transaction_read_only",

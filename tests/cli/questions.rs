@@ -149,11 +149,12 @@ async fn p15_a_streaming_service_is_measured_and_max_judges_it() {
     }
 }
 
-/// The lag, in milliseconds since the sample ended, and how the truth that was measured outside compares to it.
-async fn is_true(office: &Office, committed: Instant, wanted: i32) -> Value {
-    let least = committed.elapsed();
+/// The lag, in milliseconds, lies between what is surely true and what may be: the row was committed after `committed.0` and
+/// before `committed.1`, and the sample was taken while we waited for it.
+async fn is_true(office: &Office, committed: (Instant, Instant), wanted: i32) -> Value {
+    let least = committed.1.elapsed();
     let (code, out, error) = office.ask(&["lag", "--json"]).await;
-    let most = committed.elapsed().as_millis();
+    let most = committed.0.elapsed().as_millis();
     assert_eq!(code, wanted, "{out} {error}");
     let document = document(&out);
     let lag = u128::from(document["lag_ms"].as_u64().unwrap());
@@ -189,9 +190,18 @@ async fn p15_lag_is_how_long_the_oldest_missing_transaction_has_been_waiting() {
             "select exists (select from pg_locks where relation = 'tandem.checkpoint'::regclass and not granted)",
         )
         .await;
+        let now = "select (extract(epoch from clock_timestamp() - timestamptz '2000-01-01 00:00 UTC') * 1000000)::bigint";
+        let earliest = value(&office.desktop, now).await;
+        let before = Instant::now();
         exec(&office.desktop, "insert into item values (1, 'x')").await;
-        let committed = Instant::now();
-        while committed.elapsed() < Duration::from_secs(6) {
+        let committed = (before, Instant::now());
+        // The stream tells what has waited for a moment; until then it may be a heartbeat before the row.
+        until(
+            &office.desktop,
+            &format!("select exists (select from pg_stat_activity where substring(application_name from '^tandem .* since ([0-9]+)$')::bigint >= {earliest})"),
+        )
+        .await;
+        while before.elapsed() < Duration::from_secs(6) {
             let document = is_true(&office, committed, 0).await;
             assert_eq!(document["state"], "catching_up");
         }
@@ -213,9 +223,10 @@ async fn p15_lag_is_how_long_the_oldest_missing_transaction_has_been_waiting() {
             (3, &0.into(), &0.into()),
             "{out}"
         );
+        let before = Instant::now();
         exec(&office.desktop, "insert into item values (2, 'x')").await;
-        let committed = Instant::now();
-        while committed.elapsed() < Duration::from_secs(1) {
+        let committed = (before, Instant::now());
+        while before.elapsed() < Duration::from_secs(1) {
             is_true(&office, committed, 3).await;
         }
     }

@@ -67,7 +67,7 @@ async fn record(binaries: &Binaries) -> Golden {
         version: binaries.version,
         frames: Vec::new(),
     };
-    timeout(Duration::from_secs(30), receive(&mut stream, &mut golden))
+    timeout(Duration::from_secs(240), receive(&mut stream, &mut golden))
         .await
         .unwrap();
     golden

@@ -254,7 +254,8 @@ fn change(dice: &mut Dice, number: u64, mark: u64) -> String {
 /// Looks at the cloud again and again, each time in one snapshot, and panics when it sees part of a transaction.
 pub struct Auditor {
     stop: Arc<AtomicBool>,
-    work: JoinHandle<(u64, u64)>,
+    states: Arc<AtomicU64>,
+    work: JoinHandle<u64>,
 }
 
 impl Auditor {
@@ -262,28 +263,41 @@ impl Auditor {
     pub async fn start(office: &Office) -> Auditor {
         let cloud = connect(&office.servers.cloud, "postgres", "postgres").await;
         let stop = Arc::new(AtomicBool::new(false));
-        let told = stop.clone();
+        let states = Arc::new(AtomicU64::new(0));
+        let (told, count) = (stop.clone(), states.clone());
         let work = tokio::spawn(async move {
-            let (mut looks, mut states, mut last) = (0, 0, 0);
+            let (mut looks, mut last) = (0, 0);
             while !told.load(Ordering::Relaxed) {
                 let seen = look(&cloud).await;
                 looks += 1;
-                states += u64::from(seen != last);
+                count.fetch_add(u64::from(seen != last), Ordering::Relaxed);
                 assert!(
                     seen >= last,
                     "the cloud went back from transaction {last} to {seen}"
                 );
                 last = seen;
             }
-            (looks, states)
+            looks
         });
-        Auditor { stop, work }
+        Auditor { stop, states, work }
+    }
+
+    /// Waits until it has seen so many more states of the cloud.
+    pub async fn sees(&self, more: u64) {
+        let goal = self.states.load(Ordering::Relaxed) + more;
+        let until = Instant::now() + super::office::PATIENCE;
+        while self.states.load(Ordering::Relaxed) < goal {
+            assert!(!self.work.is_finished(), "the auditor has found something");
+            assert!(Instant::now() < until, "the cloud does not move");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     /// Ends; returns how often it looked and how many different states it saw.
     pub async fn stop(self) -> (u64, u64) {
         self.stop.store(true, Ordering::Relaxed);
-        self.work.await.unwrap()
+        let looks = self.work.await.unwrap();
+        (looks, self.states.load(Ordering::Relaxed))
     }
 }
 

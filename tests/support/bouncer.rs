@@ -12,8 +12,8 @@ use tandem::demo::cluster::{Cluster, free_port};
 
 use super::poll;
 
-/// How long pgbouncer may take to accept connections.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long pgbouncer may take to accept connections, also on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Server connections per user and database: few, so that transactions of one client change servers.
 pub const POOL_SIZE: u32 = 4;
 

@@ -48,6 +48,8 @@ struct Orders {
     upstream: (String, u16),
     delay: Duration,
     stalled: bool,
+    /// What the upstream says is held back; what clients say is not.
+    mute: bool,
     refusing: bool,
     chatting: bool,
     /// Connections accepted under an earlier number are to end.
@@ -72,6 +74,7 @@ impl Proxy {
             upstream,
             delay: Duration::ZERO,
             stalled: false,
+            mute: false,
             refusing: false,
             chatting: false,
             cuts: 0,
@@ -120,9 +123,14 @@ impl Proxy {
         self.order(|orders| orders.stalled = true);
     }
 
+    /// Holds back all that the upstream says from now on, while what clients say goes through.
+    pub fn stall_answers(&self) {
+        self.order(|orders| orders.mute = true);
+    }
+
     /// Ends a stall; what was held back is delivered, in order.
     pub fn resume(&self) {
-        self.order(|orders| orders.stalled = false);
+        self.order(|orders| (orders.stalled, orders.mute) = (false, false));
     }
 
     /// Ends all accepted connections politely: both sides read an end of file. Bytes under way are lost.
@@ -300,7 +308,7 @@ async fn relay(
     mut orders: watch::Receiver<Orders>,
     stats: &watch::Sender<Stats>,
 ) -> End {
-    resumed(&mut orders).await;
+    resumed(&mut orders, false).await;
     let (host, port) = orders.borrow().upstream.clone();
     let Ok(connected) = TcpStream::connect((host.as_str(), port)).await else {
         stats.send_modify(|stats| stats.upstream_failures += 1);
@@ -323,12 +331,20 @@ async fn relay(
         Some(chatter) => chatter.pass(&beginning, bytes),
         None => bytes.to_vec(),
     };
-    let there = one_way(from_client, to_upstream, orders.clone(), listen, |n| {
-        stats.send_modify(|stats| stats.to_upstream += n)
-    });
-    let back = one_way(from_upstream, to_client, orders.clone(), talk, |n| {
-        stats.send_modify(|stats| stats.to_client += n)
-    });
+    let there = one_way(
+        from_client,
+        to_upstream,
+        (orders.clone(), false),
+        listen,
+        |n| stats.send_modify(|stats| stats.to_upstream += n),
+    );
+    let back = one_way(
+        from_upstream,
+        to_client,
+        (orders.clone(), true),
+        talk,
+        |n| stats.send_modify(|stats| stats.to_client += n),
+    );
     // A side that breaks (its peer was killed) breaks the other at once, as no network in between would soften it.
     match tokio::try_join!(there, back) {
         Ok(_) => End::Close,
@@ -336,9 +352,10 @@ async fn relay(
     }
 }
 
-/// Waits until there is no stall, or for ever once the proxy is being dropped.
-async fn resumed(orders: &mut watch::Receiver<Orders>) {
-    if orders.wait_for(|now| !now.stalled).await.is_err() {
+/// Waits until nothing holds these bytes back, or for ever once the proxy is being dropped.
+async fn resumed(orders: &mut watch::Receiver<Orders>, answers: bool) {
+    let free = |now: &Orders| !now.stalled && !(answers && now.mute);
+    if orders.wait_for(free).await.is_err() {
         std::future::pending::<()>().await;
     }
 }
@@ -349,18 +366,18 @@ struct Chunk {
     bytes: Vec<u8>,
 }
 
-/// Forwards what `pass` makes of one direction; `count` is told the bytes delivered.
+/// Forwards what `pass` makes of one direction, which brings requests or answers; `count` is told the bytes delivered.
 async fn one_way(
     from: ReadHalf<'_>,
     to: WriteHalf<'_>,
-    orders: watch::Receiver<Orders>,
+    (orders, answers): (watch::Receiver<Orders>, bool),
     pass: impl FnMut(&[u8]) -> Vec<u8>,
     count: impl Fn(u64),
 ) -> io::Result<()> {
     let (sender, receiver) = mpsc::channel(CHUNKS_UNDER_WAY);
     tokio::try_join!(
         take(from, sender, orders.clone(), pass),
-        deliver(receiver, to, orders, count)
+        deliver(receiver, to, (orders, answers), count)
     )
     .map(drop)
 }
@@ -390,14 +407,14 @@ async fn take(
 async fn deliver(
     mut under_way: mpsc::Receiver<Chunk>,
     mut to: WriteHalf<'_>,
-    mut orders: watch::Receiver<Orders>,
+    (mut orders, answers): (watch::Receiver<Orders>, bool),
     count: impl Fn(u64),
 ) -> io::Result<()> {
     while let Some(chunk) = under_way.recv().await {
         if chunk.due > Instant::now() {
             tokio::time::sleep_until(chunk.due).await;
         }
-        resumed(&mut orders).await;
+        resumed(&mut orders, answers).await;
         if chunk.bytes.is_empty() {
             return to.shutdown().await;
         }
@@ -406,7 +423,7 @@ async fn deliver(
             let written = to.write(rest).await?;
             count(written as u64);
             rest = &rest[written..];
-            resumed(&mut orders).await;
+            resumed(&mut orders, answers).await;
         }
     }
     Ok(())

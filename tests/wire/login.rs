@@ -1,7 +1,5 @@
 //! Passwords, and what SCRAM binds them to.
 
-use std::time::Duration;
-
 use tandem::config::SslMode::{Disable, Require};
 use tandem::config::{ChannelBinding, Endpoint, Host, Secret};
 use tandem::demo::cluster::Cluster;
@@ -9,6 +7,8 @@ use tandem::wire::{Mode, Session, WireError};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::timeout;
+
+use crate::support::office::PATIENCE;
 
 use super::both::{PASSWORD, both, by_session, exec, servers, stops, with_password};
 
@@ -119,7 +119,7 @@ async fn p16_channel_binding_require_gives_no_password_to_a_server_that_asks_for
             ssl_mode: Disable,
             ssl_root_cert: None,
             application_name: None,
-            connect_timeout: Some(Duration::from_secs(5)),
+            connect_timeout: Some(PATIENCE),
             channel_binding: ChannelBinding::Require,
             encoding: None,
         };
@@ -141,7 +141,7 @@ async fn p16_channel_binding_require_gives_no_password_to_a_server_that_asks_for
                 .map(drop)
         };
         let both = async { tokio::join!(server, client) };
-        let (answer, refused) = timeout(Duration::from_secs(10), both).await.unwrap();
+        let (answer, refused) = timeout(PATIENCE, both).await.unwrap();
         assert!(answer.is_empty(), "{} bytes were sent", answer.len());
         assert!(
             matches!(refused, Err(WireError::Authentication(_))),

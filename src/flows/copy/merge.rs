@@ -13,8 +13,8 @@ use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
 use crate::plan::home::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, are_there,
-    cap_parked, diff, follow_all, hash_joins, park_too_large, park_unreadable, so_far,
-    void_parked, void_untouched,
+    cap_parked, diff, follow_all, hash_joins, park_too_large, park_unreadable, so_far, void_parked,
+    void_untouched,
 };
 use crate::wire::ServerError;
 
