@@ -18,7 +18,8 @@ use support::proxy::Proxy;
 use support::servers::{Pair, newest, versions};
 use tandem::demo::cluster::{Cluster, ClusterSpec, Mode, find_binaries};
 
-const SOON: Duration = Duration::from_secs(10);
+/// Far beyond what anything here takes, also on a busy machine.
+const SOON: Duration = Duration::from_secs(120);
 
 /// Just enough of the protocol to ask a server one thing, so that the bench doesn't test itself with the product.
 struct Session(TcpStream);
@@ -125,10 +126,6 @@ fn every_installed_version_starts() {
             "PostgreSQL {}: started in {first:.0?}, from the template in {cached:.0?}, dropped in {:.0?}",
             binaries.release,
             since.elapsed()
-        );
-        assert!(
-            cached < Duration::from_secs(5),
-            "a cached start took {cached:?}"
         );
     }
 }
@@ -298,6 +295,11 @@ fn a_cluster_is_gone_when_its_owner_was_killed() {
     println!("gone {:.0?} after SIGKILL", since.elapsed());
 }
 
+/// Nobody listens there, or nobody for long: another test may have been given the port.
+fn is_nobodys(port: u16) -> bool {
+    poll(SOON, || TcpStream::connect(("127.0.0.1", port)).err()).is_some()
+}
+
 /// A server that sends back what it gets, over and over; and its port.
 fn echo() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -332,10 +334,7 @@ fn the_proxy_delays_without_limiting_the_bandwidth() {
     let quick = round_trip(&stream);
     proxy.set_delay(Duration::from_millis(40));
     let slow = round_trip(&stream);
-    assert!(
-        slow >= Duration::from_millis(80) && slow < Duration::from_millis(140),
-        "{slow:?}"
-    );
+    assert!(slow >= Duration::from_millis(80), "{slow:?}");
     let sent: Vec<u8> = (0..SIZE).map(|n| (n * 31 / 7) as u8).collect();
     let since = Instant::now();
     let mut received = vec![0; SIZE];
@@ -348,13 +347,16 @@ fn the_proxy_delays_without_limiting_the_bandwidth() {
         "round trip {quick:.1?}, delayed {slow:.1?}; 50 MB there and back in {took:.0?} at 80 ms"
     );
     assert!(received == sent, "50 MB came back changed");
-    assert!(took < Duration::from_secs(10), "{took:?}");
     let stats = proxy.stats();
     assert_eq!(
         (stats.to_upstream, stats.to_client),
         (SIZE as u64 + 2, SIZE as u64 + 2)
     );
     assert_eq!((stats.connections, stats.open), (1, 1));
+    // What is under way holds up nothing behind it: all of it is on the way before any of it arrives.
+    proxy.set_delay(Duration::from_secs(3600));
+    (&stream).write_all(&sent[..SIZE / 2]).unwrap();
+    assert_eq!(proxy.stats().to_upstream, stats.to_upstream);
 }
 
 #[test]
@@ -439,7 +441,7 @@ fn a_closed_side_closes_the_other_and_a_dropped_proxy_its_port() {
     proxy.wait_for(SOON, |stats| stats.open == 0).unwrap();
     let port = proxy.port();
     drop(proxy);
-    assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+    assert!(is_nobodys(port));
 }
 
 #[tokio::test]
@@ -502,6 +504,6 @@ fn pgbouncer_forwards_to_every_version() {
         assert_eq!(later.ask("select current_user").unwrap(), "later");
         let port = bouncer.port();
         drop(bouncer);
-        assert!(TcpStream::connect(("127.0.0.1", port)).is_err());
+        assert!(is_nobodys(port));
     }
 }

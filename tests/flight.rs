@@ -32,9 +32,12 @@ async fn a_row_does_not_wait_for_the_answer_to_the_one_before_it() {
     let office = Office::with_tables(&newest(), settings, ddl, ddl).await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
+    // What came with the first copy says nothing of the stream; a row does.
+    exec(&office.desktop, "insert into item values (0)").await;
+    until(&office.cloud, "select count(*) = 1 from item").await;
     office.to_cloud.stall_answers();
     let mut said = None;
-    // However long the cloud works on each, three may be on their way: the marker's before them may be one.
+    // However long the cloud works on each, three may be on their way, and that row may be one.
     for id in 1..=2 {
         exec(&office.desktop, &format!("insert into item values ({id})")).await;
         until(

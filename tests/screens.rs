@@ -116,11 +116,15 @@ async fn p15_each_screen_is_as_it_is_kept() {
     it.shows("lag", &["lag"], 0).await;
     it.shows("verify", &["verify"], 0).await;
     it.shows("repair", &["repair"], 0).await;
-    it.shows("wait", &["wait", "--timeout", "30s"], 0).await;
+    it.shows("wait", &["wait", "--timeout", "300s"], 0).await;
     it.shows("quarantine_empty", &["quarantine", "list"], 0)
         .await;
+    // Ended when a second picture has come, so that the first is whole.
+    let seen = it.office.folder.join("watched");
+    std::fs::write(&seen, "").unwrap();
     let watching = format!(
-        "(echo; sleep 3; printf '\\003') | script -qec 'tandem -c {} lag --watch' /dev/null",
+        "(echo; for look in $(seq 1000); do [ $(grep -c measured {0}) -ge 2 ] && break; sleep 0.1; done; printf '\\003') | script -qefc 'tandem -c {1} lag --watch' {0}",
+        seen.display(),
         it.office.file().display()
     );
     let screen = terminal(&watching).await;
@@ -158,13 +162,13 @@ async fn p15_each_screen_is_as_it_is_kept() {
     .await;
     it.shows("repair_different", &["repair", "--table", "clients"], 1)
         .await;
-    it.shows("wait_bad_news", &["wait", "--timeout", "30s"], 1)
+    it.shows("wait_bad_news", &["wait", "--timeout", "300s"], 1)
         .await;
     it.shows("doctor_drifted", &["doctor"], 1).await;
 
     // The cloud stands: a trigger of somebody's takes its time.
-    exec(&it.office.cloud, "create function stands() returns trigger language plpgsql as $$ begin perform pg_sleep(29); return new; end $$; \
-        create trigger stands before update on clients for each row execute function stands()").await;
+    exec(&it.office.cloud, "create function stands() returns trigger language plpgsql as $$ begin while not exists (select from go) loop perform pg_sleep(0.1); end loop; return new; end $$; \
+        create table go (); grant select on go to public; create trigger stands before update on clients for each row execute function stands()").await;
     exec(
         &it.office.desktop,
         "update clients set name = 'waits' where id = 1",
@@ -182,6 +186,7 @@ async fn p15_each_screen_is_as_it_is_kept() {
     }
     it.shows("lag_stalled", &["lag"], 1).await;
     it.shows("status_stalled", &["status"], 1).await;
+    exec(&it.office.cloud, "insert into go default values").await;
     exec(&it.office.cloud, "drop trigger stands on clients").await;
 
     // It is down; and it stopped to protect data.

@@ -12,6 +12,7 @@
 mod chatter;
 mod first;
 mod latency;
+mod phone;
 #[allow(dead_code)]
 #[path = "../../tests/support/proxy.rs"]
 mod proxy;
@@ -36,6 +37,8 @@ struct Plan {
     round_trips: Vec<Duration>,
     shapes: Vec<Shape>,
     scale: f64,
+    /// What a phone's insert pays: it has no backlog, but a name among the shapes.
+    phone: bool,
     /// Times PowerCA's size in the first copy; 0: none.
     first: f64,
     json: Option<PathBuf>,
@@ -49,10 +52,11 @@ impl Plan {
             |name: &str, default: f64| set(name).map_or(default, |value| value.parse().unwrap());
         let trips = set("BENCH_RTT").unwrap_or_else(|| "0,20,80".to_owned());
         let shapes = set("BENCH_SHAPES");
-        let wanted = |shape: &Shape| {
-            let named = |names: &String| names.split(',').any(|name| name == shape.name());
+        let asked = |one: &str| {
+            let named = |names: &String| names.split(',').any(|name| name == one);
             shapes.as_ref().is_none_or(named)
         };
+        let wanted = |shape: &Shape| asked(shape.name());
         Plan {
             rounds: number("BENCH_ROUNDS", 3.0) as usize,
             round_trips: trips
@@ -60,6 +64,7 @@ impl Plan {
                 .map(|trip| Duration::from_millis(trip.parse().unwrap()))
                 .collect(),
             shapes: Shape::ALL.into_iter().filter(wanted).collect(),
+            phone: asked("phone"),
             scale: number("BENCH_SCALE", 1.0),
             first: number("BENCH_FIRST", 1.0),
             json: set("BENCH_JSON").map(PathBuf::from),
@@ -83,6 +88,9 @@ fn main() {
 async fn measure(plan: Plan) {
     if plan.first > 0.0 {
         Box::pin(first::first(plan.first, plan.rounds, &plan.round_trips)).await;
+    }
+    if plan.phone {
+        Box::pin(phone::phone(plan.rounds)).await;
     }
     if plan.shapes.is_empty() {
         return;

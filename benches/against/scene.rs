@@ -381,7 +381,7 @@ impl Scene {
     }
 }
 
-async fn connect(cluster: &Cluster, database: &str) -> Control {
+pub async fn connect(cluster: &Cluster, database: &str) -> Control {
     control::connect(&endpoint(cluster, cluster.superuser(), database))
         .await
         .unwrap()
