@@ -4,11 +4,13 @@ mod complaint;
 mod derive;
 mod home;
 mod key;
+mod knot;
 mod parent;
 
 use complaint::Complaints;
 pub use complaint::{Mismatch, Sort};
 use key::{digest, fingerprint, is_indexed, key};
+pub use knot::{knot, ties};
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
@@ -166,6 +168,7 @@ impl Resolver<'_> {
             confined: cloud.confined,
             indexed: false,
             refers_to_itself: cloud.parents.contains(&cloud.oid),
+            knot: None,
             is_looked_up: false,
             returns: false,
             changes_mobile: wanted.on_mobile_row == OnMobileRow::Apply,

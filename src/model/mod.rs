@@ -3,6 +3,7 @@
 mod batch;
 mod change;
 mod home;
+mod knot;
 mod layout;
 mod lsn;
 mod snapshot;
@@ -17,6 +18,7 @@ pub use change::{
     Transaction,
 };
 pub use home::{Home, Named};
+pub use knot::Knot;
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use snapshot::{NotASnapshot, Snapshot};

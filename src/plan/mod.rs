@@ -13,6 +13,7 @@ mod direct;
 mod follow;
 mod guard;
 pub mod home;
+mod knot;
 mod open;
 mod planner;
 pub mod quote;

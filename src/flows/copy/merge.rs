@@ -218,7 +218,7 @@ impl Merge<'_> {
         } else {
             self.removal(copy)
         };
-        let tried = try_whole(table, &self.manner());
+        let tried = try_whole(&[table], &self.manner());
         let statements = { whole.into_iter() }.chain(before).chain(tried);
         let statements = statements.chain([copied]).collect();
         let settled = self.settled(copy);

@@ -40,7 +40,7 @@ impl Merge<'_> {
         let plain = { start.iter().cloned() }.chain(update).chain([insert]);
         let mut outcome = self.settle(table, plain.collect(), end.clone()).await?;
         if refusal(&outcome).is_some_and(lies_in_rows) {
-            let tried = try_whole(table, &self.manner());
+            let tried = try_whole(&[table], &self.manner());
             let statements = start.into_iter().chain(tried).collect();
             outcome = self.settle(table, statements, end).await?;
         }

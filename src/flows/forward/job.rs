@@ -8,7 +8,9 @@ use super::gather::Gathered;
 use crate::apply::Lease;
 use crate::fold::{Book, HEARTBEAT, REFIT, RETRY, Sorter, fold, parking_name};
 use crate::limits;
-use crate::model::{Batch, Counts, Halt, Lsn, Statement, Step, TableId, Tables, Transaction, Work};
+use crate::model::{
+    Batch, Counts, Halt, Lsn, Statement, Step, Table, TableId, Tables, Transaction, Work,
+};
 use crate::plan::{Manner, StagedForm, StagedStep, staged};
 use crate::spill::Facts;
 
@@ -20,8 +22,8 @@ pub(super) enum Errand {
     Large(Box<LargeJob>),
     /// Empty the staging table.
     Unstage,
-    /// Try parked rows of a table again.
-    Retry(TableId),
+    /// Try parked rows of a table again, or of several that may wait for one another.
+    Retry(Vec<TableId>),
     /// Merge copies of tables.
     Merge(Vec<TableId>),
 }
@@ -70,7 +72,9 @@ pub(super) struct BatchJob {
 impl Form {
     /// The steps that are tried row by row. In source order all later ones of the same table are too: one of them may
     /// change what an earlier one has parked.
-    pub(super) fn tried(&self, steps: &[Step]) -> BTreeSet<usize> {
+    ///
+    /// Where rows may wait for one another, all of them are tried, together.
+    pub(super) fn tried(&self, steps: &[Step], tables: &Tables) -> BTreeSet<usize> {
         let mut late = BTreeSet::new();
         let mut tried = BTreeSet::new();
         for (number, step) in steps.iter().enumerate() {
@@ -84,6 +88,11 @@ impl Form {
                 late.extend(self.ordered.contains(&step.table).then_some(step.table));
             }
         }
+        let knots = tried.iter().map(|number| tables.get(steps[*number].table));
+        let knots: Vec<_> = knots.filter(|table| table.knot.is_some()).collect();
+        let tied = |table: &Table| knots.iter().any(|knot| table.is_tied_to(knot));
+        let together = { steps.iter().enumerate() }.filter(|(_, step)| tied(tables.get(step.table)));
+        tried.extend(together.map(|(number, _)| number));
         tried
     }
 }
@@ -209,8 +218,16 @@ impl LargeJob {
             patience: limits::TRY_LONG_MAX,
             ..manner(lease, batch.end)
         };
+        let knots = self.form.careful.iter().filter_map(|number| self.step(Some(*number)));
+        let knots: Vec<_> = knots.map(|step| tables.get(step.table)).collect();
+        let tied = |(_, step): &(usize, &StagedStep)| {
+            let table = tables.get(step.table);
+            knots.iter().any(|knot| table.is_tied_to(knot))
+        };
+        let together = { self.steps.iter().enumerate() }.filter(tied);
+        let careful = together.map(|(number, _)| number);
         let form = StagedForm {
-            careful: &self.form.careful,
+            careful: &careful.chain(self.form.careful.iter().copied()).collect(),
             rekeyed: &self.rekeyed,
             deletes_first: !self.form.ordered.is_empty(),
             stopped: &|table| stopped.contains(&table) || book.is_stopped(table),

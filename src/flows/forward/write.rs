@@ -242,7 +242,7 @@ impl Writer {
         loop {
             let batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
             job.note(&batch, &self.tables, &self.book);
-            let tried = job.form.tried(&batch.steps);
+            let tried = job.form.tried(&batch.steps, &self.tables);
             let Some(moved) = tried.intersection(&job.form.moves).next() else {
                 return (batch, tried);
             };
@@ -364,10 +364,15 @@ impl Writer {
                 self.send_large(large);
                 Ok(Outcome::Again)
             }
-            (Errand::Retry(table), Ok(Landed::Done(done))) => {
-                let waited = self.book.parking.rows(table);
-                self.reload(Some(table), &done)?;
-                if self.book.parking.rows(table) < waited {
+            (Errand::Retry(tables), Ok(Landed::Done(done))) => {
+                let rows = |writer: &Writer| -> usize {
+                    let parking = &writer.book.parking;
+                    tables.iter().map(|table| parking.rows(*table)).sum()
+                };
+                let waited = rows(self);
+                let only = tables.first().filter(|_| tables.len() == 1);
+                self.reload(only.copied(), &done)?;
+                if rows(self) < waited {
                     self.retry_soon();
                 }
                 Ok(Outcome::Again)
@@ -393,7 +398,7 @@ impl Writer {
             ) if blames_table(&error) || is_ours(&error) => {
                 tracing::debug!(%error, "not now");
                 // A table that would follow what its parent says now.
-                if let Some(follower) = table.filter(|table| *table != parked) {
+                if let Some(follower) = table.filter(|table| !parked.contains(table)) {
                     let halt = self.why(follower, &error);
                     self.halt_later(vec![halt]);
                 }
