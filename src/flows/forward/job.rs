@@ -55,8 +55,8 @@ pub(super) struct Form {
     pub(super) refit: bool,
     /// For steps with rows that were parked before: their names.
     pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
-    /// Tables that were refused at COMMIT, which doesn't say for which step: all theirs are tried row by row.
-    pub(super) deferred: BTreeSet<TableId>,
+    /// It was refused at COMMIT, which doesn't say for which step: constraints are asked with each.
+    pub(super) at_once: bool,
     /// Steps that need rows as they stand under other keys, so that theirs can't be parked.
     pub(super) moves: BTreeSet<usize>,
 }
@@ -79,10 +79,7 @@ impl Form {
         let mut tried = BTreeSet::new();
         for (number, step) in steps.iter().enumerate() {
             let shape = &step.shape;
-            let alone = shape.parked
-                || shape.too_large.is_some()
-                || self.careful.contains(&number)
-                || self.deferred.contains(&step.table);
+            let alone = shape.parked || shape.too_large.is_some() || self.careful.contains(&number);
             if alone || late.contains(&step.table) {
                 tried.insert(number);
                 late.extend(self.ordered.contains(&step.table).then_some(step.table));
@@ -234,15 +231,6 @@ impl LargeJob {
         };
         let statements = staged(&going, &batch.counts, tables, &manner, &form);
         (batch, statements)
-    }
-
-    /// All steps of a table are to be tried row by row; false where they are already.
-    pub(super) fn try_all_carefully(&mut self, table: TableId) -> bool {
-        let steps = self.steps.iter().enumerate();
-        let its = steps.filter(|(_, step)| step.table == table);
-        let before = self.form.careful.len();
-        self.form.careful.extend(its.map(|(number, _)| number));
-        self.form.careful.len() > before
     }
 
     fn step(&self, number: Option<usize>) -> Option<&StagedStep> {

@@ -11,18 +11,17 @@ use crate::model::{Halt, Key, TableId, Tables, WayBack};
 use crate::wire::ServerError;
 
 impl Writer {
-    /// The table that an error lies in, and whether it came only at COMMIT.
+    /// The table that an error lies in.
     pub(super) fn to_blame(
         &self,
         table: Option<TableId>,
         step: Option<usize>,
         error: &ServerError,
-    ) -> Result<(TableId, bool), Fault> {
+    ) -> Result<TableId, Fault> {
         tracing::debug!(step, code = %error.code, message = %error.message, "refused");
-        let at_commit = table.is_none();
         let table = table.or_else(|| self.named(error));
         match table.filter(|_| blames_table(error) || is_ours(error)) {
-            Some(table) => Ok((table, at_commit)),
+            Some(table) => Ok(table),
             None => {
                 let error = Box::new(error.clone());
                 Err(not_applied(NotApplied::Refused { table, step, error }))
@@ -38,7 +37,7 @@ impl Writer {
         mut job: BatchJob,
         table: TableId,
         step: Option<usize>,
-        (error, at_commit): (&ServerError, bool),
+        error: &ServerError,
     ) {
         // Equal rows have no order among themselves.
         let ordered =
@@ -49,8 +48,6 @@ impl Writer {
             form.careful.clear();
         } else if lies_in_rows(error) && moves {
             self.halt(form, copy_moved(table, &words(error)));
-        } else if at_commit && lies_in_rows(error) && form.deferred.insert(table) {
-            form.careful.clear();
         } else if !form.try_carefully(step, error) {
             let halt = self.why(table, error);
             self.halt(form, halt);
@@ -63,15 +60,13 @@ impl Writer {
         mut job: Box<LargeJob>,
         table: TableId,
         step: Option<usize>,
-        (error, at_commit): (&ServerError, bool),
+        error: &ServerError,
     ) {
         let unique = error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
         if unique {
             job.form.ordered.insert(table);
         } else if lies_in_rows(error) && job.is_moved(step) {
             job.form.halts.push(copy_moved(table, &words(error)));
-        } else if at_commit && lies_in_rows(error) && job.try_all_carefully(table) {
-            // Row by row such a constraint is asked at once.
         } else if !job.form.try_carefully(step, error) {
             job.form.halts.push(self.why(table, error));
         }
@@ -105,6 +100,12 @@ impl Writer {
 }
 
 impl Form {
+    /// Says that constraints are asked with each statement, where an error came only at COMMIT; false where they are already.
+    pub(super) fn ask_at_once(&mut self, table: Option<TableId>, error: &ServerError) -> bool {
+        let late = table.is_none() && blames_table(error) && lies_in_rows(error);
+        late && !std::mem::replace(&mut self.at_once, true)
+    }
+
     /// Says that a step is to be tried row by row; false where that wouldn't help.
     fn try_carefully(&mut self, step: Option<usize>, error: &ServerError) -> bool {
         match step {

@@ -20,7 +20,7 @@ use crate::flows::meter::Meter;
 use crate::fold::{Book, Sorter};
 use crate::limits;
 use crate::model::{Batch, Committed, Halt, Lsn, Statement, TableId, Tables, WayBack};
-use crate::plan::{BatchForm, Opening, Planner, opening};
+use crate::plan::{BatchForm, Opening, Planner, at_once, opening};
 use crate::spill::Spill;
 
 /// Writes batches one behind the other.
@@ -217,7 +217,7 @@ impl Writer {
         tried: &BTreeSet<usize>,
         alone: bool,
     ) {
-        let start = self.start_of(&batch);
+        let start = self.start_of(&batch, job.form.at_once);
         // A batch may take longer than the lease's term: its end renews it once more.
         let long = alone || job.changes() >= limits::RENEWING_CHANGES;
         let renewal = (long && !batch.steps.is_empty()).then(|| hold(&self.lease));
@@ -266,7 +266,7 @@ impl Writer {
     /// Carries out a staged transaction.
     pub(super) fn send_large(&mut self, job: Box<LargeJob>) {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
-        let mut all = self.start_of(&batch);
+        let mut all = self.start_of(&batch, job.form.at_once);
         all.extend(statements);
         let settles = job
             .facts
@@ -307,7 +307,7 @@ impl Writer {
     }
 
     /// BEGIN, settings, the compare-and-set.
-    fn start_of(&self, batch: &Batch) -> Vec<Statement> {
+    fn start_of(&self, batch: &Batch, asks_at_once: bool) -> Vec<Statement> {
         let (from, to) = (Some(self.sent), batch.end);
         let step = Advance {
             lease: &self.lease,
@@ -316,6 +316,7 @@ impl Writer {
             committed_at: Some(batch.committed_at),
         };
         let mut statements = opening(&self.opening);
+        statements.extend(asks_at_once.then(at_once));
         statements.push(advance(&step, Some(batch), &self.tables));
         statements
     }
@@ -338,7 +339,7 @@ impl Writer {
     /// A batch was refused. Those behind it are sent again when it is through.
     fn not_batch(
         &mut self,
-        job: BatchJob,
+        mut job: BatchJob,
         error: NotApplied,
         void: VecDeque<BatchJob>,
     ) -> Result<Outcome, Fault> {
@@ -349,8 +350,12 @@ impl Writer {
         let NotApplied::Refused { table, step, error } = error else {
             return Err(not_applied(error));
         };
-        let (table, at_commit) = self.to_blame(table, step, &error)?;
-        self.reform_batch(job, table, step, (&error, at_commit));
+        if job.form.ask_at_once(table, &error) {
+            self.queue.push_front(job);
+            return Ok(Outcome::Again);
+        }
+        let table = self.to_blame(table, step, &error)?;
+        self.reform_batch(job, table, step, &error);
         Ok(Outcome::Again)
     }
 
@@ -417,12 +422,16 @@ impl Writer {
                 outcome
             }
             (
-                Errand::Large(job),
+                Errand::Large(mut job),
                 Err(Stumble::NotApplied(NotApplied::Refused { table, step, error })),
             ) => {
                 self.sent = self.checkpoint.lsn();
-                let (table, at_commit) = self.to_blame(table, step, &error)?;
-                self.reform_large(job, table, step, (&error, at_commit));
+                if job.form.ask_at_once(table, &error) {
+                    self.send_large(job);
+                    return Ok(Outcome::Again);
+                }
+                let table = self.to_blame(table, step, &error)?;
+                self.reform_large(job, table, step, &error);
                 Ok(Outcome::Again)
             }
             (_, Err(Stumble::Disk(error))) => Err(no_room(&error)),
