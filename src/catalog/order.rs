@@ -42,7 +42,9 @@ pub fn parents_first(ties: &[Tie]) -> Vec<Vec<usize>> {
         let mut sorted = Vec::new();
         while !left.is_empty() {
             let is_ready = |at: &usize, hard: bool| {
-                parents(*at, hard).iter().all(|parent| !left.contains(parent))
+                parents(*at, hard)
+                    .iter()
+                    .all(|parent| !left.contains(parent))
             };
             let ready = |hard| left.iter().position(|at| is_ready(at, hard));
             let next = ready(false).or_else(|| ready(true)).unwrap_or_default();

@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, knot, measure, measure_home, parents_first, relation,
-    resolve, ties, try_conversions, unpathed,
+    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, knot, measure, measure_home,
+    parents_first, relation, resolve, ties, try_conversions, unpathed,
 };
 use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind, Side};

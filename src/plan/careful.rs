@@ -163,7 +163,8 @@ fn park(part: &Part<'_>, manner: &Manner<'_>) -> Statement {
         Param::int8(limits::PARKED_KEPT_BYTES as u64),
     ]);
     Statement {
-        sql: "select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text".into(),
+        sql: "select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text"
+            .into(),
         params,
         table: Some(table.id),
         step: Some(part.number),
@@ -260,7 +261,10 @@ pub fn park_too_large(table: &Table, manner: &Manner<'_>) -> Statement {
         too_large: Some(0),
         ..Shape::default()
     };
-    try_staged(&Part::new(table, TOO_LARGE_STEP, Work::Upsert, &shape), manner)
+    try_staged(
+        &Part::new(table, TOO_LARGE_STEP, Work::Upsert, &shape),
+        manner,
+    )
 }
 
 /// Fails when more rows of a table are parked than may be.

@@ -1,5 +1,6 @@
 //! Rows that wait for one another are tried together: `tandem.knit` in `sql/cloud`.
 
+use super::careful::{COPY_STEP, place};
 use super::guard::Guard;
 use super::planner::Manner;
 use super::quote::{ident, table as qualified};
@@ -41,17 +42,17 @@ impl<'a> Part<'a> {
         text(self.table, self.work, &self.shape, &Rows::Chosen)
     }
 
-    /// What others may wait for becomes NULL in chosen rows of it that are going to change there or to go; missing rows
+    /// What others may wait for becomes NULL in rows of it that are going to change there or to go; missing rows
     /// are made so. Where NULL is refused they make way, if nobody but us notices that. None where there is nothing to loosen.
-    fn loosen(&self) -> Option<String> {
+    fn loosen(&self, rows: &Rows) -> Option<String> {
         let (table, shape) = (self.table, &self.shape);
         let knot = table.knot.as_ref()?;
         if shape.mobile || shape.moved || shape.too_large.is_some() {
             return None;
         }
         match self.work {
-            Work::Upsert => loosen_upsert(table, knot, shape),
-            Work::Delete if !knot.loose.is_empty() => Some(loosen_delete(table, knot, shape)),
+            Work::Upsert => loosen_upsert(table, knot, shape, rows),
+            Work::Delete if !knot.loose.is_empty() => Some(loosen_delete(table, knot, shape, rows)),
             Work::Delete if knot.rooted.is_none() => Some(self.text()),
             _ => None,
         }
@@ -82,7 +83,7 @@ pub(super) fn knit(parts: &[Part<'_>], manner: &Manner<'_>) -> Option<Statement>
             "table": part.table.name,
             "step": part.number,
             "write": part.text(),
-            "loosen": part.loosen().unwrap_or_default(),
+            "loosen": part.loosen(&Rows::Chosen).unwrap_or_default(),
             "find": part.find().unwrap_or_default(),
             "stuck": stuck.and_then(|knot| knot.rooted.clone()).unwrap_or_default(),
         })
@@ -103,7 +104,23 @@ pub(super) fn knit(parts: &[Part<'_>], manner: &Manner<'_>) -> Option<Statement>
     })
 }
 
-fn loosen_upsert(table: &Table, knot: &Knot, shape: &Shape) -> Option<String> {
+/// Loosens all rows of a copy, so that those of others can be written.
+pub fn loosen_whole(table: &Table, manner: &Manner<'_>) -> Option<Statement> {
+    let shape = Shape {
+        mixed_keys: true,
+        ..Shape::default()
+    };
+    let part = Part::new(table, COPY_STEP, Work::Upsert, &shape);
+    let sql = part.loosen(&Rows::Staged)?;
+    Some(Statement {
+        sql: sql.into(),
+        params: place(table, COPY_STEP, manner),
+        table: Some(table.id),
+        step: Some(COPY_STEP),
+    })
+}
+
+fn loosen_upsert(table: &Table, knot: &Knot, shape: &Shape, rows: &Rows) -> Option<String> {
     let columns = sent(table, all(table), shape);
     let known = |list: &[usize]| -> Vec<(usize, &Column)> {
         let mut known = columns.clone();
@@ -132,7 +149,10 @@ fn loosen_upsert(table: &Table, knot: &Knot, shape: &Shape) -> Option<String> {
     if !loose.is_empty() {
         let set = loose.iter().map(|column| {
             let name = ident(&column.1.name);
-            format!("{name} = case when {} then null else t.{name} end", changes(*column))
+            format!(
+                "{name} = case when {} then null else t.{name} end",
+                changes(*column)
+            )
         });
         let stays = match stiff.is_empty() {
             true => String::new(),
@@ -155,18 +175,27 @@ fn loosen_upsert(table: &Table, knot: &Knot, shape: &Shape) -> Option<String> {
     }
     let last = does.pop()?;
     let before = does.iter().enumerate();
-    let before: Vec<_> = before.map(|(at, one)| format!(", done{at} as ({one})")).collect();
-    let source = source(table, &columns, &Rows::Chosen, &[]);
+    let before: Vec<_> = before
+        .map(|(at, one)| format!(", done{at} as ({one})"))
+        .collect();
+    let source = source(table, &columns, rows, &[]);
     Some(format!("with {source}{} {last}", before.concat()))
 }
 
-fn loosen_delete(table: &Table, knot: &Knot, shape: &Shape) -> String {
-    let names: Vec<_> = knot.loose.iter().map(|at| ident(&table.columns[*at].name)).collect();
+fn loosen_delete(table: &Table, knot: &Knot, shape: &Shape, rows: &Rows) -> String {
+    let names: Vec<_> = knot
+        .loose
+        .iter()
+        .map(|at| ident(&table.columns[*at].name))
+        .collect();
     let set: Vec<_> = names.iter().map(|name| format!("{name} = null")).collect();
-    let tests: Vec<_> = names.iter().map(|name| format!("t.{name} is not null")).collect();
+    let tests: Vec<_> = names
+        .iter()
+        .map(|name| format!("t.{name} is not null"))
+        .collect();
     format!(
         "with {} update {} as t set {} from src where {} and {} and ({})",
-        source(table, &key(table), &Rows::Chosen, &[]),
+        source(table, &key(table), rows, &[]),
         qualified(&table.cloud),
         set.join(", "),
         matches(table, shape),

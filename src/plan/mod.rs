@@ -34,6 +34,7 @@ pub use digest::{admitted, cloud_digest, desktop_digest};
 pub use direct::{Direct, Pages, direct};
 pub use follow::follow_all;
 pub use guard::Guard;
+pub use knot::loosen_whole;
 pub use open::{Opening, at_once, hash_joins, opening};
 pub use planner::{BatchForm, Manner, Planner};
 pub use staged::{StagedForm, StagedStep, are_there, staged};

@@ -128,11 +128,11 @@ fn finishes(
     manner: &Manner<'_>,
 ) -> HashMap<usize, Vec<Statement>> {
     let careful = { steps.iter().enumerate() }.filter(|(number, _)| form.careful.contains(number));
-    let parts = careful.map(|(number, step)| {
-        Part::new(tables.get(step.table), number, step.work, &step.shape)
-    });
+    let parts = careful
+        .map(|(number, step)| Part::new(tables.get(step.table), number, step.work, &step.shape));
     let parts: Vec<_> = parts.collect();
-    let together = parts.chunk_by(|one, next| one.number + 1 == next.number && next.is_tied_to(one));
+    let together =
+        parts.chunk_by(|one, next| one.number + 1 == next.number && next.is_tied_to(one));
     let tried = together.filter_map(|run| Some((run.last()?.number, try_parts(run, manner))));
     tried.collect()
 }

@@ -84,10 +84,14 @@ pub fn staged(
     order.sort_by_key(|(phase, table, number, step)| (*phase, *table, !step.shape.moved, *number));
     for (phase, _, number, step) in order {
         let table = tables.get(step.table);
-        let tried = careful.contains(&number) || step.shape.parked || step.shape.too_large.is_some();
+        let tried =
+            careful.contains(&number) || step.shape.parked || step.shape.too_large.is_some();
         let part = Part::new(table, number, step.work, &step.shape);
         // What may wait for one another is tried together.
-        if run.last().is_some_and(|last| !tried || !part.is_tied_to(last)) {
+        if run
+            .last()
+            .is_some_and(|last| !tried || !part.is_tied_to(last))
+        {
             statements.extend(try_parts(&std::mem::take(&mut run), manner));
         }
         if step.whole {

@@ -7,7 +7,8 @@ use crate::model::{Key, Knot, Source, Table};
 /// What has to be written before a table, by its foreign keys and otherwise: by lookups, and by what names its tenant.
 pub fn ties(table: &Table, cloud: &RelationFacts, otherwise: impl Iterator<Item = u32>) -> Tie {
     let foreigns = cloud.bonds.foreigns.iter().map(|foreign| {
-        let loosened = foreign.deferrable || !loose(table, cloud, &foreign.columns, foreign.full).is_empty();
+        let loosened =
+            foreign.deferrable || !loose(table, cloud, &foreign.columns, foreign.full).is_empty();
         (foreign.parent, !loosened)
     });
     Tie {
@@ -73,8 +74,10 @@ fn loose(table: &Table, cloud: &RelationFacts, names: &[String], all: bool) -> V
             return false;
         };
         let column = &table.columns[at];
-        let tells = { table.tenant.columns.iter() }.any(|tenant| tenant.cloud == *name)
-            || { table.tenant.via.iter() }.any(|via| via.on.iter().any(|(own, _)| own == name));
+        let tells = { table.tenant.columns.iter() }.any(|tenant| tenant.cloud == *name) || {
+            table.tenant.via.iter()
+        }
+        .any(|via| via.on.iter().any(|(own, _)| own == name));
         !column.not_null
             && !column.cloud_owned
             && !matches!(column.from, Source::LookedUp(_))
@@ -108,7 +111,10 @@ fn rooted(table: &Table, cloud: &RelationFacts) -> Option<String> {
         return Some(format!("its {} is the cloud's own", column.name));
     }
     let filled = |name: &str| {
-        let owner = table.owner.as_ref().is_some_and(|owner| owner.column == name);
+        let owner = table
+            .owner
+            .as_ref()
+            .is_some_and(|owner| owner.column == name);
         owner || table.columns.iter().any(|column| column.name == name)
     };
     let left = { cloud.columns.iter() }.find(|column| !column.computed && !filled(&column.name));

@@ -3,6 +3,7 @@
 
 mod asked;
 mod board;
+mod circle;
 mod direct;
 mod first;
 mod merge;

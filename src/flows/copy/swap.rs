@@ -38,11 +38,11 @@ impl Merge<'_> {
             .collect();
         let end = vec![self.swapped(copy, None), self.unstage(table)];
         let plain = { start.iter().cloned() }.chain(update).chain([insert]);
-        let mut outcome = self.settle(table, plain.collect(), end.clone()).await?;
+        let mut outcome = self.settle(&[table], plain.collect(), end.clone()).await?;
         if refusal(&outcome).is_some_and(lies_in_rows) {
             let tried = try_whole(&[table], &self.manner());
             let statements = start.into_iter().chain(tried).collect();
-            outcome = self.settle(table, statements, end).await?;
+            outcome = self.settle(&[table], statements, end).await?;
         }
         match refusal(&outcome) {
             Some(error) => {

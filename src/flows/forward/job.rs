@@ -88,7 +88,8 @@ impl Form {
         let knots = tried.iter().map(|number| tables.get(steps[*number].table));
         let knots: Vec<_> = knots.filter(|table| table.knot.is_some()).collect();
         let tied = |table: &Table| knots.iter().any(|knot| table.is_tied_to(knot));
-        let together = { steps.iter().enumerate() }.filter(|(_, step)| tied(tables.get(step.table)));
+        let together =
+            { steps.iter().enumerate() }.filter(|(_, step)| tied(tables.get(step.table)));
         tried.extend(together.map(|(number, _)| number));
         tried
     }
@@ -215,7 +216,11 @@ impl LargeJob {
             patience: limits::TRY_LONG_MAX,
             ..manner(lease, batch.end)
         };
-        let knots = self.form.careful.iter().filter_map(|number| self.step(Some(*number)));
+        let knots = self
+            .form
+            .careful
+            .iter()
+            .filter_map(|number| self.step(Some(*number)));
         let knots: Vec<_> = knots.map(|step| tables.get(step.table)).collect();
         let tied = |(_, step): &(usize, &StagedStep)| {
             let table = tables.get(step.table);
