@@ -15,7 +15,7 @@ pub use knot::{knot, ties};
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
-use crate::model::{Arriving, Column, Home, Key, Lookup, Owner, Source, Table, TableId, Tenant};
+use crate::model::{Arriving, Column, Home, Key, Lookup, Owner, Source, Table, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -151,7 +151,6 @@ impl Resolver<'_> {
             .collect();
         let mut table = Table {
             left_out,
-            id: TableId(0),
             name: wanted.name.clone(),
             desktop: desktop.name.clone(),
             desktop_oid: desktop.oid,
@@ -166,16 +165,11 @@ impl Resolver<'_> {
             tenant,
             reaches: cloud.reaches.clone(),
             confined: cloud.confined,
-            indexed: false,
             refers_to_itself: cloud.parents.contains(&cloud.oid),
-            knot: None,
-            is_looked_up: false,
-            returns: false,
             changes_mobile: wanted.on_mobile_row == OnMobileRow::Apply,
-            both_ways: false,
             stream: wanted.stream,
             max_shrink: wanted.max_shrink,
-            fingerprint: String::new(),
+            ..Table::default()
         };
         table.fingerprint = fingerprint(&table);
         table.indexed = is_indexed(&table, cloud);

@@ -12,7 +12,7 @@ use crate::wire::ServerError;
 
 impl Writer {
     /// The table that an error lies in.
-    pub(super) fn to_blame(
+    fn to_blame(
         &self,
         table: Option<TableId>,
         step: Option<usize>,
@@ -32,13 +32,20 @@ impl Writer {
     /// A table whose folded form meets a unique constraint is tried in source order. A step whose rows are
     /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
     /// refused it stops, and the others go on.
+    ///
+    /// # Errors
+    /// When no table is to blame.
     pub(super) fn reform_batch(
         &mut self,
         mut job: BatchJob,
-        table: TableId,
-        step: Option<usize>,
+        (table, step): (Option<TableId>, Option<usize>),
         error: &ServerError,
-    ) {
+    ) -> Result<(), Fault> {
+        if job.form.ask_at_once(table, error) {
+            self.queue.push_front(job);
+            return Ok(());
+        }
+        let table = self.to_blame(table, step, error)?;
         // Equal rows have no order among themselves.
         let ordered =
             self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
@@ -53,15 +60,24 @@ impl Writer {
             self.halt(form, halt);
         }
         self.queue.push_front(job);
+        Ok(())
     }
 
+    /// The same for a staged transaction.
+    ///
+    /// # Errors
+    /// As [`Writer::reform_batch`].
     pub(super) fn reform_large(
         &mut self,
         mut job: Box<LargeJob>,
-        table: TableId,
-        step: Option<usize>,
+        (table, step): (Option<TableId>, Option<usize>),
         error: &ServerError,
-    ) {
+    ) -> Result<(), Fault> {
+        if job.form.ask_at_once(table, error) {
+            self.send_large(job);
+            return Ok(());
+        }
+        let table = self.to_blame(table, step, error)?;
         let unique = error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
         if unique {
             job.form.ordered.insert(table);
@@ -71,6 +87,7 @@ impl Writer {
             job.form.halts.push(self.why(table, error));
         }
         self.send_large(job);
+        Ok(())
     }
 
     /// Why a table stops.
@@ -101,7 +118,7 @@ impl Writer {
 
 impl Form {
     /// Says that constraints are asked with each statement, where an error came only at COMMIT; false where they are already.
-    pub(super) fn ask_at_once(&mut self, table: Option<TableId>, error: &ServerError) -> bool {
+    fn ask_at_once(&mut self, table: Option<TableId>, error: &ServerError) -> bool {
         let late = table.is_none() && blames_table(error) && lies_in_rows(error);
         late && !std::mem::replace(&mut self.at_once, true)
     }

@@ -339,7 +339,7 @@ impl Writer {
     /// A batch was refused. Those behind it are sent again when it is through.
     fn not_batch(
         &mut self,
-        mut job: BatchJob,
+        job: BatchJob,
         error: NotApplied,
         void: VecDeque<BatchJob>,
     ) -> Result<Outcome, Fault> {
@@ -350,12 +350,7 @@ impl Writer {
         let NotApplied::Refused { table, step, error } = error else {
             return Err(not_applied(error));
         };
-        if job.form.ask_at_once(table, &error) {
-            self.queue.push_front(job);
-            return Ok(Outcome::Again);
-        }
-        let table = self.to_blame(table, step, &error)?;
-        self.reform_batch(job, table, step, &error);
+        self.reform_batch(job, (table, step), &error)?;
         Ok(Outcome::Again)
     }
 
@@ -422,16 +417,11 @@ impl Writer {
                 outcome
             }
             (
-                Errand::Large(mut job),
+                Errand::Large(job),
                 Err(Stumble::NotApplied(NotApplied::Refused { table, step, error })),
             ) => {
                 self.sent = self.checkpoint.lsn();
-                if job.form.ask_at_once(table, &error) {
-                    self.send_large(job);
-                    return Ok(Outcome::Again);
-                }
-                let table = self.to_blame(table, step, &error)?;
-                self.reform_large(job, table, step, &error);
+                self.reform_large(job, (table, step), &error)?;
                 Ok(Outcome::Again)
             }
             (_, Err(Stumble::Disk(error))) => Err(no_room(&error)),
