@@ -1,6 +1,6 @@
 //! The way home of a table, once the settings and both catalogs have agreed: what the desktop takes from the cloud.
 
-use super::{Arriving, Column, Name, Owner, Tenant};
+use super::{Arriving, Column, Knot, Name, Owner, Tenant};
 
 /// A table of which something comes home.
 #[derive(Clone, Debug)]
@@ -45,6 +45,8 @@ pub struct Home {
     pub deletes: bool,
     /// Forward reads the table too, and would take what is written here for the desktop's own.
     pub streams: bool,
+    /// Rows on the desktop may have to wait for one another.
+    pub knot: Option<Knot>,
     /// A hash over all this, to notice a change between two runs.
     pub fingerprint: String,
 }

@@ -4,6 +4,7 @@ use super::super::mention::mentions;
 use super::super::narrow::{Misfit, misfit_home};
 use super::super::relation::ColumnFacts;
 use super::complaint::{Complaints, Sort};
+use super::knot::knot_at_home;
 use super::{Mapping, Resolver, Sides, add, column, derive, empty, on_desktop};
 use crate::config::{Flow, Narrow, OnConflict, OnMobileRow};
 use crate::model::{Home, Key, Named, Source, Table};
@@ -71,6 +72,7 @@ impl Resolver<'_> {
             keeps_desktop: wanted.reverse.on_conflict == OnConflict::Keep,
             deletes: wanted.reverse.deletes,
             streams: forward.is_some_and(|table| table.stream),
+            knot: None,
             fingerprint: String::new(),
         };
         home.vanishes = wanted.on_mobile_row == OnMobileRow::Apply || home.tenant.via.is_some();
@@ -82,6 +84,7 @@ impl Resolver<'_> {
         home.indexed = { desktop.indexes.iter() }.any(|index| {
             index.len() == key.len() && index.iter().all(|column| key.contains(&column))
         });
+        home.knot = knot_at_home(&home, desktop);
         Some(home)
     }
 

@@ -11,7 +11,7 @@ use crate::flows::copy::not_applied_on;
 use crate::flows::refusal::lies_in_rows;
 use crate::limits;
 use crate::model::{Home, Statement};
-use crate::plan::home::{Coming, bare_mark, claim, level, mark, put, remember, remove};
+use crate::plan::home::{Coming, bare_mark, claim, fill, level, mark, put, remember, remove};
 use crate::plan::{Opening, hash_joins, opening};
 use crate::wire::ServerError;
 
@@ -125,37 +125,55 @@ pub(super) async fn deliver(
             }
         }
     }
-    let mut waiting = vec![items];
-    while let Some(mut items) = waiting.pop() {
-        if items.is_empty() {
-            continue;
-        }
-        match write(desktop, home, replicator, &items).await {
-            Ok(verdicts) => delivered.done.extend(items.iter().map(|item| {
-                let verdict = verdicts.get(&item.found[0].coming.entry);
-                done(&item.found[0], outcome(home, &item.found[0], verdict))
-            })),
+    let mut waiting = vec![(items, false)];
+    // Refused alone for what other rows have: together they may fit.
+    let mut tied: Vec<(Item, Outcome)> = Vec::new();
+    while let Some((mut items, loosely)) = waiting.pop() {
+        let written = match items.is_empty() {
+            true => Ok(HashMap::new()),
+            false => write(desktop, home, replicator, &items, loosely).await,
+        };
+        match written {
+            Ok(verdicts) => {
+                delivered.done.extend(items.iter().map(|item| {
+                    let verdict = verdicts.get(&item.found[0].coming.entry);
+                    done(&item.found[0], outcome(home, &item.found[0], verdict))
+                }));
+                if loosely {
+                    tied.clear();
+                }
+            }
             Err(NotApplied::Refused { error, .. }) if is_busy(&error) => {
                 // Somebody has the rows; they are tried again with the next poll.
                 tracing::debug!(table = %home.name, "{error}");
-                break;
+                return Ok(delivered);
             }
             Err(NotApplied::Refused { error, .. }) if !is_rows(&error) && blames_table(&error) => {
                 delivered.broken = Some(format!("the desktop refuses it: {error}"));
-                break;
+                return Ok(delivered);
             }
             Err(NotApplied::Refused { error, .. }) if is_rows(&error) => {
-                if items.len() > 1 {
+                if items.len() > 1 && !loosely {
                     let rest = items.split_off(items.len() / 2);
-                    waiting.extend([rest, items]);
-                } else {
+                    waiting.extend([(rest, false), (items, false)]);
+                } else if let (Some(item), false) = (items.pop(), loosely) {
                     let why = Outcome::parked(&error.code, words(&error));
-                    delivered.done.push(done(&items[0].found[0], why));
+                    match home.knot.is_some() && lies_between_rows(&error) {
+                        true => tied.push((item, why)),
+                        false => delivered.done.push(done(&item.found[0], why)),
+                    }
                 }
             }
             Err(error) => return Err(not_applied_on(Side::Desktop, error)),
         }
+        if waiting.is_empty() && tied.len() > 1 && !loosely {
+            let together = tied.iter().map(|(item, _)| item.clone());
+            waiting.push((together.collect(), true));
+        }
     }
+    let parked = tied.into_iter();
+    let parked = parked.map(|(item, why)| done(&item.found[0], why));
+    delivered.done.extend(parked);
     Ok(delivered)
 }
 
@@ -217,12 +235,13 @@ fn outcome(home: &Home, found: &Found, verdict: Option<&String>) -> Outcome {
     }
 }
 
-/// One transaction. Answers what became of each entry.
+/// One transaction. Answers what became of each entry. `loosely`: rows may wait for one another.
 async fn write(
     desktop: &mut Applier,
     home: &Home,
     replicator: &str,
     items: &[Item],
+    loosely: bool,
 ) -> Result<HashMap<u64, String>, NotApplied> {
     let rows = |work: Work| -> Vec<Coming> {
         let items = items.iter().filter(|item| item.work == work);
@@ -255,9 +274,12 @@ async fn write(
         statements.push(claim(home, replicator, rows));
         let work = match gone {
             true => remove(home, replicator, rows),
-            false => put(home, replicator, rows),
+            false => put(home, replicator, rows, loosely),
         };
         answering(&mut statements, work);
+        if loosely && !gone {
+            statements.extend(fill(home, replicator, rows));
+        }
         statements.push(remember(home, replicator, rows));
     }
     if !levels.is_empty() {
@@ -281,6 +303,11 @@ fn verdicts(ran: &Ran, answers: &[usize]) -> HashMap<u64, String> {
 /// An error that lies in single rows.
 fn is_rows(error: &ServerError) -> bool {
     error.code == "TD003" || lies_in_rows(error) && blames_table(error)
+}
+
+/// Another row has what this one needs, or a row that it needs isn't there.
+fn lies_between_rows(error: &ServerError) -> bool {
+    matches!(error.code.as_str(), "23001" | "23503" | "23505" | "23P01")
 }
 
 /// Somebody has a lock.
