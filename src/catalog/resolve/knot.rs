@@ -14,9 +14,7 @@ pub fn ties(table: &Table, cloud: &RelationFacts, otherwise: impl Iterator<Item 
     });
     Tie {
         oid: cloud.oid,
-        parents: foreigns
-            .chain(otherwise.map(|oid| (oid, true)))
-            .collect(),
+        parents: foreigns.chain(otherwise.map(|oid| (oid, true))).collect(),
     }
 }
 
@@ -78,7 +76,11 @@ impl<'a> Receiver<'a> {
             }
         }
         let names_more = |unique: &&Unique| {
-            unique.deferrable || !unique.columns.iter().all(|name| self.key.contains(&name.as_str()))
+            unique.deferrable
+                || !unique
+                    .columns
+                    .iter()
+                    .all(|name| self.key.contains(&name.as_str()))
         };
         for unique in bonds.uniques.iter().filter(names_more) {
             any = true;
@@ -146,10 +148,13 @@ impl<'a> Receiver<'a> {
         let filled = |name: &str| {
             self.owner == Some(name) || self.columns.iter().any(|column| column.name == name)
         };
-        let left = { self.facts.columns.iter() }
-            .find(|column| !column.computed && !filled(&column.name));
+        let left =
+            { self.facts.columns.iter() }.find(|column| !column.computed && !filled(&column.name));
         if let Some(column) = left {
-            return Some(format!("its {} doesn't come from the other side", column.name));
+            return Some(format!(
+                "its {} doesn't come from the other side",
+                column.name
+            ));
         }
         let triggers = "triggers or rules of the table would run for it";
         self.facts.bonds.triggers.then(|| triggers.to_owned())

@@ -385,6 +385,7 @@ impl Writer {
                     self.book.stop(table);
                 }
                 self.unstage();
+                self.retry_soon();
                 Ok(Outcome::Again)
             }
             (_, Err(Stumble::Fault(fault))) => Err(fault),

@@ -12,7 +12,7 @@ use crate::flows::refusal::lies_in_rows;
 use crate::limits;
 use crate::model::{Home, Statement};
 use crate::plan::home::{Coming, bare_mark, claim, fill, level, mark, put, remember, remove};
-use crate::plan::{Opening, hash_joins, opening};
+use crate::plan::{Opening, at_once, hash_joins, opening};
 use crate::wire::ServerError;
 
 /// What became of a row.
@@ -128,7 +128,9 @@ pub(super) async fn deliver(
     let mut waiting = vec![(items, false)];
     // Refused alone for what other rows have: together they may fit.
     let mut tied: Vec<(Item, Outcome)> = Vec::new();
+    let mut tries = 0;
     while let Some((mut items, loosely)) = waiting.pop() {
+        let mut again = false;
         let written = match items.is_empty() {
             true => Ok(HashMap::new()),
             false => write(desktop, home, replicator, &items, loosely).await,
@@ -152,8 +154,14 @@ pub(super) async fn deliver(
                 delivered.broken = Some(format!("the desktop refuses it: {error}"));
                 return Ok(delivered);
             }
-            Err(NotApplied::Refused { error, .. }) if is_rows(&error) => {
-                if items.len() > 1 && !loosely {
+            Err(NotApplied::Refused { error, step, .. }) if is_rows(&error) => {
+                if let (true, Some(at)) = (loosely, step.filter(|at| *at < tied.len())) {
+                    // It is what the others can do without.
+                    let (item, why) = tied.remove(at);
+                    delivered.done.push(done(&item.found[0], why));
+                    tries += 1;
+                    again = tries < limits::HOME_TIED_TRIES;
+                } else if items.len() > 1 && !loosely {
                     let rest = items.split_off(items.len() / 2);
                     waiting.extend([(rest, false), (items, false)]);
                 } else if let (Some(item), false) = (items.pop(), loosely) {
@@ -166,7 +174,7 @@ pub(super) async fn deliver(
             }
             Err(error) => return Err(not_applied_on(Side::Desktop, error)),
         }
-        if waiting.is_empty() && tied.len() > 1 && !loosely {
+        if waiting.is_empty() && tied.len() > 1 && (again || !loosely) {
             let together = tied.iter().map(|(item, _)| item.clone());
             waiting.push((together.collect(), true));
         }
@@ -278,7 +286,17 @@ async fn write(
         };
         answering(&mut statements, work);
         if loosely && !gone {
-            statements.extend(fill(home, replicator, rows));
+            // Each row for itself, so that a refusal says whose it is.
+            statements.push(at_once());
+            for (at, item) in items.iter().enumerate() {
+                let rows = item.found.iter().map(|found| found.coming.clone());
+                let rows: Vec<_> = rows.filter(|_| item.work == Work::Put).collect();
+                let filled = fill(home, replicator, &rows).filter(|_| !rows.is_empty());
+                statements.extend(filled.map(|filled| Statement {
+                    step: Some(at),
+                    ..filled
+                }));
+            }
         }
         statements.push(remember(home, replicator, rows));
     }

@@ -38,6 +38,7 @@ fn tables() -> Tables {
         keeps_desktop: false,
         deletes: true,
         streams: true,
+        knot: None,
         fingerprint: String::new(),
     };
     Tables::new(vec![forward]).with_homes(vec![home])

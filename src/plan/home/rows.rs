@@ -127,7 +127,8 @@ fn note(over: &Over<'_>, kinds: &[(&str, &str)]) -> String {
 }
 
 /// What became of each row: its entry and a word.
-const VERDICTS: &str = "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", \"tandem verdict\")), '[]')";
+const VERDICTS: &str =
+    "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", \"tandem verdict\")), '[]')";
 
 /// A setting of the transaction: the keys of rows that went, and come again.
 const GONE: &str = "tandem.gone";
@@ -188,7 +189,11 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming], loosely: bool) -> Vec
     };
     let (mut names, mut values) = (
         filled.clone(),
-        home.columns.iter().enumerate().map(value).collect::<Vec<_>>(),
+        home.columns
+            .iter()
+            .enumerate()
+            .map(value)
+            .collect::<Vec<_>>(),
     );
     names_owner(home, &mut names, &mut values);
     let inserted = format!(
@@ -247,7 +252,11 @@ pub fn fill(home: &Home, replicator: &str, rows: &[Coming]) -> Option<Statement>
     let over = Over::all(home);
     let (source, target) = (over.source(), target(home));
     let sql = if makes_way(knot) {
-        let mut names: Vec<_> = home.columns.iter().map(|column| ident(&column.name)).collect();
+        let mut names: Vec<_> = home
+            .columns
+            .iter()
+            .map(|column| ident(&column.name))
+            .collect();
         let mut values: Vec<_> = names.iter().map(|name| format!("src.{name}")).collect();
         names_owner(home, &mut names, &mut values);
         format!(
