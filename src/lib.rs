@@ -22,7 +22,8 @@
 //!   key, folded part by part into the cloud's staging table, and from there into its tables in one
 //!   transaction ([`plan::staged`]).
 //! - A step that the cloud refuses is tried row by row ([`plan::BatchForm::careful`]). What is refused alone is
-//!   parked in `tandem.quarantine`, known to the fold ([`fold::Parking`]), and tried again later.
+//!   parked in `tandem.quarantine`, known to the fold ([`fold::Parking`]), and tried again later. Rows that may wait for one
+//!   another ([`model::Knot`]), of one table or of several, are tried together.
 //!
 //! # The path of a whole table
 //!

@@ -260,6 +260,9 @@ pub const MOVED_ROWS_MAX: usize = 200_000;
 /// In a batch with more changes than this no table is tried in source order, one statement for each change.
 pub const IN_ORDER_MAX: usize = 20_000;
 
+/// How often rows that wait for one another on the desktop are tried together, each time without one more of them.
+pub const HOME_TIED_TRIES: u32 = 50;
+
 /// Entries of the outbox that are read at once: what names them is in the desktop's log, and held in memory.
 pub const HOME_ENTRIES: usize = 1_000;
 /// Rows that are known to have been refused, so that each is said once; then all may be said again.

@@ -77,7 +77,10 @@ create unlogged table tandem.staging (
     -- row messages that the row stands for
     messages bigint not null default 0,
     -- the row under its old key, where a column was not sent
-    origin text[]
+    origin text[],
+    -- why it was refused; an empty code: there was no time to try it
+    code text,
+    why text
 );
 create index staging_of on tandem.staging (replicator, epoch, "table", step);
 alter table tandem.staging alter cells set statistics 0, alter origin set statistics 0;
@@ -683,34 +686,31 @@ begin
     end if;
 end $$;
 
--- Writes the staged rows of a step in pieces and by halves, until those that are refused stand alone, and parks these in the
--- quarantine. `p_write` writes the staged rows given as $1 tid[]. Rows that get through leave the quarantine.
--- Answers the parked rows, with their values up to `p_told` bytes in all. An error that isn't a row's own, too many
--- refused rows, too many bytes of them or too much time (`p_limit`) is an error of the whole step; but rows that are
--- tried again (`p_again`) are parked already, and what there is no time for just stays so.
-create function tandem.try_rows(
-    p_replicator text, p_epoch bigint, p_table text, p_step integer, p_write text, p_work text,
-    p_key integer[], p_unsent integer[], p_lsn pg_lsn, p_again boolean, p_limit interval, p_max bigint,
-    p_max_bytes bigint, p_told bigint
-) returns jsonb language plpgsql as $$
+-- Writes staged rows in pieces and by halves, until those that are refused stand alone. `p_write` writes the staged rows
+-- given as $1 tid[]. `p_now`: constraints that could wait for COMMIT are asked with each piece. The first error with a code
+-- in `p_waits` ends it, where there are some (`waits`). An error that isn't a row's own, too many refused rows or too much
+-- time (`p_limit`) is an error of the whole; but rows that are tried again (`p_again`) are parked already, and what there
+-- is no time for just stays so.
+create function tandem.by_halves(
+    p_write text, p_rows tid[], p_piece integer, p_now boolean, p_waits text[], p_again boolean, p_limit interval, p_max bigint,
+    out refused tid[], out codes text[], out whys text[], out untried tid[], out waits boolean
+) language plpgsql as $$
 declare
-    staged tid[];
-    untried tid[] := '{}';
     settled boolean := false;
     -- ranges that are still to be tried, the leftmost on top: what went in stays in
     lows integer[];
     highs integer[];
     low integer; high integer; middle integer; top integer;
-    refused tid[] := '{}'; codes text[] := '{}'; whys text[] := '{}';
     code text; message text; detail text;
-    healed bigint; parked bigint; answer jsonb;
 begin
-    select coalesce(array_agg(s.ctid order by s.n), '{}') into staged from tandem.staging as s
-     where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
-    -- all at once was refused already, so it begins with pieces: most of them hold no bad row
+    refused := '{}';
+    codes := '{}';
+    whys := '{}';
+    untried := '{}';
+    waits := false;
     select coalesce(array_agg(i order by i desc), '{}'),
-           coalesce(array_agg(least(i + 255, cardinality(staged)) order by i desc), '{}')
-      into lows, highs from generate_series(1, cardinality(staged), 256) as i;
+           coalesce(array_agg(least(i + p_piece - 1, cardinality(p_rows)) order by i desc), '{}')
+      into lows, highs from generate_series(1, cardinality(p_rows), p_piece) as i;
     while cardinality(lows) > 0 loop
         top := cardinality(lows);
         low := lows[top];
@@ -719,9 +719,11 @@ begin
         highs := highs[:top - 1];
         continue when low > high;
         begin
-            execute p_write using staged[low:high];
-            -- what would be refused at COMMIT is refused here
-            set constraints all immediate;
+            execute p_write using p_rows[low:high];
+            if p_now then
+                -- what would be refused at COMMIT is refused here
+                set constraints all immediate;
+            end if;
             settled := true;
         exception when others then
             get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail;
@@ -729,6 +731,7 @@ begin
             if left(code, 2) in ('08', '0A', '25', '28', '40', '42', '53', '55', '57', '58', 'F0', 'XX') then
                 raise;
             end if;
+            waits := code = any (p_waits);
             if low < high then
                 middle := (low + high) / 2;
                 lows := lows || array[middle + 1, low];
@@ -739,16 +742,17 @@ begin
                     detail := null;
                 end if;
                 settled := true;
-                refused := refused || staged[low];
+                refused := refused || p_rows[low];
                 codes := codes || code;
                 whys := whys || concat_ws(': ', message, detail);
             end if;
         end;
+        exit when waits;
         if p_again then
             -- each try gets further by one row at least
             if settled and clock_timestamp() > statement_timestamp() + p_limit then
                 for i in 1 .. cardinality(lows) loop
-                    untried := untried || staged[lows[i]:highs[i]];
+                    untried := untried || p_rows[lows[i]:highs[i]];
                 end loop;
                 exit;
             end if;
@@ -758,9 +762,53 @@ begin
                 message = format('at least %s rows are refused; the first: %s %s', cardinality(refused), codes[1], whys[1]);
         end if;
     end loop;
+end $$;
+
+-- Writes the staged rows of a step, each for itself where it has to be, and parks those that are refused.
+create function tandem.try_rows(
+    p_replicator text, p_epoch bigint, p_table text, p_step integer, p_write text, p_work text,
+    p_key integer[], p_unsent integer[], p_lsn pg_lsn, p_again boolean, p_limit interval, p_max bigint,
+    p_max_bytes bigint, p_told bigint
+) returns jsonb language plpgsql as $$
+declare
+    staged tid[];
+    tried record;
+begin
+    select coalesce(array_agg(s.ctid order by s.n), '{}') into staged from tandem.staging as s
+     where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
+    -- all at once was refused already, so it begins with pieces: most of them hold no bad row
+    tried := tandem.by_halves(p_write, staged, 256, true, '{}', p_again, p_limit, p_max);
+    perform tandem.mark_refused(tried.refused, tried.codes, tried.whys, tried.untried);
+    return tandem.park_rows(p_replicator, p_epoch, p_table, p_step, p_work, p_key, p_unsent, p_lsn, p_again, p_max,
+                            p_max_bytes, p_told);
+end $$;
+
+-- Notes which staged rows were refused and why, and for which there was no time.
+create function tandem.mark_refused(p_refused tid[], p_codes text[], p_whys text[], p_untried tid[]) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if cardinality(p_refused) + cardinality(p_untried) > 0 then
+        update tandem.staging as s set code = r.code, why = r.why
+          from (select * from unnest(p_refused, p_codes, p_whys) as r(at, code, why)
+                union all select u.at, '', null from unnest(p_untried) as u(at)) as r
+         where s.ctid = r.at;
+    end if;
+end $$;
+
+-- What became of a step's staged rows: those that got through leave the quarantine, those that are marked as refused are
+-- parked there. Answers the parked rows, with their values up to `p_told` bytes in all; too many of them, or too many bytes
+-- are an error.
+create function tandem.park_rows(
+    p_replicator text, p_epoch bigint, p_table text, p_step integer, p_work text, p_key integer[], p_unsent integer[],
+    p_lsn pg_lsn, p_again boolean, p_max bigint, p_max_bytes bigint, p_told bigint
+) returns jsonb language plpgsql as $$
+declare
+    healed bigint; parked bigint; answer jsonb;
+begin
     with tried as (
         select array(select s.cells[k.i] from unnest(p_key) with ordinality as k(i, nth) order by k.nth) as key
-          from tandem.staging as s where s.ctid = any (staged) and s.ctid <> all (refused || untried)),
+          from tandem.staging as s
+         where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step and s.code is null),
     gone as (
         delete from tandem.quarantine as q using tried
          where q.replicator = p_replicator and q.direction = 'forward' and q."table" = p_table
@@ -768,9 +816,10 @@ begin
         returning q.messages)
     select coalesce(sum(gone.messages), 0) into healed from gone;
     with bad as (
-        select s.n, s.cells, s.copies, s.messages, r.code, r.why,
+        select s.n, s.cells, s.copies, s.messages, s.code, s.why,
                array(select s.cells[k.i] from unnest(p_key) with ordinality as k(i, nth) order by k.nth) as key
-          from unnest(refused, codes, whys) as r(at, code, why) join tandem.staging as s on s.ctid = r.at),
+          from tandem.staging as s
+         where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step and s.code <> ''),
     put as (
         insert into tandem.quarantine as q
             (replicator, "table", key, key_hash, cells, unsent, copies, work, sqlstate, why, lsn, messages)
@@ -787,7 +836,7 @@ begin
                order by bad.n), '[]')
       into parked, answer
       from (select b.*, sum(tandem.bytes(b.cells)) over (order by tandem.bytes(b.cells), b.n) as told from bad as b) as bad;
-    if cardinality(refused) > 0 and not p_again then
+    if answer <> '[]' and not p_again then
         perform tandem.cap_parked(p_replicator, p_table, p_max, p_max_bytes);
     end if;
     if healed <> 0 or parked <> 0 then
@@ -798,6 +847,162 @@ begin
     delete from tandem.staging as s
      where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step;
     return answer;
+end $$;
+
+-- The staged rows of one part of `tandem.knit`, but for some; or only some of them.
+create function tandem.part_rows(p_replicator text, p_epoch bigint, p_part jsonb, p_but tid[], p_only tid[]) returns tid[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(array_agg(s.ctid order by s.n), '{}') from tandem.staging as s
+     where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_part ->> 'table'
+       and s.step = (p_part ->> 'step')::integer and s.ctid <> all (p_but) and (p_only is null or s.ctid = any (p_only))
+$$;
+
+-- Which of the staged rows `p_rows` break a constraint, now that all are written: rows without a parent, or with the
+-- values of another row. `p_find` says where in their table they are.
+create function tandem.breaks(p_constraint oid, p_find text, p_rows tid[]) returns tid[]
+language plpgsql stable as $$
+declare
+    con record;
+    own text[]; other text[];
+    tests text; given text; broken tid[];
+begin
+    select c.contype, c.conrelid, c.confrelid, c.conkey, c.confkey into con from pg_catalog.pg_constraint as c where c.oid = p_constraint;
+    own := array(select quote_ident(a.attname) from unnest(con.conkey) with ordinality as k(num, nth)
+                   join pg_catalog.pg_attribute as a on a.attrelid = con.conrelid and a.attnum = k.num order by k.nth);
+    other := array(select quote_ident(a.attname) from unnest(con.confkey) with ordinality as k(num, nth)
+                     join pg_catalog.pg_attribute as a on a.attrelid = con.confrelid and a.attnum = k.num order by k.nth);
+    if con.contype <> 'f' then
+        other := own;
+    end if;
+    select string_agg(format('o.%s = c.%s', pair.other, pair.own), ' and '), string_agg(format('c.%s is not null', pair.own), ' and ')
+      into tests, given from unnest(own, other) as pair(own, other);
+    if con.contype = 'f' then
+        tests := format('%s and not exists (select from %s as o where %s)', given, con.confrelid::regclass, tests);
+    elsif con.contype in ('u', 'p') then
+        tests := format('exists (select from only %s as o where o.ctid <> c.ctid and %s)', con.conrelid::regclass, tests);
+    else
+        return '{}';
+    end if;
+    execute format('select coalesce(array_agg(distinct f.staged), ''{}'') from (%s) as f join only %s as c on f.part = %s and c.ctid = f.at where %s',
+                   p_find, con.conrelid::regclass, con.conrelid, tests) into broken using p_rows;
+    return broken;
+end $$;
+
+-- Writes the staged rows of several steps that may wait for one another, so that as many of them get in as can stand
+-- together, and marks the others as refused. Constraints that can be asked at the end are; where that is not enough, each
+-- part is `loosen`ed first (columns that others wait for become NULL, or the row makes way), and then written. A row that is
+-- refused so is left out, and all is done again without it, until the others hold. `p_parts` has for each step: `table`,
+-- `step`, `write`, `loosen` ('' for none) and `find` over $1 tid[], and `stuck`: why more can't be done for it.
+create function tandem.knit(p_replicator text, p_epoch bigint, p_parts jsonb, p_again boolean, p_limit interval, p_max bigint)
+returns text language plpgsql as $$
+declare
+    -- errors that lie between rows
+    between_rows constant text[] := '{23001,23503,23505,23P01,TD005,TD008}';
+    bad tid[] := '{}'; codes text[] := '{}'; whys text[] := '{}'; untried tid[] := '{}';
+    loosened boolean := false;
+    rounds integer := 0;
+    part jsonb; tried record; todo tid[]; left_over tid[]; rows tid[];
+    last_codes text[]; last_whys text[];
+    moved boolean; waits boolean; known integer; late boolean := false;
+    code text; message text; detail text; con_name text; con_table text; con_schema text; con oid; broken tid[];
+begin
+    loop
+        rounds := rounds + 1;
+        waits := false;
+        known := cardinality(bad);
+        begin
+            set constraints all deferred;
+            if loosened then
+                for part in select p from jsonb_array_elements(p_parts) as p where p ->> 'loosen' <> '' loop
+                    rows := tandem.part_rows(p_replicator, p_epoch, part, bad, null);
+                    perform tandem.by_halves(part ->> 'loosen', rows, greatest(cardinality(rows), 1), false, '{}', true, p_limit, p_max);
+                end loop;
+            end if;
+            todo := null;
+            -- what one row waits for another one may bring
+            loop
+                moved := false;
+                left_over := '{}';
+                last_codes := '{}';
+                last_whys := '{}';
+                for part in select p from jsonb_array_elements(p_parts) as p loop
+                    rows := tandem.part_rows(p_replicator, p_epoch, part, bad, todo);
+                    continue when cardinality(rows) = 0;
+                    tried := tandem.by_halves(part ->> 'write', rows, cardinality(rows), false,
+                        case when loosened then '{}' else between_rows end, p_again, p_limit, p_max);
+                    late := late or cardinality(tried.untried) > 0;
+                    waits := tried.waits or late;
+                    exit when waits;
+                    moved := moved or cardinality(tried.refused) < cardinality(rows);
+                    for i in 1 .. cardinality(tried.refused) loop
+                        code := tried.codes[i];
+                        message := tried.whys[i];
+                        if code = any (between_rows) then
+                            left_over := left_over || tried.refused[i];
+                            last_codes := last_codes || code;
+                            last_whys := last_whys || case when part ->> 'stuck' <> '' and code in ('23505', '23P01')
+                                then format('%s; it can''t go and come again, since %s', message, part ->> 'stuck') else message end;
+                        else
+                            bad := bad || tried.refused[i];
+                            codes := codes || code;
+                            whys := whys || message;
+                        end if;
+                    end loop;
+                end loop;
+                exit when waits or not moved or cardinality(left_over) = 0;
+                todo := left_over;
+            end loop;
+            if not waits then
+                bad := bad || left_over;
+                codes := codes || last_codes;
+                whys := whys || last_whys;
+                begin
+                    set constraints all immediate;
+                exception when others then
+                    get stacked diagnostics code = returned_sqlstate, message = message_text, detail = pg_exception_detail,
+                        con_name = constraint_name, con_table = table_name, con_schema = schema_name;
+                    if left(code, 2) in ('08', '0A', '25', '28', '40', '42', '53', '55', '57', '58', 'F0', 'XX') then
+                        raise;
+                    end if;
+                    waits := true;
+                    if loosened then
+                        select c.oid into con from pg_catalog.pg_constraint as c
+                         where c.conname = con_name and c.conrelid = to_regclass(format('%I.%I', con_schema, con_table));
+                        for part in select p from jsonb_array_elements(p_parts) as p where con is not null and p ->> 'find' <> '' loop
+                            broken := tandem.breaks(con, part ->> 'find', tandem.part_rows(p_replicator, p_epoch, part, bad, null));
+                            bad := bad || broken;
+                            codes := codes || array_fill(code, array[cardinality(broken)]);
+                            whys := whys || array_fill(concat_ws(': ', message, nullif(detail, '')), array[cardinality(broken)]);
+                        end loop;
+                    end if;
+                end;
+            end if;
+            -- what was refused without being loosened has left nothing behind
+            exit when not waits and (not loosened or cardinality(bad) = known);
+            raise exception using errcode = 'TD013', message = 'once more';
+        exception when sqlstate 'TD013' then
+            -- nothing of this round stays
+            null;
+        end;
+        -- nobody is found who could be left out, or it takes too long: each for itself
+        if late or loosened and cardinality(bad) = known or rounds > 100 or clock_timestamp() > statement_timestamp() + p_limit then
+            bad := '{}';
+            codes := '{}';
+            whys := '{}';
+            for part in select p from jsonb_array_elements(p_parts) as p loop
+                rows := tandem.part_rows(p_replicator, p_epoch, part, '{}', null);
+                tried := tandem.by_halves(part ->> 'write', rows, 256, true, '{}', p_again, p_limit, p_max);
+                bad := bad || tried.refused;
+                codes := codes || tried.codes;
+                whys := whys || tried.whys;
+                untried := untried || tried.untried;
+            end loop;
+            exit;
+        end if;
+        loosened := loosened or waits;
+    end loop;
+    perform tandem.mark_refused(bad, codes, whys, untried);
+    return null;
 end $$;
 
 -- What an outbox names a row by: the texts of these columns of the row `p_row`, as SQL.

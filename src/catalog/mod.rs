@@ -3,6 +3,7 @@
 //! [`resolve`] holds the settings against both catalogs and lists everything that doesn't fit at
 //! once, before a row moves. Behind it a table has a key and a column has a mapping.
 
+mod bond;
 mod drift;
 mod facts;
 mod measure;
@@ -18,8 +19,8 @@ pub use drift::drift;
 pub use facts::{Facts, VERSION_MIN, facts};
 pub use measure::{Ambiguous, measure, measure_home};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
-pub use resolve::{Mismatch, Pair, Resolved, Sort, resolve};
+pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
 pub use trial::try_conversions;
 
-pub use order::parents_first;
+pub use order::{Tie, parents_first};

@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
+use super::bond::{Bonds, bonds};
 use crate::model::{Name, Reach};
 use crate::wire::WireError;
 
@@ -43,6 +44,8 @@ pub struct RelationFacts {
     pub leaves: Vec<(Name, u32, char)>,
     /// Foreign keys of other tables whose action would change them when a row of this one changes.
     pub reaches: Vec<Reach>,
+    /// Constraints that look at several rows at once.
+    pub bonds: Bonds,
 }
 
 /// A column.
@@ -133,12 +136,13 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     };
     let oid: u32 = row.get(0);
     let own = [(&oid as _, Type::OID)];
-    let (columns, references, indexes, leaves, reaches) = tokio::join!(
+    let (columns, references, indexes, leaves, reaches, bonds) = tokio::join!(
         client.query_typed(COLUMNS, &own),
         references(client, oid),
         indexes(client, oid),
         leaves(client, oid),
         reaches(client, oid),
+        bonds(client, oid),
     );
     let (columns, indexes) = (columns?, indexes?);
     let unique = indexes.iter().filter(|(_, unique)| *unique);
@@ -172,6 +176,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         indexes: indexes.into_iter().map(|(names, _)| names).collect(),
         leaves: leaves?,
         reaches: reaches?,
+        bonds: bonds?,
     }))
 }
 

@@ -4,20 +4,20 @@ mod complaint;
 mod derive;
 mod home;
 mod key;
+mod knot;
 mod parent;
 mod place;
 
 use complaint::Complaints;
 pub use complaint::{Mismatch, Sort};
 use key::{digest, fingerprint, is_indexed, key};
+pub use knot::{knot, ties};
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
 use crate::fault::Side;
-use crate::model::{
-    Arriving, Charset, Column, Home, Key, Lookup, Owner, Source, Table, TableId, Tenant,
-};
+use crate::model::{Arriving, Charset, Column, Home, Key, Lookup, Owner, Source, Table, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -153,7 +153,6 @@ impl Resolver<'_> {
             .collect();
         let mut table = Table {
             left_out,
-            id: TableId(0),
             name: wanted.name.clone(),
             desktop: desktop.name.clone(),
             desktop_oid: desktop.oid,
@@ -168,18 +167,13 @@ impl Resolver<'_> {
             tenant,
             reaches: cloud.reaches.clone(),
             confined: cloud.confined,
-            indexed: false,
-            fixed_key: false,
             refers_to_itself: cloud.parents.contains(&cloud.oid),
-            is_looked_up: false,
-            returns: false,
             changes_mobile: wanted.on_mobile_row == OnMobileRow::Apply,
             lets_keep_out: wanted.kept_out == KeptOut::RuleOut,
-            both_ways: false,
             stream: wanted.stream,
             max_shrink: wanted.max_shrink,
             charset: self.charset(desktop),
-            fingerprint: String::new(),
+            ..Table::default()
         };
         let fixed = |name: &str| cloud.column(name).is_some_and(|key| key.always_identity);
         let fixed_key = table.key_names().any(fixed);

@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, Sort, measure, measure_home, parents_first, relation,
-    resolve, try_conversions, unpathed,
+    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, knot, measure, measure_home,
+    parents_first, relation, resolve, ties, try_conversions, unpathed,
 };
 use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind, Side};
@@ -116,9 +116,7 @@ pub async fn examine(
         let fits = |name: &str| misfits.iter().all(|misfit| misfit.name != name);
         tables.retain(|table| fits(&table.name));
         homes.retain(|home| fits(&home.name));
-        let order = parents_first(&ties(&tables, &pairs));
-        let tables = order.into_iter().map(|at| tables[at].clone());
-        let tables = Tables::new(tables.collect()).with_homes(homes);
+        let tables = Tables::new(in_order(tables, &pairs)).with_homes(homes);
         return Ok(Ok(tables.with_misfits(misfits)));
     }
     // All at once: what the other tables' keys are like is asked too.
@@ -205,24 +203,30 @@ fn mark_looked_up(tables: &mut [Table]) -> Vec<Mismatch> {
     mismatches
 }
 
-/// Each table's identifier in the cloud, and those of the tables that have to be written before it.
-fn ties(tables: &[Table], pairs: &[Pair<'_>]) -> Vec<(u32, Vec<u32>)> {
+/// Parents first; and what ties rows to others is known.
+fn in_order(mut tables: Vec<Table>, pairs: &[Pair<'_>]) -> Vec<Table> {
     let facts = |name: &Name| {
-        let clouds = pairs.iter().filter_map(|pair| pair.cloud);
-        clouds.into_iter().find(|cloud| cloud.name == *name)
+        let mut clouds = pairs.iter().filter_map(|pair| pair.cloud);
+        clouds.find(|cloud| cloud.name == *name)
     };
     let tie = |table: &Table| {
-        let own = facts(&table.cloud);
         let asked = table.lookups.iter().map(|lookup| &lookup.parent);
         let asked = asked.chain(table.tenant.via.iter().map(|via| &via.parent));
         let asked = asked.filter_map(|name| facts(name).map(|cloud| cloud.oid));
-        let parents = own.map_or(Vec::new(), |cloud| cloud.parents.clone());
-        (
-            own.map_or(0, |cloud| cloud.oid),
-            parents.into_iter().chain(asked).collect(),
-        )
+        facts(&table.cloud).map_or(Tie::default(), |cloud| ties(table, cloud, asked))
     };
-    tables.iter().map(tie).collect()
+    let tied: Vec<_> = tables.iter().map(tie).collect();
+    let mut ordered = Vec::new();
+    for (circle, members) in parents_first(&tied).into_iter().enumerate() {
+        let oids: Vec<_> = members.iter().map(|at| tied[*at].oid).collect();
+        for at in members {
+            let mut table = std::mem::take(&mut tables[at]);
+            let cloud = facts(&table.cloud);
+            table.knot = cloud.and_then(|cloud| knot(&table, cloud, (circle, &oids)));
+            ordered.push(table);
+        }
+    }
+    ordered
 }
 
 /// A declared key that isn't unique is refused before anything is changed.

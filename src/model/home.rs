@@ -1,6 +1,6 @@
 //! The way home of a table, once the settings and both catalogs have agreed: what the desktop takes from the cloud.
 
-use super::{Arriving, Charset, Column, Name, Owner, Tenant};
+use super::{Arriving, Charset, Column, Knot, Name, Owner, Tenant};
 
 /// A table of which something comes home.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct Home {
     pub streams: bool,
     /// What the desktop's bytes mean, where its database doesn't speak UTF-8.
     pub charset: Option<Charset>,
+    /// Rows on the desktop may have to wait for one another.
+    pub knot: Option<Knot>,
     /// A hash over all this, to notice a change between two runs.
     pub fingerprint: String,
 }

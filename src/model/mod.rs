@@ -5,6 +5,7 @@ mod change;
 mod charset;
 mod encoding;
 mod home;
+mod knot;
 mod layout;
 mod lsn;
 mod snapshot;
@@ -22,6 +23,7 @@ pub use change::{
 pub use charset::{Charset, SaidBy, UNREADABLE, is_unreadable, shown};
 pub use encoding::Encoding;
 pub use home::{Home, Named};
+pub use knot::Knot;
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use snapshot::{NotASnapshot, Snapshot};

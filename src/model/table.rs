@@ -6,7 +6,7 @@
 use std::fmt;
 
 use super::layout::Layout;
-use super::{Charset, Oid, Relation};
+use super::{Charset, Knot, Oid, Relation};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -208,6 +208,8 @@ pub struct Table {
     pub fixed_key: bool,
     /// The cloud's table has a foreign key to itself.
     pub refers_to_itself: bool,
+    /// Its rows may have to wait for one another, or for rows of other tables that wait for them.
+    pub knot: Option<Knot>,
     /// Other tables look columns up in this one, so the whole old row has to be known.
     pub is_looked_up: bool,
     /// Columns that are the cloud's own come home: a change of them on the desktop is undone.
@@ -242,6 +244,12 @@ pub struct TenantColumn {
 }
 
 impl Table {
+    /// Rows of both tables may have to wait for one another.
+    pub fn is_tied_to(&self, other: &Table) -> bool {
+        let circles = self.knot.as_ref().zip(other.knot.as_ref());
+        circles.is_some_and(|(one, other)| one.circle == other.circle)
+    }
+
     /// Whether keys that are written differently name different rows.
     pub fn has_exact_key(&self) -> bool {
         match &self.key {

@@ -5,16 +5,17 @@ use std::sync::Arc;
 
 use super::array::TextArray;
 use super::diff::diff;
+use super::knot::{Part, knit};
 use super::planner::Manner;
 use super::source::Rows;
-use super::write::text;
 use crate::limits;
 use crate::model::{Cell, Key, Param, Shape, Statement, Step, Table, Work, oid};
 
 /// The statements of a careful step.
 pub(super) struct Careful {
     pub(super) stage: Stage,
-    pub(super) finish: Statement,
+    /// Empty where a later step's finish is this one's, too.
+    pub(super) finish: Vec<Statement>,
 }
 
 /// Puts rows into the staging table.
@@ -29,15 +30,9 @@ impl Careful {
     pub(super) fn of(
         table: &Table,
         number: usize,
-        work: Work,
-        shape: &Shape,
+        finish: Vec<Statement>,
         manner: &Manner<'_>,
     ) -> Careful {
-        // One by one it doesn't matter what was there.
-        let shape = &Shape {
-            fresh: false,
-            ..shape.clone()
-        };
         let place = place(table, number, manner);
         Careful {
             stage: Stage {
@@ -45,7 +40,7 @@ impl Careful {
                 place,
                 step: number,
             },
-            finish: try_staged(table, number, work, shape, manner),
+            finish,
         }
     }
 }
@@ -128,20 +123,15 @@ pub(super) fn parked_key(table: &Table) -> Vec<usize> {
 }
 
 /// Writes the staged rows of a step by halves. Answers one row of JSON: the rows that were parked.
-pub(super) fn try_staged(
-    table: &Table,
-    number: usize,
-    work: Work,
-    shape: &Shape,
-    manner: &Manner<'_>,
-) -> Statement {
+fn try_staged(part: &Part<'_>, manner: &Manner<'_>) -> Statement {
+    let table = part.table;
     let key = parked_key(table);
-    let mut params = place(table, number, manner);
+    let mut params = place(table, part.number, manner);
     params.extend([
-        Param::string(text(table, work, shape, &Rows::Chosen)),
-        Param::string(work.word()),
+        Param::string(part.text()),
+        Param::string(part.work.word()),
         numbers(&key),
-        numbers(&shape.unsent),
+        numbers(&part.shape.unsent),
         Param::text(oid::PG_LSN, manner.end.to_string()),
         Param::boolean(manner.again),
         Param::string(format!("{} milliseconds", manner.patience.as_millis())),
@@ -154,64 +144,117 @@ pub(super) fn try_staged(
             .into(),
         params,
         table: Some(table.id),
-        step: Some(number),
+        step: Some(part.number),
     }
 }
 
-/// Tries the parked rows of a table again that have one kind of work and one set of unsent columns, those first
-/// that have waited longest.
-pub fn retry(table: &Table, work: Work, unsent: &[usize], manner: &Manner<'_>) -> Vec<Statement> {
-    const STEP: usize = 0;
-    let shape = Shape {
-        unsent: unsent.to_vec(),
-        mixed_keys: true,
-        ..Shape::default()
-    };
-    let mut params = place(table, STEP, manner);
+/// Parks the refused ones of rows that `tandem.knit` has tried. Answers as [`try_staged`] does.
+fn park(part: &Part<'_>, manner: &Manner<'_>) -> Statement {
+    let table = part.table;
+    let mut params = place(table, part.number, manner);
     params.extend([
-        Param::string(work.word()),
-        numbers(unsent),
-        Param::int8(limits::RETRY_ROWS),
+        Param::string(part.work.word()),
+        numbers(&parked_key(table)),
+        numbers(&part.shape.unsent),
+        Param::text(oid::PG_LSN, manner.end.to_string()),
+        Param::boolean(manner.again),
+        Param::int8(limits::PARKED_ROWS_MAX),
+        Param::int8(limits::PARKED_BYTES_MAX),
+        Param::int8(limits::PARKED_KEPT_BYTES as u64),
     ]);
-    let staged = Statement {
-        sql: "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies) \
-              select $1, $2, $3, $4, q.id, q.cells, q.copies from tandem.quarantine as q \
-              where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 and q.sqlstate <> 'TD007' \
-              and not (q.sqlstate = '22021' and tandem.is_unreadable(q.cells)) \
-              order by q.tried_at limit $7".into(),
+    Statement {
+        sql: "select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text"
+            .into(),
         params,
-        table: None,
-        step: None,
-    };
-    // While they waited, somebody may have changed what the cloud owns of the rows in whose place they go.
-    let recalled = (table.returns && !work.removes()).then(|| Statement {
         table: Some(table.id),
-        ..Statement::bookkeeping(
-            text(table, Work::Recall, &shape, &Rows::Staged),
-            place(table, STEP, manner),
+        step: Some(part.number),
+    }
+}
+
+/// Tries the staged rows of some steps: where rows may wait for one another, those of all steps together.
+pub(super) fn try_parts(parts: &[Part<'_>], manner: &Manner<'_>) -> Vec<Statement> {
+    match parts {
+        [only] if only.table.knot.is_none() || only.shape.waits() => {
+            vec![try_staged(only, manner)]
+        }
+        _ => {
+            let parked = parts.iter().map(|part| park(part, manner));
+            knit(parts, manner).into_iter().chain(parked).collect()
+        }
+    }
+}
+
+/// Tries parked rows again, those first that have waited longest: of each of these tables, each kind of work and each set
+/// of unsent columns. Rows of several tables are tried together.
+pub fn retry(kinds: &[(&Table, Work, Vec<usize>)], manner: &Manner<'_>) -> Vec<Statement> {
+    let parts = kinds.iter().enumerate();
+    let parts = parts.map(|(number, (table, work, unsent))| {
+        let shape = Shape {
+            unsent: unsent.clone(),
+            mixed_keys: true,
+            ..Shape::default()
+        };
+        Part::new(table, number, *work, &shape)
+    });
+    let parts: Vec<_> = parts.collect();
+    let staged = parts.iter().map(|part| {
+        // Those that wait for one another have to be there together.
+        let rows = match part.table.knot {
+            Some(_) => limits::PARKED_ROWS_MAX,
+            None => limits::RETRY_ROWS,
+        };
+        let mut params = place(part.table, part.number, manner);
+        params.extend([
+            Param::string(part.work.word()),
+            numbers(&part.shape.unsent),
+            Param::int8(rows),
+        ]);
+        Statement::bookkeeping(
+            "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies) \
+             select $1, $2, $3, $4, q.id, q.cells, q.copies from tandem.quarantine as q \
+             where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 and q.sqlstate <> 'TD007' \
+             and not (q.sqlstate = '22021' and tandem.is_unreadable(q.cells)) \
+             order by q.tried_at limit $7",
+            params,
         )
     });
-    { [staged].into_iter() }
-        .chain(recalled)
-        .chain([try_staged(table, STEP, work, &shape, manner)])
-        .collect()
+    let mut statements: Vec<_> = staged.collect();
+    // While they waited, somebody may have changed what the cloud owns of the rows in whose place they go.
+    let returning = parts
+        .iter()
+        .filter(|part| part.table.returns && !part.work.removes());
+    statements.extend(returning.map(|part| Statement {
+        table: Some(part.table.id),
+        ..Statement::bookkeeping(
+            super::write::text(part.table, Work::Recall, &part.shape, &Rows::Staged),
+            place(part.table, part.number, manner),
+        )
+    }));
+    match parts.iter().all(|part| part.table.knot.is_some()) {
+        true => statements.extend(try_parts(&parts, manner)),
+        false => statements.extend(parts.chunks(1).flat_map(|part| try_parts(part, manner))),
+    }
+    statements
 }
 
 /// Tries all rows of a copy, those of a table without a key only as far as they are missing.
-pub fn try_whole(table: &Table, manner: &Manner<'_>) -> Vec<Statement> {
-    let multiset = table.key == Key::Multiset;
-    let narrow = multiset.then(|| diff(table, manner, COPY_STEP, false).narrow);
-    let work = if multiset {
-        Work::AddCopies
-    } else {
-        Work::Upsert
-    };
-    let shape = Shape {
-        mixed_keys: true,
-        ..Shape::default()
-    };
-    let tried = try_staged(table, COPY_STEP, work, &shape, manner);
-    narrow.into_iter().chain([tried]).collect()
+pub fn try_whole(tables: &[&Table], manner: &Manner<'_>) -> Vec<Statement> {
+    let multiset = |table: &&&Table| table.key == Key::Multiset;
+    let narrow = tables.iter().filter(multiset);
+    let narrow = narrow.map(|table| diff(table, manner, COPY_STEP, false).narrow);
+    let parts = tables.iter().map(|table| {
+        let work = match table.key {
+            Key::Multiset => Work::AddCopies,
+            Key::Columns(_) => Work::Upsert,
+        };
+        let shape = Shape {
+            mixed_keys: true,
+            ..Shape::default()
+        };
+        Part::new(table, COPY_STEP, work, &shape)
+    });
+    let tried = try_parts(&parts.collect::<Vec<_>>(), manner);
+    narrow.chain(tried).collect()
 }
 
 /// Copies have steps from here on: `tandem.unstage` tells them from those of the stream.
@@ -232,7 +275,10 @@ pub fn park_too_large(table: &Table, manner: &Manner<'_>) -> Statement {
         too_large: Some(0),
         ..Shape::default()
     };
-    try_staged(table, TOO_LARGE_STEP, Work::Upsert, &shape, manner)
+    try_staged(
+        &Part::new(table, TOO_LARGE_STEP, Work::Upsert, &shape),
+        manner,
+    )
 }
 
 /// Fails when more rows of a table are parked than may be.

@@ -78,7 +78,14 @@ pub fn opening(opening: &Opening) -> Vec<Statement> {
             Vec::new(),
         ),
         Statement::bookkeeping(format!("select {apply}, {}", calls.join(", ")), Vec::new()),
+        // Whatever the order in which rows are written, it is their end that counts.
+        Statement::bookkeeping("set constraints all deferred", Vec::new()),
     ]
+}
+
+/// Constraints that could wait for COMMIT, which doesn't say whose row it was, are asked with each statement.
+pub fn at_once() -> Statement {
+    Statement::bookkeeping("set constraints all immediate", Vec::new())
 }
 
 fn milliseconds(duration: Duration) -> String {

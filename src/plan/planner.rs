@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::array::TextArray;
-use super::careful::Careful;
+use super::careful::{Careful, try_parts};
 use super::follow::follow;
+use super::knot::Part;
 use super::shrink::shrink;
 use super::source::Rows;
 use super::write::{extras, taken, text};
@@ -56,10 +57,12 @@ impl Planner {
     ) -> impl Iterator<Item = Statement> + Send + use<> {
         let followed = follow(&steps, tables, form.stopped);
         let shrinks = shrink(counts, tables);
+        let mut finishes = finishes(&steps, tables, form, manner);
         let plans = steps.into_iter().enumerate().map(|(number, step)| {
             let table = tables.get(step.table);
             let way = if form.careful.contains(&number) {
-                Way::Careful(Careful::of(table, number, step.work, &step.shape, manner))
+                let finish = finishes.remove(&number).unwrap_or_default();
+                Way::Careful(Careful::of(table, number, finish, manner))
             } else {
                 Way::Plain(self.text(&step, table))
             };
@@ -116,6 +119,24 @@ fn joins(may: bool) -> Statement {
     Statement::bookkeeping(sql, Vec::new())
 }
 
+/// What tries the staged rows of careful steps, by the step behind which it stands. Neighbours whose rows may wait for one
+/// another are tried together.
+fn finishes(
+    steps: &[Step],
+    tables: &Tables,
+    form: &BatchForm<'_>,
+    manner: &Manner<'_>,
+) -> HashMap<usize, Vec<Statement>> {
+    let careful = { steps.iter().enumerate() }.filter(|(number, _)| form.careful.contains(number));
+    let parts = careful
+        .map(|(number, step)| Part::new(tables.get(step.table), number, step.work, &step.shape));
+    let parts: Vec<_> = parts.collect();
+    let together =
+        parts.chunk_by(|one, next| one.number + 1 == next.number && next.is_tied_to(one));
+    let tried = together.filter_map(|run| Some((run.last()?.number, try_parts(run, manner))));
+    tried.collect()
+}
+
 /// How one step is written.
 enum Way {
     /// By this statement.
@@ -146,7 +167,7 @@ fn write(
                 first += piece.rows.len();
                 statement
             });
-            Box::new(staged.chain([finish]))
+            Box::new(staged.chain(finish))
         }
     }
 }

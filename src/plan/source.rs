@@ -298,11 +298,24 @@ pub(super) fn differs(table: &Table, columns: &[(usize, &Column)]) -> String {
 /// `("a", ..., "source")`, with the words that insist on the values where the cloud would generate some, and
 /// `src."a", ..., 'D'`.
 pub(super) fn insertion(table: &Table, columns: &[(usize, &Column)]) -> (String, String) {
+    insertion_but(table, columns, &[])
+}
+
+/// The same with NULL in some columns.
+pub(super) fn insertion_but(
+    table: &Table,
+    columns: &[(usize, &Column)],
+    null: &[usize],
+) -> (String, String) {
     let mut names: Vec<_> = columns
         .iter()
         .map(|(_, column)| ident(&column.name))
         .collect();
-    let mut values: Vec<_> = names.iter().map(|name| format!("src.{name}")).collect();
+    let value = |(at, column): &(usize, &Column)| match null.contains(at) {
+        true => format!("null::{}", column.base_type),
+        false => format!("src.{}", ident(&column.name)),
+    };
+    let mut values: Vec<_> = columns.iter().map(value).collect();
     if let Some(owner) = &table.owner {
         names.push(ident(&owner.column));
         values.push(literal(&owner.desktop));

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::careful::{place, try_staged, void_parked};
+use super::careful::{place, try_parts, void_parked};
 use super::diff::diff;
 use super::follow::follow_all;
 use super::home::queue_differing;
+use super::knot::Part;
 use super::planner::Manner;
 use super::shrink::shrink;
 use super::source::{Rows, key, source};
@@ -86,16 +87,26 @@ pub fn staged(
             }
         }
     }
+    let mut run: Vec<Part<'_>> = Vec::new();
     // Moved rows read others under their old keys, so they are written before anything takes those.
     order.sort_by_key(|(phase, table, number, step)| (*phase, *table, !step.shape.moved, *number));
     for (phase, _, number, step) in order {
-        let careful = careful.contains(&number);
         let table = tables.get(step.table);
+        let tried = careful.contains(&number) || step.shape.parked || step.shape.waits();
+        let part = Part::new(table, number, step.work, &step.shape);
+        // What may wait for one another is tried together.
+        if run
+            .last()
+            .is_some_and(|last| !tried || !part.is_tied_to(last))
+        {
+            statements.extend(try_parts(&std::mem::take(&mut run), manner));
+        }
         if step.whole {
-            statements.extend(whole(table, step, number, manner, (phase, careful)));
-        } else if careful || step.shape.parked || step.shape.waits() {
-            statements.push(try_staged(table, number, step.work, &step.shape, manner));
-        } else {
+            statements.extend(whole(table, number, manner, (phase, tried)));
+        }
+        if tried {
+            run.push(part);
+        } else if !step.whole {
             statements.push(Statement {
                 sql: text(table, step.work, &step.shape, &Rows::Staged).into(),
                 params: place(table, number, manner),
@@ -103,6 +114,9 @@ pub fn staged(
                 step: Some(number),
             });
         }
+    }
+    if !run.is_empty() {
+        statements.extend(try_parts(&run, manner));
     }
     let written: BTreeSet<_> = steps.iter().map(|(_, step)| step.table).collect();
     for table in written.into_iter().map(|table| tables.get(table)) {
@@ -119,10 +133,10 @@ pub fn are_there(table: &Table, number: usize, rows: u64, manner: &Manner<'_>) -
     Statement::bookkeeping("select tandem.staged($1, $2, $3, $4, $5)", params)
 }
 
-/// An emptied table: first what it has now, then, children before parents, what it doesn't have any more.
+/// An emptied table: first what it has now, then, children before parents, what it doesn't have any more. Where its rows
+/// are tried, that goes first.
 fn whole(
     table: &Table,
-    step: &StagedStep,
     number: usize,
     manner: &Manner<'_>,
     (phase, careful): (u8, bool),
@@ -140,13 +154,11 @@ fn whole(
                 .returns
                 .then(|| queue_differing(table, manner, number));
             let narrow = (table.key == Key::Multiset).then_some(diff.narrow);
-            let tried = try_staged(table, number, step.work, &step.shape, manner);
             [void]
                 .into_iter()
                 .chain(differing)
                 .chain(gone)
                 .chain(narrow)
-                .chain([tried])
                 .collect()
         }
         (1, false) => [void]

@@ -236,7 +236,7 @@ fn leaving(table: &Table, from: &str, found: &str) -> String {
 }
 
 /// A row that takes its tenant from a parent needs one of ours; where that column was not sent, it has it already.
-fn parents_are_ours(table: &Table, shape: &Shape) -> String {
+pub(super) fn parents_are_ours(table: &Table, shape: &Shape) -> String {
     let Some(via) = &table.tenant.via else {
         return String::new();
     };

@@ -4,6 +4,7 @@ use super::super::mention::mentions;
 use super::super::narrow::{Misfit, misfit_home};
 use super::super::relation::ColumnFacts;
 use super::complaint::{Complaints, Sort};
+use super::knot::knot_at_home;
 use super::{Mapping, Resolver, Sides, add, column, derive, empty, on_desktop};
 use crate::config::{Flow, KeptOut, Narrow, OnConflict, OnMobileRow};
 use crate::model::{Home, Key, Named, Source, Table};
@@ -73,6 +74,7 @@ impl Resolver<'_> {
             lets_keep_out: wanted.kept_out == KeptOut::RuleOut,
             streams: forward.is_some_and(|table| table.stream),
             charset: self.charset(desktop),
+            knot: None,
             fingerprint: String::new(),
         };
         home.vanishes = wanted.on_mobile_row == OnMobileRow::Apply || home.tenant.via.is_some();
@@ -84,6 +86,7 @@ impl Resolver<'_> {
         home.indexed = { desktop.indexes.iter() }.any(|index| {
             index.len() == key.len() && index.iter().all(|column| key.contains(&column))
         });
+        home.knot = knot_at_home(&home, desktop);
         Some(home)
     }
 

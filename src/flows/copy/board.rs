@@ -28,6 +28,8 @@ struct State {
     pages: BTreeMap<TableId, u64>,
     /// Neither finished nor stopped.
     open: BTreeSet<TableId>,
+    /// Staged, and not merged before all are that they are tied to.
+    held: Vec<Copied>,
     outcome: Outcome,
 }
 
@@ -78,6 +80,7 @@ impl Board {
                 open_pieces: BTreeMap::new(),
                 pages,
                 open: wanted.iter().map(|wanted| wanted.table).collect(),
+                held: Vec::new(),
                 outcome: Outcome::default(),
             }),
             news: Notify::new(),
@@ -145,6 +148,38 @@ impl Board {
         }
     }
 
+    /// The table refers to others that are copied too, and they to it: none is whole without the others.
+    pub(super) fn is_tied(&self, table: &Table, tables: &Tables) -> bool {
+        let open = &self.state().open;
+        let mut others = open.iter().filter(|other| **other != table.id);
+        others.any(|other| tables.get(*other).is_tied_to(table))
+    }
+
+    /// A table is staged.
+    pub(super) fn hold(&self, copy: Copied) {
+        self.state().held.push(copy);
+    }
+
+    /// Copies that can be merged now, parents first: each with those that it is tied to.
+    pub(super) fn ready(&self, tables: &Tables) -> Option<Vec<Copied>> {
+        let State { open, held, .. } = &mut *self.state();
+        let is_held = |table: TableId| held.iter().any(|copy| copy.staged.table() == table);
+        let tied = |one: TableId, other: TableId| {
+            one == other || tables.get(one).is_tied_to(tables.get(other))
+        };
+        let is_ready = |copy: &&Copied| {
+            let table = copy.staged.table();
+            let mut needs = open.iter().filter(|other| tied(table, **other));
+            needs.all(|other| is_held(*other))
+        };
+        let first = held.iter().find(is_ready)?.staged.table();
+        let mut ready: Vec<_> = held
+            .extract_if(.., |copy| tied(first, copy.staged.table()))
+            .collect();
+        ready.sort_by_key(|copy| copy.staged.table());
+        Some(ready)
+    }
+
     /// Whether the table was filled whole by COPY.
     pub(super) fn was_poured(&self, table: TableId) -> bool {
         self.state().outcome.poured.contains(&table)
@@ -197,13 +232,14 @@ impl State {
     }
 }
 
-/// Tables that have to be filled before a table: those that it refers to, looks something up in, or belongs to.
+/// Tables that have to be filled before a table: those that it refers to, looks something up in, or belongs to. Those that
+/// it is tied to are filled with it.
 fn parents(table: &Table, tables: &Tables) -> BTreeSet<TableId> {
     let needs = |other: &&Table| {
         let refers = other.reaches.iter().any(|reach| reach.child == table.cloud);
         let asks = { table.lookups.iter() }.any(|lookup| lookup.parent == other.cloud);
         let belongs = { table.tenant.via.iter() }.any(|via| via.parent == other.cloud);
-        (refers || asks || belongs) && other.id < table.id
+        (refers || asks || belongs) && other.id < table.id && !other.is_tied_to(table)
     };
     tables.iter().filter(needs).map(|other| other.id).collect()
 }

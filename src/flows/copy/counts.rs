@@ -9,11 +9,12 @@ use crate::plan::{opening, try_whole, waiting, weigh, weighed};
 
 impl Merge<'_> {
     /// The rows one by one, with their counts.
-    pub(super) fn tried(&self, table: &Table) -> Vec<Statement> {
+    pub(super) fn tried(&self, tables: &[&Table]) -> Vec<Statement> {
         let manner = self.manner();
-        let tried = [weigh(table, &manner)].into_iter();
-        let tried = tried.chain(try_whole(table, &manner));
-        tried.chain([weighed(table, &manner)]).collect()
+        let before = tables.iter().map(|table| weigh(table, &manner));
+        let after = tables.iter().map(|table| weighed(table, &manner));
+        let tried = before.chain(try_whole(tables, &manner));
+        tried.chain(after).collect()
     }
 
     /// Says what is in the cloud, and what isn't and why.

@@ -206,7 +206,8 @@ impl Worker {
         applier: &mut Applier,
     ) -> Result<(), Fault> {
         let table = self.tables.get(wanted.table);
-        let new = matches!(wanted.how, How::Adopt { .. });
+        let new =
+            matches!(wanted.how, How::Adopt { .. }) && !self.board.is_tied(table, &self.tables);
         if let Some(halves) = self.halves(table).filter(|_| new) {
             let pour = self.pour(table, &halves, None);
             let mut staging = self.staging(applier);
@@ -295,7 +296,7 @@ impl Worker {
                 self.run(applier, [stopped]).await?;
                 self.adopt(reader).await?;
                 self.board.finished(table.id, true, None);
-                return Ok(());
+                return self.merge(applier).await;
             }
         };
         let copy = Copied {
@@ -304,23 +305,35 @@ impl Worker {
             asked: wanted.asked.clone(),
             touched: false,
         };
-        let mut merge = Merge {
-            applier,
-            opening: &self.opening,
-            lease: &self.lease,
-            tables: &self.tables,
-            // Nothing follows this table yet: what looks something up in it is filled later.
-            stopped: self.tables.iter().map(|table| table.id).collect(),
-            before: self.consistent,
-            snapshot: None,
-            pending: false,
-            alone: false,
-        };
-        let surplus = merge.rows(std::slice::from_ref(&copy)).await?;
-        let stopped = merge.stopped.contains(&table.id);
-        self.progress.done.fetch_add(1, Ordering::Relaxed);
-        self.board
-            .finished(table.id, stopped, surplus.into_iter().next());
+        self.board.hold(copy);
+        self.merge(applier).await
+    }
+
+    /// Merges what is staged and waits for nothing.
+    async fn merge(&self, applier: &mut Applier) -> Result<(), Fault> {
+        while let Some(copies) = self.board.ready(&self.tables) {
+            let mut merge = Merge {
+                applier,
+                opening: &self.opening,
+                lease: &self.lease,
+                tables: &self.tables,
+                // Nothing follows these tables yet: what looks something up in them is filled later.
+                stopped: self.tables.iter().map(|table| table.id).collect(),
+                before: self.consistent,
+                snapshot: None,
+                pending: false,
+                alone: false,
+            };
+            let mut surplus = merge.rows(&copies).await?;
+            for copy in copies {
+                let table = copy.staged.table();
+                let stopped = merge.stopped.contains(&table);
+                self.progress.done.fetch_add(1, Ordering::Relaxed);
+                let rest = surplus.iter().position(|rest| rest.staged.table() == table);
+                let rest = rest.map(|at| surplus.swap_remove(at));
+                self.board.finished(table, stopped, rest);
+            }
+        }
         Ok(())
     }
 }

@@ -121,28 +121,43 @@ impl Merge<'_> {
         for copy in copies.iter().filter(|copy| !copy.how.is_swap()) {
             self.stopped.insert(copy.staged.table());
         }
-        for copy in copies {
-            let (table, rows) = (self.tables.get(copy.staged.table()), copy.staged.rows());
-            let merging = match &copy.how {
-                How::Swap { allow_shrink } => self.swap(copy, *allow_shrink).await?,
-                How::Adopt { .. } | How::Again { .. } => self.merge(copy).await?,
+        let tied = |one: &Copied, next: &Copied| {
+            let table = |copy: &Copied| self.tables.get(copy.staged.table());
+            let swap = one.how.is_swap() || next.how.is_swap();
+            !swap && table(one).is_tied_to(table(next))
+        };
+        let groups: Vec<_> = copies.chunk_by(tied).collect();
+        for group in groups {
+            let merged = match group {
+                [copy] => vec![match &copy.how {
+                    How::Swap { allow_shrink } => self.swap(copy, *allow_shrink).await?,
+                    How::Adopt { .. } | How::Again { .. } => self.merge(copy).await?,
+                }],
+                _ => self.circle(group).await?,
             };
-            match merging {
-                Merging::Refused(why) => {
-                    tracing::error!(table = %table.name, why, "{}", copy.refused());
-                    continue;
+            for (copy, merging) in group.iter().zip(merged) {
+                if self.merged(copy, &merging).await? {
+                    surplus.push(copy.clone());
                 }
-                Merging::Rows => surplus.push(copy.clone()),
-                Merging::Settled => {}
-            }
-            self.stopped.remove(&table.id);
-            self.tell(copy).await?;
-            // A swap changes too little for that.
-            if !copy.how.is_swap() {
-                measure(self.applier, self.opening, table, rows).await?;
             }
         }
         Ok(surplus)
+    }
+
+    /// Says what became of a copy; true where what is surplus is still to be removed.
+    async fn merged(&mut self, copy: &Copied, merging: &Merging) -> Result<bool, Fault> {
+        let (table, rows) = (self.tables.get(copy.staged.table()), copy.staged.rows());
+        if let Merging::Refused(why) = merging {
+            tracing::error!(table = %table.name, why, "{}", copy.refused());
+            return Ok(false);
+        }
+        self.stopped.remove(&table.id);
+        self.tell(copy).await?;
+        // A swap changes too little for that.
+        if !copy.how.is_swap() {
+            measure(self.applier, self.opening, table, rows).await?;
+        }
+        Ok(matches!(merging, Merging::Rows))
     }
 
     /// Removes what is surplus, children first.
@@ -201,7 +216,7 @@ impl Merge<'_> {
             false => self.run(plain).await,
             true => {
                 plain.push(extras.clone());
-                self.settle(table, plain, self.settled(copy)).await?
+                self.settle(&[table], plain, self.settled(copy)).await?
             }
         };
         let Some(error) = refusal(&outcome).cloned() else {
@@ -220,11 +235,11 @@ impl Merge<'_> {
         } else {
             self.removal(copy)
         };
-        let tried = self.tried(table);
+        let tried = self.tried(&[table]);
         let statements = { whole.into_iter() }.chain(before).chain(tried);
         let statements = statements.chain([copied]).collect();
         let settled = self.settled(copy);
-        let outcome = self.settle(table, statements, settled).await?;
+        let outcome = self.settle(&[table], statements, settled).await?;
         Ok(match self.judge(copy, outcome).await? {
             None => Merging::Settled,
             Some(why) => Merging::Refused(why),
@@ -237,7 +252,7 @@ impl Merge<'_> {
         let mut statements = vec![hash_joins(), self.are_there(copy)];
         statements.extend(self.removal(copy));
         let settled = self.settled(copy);
-        let outcome = self.settle(table, statements, settled).await?;
+        let outcome = self.settle(&[table], statements, settled).await?;
         self.judge(copy, outcome).await
     }
 
@@ -331,17 +346,18 @@ impl Merge<'_> {
         }
     }
 
-    /// Carries out `statements` and `end`, and what others look up in the table follows, all in one transaction.
+    /// Carries out `statements` and `end`, and what others look up in the tables that were `written` follows, all in one transaction.
     /// Another table that the cloud doesn't let follow stops alone.
     pub(super) async fn settle(
         &mut self,
-        table: &Table,
+        written: &[&Table],
         statements: Vec<Statement>,
         end: Vec<Statement>,
     ) -> Result<Result<(), NotApplied>, Fault> {
         loop {
             let stopped = |table| self.stopped.contains(&table);
-            let followers = follow_all(table, self.tables, &stopped);
+            let followers =
+                { written.iter() }.flat_map(|table| follow_all(table, self.tables, &stopped));
             let all = { statements.iter().chain(&end) }.cloned().chain(followers);
             failpoint::reach("copy_sent");
             let outcome = self.run(all.collect::<Vec<_>>()).await;
@@ -349,7 +365,7 @@ impl Merge<'_> {
             let follower = match &outcome {
                 Err(NotApplied::Refused {
                     table: Some(of), ..
-                }) if *of != table.id => *of,
+                }) if written.iter().all(|table| table.id != *of) => *of,
                 _ => return Ok(outcome),
             };
             let Some(error) = refusal(&outcome) else {
@@ -363,7 +379,7 @@ impl Merge<'_> {
     }
 
     /// The table is as it should be.
-    fn settled(&self, copy: &Copied) -> Vec<Statement> {
+    pub(super) fn settled(&self, copy: &Copied) -> Vec<Statement> {
         let table = self.tables.get(copy.staged.table());
         let settled = settled(&self.lease.replicator, table, self.before, self.pending);
         let mut settled = vec![settled, self.unstage(table)];
@@ -374,7 +390,7 @@ impl Merge<'_> {
     }
 
     /// A refusal that lies in the table stops it; anything else is a fault.
-    async fn judge(
+    pub(super) async fn judge(
         &mut self,
         copy: &Copied,
         outcome: Result<(), NotApplied>,
@@ -386,7 +402,11 @@ impl Merge<'_> {
     }
 
     /// Stops the table, or holds it where it would lose too many rows.
-    async fn stop_copy(&mut self, copy: &Copied, why: (WayBack, String)) -> Result<String, Fault> {
+    pub(super) async fn stop_copy(
+        &mut self,
+        copy: &Copied,
+        why: (WayBack, String),
+    ) -> Result<String, Fault> {
         let asked = !copy.asked.is_empty();
         let noted = asked.then(|| self.swapped(copy, Some((why.0, &why.1))));
         let table = self.tables.get(copy.staged.table());

@@ -3,6 +3,7 @@
 
 mod asked;
 mod board;
+mod circle;
 mod counts;
 mod direct;
 mod first;

@@ -38,10 +38,10 @@ impl Merge<'_> {
             .collect();
         let end = vec![self.swapped(copy, None), self.unstage(table)];
         let plain = { start.iter().cloned() }.chain(update).chain([insert]);
-        let mut outcome = self.settle(table, plain.collect(), end.clone()).await?;
+        let mut outcome = self.settle(&[table], plain.collect(), end.clone()).await?;
         if refusal(&outcome).is_some_and(|error| lies_in_rows(error) || is_of_rule(error)) {
-            let statements = start.into_iter().chain(self.tried(table)).collect();
-            outcome = self.settle(table, statements, end).await?;
+            let statements = start.into_iter().chain(self.tried(&[table])).collect();
+            outcome = self.settle(&[table], statements, end).await?;
         }
         match refusal(&outcome) {
             Some(error) => {

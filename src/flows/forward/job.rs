@@ -8,7 +8,9 @@ use super::gather::Gathered;
 use crate::apply::Lease;
 use crate::fold::{Book, HEARTBEAT, REFIT, RETRY, Sorter, fold, parking_name};
 use crate::limits;
-use crate::model::{Batch, Counts, Halt, Lsn, Statement, Step, TableId, Tables, Transaction, Work};
+use crate::model::{
+    Batch, Counts, Halt, Lsn, Statement, Step, Table, TableId, Tables, Transaction, Work,
+};
 use crate::plan::{Manner, StagedForm, StagedStep, staged};
 use crate::spill::Facts;
 
@@ -20,8 +22,8 @@ pub(super) enum Errand {
     Large(Box<LargeJob>),
     /// Empty the staging table.
     Unstage,
-    /// Try parked rows of a table again.
-    Retry(TableId),
+    /// Try parked rows of a table again, or of several that may wait for one another.
+    Retry(Vec<TableId>),
     /// Merge copies of tables.
     Merge(Vec<TableId>),
 }
@@ -53,8 +55,8 @@ pub(super) struct Form {
     pub(super) refit: bool,
     /// For steps with rows that were parked before: their names.
     pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
-    /// Tables that were refused at COMMIT, which doesn't say for which step: all theirs are tried row by row.
-    pub(super) deferred: BTreeSet<TableId>,
+    /// It was refused at COMMIT, which doesn't say for which step: constraints are asked with each.
+    pub(super) at_once: bool,
     /// Steps that need rows as they stand under other keys, so that theirs can't be parked.
     pub(super) moves: BTreeSet<usize>,
 }
@@ -70,20 +72,25 @@ pub(super) struct BatchJob {
 impl Form {
     /// The steps that are tried row by row. In source order all later ones of the same table are too: one of them may
     /// change what an earlier one has parked.
-    pub(super) fn tried(&self, steps: &[Step]) -> BTreeSet<usize> {
+    ///
+    /// Where rows may wait for one another, all of them are tried, together.
+    pub(super) fn tried(&self, steps: &[Step], tables: &Tables) -> BTreeSet<usize> {
         let mut late = BTreeSet::new();
         let mut tried = BTreeSet::new();
         for (number, step) in steps.iter().enumerate() {
             let shape = &step.shape;
-            let alone = shape.parked
-                || shape.waits()
-                || self.careful.contains(&number)
-                || self.deferred.contains(&step.table);
+            let alone = shape.parked || shape.waits() || self.careful.contains(&number);
             if alone || late.contains(&step.table) {
                 tried.insert(number);
                 late.extend(self.ordered.contains(&step.table).then_some(step.table));
             }
         }
+        let knots = tried.iter().map(|number| tables.get(steps[*number].table));
+        let knots: Vec<_> = knots.filter(|table| table.knot.is_some()).collect();
+        let tied = |table: &Table| knots.iter().any(|knot| table.is_tied_to(knot));
+        let together =
+            { steps.iter().enumerate() }.filter(|(_, step)| tied(tables.get(step.table)));
+        tried.extend(together.map(|(number, _)| number));
         tried
     }
 }
@@ -209,23 +216,26 @@ impl LargeJob {
             patience: limits::TRY_LONG_MAX,
             ..manner(lease, batch.end)
         };
+        let knots = self
+            .form
+            .careful
+            .iter()
+            .filter_map(|number| self.step(Some(*number)));
+        let knots: Vec<_> = knots.map(|step| tables.get(step.table)).collect();
+        let tied = |(_, step): &(usize, &StagedStep)| {
+            let table = tables.get(step.table);
+            knots.iter().any(|knot| table.is_tied_to(knot))
+        };
+        let together = { self.steps.iter().enumerate() }.filter(tied);
+        let careful = together.map(|(number, _)| number);
         let form = StagedForm {
-            careful: &self.form.careful,
+            careful: &careful.chain(self.form.careful.iter().copied()).collect(),
             rekeyed: &self.rekeyed,
             deletes_first: !self.form.ordered.is_empty(),
             stopped: &|table| stopped.contains(&table) || book.is_stopped(table),
         };
         let statements = staged(&going, &batch.counts, tables, &manner, &form);
         (batch, statements)
-    }
-
-    /// All steps of a table are to be tried row by row, but for those that can't be parked; false where they are already.
-    pub(super) fn try_all_carefully(&mut self, table: TableId) -> bool {
-        let steps = self.steps.iter().enumerate();
-        let its = steps.filter(|(_, step)| step.table == table && !step.moves());
-        let before = self.form.careful.len();
-        self.form.careful.extend(its.map(|(number, _)| number));
-        self.form.careful.len() > before
     }
 
     fn step(&self, number: Option<usize>) -> Option<&StagedStep> {
@@ -240,11 +250,5 @@ impl LargeJob {
     /// The step needs rows as they stand under other keys, so that its own can't be parked.
     pub(super) fn is_moved(&self, number: Option<usize>) -> bool {
         self.step(number).is_some_and(StagedStep::moves)
-    }
-
-    /// Some of a table's steps do.
-    pub(super) fn moves(&self, table: TableId) -> bool {
-        let mut steps = self.steps.iter();
-        steps.any(|step| step.table == table && step.moves())
     }
 }

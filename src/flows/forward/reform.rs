@@ -11,18 +11,17 @@ use crate::model::{Halt, Key, TableId, Tables, WayBack};
 use crate::wire::ServerError;
 
 impl Writer {
-    /// The table that an error lies in, and whether it came only at COMMIT.
-    pub(super) fn to_blame(
+    /// The table that an error lies in.
+    fn to_blame(
         &self,
         table: Option<TableId>,
         step: Option<usize>,
         error: &ServerError,
-    ) -> Result<(TableId, bool), Fault> {
+    ) -> Result<TableId, Fault> {
         tracing::debug!(step, code = %error.code, message = %error.message, "refused");
-        let at_commit = table.is_none();
         let table = table.or_else(|| self.named(error));
         match table.filter(|_| blames_table(error) || is_ours(error)) {
-            Some(table) => Ok((table, at_commit)),
+            Some(table) => Ok(table),
             None => {
                 let error = Box::new(error.clone());
                 Err(not_applied(NotApplied::Refused { table, step, error }))
@@ -33,13 +32,20 @@ impl Writer {
     /// A table whose folded form meets a unique constraint is tried in source order. A step whose rows are
     /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
     /// refused it stops, and the others go on.
+    ///
+    /// # Errors
+    /// When no table is to blame.
     pub(super) fn reform_batch(
         &mut self,
         mut job: BatchJob,
-        table: TableId,
-        step: Option<usize>,
-        (error, at_commit): (&ServerError, bool),
-    ) {
+        (table, step): (Option<TableId>, Option<usize>),
+        error: &ServerError,
+    ) -> Result<(), Fault> {
+        if job.form.ask_at_once(table, error) {
+            self.queue.push_front(job);
+            return Ok(());
+        }
+        let table = self.to_blame(table, step, error)?;
         // Equal rows have no order among themselves.
         let ordered =
             self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
@@ -49,35 +55,39 @@ impl Writer {
             form.careful.clear();
         } else if lies_in_rows(error) && moves {
             self.halt(form, copy_moved(table, &words(error)));
-        } else if at_commit && lies_in_rows(error) && form.deferred.insert(table) {
-            form.careful.clear();
         } else if !form.try_carefully(step, error) {
             let halt = self.why(table, error);
             self.halt(form, halt);
         }
         self.queue.push_front(job);
+        Ok(())
     }
 
+    /// The same for a staged transaction.
+    ///
+    /// # Errors
+    /// As [`Writer::reform_batch`].
     pub(super) fn reform_large(
         &mut self,
         mut job: Box<LargeJob>,
-        table: TableId,
-        step: Option<usize>,
-        (error, at_commit): (&ServerError, bool),
-    ) {
+        (table, step): (Option<TableId>, Option<usize>),
+        error: &ServerError,
+    ) -> Result<(), Fault> {
+        if job.form.ask_at_once(table, error) {
+            self.send_large(job);
+            return Ok(());
+        }
+        let table = self.to_blame(table, step, error)?;
         let unique = error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
         if unique {
             job.form.ordered.insert(table);
         } else if lies_in_rows(error) && job.is_moved(step) {
             job.form.halts.push(copy_moved(table, &words(error)));
-        } else if at_commit && lies_in_rows(error) && job.try_all_carefully(table) {
-            // Row by row such a constraint is asked at once.
-        } else if at_commit && lies_in_rows(error) && job.moves(table) {
-            job.form.halts.push(copy_moved(table, &words(error)));
         } else if !job.form.try_carefully(step, error) {
             job.form.halts.push(self.why(table, error));
         }
         self.send_large(job);
+        Ok(())
     }
 
     /// Why a table stops.
@@ -107,6 +117,12 @@ impl Writer {
 }
 
 impl Form {
+    /// Says that constraints are asked with each statement, where an error came only at COMMIT; false where they are already.
+    fn ask_at_once(&mut self, table: Option<TableId>, error: &ServerError) -> bool {
+        let late = table.is_none() && blames_table(error) && lies_in_rows(error);
+        late && !std::mem::replace(&mut self.at_once, true)
+    }
+
     /// Says that a step is to be tried row by row; false where that wouldn't help.
     fn try_carefully(&mut self, step: Option<usize>, error: &ServerError) -> bool {
         match step {

@@ -9,7 +9,7 @@ use crate::apply::{Done, Script, hold, unstage};
 use crate::fault::Fault;
 use crate::fold::Parking;
 use crate::limits;
-use crate::model::TableId;
+use crate::model::{Table, TableId};
 use crate::plan::{Manner, follow_all, opening, retry};
 
 impl Writer {
@@ -38,6 +38,17 @@ impl Writer {
         let Some(id) = self.retrying.pop_front() else {
             return;
         };
+        let table = self.tables.get(id);
+        // Those that may wait for its rows, and it for theirs.
+        let tied = |other: &&Table| other.id == id || other.is_tied_to(table);
+        let parked = |table: &TableId| self.book.parking.of(*table).is_some();
+        let tied: Vec<_> = { self.tables.iter() }.filter(tied).collect();
+        let ids = tied.iter().map(|table| table.id).filter(parked);
+        let ids: Vec<_> = ids.collect();
+        if ids.is_empty() {
+            return;
+        }
+        self.retrying.retain(|waiting| !ids.contains(waiting));
         self.retry_at = Instant::now();
         if self.retrying.is_empty() {
             // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
@@ -47,22 +58,26 @@ impl Writer {
             // Batches go on between two tables.
             self.retry_at += limits::PARKED_RETRY_NEXT;
         }
-        let (Some(rows), table) = (self.book.parking.of(id), self.tables.get(id)) else {
-            return;
-        };
         let mut statements = opening(&self.opening);
         statements.push(hold(&self.lease));
         let manner = Manner {
             again: true,
             ..manner(&self.lease, self.checkpoint.lsn())
         };
-        for (work, unsent) in parking::kinds(rows) {
-            statements.extend(retry(table, work, &unsent, &manner));
-        }
+        let (mut kinds, mut followers) = (Vec::new(), Vec::new());
         let stopped = |table| self.book.is_stopped(table);
-        statements.extend(follow_all(table, &self.tables, &stopped));
-        statements.push(parking::question(&self.lease.replicator, Some(table)));
-        self.run(Errand::Retry(id), Script::staying(statements));
+        for id in &ids {
+            let table = self.tables.get(*id);
+            let of_table = self.book.parking.of(*id).map(parking::kinds);
+            let of_table = of_table.into_iter().flatten();
+            kinds.extend(of_table.map(|(work, unsent)| (table, work, unsent)));
+            followers.extend(follow_all(table, &self.tables, &stopped));
+        }
+        statements.extend(retry(&kinds, &manner));
+        statements.extend(followers);
+        let only = (ids.len() == 1).then(|| self.tables.get(ids[0]));
+        statements.push(parking::question(&self.lease.replicator, only));
+        self.run(Errand::Retry(ids), Script::staying(statements));
     }
 
     /// Something was written that parked rows may wait for.

@@ -20,7 +20,7 @@ use crate::flows::meter::Meter;
 use crate::fold::{Book, Sorter};
 use crate::limits;
 use crate::model::{Batch, Committed, Halt, Lsn, Statement, TableId, Tables, WayBack};
-use crate::plan::{BatchForm, Opening, Planner, opening};
+use crate::plan::{BatchForm, Opening, Planner, at_once, opening};
 use crate::spill::Spill;
 
 /// Writes batches one behind the other.
@@ -217,7 +217,7 @@ impl Writer {
         tried: &BTreeSet<usize>,
         alone: bool,
     ) {
-        let start = self.start_of(&batch);
+        let start = self.start_of(&batch, job.form.at_once);
         // A batch may take longer than the lease's term: its end renews it once more.
         let long = alone || job.changes() >= limits::RENEWING_CHANGES;
         let renewal = (long && !batch.steps.is_empty()).then(|| hold(&self.lease));
@@ -242,7 +242,7 @@ impl Writer {
         loop {
             let batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
             job.note(&batch, &self.tables, &self.book);
-            let tried = job.form.tried(&batch.steps);
+            let tried = job.form.tried(&batch.steps, &self.tables);
             let Some(moved) = tried.intersection(&job.form.moves).next() else {
                 return (batch, tried);
             };
@@ -266,7 +266,7 @@ impl Writer {
     /// Carries out a staged transaction.
     pub(super) fn send_large(&mut self, job: Box<LargeJob>) {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
-        let mut all = self.start_of(&batch);
+        let mut all = self.start_of(&batch, job.form.at_once);
         all.extend(statements);
         let settles = job
             .facts
@@ -307,7 +307,7 @@ impl Writer {
     }
 
     /// BEGIN, settings, the compare-and-set.
-    fn start_of(&self, batch: &Batch) -> Vec<Statement> {
+    fn start_of(&self, batch: &Batch, asks_at_once: bool) -> Vec<Statement> {
         let (from, to) = (Some(self.sent), batch.end);
         let step = Advance {
             lease: &self.lease,
@@ -316,6 +316,7 @@ impl Writer {
             committed_at: Some(batch.committed_at),
         };
         let mut statements = opening(&self.opening);
+        statements.extend(asks_at_once.then(at_once));
         statements.push(advance(&step, Some(batch), &self.tables));
         statements
     }
@@ -349,8 +350,7 @@ impl Writer {
         let NotApplied::Refused { table, step, error } = error else {
             return Err(not_applied(error));
         };
-        let (table, at_commit) = self.to_blame(table, step, &error)?;
-        self.reform_batch(job, table, step, (&error, at_commit));
+        self.reform_batch(job, (table, step), &error)?;
         Ok(Outcome::Again)
     }
 
@@ -364,10 +364,15 @@ impl Writer {
                 self.send_large(large);
                 Ok(Outcome::Again)
             }
-            (Errand::Retry(table), Ok(Landed::Done(done))) => {
-                let waited = self.book.parking.rows(table);
-                self.reload(Some(table), &done)?;
-                if self.book.parking.rows(table) < waited {
+            (Errand::Retry(tables), Ok(Landed::Done(done))) => {
+                let rows = |writer: &Writer| -> usize {
+                    let parking = &writer.book.parking;
+                    tables.iter().map(|table| parking.rows(*table)).sum()
+                };
+                let waited = rows(self);
+                let only = tables.first().filter(|_| tables.len() == 1);
+                self.reload(only.copied(), &done)?;
+                if rows(self) < waited {
                     self.retry_soon();
                 }
                 Ok(Outcome::Again)
@@ -380,6 +385,7 @@ impl Writer {
                     self.book.stop(table);
                 }
                 self.unstage();
+                self.retry_soon();
                 Ok(Outcome::Again)
             }
             (_, Err(Stumble::Fault(fault))) => Err(fault),
@@ -393,7 +399,7 @@ impl Writer {
             ) if blames_table(&error) || is_ours(&error) => {
                 tracing::debug!(%error, "not now");
                 // A table that would follow what its parent says now.
-                if let Some(follower) = table.filter(|table| *table != parked) {
+                if let Some(follower) = table.filter(|table| !parked.contains(table)) {
                     let halt = self.why(follower, &error);
                     self.halt_later(vec![halt]);
                 }
@@ -416,8 +422,7 @@ impl Writer {
                 Err(Stumble::NotApplied(NotApplied::Refused { table, step, error })),
             ) => {
                 self.sent = self.checkpoint.lsn();
-                let (table, at_commit) = self.to_blame(table, step, &error)?;
-                self.reform_large(job, table, step, (&error, at_commit));
+                self.reform_large(job, (table, step), &error)?;
                 Ok(Outcome::Again)
             }
             (_, Err(Stumble::Disk(error))) => Err(no_room(&error)),

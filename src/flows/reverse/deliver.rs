@@ -11,8 +11,10 @@ use crate::flows::copy::not_applied_on;
 use crate::flows::refusal::lies_in_rows;
 use crate::limits;
 use crate::model::{Home, Statement};
-use crate::plan::home::{Coming, Verdict, bare_mark, claim, level, mark, put, remember, remove};
-use crate::plan::{Opening, hash_joins, opening};
+use crate::plan::home::{
+    Coming, Verdict, bare_mark, claim, fill, level, mark, put, remember, remove,
+};
+use crate::plan::{Opening, at_once, hash_joins, opening};
 use crate::wire::ServerError;
 
 /// What became of a row.
@@ -125,14 +127,27 @@ pub(super) async fn deliver(
             }
         }
     }
-    let mut waiting = vec![items];
-    while let Some(mut items) = waiting.pop() {
-        if items.is_empty() {
-            continue;
-        }
-        match write(desktop, home, replicator, &items).await {
-            Ok((ran, answers)) => {
-                let verdicts = verdicts(&ran, &answers).map_err(|cause| unread(home, cause))?;
+    let mut waiting = vec![(items, false)];
+    // Refused alone for what other rows have: together they may fit.
+    let mut tied: Vec<(Item, Outcome)> = Vec::new();
+    let mut tries = 0;
+    while let Some((mut items, loosely)) = waiting.pop() {
+        let mut again = false;
+        let written = match items.is_empty() {
+            true => Ok(None),
+            false => {
+                let written = write(desktop, home, replicator, &items, loosely).await;
+                written.map(Some)
+            }
+        };
+        match written {
+            Ok(written) => {
+                let verdicts = match written {
+                    None => HashMap::new(),
+                    Some((ran, answers)) => {
+                        verdicts(&ran, &answers).map_err(|cause| unread(home, cause))?
+                    }
+                };
                 delivered.done.extend(items.iter().map(|item| {
                     let verdict = verdicts.get(&item.found[0].coming.entry);
                     done(
@@ -140,31 +155,51 @@ pub(super) async fn deliver(
                         outcome(home, &item.found[0], verdict.copied()),
                     )
                 }));
+                if loosely {
+                    tied.clear();
+                }
             }
             Err(NotApplied::Refused { error, .. }) if is_busy(&error) => {
                 // Somebody has the rows; they are tried again with the next poll.
                 tracing::debug!(table = %home.name, "{error}");
-                break;
+                return Ok(delivered);
             }
             Err(NotApplied::Refused { error, .. }) if !is_rows(&error) && blames_table(&error) => {
                 delivered.broken = Some(format!("the desktop refuses it: {error}"));
-                break;
+                return Ok(delivered);
             }
-            Err(NotApplied::Refused { error, .. }) if is_rows(&error) => {
-                if items.len() > 1 {
+            Err(NotApplied::Refused { error, step, .. }) if is_rows(&error) => {
+                if let (true, Some(at)) = (loosely, step.filter(|at| *at < tied.len())) {
+                    // It is what the others can do without.
+                    let (item, why) = tied.remove(at);
+                    delivered.done.push(done(&item.found[0], why));
+                    tries += 1;
+                    again = tries < limits::HOME_TIED_TRIES;
+                } else if items.len() > 1 && !loosely {
                     let rest = items.split_off(items.len() / 2);
-                    waiting.extend([rest, items]);
-                } else if error.code == "TD014" && home.lets_keep_out {
-                    let done = done(&items[0].found[0], Outcome::RuledOut);
-                    delivered.done.push(done);
-                } else {
+                    waiting.extend([(rest, false), (items, false)]);
+                } else if let (Some(item), false) = (items.pop(), loosely) {
+                    if error.code == "TD014" && home.lets_keep_out {
+                        delivered.done.push(done(&item.found[0], Outcome::RuledOut));
+                        continue;
+                    }
                     let why = Outcome::parked(&error.code, words(&error));
-                    delivered.done.push(done(&items[0].found[0], why));
+                    match home.knot.is_some() && lies_between_rows(&error) {
+                        true => tied.push((item, why)),
+                        false => delivered.done.push(done(&item.found[0], why)),
+                    }
                 }
             }
             Err(error) => return Err(not_applied_on(Side::Desktop, error)),
         }
+        if waiting.is_empty() && tied.len() > 1 && (again || !loosely) {
+            let together = tied.iter().map(|(item, _)| item.clone());
+            waiting.push((together.collect(), true));
+        }
     }
+    let parked = tied.into_iter();
+    let parked = parked.map(|(item, why)| done(&item.found[0], why));
+    delivered.done.extend(parked);
     Ok(delivered)
 }
 
@@ -228,12 +263,14 @@ fn outcome(home: &Home, found: &Found, verdict: Option<Verdict>) -> Outcome {
     }
 }
 
-/// One transaction. Gives its answers, and which of them say what became of the entries.
+/// One transaction. Gives its answers, and which of them say what became of the entries. `loosely`: rows may wait for one
+/// another.
 async fn write(
     desktop: &mut Applier,
     home: &Home,
     replicator: &str,
     items: &[Item],
+    loosely: bool,
 ) -> Result<(Ran, Vec<usize>), NotApplied> {
     let rows = |work: Work| -> Vec<Coming> {
         let items = items.iter().filter(|item| item.work == work);
@@ -266,9 +303,22 @@ async fn write(
         statements.push(claim(home, replicator, rows));
         let work = match gone {
             true => remove(home, replicator, rows),
-            false => put(home, replicator, rows),
+            false => put(home, replicator, rows, loosely),
         };
         answering(&mut statements, work);
+        if loosely && !gone {
+            // Each row for itself, so that a refusal says whose it is.
+            statements.push(at_once());
+            for (at, item) in items.iter().enumerate() {
+                let rows = item.found.iter().map(|found| found.coming.clone());
+                let rows: Vec<_> = rows.filter(|_| item.work == Work::Put).collect();
+                let filled = fill(home, replicator, &rows).filter(|_| !rows.is_empty());
+                statements.extend(filled.map(|filled| Statement {
+                    step: Some(at),
+                    ..filled
+                }));
+            }
+        }
         statements.push(remember(home, replicator, rows));
     }
     if !levels.is_empty() {
@@ -309,6 +359,11 @@ fn unread(home: &Home, cause: String) -> Fault {
 /// An error that lies in single rows.
 fn is_rows(error: &ServerError) -> bool {
     matches!(error.code.as_str(), "TD003" | "TD014") || lies_in_rows(error) && blames_table(error)
+}
+
+/// Another row has what this one needs, or a row that it needs isn't there.
+fn lies_between_rows(error: &ServerError) -> bool {
+    matches!(error.code.as_str(), "23001" | "23503" | "23505" | "23P01")
 }
 
 /// Somebody has a lock.

@@ -40,6 +40,7 @@ fn tables() -> Tables {
         lets_keep_out: false,
         streams: true,
         charset: None,
+        knot: None,
         fingerprint: String::new(),
     };
     Tables::new(vec![forward]).with_homes(vec![home])

@@ -10,7 +10,7 @@ mod watch;
 
 pub use level::{alone, keep, level, restore};
 pub use read::{Budget, Found, read};
-pub use rows::{bare_mark, claim, mark, mark_text, put, remember, remove};
+pub use rows::{bare_mark, claim, fill, mark, mark_text, put, remember, remove};
 pub use verdict::Verdict;
 pub use watch::{Watching, phones_in_cloud, queue_all, queue_differing, watching};
 

@@ -3,10 +3,10 @@
 use super::super::kept::{DELETE, INSERT, UPDATE};
 use super::super::quote::{ident, literal};
 use super::{
-    Coming, MINE, Over, all_there, columns, hash, is_mobile, key_columns, phones_on_desktop,
+    Coming, MINE, Over, all_there, columns, hash, is_mobile, key_columns, look, phones_on_desktop,
     same_key, target,
 };
-use crate::model::{Column, Home, Mark, Statement};
+use crate::model::{Column, Home, Knot, Mark, Statement};
 
 /// Notes these entries as the last ones of their keys; later ones stay. What follows writes only what is noted so.
 pub fn claim(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
@@ -136,7 +136,11 @@ fn note(over: &Over<'_>, kinds: &[(&str, &str)]) -> String {
 }
 
 /// What became of each row: its entry and a word.
-const VERDICTS: &str = "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", \"tandem verdict\")), '[]') from judged";
+const VERDICTS: &str =
+    "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", \"tandem verdict\")), '[]')";
+
+/// A setting of the transaction: the keys of rows that went, and come again.
+const GONE: &str = "tandem.gone";
 
 /// How many rows have one of these verdicts.
 fn wanted(verdicts: &str) -> String {
@@ -146,8 +150,13 @@ fn wanted(verdicts: &str) -> String {
 /// Writes rows that the phone made or changed, ownership first: a row of the desktop's own with the same key stays
 /// (`taken`), and so does one that is gone in the cloud and was kept (`reused`). Where the desktop's row isn't what was left
 /// there (`changed`, `removed`) the settings decide. Answers what became of each.
-pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
+///
+/// `loosely`: rows that may wait for one another are written with NULL where they would, to be filled by [`fill`]; or they
+/// go, to be inserted by it.
+pub fn put(home: &Home, replicator: &str, rows: &[Coming], loosely: bool) -> Vec<Statement> {
     let over = Over::all(home);
+    let knot = home.knot.as_ref().filter(|_| loosely);
+    let loose = knot.map_or(&[][..], |knot| &knot.loose);
     let source = over.source();
     let writes = !home.keeps_desktop;
     let kept = if writes { "cloud" } else { "desktop" };
@@ -165,36 +174,52 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let filled: Vec<_> = { home.columns.iter() }
         .map(|column| ident(&column.name))
         .collect();
+    let value = |(at, column): (usize, &Column)| match loose.contains(&at) {
+        true => format!("null::{}", column.base_type),
+        false => format!("src.{}", ident(&column.name)),
+    };
     let set: Vec<_> = { home.columns.iter().enumerate() }
         .filter(|(at, _)| !home.is_key(*at))
-        .map(|(_, column)| format!("{0} = src.{0}", ident(&column.name)))
+        .map(|column| format!("{} = {}", ident(&column.1.name), value(column)))
         .collect();
-    let updated = match set.is_empty() {
-        true => String::new(),
-        false => format!(
-            ", updated as (update {target} as t set {} from judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" \
-             and src.\"tandem verdict\" in ('update'{also_changed}) returning 1)",
+    let found = format!(
+        "t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('update'{also_changed})"
+    );
+    let written = match (set.is_empty(), knot.is_some_and(makes_way)) {
+        (true, _) => String::new(),
+        (false, true) => format!(
+            ", gone as (delete from {target} as t using judged as src where {found} returning src.\"tandem key\")"
+        ),
+        (false, false) => format!(
+            ", updated as (update {target} as t set {} from judged as src where {found} returning 1)",
             set.join(", ")
         ),
     };
+    let gone = match written.starts_with(", gone") {
+        true => format!(
+            ", set_config('{GONE}', (select coalesce(jsonb_agg(\"tandem key\"), '[]')::text from gone), true)"
+        ),
+        false => String::new(),
+    };
     let (mut names, mut values) = (
         filled.clone(),
-        filled
+        home.columns
             .iter()
-            .map(|name| format!("src.{name}"))
+            .enumerate()
+            .map(value)
             .collect::<Vec<_>>(),
     );
-    if let (Some((column, base)), Some(owner)) = (&home.desktop_owner, &home.owner) {
-        names.push(ident(column));
-        values.push(format!("{}::{base}", literal(&owner.mobile)));
-    }
-    let done = match updated.is_empty() {
-        true => "(select count(*) from inserted)",
-        false => "(select count(*) from updated) + (select count(*) from inserted)",
-    };
-    let changed = match updated.is_empty() {
-        true => String::new(),
-        false => format!(", 'update'{also_changed}"),
+    names_owner(home, &mut names, &mut values);
+    let (done, changed) = match (set.is_empty(), knot.is_some_and(makes_way)) {
+        (true, _) => ("(select count(*) from inserted)", String::new()),
+        (false, true) => (
+            "(select count(*) from gone) + (select count(*) from inserted)",
+            format!(", 'update'{also_changed}"),
+        ),
+        (false, false) => (
+            "(select count(*) from updated) + (select count(*) from inserted)",
+            format!(", 'update'{also_changed}"),
+        ),
     };
     let wanted = wanted(&format!("'insert'{also_removed}{changed}"));
     // Where the desktop would generate what names the row, the cloud's value is insisted on; elsewhere these words do nothing.
@@ -213,10 +238,10 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
            when there.at is not null then 'update' \
            when mine.\"tandem last\" is not null then 'removed' \
            else 'insert' end as \"tandem verdict\" \
-         from mine left join there on there.name = mine.\"tandem key\"){updated}, {inserted}, {}, \
+         from mine left join there on there.name = mine.\"tandem key\"){written}, {inserted}, {}, \
          stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'taken' then 'taken' when 'reused' then 'kept' \
            when 'changed' then {changed} when 'removed' then {changed} end from judged as j \
-           where l.key_hash = j.\"tandem hash\") {VERDICTS}{}",
+           where l.key_hash = j.\"tandem hash\") {VERDICTS}{gone} from judged{}",
         there(home, rows),
         note(
             &over,
@@ -236,6 +261,58 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     ]
 }
 
+/// A row that changes goes, since NULL is refused where it may have to wait; nobody but us notices that.
+fn makes_way(knot: &Knot) -> bool {
+    knot.loose.is_empty() && !knot.stiff.is_empty() && knot.rooted.is_none()
+}
+
+/// The row is the phone's, where the desktop says that.
+fn names_owner(home: &Home, names: &mut Vec<String>, values: &mut Vec<String>) {
+    if let (Some((column, base)), Some(owner)) = (&home.desktop_owner, &home.owner) {
+        names.push(ident(column));
+        values.push(format!("{}::{base}", literal(&owner.mobile)));
+    }
+}
+
+/// Fills what [`put`] has left empty in the rows that this transaction has written, or inserts those that have gone.
+pub fn fill(home: &Home, replicator: &str, rows: &[Coming]) -> Option<Statement> {
+    let knot = home.knot.as_ref()?;
+    let over = Over::all(home);
+    let (source, target) = (over.source(), target(home));
+    let sql = if makes_way(knot) {
+        let mut names: Vec<_> = home
+            .columns
+            .iter()
+            .map(|column| ident(&column.name))
+            .collect();
+        let mut values: Vec<_> = names.iter().map(|name| format!("src.{name}")).collect();
+        names_owner(home, &mut names, &mut values);
+        format!(
+            "with {source}, {MINE} insert into {} ({}) overriding system value select {} from mine as src \
+             where coalesce(current_setting('{GONE}', true), '[]')::jsonb ? src.\"tandem key\"",
+            super::qualified(&home.desktop),
+            names.join(", "),
+            values.join(", "),
+        )
+    } else if knot.loose.is_empty() {
+        return None;
+    } else {
+        let loose = columns(home, knot.loose.iter().copied());
+        let set: Vec<_> = { loose.iter() }
+            .map(|(_, column)| format!("{0} = mine.{0}", ident(&column.name)))
+            .collect();
+        format!(
+            "with {source}, {MINE} update {target} as t set {} from mine where {} and {} and t.xmin = pg_current_xact_id()::xid and {} <> {}",
+            set.join(", "),
+            same_key(home, "mine", rows),
+            phones_on_desktop(home),
+            look("t", &loose),
+            look("mine", &loose),
+        )
+    };
+    Some(over.statement(replicator, rows, sql))
+}
+
 /// Removes rows that the phone deleted, if the settings let it; else they are kept, and known as such.
 pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let over = Over::names(home);
@@ -253,7 +330,7 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
          from mine left join there on there.name = mine.\"tandem key\"), \
          gone as (delete from {} as t using judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('delete'{also}) returning 1), \
          {}, stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'keep' then 'kept' when 'deleted' then {changed} end \
-           from judged as j where l.key_hash = j.\"tandem hash\") {VERDICTS}{}",
+           from judged as j where l.key_hash = j.\"tandem hash\") {VERDICTS} from judged{}",
         over.source(),
         MINE,
         there(home, rows),

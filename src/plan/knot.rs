@@ -1,0 +1,211 @@
+//! Rows that wait for one another are tried together: `tandem.knit` in `sql/cloud`.
+
+use super::careful::{COPY_STEP, place};
+use super::guard::Guard;
+use super::planner::Manner;
+use super::quote::{ident, table as qualified};
+use super::source::{Rows, all, image, insertion_but, key, source};
+use super::write::{matches, parents_are_ours, sent, text};
+use crate::limits;
+use crate::model::{Column, Knot, Param, Shape, Statement, Table, Work};
+
+/// A step whose rows are in the staging table.
+pub(super) struct Part<'a> {
+    pub(super) table: &'a Table,
+    pub(super) number: usize,
+    pub(super) work: Work,
+    pub(super) shape: Shape,
+}
+
+impl<'a> Part<'a> {
+    pub(super) fn new(table: &'a Table, number: usize, work: Work, shape: &Shape) -> Part<'a> {
+        Part {
+            table,
+            number,
+            work,
+            // One by one it doesn't matter what was there.
+            shape: Shape {
+                fresh: false,
+                ..shape.clone()
+            },
+        }
+    }
+
+    /// Its rows may wait for those of another step, or those for them.
+    pub(super) fn is_tied_to(&self, other: &Part<'_>) -> bool {
+        let apart = self.shape.waits() || other.shape.waits();
+        !apart && self.table.is_tied_to(other.table)
+    }
+
+    /// What writes chosen rows of it.
+    pub(super) fn text(&self) -> String {
+        text(self.table, self.work, &self.shape, &Rows::Chosen)
+    }
+
+    /// What others may wait for becomes NULL in rows of it that are going to change there or to go; missing rows
+    /// are made so. Where NULL is refused they make way, if nobody but us notices that. None where there is nothing to loosen.
+    fn loosen(&self, rows: &Rows) -> Option<String> {
+        let (table, shape) = (self.table, &self.shape);
+        let knot = table.knot.as_ref()?;
+        if shape.mobile || shape.moved || shape.waits() {
+            return None;
+        }
+        match self.work {
+            Work::Upsert => loosen_upsert(table, knot, shape, rows),
+            Work::Delete if !knot.loose.is_empty() => Some(loosen_delete(table, knot, shape, rows)),
+            Work::Delete if knot.rooted.is_none() => Some(self.text()),
+            _ => None,
+        }
+    }
+
+    /// Where chosen rows of it stand now.
+    fn find(&self) -> Option<String> {
+        (self.work == Work::Upsert && !self.shape.mobile).then(|| {
+            let at = ["u.ctid as \"tandem at\"".to_owned()];
+            format!(
+                "with {} select src.\"tandem at\" as staged, t.tableoid as part, t.ctid as at from src join {} as t on {} and {}",
+                source(self.table, &key(self.table), &Rows::Chosen, &at),
+                qualified(&self.table.cloud),
+                matches(self.table, &self.shape),
+                Guard::of(self.table).owned(),
+            )
+        })
+    }
+}
+
+/// Writes the staged rows of all parts, as many as can stand together, and marks the others.
+pub(super) fn knit(parts: &[Part<'_>], manner: &Manner<'_>) -> Option<Statement> {
+    let first = parts.first()?;
+    let said = parts.iter().map(|part| {
+        let knot = part.table.knot.as_ref();
+        let stuck = knot.filter(|knot| !knot.stiff.is_empty());
+        serde_json::json!({
+            "table": part.table.name,
+            "step": part.number,
+            "write": part.text(),
+            "loosen": part.loosen(&Rows::Chosen).unwrap_or_default(),
+            "find": part.find().unwrap_or_default(),
+            "stuck": stuck.and_then(|knot| knot.rooted.clone()).unwrap_or_default(),
+        })
+    });
+    let params = vec![
+        Param::string(manner.replicator),
+        Param::int8(manner.epoch),
+        Param::string(serde_json::Value::from_iter(said).to_string()),
+        Param::boolean(manner.again),
+        Param::string(format!("{} milliseconds", manner.patience.as_millis())),
+        Param::int8(limits::PARKED_ROWS_MAX),
+    ];
+    Some(Statement {
+        sql: "select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6)".into(),
+        params,
+        table: Some(first.table.id),
+        step: Some(first.number),
+    })
+}
+
+/// Loosens all rows of a copy, so that those of others can be written.
+pub fn loosen_whole(table: &Table, manner: &Manner<'_>) -> Option<Statement> {
+    let shape = Shape {
+        mixed_keys: true,
+        ..Shape::default()
+    };
+    let part = Part::new(table, COPY_STEP, Work::Upsert, &shape);
+    let sql = part.loosen(&Rows::Staged)?;
+    Some(Statement {
+        sql: sql.into(),
+        params: place(table, COPY_STEP, manner),
+        table: Some(table.id),
+        step: Some(COPY_STEP),
+    })
+}
+
+fn loosen_upsert(table: &Table, knot: &Knot, shape: &Shape, rows: &Rows) -> Option<String> {
+    let columns = sent(table, all(table), shape);
+    let known = |list: &[usize]| -> Vec<(usize, &Column)> {
+        let mut known = columns.clone();
+        known.retain(|(at, _)| list.contains(at));
+        known
+    };
+    let (loose, whole) = (known(&knot.loose), shape.unsent.is_empty());
+    let stiff = match knot.rooted.is_none() && whole {
+        true => known(&knot.stiff),
+        false => Vec::new(),
+    };
+    let guard = Guard::of(table);
+    let (target, found) = (qualified(&table.cloud), matches(table, shape));
+    let any = |columns: &[(usize, &Column)]| {
+        let tests: Vec<_> = columns.iter().map(|column| changes(*column)).collect();
+        format!("({})", tests.join(" or "))
+    };
+    let mut does = Vec::new();
+    if !stiff.is_empty() {
+        does.push(format!(
+            "delete from {target} as t using src where {found} and {} and {}",
+            guard.deletable(),
+            any(&stiff),
+        ));
+    }
+    if !loose.is_empty() {
+        let set = loose.iter().map(|column| {
+            let name = ident(&column.1.name);
+            format!(
+                "{name} = case when {} then null else t.{name} end",
+                changes(*column)
+            )
+        });
+        let stays = match stiff.is_empty() {
+            true => String::new(),
+            false => format!(" and not {}", any(&stiff)),
+        };
+        does.push(format!(
+            "update {target} as t set {} from src where {found} and {} and {}{stays}",
+            set.collect::<Vec<_>>().join(", "),
+            guard.owned(),
+            any(&loose),
+        ));
+    }
+    if !loose.is_empty() && whole {
+        let (names, values) = insertion_but(table, &all(table), &knot.loose);
+        does.push(format!(
+            "insert into {target} ({names}) select {values} from src where not exists (select from {target} as t where {found} and {}){}",
+            guard.owned(),
+            parents_are_ours(table, shape),
+        ));
+    }
+    let last = does.pop()?;
+    let before = does.iter().enumerate();
+    let before: Vec<_> = before
+        .map(|(at, one)| format!(", done{at} as ({one})"))
+        .collect();
+    let source = source(table, &columns, rows, &[]);
+    Some(format!("with {source}{} {last}", before.concat()))
+}
+
+fn loosen_delete(table: &Table, knot: &Knot, shape: &Shape, rows: &Rows) -> String {
+    let names: Vec<_> = knot
+        .loose
+        .iter()
+        .map(|at| ident(&table.columns[*at].name))
+        .collect();
+    let set: Vec<_> = names.iter().map(|name| format!("{name} = null")).collect();
+    let tests: Vec<_> = names
+        .iter()
+        .map(|name| format!("t.{name} is not null"))
+        .collect();
+    format!(
+        "with {} update {} as t set {} from src where {} and {} and ({})",
+        source(table, &key(table), rows, &[]),
+        qualified(&table.cloud),
+        set.join(", "),
+        matches(table, shape),
+        Guard::of(table).deletable(),
+        tests.join(" or "),
+    )
+}
+
+/// True where the stored row `t` is going to change in a column.
+fn changes(column: (usize, &Column)) -> String {
+    let one = [column];
+    format!("{} *<> {}", image("t", &one), image("src", &one))
+}
