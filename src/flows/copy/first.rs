@@ -11,7 +11,7 @@ use super::board::{Board, Pieces, Work};
 use super::direct::{Pour, Poured, whole};
 use super::merge::{Copied, How, Merge};
 use super::stage::{Progress, Staging, measure, run};
-use super::state::{not_applied, set_state};
+use super::state::{not_applied, set_state, stop_state};
 use crate::apply::{Applier, Lease};
 use crate::capture::TableReader;
 use crate::config::Settings;
@@ -99,6 +99,7 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
         snapshot: None,
         pending: false,
         alone: true,
+        unfit: BTreeSet::new(),
     };
     merge.remove_surplus(&outcome.surplus).await?;
     merge.clear().await
@@ -286,9 +287,9 @@ impl Worker {
         self.adopt(reader).await?;
         let staged = match self.staging(applier).stage(reader, table).await? {
             Ok(staged) => staged,
-            Err(why) => {
+            Err((way, why)) => {
                 tracing::error!(table = %table.name, why, "stopped");
-                let stopped = set_state(&self.lease.replicator, table, "stopped", Some(&why));
+                let stopped = stop_state(&self.lease.replicator, table, way, &why);
                 self.run(applier, [stopped]).await?;
                 self.adopt(reader).await?;
                 self.board.finished(table.id, true, None);
@@ -312,6 +313,7 @@ impl Worker {
             snapshot: None,
             pending: false,
             alone: false,
+            unfit: BTreeSet::new(),
         };
         let surplus = merge.rows(std::slice::from_ref(&copy)).await?;
         let stopped = merge.stopped.contains(&table.id);

@@ -8,10 +8,10 @@ use crate::capture::{Line, TableReader};
 use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
-use crate::model::{Param, Statement, Table, TableId};
+use crate::model::{Param, Statement, Table, TableId, WayBack};
 use crate::plan::{COPY_STEP, Opening, TOO_LARGE_STEP, Which, copy_out, opening, quote};
 
-use super::not_applied;
+use super::{not_applied, way_of};
 use crate::wire::WireError;
 
 /// The connection to the staging table.
@@ -69,10 +69,13 @@ impl Staged {
     }
 }
 
+/// What a table that a server refuses waits for, and why.
+pub(in super::super) type Refusal = (WayBack, String);
+
 /// Why a table was not read.
 enum Unread {
     /// What the desktop says of the table.
-    Refused(String),
+    Refused(Refusal),
     Fault(Fault),
 }
 
@@ -85,7 +88,8 @@ impl From<Fault> for Unread {
 fn unread(error: WireError) -> Unread {
     match error {
         WireError::Server(error) if blames_table(&error) => {
-            Unread::Refused(format!("the desktop doesn't let us read it: {error}"))
+            let why = format!("the desktop doesn't let us read it: {error}");
+            Unread::Refused((way_of(&error), why))
         }
         error => Unread::Fault(Fault::wire(Side::Desktop, &error)),
     }
@@ -101,7 +105,7 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
-    ) -> Result<Result<Staged, String>, Fault> {
+    ) -> Result<Result<Staged, Refusal>, Fault> {
         let staged = self.stage_whole(reader, table).await;
         failpoint::reach("table_staged");
         match staged {
