@@ -1,6 +1,6 @@
 //! What others do to the publication and to the cloud's tables: seen with the next look or at the next start, said, put
 //! right, and whatever may be missing is copied anew.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod support;
 
