@@ -87,6 +87,10 @@ pub const SENDER_TIMEOUT_MIN: Duration = Duration::from_secs(5);
 /// Clocks that are further apart are worth a word.
 pub const CLOCK_SKEW_MAX: Duration = Duration::from_secs(5);
 
+/// A look at the cloud's catalogs takes no longer; when all of the cloud is silent the stream notices before.
+pub const LOOK_MAX: Duration = Duration::from_secs(60);
+/// A table that the cloud refuses although both sides fit is tried again so often: only the cloud knows what is missing.
+pub const REFUSED_AGAIN_EVERY: Duration = Duration::from_secs(600);
 /// A table that no longer fits is looked at again so often: somebody mends it and sees it go on.
 pub const MISFITS_EVERY: Duration = Duration::from_secs(5);
 

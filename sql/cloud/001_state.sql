@@ -60,6 +60,9 @@ create table tandem.table_state (
     truncated bigint not null default 0,
     -- why its last swap was refused
     swap_why text,
+    -- what the cloud's table was when its rows were last known to be whole: the server, its identifier, its files, and the
+    -- numbers of its columns. Something else under the same name may lack rows or values
+    seen jsonb,
     primary key (replicator, "table")
 ) with (fillfactor = 40);
 

@@ -36,6 +36,17 @@ create table tandem.published (
     "table" text not null,
     primary key (replicator, publication, schema, "table")
 );
+-- What was published when a table's rows were last known to be whole in the cloud: `tandem.sight` of that moment. If it is
+-- another one now, somebody changed the publication or the table, also where it was put back since, and what happened in
+-- between may never have been sent.
+create table tandem.seen (
+    replicator text not null,
+    publication text not null,
+    schema text not null,
+    "table" text not null,
+    seen text[] not null,
+    primary key (replicator, publication, schema, "table")
+);
 create table tandem.slot (
     replicator text not null,
     slot text not null,
@@ -229,6 +240,26 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
     from pg_class c where c.oid = p_table
 $$;
 
+-- By what a change of a publication, of a table's place in it, or of the table's columns `p_columns` is known, also after it
+-- was undone: rows of the catalogs that are made anew have other identifiers, and those that are changed another xmin.
+create function tandem.sight(p_publication text, p_table oid, p_columns text[]) returns text[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select array[
+        (select concat(p.oid, '.', p.xmin) from pg_publication p where p.pubname = p_publication),
+        (select concat(r.oid, '.', r.xmin) from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+          where p.pubname = p_publication and r.prrelid = p_table),
+        (select string_agg(concat(a.attnum, '.', a.xmin), ' ' order by a.attnum) from pg_attribute a
+          where a.attrelid = p_table and a.attname = any (p_columns) and a.attnum > 0)]
+$$;
+
+-- Whether only some rows or columns of a table are published (PostgreSQL 15 and newer).
+create function tandem.is_narrow(p_publication text, p_table oid) returns boolean
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
+                    where p.pubname = p_publication and r.prrelid = p_table
+                      and coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') is not null)
+$$;
+
 -- Publishes a table, after giving it an identity that names its rows: a published table without one makes the
 -- office program's own UPDATE and DELETE fail. Remembers what it was. Says whether anything was changed. Run it with
 -- a short lock_timeout, one table to a transaction: while it waits for the table, everybody waits behind it.
@@ -254,6 +285,12 @@ begin
           from pg_class c where c.oid = p_table
         on conflict do nothing;
         execute format('alter table %s replica identity %s', p_table, identity);
+    end if;
+    -- a filter or a column list that somebody put into a publication of ours goes
+    if tandem.is_narrow(p_publication, p_table)
+       and exists (select from tandem.publication o where o.publication = p_publication) then
+        execute format('alter publication %I drop table only %s', p_publication, p_table);
+        changed := true;
     end if;
     if not exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid
                     where p.pubname = p_publication and r.prrelid = p_table) then

@@ -37,6 +37,7 @@ begin
      where p.replicator = who order by p.publication, u.replicator
     on conflict do nothing;
     delete from tandem.beat where replicator = who;
+    delete from tandem.seen where replicator = who;
     delete from tandem.home where replicator = who;
     delete from tandem.ledger where replicator = who;
     delete from tandem.conflict where replicator = who;

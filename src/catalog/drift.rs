@@ -1,58 +1,108 @@
 //! Whether what is published is still what was agreed on: by identifier, since a table that was dropped and made
-//! again has its old name (P13).
+//! again has its old name (P13), and by what changed of the publication, also where it was put back since.
 
-use tokio_postgres::Client;
+use std::collections::BTreeSet;
+
 use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 
-use crate::model::{Halt, Table, Tables, WayBack};
+use super::publication::{Publication, part, publication, publish_whole};
+use crate::model::{Halt, Name, Table, TableId, Tables, WayBack};
 use crate::wire::WireError;
 
-/// Tables whose changes don't all reach us any more, and why.
+/// What was found.
+#[derive(Clone, Debug)]
+pub enum Drift {
+    /// There is no publication of this name.
+    Gone,
+    /// Tables whose changes don't all reach us any more, or may not have, and why.
+    Halts(Vec<Halt>),
+}
+
+/// All that a look asks for, a row for each table and each of its partitions.
+#[derive(Default)]
+struct Asked<'a> {
+    names: Vec<i64>,
+    schemas: Vec<&'a str>,
+    relations: Vec<&'a str>,
+    oids: Vec<u32>,
+    identities: Vec<Option<String>>,
+    columns: Vec<String>,
+}
+
+impl<'a> Asked<'a> {
+    fn of(tables: impl Iterator<Item = &'a Table>) -> Asked<'a> {
+        let mut asked = Asked::default();
+        for table in tables {
+            let own = [(&table.desktop, table.desktop_oid)];
+            let leaves = table.leaves.iter().flatten();
+            let leaves = leaves.map(|(name, oid)| (name, *oid));
+            for (name, oid) in own.into_iter().chain(leaves) {
+                asked.names.push(i64::from(table.id.0));
+                asked.schemas.push(name.schema.as_str());
+                asked.relations.push(name.relation.as_str());
+                asked.oids.push(oid);
+                let columns = table.identity();
+                let identity = columns.map(|columns| serde_json::json!(columns).to_string());
+                asked.identities.push(identity);
+                let read = serde_json::json!(read(table)).to_string();
+                asked.columns.push(read);
+            }
+        }
+        asked
+    }
+}
+
+/// The desktop's columns that a table's rows are made of.
+fn read(table: &Table) -> BTreeSet<&str> {
+    let arriving = table.arriving.iter().map(|column| column.name.as_str());
+    let tenant = table.tenant.columns.iter();
+    let tenant = tenant.filter_map(|column| column.desktop.as_deref());
+    arriving
+        .chain(tenant)
+        .chain(table.desktop_owner.as_deref())
+        .collect()
+}
+
+/// Looks at the publication and at all tables.
+///
+/// What isn't seen: a replica identity that was taken away and given back between two looks.
 ///
 /// # Errors
-/// When the query fails.
+/// When a query fails.
 pub async fn drift(
     desktop: &Client,
-    publication: &str,
+    replicator: &str,
+    name: &str,
     tables: &Tables,
-) -> Result<Vec<Halt>, WireError> {
-    let (mut names, mut schemas, mut relations, mut oids) =
-        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let mut identities = Vec::new();
-    for table in tables.iter() {
-        let own = [(&table.desktop, table.desktop_oid)];
-        let leaves = table
-            .leaves
-            .iter()
-            .flatten()
-            .map(|(name, oid)| (name, *oid));
-        let whole: Vec<_> = own.into_iter().chain(leaves).collect();
-        for (name, oid) in whole {
-            names.push(i64::from(table.id.0));
-            schemas.push(name.schema.as_str());
-            relations.push(name.relation.as_str());
-            oids.push(oid);
-            let columns = table.identity();
-            identities.push(columns.map(|columns| serde_json::json!(columns).to_string()));
-        }
-    }
+) -> Result<Drift, WireError> {
+    let Some(published) = publication(desktop, name).await? else {
+        return Ok(Drift::Gone);
+    };
+    let asked = Asked::of(tables.iter());
     // A partitioned table's rows are in its partitions, which are published one by one. `pg_partition_tree` would wait
     // for whoever has one of them locked.
     let sql = "select w.id, c.oid is null, coalesce(c.oid <> w.oid, false), \
-            coalesce(c.relkind <> 'p' and (r.prrelid is null or tandem.better_identity(c.oid, case when w.identity is not null then array(select json_array_elements_text(w.identity::json)) end) is not null), false), \
+            coalesce(c.relkind <> 'p' and r.prrelid is null, false), \
+            coalesce(c.relkind <> 'p' and tandem.better_identity(c.oid, case when w.identity is not null then array(select json_array_elements_text(w.identity::json)) end) is not null, false), \
             case when c.relkind = 'p' then ( \
                 with recursive tree as (select inhrelid as oid from pg_inherits where inhparent = c.oid union all select i.inhrelid from pg_inherits i join tree on i.inhparent = tree.oid) \
-                select array_agg(l.oid order by l.oid) from tree join pg_class l using (oid) where l.relkind <> 'p') end \
-        from unnest($1::bigint[], $2::text[], $3::text[], $4::oid[], $6::text[]) as w(id, schema, name, oid, identity) \
+                select array_agg(l.oid order by l.oid) from tree join pg_class l using (oid) where l.relkind <> 'p') end, \
+            tandem.is_narrow($5, c.oid), coalesce(to_jsonb(r) ->> 'prqual' is not null, false), s.seen, \
+            tandem.sight($5, c.oid, array(select json_array_elements_text(w.columns::json))), w.schema, w.name \
+        from unnest($1::bigint[], $2::text[], $3::text[], $4::oid[], $6::text[], $7::text[]) as w(id, schema, name, oid, identity, columns) \
         left join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname = w.schema and c.relname = w.name \
-        left join pg_publication_rel r on r.prrelid = c.oid and r.prpubid = (select oid from pg_publication where pubname = $5)";
-    let params: [(&(dyn ToSql + Sync), Type); 6] = [
-        (&names, Type::INT8_ARRAY),
-        (&schemas, Type::TEXT_ARRAY),
-        (&relations, Type::TEXT_ARRAY),
-        (&oids, Type::OID_ARRAY),
-        (&publication, Type::TEXT),
-        (&identities, Type::TEXT_ARRAY),
+        left join pg_publication_rel r on r.prrelid = c.oid and r.prpubid = (select oid from pg_publication where pubname = $5) \
+        left join tandem.seen s on s.replicator = $8 and s.publication = $5 and s.schema = w.schema and s.\"table\" = w.name";
+    let params: [(&(dyn ToSql + Sync), Type); 8] = [
+        (&asked.names, Type::INT8_ARRAY),
+        (&asked.schemas, Type::TEXT_ARRAY),
+        (&asked.relations, Type::TEXT_ARRAY),
+        (&asked.oids, Type::OID_ARRAY),
+        (&name, Type::TEXT),
+        (&asked.identities, Type::TEXT_ARRAY),
+        (&asked.columns, Type::TEXT_ARRAY),
+        (&replicator, Type::TEXT),
     ];
     let rows = desktop.query_typed(sql, &params).await?;
     let mut halts: Vec<Halt> = Vec::new();
@@ -63,48 +113,145 @@ pub async fn drift(
         else {
             continue;
         };
-        let flags = (row.get(1), row.get(2), row.get(3));
-        if let Some((why, way)) = verdict(table, flags, row.get(4)) {
-            halts.push(Halt {
-                table: table.id,
-                why: why.to_owned(),
-                way,
-            });
+        let verdict = place(table, &row).or_else(|| sent(table, &row, (name, &published)));
+        if let Some((why, way)) = verdict {
+            let table = table.id;
+            halts.push(Halt { table, why, way });
         }
     }
-    Ok(halts)
+    Ok(Drift::Halts(halts))
 }
 
-fn verdict(
-    table: &Table,
-    (gone, another, unpublished): (bool, bool, bool),
-    leaves: Option<Vec<u32>>,
-) -> Option<(&'static str, WayBack)> {
+type Verdict = Option<(String, WayBack)>;
+
+/// Whether it is the table that was agreed on.
+fn place(table: &Table, row: &Row) -> Verdict {
+    let (gone, another): (bool, bool) = (row.get(1), row.get(2));
+    let leaves: Option<Vec<u32>> = row.get(5);
     let known = table.leaves.as_ref().map(|leaves| {
         let mut oids: Vec<_> = leaves.iter().map(|(_, oid)| *oid).collect();
         oids.sort_unstable();
         oids
     });
     if gone && table.leaves.is_none() {
-        return Some(("the desktop's table was dropped or renamed", WayBack::Fit));
+        let why = "the desktop's table was dropped or renamed".to_owned();
+        return Some((why, WayBack::Fit));
     }
     if another {
-        return Some((
-            "the desktop's table was dropped and made again; it is copied anew",
-            WayBack::Copy,
-        ));
+        return copy("the desktop's table was dropped and made again; it is copied anew");
     }
     if leaves.is_some() && leaves != known || gone {
-        return Some((
-            "the desktop's table has other partitions now; it is copied anew",
-            WayBack::Copy,
-        ));
-    }
-    if unpublished && table.stream {
-        return Some((
-            "the desktop's table left the publication or its replica identity no longer names its rows; it is published again and copied anew",
-            WayBack::Copy,
-        ));
+        return copy("the desktop's table has other partitions now; it is copied anew");
     }
     None
+}
+
+/// Whether all of it is sent, and was.
+fn sent(table: &Table, row: &Row, (name, published): (&str, &Publication)) -> Verdict {
+    if !table.stream {
+        return None;
+    }
+    if row.get(3) {
+        return copy(&format!(
+            "the desktop's table left publication {name}; it is published again and copied anew"
+        ));
+    }
+    if row.get(4) {
+        return copy(
+            "the replica identity of the desktop's table no longer names its rows; it is given one again and copied anew",
+        );
+    }
+    let narrow = |why: String, fix: &str| match published.ours {
+        true => copy(&format!("{why}; it is put right and the table copied anew")),
+        false => Some((format!("{why}; {fix}"), WayBack::Fit)),
+    };
+    if let Some(why) = published.leaves_out(table.leaves.is_some()) {
+        return narrow(why, &published.mend());
+    }
+    if row.get(6) {
+        let relation = Name {
+            schema: row.get(10),
+            relation: row.get(11),
+        };
+        let why = format!("publication {name} has {} of {relation}", part(row.get(7)));
+        return narrow(why, &publish_whole(name, &relation));
+    }
+    let seen: Option<Vec<Option<String>>> = row.get(8);
+    let now: Vec<Option<String>> = row.get(9);
+    let words = match seen {
+        None => "what its publication was when it was copied is not known".to_owned(),
+        Some(seen) if seen == now => return None,
+        Some(seen) => since(&seen, &now, name),
+    };
+    copy(&format!("{words}; it is copied anew"))
+}
+
+/// What changed and was put back; something may not have been sent in between.
+fn since(seen: &[Option<String>], now: &[Option<String>], name: &str) -> String {
+    let differs = |at: usize| seen.get(at) != now.get(at);
+    let oid = |sight: &[Option<String>]| {
+        let first = sight.first().cloned().flatten().unwrap_or_default();
+        first.split('.').next().map(str::to_owned)
+    };
+    if oid(seen) != oid(now) {
+        format!("publication {name} was dropped and made again")
+    } else if differs(0) {
+        format!("publication {name} was altered meanwhile, and may have left something out")
+    } else if differs(1) {
+        format!(
+            "the desktop's table left publication {name} and came back, or had a filter or a column list there"
+        )
+    } else {
+        "a column of the desktop's table was altered or replaced, which changes rows without a word in the log".to_owned()
+    }
+}
+
+fn copy(why: &str) -> Verdict {
+    Some((why.to_owned(), WayBack::Copy))
+}
+
+/// Remembers of these tables what is published now: from here on they are whole.
+///
+/// # Errors
+/// When the query fails.
+pub async fn remember(
+    desktop: &Client,
+    replicator: &str,
+    name: &str,
+    tables: &Tables,
+    which: &BTreeSet<TableId>,
+) -> Result<(), WireError> {
+    let tables = tables.iter().filter(|table| table.stream);
+    let asked = Asked::of(tables.filter(|table| which.contains(&table.id)));
+    if asked.names.is_empty() {
+        return Ok(());
+    }
+    let sql = "insert into tandem.seen as s (replicator, publication, schema, \"table\", seen) \
+        select $1, $2, w.schema, w.name, tandem.sight($2, c.oid, array(select json_array_elements_text(w.columns::json))) \
+        from unnest($3::text[], $4::text[], $5::text[]) as w(schema, name, columns) \
+        join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname = w.schema and c.relname = w.name \
+        on conflict (replicator, publication, schema, \"table\") do update set seen = excluded.seen where s.seen is distinct from excluded.seen";
+    let params: [(&(dyn ToSql + Sync), Type); 5] = [
+        (&replicator, Type::TEXT),
+        (&name, Type::TEXT),
+        (&asked.schemas, Type::TEXT_ARRAY),
+        (&asked.relations, Type::TEXT_ARRAY),
+        (&asked.columns, Type::TEXT_ARRAY),
+    ];
+    desktop.query_typed(sql, &params).await?;
+    Ok(())
+}
+
+/// Whether a publication was once seen whole by a replicator: then it isn't made silently when it is missing.
+///
+/// # Errors
+/// When the query fails.
+pub async fn is_remembered(
+    desktop: &Client,
+    replicator: &str,
+    name: &str,
+) -> Result<bool, WireError> {
+    let sql = "select from tandem.seen where replicator = $1 and publication = $2 limit 1";
+    let params = [(&replicator as _, Type::TEXT), (&name as _, Type::TEXT)];
+    Ok(!desktop.query_typed(sql, &params).await?.is_empty())
 }

@@ -6,18 +6,25 @@
 mod bond;
 mod drift;
 mod facts;
+mod footprint;
 mod measure;
 mod mention;
 mod narrow;
 mod order;
+mod publication;
 mod relation;
 mod resolve;
 mod slot;
 mod trial;
 
-pub use drift::drift;
+pub use drift::{Drift, drift, is_remembered, remember};
 pub use facts::{Facts, VERSION_MIN, facts};
+pub use footprint::{Changed, Footprint, footprints};
 pub use measure::{Ambiguous, measure, measure_home};
+pub use publication::{
+    Narrowed, Publication, WAY_BACK, narrowed, of_stream, publication, publication_gone,
+    publish_whole,
+};
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};

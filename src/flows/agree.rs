@@ -7,8 +7,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, knot, measure, measure_home,
-    parents_first, relation, resolve, ties, try_conversions, unpathed,
+    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, knot, measure, measure_home, narrowed,
+    parents_first, publication, publish_whole, relation, resolve, ties, try_conversions, unpathed,
 };
 use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind, Side};
@@ -34,7 +34,7 @@ pub async fn agree_again(
     cloud: &Client,
     served: &BTreeSet<String>,
 ) -> Result<Tables, Fault> {
-    let agreed = examine(settings, desktop, cloud, served).await?;
+    let agreed = weigh(settings, (desktop, cloud), served, true).await?;
     agreed.map_err(|mismatches| {
         let lines: Vec<_> = mismatches
             .iter()
@@ -60,6 +60,16 @@ pub async fn examine(
     desktop: &Client,
     cloud: &Client,
     served: &BTreeSet<String>,
+) -> Result<Result<Tables, Vec<Mismatch>>, Fault> {
+    weigh(settings, (desktop, cloud), served, false).await
+}
+
+/// The same; also what of the tables another's publication leaves out, where `published` asks for it.
+async fn weigh(
+    settings: &Settings,
+    (desktop, cloud): (&Client, &Client),
+    served: &BTreeSet<String>,
+    published: bool,
 ) -> Result<Result<Tables, Vec<Mismatch>>, Fault> {
     if settings.tables.is_empty() {
         return Err(Fault::new(Kind::Input, "no table is configured")
@@ -111,6 +121,9 @@ pub async fn examine(
     }
     mismatches.extend(mark_looked_up(&mut tables));
     mismatches.extend(unknown_zone(settings, desktop, cloud).await?);
+    if published {
+        mismatches.extend(unsent(settings, desktop, &tables).await?);
+    }
     if mismatches.iter().all(|found| served.contains(&found.table)) {
         let misfits = set_aside(settings, &mismatches);
         let fits = |name: &str| misfits.iter().all(|misfit| misfit.name != name);
@@ -139,6 +152,37 @@ fn set_aside(settings: &Settings, mismatches: &[Mismatch]) -> Vec<Misfit> {
         })
     };
     settings.tables.iter().filter_map(misfit).collect()
+}
+
+/// What a publication that isn't ours leaves out; what somebody changed of ours is put right.
+async fn unsent(
+    settings: &Settings,
+    desktop: &Client,
+    tables: &[Table],
+) -> Result<Vec<Mismatch>, Fault> {
+    let (name, wire) = (&settings.forward.publication, Fault::at(Side::Desktop));
+    let found = publication(desktop, name).await.map_err(&wire)?;
+    let Some(found) = found.filter(|found| !found.ours && !found.all_tables) else {
+        return Ok(Vec::new());
+    };
+    let narrowed = narrowed(desktop, name).await.map_err(&wire)?;
+    let unsent = |table: &Table| {
+        let leaves = table.leaves.iter().flatten().map(|(name, _)| name);
+        let part = |relation: &Name| {
+            let (_, part) = narrowed.iter().find(|(narrow, _)| narrow == relation)?;
+            let fix = publish_whole(name, relation);
+            Some(format!(
+                "publication {name} has {part} of {relation}; {fix}"
+            ))
+        };
+        let options = found.leaves_out(table.leaves.is_some());
+        let options = options.map(|what| format!("{what}; {}", found.mend()));
+        options.or_else(|| leaves.chain([&table.desktop]).find_map(part))
+    };
+    let streams = tables.iter().filter(|table| table.stream);
+    let told = streams.filter_map(|table| Some((table, unsent(table)?)));
+    let told = told.map(|(table, what)| Mismatch::new(&table.name, Sort::Settings, what));
+    Ok(told.collect())
 }
 
 /// The settings' time zone has to be known on both sides.

@@ -14,7 +14,7 @@ pub use compare::{Compared, compare, only_look};
 pub use copy::{
     Asked, First, How, Progress, asked, fill, last_swaps, not_applied, refuse, set_state,
 };
-pub use forward::{Agenda, Forward, Scheduled, Sides, Wanted, last_refill, parked};
+pub use forward::{Agenda, Forward, Halted, Known, Scheduled, Sides, Wanted, last_refill, parked};
 pub use meter::{BUCKETS_MS, Meter, Reading};
 pub use reverse::{Reverse, bind};
 pub use verify::{Bad, Verified, verify};

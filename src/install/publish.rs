@@ -9,13 +9,15 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::patience::patiently;
+use crate::catalog::publication;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::{Name, Table, Tables};
 use crate::plan::quote;
 use crate::wire::WireError;
 
-/// Makes the publication if it is missing. It starts empty: [`publish`] adds tables one by one.
+/// Makes the publication if it is missing, and puts right what somebody changed of ours. It starts empty: [`publish`] adds
+/// tables one by one.
 ///
 /// # Errors
 /// When the server refuses.
@@ -24,19 +26,17 @@ pub async fn ensure_publication(
     name: &str,
     replicator: &str,
 ) -> Result<(), Fault> {
-    let rows = desktop
-        .query_typed(
-            "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate from pg_publication where pubname = $1",
-            &[(&name, Type::TEXT)],
-        )
-        .await
-        .map_err(wire)?;
-    match rows.first().map(|row| (row.get::<_, bool>(0), row.get::<_, bool>(1))) {
-        Some((false, true)) => Ok(()),
-        Some((false, false)) => Err(Fault::new(Kind::Input, format!("publication {name} leaves out some operations"))
-            .hint(format!("ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate');", quote::ident(name)))),
-        Some((true, _)) => Err(Fault::new(Kind::Input, format!("publication {name} exists and is FOR ALL TABLES"))
+    match publication(desktop, name).await.map_err(Fault::at(Side::Desktop))? {
+        Some(found) if found.all_tables => Err(Fault::new(Kind::Input, format!("publication {name} exists and is FOR ALL TABLES"))
             .hint("give forward.publication another name: tables of it without replica identity can't be updated")),
+        Some(found) if found.ours && !found.is_whole() => {
+            let mended = desktop.batch_execute(&found.mend()).await;
+            mended.map_err(wire)?;
+            tracing::warn!("somebody changed the options of publication {name}; they are put right");
+            Ok(())
+        }
+        // What another's publication leaves out was said when both sides agreed.
+        Some(_) => Ok(()),
         None => {
             let [note, make] = making(name, replicator);
             let sql = format!("begin; {note}; {make}; commit");
@@ -201,6 +201,7 @@ async fn is_published(
     let sql = format!(
         "select tandem.better_identity(c.oid::regclass, {needed}) is null and exists (select from pg_publication_rel r \
          join pg_publication p on p.oid = r.prpubid where p.pubname = $1 and r.prrelid = c.oid) \
+         and not (tandem.is_narrow($1, c.oid) and exists (select from tandem.publication where publication = $1)) \
          and exists (select from tandem.published where replicator = $4 and publication = $1 and schema = $2 and \"table\" = $3) \
          from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $2 and c.relname = $3"
     );

@@ -191,6 +191,8 @@ pub enum WayBack {
     Mend,
     /// Its other side: it is `stopped`, and taken up as soon as both fit again.
     Fit,
+    /// The same, seen by what a server refused: where both fit all the same, it is tried again now and then.
+    Refit,
     /// A person who says that so many rows may go: the state is `held`.
     Allow,
     /// Nothing: the next session copies it. The state is `waiting`.
@@ -198,10 +200,15 @@ pub enum WayBack {
 }
 
 impl WayBack {
+    /// It goes on by itself when both sides fit.
+    pub fn is_fitting(self) -> bool {
+        matches!(self, WayBack::Fit | WayBack::Refit)
+    }
+
     /// The table's state.
     pub fn state(self) -> &'static str {
         match self {
-            WayBack::Mend | WayBack::Fit => "stopped",
+            WayBack::Mend | WayBack::Fit | WayBack::Refit => "stopped",
             WayBack::Allow => "held",
             WayBack::Copy => "waiting",
         }

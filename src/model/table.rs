@@ -326,7 +326,7 @@ impl Table {
                 .iter()
                 .position(|column| column.name == name);
             at.ok_or_else(|| {
-                format!("column {name} is gone from the desktop's table; the settings still map it")
+                format!("column {name} no longer comes from the desktop: it is gone from the table, or the publication leaves it out; the settings still map it")
             })
         };
         let known = |name: &String| {

@@ -6,7 +6,10 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::types::Type;
 
+use super::around::Around;
+use super::misfits::TakenUp;
 use super::session::{Ready, Session};
+use crate::catalog::Footprint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{Agenda, How, Meter, Progress, Scheduled, Wanted, asked, last_swaps};
 use crate::limits;
@@ -33,6 +36,8 @@ pub struct Goal {
     pub progress: Arc<Progress>,
     /// What is counted for the metrics.
     pub meter: Arc<Meter>,
+    /// Tables that were taken up because they fitted again.
+    pub taken_up: TakenUp,
 }
 
 impl Goal {
@@ -48,6 +53,7 @@ impl Goal {
             jobs: limits::FILL_JOBS,
             progress: Arc::default(),
             meter: Arc::default(),
+            taken_up: TakenUp::default(),
         }
     }
 
@@ -67,6 +73,8 @@ pub(super) struct Remembered {
     copied_at: Option<Lsn>,
     /// Rows that were in the cloud before us and that the desktop doesn't have.
     extras: i64,
+    /// What the cloud's table was.
+    pub(super) seen: Option<Footprint>,
 }
 
 impl Remembered {
@@ -94,7 +102,7 @@ impl Remembered {
 
 impl Session<'_> {
     pub(super) async fn remembered(&self) -> Result<HashMap<String, Remembered>, Fault> {
-        let sql = "select \"table\", state, fingerprint, copied_at::text, extras from tandem.table_state where replicator = $1";
+        let sql = "select \"table\", state, fingerprint, copied_at::text, extras, seen::text from tandem.table_state where replicator = $1";
         let params = [(&self.lease.replicator as _, Type::TEXT)];
         let rows = self
             .cloud
@@ -114,6 +122,7 @@ impl Session<'_> {
                 fingerprint: row.get(2),
                 copied_at,
                 extras: row.get(4),
+                seen: { row.get::<_, Option<&str>>(5) }.and_then(Footprint::parse),
             };
             Ok((name, remembered))
         });
@@ -124,12 +133,13 @@ impl Session<'_> {
     pub(super) async fn put_on_agenda(
         &self,
         remembered: &HashMap<String, Remembered>,
-        again: bool,
+        (again, around): (bool, &Around),
         ready: &mut Ready,
     ) -> Result<(), Fault> {
         let asked = asked(&self.cloud.client, &self.lease.replicator).await?;
         for table in self.tables.iter() {
             let known = remembered.get(&table.name);
+            let (anew, replaced) = (&around.anew, &around.replaced);
             let asked = asked.iter().filter(|asked| asked.table == table.name);
             let asked: Vec<_> = asked.collect();
             let allow_shrink = asked.iter().any(|asked| asked.allow_shrink);
@@ -139,7 +149,7 @@ impl Session<'_> {
                 Some(known) if known.extras > 0 && self.goal.remove_extras => {
                     Some(How::Adopt { remove: true })
                 }
-                Some(known) if !again && known.is_whole(table) => {
+                Some(known) if !again && known.is_whole(table) && !anew.contains(&table.id) => {
                     (!asked.is_empty()).then_some(How::Swap { allow_shrink })
                 }
                 Some(known)
@@ -151,7 +161,9 @@ impl Session<'_> {
                     ready.book.stop(table.id);
                     None
                 }
-                Some(known) if known.is_ours() => Some(How::Again { allow_shrink }),
+                Some(known) if known.is_ours() && !replaced.contains(&table.id) => {
+                    Some(How::Again { allow_shrink })
+                }
                 _ => Some(How::Adopt {
                     remove: self.goal.remove_extras,
                 }),

@@ -4,13 +4,10 @@ use tokio_postgres::types::{ToSql, Type};
 
 use super::session::Session;
 use crate::apply::Taken;
-use crate::catalog::{self, facts};
+use crate::catalog::{self, WAY_BACK, facts};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Committed;
-
-/// First what only reads.
-const WAY_BACK: &str = "tandem verify shows what differs; tandem bootstrap --restart makes it equal and goes on from there";
 
 impl Session<'_> {
     /// The checkpoint must belong to this desktop and this slot (P13).

@@ -1,19 +1,21 @@
 //! Tables that no longer fit stop alone (P8): set aside when a session begins, taken up again when they fit.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::pending;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use tokio::sync::watch;
 use tokio::time::{sleep, timeout};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::apply::Lease;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::agree_again;
+use crate::flows::{Halted, agree_again};
 use crate::limits;
-use crate::model::{Misfit, Tables};
+use crate::model::{Misfit, Tables, WayBack};
 use crate::wire::control;
 
 /// The names of tables that were served before, or whose first copy has begun.
@@ -24,26 +26,43 @@ pub(super) async fn served(cloud: &Client, replicator: &str) -> Result<BTreeSet<
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }
 
+/// Tables that have stopped until both sides fit, as far as the cloud knows.
+pub(super) async fn unfit(cloud: &Client, replicator: &str) -> Result<Halted, Fault> {
+    let sql = "select \"table\" from tandem.table_state where replicator = $1 and state = 'stopped' and fingerprint = ''";
+    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let names = rows.iter().map(|row| (row.get(0), WayBack::Refit));
+    Ok(names.collect())
+}
+
+/// Only who has the lease says what a table's state is.
+const OF_HOLDER: &str =
+    "exists (select from tandem.checkpoint as c where c.replicator = $1 and c.epoch = $3)";
+
 /// They are said to be stopped, and are copied anew as soon as they fit: what happened meanwhile is found by the diff.
 pub(super) async fn note_misfits(
     cloud: &Client,
-    replicator: &str,
+    lease: &Lease,
     misfits: impl Iterator<Item = &Misfit>,
 ) -> Result<(), Fault> {
-    let sql = "update tandem.table_state set state = 'stopped', fingerprint = '', why = $3, \
-        since = case when state = 'stopped' then since else now() end where replicator = $1 and \"table\" = $2 \
-        and (state, fingerprint, why) is distinct from ('stopped', '', $3) returning true";
+    let sql = format!(
+        "update tandem.table_state set state = 'stopped', fingerprint = '', why = $4, \
+        since = case when state = 'stopped' then since else now() end where replicator = $1 and \"table\" = $2 and {OF_HOLDER} \
+        and (state, fingerprint, why) is distinct from ('stopped', '', $4) returning true"
+    );
+    let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
     for misfit in misfits {
         let why = format!(
             "it does not fit any more: {}; it goes on by itself when that is mended",
             misfit.why
         );
-        let params: [(&(dyn ToSql + Sync), Type); 3] = [
-            (&replicator, Type::TEXT),
+        let params: [(&(dyn ToSql + Sync), Type); 4] = [
+            (&lease.replicator, Type::TEXT),
             (&misfit.name, Type::TEXT),
+            (&epoch, Type::INT8),
             (&why, Type::TEXT),
         ];
-        let done = cloud.query_typed(sql, &params).await;
+        let done = cloud.query_typed(&sql, &params).await;
         // The next session doesn't say it again.
         if !done.map_err(Fault::at(Side::Cloud))?.is_empty() {
             tracing::error!(table = %misfit.name, "stopped, the other tables go on: {why}");
@@ -69,45 +88,51 @@ pub(super) async fn take_up_homes(
     done.map(drop).map_err(Fault::at(Side::Cloud))
 }
 
-/// Looks now and then whether a table fits again that didn't: when the session began, or when it was looked at as soon as it
-/// was `halted`. Ends when one does, so that a new session takes it up. One that was halted and fits all the same waits for
-/// a person: taken up, it would only be halted again.
+/// Looks again and again whether a table fits that didn't: when the session began, or since it was `halted`. Ends when one
+/// does, so that a new session takes it up. One that a server refuses although both sides fit is tried again after a long
+/// while: taken up at once, it would only be refused again.
 pub(super) async fn mended(
     settings: &Settings,
-    replicator: &str,
-    tables: &Arc<Tables>,
-    mut halted: watch::Receiver<BTreeSet<String>>,
+    lease: &Lease,
+    (tables, taken_up): (&Arc<Tables>, &TakenUp),
+    mut halted: watch::Receiver<Halted>,
 ) -> Fault {
-    let began = tables.misfits().iter().map(|misfit| misfit.name.clone());
-    let mut unfit: BTreeSet<String> = began.collect();
+    let began = tables.misfits().iter();
+    let mut waiting: Waiting = { began.map(|misfit| (misfit.name.clone(), None)) }.collect();
     let all: BTreeSet<String> = tables.names().into_iter().map(str::to_owned).collect();
+    let every = limits::MISFITS_EVERY.min(settings.heartbeat.every);
     let mut known = BTreeSet::new();
+    // What had stopped before the session began is looked at, too.
+    halted.mark_changed();
     loop {
-        if unfit.is_empty() {
+        if waiting.is_empty() {
             if halted.changed().await.is_err() {
                 // Nobody is left who could tell.
                 return pending().await;
             }
         } else {
             // The teller may be gone before we are.
-            if let Ok(Err(_)) = timeout(limits::MISFITS_EVERY, halted.changed()).await {
-                sleep(limits::MISFITS_EVERY).await;
+            if let Ok(Err(_)) = timeout(every, halted.changed()).await {
+                sleep(every).await;
             }
         }
-        let new: BTreeSet<_> = halted
-            .borrow_and_update()
-            .difference(&known)
-            .cloned()
-            .collect();
-        match look(settings, replicator, &all, &unfit, &new).await {
-            Ok(Looked::Fits(name)) => {
+        let new = halted.borrow_and_update().clone();
+        for (name, way) in new {
+            if known.insert(name.clone()) {
+                let again = match way {
+                    WayBack::Refit => Some(Instant::now() + limits::REFUSED_AGAIN_EVERY),
+                    _ => taken_up.again(&name),
+                };
+                waiting.entry(name).or_insert(again);
+            }
+        }
+        match look(settings, lease, &all, &mut waiting).await {
+            Ok(Some(name)) => {
+                taken_up.note(&name);
                 let what = format!("{name} fits again and is taken up");
                 return Fault::new(Kind::Planned, what);
             }
-            Ok(Looked::Unfit(names)) => {
-                unfit.extend(names);
-                known.extend(new);
-            }
+            Ok(None) => {}
             Err(fault) => {
                 tracing::debug!("{fault}");
                 sleep(limits::MISFITS_EVERY).await;
@@ -116,41 +141,71 @@ pub(super) async fn mended(
     }
 }
 
-/// What a look came to.
-enum Looked {
-    /// One that didn't fit does.
-    Fits(String),
-    /// None does; these were not known.
-    Unfit(BTreeSet<String>),
+/// How often tables were taken up, over all sessions. One that fits by all that we see and stops again and again must not
+/// end one session after the other.
+#[derive(Clone, Debug, Default)]
+pub struct TakenUp(Arc<Mutex<BTreeMap<String, (u32, Instant)>>>);
+
+impl TakenUp {
+    fn note(&self, name: &str) {
+        if let Ok(mut taken) = self.0.lock() {
+            let now = Instant::now();
+            let (times, last) = taken.entry(name.to_owned()).or_insert((0, now));
+            if last.elapsed() > 2 * limits::REFUSED_AGAIN_EVERY {
+                *times = 0;
+            }
+            (*times, *last) = (*times + 1, now);
+        }
+    }
+
+    /// When it may be taken up again; none: at once.
+    fn again(&self, name: &str) -> Option<Instant> {
+        let taken = self.0.lock().ok()?;
+        let (times, last) = taken.get(name)?;
+        let pause = limits::MISFITS_EVERY * 2u32.saturating_pow(*times);
+        Some(*last + pause.min(limits::REFUSED_AGAIN_EVERY))
+    }
 }
 
-/// Which one fits: it is copied anew by the next session, as one that didn't fit when a session began. Over connections
+/// Tables that wait until they fit; those that did when they were refused, until then.
+type Waiting = BTreeMap<String, Option<Instant>>;
+
+/// Which one can go on: it is copied anew by the next session, as one that didn't fit when a session began. Over connections
 /// of its own: the session's may be in the middle of something.
 async fn look(
     settings: &Settings,
-    replicator: &str,
+    lease: &Lease,
     all: &BTreeSet<String>,
-    unfit: &BTreeSet<String>,
-    halted: &BTreeSet<String>,
-) -> Result<Looked, Fault> {
+    waiting: &mut Waiting,
+) -> Result<Option<String>, Fault> {
     let desktop = control::connect(&settings.desktop.endpoint).await;
     let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
     let cloud = control::connect(&settings.cloud.endpoint).await;
     let cloud = cloud.map_err(Fault::at(Side::Cloud))?.client;
     let now = agree_again(settings, &desktop.client, &cloud, all).await?;
-    let names: BTreeSet<_> = now.misfits().iter().map(|misfit| &misfit.name).collect();
-    if let Some(name) = unfit.iter().find(|name| !names.contains(name)) {
-        let sql = "update tandem.table_state set fingerprint = '' where replicator = $1 and \"table\" = $2 and state = 'stopped'";
-        let params: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&replicator, Type::TEXT), (name, Type::TEXT)];
-        let done = cloud.query_typed(sql, &params).await;
-        done.map_err(Fault::at(Side::Cloud))?;
-        return Ok(Looked::Fits(name.clone()));
-    }
+    let misfits = now.misfits().iter();
+    let misfits = misfits.filter(|misfit| waiting.contains_key(&misfit.name));
     // Why it doesn't fit is said anew: one thing may be mended, and another one be left.
-    let ours = |name: &String| unfit.contains(name) || halted.contains(name);
-    let still = now.misfits().iter().filter(|misfit| ours(&misfit.name));
-    note_misfits(&cloud, replicator, still).await?;
-    let new = halted.iter().filter(|name| names.contains(name));
-    Ok(Looked::Unfit(new.cloned().collect()))
+    note_misfits(&cloud, lease, misfits.clone()).await?;
+    let names: BTreeSet<_> = misfits.map(|misfit| misfit.name.clone()).collect();
+    for name in &names {
+        waiting.insert(name.clone(), None);
+    }
+    let is_over = |again: &Option<Instant>| again.is_none_or(|again| again <= Instant::now());
+    let fits = { waiting.iter() }.find(|(name, again)| !names.contains(*name) && is_over(again));
+    let Some((name, _)) = fits else {
+        return Ok(None);
+    };
+    let sql = format!(
+        "update tandem.table_state set fingerprint = '' where replicator = $1 and \"table\" = $2 and {OF_HOLDER} and state = 'stopped'"
+    );
+    let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
+    let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&lease.replicator, Type::TEXT),
+        (name, Type::TEXT),
+        (&epoch, Type::INT8),
+    ];
+    let done = cloud.query_typed(&sql, &params).await;
+    done.map_err(Fault::at(Side::Cloud))?;
+    Ok(Some(name.clone()))
 }

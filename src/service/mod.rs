@@ -1,6 +1,7 @@
 //! Running unattended: one session after the other, with pauses between, until told to stop.
 
 mod agenda;
+mod around;
 mod beside;
 mod budget;
 mod doctor;
@@ -29,6 +30,7 @@ pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use init::{Proposal, propose, write_new};
 pub use lease::name_of;
 pub use log::{Logging, start_log};
+pub use misfits::TakenUp;
 pub use observe::{Onlooker, Sample, Seen, State};
 pub use parked::ParkedRow;
 pub use status::{RefillStatus, Service, Status, TableStatus, Verdict, VerifiedStatus};

@@ -13,9 +13,9 @@ use tokio_util::sync::CancellationToken;
 use super::agenda::{Goal, Remembered};
 use super::budget::is_given_up;
 use super::lease::{acquire, name_of};
-use super::misfits::{mended, note_misfits, served, take_up_homes};
+use super::misfits::{mended, note_misfits, served, take_up_homes, unfit};
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release, unstage};
-use crate::catalog::{self, Facts, facts};
+use crate::catalog::{self, Facts, Footprint, facts};
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Decision, Fault, Kind, Side};
@@ -105,7 +105,7 @@ pub(super) async fn session(
         measured,
         given_up,
     };
-    let ended = run.run(&mut taken, stop, goal).await;
+    let ended = Box::pin(run.run(&mut taken, stop, goal)).await;
     let last_words = ended.as_ref().err().map(|fault| match &fault.next {
         Some(next) => format!("{fault}; next: {next}"),
         None => fault.to_string(),
@@ -151,6 +151,8 @@ pub(super) struct Ready {
     pub(super) agenda: Agenda,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub(super) nonce: String,
+    /// What the cloud's tables are.
+    prints: BTreeMap<TableId, Footprint>,
 }
 
 impl Session<'_> {
@@ -185,6 +187,7 @@ impl Session<'_> {
             book,
             agenda,
             nonce,
+            prints,
         } = ready?;
         let Some(checkpoint) = checkpoint else {
             return Err(no_checkpoint());
@@ -192,7 +195,8 @@ impl Session<'_> {
         // The next session goes on with what this one has begun.
         goal.fresh = false;
         let (settings, desktop, lease) = (self.settings, self.desktop, self.lease.clone());
-        let (tell, halted) = watch::channel(BTreeSet::new());
+        let stopped = unfit(&self.cloud.client, &self.lease.replicator).await?;
+        let (tell, halted) = watch::channel(stopped);
         let sides = Sides {
             settings,
             desktop,
@@ -203,9 +207,10 @@ impl Session<'_> {
             agenda,
             refilled: self.refilled().await?,
             nonce,
+            known: (self.cloud_identity.clone(), prints),
             ends: self.goal.ends,
             meter: self.goal.meter.clone(),
-            halted: tell,
+            halted: tell.clone(),
         };
         let forward = Forward::start(
             sides,
@@ -217,14 +222,14 @@ impl Session<'_> {
         .await?;
         let reverse = match self.goal.ends {
             true => None,
-            false => Reverse::start(self.settings, self.tables, &self.lease).await?,
+            false => Reverse::start(self.settings, self.tables, &self.lease, tell).await?,
         };
         tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.names().len(), epoch = self.lease.epoch, "streaming");
         let ending = stop.child_token();
         let mut both = Box::pin(both_ways(forward, reverse, &ending));
         tokio::select! {
             ended = &mut both => ended,
-            fault = mended(settings, &self.lease.replicator, self.tables, halted) => {
+            fault = mended(settings, &self.lease, (self.tables, &self.goal.taken_up), halted) => {
                 // The slot is free when the next session asks for it.
                 ending.cancel();
                 both.await.and(Err(fault))
@@ -246,11 +251,14 @@ impl Session<'_> {
             book: Book::default(),
             checkpoint: taken.checkpoint,
             nonce: self.prepare_homes().await?,
+            prints: BTreeMap::new(),
         };
         self.remove_forgotten().await?;
         let misfits = self.tables.misfits().iter();
-        note_misfits(&self.cloud.client, &self.lease.replicator, misfits).await?;
-        self.put_on_agenda(remembered, taken.checkpoint.is_none(), &mut ready)
+        note_misfits(&self.cloud.client, &self.lease, misfits).await?;
+        let first = taken.checkpoint.is_none();
+        let around = self.look_around(remembered, !first).await?;
+        self.put_on_agenda(remembered, (first, &around), &mut ready)
             .await?;
         let new = |wanted: &&Wanted| !wanted.how.is_swap();
         let mut new: Vec<_> = ready.agenda.wanted.iter().filter(new).cloned().collect();
@@ -268,6 +276,14 @@ impl Session<'_> {
             .collect();
         new.retain(|wanted| why(wanted).is_none());
         ready.agenda.wanted.retain(|wanted| why(wanted).is_none());
+        let every = { self.tables.iter() }.map(|table| table.id);
+        let doubtful: BTreeSet<TableId> = match first {
+            true => every.collect(),
+            false => { new.iter().map(|new| new.table) }
+                .chain(stopped.iter().map(|(table, _)| *table))
+                .chain(around.anew.iter().copied())
+                .collect(),
+        };
         let publication = &self.settings.forward.publication;
         ensure_publication(desktop, publication, &self.lease.replicator).await?;
         for table in self.tables.iter().filter(|table| table.stream) {
@@ -284,7 +300,10 @@ impl Session<'_> {
         }
         let slot = match taken.checkpoint {
             Some(_) => None,
-            None => Some(self.first_slot().await?),
+            None => {
+                self.remember_published(&doubtful).await?;
+                Some(self.first_slot().await?)
+            }
         };
         // They don't stream before they are copied, also if we end before that.
         let waiting = new.iter().map(|new| {
@@ -300,10 +319,16 @@ impl Session<'_> {
             ready.book.stop(table.id);
             statements.push(set_state(replicator, table, "stopped", Some(why)));
         }
+        statements.extend(self.remember_prints(&around));
         // What earlier sessions left.
         statements.push(unstage(&self.lease, true));
         let done = applier.run(Script::staying(statements)).await;
         done.map_err(not_applied)?;
+        ready.prints = around.prints;
+        if !first {
+            // Only now is it known for good that they are to be copied.
+            self.remember_published(&doubtful).await?;
+        }
         if let Some(slot) = slot {
             // From here on an interrupted fill goes on with the tables that are missing.
             let first = self.first_checkpoint(slot.consistent, applier, opening);

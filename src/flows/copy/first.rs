@@ -12,7 +12,7 @@ use super::direct::{Pour, Poured, whole};
 use super::merge::{Copied, How, Merge};
 use super::sequences::set_past_keys;
 use super::stage::{Progress, Staging, measure, run};
-use super::state::{not_applied, set_state};
+use super::state::{not_applied, set_state, stop_state};
 use crate::apply::{Applier, Lease};
 use crate::capture::TableReader;
 use crate::config::Settings;
@@ -100,6 +100,7 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
         snapshot: None,
         pending: false,
         alone: true,
+        unfit: BTreeSet::new(),
     };
     merge.remove_surplus(&outcome.surplus).await?;
     let stopped = merge.clear().await?;
@@ -290,9 +291,9 @@ impl Worker {
         self.adopt(reader).await?;
         let staged = match self.staging(applier).stage(reader, table).await? {
             Ok(staged) => staged,
-            Err(why) => {
+            Err((way, why)) => {
                 tracing::error!(table = %table.name, why, "stopped");
-                let stopped = set_state(&self.lease.replicator, table, "stopped", Some(&why));
+                let stopped = stop_state(&self.lease.replicator, table, way, &why);
                 self.run(applier, [stopped]).await?;
                 self.adopt(reader).await?;
                 self.board.finished(table.id, true, None);
@@ -323,6 +324,7 @@ impl Worker {
                 snapshot: None,
                 pending: false,
                 alone: false,
+                unfit: BTreeSet::new(),
             };
             let mut surplus = merge.rows(&copies).await?;
             for copy in copies {

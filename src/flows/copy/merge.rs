@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::stage::{Staged, guarded, measure, unstage_table};
-use super::state::{not_applied, refusal, set, set_state, settled};
+use super::state::{not_applied, refusal, set, settled, stop_state, way_of};
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, unstage};
 use crate::failpoint;
 use crate::fault::{Fault, Side};
@@ -38,6 +38,8 @@ pub(in super::super) struct Merge<'a> {
     pub pending: bool,
     /// No other transaction of ours is open meanwhile.
     pub alone: bool,
+    /// Tables that have stopped until both sides fit.
+    pub unfit: BTreeSet<TableId>,
 }
 
 /// A copy to merge.
@@ -96,6 +98,8 @@ pub(super) enum Merging {
 pub(in super::super) struct Merged {
     /// Tables that nothing is written to.
     pub stopped: BTreeSet<TableId>,
+    /// Those of them that go on when both sides fit.
+    pub unfit: BTreeSet<TableId>,
 }
 
 impl Merge<'_> {
@@ -107,8 +111,9 @@ impl Merge<'_> {
     pub(in super::super) async fn all(mut self, copies: &[Copied]) -> Result<Merged, Fault> {
         let surplus = self.rows(copies).await?;
         self.remove_surplus(&surplus).await?;
+        let unfit = std::mem::take(&mut self.unfit);
         let stopped = self.clear().await?;
-        Ok(Merged { stopped })
+        Ok(Merged { stopped, unfit })
     }
 
     /// Merges copies, given parents first; returns those in which what is surplus is still to be removed.
@@ -420,11 +425,14 @@ impl Merge<'_> {
         noted: Option<Statement>,
     ) -> Result<String, Fault> {
         let stopped = [
-            set_state(&self.lease.replicator, table, way.state(), Some(&why)),
+            stop_state(&self.lease.replicator, table, way, &why),
             self.unstage(table),
         ];
         let stopped = stopped.into_iter().chain(noted);
         self.run(stopped).await.map_err(not_applied)?;
+        if way.is_fitting() {
+            self.unfit.insert(table.id);
+        }
         Ok(why)
     }
 
@@ -466,11 +474,7 @@ impl Copied {
 
 /// What a table that the cloud refuses waits for, and why.
 pub(super) fn of_table(error: &ServerError) -> (WayBack, String) {
-    let way = match error.code.as_str() {
-        "TD004" => WayBack::Allow,
-        _ => WayBack::Mend,
-    };
-    (way, words(error))
+    (way_of(error), words(error))
 }
 
 /// Rows that are too large have no name in a table without a key.

@@ -18,6 +18,6 @@ pub use first::{First, fill};
 pub use merge::How;
 pub(super) use merge::{Copied, Merge, Merged};
 pub use stage::Progress;
-pub(super) use stage::{Staged, Staging, guarded};
-pub(super) use state::{is_ours, not_applied_on, settle_states};
+pub(super) use stage::{Refusal, Staged, Staging, guarded};
+pub(super) use state::{is_ours, not_applied_on, settle_states, stop_state, way_of};
 pub use state::{not_applied, set_state};

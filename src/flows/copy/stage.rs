@@ -8,12 +8,12 @@ use crate::capture::{Line, TableReader, array};
 use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
-use crate::model::{Cell, Param, Statement, Table, TableId};
+use crate::model::{Cell, Param, Statement, Table, TableId, WayBack};
 use crate::plan::{
     COPY_STEP, Opening, TOO_LARGE_STEP, UNREADABLE_STEP, Which, copy_out, opening, quote,
 };
 
-use super::not_applied;
+use super::{not_applied, way_of};
 use crate::wire::WireError;
 
 /// The connection to the staging table.
@@ -82,10 +82,13 @@ impl Staged {
     }
 }
 
+/// What a table that a server refuses waits for, and why.
+pub(in super::super) type Refusal = (WayBack, String);
+
 /// Why a table was not read.
 enum Unread {
     /// What the desktop says of the table.
-    Refused(String),
+    Refused(Refusal),
     Fault(Fault),
 }
 
@@ -98,7 +101,8 @@ impl From<Fault> for Unread {
 fn unread(error: WireError) -> Unread {
     match error {
         WireError::Server(error) if blames_table(&error) => {
-            Unread::Refused(format!("the desktop doesn't let us read it: {error}"))
+            let why = format!("the desktop doesn't let us read it: {error}");
+            Unread::Refused((way_of(&error), why))
         }
         error => Unread::Fault(Fault::wire(Side::Desktop, &error)),
     }
@@ -114,7 +118,7 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
-    ) -> Result<Result<Staged, String>, Fault> {
+    ) -> Result<Result<Staged, Refusal>, Fault> {
         let staged = self.stage_whole(reader, table).await;
         failpoint::reach("table_staged");
         match staged {

@@ -2,12 +2,46 @@
 
 use crate::apply::NotApplied;
 use crate::fault::{Fault, Kind, Side, blames_table};
-use crate::model::{Lsn, Param, Statement, Table, oid};
+use crate::model::{Lsn, Param, Statement, Table, WayBack, oid};
 use crate::plan::quote::array;
 use crate::wire::ServerError;
 
 /// Writes a table's state; makes its row where there is none.
 pub fn set_state(replicator: &str, table: &Table, state: &str, why: Option<&str>) -> Statement {
+    put_state(replicator, (table, &table.fingerprint), state, why)
+}
+
+/// The table stops. One that goes on when both sides fit is copied by the next session in which they do, whatever the
+/// settings said of it meanwhile.
+pub(in super::super) fn stop_state(
+    replicator: &str,
+    table: &Table,
+    way: WayBack,
+    why: &str,
+) -> Statement {
+    let fingerprint = match way.is_fitting() {
+        true => "",
+        false => table.fingerprint.as_str(),
+    };
+    put_state(replicator, (table, fingerprint), way.state(), Some(why))
+}
+
+/// What a table that a server refuses waits for, by the error's code.
+pub(in super::super) fn way_of(error: &ServerError) -> WayBack {
+    match error.code.as_str() {
+        "TD004" => WayBack::Allow,
+        // A table or a column isn't there, or is of another type: that is seen when both sides are looked at again.
+        "42P01" | "42703" | "42804" => WayBack::Refit,
+        _ => WayBack::Mend,
+    }
+}
+
+fn put_state(
+    replicator: &str,
+    (table, fingerprint): (&Table, &str),
+    state: &str,
+    why: Option<&str>,
+) -> Statement {
     let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state, why) values ($1, $2, $3, $4, $5, $6) \
         on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
         since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = excluded.why";
@@ -19,7 +53,7 @@ pub fn set_state(replicator: &str, table: &Table, state: &str, why: Option<&str>
             Param::string(replicator),
             Param::string(&table.name),
             Param::string(&cloud),
-            Param::string(&table.fingerprint),
+            Param::string(fingerprint),
             Param::string(state),
             why,
         ],

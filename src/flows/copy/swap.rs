@@ -1,5 +1,6 @@
 //! A swap: a table that is whole is made equal once more, and what became of it is noted.
 
+use super::Refusal;
 use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
 use super::state::{not_applied, refusal};
 use crate::fault::Fault;
@@ -87,10 +88,10 @@ impl Merge<'_> {
         &mut self,
         table: TableId,
         (how, asked): (&How, &[i64]),
-        why: String,
+        (way, why): Refusal,
     ) -> Result<(), Fault> {
         let table = self.tables.get(table);
-        let noted = self.ended(table, asked, None, Some((WayBack::Mend, &why)));
+        let noted = self.ended(table, asked, None, Some((way, &why)));
         if how.is_swap() {
             tracing::error!(table = %table.name, why, "swap refused; nothing of it was changed");
             return self.run([noted]).await.map_err(not_applied);
@@ -98,9 +99,7 @@ impl Merge<'_> {
         tracing::error!(table = %table.name, why, "stopped");
         self.stopped.insert(table.id);
         let noted = (!asked.is_empty()).then_some(noted);
-        self.stop(table, (WayBack::Mend, why), noted)
-            .await
-            .map(drop)
+        self.stop(table, (way, why), noted).await.map(drop)
     }
 
     pub(super) fn swapped(&self, copy: &Copied, refused: Option<(WayBack, &str)>) -> Statement {

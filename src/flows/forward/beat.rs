@@ -9,7 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::catalog::drift;
+use crate::catalog::{Drift, drift, publication_gone};
 use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::fold::HEARTBEAT;
@@ -102,10 +102,13 @@ async fn beat(
         failpoint::reach("beat_due");
         desktop.query_typed(sql, &params).await?;
         failpoint::reach("beat_written");
-        drift(desktop, of.publication, &tables).await
+        drift(desktop, of.replicator, of.publication, &tables).await
     };
     let silent = |_| WireError::Timeout(limits::SILENCE_MAX.as_secs());
     let beaten = timeout(limits::SILENCE_MAX, beats).await;
     let beaten = beaten.map_err(silent).and_then(|beaten| beaten);
-    beaten.map_err(|error| Fault::wire(Side::Desktop, &error))
+    match beaten.map_err(|error| Fault::wire(Side::Desktop, &error))? {
+        Drift::Halts(halts) => Ok(halts),
+        Drift::Gone => Err(publication_gone(of.publication)),
+    }
 }

@@ -14,9 +14,9 @@ use crate::apply::Lease;
 use crate::capture::Sight;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind};
-use crate::flows::copy::{Copied, How};
+use crate::flows::copy::{Copied, How, Refusal};
 use crate::limits;
-use crate::model::{TableId, Tables};
+use crate::model::{TableId, Tables, WayBack};
 use crate::plan::Opening;
 use crate::spill::Spill;
 
@@ -104,7 +104,7 @@ enum Phase {
 pub(super) struct Ready {
     pub(super) copies: Vec<Copied>,
     /// Tables whose copies come to nothing, and why.
-    pub(super) unread: Vec<(Wanted, String)>,
+    pub(super) unread: Vec<(Wanted, Refusal)>,
     pub(super) touched: Touched,
     pub(super) sight: Sight,
     /// Changes wait until they are merged.
@@ -362,7 +362,7 @@ impl Copies {
         (staged, refused): Reads,
         watched: &Watched,
         writer: &Writer,
-    ) -> (Vec<Copied>, Vec<(Wanted, String)>) {
+    ) -> (Vec<Copied>, Vec<(Wanted, Refusal)>) {
         let (mut copies, mut unread, mut spoiled) = (Vec::new(), Vec::new(), Vec::new());
         for wanted in wanted {
             let table = wanted.table;
@@ -371,11 +371,12 @@ impl Copies {
             match (whole, &refused) {
                 // What it has missed since is not in the copy.
                 _ if swaps && writer.book.is_stopped(table) => {
-                    unread.push((wanted, "the table stopped meanwhile".to_owned()));
+                    let why = "the table stopped meanwhile".to_owned();
+                    unread.push((wanted, (WayBack::Mend, why)));
                 }
                 _ if watched.spoiled.contains(&table) && self.tries >= limits::SWAP_TRIES => {
                     let why = "too much of it changed while it was read, again and again";
-                    unread.push((wanted, why.to_owned()));
+                    unread.push((wanted, (WayBack::Mend, why.to_owned())));
                 }
                 _ if watched.spoiled.contains(&table) => spoiled.push(wanted),
                 (Some(staged), _) => copies.push(Copied {

@@ -10,6 +10,7 @@ mod gather;
 mod job;
 mod large;
 mod line;
+mod lookout;
 mod overdue;
 mod pace;
 mod parking;
@@ -20,7 +21,7 @@ mod retry;
 mod watch;
 mod write;
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,13 +32,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, Lease};
 use crate::capture::{Capture, Start};
+use crate::catalog::of_stream;
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::meter::Meter;
 use crate::fold::Book;
 use crate::limits;
-use crate::model::{Committed, Tables};
+use crate::model::{Committed, Halt, Tables, WayBack};
 use crate::plan::Opening;
+use crate::wire::WireError;
 use crate::wire::control::Control;
 
 use asking::Asking;
@@ -45,11 +48,16 @@ use beat::Heart;
 use copies::Copies;
 pub use copies::{Agenda, Scheduled, Wanted};
 use gather::Gather;
+pub use lookout::Known;
+use lookout::Lookout;
 use overdue::Overdue;
 pub use parking::parked;
 use refill::Refiller;
 pub use refill::last_refill;
 use write::{Outcome, Writer};
+
+/// The names of tables that stop until they fit again, each with what it waits for.
+pub type Halted = BTreeMap<String, WayBack>;
 
 /// The connections that a stream uses, and who writes.
 pub struct Sides<'a> {
@@ -71,12 +79,14 @@ pub struct Sides<'a> {
     pub refilled: Option<Duration>,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub nonce: String,
+    /// What the cloud's tables are.
+    pub known: Known,
     /// The stream ends when everything is copied.
     pub ends: bool,
     /// What is counted for the metrics.
     pub meter: Arc<Meter>,
-    /// Takes the names of tables that stop until they fit again.
-    pub halted: Sender<BTreeSet<String>>,
+    /// Takes the tables that stop until they fit again.
+    pub halted: Sender<Halted>,
 }
 
 /// A stream from a checkpoint on.
@@ -89,6 +99,7 @@ pub struct Forward<'a> {
     gather: Gather,
     copies: Copies,
     asking: Asking<'a>,
+    lookout: Lookout<'a>,
     refiller: Refiller,
     /// It ends when everything is copied.
     ends: bool,
@@ -97,7 +108,7 @@ pub struct Forward<'a> {
     busy_since: Option<Instant>,
     /// What the writer had done of a large transaction then.
     progress: u64,
-    halted: Sender<BTreeSet<String>>,
+    halted: Sender<Halted>,
 }
 
 impl<'a> Forward<'a> {
@@ -125,10 +136,13 @@ impl<'a> Forward<'a> {
         let endpoint = &sides.settings.desktop.endpoint;
         let capture = Capture::start(endpoint, &start)
             .await
-            .map_err(|error| Fault::wire(Side::Desktop, &error))?;
+            .map_err(|error| of_desktop(&error, &forward.publication))?;
         let asked = { sides.agenda.wanted.iter() }.flat_map(|wanted| wanted.asked.iter().copied());
         let replicator = &sides.lease.replicator;
         let asking = Asking::new(&sides.cloud.client, replicator, tables.clone(), asked);
+        let every = sides.settings.heartbeat.every;
+        let (cloud, known) = (&sides.cloud.client, sides.known);
+        let lookout = Lookout::start(cloud, replicator, every, tables.clone(), known);
         // Who only copies runs nothing of the office's.
         let refill = sides.settings.refill.clone().filter(|_| !sides.ends);
         let refiller = Refiller::new(
@@ -146,6 +160,7 @@ impl<'a> Forward<'a> {
         Ok(Forward {
             copies,
             asking,
+            lookout,
             refiller,
             ends: sides.ends,
             sides: sides.settings,
@@ -256,7 +271,7 @@ impl<'a> Forward<'a> {
                 outcome = self.writer.outcome() => self.written(outcome?).await?,
                 delivery = next(&mut self.capture), if !is_full => match delivery {
                     Some(Ok(delivery)) => self.gather.take(delivery)?,
-                    Some(Err(error)) => return Err(Fault::wire(Side::Desktop, &error)),
+                    Some(Err(error)) => return Err(of_desktop(&error, &self.sides.forward.publication)),
                     None => return Err(Fault::new(Kind::Weather(Side::Desktop), "the stream ended")),
                 },
                 event = self.copies.event() => {
@@ -272,7 +287,8 @@ impl<'a> Forward<'a> {
                         self.copies.swap_what_does_not_stream();
                     }
                 }
-                drifted = heart.beat() => self.writer.halt_later(drifted?),
+                drifted = heart.beat() => self.halt(drifted?, heart),
+                changed = self.lookout.look() => self.halt(changed?, heart),
                 () = overdue.tell(oldest, progress) => {}
                 () = at(parked) => self.writer.try_parked(),
                 () = at(due) => {}
@@ -290,6 +306,13 @@ impl<'a> Forward<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// They stop with the next batch, which comes soon.
+    fn halt(&mut self, halts: Vec<Halt>, heart: &mut Heart<'_>) {
+        if self.writer.halt_later(halts) {
+            heart.beat_soon();
         }
     }
 
@@ -319,6 +342,10 @@ impl<'a> Forward<'a> {
     }
 
     async fn written(&mut self, outcome: Outcome) -> Result<(), Fault> {
+        let halted = std::mem::take(&mut self.writer.halted);
+        if !halted.is_empty() {
+            self.halted.send_modify(|names| names.extend(halted));
+        }
         let (committed, copy) = match outcome {
             Outcome::Again => {
                 self.busy_since = self.writer.is_busy().then(Instant::now);
@@ -329,10 +356,6 @@ impl<'a> Forward<'a> {
         };
         self.busy_since = self.writer.is_busy().then(Instant::now);
         self.gather.committed(committed.lsn());
-        let halted = std::mem::take(&mut self.writer.halted);
-        if !halted.is_empty() {
-            self.halted.send_modify(|names| names.extend(halted));
-        }
         match (&self.capture, copy) {
             (_, Some(why)) => Err(Fault::new(Kind::Planned, why)),
             (Some(capture), None) => {
@@ -347,9 +370,14 @@ impl<'a> Forward<'a> {
     }
 }
 
+/// An error of the stream.
+fn of_desktop(error: &WireError, publication: &str) -> Fault {
+    of_stream(error, publication).unwrap_or_else(|| Fault::wire(Side::Desktop, error))
+}
+
 async fn next(
     capture: &mut Option<Capture>,
-) -> Option<Result<crate::capture::Delivery, crate::wire::WireError>> {
+) -> Option<Result<crate::capture::Delivery, WireError>> {
     match capture {
         Some(capture) => capture.next().await,
         None => pending().await,

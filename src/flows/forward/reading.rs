@@ -11,7 +11,7 @@ use crate::apply::{Applier, Lease, Script};
 use crate::capture::{Sight, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side};
-use crate::flows::copy::{Staged, Staging, guarded, not_applied, set_state};
+use crate::flows::copy::{Refusal, Staged, Staging, guarded, not_applied, set_state};
 use crate::limits;
 use crate::model::{TableId, Tables};
 use crate::plan::Opening;
@@ -35,7 +35,7 @@ pub(super) struct Reading {
 }
 
 /// Whole copies; and one that the desktop doesn't let us read, and why: those after it were not tried.
-pub(super) type Reads = (Vec<Staged>, Option<(TableId, String)>);
+pub(super) type Reads = (Vec<Staged>, Option<(TableId, Refusal)>);
 
 /// What the task says.
 pub(super) enum Event {

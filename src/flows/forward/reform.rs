@@ -1,6 +1,6 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
-use super::super::copy::{is_ours, not_applied};
+use super::super::copy::{is_ours, not_applied, way_of};
 use super::super::refusal::{is_of_rule, lies_in_rows, words};
 use super::job::{BatchJob, Form, LargeJob};
 use super::write::Writer;
@@ -92,16 +92,10 @@ impl Writer {
 
     /// Why a table stops.
     pub(super) fn why(&self, table: TableId, error: &ServerError) -> Halt {
-        let way = match error.code.as_str() {
-            "TD004" => WayBack::Allow,
-            // A table or a column isn't there, or is of another type: that is seen when both sides are looked at again.
-            "42P01" | "42703" | "42804" => WayBack::Fit,
-            _ => WayBack::Mend,
-        };
         Halt {
             table,
             why: words(error),
-            way,
+            way: way_of(error),
         }
     }
 
@@ -142,7 +136,7 @@ pub(super) fn copy_moved(table: TableId, why: &str) -> Halt {
 }
 
 /// Says which tables stop, and why: the one that has to be copied anew, and those that go on when they fit again.
-pub(super) fn tell(halts: &[Halt], tables: &Tables) -> (Option<String>, Vec<String>) {
+pub(super) fn tell(halts: &[Halt], tables: &Tables) -> (Option<String>, Vec<(String, WayBack)>) {
     let (mut copy, mut until_fit) = (None, Vec::new());
     for Halt { table, why, way } in halts {
         let name = &tables.get(*table).name;
@@ -150,9 +144,9 @@ pub(super) fn tell(halts: &[Halt], tables: &Tables) -> (Option<String>, Vec<Stri
             WayBack::Mend => {
                 tracing::error!(table = %name, why, "stopped; the other tables go on");
             }
-            WayBack::Fit => {
+            WayBack::Fit | WayBack::Refit => {
                 tracing::error!(table = %name, why, "stopped until it fits again; the other tables go on");
-                until_fit.push(name.clone());
+                until_fit.push((name.clone(), *way));
             }
             WayBack::Allow => {
                 tracing::error!(table = %name, why, "held; the other tables go on");

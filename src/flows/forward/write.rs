@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::copy::{Merge, Merged, is_ours, not_applied, set_state, settle_states};
+use super::super::copy::{Merge, Merged, is_ours, not_applied, settle_states, stop_state};
 use super::copies::Ready;
 use super::gather::{Unit, no_room};
 use super::job::{BatchJob, Errand, Form, LargeJob, manner};
@@ -50,7 +50,7 @@ pub(super) struct Writer {
     /// Parts of large transactions that were staged.
     progress: Arc<AtomicU64>,
     /// Tables that have stopped until they fit again, and weren't told yet.
-    pub(super) halted: Vec<String>,
+    pub(super) halted: Vec<(String, WayBack)>,
 }
 
 /// What became of something that was sent.
@@ -159,6 +159,7 @@ impl Writer {
                 snapshot: Some(ready.sight.snapshot.to_string()),
                 pending: ready.pending,
                 alone: true,
+                unfit: BTreeSet::new(),
             };
             let merged = merge_ready(merge, &ready).await;
             (applier, merged.map(Landed::Merged).map_err(Stumble::Fault))
@@ -170,14 +171,16 @@ impl Writer {
         self.write(Unit::Large(held));
     }
 
-    /// Tables that can't go on, seen from outside: they stop with the next batch.
-    pub(super) fn halt_later(&mut self, halts: Vec<Halt>) {
+    /// Tables that can't go on, seen from outside: they stop with the next batch. Says whether any is new.
+    pub(super) fn halt_later(&mut self, halts: Vec<Halt>) -> bool {
         let known = |halt: &Halt| self.halting.iter().any(|known| known.table == halt.table);
         let new = |halt: &Halt| {
             !known(halt) && (halt.way == WayBack::Copy || !self.book.is_stopped(halt.table))
         };
         let new: Vec<_> = halts.into_iter().filter(new).collect();
+        let any = !new.is_empty();
         self.halting.extend(new);
+        any
     }
 
     /// Sends what waits, as far as there is room.
@@ -289,12 +292,7 @@ impl Writer {
     fn stops(&self, halts: &[Halt]) -> Vec<Statement> {
         let stop = |halt: &Halt| {
             let table = self.tables.get(halt.table);
-            set_state(
-                &self.lease.replicator,
-                table,
-                halt.way.state(),
-                Some(&halt.why),
-            )
+            stop_state(&self.lease.replicator, table, halt.way, &halt.why)
         };
         halts.iter().map(stop).collect()
     }
@@ -377,13 +375,16 @@ impl Writer {
                 }
                 Ok(Outcome::Again)
             }
-            (Errand::Merge(tables), Ok(Landed::Merged(Merged { stopped }))) => {
+            (Errand::Merge(tables), Ok(Landed::Merged(Merged { stopped, unfit }))) => {
                 for table in tables {
                     self.book.resume(table);
                 }
                 for table in stopped {
                     self.book.stop(table);
                 }
+                let name = |table| self.tables.get(table).name.clone();
+                let unfit = { unfit.into_iter() }.map(|table| (name(table), WayBack::Refit));
+                self.halted.extend(unfit);
                 self.unstage();
                 self.retry_soon();
                 Ok(Outcome::Again)
@@ -477,9 +478,9 @@ async fn merge_ready(mut merge: Merge<'_>, ready: &Ready) -> Result<Merged, Faul
         let names = ready.touched.of(copy.staged.table());
         merge.note_touched(copy, names).await?;
     }
-    for (wanted, why) in &ready.unread {
+    for (wanted, refusal) in &ready.unread {
         let asker = (&wanted.how, &wanted.asked[..]);
-        merge.unread(wanted.table, asker, why.clone()).await?;
+        merge.unread(wanted.table, asker, refusal.clone()).await?;
     }
     merge.all(&ready.copies).await
 }

@@ -11,6 +11,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch::Sender;
 use tokio::time::{Interval, MissedTickBehavior, interval, timeout};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
@@ -20,9 +21,10 @@ use crate::catalog::Facts;
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
+use crate::flows::Halted;
 use crate::flows::refusal::words;
 use crate::limits;
-use crate::model::{Home, Tables};
+use crate::model::{Home, Tables, WayBack};
 use crate::plan::home::Budget;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
@@ -46,6 +48,8 @@ pub struct Reverse {
     told: HashSet<(String, String)>,
     /// When parked rows are tried again.
     retry_at: Instant,
+    /// Takes the tables that stop until they fit again.
+    halted: Sender<Halted>,
 }
 
 /// Binds the desktop's ledger to the cloud at hand, and says by which word our own writes are known in the desktop's log.
@@ -77,6 +81,7 @@ impl Reverse {
         settings: &Settings,
         tables: &Arc<Tables>,
         lease: &Lease,
+        halted: Sender<Halted>,
     ) -> Result<Option<Reverse>, Fault> {
         if tables.homes().is_empty() {
             return Ok(None);
@@ -102,6 +107,7 @@ impl Reverse {
             broken: BTreeSet::new(),
             told: HashSet::new(),
             retry_at: Instant::now() + limits::PARKED_RETRY_EVERY,
+            halted,
         }))
     }
 
@@ -187,6 +193,7 @@ impl Reverse {
         for (home, why) in broken {
             self.broken.insert(home.name.clone());
             self.stop_table(home, &why).await?;
+            self.look_again(home);
         }
         Ok(None)
     }
@@ -224,6 +231,7 @@ impl Reverse {
         }
         if let Some(why) = broken {
             self.stop_table(home, &why).await?;
+            self.look_again(home);
         }
         Ok((written, !done.is_empty()))
     }
@@ -243,6 +251,13 @@ impl Reverse {
                 tracing::warn!(table = %home.name, key = %row.key, sqlstate, why, "quarantined on its way home; the other rows go on");
             }
         }
+    }
+
+    /// A side refuses the table: whether it fits is looked at, and when it does again it goes on.
+    fn look_again(&self, home: &Home) {
+        self.halted.send_modify(|halted| {
+            halted.insert(home.name.clone(), WayBack::Refit);
+        });
     }
 
     /// The table's way home stops alone; what waits of it stays in the outbox.

@@ -29,6 +29,17 @@ async fn lacks(settings: &Settings, client: &Client) -> Result<bool, Fault> {
     Ok(found.first().is_some_and(|row| row.get(0)))
 }
 
+/// Whether tandem has seen a publication before.
+async fn was_there(client: &Client, name: &str) -> Result<bool, Fault> {
+    let on = (client, Side::Desktop);
+    let installed = rows(on, "select to_regclass('tandem.seen') is not null", &[]).await?;
+    if !installed.first().is_some_and(|row| row.get(0)) {
+        return Ok(false);
+    }
+    let sql = "select from tandem.seen where publication = $1 limit 1";
+    Ok(!rows(on, sql, &[(&name, Type::TEXT)]).await?.is_empty())
+}
+
 pub(super) async fn check(
     settings: &Settings,
     client: &Client,
@@ -78,6 +89,15 @@ pub(super) async fn check(
             );
         }
         Some(_) => report.ok("publication", format!("publication {name} is there")),
+        // Never made is no fault, and dropped is one that set-up must not paper over.
+        None if was_there(client, name).await? => report.fail(
+            "publication",
+            "what was committed without it never reaches the cloud, also where it is made again by hand",
+            Wrong::new(
+                format!("publication {name} was dropped"),
+                "tandem bootstrap --restart",
+            ),
+        ),
         None => report.ok(
             "publication",
             format!("publication {name} is made by bootstrap or run"),
