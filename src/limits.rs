@@ -284,3 +284,8 @@ pub const THEN_AGAIN: Duration = Duration::from_secs(10);
 
 /// Values of a row too large to be kept that stay all the same: its key is among them.
 pub const KEPT_VALUE_BYTES: usize = 8 * 1024;
+
+/// Rows of a table without an encoding that are looked at to see whether they are UTF-8.
+pub const SAMPLE_ROWS: usize = 1_000;
+/// Bytes of each.
+pub const SAMPLE_BYTES: usize = 2_000;

@@ -467,3 +467,95 @@ async fn p8_p5_without_a_setting_phones_write_utf8_and_with_an_encoding_the_serv
         assert_eq!(service.stop().await, 0);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_names_that_are_not_utf8_stand_in_nobodys_way() {
+    let office = office(SQL_ASCII, "[[table]]\nname = \"person\"\n", PERSON).await;
+    exec(
+        &office.desktop,
+        "do $$ declare name text := convert_from('\\x67f6df65', 'SQL_ASCII'); begin \
+         execute format('alter table person add %I int', name); execute format('create table %I (id int primary key)', name); end $$; \
+         insert into person values (1, 'a', 'b', 2)",
+    )
+    .await;
+    let (code, _, err) = office.ask(&["bootstrap", "--plan"]).await;
+    assert_eq!(code, 2, "{err}");
+    let said = "the name of column g\\366\\337e of the desktop is not UTF-8";
+    assert!(err.contains(said), "{err}");
+    let text = std::fs::read_to_string(office.file()).unwrap();
+    let skip = "name = \"person\"\nskip = ['g\\366\\337e']\n";
+    std::fs::write(office.file(), text.replace("name = \"person\"\n", skip)).unwrap();
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "update person set name = 'c'; insert into person (id, note) values (2, 'd')",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    assert_eq!(names(&office).await, "1=c=b 2=d");
+    equal_but(&office, 0).await;
+    assert_eq!(service.stop().await, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn doctor_and_init_say_what_the_bytes_of_a_desktop_are() {
+    let office = office(SQL_ASCII, "[[table]]\nname = \"person\"\n", PERSON).await;
+    let encoding = async || {
+        let (_, out, _) = office.ask(&["doctor", "--json"]).await;
+        let doctor: Value = serde_json::from_str(&out).unwrap();
+        let checks = doctor["checks"].as_array().unwrap().clone();
+        { checks.into_iter() }
+            .find(|check| check["id"] == "desktop_encoding")
+            .unwrap()
+    };
+    let text = |check: &Value, what: &str| check[what].as_str().unwrap_or_default().to_owned();
+    let check = encoding().await;
+    assert_eq!(check["outcome"], "ok", "{check}");
+    assert!(text(&check, "what").contains("are UTF-8"), "{check}");
+    exec(
+        &office.desktop,
+        "insert into person values (1, E'\\374', 'x'), (2, E'\\303\\274', 'y')",
+    )
+    .await;
+    let check = encoding().await;
+    assert_eq!(check["outcome"], "warn", "{check}");
+    assert!(
+        text(&check, "what").ends_with("not all of its text is UTF-8: person"),
+        "{check}"
+    );
+    assert!(
+        text(&check, "fix").contains("encoding = \"WIN1252\""),
+        "{check}"
+    );
+    let proposal = office.folder.join("proposed.toml");
+    let urls = [
+        office.servers.desktop.url("postgres", "enterprise_db"),
+        office.servers.cloud.url("postgres", "postgres"),
+    ];
+    let [desktop, cloud] = &urls;
+    let init = [
+        "init",
+        "--desktop",
+        desktop,
+        "--cloud",
+        cloud,
+        "--out",
+        proposal.to_str().unwrap(),
+    ];
+    let (code, out, err) = support::office::finish(support::office::tandem().args(init)).await;
+    assert_eq!(code, 0, "{out} {err}");
+    let proposed = std::fs::read_to_string(&proposal).unwrap();
+    assert!(
+        proposed.contains("not all text is UTF-8 in person"),
+        "{proposed}"
+    );
+    assert!(
+        proposed.contains("\n# encoding = \"WIN1252\"\n"),
+        "{proposed}"
+    );
+    name_encoding(&office, "WIN1252");
+    let check = encoding().await;
+    assert_eq!(check["outcome"], "ok", "{check}");
+    assert!(text(&check, "what").ends_with("read as WIN1252"), "{check}");
+}

@@ -15,6 +15,7 @@ mod publication;
 mod relation;
 mod resolve;
 mod slot;
+mod strange;
 mod trial;
 
 pub use drift::{Drift, drift, is_remembered, remember};
@@ -28,6 +29,7 @@ pub use publication::{
 pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
+pub use strange::{encoding, readable, strange};
 pub use trial::try_conversions;
 
 pub use order::{Tie, parents_first};

@@ -197,6 +197,7 @@ mod tests {
             has_default: false,
             computed: false,
             always_identity: false,
+            unreadable_name: false,
         }
     }
 

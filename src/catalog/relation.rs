@@ -4,6 +4,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use super::bond::{Bonds, bonds};
+use super::strange::readable;
 use crate::model::{Name, Reach};
 use crate::wire::WireError;
 
@@ -71,6 +72,8 @@ pub struct ColumnFacts {
     pub computed: bool,
     /// An insert may not give it: `GENERATED ALWAYS AS IDENTITY`.
     pub always_identity: bool,
+    /// Its name is not UTF-8, in a database without an encoding: no statement of ours can name it.
+    pub unreadable_name: bool,
 }
 
 impl ColumnFacts {
@@ -93,19 +96,24 @@ impl RelationFacts {
 }
 
 /// Domains are followed to the type below them; its modifier may come from any of them.
-const COLUMNS: &str = "with recursive typed as ( \
+fn columns() -> String {
+    let name = readable("a.attname");
+    format!(
+        "with recursive typed as ( \
         select a.attnum, a.atttypid as type, a.atttypmod as modifier, a.attnotnull as not_null \
         from pg_attribute a where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
       union all \
         select typed.attnum, t.typbasetype, case when t.typtypmod >= 0 then t.typtypmod else typed.modifier end, \
                typed.not_null or t.typnotnull \
         from typed join pg_type t on t.oid = typed.type where t.typtype = 'd') \
-    select a.attname::text, format_type(typed.type, -1), format_type(typed.type, typed.modifier), t.typname::text, \
+    select {name}, format_type(typed.type, -1), format_type(typed.type, typed.modifier), t.typname::text, \
            t.typcategory::text, typed.modifier, typed.not_null, \
            a.atthasdef or a.attidentity <> '' or exists (select from pg_type d where d.oid = a.atttypid and d.typdefault is not null), \
-           a.attgenerated <> '', a.attidentity = 'a' \
+           a.attgenerated <> '', a.attidentity = 'a', {name} <> a.attname::text \
     from typed join pg_type t on t.oid = typed.type and t.typtype <> 'd' \
-    join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum order by a.attnum";
+    join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum order by a.attnum"
+    )
+}
 
 /// Looks a table up; none when it doesn't exist. Types come qualified whatever the search path of a
 /// later session is, so call this inside [`unpathed`]'s transaction.
@@ -113,21 +121,25 @@ const COLUMNS: &str = "with recursive typed as ( \
 /// # Errors
 /// When a query fails.
 pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFacts>, WireError> {
-    let found = "select c.oid, c.relkind::text, row_security_active(c.oid), \
+    let attribute = readable("a.attname");
+    let (space, relation) = (readable("cn.nspname"), readable("k.relname"));
+    let found = format!(
+        "select c.oid, c.relkind::text, row_security_active(c.oid), \
         exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tandem ' || current_user and p.polcmd = '*' and p.polpermissive) \
         and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive), \
-        coalesce((select array_agg(a.attname::text order by k.nth) from pg_index i, unnest(i.indkey::int2[]) with ordinality k(num, nth) \
-            join pg_attribute a on a.attnum = k.num where a.attrelid = c.oid and i.indrelid = c.oid and i.indisprimary), '{}'), \
-        coalesce((select array_agg(distinct f.confrelid) from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'), '{}'), c.relpersistence::text, \
+        coalesce((select array_agg({attribute} order by k.nth) from pg_index i, unnest(i.indkey::int2[]) with ordinality k(num, nth) \
+            join pg_attribute a on a.attnum = k.num where a.attrelid = c.oid and i.indrelid = c.oid and i.indisprimary), '{{}}'), \
+        coalesce((select array_agg(distinct f.confrelid) from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'), '{{}}'), c.relpersistence::text, \
         coalesce((select array_agg(part.name order by k.oid, part.nth) from pg_inherits i join pg_class k on k.oid = i.inhrelid \
-            join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[cn.nspname::text, k.relname::text]) with ordinality as part(name, nth) where i.inhparent = c.oid and not k.relispartition), '{}'), \
+            join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[{space}, {relation}]) with ordinality as part(name, nth) where i.inhparent = c.oid and not k.relispartition), '{{}}'), \
         coalesce((select array_agg(part.name order by k.oid, part.nth) from pg_partition_tree(c.oid::regclass) as tree join pg_class k on k.oid = tree.relid \
-            join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[cn.nspname::text, k.relname::text]) with ordinality as part(name, nth) \
-            where c.relkind = 'p' and tree.isleaf and k.relpersistence = 'u'), '{}'), current_setting('server_encoding') \
-        from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2";
+            join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[{space}, {relation}]) with ordinality as part(name, nth) \
+            where c.relkind = 'p' and tree.isleaf and k.relpersistence = 'u'), '{{}}'), current_setting('server_encoding') \
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2"
+    );
     let rows = client
         .query_typed(
-            found,
+            &found,
             &[(&name.schema, Type::TEXT), (&name.relation, Type::TEXT)],
         )
         .await?;
@@ -136,8 +148,9 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     };
     let oid: u32 = row.get(0);
     let own = [(&oid as _, Type::OID)];
+    let columns = columns();
     let (columns, references, indexes, leaves, reaches, bonds) = tokio::join!(
-        client.query_typed(COLUMNS, &own),
+        client.query_typed(&columns, &own),
         references(client, oid),
         indexes(client, oid),
         leaves(client, oid),
@@ -157,6 +170,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         has_default: row.get(7),
         computed: row.get(8),
         always_identity: row.get(9),
+        unreadable_name: row.get(10),
     });
     Ok(Some(RelationFacts {
         persistence: letter(row.get(6)),
@@ -195,11 +209,17 @@ fn letter(text: String) -> char {
 }
 
 async fn references(client: &Client, oid: u32) -> Result<Vec<(String, Name, String)>, WireError> {
-    let sql = "select a.attname::text, n.nspname::text, c.relname::text, p.attname::text from pg_constraint f \
+    let own = readable("a.attname");
+    let schema = readable("n.nspname");
+    let table = readable("c.relname");
+    let parent = readable("p.attname");
+    let sql = format!(
+        "select {own}, {schema}, {table}, {parent} from pg_constraint f \
         join pg_attribute a on a.attrelid = f.conrelid and a.attnum = f.conkey[1] join pg_class c on c.oid = f.confrelid \
         join pg_namespace n on n.oid = c.relnamespace join pg_attribute p on p.attrelid = f.confrelid and p.attnum = f.confkey[1] \
-        where f.conrelid = $1 and f.contype = 'f' and cardinality(f.conkey) = 1 order by f.oid";
-    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+        where f.conrelid = $1 and f.contype = 'f' and cardinality(f.conkey) = 1 order by f.oid"
+    );
+    let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     let reference = |row: &tokio_postgres::Row| {
         let parent = Name {
             schema: row.get(1),
@@ -212,19 +232,26 @@ async fn references(client: &Client, oid: u32) -> Result<Vec<(String, Name, Stri
 
 /// Whole indexes: the names of their columns, and whether they are unique.
 async fn indexes(client: &Client, oid: u32) -> Result<Vec<(Vec<String>, bool)>, WireError> {
-    let sql = "select array_agg(a.attname::text order by k.nth), i.indisunique from pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth) \
+    let column = readable("a.attname");
+    let sql = format!(
+        "select array_agg({column} order by k.nth), i.indisunique from pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth) \
         join pg_attribute a on a.attnum = k.num where a.attrelid = $1 and i.indrelid = $1 and i.indisvalid \
-        and i.indpred is null and i.indexprs is null group by i.indexrelid order by i.indexrelid";
-    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+        and i.indpred is null and i.indexprs is null group by i.indexrelid order by i.indexrelid"
+    );
+    let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     Ok({ rows.iter() }
         .map(|row| (row.get(0), row.get(1)))
         .collect())
 }
 
 async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, WireError> {
-    let sql = "select n.nspname::text, c.relname::text, c.oid, c.relkind::text from pg_partition_tree($1::oid::regclass) p \
-        join pg_class c on c.oid = p.relid join pg_namespace n on n.oid = c.relnamespace where p.isleaf and c.oid <> $1 order by c.oid";
-    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+    let schema = readable("n.nspname");
+    let table = readable("c.relname");
+    let sql = format!(
+        "select {schema}, {table}, c.oid, c.relkind::text from pg_partition_tree($1::oid::regclass) p \
+        join pg_class c on c.oid = p.relid join pg_namespace n on n.oid = c.relnamespace where p.isleaf and c.oid <> $1 order by c.oid"
+    );
+    let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     let leaf = |row: &tokio_postgres::Row| {
         let name = Name {
             schema: row.get(0),
@@ -238,14 +265,19 @@ async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, Wir
 /// Foreign keys to this table; actions are CASCADE, SET NULL and SET DEFAULT. Those without one, whose table we may not
 /// look into, are left to the server, which refuses what they forbid.
 async fn reaches(client: &Client, oid: u32) -> Result<Vec<Reach>, WireError> {
-    let sql = "select n.nspname::text, c.relname::text, \
-        array(select a.attname::text from unnest(f.conkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num order by k.nth), \
-        array(select a.attname::text from unnest(f.confkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.num order by k.nth), \
+    let schema = readable("n.nspname");
+    let table = readable("c.relname");
+    let column = readable("a.attname");
+    let sql = format!(
+        "select {schema}, {table}, \
+        array(select {column} from unnest(f.conkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num order by k.nth), \
+        array(select {column} from unnest(f.confkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.num order by k.nth), \
         f.confdeltype in ('c', 'n', 'd'), f.confupdtype in ('c', 'n', 'd') \
         from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace \
         where f.confrelid = $1 and f.contype = 'f' and f.conparentid = 0 \
-        and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd') or has_table_privilege(c.oid, 'select')) order by f.oid";
-    let rows = client.query_typed(sql, &[(&oid, Type::OID)]).await?;
+        and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd') or has_table_privilege(c.oid, 'select')) order by f.oid"
+    );
+    let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     let reach = |row: &tokio_postgres::Row| {
         let (child, own): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
         Reach {

@@ -183,22 +183,6 @@ impl Resolver<'_> {
         table
     }
 
-    /// What the desktop's bytes mean.
-    fn charset(&self, desktop: &RelationFacts) -> Option<Charset> {
-        let setting = self.settings.desktop.endpoint.encoding;
-        Charset::of(&desktop.encoding, setting)
-    }
-
-    fn owner(&self, cloud: &RelationFacts) -> Option<Owner> {
-        let settings = &self.settings.owner;
-        cloud.column(&settings.column).map(|column| Owner {
-            column: column.name.clone(),
-            base_type: column.base_type.clone(),
-            desktop: settings.desktop.clone(),
-            mobile: settings.mobile.clone(),
-        })
-    }
-
     /// What fills a cloud column instead of a desktop column.
     fn is_filled_otherwise(&self, name: &str) -> bool {
         let wanted = self.wanted;
@@ -238,6 +222,13 @@ impl Resolver<'_> {
             let name = self.name_of(from);
             if skipped || from.name == self.settings.owner.column || self.is_filled_otherwise(name)
             {
+                continue;
+            }
+            if from.unreadable_name {
+                complaints.push(format!(
+                    "the name of column {} of the desktop is not UTF-8, so no statement can name it; rename it there, or name it in skip as '{}'",
+                    from.name, from.name
+                ));
                 continue;
             }
             let Some(to) = sides.cloud.column(name) else {

@@ -78,9 +78,17 @@ impl Charset {
         String::from_utf8_lossy(&self.read(&bytes)).into_owned()
     }
 
-    /// A name in UTF-8, or as much of it as can be shown.
+    /// A name as the catalog's queries show it: where nobody says for sure what its bytes mean, one that isn't UTF-8 shows
+    /// them (`catalog::readable`).
     pub fn name(self, bytes: &[u8]) -> String {
-        String::from_utf8_lossy(&self.read(bytes)).into_owned()
+        let text = match self.said_by {
+            SaidBy::Database => self.read(bytes),
+            SaidBy::Setting | SaidBy::Nobody => match Encoding::UTF8.decode(bytes) {
+                Some(name) => name,
+                None => Cow::Owned(escaped(bytes)),
+            },
+        };
+        shown(&String::from_utf8_lossy(&text)).to_owned()
     }
 
     /// Why a row waits in which a column, whose name comes first, can't be read.

@@ -4,7 +4,7 @@ use super::super::mention::mentions;
 use super::super::relation::{ColumnFacts, RelationFacts};
 use super::complaint::Complaints;
 use super::{Mapping, Resolver, Sides, column, written};
-use crate::model::Source;
+use crate::model::{Charset, Owner, Source};
 use crate::plan::quote;
 
 impl Resolver<'_> {
@@ -76,5 +76,24 @@ pub(super) fn zoned(from: &ColumnFacts, index: usize, zone: &str) -> Source {
     Source::Converted {
         sql: format!("{value} at time zone {}", quote::literal(zone)),
         uses: vec![index],
+    }
+}
+
+impl Resolver<'_> {
+    /// What the desktop's bytes mean.
+    pub(super) fn charset(&self, desktop: &RelationFacts) -> Option<Charset> {
+        let setting = self.settings.desktop.endpoint.encoding;
+        Charset::of(&desktop.encoding, setting)
+    }
+
+    /// How the cloud's rows say who made them.
+    pub(super) fn owner(&self, cloud: &RelationFacts) -> Option<Owner> {
+        let settings = &self.settings.owner;
+        cloud.column(&settings.column).map(|column| Owner {
+            column: column.name.clone(),
+            base_type: column.base_type.clone(),
+            desktop: settings.desktop.clone(),
+            mobile: settings.mobile.clone(),
+        })
     }
 }

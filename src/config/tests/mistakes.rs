@@ -239,3 +239,35 @@ fn owner_values_differ() {
         ["2:11 desktop = \"M\" is the same for the desktop's rows and the phone's"]
     );
 }
+
+#[test]
+fn an_encoding_is_one_of_postgresqls_by_any_of_its_names() {
+    let with = |encoding: &str| {
+        let line = format!("url = \"postgres://me@d/db\"\nencoding = \"{encoding}\"\n");
+        let text = MINIMAL.replacen("url = \"postgres://me@d/db\"\n", &line, 1);
+        Folder::with(&format!("{text}[log]\nformat = \"jsn\"\n")).load(&[])
+    };
+    for (encoding, problems, hint) in [
+        ("windows-1252", 1, "did you mean \"json\"?"),
+        ("Iso8859-1", 1, "did you mean \"json\"?"),
+        ("koi8rr", 2, "did you mean \"KOI8R\"?"),
+        ("", 2, ""),
+    ] {
+        let found = with(encoding).unwrap_err();
+        let items = found.items();
+        assert_eq!(items.len(), problems, "{encoding}: {found}");
+        let hints: Vec<_> = items
+            .iter()
+            .filter_map(|item| item.hint.as_deref())
+            .collect();
+        assert!(
+            hint.is_empty() || hints.contains(&hint),
+            "{encoding}: {found}"
+        );
+    }
+    let found = with("EUC_TW").unwrap_err().to_string();
+    assert!(
+        found.contains("isn't an encoding that tandem reads as PostgreSQL does: UTF8, LATIN1"),
+        "{found}"
+    );
+}

@@ -5,8 +5,8 @@ use tokio_postgres::{Client, Row};
 
 use super::publication::is_published;
 use super::{
-    CheckOutcome, Report, Wrong, desktop_tables, disk, logged, office, publication, role, rows,
-    schema, slots,
+    CheckOutcome, Report, Wrong, desktop_tables, disk, encoding, logged, office, publication, role,
+    rows, schema, slots,
 };
 use crate::catalog::VERSION_MIN;
 use crate::config::{Flow, Settings};
@@ -20,6 +20,7 @@ pub(super) async fn check(
     report: &mut Report,
 ) -> Result<(), Fault> {
     server(client, report).await?;
+    encoding::check(settings, client, report).await?;
     role::check((client, Side::Desktop), report).await?;
     disk::desktop(settings, client, report).await?;
     slots::check(settings, client, report).await?;
@@ -38,7 +39,7 @@ pub(super) async fn check(
 
 async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
-        current_setting('server_encoding'), current_setting('wal_level'), current_user::text, \
+        current_setting('wal_level'), current_user::text, \
         (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on', \
         current_setting('default_transaction_read_only') = 'on', current_database()::text";
     let rows = rows((client, Side::Desktop), sql, &[]).await?;
@@ -72,9 +73,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     } else {
         report.ok("desktop_is_primary", "the desktop can be written");
     }
-    if row.get(8) {
+    if row.get(7) {
         let fix = role::for_us(
-            (row.get(5), row.get(9)),
+            (row.get(4), row.get(8)),
             "default_transaction_read_only",
             "off",
         );
@@ -87,21 +88,7 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     } else {
         report.ok("desktop_is_writable", "our transactions may write");
     }
-    let encoding: String = row.get(3);
-    if encoding == "SQL_ASCII" {
-        let wrong = Wrong::new(
-            "the desktop's database has no encoding (SQL_ASCII)",
-            "dump it, and load it into a database with the encoding UTF8",
-        );
-        report.fail(
-            "desktop_encoding",
-            "nobody knows which letters its bytes are",
-            wrong,
-        );
-    } else {
-        report.ok("desktop_encoding", format!("encoding {encoding}"));
-    }
-    let level: String = row.get(4);
+    let level: String = row.get(3);
     if level == "logical" {
         report.ok("wal_level", "wal_level is logical");
     } else {
@@ -111,8 +98,8 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
         );
         report.fail("wal_level", "its changes can't be read from the log", wrong);
     }
-    let user: String = row.get(5);
-    if row.get(6) {
+    let user: String = row.get(4);
+    if row.get(5) {
         report.ok("may_replicate", format!("{user} may replicate"));
     } else {
         let wrong = Wrong::new(
@@ -125,7 +112,7 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
             wrong,
         );
     }
-    if row.get(7) {
+    if row.get(6) {
         report.ok("fsync", "fsync and full_page_writes are on");
     } else {
         let wrong = Wrong::new(

@@ -5,6 +5,7 @@ mod between;
 mod cloud;
 mod desktop;
 mod disk;
+mod encoding;
 mod office;
 mod publication;
 mod role;

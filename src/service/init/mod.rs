@@ -15,11 +15,11 @@ use written::{list, quoted, short, text, without_password};
 
 pub use written::write_new;
 
-use crate::catalog::{RelationFacts, facts, relation, unpathed};
+use crate::catalog::{RelationFacts, encoding, facts, readable, relation, strange, unpathed};
 use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
-use crate::model::Name;
+use crate::model::{Charset, Name};
 use crate::plan::quote;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
@@ -79,6 +79,7 @@ pub async fn propose(
         zoned: matched(&here, &there)
             .iter()
             .any(|(from, to)| zones_meet(from, to)),
+        bare: bare(&desktop, &entries).await?,
     };
     let misfits = misfits(&head, &entries, &sources, (&desktop.client, &cloud.client)).await?;
     let alone = |all: &[RelationFacts], mine: &dyn Fn(&Entry) -> &Name| -> Vec<String> {
@@ -96,7 +97,9 @@ pub async fn propose(
         text: text(&head, &entries, &misfits, &others),
         active: entries.len() - misfits.len(),
         set_aside: misfits.len(),
-        questions: entries.iter().filter(|entry| entry.asks).count() + others.alike.len(),
+        questions: entries.iter().filter(|entry| entry.asks).count()
+            + others.alike.len()
+            + usize::from(head.bare.as_ref().is_some_and(|found| !found.is_empty())),
         secrets: [
             ("DESKTOP_DB_PASSWORD", desktop_secret),
             ("SUPABASE_DB_PASSWORD", cloud_secret),
@@ -116,6 +119,8 @@ struct Head {
     zone: String,
     /// Times without a zone meet times with one.
     zoned: bool,
+    /// The desktop's database has no encoding: tables with text that is not UTF-8, as far as can be seen.
+    bare: Option<Vec<String>>,
 }
 
 /// Tables without a partner.
@@ -164,6 +169,18 @@ fn no_way_in(side: Side, error: &WireError) -> Fault {
     }
 }
 
+/// What can be seen of the bytes of a database without an encoding.
+async fn bare(desktop: &Control, entries: &[Entry]) -> Result<Option<Vec<String>>, Fault> {
+    let client = &desktop.client;
+    let wire = |error: WireError| Fault::wire(Side::Desktop, &error);
+    if encoding(client).await.map_err(wire)? != Charset::SQL_ASCII {
+        return Ok(None);
+    }
+    let tables: Vec<_> = entries.iter().map(|entry| entry.desktop.clone()).collect();
+    let found = strange(client, &tables).await.map_err(wire)?;
+    Ok(Some(found.iter().map(ToString::to_string).collect()))
+}
+
 async fn zone(desktop: &Control) -> Result<String, Fault> {
     let sql = "select reset_val from pg_settings where name = 'TimeZone'";
     let rows = desktop.client.query_typed(sql, &[]).await;
@@ -193,11 +210,16 @@ const NOT_OURS: [&str; 16] = [
 
 async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault> {
     let client = &control.client;
-    let sql = "select n.nspname::text, c.relname::text from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-        where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^pg_' and n.nspname <> all ($1) order by 1, 2";
+    let (schema, table) = (readable("n.nspname"), readable("c.relname"));
+    // A table whose name can't be read can't be named in the settings either.
+    let sql = format!(
+        "select {schema}, {table} from pg_class c join pg_namespace n on n.oid = c.relnamespace \
+         where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^pg_' and n.nspname <> all ($1) \
+         and n.nspname::text = {schema} and c.relname::text = {table} order by 1, 2"
+    );
     let others: Vec<&str> = NOT_OURS.to_vec();
     let rows = client
-        .query_typed(sql, &[(&others, tokio_postgres::types::Type::TEXT_ARRAY)])
+        .query_typed(&sql, &[(&others, tokio_postgres::types::Type::TEXT_ARRAY)])
         .await;
     let rows = rows.map_err(Fault::at(side))?;
     unpathed(client)
@@ -423,6 +445,7 @@ async fn misfits(
         org: head.org.clone(),
         zone: head.zone.clone(),
         zoned: head.zoned,
+        bare: None,
     };
     let whole = text(&bare, entries, &BTreeMap::new(), &Others::default());
     let settings = read(&whole, sources)?.map_err(|error| broken(&error))?;

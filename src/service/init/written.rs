@@ -30,6 +30,18 @@ pub(super) fn text(
             false => format!("# {line}"),
         });
         if section == "desktop" {
+            match &head.bare {
+                Some(found) if !found.is_empty() => text.push_str(&format!(
+                    "# The database has no encoding (SQL_ASCII), and not all text is UTF-8 in {}.\n\
+                     # What does the office's program write? Rows that can't be read wait in quarantine until this says it:\n\
+                     # encoding = \"WIN1252\"\n",
+                    found.join(", ")
+                )),
+                Some(_) => text.push_str(
+                    "# encoding = \"WIN1252\"  # the database has no encoding (SQL_ASCII); what was looked at is UTF-8, as without this line\n",
+                ),
+                None => {}
+            }
             let mark = if head.zoned { "" } else { "# " };
             text.push_str(&format!(
                 "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one: the desktop's own\n",
