@@ -17,7 +17,7 @@ use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
 use crate::fault::Side;
-use crate::model::{Arriving, Charset, Column, Home, Key, Lookup, Owner, Source, Table, Tenant};
+use crate::model::{Arriving, Column, Home, Key, Lookup, Owner, Source, Table, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
