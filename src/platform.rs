@@ -115,26 +115,6 @@ async fn next_signal() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_living_process_is_not_gone_and_a_stranger_is_not_judged() {
-        assert!(!is_gone(&holder()));
-        assert!(!is_gone("elsewhere/1/1"));
-        assert!(!is_gone("nonsense"));
-        assert_eq!(
-            in_words("office+b4206c28+40265/13563/2048"),
-            "process 13563 on office"
-        );
-        assert_eq!(in_words("office/77/"), "process 77 on office");
-        assert_eq!(in_words("nonsense"), "nonsense");
-        #[cfg(target_os = "linux")]
-        assert!(is_gone(&format!("{}/{}/1", host(), std::process::id())));
-    }
-}
-
 /// glibc keeps blocks of up to 32 MB for each thread once blocks of that size were given back: its threshold for giving
 /// memory back moves with them, unless the environment sets it, which is read before `main` (P12). So the program
 /// starts itself once more with that, as the same process. Source: mallopt(3), `M_MMAP_THRESHOLD`.
@@ -162,3 +142,23 @@ pub fn give_memory_back() {
 /// Other systems give memory back by themselves.
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
 pub fn give_memory_back() {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_living_process_is_not_gone_and_a_stranger_is_not_judged() {
+        assert!(!is_gone(&holder()));
+        assert!(!is_gone("elsewhere/1/1"));
+        assert!(!is_gone("nonsense"));
+        assert_eq!(
+            in_words("office+b4206c28+40265/13563/2048"),
+            "process 13563 on office"
+        );
+        assert_eq!(in_words("office/77/"), "process 77 on office");
+        assert_eq!(in_words("nonsense"), "nonsense");
+        #[cfg(target_os = "linux")]
+        assert!(is_gone(&format!("{}/{}/1", host(), std::process::id())));
+    }
+}

@@ -270,9 +270,9 @@ async fn p12_rows_of_10_mb_stay_within_64_mb_beside_memory_max_on_every_road() {
     let ddl = "create table wide (id int primary key, v text); alter table wide alter v set storage external; \
         create table bag (id int, v text); alter table bag alter v set storage external; \
         create table two (id int primary key, v text, source text default 'D'); alter table two alter v set storage external";
-    let settings = may_shrink(&format!(
-        "[heartbeat]\nevery = \"500ms\"\n[reverse]\nevery = \"200ms\"\n[forward]\nmemory_max = \"64MB\"\n[[table]]\nname = \"wide\"\n[[table]]\nname = \"bag\"\nkey = []\n[[table]]\nname = \"two\"\nflow = \"both\"\n"
-    ));
+    let settings = may_shrink(
+        "[heartbeat]\nevery = \"500ms\"\n[reverse]\nevery = \"200ms\"\n[forward]\nmemory_max = \"64MB\"\n[[table]]\nname = \"wide\"\n[[table]]\nname = \"bag\"\nkey = []\n[[table]]\nname = \"two\"\nflow = \"both\"\n",
+    );
     let office = Office::with_tables(&newest(), &settings, ddl, ddl).await;
     exec(&office.desktop, "alter table wide replica identity full").await;
     let wide_rows = |rows: &str, seed: u32| format!("insert into wide {}", wide(rows, seed));

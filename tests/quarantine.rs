@@ -526,3 +526,26 @@ async fn p7_a_row_that_was_too_long_goes_on_once_the_column_is_wider_and_somebod
     );
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_a_row_that_was_too_long_goes_by_itself_once_the_column_is_wider() {
+    let settings = "[[table]]\nname = \"item\"\nnarrow = \"quarantine\"\n[[table]]\nname = \"other\"\nnarrow = \"quarantine\"\n";
+    let desktop = "create table item (id int primary key, note text); create table other (id int primary key, n numeric)";
+    let cloud = "create table item (id int primary key, note varchar(5)); create table other (id int primary key, n numeric(4, 1))";
+    let office = office(settings, desktop, cloud).await;
+    exec(&office.desktop, "insert into item values (1, 'short'), (2, 'much longer'); insert into other values (1, 1.5), (2, 12345.67)").await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    parked(&office, 2).await;
+    exec(
+        &office.cloud,
+        "alter table item alter note type varchar(60)",
+    )
+    .await;
+    parked(&office, 1).await;
+    exec(&office.cloud, "alter table other alter n type numeric").await;
+    until(&office.cloud, EMPTY).await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

@@ -237,6 +237,33 @@ pub fn retry(kinds: &[(&Table, Work, Vec<usize>)], manner: &Manner<'_>) -> Vec<S
     statements
 }
 
+/// Whether a column of these tables, each with rows that wait, holds something else now than when the session began: rows
+/// that did not fit may. None where no column is narrower than what is sent.
+pub fn widened<'a>(tables: impl Iterator<Item = &'a Table>) -> Option<[Statement; 2]> {
+    let (mut targets, mut names, mut types) = (Vec::new(), Vec::new(), Vec::new());
+    for table in tables {
+        for column in &table.columns {
+            if let Some(narrower) = &column.narrower {
+                targets.push(super::quote::table(&table.cloud));
+                names.push(column.name.clone());
+                types.push(narrower.clone());
+            }
+        }
+    }
+    let texts = |texts: &[String]| Param::text(oid::TEXT_ARRAY, super::quote::array(texts));
+    let sql = "select coalesce(bool_or(format_type(a.atttypid, a.atttypmod) <> w.holds), false)::text \
+               from unnest($1, $2, $3) as w(target, name, holds) join pg_attribute as a on a.attrelid = to_regclass(w.target) and a.attname = w.name \
+               join pg_type as t on t.oid = a.atttypid and t.typtype <> 'd'";
+    // Types are written as they were when both sides agreed.
+    let pinned = "select set_config('search_path', 'pg_catalog', true)";
+    (!names.is_empty()).then(|| {
+        [
+            Statement::bookkeeping(pinned, Vec::new()),
+            Statement::bookkeeping(sql, vec![texts(&targets), texts(&names), texts(&types)]),
+        ]
+    })
+}
+
 /// Tries all rows of a copy, those of a table without a key only as far as they are missing.
 pub fn try_whole(tables: &[&Table], manner: &Manner<'_>) -> Vec<Statement> {
     let multiset = |table: &&&Table| table.key == Key::Multiset;

@@ -30,7 +30,7 @@ mod write;
 
 pub use careful::{
     COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, cap_parked, park_too_large, retry,
-    try_whole, void_parked, void_untouched,
+    try_whole, void_parked, void_untouched, widened,
 };
 pub use compare::{compared, deletable_count, rows_out};
 pub use diff::{Diff, Which, copy_out, diff};

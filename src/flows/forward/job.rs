@@ -24,6 +24,8 @@ pub(super) enum Errand {
     Unstage,
     /// Try parked rows of a table again, or of several that may wait for one another.
     Retry(Vec<TableId>),
+    /// See whether rows that did not fit may fit now.
+    Widened,
     /// Merge copies of tables.
     Merge(Vec<TableId>),
 }

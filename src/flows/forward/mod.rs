@@ -287,7 +287,10 @@ impl<'a> Forward<'a> {
                         self.copies.swap_what_does_not_stream();
                     }
                 }
-                drifted = heart.beat() => self.halt(drifted?, heart),
+                drifted = heart.beat() => {
+                    self.halt(drifted?, heart);
+                    self.writer.see_what_is_wider();
+                }
                 changed = self.lookout.look() => self.halt(changed?, heart),
                 () = overdue.tell(oldest, progress) => {}
                 () = at(parked) => self.writer.try_parked(),

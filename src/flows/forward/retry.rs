@@ -4,13 +4,13 @@ use std::time::Instant;
 
 use super::job::{Errand, manner};
 use super::parking;
-use super::write::Writer;
+use super::write::{Outcome, Writer};
 use crate::apply::{Done, Script, hold, unstage};
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind};
 use crate::fold::Parking;
 use crate::limits;
 use crate::model::{Table, TableId};
-use crate::plan::{Manner, follow_all, opening, retry};
+use crate::plan::{Manner, follow_all, opening, retry, widened};
 
 impl Writer {
     /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
@@ -80,6 +80,20 @@ impl Writer {
         self.run(Errand::Retry(ids), Script::staying(statements));
     }
 
+    /// With each heartbeat, while nothing else is on its way: a column may be wider now than when the session began.
+    pub(super) fn see_what_is_wider(&mut self) {
+        if self.is_busy() || self.wants_quiet() {
+            return;
+        }
+        let parked = self.book.parking.tables();
+        let parked = parked.map(|(table, _)| self.tables.get(table));
+        if let Some(asked) = widened(parked) {
+            let mut statements = opening(&self.opening);
+            statements.extend(asked);
+            self.run(Errand::Widened, Script::staying(statements));
+        }
+    }
+
     /// Something was written that parked rows may wait for.
     pub(super) fn retry_soon(&mut self) {
         self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
@@ -108,5 +122,17 @@ impl Writer {
         let parked = parking::question(&self.lease.replicator, None);
         statements.extend([unstage(&self.lease, false), parked]);
         self.run(Errand::Unstage, Script::staying(statements));
+    }
+}
+
+/// What came of [`Writer::see_what_is_wider`]: a new session knows what columns hold now.
+pub(super) fn none_is_wider(done: &Done) -> Result<Outcome, Fault> {
+    let last = done.answers.last().and_then(|answer| answer.row.as_ref());
+    match last.and_then(|row| row.first()) {
+        Some(Some(answer)) if &answer[..] == b"true" => {
+            let what = "a column is wider now; rows that did not fit are tried again";
+            Err(Fault::new(Kind::Planned, what))
+        }
+        _ => Ok(Outcome::Again),
     }
 }

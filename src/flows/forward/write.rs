@@ -13,6 +13,7 @@ use super::large::{Stumble, stage};
 use super::line::{Landed, Landing, Line};
 use super::parking;
 use super::reform::{self, copy_moved};
+use super::retry::none_is_wider;
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side, blames_table};
@@ -389,6 +390,7 @@ impl Writer {
                 self.retry_soon();
                 Ok(Outcome::Again)
             }
+            (Errand::Widened, Ok(Landed::Done(done))) => none_is_wider(&done),
             (_, Err(Stumble::Fault(fault))) => Err(fault),
             (Errand::Unstage, Ok(Landed::Done(done))) => {
                 self.reload(None, &done)?;
