@@ -46,6 +46,8 @@ async fn open(place: impl Into<Place>) -> Office {
 async fn started(office: &Office, bank: Bank) -> (Service, Option<Teller>) {
     let mut service = office.run();
     office.caught_up(&mut service).await;
+    // The first copy may have had all of that; what comes behind it the stream has brought.
+    office.caught_up(&mut service).await;
     if bank == Bank::Idle {
         return (service, None);
     }
