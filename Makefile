@@ -1,6 +1,8 @@
 # make demo   builds, finds or installs PostgreSQL, shows the main job on two throw-away servers
 # make test   everything
-# make soak   hundreds of kills and cuts under load, at every dangerous moment and at random ones
+# make busy   everything, beside four busy loops: no test may need speed
+# make soak   hundreds of kills and cuts under load, at every dangerous moment and at random ones; long random histories of
+#             both sides beside four busy loops (HISTORIES=500)
 # make bench  tandem against PostgreSQL's own replication (benches/README.md); `make bench ROUNDS=1 RTT=0` is short
 # make stages the pure stages
 # See also: .ci/run
@@ -11,7 +13,7 @@ export TANDEM_PG_TMP ?= $(or $(SHM),$(or $(TMPDIR),/tmp))
 
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: demo test soak bench stages servers newest
+.PHONY: demo test busy soak bench stages servers newest
 
 demo: servers
 	cargo run --release --locked -- demo
@@ -32,12 +34,21 @@ else
 	cargo test --locked --no-fail-fast
 endif
 
+# Four processes that only take time, until the shell that started them is gone, however it ends.
+BUSY := for loop in 1 2 3 4; do (while kill -0 $$$$ 2>/dev/null; do :; done) & done
+
+busy: newest
+	@$(BUSY); $(MAKE) test
+
+HISTORIES ?= 500
+
 soak: newest
 	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
 	TANDEM_SOAK_ROUNDS=5 TANDEM_SOAK_SECONDS=600 cargo test --locked --test matrix -- --nocapture
 	TANDEM_SOAK_HISTORIES=200 TANDEM_SOAK_LOAD=4 cargo test --locked --test history long -- --nocapture
 	TANDEM_SOAK_ROWS=100000 cargo test --release --locked --test phones -- --nocapture
 	TANDEM_SOAK_ROWS=1000000 cargo test --release --locked --test verify p15_under_load -- --nocapture
+	@$(BUSY); TANDEM_SOAK_HISTORIES=$(HISTORIES) cargo test --release --locked --test history -- --nocapture
 
 # On a disk: with servers in memory a commit costs nothing.
 bench: export TANDEM_PG_TMP = $(or $(BENCH_TMP),/tmp)

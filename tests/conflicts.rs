@@ -270,7 +270,9 @@ async fn u15_a_row_that_the_desktop_refuses_waits_with_its_reason_and_heals() {
     let waits =
         "select concat_ws(' ', count(*), min(sqlstate), min(direction)) from tandem.quarantine";
     assert_eq!(value(&office.cloud, waits).await, "10 23514 reverse");
-    let (code, out, _) = office.ask(&["wait", "--reverse", "--timeout", "20s"]).await;
+    let (code, out, _) = office
+        .ask(&["wait", "--reverse", "--timeout", "200s"])
+        .await;
     assert!(code == 1 && out.contains("quarantined"), "{code} {out}");
     let (code, out, _) = office.ask(&["status", "--json"]).await;
     assert!(code == 1 && out.contains("needs_you"), "{out}");
@@ -289,7 +291,9 @@ async fn u15_a_row_that_the_desktop_refuses_waits_with_its_reason_and_heals() {
     assert_eq!(code, 0, "{out}");
     let [desktop, cloud] = rows(&office).await;
     assert_eq!(desktop, cloud);
-    let (code, out, _) = office.ask(&["wait", "--reverse", "--timeout", "20s"]).await;
+    let (code, out, _) = office
+        .ask(&["wait", "--reverse", "--timeout", "200s"])
+        .await;
     assert_eq!(code, 0, "{out}");
     assert_eq!(value(&office.cloud, "select concat_ws(' ', received - applied - folded - ruled_out - quarantined, quarantined) from tandem.reverse_state").await, "0 0");
     assert_eq!(service.stop().await, 0);
@@ -324,7 +328,9 @@ async fn p6_a_truncate_stops_the_way_home_and_bootstrap_brings_it_back() {
     );
     let (code, out, _) = office.ask(&["status"]).await;
     assert!(code == 1 && out.contains("TRUNCATE"), "{code} {out}");
-    let (code, out, _) = office.ask(&["wait", "--reverse", "--timeout", "20s"]).await;
+    let (code, out, _) = office
+        .ask(&["wait", "--reverse", "--timeout", "200s"])
+        .await;
     assert!(code == 1 && out.contains("TRUNCATE"), "{code} {out}");
     let (code, out, said) = office.ask(&["bootstrap", "--table", "visits"]).await;
     assert_eq!(code, 0, "{out} {said}");

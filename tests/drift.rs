@@ -384,7 +384,7 @@ async fn wait_goes_on_waiting_while_the_service_reconnects() {
     office.caught_up(&mut service).await;
     office.to_cloud.cut();
     exec(&office.desktop, "insert into item values (1)").await;
-    let (code, out, err) = office.ask(&["wait", "--timeout", "60s"]).await;
+    let (code, out, err) = office.ask(&["wait", "--timeout", "200s"]).await;
     assert_eq!(code, 0, "{out}{err}");
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);

@@ -122,7 +122,7 @@ async fn f04_a_batch_that_would_delete_more_than_max_shrink_is_held_and_the_othe
         );
         assert_eq!(states[2].1, "streaming");
         assert_eq!(value(&office.cloud, "select (select count(*) from item) || ' ' || (select count(*) from bag) || ' ' || (select count(*) from other)").await, "850 600 1");
-        let (code, out, _) = office.ask(&["wait", "--timeout", "20s"]).await;
+        let (code, out, _) = office.ask(&["wait", "--timeout", "200s"]).await;
         assert!(code == 1 && out.contains("held"), "{out}");
         assert_eq!(service.stop().await, 0);
         // Still broken at the next start: still held. Mended: copied.

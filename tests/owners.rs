@@ -198,7 +198,7 @@ async fn p8_u03_f32_dirty_rows_in_the_copy_are_quarantined_exactly_as_the_manife
         office.caught_up(&mut service).await;
         assert_only_the_manifest_is_quarantined(&office).await;
         office.assert_conserved().await;
-        let (code, out, _) = office.ask(&["wait", "--timeout", "20s"]).await;
+        let (code, out, _) = office.ask(&["wait", "--timeout", "200s"]).await;
         assert_eq!(code, 1, "quarantined rows are bad news");
         assert!(out.contains("jobtasks") && out.contains("23505"), "{out}");
         assert_eq!(service.stop().await, 0);

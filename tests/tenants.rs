@@ -103,7 +103,7 @@ async fn second_caught_up(office: &Office, second: &Second, service: &support::o
         support::office::tandem()
             .arg("--config")
             .arg(&second.file)
-            .args(["wait", "--timeout", "60s"]),
+            .args(["wait", "--timeout", "200s"]),
     )
     .await;
     assert_eq!(code, 0, "{out} {said} {}", office.log());

@@ -97,7 +97,7 @@ async fn p15_not_running_is_exit_3_and_lag_still_says_what_can_be_known() {
             }
             let (code, out, _) = office.ask(&["lag"]).await;
             assert!(code == 3 && out.contains("not running"), "{code} {out}");
-            let (code, out, error) = office.ask(&["wait", "--timeout", "5s"]).await;
+            let (code, out, error) = office.ask(&["wait", "--timeout", "60s"]).await;
             assert_eq!((code, out.as_str()), (3, ""), "{error}");
             assert!(
                 error.contains("not running") && error.contains("tandem run"),
@@ -241,7 +241,7 @@ async fn a_side_that_cannot_be_reached_is_exit_4_by_name() {
         for question in [
             &["lag"][..],
             &["lag", "--json"],
-            &["wait", "--timeout", "1s"],
+            &["wait", "--timeout", "60s"],
         ] {
             let (code, out, error) = office.ask(question).await;
             assert_eq!((code, out.as_str()), (4, ""), "{question:?} {error}");
@@ -274,7 +274,7 @@ async fn wait_gives_up_when_asked_to_and_says_how_far_it_came() {
             "{error}"
         );
         exec(&phone, "commit").await;
-        let (code, _, error) = office.ask(&["wait", "--timeout", "60s"]).await;
+        let (code, _, error) = office.ask(&["wait", "--timeout", "200s"]).await;
         assert_eq!(code, 0, "{error}");
         assert_eq!(value(&office.cloud, "select count(*) from item").await, "1");
         assert_eq!(service.stop().await, 0);
@@ -298,7 +298,7 @@ async fn p15_wait_is_bad_news_when_a_row_is_left_behind_and_names_its_table() {
             "insert into poor values (1, 99); insert into item values (1, 'x')",
         )
         .await;
-        let (code, out, error) = office.ask(&["wait", "--timeout", "60s"]).await;
+        let (code, out, error) = office.ask(&["wait", "--timeout", "200s"]).await;
         assert_eq!(code, 1, "{out} {error}");
         assert!(
             out.contains("poor") && out.contains("quarantined") && out.contains("poor_n_check"),
@@ -343,7 +343,7 @@ async fn p7_quarantine_lists_retries_and_drops() {
         "insert into child values (1, 7), (2, 8), (3, 9)",
     )
     .await;
-    office.ask(&["wait", "--timeout", "60s"]).await;
+    office.ask(&["wait", "--timeout", "200s"]).await;
     let (code, out, _) = office
         .ask(&["quarantine", "list", "--table", "child"])
         .await;
@@ -389,7 +389,7 @@ async fn p7_quarantine_lists_retries_and_drops() {
         .ask(&["quarantine", "retry", "--table", "child"])
         .await;
     assert!(code == 0, "{out}");
-    let (code, _, _) = office.ask(&["wait", "--timeout", "60s"]).await;
+    let (code, _, _) = office.ask(&["wait", "--timeout", "200s"]).await;
     assert_eq!(code, 0);
     assert_eq!(
         value(
