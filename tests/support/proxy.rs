@@ -354,7 +354,7 @@ async fn relay(
 
 /// Waits until nothing holds these bytes back, or for ever once the proxy is being dropped.
 async fn resumed(orders: &mut watch::Receiver<Orders>, answers: bool) {
-    let free = |now: &Orders| !now.stalled && !(answers && now.mute);
+    let free = |now: &Orders| !(now.stalled || answers && now.mute);
     if orders.wait_for(free).await.is_err() {
         std::future::pending::<()>().await;
     }
