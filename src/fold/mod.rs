@@ -290,6 +290,4 @@ pub fn write_order(step: &Step) -> (u8, i32, bool) {
 }
 
 #[cfg(test)]
-mod cuts;
-#[cfg(test)]
 pub(crate) mod tests;

@@ -5,6 +5,8 @@
 //! whole. Files have no name: they are gone with the process. A transaction that emptied a table goes the
 //! same way whatever its size, in memory as long as it is small.
 
+#[cfg(test)]
+mod cuts;
 mod part;
 mod record;
 #[cfg(test)]

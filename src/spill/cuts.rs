@@ -6,10 +6,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use super::tests::{change_of, fold_all, number, table, transactions};
-use super::*;
-use crate::model::{Cell, Change, Hand, Old, Operation, Tuple};
-use crate::spill::{Bounds, Spill};
+use super::{Bounds, Spill};
+use crate::fold::tests::{change_of, fold_all, number, table, transactions};
+use crate::fold::{Book, write_order};
+use crate::model::{
+    Cell, Change, Counts, Hand, Key, Old, Operation, Step, TableId, Tables, Transaction, Tuple,
+    Work,
+};
 
 const ITEM: TableId = TableId(0);
 const KEYS: u8 = 6;
