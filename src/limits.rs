@@ -179,6 +179,9 @@ pub const TELL_EVERY: Duration = Duration::from_millis(250);
 pub const PROBE_MAX: Duration = Duration::from_secs(2);
 /// How often the cloud is asked whether it has come.
 pub const PROBE_EVERY: Duration = Duration::from_millis(10);
+/// How long `wait` gives a service that isn't there: one that was just started takes some twenty round trips to a far cloud
+/// until it has the lease.
+pub const STARTING_MAX: Duration = Duration::from_secs(10);
 /// How often `wait` asks.
 pub const WAIT_EVERY: Duration = Duration::from_millis(50);
 

@@ -6,7 +6,7 @@ mod support;
 use support::office::{Office, came_home, connect, exec, places, until, value};
 use support::servers::newest;
 
-const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n\
+const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\nskip = [\"updated_at\"]\n\
     [[table]]\nname = \"visits\"\nflow = \"both\"\nmax_shrink = 1\n\
     [[table]]\nname = \"derived\"\nmax_shrink = 1\n";
 const ON_DESKTOP: &str = "create table visits (id int, note varchar(40), kind char(3), at timestamp, ok bool, amount numeric(8,2), source char(1)); \

@@ -118,7 +118,7 @@ async fn f14_parent_and_child_of_one_transaction_both_arrive() {
 async fn f15_u04_progress_is_commit_order_whatever_clocks_and_writers_do() {
     for place in places() {
         let desktop = "create table item (id int, n int, updated_at timestamp)";
-        let cloud = "create table item (id int primary key, n int, updated_at timestamptz)";
+        let cloud = "create table item (id int primary key, n int, updated_at timestamp)";
         let office = office(&place, "[[table]]\nname = \"item\"", desktop, cloud).await;
         let mut service = office.run();
         // A transaction that began first and commits last, with clocks in 1990 and 2099 around it.

@@ -818,11 +818,16 @@ begin
            and q.key_hash = md5(tried.key::text)
         returning q.messages)
     select coalesce(sum(gone.messages), 0) into healed from gone;
-    with bad as (
+    with refused as (
         select s.n, s.cells, s.copies, s.messages, s.code, s.why,
                array(select s.cells[k.i] from unnest(p_key) with ordinality as k(i, nth) order by k.nth) as key
           from tandem.staging as s
          where s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p_table and s.step = p_step and s.code <> ''),
+    -- without a key, rows that differ only in columns of the cloud's own have one name
+    bad as (
+        select distinct on (r.key) r.n, r.cells, sum(r.copies) over named::bigint as copies,
+               sum(r.messages) over named::bigint as messages, r.code, r.why, r.key
+          from refused as r window named as (partition by r.key) order by r.key, r.n),
     put as (
         insert into tandem.quarantine as q
             (replicator, "table", key, key_hash, cells, unsent, copies, work, sqlstate, why, lsn, messages)

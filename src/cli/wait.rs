@@ -42,7 +42,14 @@ pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit,
         if seen.has(marker) && waiting == 0 {
             return say_who_is_left_out(&onlooker).await;
         }
-        if !onlooker.is_running(settings, &seen).await? {
+        let running = onlooker.is_running(settings, &seen).await?;
+        // A service that has just been started takes a moment until it can be seen.
+        let patience = { options.timeout.into_iter() }.fold(limits::STARTING_MAX, Duration::min);
+        if !running && started.elapsed() < patience {
+            sleep(limits::WAIT_EVERY).await;
+            continue;
+        }
+        if !running {
             show::progress("the service is not running, so nothing is on its way");
             if let Some(words) = seen.last_words {
                 show::progress(&format!("its last words: {words}"));

@@ -174,7 +174,9 @@ impl Bag {
                 written -= row.messages;
                 let shape = Shape {
                     parked: waiting.is_some(),
-                    unreadable: work == Work::AddCopies && row.layout.is_unreadable(&row.tuple),
+                    unreadable: work == Work::AddCopies
+                        && count > 0
+                        && row.layout.is_unreadable(&row.tuple),
                     ..Shape::default()
                 };
                 steps.entry((work, shape)).or_default().push(row);

@@ -168,7 +168,7 @@ fn loosen_upsert(table: &Table, knot: &Knot, shape: &Shape, rows: &Rows) -> Opti
     if !loose.is_empty() && whole {
         let (names, values) = insertion_but(table, &all(table), &knot.loose);
         does.push(format!(
-            "insert into {target} ({names}) select {values} from src where not exists (select from {target} as t where {found} and {}){}",
+            "insert into {target} {names} select {values} from src where not exists (select from {target} as t where {found} and {}){}",
             guard.owned(),
             parents_are_ours(table, shape),
         ));

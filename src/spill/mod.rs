@@ -18,13 +18,13 @@ use std::io;
 use std::sync::Arc;
 
 use part::Part;
-use record::Record;
+use record::{Record, flags};
 
 use crate::fold::{Before, Book, Effect, Folder, Sorted, Sorter, parking_name};
 use crate::limits;
 use crate::model::{
-    Change, Counts, Halt, Hand, Key, Layout, Lsn, Mark, TableId, Tables, Timestamp, Transaction,
-    Tuple, WayBack,
+    Change, Counts, Halt, Key, Layout, Lsn, Mark, TableId, Tables, Timestamp, Transaction, Tuple,
+    WayBack,
 };
 
 /// A row by its table and its key.
@@ -411,11 +411,7 @@ impl Spill {
             after,
             too_large: (record.too_large > 0).then_some(record.too_large),
             mobile: record.flags & record::MOBILE != 0,
-            hand: match record.flags {
-                flags if flags & record::LEVELED != 0 => Hand::Leveled,
-                flags if flags & record::OURS != 0 => Hand::Ours,
-                _ => Hand::Theirs,
-            },
+            hand: record.hand(),
             transaction: record.transaction,
         };
         let since = self
@@ -474,17 +470,6 @@ impl Default for Spill {
     fn default() -> Self {
         Spill::new(Bounds::default())
     }
-}
-
-/// What a record says of a change beside its rows.
-fn flags(effect: &Effect) -> u8 {
-    let mobile = if effect.mobile { record::MOBILE } else { 0 };
-    let hand = match effect.hand {
-        Hand::Theirs | Hand::Echo => 0,
-        Hand::Ours => record::OURS,
-        Hand::Leveled => record::LEVELED,
-    };
-    mobile | hand
 }
 
 /// In a table without a key a row's name is the row: a hash tells large ones apart too, and isn't kept beside them.

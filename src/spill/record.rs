@@ -4,8 +4,8 @@ use std::io;
 
 use bytes::{Buf, Bytes};
 
-use crate::fold::Before;
-use crate::model::{Old, TableId, Tuple};
+use crate::fold::{Before, Effect};
+use crate::model::{Hand, Old, TableId, Tuple};
 
 /// The row leaves its name for another one, and is not deleted.
 pub(super) const LEAVES: u8 = 1;
@@ -13,9 +13,9 @@ pub(super) const LEAVES: u8 = 1;
 /// The row is the phone's.
 pub(super) const MOBILE: u8 = 2;
 /// The change was made in a transaction of ours.
-pub(super) const OURS: u8 = 4;
-/// ... which gave rows what the cloud had.
-pub(super) const LEVELED: u8 = 8;
+const OURS: u8 = 4;
+/// The change was made in a transaction of ours that gave rows what the cloud had.
+const LEVELED: u8 = 8;
 
 const ABSENT: u8 = 0;
 const UNSENT: u8 = 1;
@@ -36,7 +36,27 @@ pub(super) struct Record {
     pub(super) too_large: u64,
 }
 
+/// What a record says of a change beside its rows.
+pub(super) fn flags(effect: &Effect) -> u8 {
+    let mobile = if effect.mobile { MOBILE } else { 0 };
+    let hand = match effect.hand {
+        Hand::Theirs | Hand::Echo => 0,
+        Hand::Ours => OURS,
+        Hand::Leveled => LEVELED,
+    };
+    mobile | hand
+}
+
 impl Record {
+    /// By whom the change was made.
+    pub(super) fn hand(&self) -> Hand {
+        match self.flags {
+            flags if flags & LEVELED != 0 => Hand::Leveled,
+            flags if flags & OURS != 0 => Hand::Ours,
+            _ => Hand::Theirs,
+        }
+    }
+
     /// Writes the record.
     pub(super) fn put(&self, before: &Before, after: Option<&Tuple>, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.number.to_be_bytes());

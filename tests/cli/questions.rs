@@ -403,3 +403,25 @@ async fn p7_quarantine_lists_retries_and_drops() {
     let (code, _, _) = office.ask(&["quarantine", "list"]).await;
     assert_eq!(code, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn wait_started_beside_the_service_waits_for_it() {
+    let office = office(&newest()).await;
+    // Set up before, so that only the start is waited for.
+    let service = streaming(&office).await;
+    assert_eq!(service.stop().await, 0);
+    exec(&office.desktop, "insert into item values (1, 'x')").await;
+    let (service, (code, out, error)) = tokio::join!(
+        async { office.run() },
+        office.ask(&["wait", "--timeout", "200s"])
+    );
+    assert_eq!(code, 0, "{out} {error}");
+    assert_eq!(value(&office.cloud, "select count(*) from item").await, "1");
+    assert_eq!(service.stop().await, 0);
+    // One that is not there is said not to be.
+    let (code, _, error) = office.ask(&["wait", "--timeout", "200s"]).await;
+    assert!(
+        code == 3 && error.contains("the service is not running"),
+        "{code} {error}"
+    );
+}
