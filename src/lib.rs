@@ -84,6 +84,9 @@
 //! - **A position says what it proves**: [`model::Received`], [`model::Committed`],
 //!   [`model::Confirmed`]. Only a COMMIT answered with its tag makes the second, only the second
 //!   becomes the third.
+//! - **Cuts change nothing.** Which transactions a batch gathers depends on the machine's load, so whatever is decided from
+//!   images of a row is decided transaction by transaction, and what the cloud owns is compared with what the cloud has.
+//!   `src/spill/cuts.rs` holds that law as a property; `TANDEM_TEST_CUTS` lets dice cut the batches of a debug build.
 //! - **Doors**: settings ([`config`]), catalogs ([`catalog::resolve`]) and bytes ([`decode`]) are
 //!   checked where they come in, and not again.
 //! - **Errors are decisions** ([`fault`]): wait and retry, stop one table, stop the service.

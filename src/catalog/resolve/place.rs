@@ -50,18 +50,18 @@ impl Resolver<'_> {
                 complaints.mended_by(Sort::Table, what, fix);
             }
         }
-        self.children(facts, side, complaints);
+        if side == Side::Desktop {
+            self.children(facts, complaints);
+        }
         Some(facts)
     }
 
-    /// Tables that inherit from it are tables of their own; a query that names their parent sees their rows all the same.
-    fn children(&self, facts: &RelationFacts, side: Side, complaints: &mut Complaints) {
+    /// Tables that inherit from the desktop's are tables of their own; a query that names their parent sees their rows all the
+    /// same. In the cloud a trigger may send rows to such tables, as was done before there were partitions.
+    fn children(&self, facts: &RelationFacts, complaints: &mut Complaints) {
         let name = &facts.name;
         let tables = &self.settings.tables;
-        let stays = |child: &&Name| match side {
-            Side::Desktop => tables.iter().all(|table| table.desktop_name() != **child),
-            Side::Cloud => true,
-        };
+        let stays = |child: &&Name| tables.iter().all(|table| table.desktop_name() != **child);
         let children: Vec<_> = facts
             .children
             .iter()
@@ -72,20 +72,12 @@ impl Resolver<'_> {
             return;
         }
         let list = children.join(", ");
-        let what = match side {
-            Side::Desktop => format!(
-                "{name} has tables that inherit from it and stand in no [[table]]: {list}. Their rows look like rows of {name} on the desktop, but would not travel; \
-                 give each of them a [[table]] with its name and a table of its own in the cloud, or end it with ALTER TABLE {} NO INHERIT {}",
-                children[0],
-                quoted(name),
-            ),
-            Side::Cloud => format!(
-                "{name} has tables in the cloud that inherit from it: {list}. Their rows look like rows of {name}, and would be changed and removed with them; \
-                 name a table without such children, or end it with ALTER TABLE {} NO INHERIT {}",
-                children[0],
-                quoted(name),
-            ),
-        };
+        let what = format!(
+            "{name} has tables that inherit from it and stand in no [[table]]: {list}. Their rows look like rows of {name} on the desktop, but would not travel; \
+             give each of them a [[table]] with its name and a table of its own in the cloud, or end it with ALTER TABLE {} NO INHERIT {}",
+            children[0],
+            quoted(name),
+        );
         complaints.add(Sort::Table, what);
     }
 }
