@@ -289,3 +289,177 @@ async fn u33_the_statements_that_repair_shows_make_both_sides_equal() {
     assert_eq!(code, 0, "{out}");
     assert_eq!(service.stop().await, 0);
 }
+
+const BESIDE: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n[[table]]\nname = \"job\"\n\
+    [[table]]\nname = \"task\"\nmax_shrink = 1\ncloud_owned = [\"done\"]\nlookup.client = { from = \"job\", on = { job = \"id\" }, take = \"client\" }\n\
+    [[table]]\nname = \"line\"\nkey = []\nmax_shrink = 1\ncloud_owned = [\"done\"]\nlookup.client = { from = \"job\", on = { job = \"id\" }, take = \"client\" }\n";
+
+async fn ticked() -> Office {
+    let desktop = "create table job (id int primary key, client text); create table task (id int primary key, job int, what text, done int check (done < 9)); \
+        create table line (job int, what text, done int check (done < 9)); insert into job select n, 'client ' || n from generate_series(1, 9) n; \
+        insert into task select n, n % 9 + 1, 'task', 0 from generate_series(1, 300) n; insert into line select n % 9 + 1, 'line ' || n % 30, 0 from generate_series(1, 300) n";
+    let cloud = "create table job (id int primary key, client text); create table task (id int primary key, job int, what text, done int, client text, source char(1) default 'D'); \
+        create table line (id bigserial primary key, job int, what text, done int, client text, source char(1) default 'D')";
+    Office::with_tables(&newest(), BESIDE, desktop, cloud).await
+}
+
+/// Ticks whose way home is lost, and a column that no longer says what its parent does: with a key and without.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_p4_a_lost_tick_and_a_column_that_does_not_follow_are_found_and_repaired() {
+    let office = ticked().await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.cloud,
+        "update task set done = 2 where id % 7 = 0; update line set done = 2 where id % 7 = 0",
+    )
+    .await;
+    came_home(&office).await;
+    let (code, document) = verified(&office, &[]).await;
+    assert_eq!(code, 0, "{document}");
+    let damage = "begin; update task set done = 1 where id in (5, 6); update line set done = 1 where what = 'line 4' and done = 0; delete from tandem.outbox; commit; \
+        update task set client = 'somebody else' where id in (100, 101, 102); update line set client = null where what = 'line 8'; update task set client = 'the phone''s' where source = 'M'";
+    exec(&office.cloud, damage).await;
+    let lines = value(
+        &office.cloud,
+        "select count(*) from line where what = 'line 4' and done = 1",
+    )
+    .await
+    .parse::<u64>()
+    .unwrap();
+    let (code, document) = verified(&office, &["--keys"]).await;
+    assert_eq!(code, 1, "{document}");
+    assert_eq!(counts(&document, "task"), [0, 0, 5, 0], "{document}");
+    assert_eq!(
+        counts(&document, "line"),
+        [0, 0, lines + 10, 0],
+        "{document}"
+    );
+    assert_eq!(document["tables"][1]["desktop_rows"], 300, "counted once");
+    let rows = document["tables"][1]["rows"].as_array().unwrap();
+    let named = |key: &str, column: &str, homeward: bool| {
+        rows.iter().any(|row| {
+            row["key"][0][1] == key && row["columns"][0] == column && row["homeward"] == homeward
+        })
+    };
+    assert!(named("5", "done", true), "{rows:?}");
+    assert!(named("101", "client", false), "{rows:?}");
+    // What is shown, pasted, makes both sides equal.
+    let (code, out, said) = office.ask(&["repair", "--json"]).await;
+    assert_eq!(code, 1, "{out} {said}");
+    let shown: Value = serde_json::from_str(&out).unwrap();
+    let tables = shown["tables"].as_array().unwrap().iter();
+    let statements = tables.flat_map(|table| table["statements"].as_array().unwrap());
+    let statements: Vec<_> = statements.map(|sql| sql.as_str().unwrap()).collect();
+    assert_eq!(
+        value(&office.cloud, "select count(*) from tandem.outbox").await,
+        "0",
+        "showing changes nothing"
+    );
+    exec(&office.cloud, &statements.join(" ")).await;
+    came_home(&office).await;
+    let (code, document) = verified(&office, &[]).await;
+    assert_eq!(code, 0, "{document}");
+    assert_eq!(
+        value(&office.desktop, "select count(*) from task where done = 1").await,
+        "2",
+        "the cloud's ticks stay"
+    );
+    // And the same by itself.
+    exec(
+        &office.cloud,
+        &damage
+            .replace("done = 1", "done = 3")
+            .replace("and done = 0", "and done = 1"),
+    )
+    .await;
+    let (code, document) = verified(&office, &[]).await;
+    assert_eq!(
+        (code, counts(&document, "line")),
+        (1, [0, 0, lines + 10, 0])
+    );
+    let (code, out, said) = office.ask(&["repair", "--apply"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    assert_eq!(
+        value(&office.desktop, "select (select count(*) from task where done = 3) || ' ' || (select count(*) from line where done = 3)").await,
+        format!("2 {lines}")
+    );
+    assert_eq!(
+        value(&office.cloud, "select count(*) from line l join job j on j.id = l.job where l.client is distinct from j.client").await,
+        "0"
+    );
+    // Where only ticks differ nothing is copied.
+    let copies = "select count(*) from tandem.swap";
+    let before = value(&office.cloud, copies).await;
+    exec(
+        &office.cloud,
+        "begin; update task set done = 4 where id = 8; delete from tandem.outbox; commit",
+    )
+    .await;
+    let (code, out, said) = office.ask(&["repair", "--apply"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    assert_eq!(
+        value(&office.desktop, "select done from task where id = 8").await,
+        "4"
+    );
+    assert_eq!(value(&office.cloud, copies).await, before);
+    // What waits in the quarantine is known.
+    exec(
+        &office.cloud,
+        "update task set done = 9 where id = 9; update line set done = 9 where id = 9",
+    )
+    .await;
+    came_home(&office).await;
+    let (code, document) = verified(&office, &[]).await;
+    assert_eq!(code, 0, "{document}");
+    for table in ["task", "line"] {
+        assert_eq!(counts(&document, table), [0, 0, 1, 1], "{document}");
+    }
+    assert_eq!(service.stop().await, 0);
+}
+
+/// The desktop's row is locked, so the tick waits: a comparison waits with it.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_a_tick_on_its_way_home_is_no_difference() {
+    let office = ticked().await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    came_home(&office).await;
+    exec(&office.desktop, "begin; select * from task for update").await;
+    exec(&office.cloud, "update task set done = 1 where id = 7").await;
+    let verifying = async {
+        let (code, document) = verified(&office, &["--table", "task"]).await;
+        assert_eq!(code, 0, "{document}");
+    };
+    let phone = office.another_cloud().await;
+    let releasing = async {
+        until(&phone, "select exists (select from pg_stat_activity where query like 'select count(*) from tandem.outbox as o join tandem.reverse_state%' and pid <> pg_backend_pid())").await;
+        exec(&office.desktop, "commit").await;
+    };
+    tokio::join!(verifying, releasing);
+    assert_eq!(
+        value(&office.desktop, "select done from task where id = 7").await,
+        "1"
+    );
+    assert_eq!(service.stop().await, 0);
+}
+
+/// Tables that inherit from another are tables of their own, wherever rows are counted or compared.
+#[tokio::test(flavor = "multi_thread")]
+async fn p15_the_rows_of_inheriting_tables_are_their_own() {
+    let settings = "[heartbeat]\nevery = \"200ms\"\n[[table]]\nname = \"part\"\n[[table]]\nname = \"part_13\"\n";
+    let tables =
+        "create table part (id int primary key, v text); create table part_13 (primary key (id))";
+    let desktop = format!(
+        "{tables} inherits (part); insert into part values (1, 'a'), (2, 'b'); insert into part_13 values (1, 'A'), (3, 'c')"
+    );
+    let cloud = tables.replace("part_13 (", "part_13 (id int, v text, ");
+    let office = Office::with_tables(&newest(), settings, &desktop, &cloud).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    let (code, document) = verified(&office, &[]).await;
+    assert_eq!(code, 0, "{document}");
+    assert_eq!(document["tables"][0]["desktop_rows"], 2);
+    assert_eq!(service.stop().await, 0);
+}

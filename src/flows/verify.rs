@@ -6,10 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::compare::only_look;
+use super::compare::look_at;
 use crate::fault::{Fault, Side};
 use crate::limits;
-use crate::plan::verify::{Comparison, Look};
+use crate::plan::verify::{Comparison, Look, Sort};
 
 /// What a comparison came to.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +29,8 @@ pub struct Bad {
     pub desktop: BTreeMap<i64, i64>,
     /// The cloud's.
     pub cloud: BTreeMap<i64, i64>,
+    /// Which versions of the rows these are, where that counts.
+    pub versions: Vec<String>,
     /// The key's values, where rows are named.
     pub key: Vec<Option<String>>,
     /// All compared values of the desktop's row, and of the cloud's, as far as they were asked for.
@@ -39,10 +41,19 @@ pub struct Bad {
 
 impl Bad {
     /// Rows that only the desktop has, rows that only the cloud has, rows that differ.
-    pub fn counts(&self, keyed: bool) -> (u64, u64, u64) {
-        if keyed && !self.desktop.is_empty() && !self.cloud.is_empty() {
+    pub fn counts(&self, what: &Comparison) -> (u64, u64, u64) {
+        if what.shared() {
+            return (0, 0, self.other());
+        }
+        if what.keyed && !self.desktop.is_empty() && !self.cloud.is_empty() {
             return (0, 0, 1);
         }
+        let (desktop, cloud) = self.only();
+        (desktop, cloud, 0)
+    }
+
+    /// How many rows only the desktop has, and only the cloud.
+    fn only(&self) -> (u64, u64) {
         let only = |these: &BTreeMap<i64, i64>, others: &BTreeMap<i64, i64>| {
             let more = these
                 .iter()
@@ -52,8 +63,13 @@ impl Bad {
         (
             only(&self.desktop, &self.cloud),
             only(&self.cloud, &self.desktop),
-            0,
         )
+    }
+
+    /// How many rows both have, and each otherwise.
+    fn other(&self) -> u64 {
+        let (desktop, cloud) = self.only();
+        desktop.min(cloud)
     }
 }
 
@@ -68,6 +84,11 @@ pub async fn verify(
     catch_up: &impl AsyncFn() -> Result<(), Fault>,
     valued: usize,
 ) -> Result<Verified, Fault> {
+    // What the parents say stands in the cloud, too.
+    let desktop = match what.sort {
+        Sort::LookedUp => cloud,
+        _ => desktop,
+    };
     let both = Both {
         desktop,
         cloud,
@@ -136,9 +157,11 @@ impl Both<'_> {
         let count = |sums: &BTreeMap<i32, (i64, Option<String>)>| -> u64 {
             sums.values().map(|(rows, _)| rows.unsigned_abs()).sum()
         };
+        // Rows that are counted already aren't counted once more.
+        let counted = |sums| if self.what.shared() { 0 } else { count(sums) };
         let verified = Verified {
-            desktop_rows: count(&desktop),
-            cloud_rows: count(&cloud),
+            desktop_rows: counted(&desktop),
+            cloud_rows: counted(&cloud),
             bad: BTreeMap::new(),
         };
         let all: BTreeSet<_> = desktop.keys().chain(cloud.keys()).copied().collect();
@@ -152,7 +175,7 @@ impl Both<'_> {
     async fn size(&self) -> Result<u64, Fault> {
         let counted = self.what.desktop.count();
         let rows = self.desktop.query_typed(&counted, &[]).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = rows.map_err(Fault::at(self.first()))?;
         Ok(rows
             .first()
             .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
@@ -171,14 +194,21 @@ impl Both<'_> {
         for row in &desktop {
             let bad = found.entry(row.get(0)).or_default();
             bad.desktop.insert(row.get(1), row.get(2));
+            bad.versions.push(row.get(3));
         }
         for row in &cloud {
             let bad = found.entry(row.get(0)).or_default();
             bad.cloud.insert(row.get(1), row.get(2));
+            bad.versions.push(row.get(3));
         }
         found.retain(|_, bad| bad.desktop != bad.cloud);
-        if !self.what.extras {
-            found.retain(|_, bad| !bad.cloud.is_empty());
+        match self.what.shared() {
+            true => found.retain(|_, bad| bad.other() > 0),
+            false if self.what.extras => {}
+            false => found.retain(|_, bad| !bad.cloud.is_empty()),
+        }
+        for bad in found.values_mut() {
+            bad.versions.sort_unstable();
         }
         Ok(found)
     }
@@ -190,7 +220,7 @@ impl Both<'_> {
         }
         let keys: Vec<_> = verified.bad.keys().copied().collect();
         // Of the phone's rows the cloud's own names count, of the desktop's theirs.
-        let home = self.what.homeward;
+        let home = self.what.homeward();
         let texts = |row: &Row, at: usize, of_desktop: bool| {
             let mut texts: Vec<Option<String>> = row.get(at);
             if let Some(charset) = self.what.desktop.charset.filter(|_| of_desktop) {
@@ -233,19 +263,35 @@ impl Both<'_> {
         sql: impl Fn(&Look) -> String,
         params: &[(&(dyn ToSql + Sync), Type)],
     ) -> Result<(Vec<Row>, Vec<Row>), Fault> {
-        only_look(self.desktop, self.cloud).await?;
+        let sides = [(self.desktop, self.first()), (self.cloud, Side::Cloud)];
+        // One transaction where both looks are the cloud's.
+        let sides = match self.first() {
+            Side::Desktop => &sides[..],
+            Side::Cloud => &sides[1..],
+        };
+        for (client, side) in sides {
+            look_at(client, *side).await?;
+        }
         let (of_desktop, of_cloud) = (sql(&self.what.desktop), sql(&self.what.cloud));
         let (desktop, cloud) = tokio::join!(
             self.desktop.query_typed(&of_desktop, params),
             self.cloud.query_typed(&of_cloud, params)
         );
-        for (client, side) in [(self.desktop, Side::Desktop), (self.cloud, Side::Cloud)] {
+        for (client, side) in sides {
             let ended = client.batch_execute("rollback").await;
-            ended.map_err(Fault::at(side))?;
+            ended.map_err(Fault::at(*side))?;
         }
         Ok((
-            desktop.map_err(Fault::at(Side::Desktop))?,
+            desktop.map_err(Fault::at(self.first()))?,
             cloud.map_err(Fault::at(Side::Cloud))?,
         ))
+    }
+
+    /// The side that the first look is of.
+    fn first(&self) -> Side {
+        match self.what.sort {
+            Sort::LookedUp => Side::Cloud,
+            Sort::Out | Sort::Home | Sort::Owned => Side::Desktop,
+        }
     }
 }

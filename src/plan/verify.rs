@@ -1,6 +1,10 @@
 //! Both sides' rows as hashes, in the types of the side that receives them: by ranges, so that little crosses the network, then
 //! row by row where a range differs. Pure.
 
+mod beside;
+
+pub use beside::{differing_in, following, looked_up, owned, queueing};
+
 use super::compare::{as_it_is, from, output};
 use super::digest::{admitted, compared};
 use super::guard::Guard;
@@ -20,8 +24,23 @@ pub struct Look {
     key: Vec<String>,
     /// The same for people, and as the quarantine and the outbox have them.
     names: Vec<String>,
+    /// Whether rows that were written meanwhile are other ones, although they look the same.
+    versions: bool,
     /// What the side's bytes mean, where it doesn't speak UTF-8: its texts come as they are, in hexadecimal digits.
     pub charset: Option<Charset>,
+}
+
+/// What is compared of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// The desktop's rows, as they go out.
+    Out,
+    /// The phone's rows, as they come home.
+    Home,
+    /// Columns of the cloud's own on the desktop's rows, as they come home.
+    Owned,
+    /// Columns that follow a parent's; both looks are the cloud's.
+    LookedUp,
 }
 
 /// What is compared of a table in one direction.
@@ -29,8 +48,8 @@ pub struct Look {
 pub struct Comparison {
     /// The table's name in the settings.
     pub table: String,
-    /// The phone's rows, which come home; else the desktop's, which go out.
-    pub homeward: bool,
+    /// What it is.
+    pub sort: Sort,
     /// Rows are named by a key; else equal rows are counted.
     pub keyed: bool,
     /// A row that only the receiver has is one too many.
@@ -43,6 +62,20 @@ pub struct Comparison {
     pub key: Vec<String>,
     /// Those of them that are sent: others are the settings' own, and stand in no parked row.
     pub sent: Vec<bool>,
+    /// The names of the columns that are compared, where rows that only one side has don't count.
+    pub columns: Vec<String>,
+}
+
+impl Comparison {
+    /// The desktop is the side that receives.
+    pub fn homeward(&self) -> bool {
+        matches!(self.sort, Sort::Home | Sort::Owned)
+    }
+
+    /// Only rows that both sides have count: others are another comparison's.
+    pub fn shared(&self) -> bool {
+        matches!(self.sort, Sort::Owned | Sort::LookedUp)
+    }
 }
 
 /// A table on its way out: its owned, mapped rows; not what is looked up in the cloud or its own.
@@ -52,7 +85,7 @@ pub fn outward(table: &Table) -> Comparison {
     let sent = |columns: &[&Column]| all_sent(&table.arriving, columns);
     Comparison {
         table: table.name.clone(),
-        homeward: false,
+        sort: Sort::Out,
         keyed: table.key != Key::Multiset,
         extras: true,
         desktop: Look {
@@ -69,6 +102,7 @@ pub fn outward(table: &Table) -> Comparison {
         sent: { named.iter() }
             .map(|column| !matches!(column.from, Source::Constant(_)))
             .collect(),
+        columns: Vec::new(),
     }
 }
 
@@ -85,7 +119,7 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
     let sent = |columns: &[&Column]| all_sent(&home.arriving, columns);
     Some(Comparison {
         table: home.name.clone(),
-        homeward: true,
+        sort: Sort::Home,
         keyed: true,
         extras: home.desktop_owner.is_some(),
         desktop: Look {
@@ -111,6 +145,7 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
         },
         sent: outbox.iter().map(|_| true).collect(),
         key: outbox,
+        columns: Vec::new(),
     })
 }
 
@@ -139,6 +174,7 @@ impl Look {
             cells,
             names: key.clone(),
             key,
+            versions: false,
             charset: None,
         }
     }
@@ -181,7 +217,7 @@ impl Look {
         )
     }
 
-    /// `key, row, copies` by hashes, in the ranges of `$1`.
+    /// `key, row, copies, version` by hashes, in the ranges of `$1`.
     pub fn rows_in(&self, ranges: u32) -> String {
         let of = format!("({} & {})::int = any ($1)", self.named(), ranges - 1);
         self.rows(&of)
@@ -193,8 +229,12 @@ impl Look {
     }
 
     fn rows(&self, of: &str) -> String {
+        let version = match self.versions {
+            true => "md5(string_agg(t.xmin::text, ' ' order by t.xmin::text))",
+            false => "''",
+        };
         format!(
-            "select {}, {}, count(*) from {} as t where {} and {of} group by 1, 2",
+            "select {}, {}, count(*), {version} from {} as t where {} and {of} group by 1, 2",
             self.named(),
             self.whole(),
             self.from,
@@ -260,11 +300,8 @@ pub fn differing(
     columns.map(|(column, _)| column.name.clone()).collect()
 }
 
-/// The statement that mends a row in the cloud, by its key. They are for reading; what is carried out goes through a diff.
-pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> String {
-    let text = |value: &Option<String>| value.as_deref().map_or("NULL".to_owned(), literal);
-    let columns: Vec<_> = compared(table).collect();
-    let names = names(table);
+/// True for the stored row `t` that has these values in these columns.
+fn found_by(names: &[&Column], key: &[Option<String>]) -> Vec<String> {
     let named = names.iter().zip(key).map(|(column, value)| {
         let name = ident(&column.name);
         match value {
@@ -272,7 +309,15 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
             Some(value) => format!("t.{name} = {}::{}", literal(value), column.base_type),
         }
     });
-    let named: Vec<_> = named.collect();
+    named.collect()
+}
+
+/// The statement that mends a row in the cloud, by its key. They are for reading; what is carried out goes through a diff.
+pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> String {
+    let text = |value: &Option<String>| value.as_deref().map_or("NULL".to_owned(), literal);
+    let columns: Vec<_> = compared(table).collect();
+    let names = names(table);
+    let named = found_by(&names, key);
     let all = |mut named: Vec<String>, guard: String| {
         named.extend((guard != "true").then_some(guard));
         named.join(" and ")
