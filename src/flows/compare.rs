@@ -116,7 +116,7 @@ async fn ask(
 
 /// A parameter that is encoded already.
 #[derive(Debug)]
-struct Encoded<'a>(&'a Param);
+pub(super) struct Encoded<'a>(pub(super) &'a Param);
 
 impl ToSql for Encoded<'_> {
     fn to_sql(

@@ -1,8 +1,10 @@
 //! Both sides' rows as hashes, in the types of the side that receives them: by ranges, so that little crosses the network, then
 //! row by row where a range differs. Pure.
 
+mod abroad;
 mod beside;
 
+pub use abroad::Abroad;
 pub use beside::{differing_in, following, looked_up, owned, queueing};
 
 use super::compare::{as_it_is, from, output};
@@ -26,8 +28,25 @@ pub struct Look {
     names: Vec<String>,
     /// Whether rows that were written meanwhile are other ones, although they look the same.
     versions: bool,
+    /// The number of the parameter that says which rows are meant.
+    param: usize,
     /// What the side's bytes mean, where it doesn't speak UTF-8: its texts come as they are, in hexadecimal digits.
     pub charset: Option<Charset>,
+}
+
+/// What is asked of a side.
+#[derive(Clone, Copy, Debug)]
+pub enum Reading {
+    /// `range, count, sum` for each of so many ranges of hashes, a power of two.
+    Ranges(u32),
+    /// `key, row, copies, version` by hashes, in some of so many ranges.
+    RowsIn(u32),
+    /// The same for some keys.
+    RowsOf,
+    /// `key, key's values, nothing` as text, for some keys.
+    NamesOf,
+    /// `key, key's values, all values` as text, for some keys.
+    ValuesOf,
 }
 
 /// What is compared of a table.
@@ -64,6 +83,8 @@ pub struct Comparison {
     pub sent: Vec<bool>,
     /// The names of the columns that are compared, where rows that only one side has don't count.
     pub columns: Vec<String>,
+    /// How the sender's rows are looked at where it can't make of them what the receiver would.
+    pub abroad: Option<Abroad>,
 }
 
 impl Comparison {
@@ -103,6 +124,12 @@ pub fn outward(table: &Table) -> Comparison {
             .map(|column| !matches!(column.from, Source::Constant(_)))
             .collect(),
         columns: Vec::new(),
+        abroad: Some(Abroad::new(
+            &table.arriving,
+            (&columns, &named),
+            None,
+            table.charset,
+        )),
     }
 }
 
@@ -146,7 +173,15 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
         sent: outbox.iter().map(|_| true).collect(),
         key: outbox,
         columns: Vec::new(),
+        abroad: abroad(home, &columns, &named),
     })
+}
+
+/// How the cloud's rows are looked at on the desktop; none where it would have to read them in its own encoding first.
+fn abroad(home: &Home, columns: &[&Column], named: &[&Column]) -> Option<Abroad> {
+    let names = home.names.iter().map(|named| named.arriving).collect();
+    let abroad = Abroad::new(&home.arriving, (columns, named), Some(names), None);
+    home.charset.is_none().then_some(abroad)
 }
 
 fn all_sent(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {
@@ -175,6 +210,7 @@ impl Look {
             names: key.clone(),
             key,
             versions: false,
+            param: 1,
             charset: None,
         }
     }
@@ -205,8 +241,38 @@ impl Look {
         )
     }
 
-    /// `range, count, sum` for each of so many ranges of hashes, a power of two.
-    pub fn ranges(&self, ranges: u32) -> String {
+    /// Answers nothing, but fails where the side lacks what names a row, or what all that is compared is made of.
+    pub fn trial(&self, all: bool) -> String {
+        let cells = if all { self.whole() } else { self.named() };
+        format!("select {cells} from {} as t where false", self.from)
+    }
+
+    /// The statement that answers it.
+    pub fn read(&self, reading: Reading) -> String {
+        let of = self.among(reading).unwrap_or_default();
+        match reading {
+            Reading::Ranges(ranges) => self.ranges(ranges),
+            Reading::RowsIn(_) | Reading::RowsOf => self.rows(&of),
+            Reading::NamesOf => self.texts(&[], &of),
+            Reading::ValuesOf => self.texts(&self.cells, &of),
+        }
+    }
+
+    /// The rows that are asked for; none where all are.
+    fn among(&self, reading: Reading) -> Option<String> {
+        let (named, at) = (self.named(), self.param);
+        match reading {
+            Reading::Ranges(_) => None,
+            Reading::RowsIn(ranges) => {
+                Some(format!("({named} & {})::int = any (${at})", ranges - 1))
+            }
+            Reading::RowsOf | Reading::NamesOf | Reading::ValuesOf => {
+                Some(format!("{named} = any (${at})"))
+            }
+        }
+    }
+
+    fn ranges(&self, ranges: u32) -> String {
         format!(
             "select ({} & {})::int, count(*), sum({})::text from {} as t where {} group by 1",
             self.named(),
@@ -215,17 +281,6 @@ impl Look {
             self.from,
             self.which
         )
-    }
-
-    /// `key, row, copies, version` by hashes, in the ranges of `$1`.
-    pub fn rows_in(&self, ranges: u32) -> String {
-        let of = format!("({} & {})::int = any ($1)", self.named(), ranges - 1);
-        self.rows(&of)
-    }
-
-    /// The same for the keys of `$1`.
-    pub fn rows_of(&self) -> String {
-        self.rows(&format!("{} = any ($1)", self.named()))
     }
 
     fn rows(&self, of: &str) -> String {
@@ -242,17 +297,7 @@ impl Look {
         )
     }
 
-    /// `key, key's values, nothing` as text, for the keys of `$1`.
-    pub fn names_of(&self) -> String {
-        self.texts_of(&[])
-    }
-
-    /// `key, key's values, all values` as text, for the keys of `$1`.
-    pub fn values_of(&self) -> String {
-        self.texts_of(&self.cells)
-    }
-
-    fn texts_of(&self, cells: &[String]) -> String {
+    fn texts(&self, cells: &[String], of: &str) -> String {
         let texts = |cells: &[String]| {
             let cells = cells.iter().map(|cell| output(cell, ""));
             let cells: Vec<_> = match self.charset {
@@ -262,13 +307,12 @@ impl Look {
             format!("array[{}]::text[]", cells.join(", "))
         };
         format!(
-            "select {}, {}, {} from {} as t where {} and {} = any ($1)",
+            "select {}, {}, {} from {} as t where {} and {of}",
             self.named(),
             texts(&self.names),
             texts(cells),
             self.from,
-            self.which,
-            self.named()
+            self.which
         )
     }
 }

@@ -5,7 +5,7 @@ use super::super::guard::Guard;
 use super::super::home::is_desktops;
 use super::super::quote::{ident, literal, table as qualified};
 use super::super::source::parents;
-use super::{Comparison, Look, Sort, all_sent, all_stored, found_by, names};
+use super::{Comparison, Look, Sort, abroad, all_sent, all_stored, found_by, names};
 use crate::model::{Column, Home, Key, Source, Table};
 
 /// The columns of the cloud's own, in the desktop's types: whether the desktop has what the cloud says. None where none comes home.
@@ -49,6 +49,7 @@ pub fn owned(home: &Home) -> Option<Comparison> {
         },
         sent: outbox.iter().map(|_| true).collect(),
         key: outbox,
+        abroad: abroad(home, &columns, &named),
         columns: columns.iter().map(|column| column.name.clone()).collect(),
     })
 }
@@ -111,6 +112,8 @@ pub fn looked_up(table: &Table) -> Option<Comparison> {
             .collect(),
         key: named.iter().map(|column| column.name.clone()).collect(),
         columns: all.iter().map(|column| column.name.clone()).collect(),
+        // The cloud has all of it.
+        abroad: None,
     })
 }
 
