@@ -66,6 +66,12 @@ pub const READY_LAG_MAX: Duration = Duration::from_secs(60);
 pub const VERIFY_RANGE_ROWS: u64 = 256;
 /// So many ranges are looked at row by row at once.
 pub const VERIFY_RANGES: usize = 64;
+/// The same where each look at some ranges sends the whole table: their rows' hashes are held in memory meanwhile.
+pub const VERIFY_RANGES_SENT: usize = 1_024;
+/// Rows that the other side has to look at are sent in so many bytes at once, or one by one where they are larger...
+pub const VERIFY_SENT_BYTES: usize = 4 * 1024 * 1024;
+/// ...and so many rows.
+pub const VERIFY_SENT_ROWS: usize = 20_000;
 /// Rows that differ are looked at so often again; those that change all the time are given up as busy.
 pub const VERIFY_LOOKS: usize = 8;
 /// So many rows that differ are named.

@@ -3,9 +3,9 @@
 use tokio_postgres::Client;
 
 use crate::fault::Side;
-use crate::model::{Home, Key, Name, Source, Table};
-use crate::plan::home::{phones_in_cloud, phones_on_desktop};
-use crate::plan::{Guard, admitted, quote};
+use crate::model::{Home, Key, Source, Table};
+use crate::plan::home::{phones_in_cloud, phones_on_desktop, target};
+use crate::plan::{Guard, admitted, from, quote};
 use crate::wire::WireError;
 
 /// A key that names more than one row.
@@ -72,11 +72,11 @@ pub async fn measure(
     if names.is_empty() {
         return Ok(None);
     }
-    let (from, of_ours) = match side {
-        Side::Cloud => (&table.cloud, Guard::of(table).owned()),
-        Side::Desktop => (&table.desktop, admitted(table)),
+    let (of, of_ours) = match side {
+        Side::Cloud => (quote::table(&table.cloud), Guard::of(table).owned()),
+        Side::Desktop => (from(table), admitted(table)),
     };
-    let (keys, rows) = count(client, from, &names.join(", "), &of_ours).await?;
+    let (keys, rows) = count(client, &of, &names.join(", "), &of_ours).await?;
     let key = columns.iter().map(|column| column.name.clone()).collect();
     Ok((keys > 0).then(|| Ambiguous {
         table: table.name.clone(),
@@ -107,12 +107,12 @@ pub async fn measure_home(
             .map(|at| home.columns[*at].name.clone())
             .collect(),
     };
-    let (from, of_phones) = match side {
-        Side::Cloud => (&home.cloud, phones_in_cloud(home)),
-        Side::Desktop => (&home.desktop, phones_on_desktop(home)),
+    let (of, of_phones) = match side {
+        Side::Cloud => (quote::table(&home.cloud), phones_in_cloud(home)),
+        Side::Desktop => (target(home), phones_on_desktop(home)),
     };
     let names: Vec<_> = key.iter().map(|name| quote::ident(name)).collect();
-    let (keys, rows) = count(client, from, &names.join(", "), &of_phones).await?;
+    let (keys, rows) = count(client, &of, &names.join(", "), &of_phones).await?;
     Ok((keys > 0).then(|| Ambiguous {
         table: home.name.clone(),
         side,
@@ -124,11 +124,10 @@ pub async fn measure_home(
 
 async fn count(
     client: &Client,
-    from: &Name,
+    from: &str,
     names: &str,
     of_ours: &str,
 ) -> Result<(i64, i64), WireError> {
-    let from = quote::table(from);
     let sql = format!(
         "select count(*), coalesce(sum(n), 0)::bigint from (select count(*) as n from {from} as t where {of_ours} group by {names} having count(*) > 1) as many"
     );

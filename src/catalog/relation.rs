@@ -6,6 +6,7 @@ use tokio_postgres::types::Type;
 use super::bond::{Bonds, bonds};
 use super::strange::readable;
 use crate::model::{Name, Reach};
+use crate::plan::quote;
 use crate::wire::WireError;
 
 /// A table and its columns.
@@ -92,6 +93,12 @@ impl RelationFacts {
     /// The column of this name.
     pub fn column(&self, name: &str) -> Option<&ColumnFacts> {
         self.columns.iter().find(|column| column.name == name)
+    }
+
+    /// The table to read from, as SQL: tables that inherit from it are tables of their own, partitions aren't.
+    pub fn rows(&self) -> String {
+        let only = if self.kind == 'p' { "" } else { "only " };
+        format!("{only}{}", quote::table(&self.name))
     }
 }
 

@@ -34,8 +34,9 @@ pub async fn try_conversions(
             column.base_type
         );
         let plain = sent_nulls(arriving, uses);
+        // Not the value itself: the client would ask what its type is before it reads on, and both would wait for ever.
         let asked = format!(
-            "select ({sql}\n)::{} from (select {plain}) as arriving",
+            "select (({sql}\n)::{}) is null from (select {plain}) as arriving",
             column.base_type
         );
         match client.query_typed(&asked, &[]).await {

@@ -7,7 +7,7 @@ use super::{Common, all_named, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::limits;
-use crate::service::{Onlooker, TableVerified};
+use crate::service::{BadRow, Onlooker, TableVerified};
 
 /// Show the statements that would make both sides equal. With --apply a guarded diff does it, in the service if it runs.
 #[derive(Args)]
@@ -96,16 +96,25 @@ async fn apply(
 ) -> Result<Exit, Fault> {
     let names: Vec<_> = unequal.iter().map(|table| table.table.as_str()).collect();
     let names = names.as_slice();
-    onlooker.bring_home_again(settings, names).await?;
+    // Where only the cloud's own columns differ there is nothing to copy.
+    let anew = unequal
+        .iter()
+        .filter(|table| table.rows.iter().any(|row| !row.owned));
+    let anew: Vec<_> = anew.map(|table| table.table.as_str()).collect();
+    onlooker.bring_home_again(settings, &anew).await?;
     for table in unequal {
-        let extra = { table.rows.iter() }.filter(|row| row.homeward && row.what == "extra");
-        let keys: Vec<Vec<_>> = extra
-            .map(|row| row.key.iter().map(|(_, value)| value.clone()).collect())
-            .filter(|key: &Vec<_>| !key.is_empty())
-            .collect();
-        onlooker.remove_at_home(&table.table, &keys).await?;
+        let keys = |which: &dyn Fn(&BadRow) -> bool| -> Vec<Vec<_>> {
+            { table.rows.iter() }
+                .filter(|row| which(row) && !row.key.is_empty())
+                .map(|row| row.key.iter().map(|(_, value)| value.clone()).collect())
+                .collect()
+        };
+        let extra = keys(&|row| row.homeward && row.what == "extra");
+        onlooker.remove_at_home(&table.table, &extra).await?;
+        let owned = keys(&|row| row.owned);
+        onlooker.give_again(&table.table, &owned).await?;
     }
-    let forward: Vec<_> = { names.iter() }
+    let forward: Vec<_> = { anew.iter() }
         .filter(|name| swap::goes_out(settings, name))
         .copied()
         .collect();

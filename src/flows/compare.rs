@@ -29,6 +29,12 @@ pub struct Compared {
 /// # Errors
 /// When a side can't be asked.
 pub async fn only_look(desktop: &Client, cloud: &Client) -> Result<(), Fault> {
+    look_at(desktop, Side::Desktop).await?;
+    look_at(cloud, Side::Cloud).await
+}
+
+/// The same on one side.
+pub(super) async fn look_at(client: &Client, side: Side) -> Result<(), Fault> {
     let pins = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
     let pins = pins.map(|(name, value)| {
         format!(
@@ -39,11 +45,8 @@ pub async fn only_look(desktop: &Client, cloud: &Client) -> Result<(), Fault> {
     });
     let pins = pins.collect::<Vec<_>>().join(", ");
     let begin = format!("begin isolation level repeatable read read only; select {pins}");
-    for (client, side) in [(desktop, Side::Desktop), (cloud, Side::Cloud)] {
-        let begun = client.batch_execute(&begin).await;
-        begun.map_err(Fault::at(side))?;
-    }
-    Ok(())
+    let begun = client.batch_execute(&begin).await;
+    begun.map_err(Fault::at(side))
 }
 
 /// Compares a table, in the transactions of [`only_look`].
@@ -113,7 +116,7 @@ async fn ask(
 
 /// A parameter that is encoded already.
 #[derive(Debug)]
-struct Encoded<'a>(&'a Param);
+pub(super) struct Encoded<'a>(pub(super) &'a Param);
 
 impl ToSql for Encoded<'_> {
     fn to_sql(

@@ -1,15 +1,17 @@
 //! Are both sides equal? By reading alone; what differs is looked at again after the cloud has caught up, until it has stood
 //! still between two looks: only that is no mere delay.
 
+mod asked;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::compare::only_look;
-use crate::fault::{Fault, Side};
+use self::asked::{Both, Way};
+use crate::fault::Fault;
 use crate::limits;
-use crate::plan::verify::{Comparison, Look};
+use crate::plan::verify::{Comparison, Reading};
 
 /// What a comparison came to.
 #[derive(Clone, Debug, Default)]
@@ -29,6 +31,8 @@ pub struct Bad {
     pub desktop: BTreeMap<i64, i64>,
     /// The cloud's.
     pub cloud: BTreeMap<i64, i64>,
+    /// Which versions of the rows these are, where that counts.
+    pub versions: Vec<String>,
     /// The key's values, where rows are named.
     pub key: Vec<Option<String>>,
     /// All compared values of the desktop's row, and of the cloud's, as far as they were asked for.
@@ -39,10 +43,19 @@ pub struct Bad {
 
 impl Bad {
     /// Rows that only the desktop has, rows that only the cloud has, rows that differ.
-    pub fn counts(&self, keyed: bool) -> (u64, u64, u64) {
-        if keyed && !self.desktop.is_empty() && !self.cloud.is_empty() {
+    pub fn counts(&self, what: &Comparison) -> (u64, u64, u64) {
+        if what.shared() {
+            return (0, 0, self.other());
+        }
+        if what.keyed && !self.desktop.is_empty() && !self.cloud.is_empty() {
             return (0, 0, 1);
         }
+        let (desktop, cloud) = self.only();
+        (desktop, cloud, 0)
+    }
+
+    /// How many rows only the desktop has, and only the cloud.
+    fn only(&self) -> (u64, u64) {
         let only = |these: &BTreeMap<i64, i64>, others: &BTreeMap<i64, i64>| {
             let more = these
                 .iter()
@@ -52,8 +65,13 @@ impl Bad {
         (
             only(&self.desktop, &self.cloud),
             only(&self.cloud, &self.desktop),
-            0,
         )
+    }
+
+    /// How many rows both have, and each otherwise.
+    fn other(&self) -> u64 {
+        let (desktop, cloud) = self.only();
+        desktop.min(cloud)
     }
 }
 
@@ -68,11 +86,7 @@ pub async fn verify(
     catch_up: &impl AsyncFn() -> Result<(), Fault>,
     valued: usize,
 ) -> Result<Verified, Fault> {
-    let both = Both {
-        desktop,
-        cloud,
-        what,
-    };
+    let both = Both::new(desktop, cloud, what).await?;
     let (ranges, mut verified) = both.ranges().await?;
     if ranges.0.is_empty() {
         return Ok(verified);
@@ -80,7 +94,11 @@ pub async fn verify(
     catch_up().await?;
     let mut suspects = BTreeMap::new();
     // Some at a time: of each only the rows that differ are kept.
-    for some in ranges.0.chunks(limits::VERIFY_RANGES) {
+    let at_once = match both.way {
+        Way::Abroad { named: false } => limits::VERIFY_RANGES_SENT,
+        Way::Abroad { named: true } | Way::AtHome => limits::VERIFY_RANGES,
+    };
+    for some in ranges.0.chunks(at_once) {
         suspects.append(&mut both.rows(Which::Ranges(some.to_vec(), ranges.1)).await?);
     }
     for _ in 0..limits::VERIFY_LOOKS {
@@ -107,15 +125,12 @@ pub async fn verify(
     Ok(verified)
 }
 
+/// Of each range how many rows, and the sum of their hashes.
+type Sums = BTreeMap<i32, (i64, i128)>;
+
 enum Which {
     Ranges(Vec<i32>, u32),
     Keys(Vec<i64>),
-}
-
-struct Both<'a> {
-    desktop: &'a Client,
-    cloud: &'a Client,
-    what: &'a Comparison,
 }
 
 impl Both<'_> {
@@ -124,21 +139,21 @@ impl Both<'_> {
         let size = self.size().await?;
         let wanted = size / limits::VERIFY_RANGE_ROWS;
         let ranges = wanted.clamp(64, 65_536).next_power_of_two() as u32;
-        let read = |look: &Look| look.ranges(ranges);
-        let (desktop, cloud) = self.ask(read, &[]).await?;
-        let sums = |rows: &[Row]| -> BTreeMap<i32, (i64, Option<String>)> {
-            let sums = rows
-                .iter()
-                .map(|row| (row.get(0), (row.get(1), row.get(2))));
-            sums.collect()
+        let (mut desktop, mut cloud) = (Sums::new(), Sums::new());
+        let mut add = |of_desktop: bool, row: Row| {
+            let sums = if of_desktop { &mut desktop } else { &mut cloud };
+            let (rows, sum) = sums.entry(row.get(0)).or_default();
+            *rows += row.get::<_, i64>(1);
+            *sum += row.get::<_, String>(2).parse().unwrap_or(0);
         };
-        let (desktop, cloud) = (sums(&desktop), sums(&cloud));
-        let count = |sums: &BTreeMap<i32, (i64, Option<String>)>| -> u64 {
-            sums.values().map(|(rows, _)| rows.unsigned_abs()).sum()
-        };
+        self.ask(Reading::Ranges(ranges), &[], &mut add).await?;
+        let count =
+            |sums: &Sums| -> u64 { sums.values().map(|(rows, _)| rows.unsigned_abs()).sum() };
+        // Rows that are counted already aren't counted once more.
+        let counted = |sums: &Sums| if self.what.shared() { 0 } else { count(sums) };
         let verified = Verified {
-            desktop_rows: count(&desktop),
-            cloud_rows: count(&cloud),
+            desktop_rows: counted(&desktop),
+            cloud_rows: counted(&cloud),
             bad: BTreeMap::new(),
         };
         let all: BTreeSet<_> = desktop.keys().chain(cloud.keys()).copied().collect();
@@ -152,7 +167,7 @@ impl Both<'_> {
     async fn size(&self) -> Result<u64, Fault> {
         let counted = self.what.desktop.count();
         let rows = self.desktop.query_typed(&counted, &[]).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = rows.map_err(Fault::at(self.first()))?;
         Ok(rows
             .first()
             .map_or(0, |row| row.get::<_, i64>(0).unsigned_abs()))
@@ -160,25 +175,37 @@ impl Both<'_> {
 
     /// Rows that differ, among these.
     async fn rows(&self, which: Which) -> Result<BTreeMap<i64, Bad>, Fault> {
-        let (desktop, cloud) = match &which {
-            Which::Ranges(these, ranges) => {
-                let read = |look: &Look| look.rows_in(*ranges);
-                self.ask(read, &[(these, Type::INT4_ARRAY)]).await?
-            }
-            Which::Keys(keys) => self.ask(Look::rows_of, &[(keys, Type::INT8_ARRAY)]).await?,
-        };
         let mut found: BTreeMap<i64, Bad> = BTreeMap::new();
-        for row in &desktop {
+        let mut add = |of_desktop: bool, row: Row| {
             let bad = found.entry(row.get(0)).or_default();
-            bad.desktop.insert(row.get(1), row.get(2));
-        }
-        for row in &cloud {
-            let bad = found.entry(row.get(0)).or_default();
-            bad.cloud.insert(row.get(1), row.get(2));
+            let rows = match of_desktop {
+                true => &mut bad.desktop,
+                false => &mut bad.cloud,
+            };
+            *rows.entry(row.get(1)).or_default() += row.get::<_, i64>(2);
+            let version: String = row.get(3);
+            bad.versions
+                .extend((!version.is_empty()).then_some(version));
+        };
+        match &which {
+            Which::Ranges(these, ranges) => {
+                let params = [(these as &(dyn ToSql + Sync), Type::INT4_ARRAY)];
+                self.ask(Reading::RowsIn(*ranges), &params, &mut add)
+                    .await?;
+            }
+            Which::Keys(keys) => {
+                let params = [(keys as &(dyn ToSql + Sync), Type::INT8_ARRAY)];
+                self.ask(Reading::RowsOf, &params, &mut add).await?;
+            }
         }
         found.retain(|_, bad| bad.desktop != bad.cloud);
-        if !self.what.extras {
-            found.retain(|_, bad| !bad.cloud.is_empty());
+        match self.what.shared() {
+            true => found.retain(|_, bad| bad.other() > 0),
+            false if self.what.extras => {}
+            false => found.retain(|_, bad| !bad.cloud.is_empty()),
+        }
+        for bad in found.values_mut() {
+            bad.versions.sort_unstable();
         }
         Ok(found)
     }
@@ -190,21 +217,42 @@ impl Both<'_> {
         }
         let keys: Vec<_> = verified.bad.keys().copied().collect();
         // Of the phone's rows the cloud's own names count, of the desktop's theirs.
-        let home = self.what.homeward;
+        let home = self.what.homeward();
+        let digits = self
+            .what
+            .desktop
+            .charset
+            .filter(|_| self.way == Way::AtHome);
         let texts = |row: &Row, at: usize, of_desktop: bool| {
             let mut texts: Vec<Option<String>> = row.get(at);
-            if let Some(charset) = self.what.desktop.charset.filter(|_| of_desktop) {
+            if let Some(charset) = digits.filter(|_| of_desktop) {
                 let read = |text: &mut String| *text = charset.read_digits(text);
                 texts.iter_mut().flatten().for_each(read);
             }
             texts
         };
-        for (at, some) in keys.chunks(limits::VERIFY_NAMED).enumerate() {
+        let (first, rest) = keys.split_at(valued.min(keys.len()));
+        // Each reading may send the whole table.
+        let at_once = match self.way {
+            Way::Abroad { named: false } => keys.len(),
+            Way::Abroad { named: true } | Way::AtHome => limits::VERIFY_NAMED,
+        };
+        let first = first.chunks(at_once).map(|some| (some, true));
+        let rest = rest.chunks(at_once).map(|some| (some, false));
+        for (some, all) in first.chain(rest) {
             let some = some.to_vec();
             let params = [(&some as &(dyn ToSql + Sync), Type::INT8_ARRAY)];
-            let all = at * limits::VERIFY_NAMED < valued;
-            let read = if all { Look::values_of } else { Look::names_of };
-            let (desktop, cloud) = self.ask(read, &params).await?;
+            let reading = if all {
+                Reading::ValuesOf
+            } else {
+                Reading::NamesOf
+            };
+            let (mut desktop, mut cloud) = (Vec::new(), Vec::new());
+            let mut add = |of_desktop: bool, row: Row| match of_desktop {
+                true => desktop.push(row),
+                false => cloud.push(row),
+            };
+            self.ask(reading, &params, &mut add).await?;
             for (rows, of_desktop) in match home {
                 true => [(desktop, true), (cloud, false)],
                 false => [(cloud, false), (desktop, true)],
@@ -225,27 +273,5 @@ impl Both<'_> {
             }
         }
         Ok(())
-    }
-
-    /// Asks both sides, each as it is at one moment.
-    async fn ask(
-        &self,
-        sql: impl Fn(&Look) -> String,
-        params: &[(&(dyn ToSql + Sync), Type)],
-    ) -> Result<(Vec<Row>, Vec<Row>), Fault> {
-        only_look(self.desktop, self.cloud).await?;
-        let (of_desktop, of_cloud) = (sql(&self.what.desktop), sql(&self.what.cloud));
-        let (desktop, cloud) = tokio::join!(
-            self.desktop.query_typed(&of_desktop, params),
-            self.cloud.query_typed(&of_cloud, params)
-        );
-        for (client, side) in [(self.desktop, Side::Desktop), (self.cloud, Side::Cloud)] {
-            let ended = client.batch_execute("rollback").await;
-            ended.map_err(Fault::at(side))?;
-        }
-        Ok((
-            desktop.map_err(Fault::at(Side::Desktop))?,
-            cloud.map_err(Fault::at(Side::Cloud))?,
-        ))
     }
 }

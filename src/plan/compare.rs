@@ -40,7 +40,7 @@ pub fn rows_out(table: &Table) -> String {
 
 /// The desktop's table to read from. The children of an ordinary table are tables of their own; a partitioned table has
 /// no rows but theirs.
-pub(super) fn from(table: &Table) -> String {
+pub fn from(table: &Table) -> String {
     let only = if table.leaves.is_some() { "" } else { "only " };
     format!("{only}{}", qualified(&table.desktop))
 }

@@ -1,5 +1,6 @@
 //! One number per side for a table's owned, mapped rows: equal rows give equal numbers.
 
+use super::compare::from;
 use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
 use super::source::{sent, stored};
@@ -16,11 +17,7 @@ pub fn cloud_digest(table: &Table) -> String {
 pub fn desktop_digest(table: &Table) -> String {
     let cells = compared(table).map(|column| sent(&table.arriving, column));
     let cells: Vec<_> = cells.collect();
-    digest(
-        &cells.join(", "),
-        &qualified(&table.desktop),
-        &admitted(table),
-    )
+    digest(&cells.join(", "), &from(table), &admitted(table))
 }
 
 /// The columns in which both sides agree: not those that are looked up in the cloud, or its own.

@@ -47,6 +47,16 @@ pub fn follow_all(
         .collect()
 }
 
+/// The same for what a table itself looks up: of equal rows a copy sees no difference there.
+pub fn follow_own(table: &Table) -> Vec<Statement> {
+    let columns = table.columns.iter().filter(|column| !column.cloud_owned);
+    let followers = columns.filter_map(|column| match column.from {
+        Source::LookedUp(at) => Some(statement(table, at, None)),
+        _ => None,
+    });
+    followers.collect()
+}
+
 /// The values of the parent's columns by which it is found, of rows as they were and as they are.
 fn touched(steps: &[&Step], parent: &Table, child: &Table, at: usize) -> Vec<Param> {
     let arriving = child.lookups[at].on.iter().map(|(_, named, _)| {

@@ -1,6 +1,12 @@
 //! Both sides' rows as hashes, in the types of the side that receives them: by ranges, so that little crosses the network, then
 //! row by row where a range differs. Pure.
 
+mod abroad;
+mod beside;
+
+pub use abroad::Abroad;
+pub use beside::{differing_in, following, looked_up, owned, queueing};
+
 use super::compare::{as_it_is, from, output};
 use super::digest::{admitted, compared};
 use super::guard::Guard;
@@ -20,8 +26,40 @@ pub struct Look {
     key: Vec<String>,
     /// The same for people, and as the quarantine and the outbox have them.
     names: Vec<String>,
+    /// Whether rows that were written meanwhile are other ones, although they look the same.
+    versions: bool,
+    /// The number of the parameter that says which rows are meant.
+    param: usize,
     /// What the side's bytes mean, where it doesn't speak UTF-8: its texts come as they are, in hexadecimal digits.
     pub charset: Option<Charset>,
+}
+
+/// What is asked of a side.
+#[derive(Clone, Copy, Debug)]
+pub enum Reading {
+    /// `range, count, sum` for each of so many ranges of hashes, a power of two.
+    Ranges(u32),
+    /// `key, row, copies, version` by hashes, in some of so many ranges.
+    RowsIn(u32),
+    /// The same for some keys.
+    RowsOf,
+    /// `key, key's values, nothing` as text, for some keys.
+    NamesOf,
+    /// `key, key's values, all values` as text, for some keys.
+    ValuesOf,
+}
+
+/// What is compared of a table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sort {
+    /// The desktop's rows, as they go out.
+    Out,
+    /// The phone's rows, as they come home.
+    Home,
+    /// Columns of the cloud's own on the desktop's rows, as they come home.
+    Owned,
+    /// Columns that follow a parent's; both looks are the cloud's.
+    LookedUp,
 }
 
 /// What is compared of a table in one direction.
@@ -29,8 +67,8 @@ pub struct Look {
 pub struct Comparison {
     /// The table's name in the settings.
     pub table: String,
-    /// The phone's rows, which come home; else the desktop's, which go out.
-    pub homeward: bool,
+    /// What it is.
+    pub sort: Sort,
     /// Rows are named by a key; else equal rows are counted.
     pub keyed: bool,
     /// A row that only the receiver has is one too many.
@@ -43,6 +81,22 @@ pub struct Comparison {
     pub key: Vec<String>,
     /// Those of them that are sent: others are the settings' own, and stand in no parked row.
     pub sent: Vec<bool>,
+    /// The names of the columns that are compared, where rows that only one side has don't count.
+    pub columns: Vec<String>,
+    /// How the sender's rows are looked at where it can't make of them what the receiver would.
+    pub abroad: Option<Abroad>,
+}
+
+impl Comparison {
+    /// The desktop is the side that receives.
+    pub fn homeward(&self) -> bool {
+        matches!(self.sort, Sort::Home | Sort::Owned)
+    }
+
+    /// Only rows that both sides have count: others are another comparison's.
+    pub fn shared(&self) -> bool {
+        matches!(self.sort, Sort::Owned | Sort::LookedUp)
+    }
 }
 
 /// A table on its way out: its owned, mapped rows; not what is looked up in the cloud or its own.
@@ -52,7 +106,7 @@ pub fn outward(table: &Table) -> Comparison {
     let sent = |columns: &[&Column]| all_sent(&table.arriving, columns);
     Comparison {
         table: table.name.clone(),
-        homeward: false,
+        sort: Sort::Out,
         keyed: table.key != Key::Multiset,
         extras: true,
         desktop: Look {
@@ -69,6 +123,13 @@ pub fn outward(table: &Table) -> Comparison {
         sent: { named.iter() }
             .map(|column| !matches!(column.from, Source::Constant(_)))
             .collect(),
+        columns: Vec::new(),
+        abroad: Some(Abroad::new(
+            &table.arriving,
+            (&columns, &named),
+            None,
+            table.charset,
+        )),
     }
 }
 
@@ -85,7 +146,7 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
     let sent = |columns: &[&Column]| all_sent(&home.arriving, columns);
     Some(Comparison {
         table: home.name.clone(),
-        homeward: true,
+        sort: Sort::Home,
         keyed: true,
         extras: home.desktop_owner.is_some(),
         desktop: Look {
@@ -111,7 +172,16 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
         },
         sent: outbox.iter().map(|_| true).collect(),
         key: outbox,
+        columns: Vec::new(),
+        abroad: abroad(home, &columns, &named),
     })
+}
+
+/// How the cloud's rows are looked at on the desktop; none where it would have to read them in its own encoding first.
+fn abroad(home: &Home, columns: &[&Column], named: &[&Column]) -> Option<Abroad> {
+    let names = home.names.iter().map(|named| named.arriving).collect();
+    let abroad = Abroad::new(&home.arriving, (columns, named), Some(names), None);
+    home.charset.is_none().then_some(abroad)
 }
 
 fn all_sent(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {
@@ -139,6 +209,8 @@ impl Look {
             cells,
             names: key.clone(),
             key,
+            versions: false,
+            param: 1,
             charset: None,
         }
     }
@@ -169,8 +241,38 @@ impl Look {
         )
     }
 
-    /// `range, count, sum` for each of so many ranges of hashes, a power of two.
-    pub fn ranges(&self, ranges: u32) -> String {
+    /// Answers nothing, but fails where the side lacks what names a row, or what all that is compared is made of.
+    pub fn trial(&self, all: bool) -> String {
+        let cells = if all { self.whole() } else { self.named() };
+        format!("select {cells} from {} as t where false", self.from)
+    }
+
+    /// The statement that answers it.
+    pub fn read(&self, reading: Reading) -> String {
+        let of = self.among(reading).unwrap_or_default();
+        match reading {
+            Reading::Ranges(ranges) => self.ranges(ranges),
+            Reading::RowsIn(_) | Reading::RowsOf => self.rows(&of),
+            Reading::NamesOf => self.texts(&[], &of),
+            Reading::ValuesOf => self.texts(&self.cells, &of),
+        }
+    }
+
+    /// The rows that are asked for; none where all are.
+    fn among(&self, reading: Reading) -> Option<String> {
+        let (named, at) = (self.named(), self.param);
+        match reading {
+            Reading::Ranges(_) => None,
+            Reading::RowsIn(ranges) => {
+                Some(format!("({named} & {})::int = any (${at})", ranges - 1))
+            }
+            Reading::RowsOf | Reading::NamesOf | Reading::ValuesOf => {
+                Some(format!("{named} = any (${at})"))
+            }
+        }
+    }
+
+    fn ranges(&self, ranges: u32) -> String {
         format!(
             "select ({} & {})::int, count(*), sum({})::text from {} as t where {} group by 1",
             self.named(),
@@ -181,20 +283,13 @@ impl Look {
         )
     }
 
-    /// `key, row, copies` by hashes, in the ranges of `$1`.
-    pub fn rows_in(&self, ranges: u32) -> String {
-        let of = format!("({} & {})::int = any ($1)", self.named(), ranges - 1);
-        self.rows(&of)
-    }
-
-    /// The same for the keys of `$1`.
-    pub fn rows_of(&self) -> String {
-        self.rows(&format!("{} = any ($1)", self.named()))
-    }
-
     fn rows(&self, of: &str) -> String {
+        let version = match self.versions {
+            true => "md5(string_agg(t.xmin::text, ' ' order by t.xmin::text))",
+            false => "''",
+        };
         format!(
-            "select {}, {}, count(*) from {} as t where {} and {of} group by 1, 2",
+            "select {}, {}, count(*), {version} from {} as t where {} and {of} group by 1, 2",
             self.named(),
             self.whole(),
             self.from,
@@ -202,17 +297,7 @@ impl Look {
         )
     }
 
-    /// `key, key's values, nothing` as text, for the keys of `$1`.
-    pub fn names_of(&self) -> String {
-        self.texts_of(&[])
-    }
-
-    /// `key, key's values, all values` as text, for the keys of `$1`.
-    pub fn values_of(&self) -> String {
-        self.texts_of(&self.cells)
-    }
-
-    fn texts_of(&self, cells: &[String]) -> String {
+    fn texts(&self, cells: &[String], of: &str) -> String {
         let texts = |cells: &[String]| {
             let cells = cells.iter().map(|cell| output(cell, ""));
             let cells: Vec<_> = match self.charset {
@@ -222,13 +307,12 @@ impl Look {
             format!("array[{}]::text[]", cells.join(", "))
         };
         format!(
-            "select {}, {}, {} from {} as t where {} and {} = any ($1)",
+            "select {}, {}, {} from {} as t where {} and {of}",
             self.named(),
             texts(&self.names),
             texts(cells),
             self.from,
-            self.which,
-            self.named()
+            self.which
         )
     }
 }
@@ -260,11 +344,8 @@ pub fn differing(
     columns.map(|(column, _)| column.name.clone()).collect()
 }
 
-/// The statement that mends a row in the cloud, by its key. They are for reading; what is carried out goes through a diff.
-pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> String {
-    let text = |value: &Option<String>| value.as_deref().map_or("NULL".to_owned(), literal);
-    let columns: Vec<_> = compared(table).collect();
-    let names = names(table);
+/// True for the stored row `t` that has these values in these columns.
+fn found_by(names: &[&Column], key: &[Option<String>]) -> Vec<String> {
     let named = names.iter().zip(key).map(|(column, value)| {
         let name = ident(&column.name);
         match value {
@@ -272,7 +353,15 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
             Some(value) => format!("t.{name} = {}::{}", literal(value), column.base_type),
         }
     });
-    let named: Vec<_> = named.collect();
+    named.collect()
+}
+
+/// The statement that mends a row in the cloud, by its key. They are for reading; what is carried out goes through a diff.
+pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> String {
+    let text = |value: &Option<String>| value.as_deref().map_or("NULL".to_owned(), literal);
+    let columns: Vec<_> = compared(table).collect();
+    let names = names(table);
+    let named = found_by(&names, key);
     let all = |mut named: Vec<String>, guard: String| {
         named.extend((guard != "true").then_some(guard));
         named.join(" and ")

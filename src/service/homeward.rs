@@ -151,13 +151,31 @@ impl Onlooker {
         table: &str,
         keys: &[Vec<Option<String>>],
     ) -> Result<(), Fault> {
+        self.queue(table, keys, "D").await
+    }
+
+    /// Has the desktop's rows get what the cloud has in its own columns.
+    ///
+    /// # Errors
+    /// When the cloud can't be asked.
+    pub async fn give_again(&self, table: &str, keys: &[Vec<Option<String>>]) -> Result<(), Fault> {
+        self.queue(table, keys, "R").await
+    }
+
+    async fn queue(
+        &self,
+        table: &str,
+        keys: &[Vec<Option<String>>],
+        op: &str,
+    ) -> Result<(), Fault> {
         let sql =
-            "insert into tandem.outbox (replicator, \"table\", key, op) values ($1, $2, $3, 'D')";
+            "insert into tandem.outbox (replicator, \"table\", key, op) values ($1, $2, $3, $4)";
         for key in keys {
-            let params: [(&(dyn ToSql + Sync), Type); 3] = [
+            let params: [(&(dyn ToSql + Sync), Type); 4] = [
                 (&self.replicator, Type::TEXT),
                 (&table, Type::TEXT),
                 (&key, Type::TEXT_ARRAY),
+                (&op, Type::TEXT),
             ];
             let done = self.cloud.client.query_typed(sql, &params).await;
             done.map_err(Fault::at(Side::Cloud))?;

@@ -15,7 +15,10 @@ use crate::flows::{Bad, Verified, agree_again, verify};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Tables;
-use crate::plan::verify::{Comparison, Mending, differing, homeward, mending, outward};
+use crate::plan::verify::{
+    Comparison, Mending, Sort, differing, differing_in, following, homeward, looked_up, mending,
+    outward, owned, queueing,
+};
 
 /// One table of the `verify` document; source: the contract.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -51,6 +54,9 @@ pub struct BadRow {
     pub homeward: bool,
     /// The key's columns and values; of a table without a key those of the whole row.
     pub key: Vec<(String, Option<String>)>,
+    /// It differs in columns of the cloud's own alone, which come home.
+    #[serde(skip)]
+    pub owned: bool,
     /// The columns in which it differs, where it is known.
     pub columns: Vec<String>,
     /// The statement that would mend it in the cloud, where its values were asked for.
@@ -105,10 +111,12 @@ impl Onlooker {
                 ..TableVerified::default()
             };
             let out = tables.iter().find(|table| table.name == wanted.name);
-            let home = tables.home(&wanted.name).and_then(homeward);
-            for what in out.map(outward).into_iter().chain(home) {
+            let home = tables.home(&wanted.name);
+            let rows = out.map(outward).into_iter().chain(home.and_then(homeward));
+            let beside = { home.and_then(owned).into_iter() }.chain(out.and_then(looked_up));
+            for what in rows.chain(beside) {
                 let catch_up = async || match installed {
-                    true => self.catch_up(settings, what.homeward).await,
+                    true => self.catch_up(settings, what.homeward()).await,
                     false => Ok(()),
                 };
                 match verify(desktop, cloud, &what, &catch_up, valued).await {
@@ -183,17 +191,21 @@ impl Onlooker {
     async fn catch_up(&self, settings: &Settings, home: bool) -> Result<(), Fault> {
         let since = Instant::now();
         let marker = self.mark().await?;
-        let waiting = match home {
-            true => self.waiting_home().await?,
-            false => Vec::new(),
-        };
+        let mut waiting = None;
         while since.elapsed() < limits::VERIFY_WAIT_MAX {
             let seen = self.checkpoint().await?.unwrap_or_default();
-            let left = match waiting.is_empty() {
-                true => 0,
-                false => self.still_waiting(&waiting).await?,
-            };
-            if seen.has(marker) && left == 0 || !self.is_running(settings, &seen).await? {
+            if seen.has(marker) {
+                // What the desktop did to the cloud's own columns was queued by the stream, so that is asked behind it.
+                let ids = match waiting.take() {
+                    None if home => self.waiting_home().await?,
+                    ids => ids.unwrap_or_default(),
+                };
+                if ids.is_empty() || self.still_waiting(&ids).await? == 0 {
+                    break;
+                }
+                waiting = Some(ids);
+            }
+            if !self.is_running(settings, &seen).await? {
                 break;
             }
             sleep(limits::WAIT_EVERY).await;
@@ -216,12 +228,15 @@ impl Onlooker {
             true => self.known(what).await?,
             false => Known::default(),
         };
-        let may_be_kept =
-            differs && what.homeward && is_installed(&self.desktop.client, Side::Desktop).await?;
+        let may_be_kept = differs
+            && what.sort == Sort::Home
+            && is_installed(&self.desktop.client, Side::Desktop).await?;
         let mut uncounted = parked.copies;
+        // Rows that both sides have are named, with a key or without.
+        let named = what.keyed || what.shared();
         for bad in verified.bad.values() {
-            let (desktop_only, cloud_only, different) = bad.counts(what.keyed);
-            let (missing, extra) = match what.homeward {
+            let (desktop_only, cloud_only, different) = bad.counts(what);
+            let (missing, extra) = match what.homeward() {
                 true => (cloud_only, desktop_only),
                 false => (desktop_only, cloud_only),
             };
@@ -230,19 +245,21 @@ impl Onlooker {
             sum.extra += extra;
             sum.different += different;
             let sent = sent_part(what, &bad.key);
-            let is_parked = what.keyed && parked.keys.contains(&sent);
+            let is_parked = named && parked.keys.contains(&sent);
             let kept = may_be_kept && !is_parked && self.is_kept(what, bad).await?;
-            let known = match what.keyed {
+            let known = match named {
                 true if is_parked || kept => all,
                 true => 0,
                 false => all.min(uncounted),
             };
-            if !what.keyed {
+            if !named {
                 uncounted -= known;
             }
             sum.known += known;
             if known < all {
-                sum.rows.extend(rows(what, bad, (missing, extra), tables));
+                let counts = (missing, extra);
+                let replicator = &self.replicator;
+                sum.rows.extend(rows(what, bad, counts, tables, replicator));
             }
         }
         Ok(())
@@ -250,13 +267,18 @@ impl Onlooker {
 
     /// Keys of rows that wait in the quarantine, or that the desktop changed although they are the phone's.
     async fn known(&self, what: &Comparison) -> Result<Known, Fault> {
-        let sql = "select key, copies from tandem.quarantine where replicator = $1 and \"table\" = $2 and direction = $3 \
-            union all select key, 1 from tandem.conflict where replicator = $1 and \"table\" = $2 and $3 = 'reverse' and kind = 'mobile'";
-        let direction = if what.homeward { "reverse" } else { "forward" };
+        let sql = "select key, copies from tandem.quarantine where replicator = $1 and \"table\" = $2 and direction = any ($3) \
+            union all select key, 1 from tandem.conflict where replicator = $1 and \"table\" = $2 and 'reverse' = any ($3) and kind = 'mobile'";
+        // What the desktop did to the cloud's own columns of a row that waits waits with it.
+        let direction = match what.sort {
+            Sort::Out | Sort::LookedUp => &["forward"][..],
+            Sort::Home => &["reverse"],
+            Sort::Owned => &["reverse", "forward"],
+        };
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&self.replicator, Type::TEXT),
             (&what.table, Type::TEXT),
-            (&direction, Type::TEXT),
+            (&direction, Type::TEXT_ARRAY),
         ];
         let rows = self.cloud.client.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Cloud))?;
@@ -328,31 +350,39 @@ fn rows(
     bad: &Bad,
     (missing, extra): (u64, u64),
     tables: &Tables,
+    replicator: &str,
 ) -> Vec<BadRow> {
     let named = what.key.iter().cloned().zip(bad.key.iter().cloned());
-    let of = { tables.iter() }.find(|table| table.name == what.table && !what.homeward);
+    let of = { tables.iter() }.find(|table| table.name == what.table && !what.homeward());
     let (values, in_cloud) = (bad.values.as_deref(), bad.cloud_values.as_deref());
+    let columns = |word: &str| match (what.sort, of, word) {
+        (Sort::Out, Some(table), "different") => differing(table, values, in_cloud),
+        (Sort::Owned | Sort::LookedUp, ..) => differing_in(what, values, in_cloud),
+        _ => Vec::new(),
+    };
+    // What wasn't read isn't guessed.
+    let statement = |word: &str| match (what.sort, of, word) {
+        _ if bad.key.is_empty() => None,
+        (Sort::Owned, ..) => Some(queueing(replicator, &what.table, &bad.key)),
+        (Sort::LookedUp, Some(table), _) => values.map(|values| following(table, &bad.key, values)),
+        (_, Some(table), "extra") => Some(mending(table, &bad.key, Mending::Extra)),
+        (_, Some(table), "missing") => {
+            values.map(|values| mending(table, &bad.key, Mending::Missing(values)))
+        }
+        (_, Some(table), _) => {
+            values.map(|values| mending(table, &bad.key, Mending::Different(values, in_cloud)))
+        }
+        (_, None, _) => None,
+    };
     let row = |word: &'static str| BadRow {
         what: word,
-        homeward: what.homeward,
+        homeward: what.homeward(),
         key: named.clone().collect(),
-        columns: match (of, word) {
-            (Some(table), "different") => differing(table, values, in_cloud),
-            _ => Vec::new(),
-        },
-        statement: of
-            .filter(|_| !bad.key.is_empty())
-            .and_then(|table| match word {
-                "extra" => Some(mending(table, &bad.key, Mending::Extra)),
-                // What wasn't read isn't guessed.
-                "missing" => {
-                    values.map(|values| mending(table, &bad.key, Mending::Missing(values)))
-                }
-                _ => values
-                    .map(|values| mending(table, &bad.key, Mending::Different(values, in_cloud))),
-            }),
+        owned: what.sort == Sort::Owned,
+        columns: columns(word),
+        statement: statement(word),
     };
-    if what.keyed && missing + extra == 0 {
+    if missing + extra == 0 {
         return vec![row("different")];
     }
     let missing = (0..missing).map(|_| row("missing"));

@@ -13,8 +13,8 @@ use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
 use crate::plan::home::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, are_there,
-    cap_parked, diff, follow_all, hash_joins, park_too_large, park_unreadable, so_far, void_parked,
-    void_untouched,
+    cap_parked, diff, follow_all, follow_own, hash_joins, park_too_large, park_unreadable, so_far,
+    void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 
@@ -363,7 +363,10 @@ impl Merge<'_> {
             let stopped = |table| self.stopped.contains(&table);
             let followers =
                 { written.iter() }.flat_map(|table| follow_all(table, self.tables, &stopped));
-            let all = { statements.iter().chain(&end) }.cloned().chain(followers);
+            let counted = written.iter().filter(|table| table.key == Key::Multiset);
+            let own = counted.flat_map(|table| follow_own(table));
+            let all = { statements.iter().chain(&end) }.cloned();
+            let all = all.chain(own).chain(followers);
             failpoint::reach("copy_sent");
             let outcome = self.run(all.collect::<Vec<_>>()).await;
             failpoint::reach("copy_merged");

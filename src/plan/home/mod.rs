@@ -154,7 +154,7 @@ impl<'a> Over<'a> {
 }
 
 /// The desktop's table. The children of an ordinary one are tables of their own.
-pub(super) fn target(home: &Home) -> String {
+pub fn target(home: &Home) -> String {
     let only = if home.partitioned { "" } else { "only " };
     format!("{only}{}", qualified(&home.desktop))
 }
@@ -224,7 +224,7 @@ fn is_mobile(home: &Home, last: &str) -> String {
 }
 
 /// True for a stored row `t` that the desktop made.
-fn is_desktops(home: &Home) -> String {
+pub(super) fn is_desktops(home: &Home) -> String {
     match &home.desktop_owner {
         Some(_) => format!("not {}", is_mobile(home, "null")),
         None => "true".to_owned(),

@@ -13,8 +13,8 @@ use crate::flows::examine;
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::{Key, Source, Table, Tables};
-use crate::plan::admitted;
 use crate::plan::quote::{ident, table as qualified};
+use crate::plan::{admitted, from};
 
 pub(super) async fn check(
     settings: &Settings,
@@ -99,7 +99,7 @@ async fn orphans(
         else {
             continue;
         };
-        let (table, of) = (qualified(&child.desktop), qualified(&parent.desktop));
+        let (table, of) = (from(child), from(parent));
         let (own, taken) = (ident(own), ident(taken));
         let ours = admitted(child);
         let count = format!(

@@ -344,7 +344,7 @@ async fn comes_home(
     if to.column(&owner.column).is_none() {
         return Ok(false);
     }
-    let (target, column) = (quote::table(&to.name), quote::ident(&owner.column));
+    let (target, column) = (to.rows(), quote::ident(&owner.column));
     let sql = format!(
         "select exists (select from {target} as t where t.{column}::text = {}), exists (select from {target} as t where t.{column}::text = {})",
         quote::literal(&owner.mobile),
@@ -357,7 +357,7 @@ async fn comes_home(
     let (mobile, owned) = rows
         .first()
         .map_or((false, false), |row| (row.get(0), row.get(1)));
-    let sql = format!("select exists (select from {})", quote::table(&from.name));
+    let sql = format!("select exists (select from {})", from.rows());
     let rows = desktop
         .query_typed(&sql, &[])
         .await

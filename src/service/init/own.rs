@@ -58,7 +58,7 @@ async fn names_rows(
 ) -> Result<bool, Fault> {
     let list: Vec<_> = names.iter().map(|name| quote::ident(name)).collect();
     let nulls: Vec<_> = list.iter().map(|name| format!("{name} is null")).collect();
-    let table = quote::table(&from.name);
+    let table = from.rows();
     let sql = format!(
         "select exists (select from {table}) and not exists (select from {table} where {}) \
          and not exists (select from {table} group by {} having count(*) > 1)",
@@ -116,7 +116,7 @@ pub(super) async fn filled_there(
         let sql = format!(
             "select count(*) > 1 and count(distinct t.{0}) = 1 and count(t.{0}) = count(*) from {1} as t",
             quote::ident(name),
-            quote::table(&from.name)
+            from.rows()
         );
         let rows = { desktop.query_typed(&sql, &[]).await }.map_err(Fault::at(Side::Desktop))?;
         if rows.first().is_some_and(|row| row.get(0)) {
