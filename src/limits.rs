@@ -187,6 +187,9 @@ pub const WAIT_EVERY: Duration = Duration::from_millis(50);
 pub const TRY_MAX: Duration = Duration::from_secs(5);
 /// The same while a table is copied, whose rows are new, or a large transaction is written, which takes its time anyway.
 pub const TRY_LONG_MAX: Duration = Duration::from_secs(60);
+/// Rows whose parents came that are written in one go before those that are refused are looked for by halves: few enough that
+/// one bad row doesn't cost the others much.
+pub const HEALED_PIECE: u32 = 1024;
 /// Rows of one table that may wait in the quarantine: beyond it the table is broken, not its rows. Their
 /// names are kept in memory too.
 pub const PARKED_ROWS_MAX: u64 = 10_000;

@@ -136,6 +136,18 @@ create table tandem.quarantine (
     unique (replicator, direction, "table", key_hash)
 );
 
+-- Rows that were written without a parent that wasn't there (`orphans = "null"`): what they refer to on the desktop, which they
+-- get when it comes. Written in the statement that writes the row.
+create table tandem.orphan (
+    replicator text not null references tandem.checkpoint on delete cascade,
+    "table" text not null,
+    -- as in tandem.quarantine
+    key_hash text not null,
+    -- the desktop's values of the key and of the references; all others are null
+    cells text[] not null,
+    primary key (replicator, "table", key_hash)
+);
+
 -- The last comparison of both sides that the service made.
 create table tandem.verified (
     replicator text primary key references tandem.checkpoint on delete cascade,
@@ -635,6 +647,9 @@ $$;
 -- messages count as folded.
 create function tandem.void_parked(p_replicator text, p_table text, p_but text[] default '{}') returns void
 language sql set search_path = pg_catalog, pg_temp as $$
+    -- and without rows whose parents weren't there
+    delete from tandem.orphan as o
+     where o.replicator = p_replicator and o."table" = p_table and o.key_hash <> all (p_but);
     with gone as (
         delete from tandem.quarantine as q
          where q.replicator = p_replicator and q.direction = 'forward' and q."table" = p_table
@@ -765,6 +780,31 @@ begin
                 message = format('at least %s rows are refused; the first: %s %s', cardinality(refused), codes[1], whys[1]);
         end if;
     end loop;
+end $$;
+
+-- Gives rows that were written without their parents what they refer to. `p_ready` says which of the remembered rows $1 tid[]
+-- could have more than they have, `p_write` writes some, each for itself where it has to be, and `p_done` says which wait for
+-- nothing more. What is refused stays as it is, and is tried again.
+create function tandem.heal_orphans(
+    p_replicator text, p_table text, p_ready text, p_write text, p_done text, p_limit interval, p_piece integer
+) returns void language plpgsql as $$
+declare
+    known tid[]; ready tid[]; done tid[];
+    tried record;
+    left_out tid[] := '{}';
+begin
+    select array_agg(o.ctid) into known from tandem.orphan as o
+     where o.replicator = p_replicator and o."table" = p_table;
+    if known is null then
+        return;
+    end if;
+    execute p_ready into ready using known;
+    if ready is not null then
+        tried := tandem.by_halves(p_write, ready, p_piece, true, '{}', true, p_limit, 0);
+        left_out := tried.refused || tried.untried;
+    end if;
+    execute p_done into done using known;
+    delete from tandem.orphan as o where o.ctid = any (done) and o.ctid <> all (left_out);
 end $$;
 
 -- Writes the staged rows of a step, each for itself where it has to be, and parks those that are refused.

@@ -2,6 +2,7 @@
 
 use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
 use super::kept::{Counted, DELETE, INSERT, UPDATE};
+use super::orphan::{forget, naming, noticing, remember};
 use super::quote::{ident, table as qualified};
 use super::returns;
 use super::source::{
@@ -128,7 +129,7 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
         let ctes = moved(table, &columns, rows);
         return write(table, &full, rows, (&ctes, "whole as src"));
     }
-    let src = source(table, &columns, rows, &[]);
+    let src = source(table, &columns, rows, &noticing(table, &columns, rows));
     if shape.fresh {
         // A row that is there all the same meets the unique index, and then all are written the long way.
         let (names, values) = insertion(table, &all(table));
@@ -139,7 +140,7 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
             table,
             does: INSERT,
             ctes: src,
-            besides: String::new(),
+            besides: remember(table, &columns),
             parts: vec![("added", insert)],
             most: "(select count(*) from src)".to_owned(),
             wanted: format!("(select count(*) from src{ours})"),
@@ -173,13 +174,14 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, (ctes, from): (&str, &str)) 
         true => String::new(),
         false => leaving(table, from, &found),
     };
+    let remembered = remember(table, &sent(table, all(table), shape));
     let differing = format!("select from {target} as t where {is_owned} and {differing}");
     let different = format!("(select count(*) from {from} where exists ({differing}){ours})");
     let mut counted = Counted {
         table,
         does: UPDATE,
         ctes: ctes.to_owned(),
-        besides: leaving,
+        besides: leaving + &remembered,
         parts: vec![("changed", update)],
         most: format!("(select count(*) from {from})"),
         still: Some(different.clone()),
@@ -275,6 +277,7 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
         let value = value(&table.arriving, column, &|arriving| rows.origin(arriving));
         format!("{value} as \"tandem old {index}\"")
     });
+    let olds = olds.chain(noticing(table, columns, rows));
     let base = source(table, columns, rows, &olds.collect::<Vec<_>>());
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
@@ -321,11 +324,12 @@ pub(super) fn delete_found(
     let there = format!(
         "(select count(*) from {target} as t where exists (select from src where {found}))"
     );
+    let cell = |index: usize| rows.cell(index);
     let counted = Counted {
         table,
         does: DELETE,
-        ctes: source(table, &key(table), rows, &[]),
-        besides: String::new(),
+        ctes: source(table, &key(table), rows, naming(table, &cell).as_slice()),
+        besides: forget(table),
         parts: vec![(
             "gone",
             format!("delete from {target} as t using src where {found}{spared}"),
@@ -344,6 +348,8 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
         let value = value(&table.arriving, column, &|arriving| rows.origin(arriving));
         format!("{value} as \"tandem old {index}\"")
     });
+    // What was known of it under its old key is sent again with the next change.
+    let olds = olds.chain(naming(table, &|index| rows.origin(index)));
     let olds: Vec<_> = olds.collect();
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
@@ -366,7 +372,7 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
         table,
         does: UPDATE,
         ctes: source(table, &columns, rows, &olds),
-        besides: String::new(),
+        besides: forget(table),
         parts: vec![(
             "changed",
             format!(

@@ -10,7 +10,7 @@ use crate::fault::{Fault, Kind};
 use crate::fold::Parking;
 use crate::limits;
 use crate::model::{Table, TableId};
-use crate::plan::{Manner, follow_all, opening, retry, widened};
+use crate::plan::{Manner, follow_all, heal, opening, retry, widened};
 
 impl Writer {
     /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
@@ -85,6 +85,9 @@ impl Writer {
         if self.is_busy() || self.wants_quiet() {
             return;
         }
+        if self.heal_at <= Instant::now() && self.heal_orphans() {
+            return;
+        }
         let parked = self.book.parking.tables();
         let parked = parked.map(|(table, _)| self.tables.get(table));
         if let Some(asked) = widened(parked) {
@@ -92,6 +95,24 @@ impl Writer {
             statements.extend(asked);
             self.run(Errand::Widened, Script::staying(statements));
         }
+    }
+
+    /// Rows whose parents came in another way than through us, or while they had stopped, get their references. Says whether
+    /// there is any table with such rows.
+    fn heal_orphans(&mut self) -> bool {
+        self.heal_at = Instant::now() + limits::PARKED_RETRY_MAX;
+        let stopped = |table: &&Table| self.book.is_stopped(table.id);
+        let tables = self.tables.iter().filter(|table| !stopped(table));
+        let healed: Vec<_> = tables.filter_map(heal).collect();
+        if healed.is_empty() {
+            return false;
+        }
+        let mut statements = opening(&self.opening);
+        statements.push(hold(&self.lease));
+        statements.extend(healed);
+        statements.push(parking::question(&self.lease.replicator, None));
+        self.run(Errand::Retry(Vec::new()), Script::staying(statements));
+        true
     }
 
     /// Something was written that parked rows may wait for.

@@ -46,6 +46,8 @@ pub(super) struct Writer {
     pub(super) retrying: VecDeque<TableId>,
     /// After the next try in vain.
     pub(super) retry_pause: Duration,
+    /// When rows that were written without their parents are looked at, whoever may have written these.
+    pub(super) heal_at: Instant,
     /// Tables that stop with the next batch.
     halting: Vec<Halt>,
     /// Parts of large transactions that were staged.
@@ -89,6 +91,7 @@ impl Writer {
             retry_at: Instant::now(),
             retrying: VecDeque::new(),
             retry_pause: limits::PARKED_RETRY_EVERY,
+            heal_at: Instant::now(),
             halting: Vec::new(),
             progress: Arc::default(),
             halted: Vec::new(),
