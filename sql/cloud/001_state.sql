@@ -179,8 +179,10 @@ create table tandem.outbox (
     -- the cloud's values; of a table without a key the whole row, but for columns of the cloud's own
     key text[] not null,
     -- I, U, D: what a phone did; T: the table was emptied; Q: it was there before; R: the desktop changed what the cloud
-    -- owns; P: the desktop refused it, and it is tried again
+    -- owns; P: the desktop refused it, and it is tried again; A: a phone's row was changed here as the desktop did
     op "char" not null,
+    -- of A: the desktop's row; null when it is gone there
+    told jsonb,
     made_at timestamptz not null default clock_timestamp(),
     primary key (replicator, id)
 ) with (autovacuum_vacuum_threshold = 1000, autovacuum_vacuum_scale_factor = 0);

@@ -307,15 +307,15 @@ fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
         matches_row(table, shape, "c"),
         Guard::of_row(table, "c").deletable()
     );
-    delete_found(table, shape, rows, &Guard::of(table), &goes_too)
+    delete_found(table, shape, rows, (&Guard::of(table), ""), &goes_too)
 }
 
-/// Deletes rows that the guard lets go. Rows `c` for which `goes_too` is true go with them.
+/// Deletes rows that the guard lets go, and does something besides. Rows `c` for which `goes_too` is true go with them.
 pub(super) fn delete_found(
     table: &Table,
     shape: &Shape,
     rows: &Rows,
-    guard: &Guard,
+    (guard, besides): (&Guard, &str),
     goes_too: &str,
 ) -> String {
     let found = format!("{} and {}", matches(table, shape), guard.deletable());
@@ -329,7 +329,7 @@ pub(super) fn delete_found(
         table,
         does: DELETE,
         ctes: source(table, &key(table), rows, naming(table, &cell).as_slice()),
-        besides: forget(table),
+        besides: forget(table) + besides,
         parts: vec![(
             "gone",
             format!("delete from {target} as t using src where {found}{spared}"),
