@@ -72,6 +72,7 @@ async fn an_orphan_gets_its_parent_when_it_comes_whichever_way_both_went() {
     )
     .await;
     office.caught_up(&mut service).await;
+    until(&office.cloud, NONE).await;
     assert_eq!(
         value(
             &office.cloud,

@@ -113,7 +113,7 @@ fn remembered(table: &Table) -> Vec<usize> {
 }
 
 /// Gives those rows of a table their references whose parents are there now, after something was written there. One that the
-/// cloud refuses stays as it is, and is tried again with the next parent.
+/// cloud refuses stays as it is, and is tried again with the next parent. Answers `true` where there was no time for all.
 /// None for a table without such rows.
 pub fn heal(child: &Table) -> Option<Statement> {
     if child.orphaned().is_empty() {
@@ -170,7 +170,7 @@ pub fn heal(child: &Table) -> Option<Statement> {
     Some(Statement {
         table: Some(child.id),
         ..Statement::bookkeeping(
-            "select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4, $5::interval, $6)",
+            "select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4, $5::interval, $6)::text",
             params,
         )
     })

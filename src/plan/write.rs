@@ -3,7 +3,7 @@
 use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
 use super::kept::{Counted, DELETE, INSERT, UPDATE};
 use super::orphan::{forget, naming, noticing, remember};
-use super::quote::{ident, table as qualified};
+use super::quote::{ident, literal, table as qualified};
 use super::returns;
 use super::source::{
     Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
@@ -149,6 +149,45 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
         return counted.text(rows);
     }
     write(table, shape, rows, (&src, "src"))
+}
+
+/// The insert of fresh rows, or of copies, that nobody counts: for many rows, where [`uncounted`] stands behind them. None for other
+/// steps, and where fewer may be written than are sent.
+pub(super) fn plain_insert(
+    table: &Table,
+    work: Work,
+    shape: &Shape,
+    rows: &Rows,
+) -> Option<String> {
+    let fresh = work == Work::Upsert && shape.fresh && !shape.mobile && !shape.moved;
+    let counts = table.lets_keep_out || shape.waits() || table.tenant.via.is_some();
+    if counts || !(fresh || work == Work::AddCopies) {
+        return None;
+    }
+    let columns = all(table);
+    let (names, values) = insertion(table, &columns);
+    let (ctes, times) = match work {
+        Work::AddCopies => (
+            copies(table, &columns, rows),
+            ", generate_series(1, src.\"tandem copies\")",
+        ),
+        _ => {
+            let src = source(table, &columns, rows, &noticing(table, &columns, rows));
+            (src + &remember(table, &columns), "")
+        }
+    };
+    let target = qualified(&table.cloud);
+    Some(format!(
+        "with {ctes} insert into {target} {names} select {values} from src{times}"
+    ))
+}
+
+/// Refuses what was inserted where something may have kept rows out.
+pub(super) fn uncounted(table: &Table) -> String {
+    format!(
+        "select where not tandem.uncounted({}::regclass, {INSERT})",
+        literal(&qualified(&table.cloud))
+    )
 }
 
 /// An upsert whose rows are read from `from`.

@@ -115,6 +115,18 @@ impl Writer {
         true
     }
 
+    /// Where there was no time for all rows whose parents came, the others follow with the next heartbeat.
+    pub(super) fn note_late(&mut self, done: &Done) {
+        let late = done.answers.iter().any(|answer| {
+            let said = answer.row.as_ref().and_then(|row| row.first()?.as_ref());
+            let is_heal = answer.table.is_some() && answer.step.is_none();
+            is_heal && said.is_some_and(|said| &said[..] == b"true")
+        });
+        if late {
+            self.heal_at = Instant::now();
+        }
+    }
+
     /// Something was written that parked rows may wait for.
     pub(super) fn retry_soon(&mut self) {
         self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
