@@ -99,7 +99,7 @@ fn tables(skip_stamp: bool) -> Tables {
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,
-        parent: None,
+        parents: Vec::new(),
         exact: true,
         not_null: name == "id",
         cloud_owned: false,

@@ -71,6 +71,79 @@ async fn f44_on_mobile_row_keeps_the_phones_version_or_applies_the_desktops() {
     }
 }
 
+/// The desktop's own change of a phone's row, which the cloud has, is no conflict with what the phone does later.
+#[tokio::test(flavor = "multi_thread")]
+async fn f44_what_the_phone_does_after_the_desktops_change_was_applied_is_no_conflict() {
+    for rest in ["", "[table.reverse]\non_conflict = \"keep\"\n"] {
+        let office = office(&format!(
+            "flow = \"both\"\non_mobile_row = \"apply\"\n{rest}"
+        ))
+        .await;
+        let mut service = office.run();
+        office.caught_up(&mut service).await;
+        exec(
+            &office.cloud,
+            "insert into visits select n, 'phone', 'M' from generate_series(1, 4) n",
+        )
+        .await;
+        came_home(&office).await;
+        office.caught_up(&mut service).await;
+        exec(&office.desktop, "update visits set note = 'desk' where id in (1, 2); update visits set note = null where id = 4; delete from visits where id = 3").await;
+        office.caught_up(&mut service).await;
+        // Also when nobody looked in between.
+        exec(
+            &office.desktop,
+            "update visits set note = 'desk 2' where id = 1",
+        )
+        .await;
+        office.caught_up(&mut service).await;
+        exec(
+            &office.cloud,
+            "update visits set note = 'phone 2' where id in (1, 4); delete from visits where id = 2; insert into visits values (3, 'again', 'M')",
+        )
+        .await;
+        came_home(&office).await;
+        office.caught_up(&mut service).await;
+        let wanted = "1 phone 2 M; 3 again M; 4 phone 2 M";
+        assert_eq!(
+            rows(&office).await,
+            [wanted; 2].map(str::to_owned),
+            "{rest}"
+        );
+        assert_eq!(logged(&office).await, " | ", "{rest}");
+        office.assert_conserved().await;
+        assert_eq!(service.stop().await, 0);
+    }
+}
+
+/// Those that somebody has seen go after a while, the others much later; what a comparison needs stays.
+#[tokio::test(flavor = "multi_thread")]
+async fn p16_old_conflicts_go_by_themselves() {
+    let office = office("flow = \"both\"\n").await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    assert_eq!(service.stop().await, 0);
+    let old = "insert into tandem.conflict (replicator, \"table\", kind, key, kept, noticed_at, seen_at) \
+        select r.replicator, 'visits', v.kind, array[v.key], 'cloud', now() - v.noticed::interval, now() - v.seen::interval \
+        from tandem.conflict_of as r, (values ('changed', '1', '100 days', null), ('changed', '2', '100 days', '80 days'), ('changed', '3', '100 days', '95 days'), \
+        ('changed', '4', '400 days', null), ('mobile', '5', '500 days', '400 days'), ('mobile', '5', '450 days', '400 days')) as v(kind, key, noticed, seen)";
+    let left = "select string_agg(kind || key[1] || ' ' || (now()::date - noticed_at::date), ', ' order by id) = 'changed1 100, changed2 100, mobile5 450' from tandem.conflict";
+    exec(
+        &office.desktop,
+        &old.replace("tandem.conflict_of", "tandem.home"),
+    )
+    .await;
+    exec(
+        &office.cloud,
+        &old.replace("tandem.conflict_of", "tandem.checkpoint"),
+    )
+    .await;
+    let service = office.run();
+    until(&office.desktop, left).await;
+    until(&office.cloud, left).await;
+    assert_eq!(service.stop().await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn u10_the_same_key_made_on_both_sides_leaves_each_its_own_and_one_row_waiting() {
     let office = office("flow = \"both\"\n").await;

@@ -283,3 +283,38 @@ async fn p7_what_a_trigger_of_the_desktop_keeps_out_waits_on_its_way_home() {
     }
     assert_eq!(service.stop().await, 0);
 }
+
+/// Nobody counts many new rows as long as nothing can keep one out; a trigger that comes is noticed with the next ones.
+#[tokio::test(flavor = "multi_thread")]
+async fn p7_what_is_kept_out_of_very_many_new_rows_waits_too() {
+    let office = office(TABLES, DDL, DDL).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let rows = |from: u32| {
+        let to = from + 5000;
+        format!(
+            "begin; insert into visit select i, case i % 5000 when 17 then 13 else 1 end, 'x' from generate_series({from}, {to} - 1) i; \
+             insert into bag select case i % 5000 when 17 then 13 else i + 1000 end, 'x' from generate_series({from}, {to} - 1) i; commit"
+        )
+    };
+    exec(&office.desktop, &rows(0)).await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    exec(&office.cloud, KEEPER).await;
+    for (from, waits) in [
+        (5000, "bag {13,x} add; visit {5017} upsert"),
+        (
+            10000,
+            "bag {13,x} add; visit {10017} upsert; visit {5017} upsert",
+        ),
+    ] {
+        exec(&office.desktop, &rows(from)).await;
+        office.caught_up(&mut service).await;
+        assert_eq!(parked(&office).await, waits);
+    }
+    office.assert_conserved().await;
+    heals(&office, RELEASE).await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

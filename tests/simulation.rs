@@ -30,7 +30,7 @@ fn tables() -> Tables {
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,
-        parent: None,
+        parents: Vec::new(),
         exact: true,
         not_null: false,
         cloud_owned: false,

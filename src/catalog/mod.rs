@@ -26,7 +26,7 @@ pub use publication::{
     Narrowed, Publication, WAY_BACK, narrowed, of_stream, publication, publication_gone,
     publish_whole,
 };
-pub use relation::{ColumnFacts, RelationFacts, relation, unpathed};
+pub use relation::{ColumnFacts, Reference, RelationFacts, relation, unpathed};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
 pub use strange::{encoding, readable, strange};

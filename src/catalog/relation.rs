@@ -36,8 +36,8 @@ pub struct RelationFacts {
     pub primary_key: Vec<String>,
     /// Tables that its foreign keys refer to.
     pub parents: Vec<u32>,
-    /// Its foreign keys of one column: that, and the parent's table and column.
-    pub references: Vec<(String, Name, String)>,
+    /// Its foreign keys.
+    pub references: Vec<Reference>,
     /// Column sets of its unique indexes that name one row each.
     pub unique: Vec<Vec<String>>,
     /// Column sets of its whole indexes, unique or not.
@@ -48,6 +48,17 @@ pub struct RelationFacts {
     pub reaches: Vec<Reach>,
     /// Constraints that look at several rows at once.
     pub bonds: Bonds,
+}
+
+/// A foreign key.
+#[derive(Clone, Debug)]
+pub struct Reference {
+    /// The table that it refers to.
+    pub parent: Name,
+    /// Its columns and those that they refer to.
+    pub on: Vec<(String, String)>,
+    /// Only all columns together may be NULL.
+    pub full: bool,
 }
 
 /// A column.
@@ -215,24 +226,29 @@ fn letter(text: String) -> char {
     text.chars().next().unwrap_or(' ')
 }
 
-async fn references(client: &Client, oid: u32) -> Result<Vec<(String, Name, String)>, WireError> {
+async fn references(client: &Client, oid: u32) -> Result<Vec<Reference>, WireError> {
     let own = readable("a.attname");
     let schema = readable("n.nspname");
     let table = readable("c.relname");
     let parent = readable("p.attname");
     let sql = format!(
-        "select {own}, {schema}, {table}, {parent} from pg_constraint f \
-        join pg_attribute a on a.attrelid = f.conrelid and a.attnum = f.conkey[1] join pg_class c on c.oid = f.confrelid \
-        join pg_namespace n on n.oid = c.relnamespace join pg_attribute p on p.attrelid = f.confrelid and p.attnum = f.confkey[1] \
-        where f.conrelid = $1 and f.contype = 'f' and cardinality(f.conkey) = 1 order by f.oid"
+        "select {schema}, {table}, array_agg({own} order by k.nth), array_agg({parent} order by k.nth), f.confmatchtype = 'f' from pg_constraint f \
+        cross join unnest(f.conkey, f.confkey) with ordinality k(num, named, nth) \
+        join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num join pg_class c on c.oid = f.confrelid \
+        join pg_namespace n on n.oid = c.relnamespace join pg_attribute p on p.attrelid = f.confrelid and p.attnum = k.named \
+        where f.conrelid = $1 and f.contype = 'f' group by f.oid, n.oid, c.oid order by f.oid"
     );
     let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     let reference = |row: &tokio_postgres::Row| {
-        let parent = Name {
-            schema: row.get(1),
-            relation: row.get(2),
-        };
-        (row.get(0), parent, row.get(3))
+        let (own, parents): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
+        Reference {
+            parent: Name {
+                schema: row.get(0),
+                relation: row.get(1),
+            },
+            on: own.into_iter().zip(parents).collect(),
+            full: row.get(4),
+        }
     };
     Ok(rows.iter().map(reference).collect())
 }

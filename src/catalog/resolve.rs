@@ -5,6 +5,7 @@ mod derive;
 mod home;
 mod key;
 mod knot;
+mod orphan;
 mod parent;
 mod place;
 
@@ -12,12 +13,13 @@ use complaint::Complaints;
 pub use complaint::{Mismatch, Sort};
 use key::{digest, fingerprint, is_indexed, key};
 pub use knot::{knot, ties};
+use orphan::orphaned;
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
 use crate::fault::Side;
-use crate::model::{Arriving, Column, Home, Key, Lookup, Owner, Source, Table, Tenant};
+use crate::model::{Arriving, Column, Home, Lookup, Owner, Source, Table, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -137,7 +139,7 @@ impl Resolver<'_> {
         unfilled(cloud, &mapping.columns, owner.as_ref(), complaints);
         let key = key(wanted, cloud, &mapping.columns, complaints);
         if wanted.orphans == Orphans::Null {
-            orphaned(cloud, &key, &mut mapping.columns, complaints);
+            orphaned(cloud, (&key, &tenant), &mut mapping.columns, complaints);
         }
         let leaves = desktop
             .leaves
@@ -391,7 +393,7 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
         base_type: to.base_type.clone(),
         compare_type,
         narrower: None,
-        parent: None,
+        parents: Vec::new(),
         exact: !converted && type_is_exact(to),
         not_null: to.not_null && comparable,
     }
@@ -403,22 +405,6 @@ fn type_is_exact(to: &ColumnFacts) -> bool {
         "numeric" => to.modifier >= 0,
         "bpchar" | "citext" | "interval" | "float4" | "float8" => false,
         _ => true,
-    }
-}
-
-/// Columns of foreign keys that become NULL where there is no parent: those of one column to another table that take NULL.
-/// What is left of a row without a parent is refused, and waits in the quarantine.
-fn orphaned(cloud: &RelationFacts, key: &Key, columns: &mut [Column], complaints: &mut Complaints) {
-    let Key::Columns(key) = key else {
-        complaints.push("orphans = \"null\" needs a key: without one a row is told by all of its columns, and could not be found again".to_owned());
-        return;
-    };
-    for (name, parent, taken) in &cloud.references {
-        let at = columns.iter().position(|column| column.name == *name);
-        let takes_null = cloud.column(name).is_some_and(|column| !column.not_null);
-        if let Some(at) = at.filter(|at| takes_null && !key.contains(at) && *parent != cloud.name) {
-            columns[at].parent = Some((parent.clone(), taken.clone()));
-        }
     }
 }
 

@@ -22,7 +22,7 @@ fn column((index, name): (usize, &str)) -> Column {
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,
-        parent: None,
+        parents: Vec::new(),
         exact: true,
         not_null: false,
         cloud_owned: false,

@@ -30,7 +30,7 @@ pub use snapshot::{NotASnapshot, Snapshot};
 pub use state::TableState;
 pub use statement::{Param, Statement, oid};
 pub use table::{
-    Arriving, Column, Key, Lookup, Name, Owner, Reach, Source, Table, TableId, Tenant,
+    Arriving, Column, Key, Lookup, Name, Owner, Parent, Reach, Source, Table, TableId, Tenant,
     TenantColumn, Via,
 };
 pub use tables::{Misfit, Tables};

@@ -55,8 +55,8 @@ pub struct Column {
     /// Its type with modifier where that can hold less than what is sent (`narrow = "quarantine"`): a
     /// value that would change in it is refused.
     pub narrower: Option<String>,
-    /// The parent's table and column: a value that nobody has there becomes NULL.
-    pub parent: Option<(Name, String)>,
+    /// Foreign keys for which it becomes NULL where no parent has their values.
+    pub parents: Vec<Parent>,
     /// Values that are written differently are different: not so for `numeric` without a scale,
     /// blanks of `char(n)`, `citext`, floats, or the result of a conversion.
     pub exact: bool,
@@ -64,6 +64,15 @@ pub struct Column {
     pub not_null: bool,
     /// It is set when a row is inserted, and is the cloud's from then on (`cloud_owned`).
     pub cloud_owned: bool,
+}
+
+/// A foreign key whose rows come without a parent that isn't there (`orphans = "null"`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parent {
+    /// The parent, in the cloud.
+    pub table: Name,
+    /// The table's columns and the parent's; where one of them is NULL nobody is referred to.
+    pub on: Vec<(String, String)>,
 }
 
 /// Where a column's value comes from.
@@ -248,6 +257,15 @@ impl Table {
     pub fn is_tied_to(&self, other: &Table) -> bool {
         let circles = self.knot.as_ref().zip(other.knot.as_ref());
         circles.is_some_and(|(one, other)| one.circle == other.circle)
+    }
+
+    /// Columns of the desktop's that are NULL where a parent isn't there; what they say is remembered.
+    pub fn orphaned(&self) -> Vec<usize> {
+        let columns = self.columns.iter().enumerate();
+        columns
+            .filter(|(_, column)| !column.parents.is_empty() && !column.cloud_owned)
+            .map(|(at, _)| at)
+            .collect()
     }
 
     /// Whether keys that are written differently name different rows.

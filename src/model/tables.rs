@@ -106,6 +106,16 @@ impl Tables {
         self.by_oid.get(&oid).map(|id| self.get(*id))
     }
 
+    /// Tables whose rows are written without their parent in this one until it comes.
+    pub fn orphaned_by<'a>(&'a self, parent: &'a Table) -> impl Iterator<Item = &'a Table> {
+        let refers = |column: &Column| {
+            let mut parents = column.parents.iter();
+            !column.cloud_owned && parents.any(|of| of.table == parent.cloud)
+        };
+        let children = self.list.iter();
+        children.filter(move |table| table.columns.iter().any(refers))
+    }
+
     /// Tables with a column that follows one of this table's, with the number of the lookup.
     pub fn lookups_in<'a>(&'a self, parent: &'a Table) -> impl Iterator<Item = (&'a Table, usize)> {
         self.list.iter().flat_map(move |table| {

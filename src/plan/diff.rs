@@ -5,6 +5,7 @@ use super::compare::{cell, from, row};
 use super::digest::admitted;
 use super::guard::{Guard, has_parent, referred};
 use super::kept::{DELETE, INSERT, UPDATE};
+use super::orphan::{noticing, remember};
 use super::planner::Manner;
 use super::quote::{ident, literal, table as qualified};
 use super::source::{Rows, all, assignments, differs, image, insertion, key, rest, source};
@@ -95,7 +96,10 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
     let at = ["u.ctid as \"tandem at\"".to_owned()];
     // Which row it is, without what it looks like: a value that can't be read must not keep the others.
     let keys_in = source(table, &key(table), &Rows::Staged, &at);
-    let source = source(table, &all(table), &Rows::Staged, &at);
+    let columns = all(table);
+    let noticed = noticing(table, &columns, &Rows::Staged);
+    let said: Vec<_> = at.iter().cloned().chain(noticed).collect();
+    let source = source(table, &columns, &Rows::Staged, &said);
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     // The names are compared as text so that NULL equals NULL and the join can be hashed.
     let names_of = |alias: &str| format!("{}::text", image(alias, &key(table)));
@@ -258,7 +262,7 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
         )),
         update: update.map(&statement),
         insert: statement(counted(
-            &missing,
+            &format!("{missing}{}", remember(table, &columns)),
             "inserted",
             &format!("insert into {target} {names} select {values} {which}{ours}"),
             &all_there(INSERT, &format!("select count(*) {which}{ours}")),

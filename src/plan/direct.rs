@@ -44,7 +44,7 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
     }
     let (mut values, mut names, mut joins) = (Vec::new(), Vec::new(), String::new());
     for column in &table.columns {
-        if column.narrower.is_some() || column.parent.is_some() {
+        if column.narrower.is_some() || !column.parents.is_empty() {
             return None;
         }
         values.push(match &column.from {

@@ -1,14 +1,16 @@
 //! Columns that were looked up follow the parent's later changes.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::array::TextArray;
 use super::guard::Guard;
+use super::orphan::heal;
 use super::quote::{ident, table as qualified};
 use super::source::parents;
 use crate::model::{Cell, Param, Row, Source, Statement, Step, Table, TableId, Tables, Tuple};
 
-/// The statements that bring looked-up columns in line with parents which `steps` have written. In a table that has
+/// The statements that bring looked-up columns in line with parents which `steps` have written, after those that give rows
+/// their references which came before their parents. In a table that has
 /// stopped nothing follows: its new copy looks everything up.
 pub(super) fn follow(
     steps: &[Step],
@@ -23,6 +25,14 @@ pub(super) fn follow(
         by_parent.entry(step.table).or_default().push(step);
     }
     let mut statements = Vec::new();
+    let adds = |step: &&Step| !step.work.removes() && !step.work.only_notes();
+    let wrote: BTreeSet<_> = { steps.iter().filter(adds) }
+        .map(|step| step.table)
+        .collect();
+    for parent in wrote {
+        let children = tables.orphaned_by(tables.get(parent));
+        statements.extend(children.filter(|child| !stopped(child.id)).filter_map(heal));
+    }
     for (parent, steps) in by_parent {
         let parent = tables.get(parent);
         let going = |(child, _): &(&Table, usize)| !stopped(child.id);
@@ -40,11 +50,13 @@ pub fn follow_all(
     tables: &Tables,
     stopped: &dyn Fn(TableId) -> bool,
 ) -> Vec<Statement> {
+    let orphans = tables.orphaned_by(parent);
+    let healed = orphans.filter(|child| !stopped(child.id)).filter_map(heal);
     let followers = tables.lookups_in(parent);
-    followers
+    let followed = followers
         .filter(|(child, _)| !stopped(child.id))
-        .map(|(child, at)| statement(child, at, None))
-        .collect()
+        .map(|(child, at)| statement(child, at, None));
+    healed.chain(followed).collect()
 }
 
 /// The same for what a table itself looks up: of equal rows a copy sees no difference there.

@@ -10,7 +10,7 @@ use super::follow::follow;
 use super::knot::Part;
 use super::shrink::shrink;
 use super::source::Rows;
-use super::write::{extras, taken, text};
+use super::write::{extras, plain_insert, taken, text, uncounted};
 use crate::limits;
 use crate::model::{
     Cell, Counts, Layout, Lsn, Param, Row, Shape, Statement, Step, Table, TableId, Tables, Work,
@@ -20,6 +20,10 @@ use crate::model::{
 #[derive(Default)]
 pub struct Planner {
     texts: HashMap<(TableId, Work, Shape), Arc<str>>,
+    /// The same for many new rows.
+    plain: HashMap<(TableId, Work, Shape), Option<Arc<str>>>,
+    /// Tables with something that may keep rows out without an error, whose rows are counted.
+    counted: BTreeSet<TableId>,
 }
 
 /// How the steps of a batch are to be written.
@@ -64,7 +68,10 @@ impl Planner {
                 let finish = finishes.remove(&number).unwrap_or_default();
                 Way::Careful(Careful::of(table, number, finish, manner))
             } else {
-                Way::Plain(self.text(&step, table))
+                match self.plain(&step, table) {
+                    Some(sql) => Way::Plain(sql, Some(uncounted(table).into())),
+                    None => Way::Plain(self.text(&step, table), None),
+                }
             };
             (number, way, step)
         });
@@ -91,6 +98,25 @@ impl Planner {
             .chain(followed)
     }
 
+    /// Something may keep rows of this table out without an error.
+    pub fn count(&mut self, table: TableId) {
+        self.counted.insert(table);
+    }
+
+    /// What inserts many new rows; none for other steps.
+    fn plain(&mut self, step: &Step, table: &Table) -> Option<Arc<str>> {
+        if step.rows.len() < limits::UNCOUNTED_ROWS_MIN || self.counted.contains(&table.id) {
+            return None;
+        }
+        let name = (step.table, step.work, step.shape.clone());
+        let made = || {
+            let taken = taken(table, step.work, &step.shape);
+            let rows = Rows::Arrays(taken, extras(table, step.work));
+            plain_insert(table, step.work, &step.shape, &rows).map(Arc::from)
+        };
+        self.plain.entry(name).or_insert_with(made).clone()
+    }
+
     fn text(&mut self, step: &Step, table: &Table) -> Arc<str> {
         let name = (step.table, step.work, step.shape.clone());
         let made = || {
@@ -107,7 +133,7 @@ impl Planner {
 fn probes(table: &Table, way: &Way, step: &Step) -> bool {
     let many = step.rows.len() >= limits::PROBED_ROWS_MIN;
     let found = table.indexed && step.shape.null_keys.is_empty() && !step.shape.fresh;
-    matches!(way, Way::Plain(_)) && many && found
+    matches!(way, Way::Plain(..)) && many && found
 }
 
 /// Whether the server may join by hash and by order.
@@ -139,8 +165,8 @@ fn finishes(
 
 /// How one step is written.
 enum Way {
-    /// By this statement.
-    Plain(Arc<str>),
+    /// By this statement, and another one behind it.
+    Plain(Arc<str>, Option<Arc<str>>),
     /// Into the staging table, and from there row by row where it has to be.
     Careful(Careful),
 }
@@ -153,12 +179,21 @@ fn write(
 ) -> Box<dyn Iterator<Item = Statement> + Send> {
     let (id, table) = (step.table, tables.clone());
     match way {
-        Way::Plain(sql) => Box::new(pieces(step, &tables).map(move |piece| Statement {
-            sql: sql.clone(),
-            params: params(table.get(id), &piece),
-            table: Some(id),
-            step: Some(number),
-        })),
+        Way::Plain(sql, then) => {
+            let then = then.map(|sql| Statement {
+                sql,
+                params: Vec::new(),
+                table: Some(id),
+                step: Some(number),
+            });
+            let written = pieces(step, &tables).map(move |piece| Statement {
+                sql: sql.clone(),
+                params: params(table.get(id), &piece),
+                table: Some(id),
+                step: Some(number),
+            });
+            Box::new(written.chain(then))
+        }
         Way::Careful(careful) => {
             let Careful { stage, finish } = careful;
             let mut first = 0;

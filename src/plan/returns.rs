@@ -74,17 +74,11 @@ pub(super) fn outbox_key(table: &Table) -> String {
 
 /// Notes that the desktop changed rows of the phone's, or removed them: nothing of it is written, and both images are kept.
 pub(super) fn note(table: &Table, shape: &Shape, rows: &Rows, gone: bool) -> String {
-    let cells = { table.arriving.iter().enumerate() }
-        .filter(|(index, _)| !shape.unsent.contains(index))
-        .map(|(index, column)| format!("{} as {}", rows.cell(index), ident(&column.name)));
     let image = match gone {
-        true => "null::jsonb".to_owned(),
-        false => format!(
-            "(select to_jsonb(r) from (select {}) as r)",
-            cells.collect::<Vec<_>>().join(", ")
-        ),
+        true => "null::jsonb as \"tandem desktop\"".to_owned(),
+        false => on_desktop(table, shape, rows),
     };
-    let extra = [format!("{image} as \"tandem desktop\"")];
+    let extra = [image];
     let mixed = Shape {
         mixed_keys: true,
         ..Shape::default()
@@ -99,6 +93,32 @@ pub(super) fn note(table: &Table, shape: &Shape, rows: &Rows, gone: bool) -> Str
         qualified(&table.cloud),
         matches(table, &mixed),
         Guard::of_mobile(table).owned(),
+    )
+}
+
+/// The desktop's row, as far as it was sent.
+fn on_desktop(table: &Table, shape: &Shape, rows: &Rows) -> String {
+    let cells = { table.arriving.iter().enumerate() }
+        .filter(|(index, _)| !shape.unsent.contains(index))
+        .map(|(index, column)| format!("{} as {}", rows.cell(index), ident(&column.name)));
+    format!(
+        "(select to_jsonb(r) from (select {}) as r) as \"tandem desktop\"",
+        cells.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// A CTE, behind a comma, that tells the way home how the desktop has rows of the phone's which `found` finds: what the phone does
+/// to them from here on is no conflict with that.
+fn told(table: &Table, found: &str, image: &str) -> String {
+    if !table.both_ways {
+        return String::new();
+    }
+    format!(
+        ", told as (insert into tandem.outbox (replicator, \"table\", key, op, told) \
+         select current_setting('tandem.replicator'), {}, {}, 'A', {image} from src where exists (select from {} as t where {found}))",
+        literal(&table.name),
+        outbox_key(table),
+        qualified(&table.cloud),
     )
 }
 
@@ -127,8 +147,8 @@ pub(super) fn change_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String
     let counted = Counted {
         table,
         does: UPDATE,
-        ctes: source(table, &columns, rows, &[]),
-        besides: String::new(),
+        ctes: source(table, &columns, rows, &[on_desktop(table, shape, rows)]),
+        besides: told(table, &found, "src.\"tandem desktop\""),
         parts: vec![(
             "changed",
             update_differing(&unowned, &changing, "src", &found),
@@ -142,5 +162,8 @@ pub(super) fn change_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String
 
 /// Removes rows of the phone's as the desktop did.
 pub(super) fn remove_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String {
-    delete_found(table, shape, rows, &Guard::of_mobile(table), "false")
+    let guard = Guard::of_mobile(table);
+    let found = format!("{} and {}", matches(table, shape), guard.deletable());
+    let told = told(table, &found, "null::jsonb");
+    delete_found(table, shape, rows, (&guard, &told), "false")
 }

@@ -15,6 +15,8 @@ pub(super) enum Rows {
     Chosen,
     /// In the staging table, under `$1`, `$2`, `$3` and this step.
     Beside(usize),
+    /// Rows that were written without their parents, those of `$1 tid[]`: what names them, and what they refer to.
+    Orphans,
 }
 
 impl Rows {
@@ -29,6 +31,7 @@ impl Rows {
             }
             Rows::Staged => "tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = $4".to_owned(),
             Rows::Beside(step) => format!("tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = {step}"),
+            Rows::Orphans => "tandem.orphan as u where u.ctid = any($1)".to_owned(),
             Rows::Chosen => "tandem.staging as u where u.ctid = any($1)".to_owned(),
         }
     }
@@ -37,7 +40,9 @@ impl Rows {
     pub(super) fn cell(&self, arriving: usize) -> String {
         match self {
             Rows::Arrays(..) => format!("u.c{arriving}"),
-            Rows::Staged | Rows::Chosen | Rows::Beside(_) => format!("u.cells[{}]", arriving + 1),
+            Rows::Staged | Rows::Chosen | Rows::Beside(_) | Rows::Orphans => {
+                format!("u.cells[{}]", arriving + 1)
+            }
         }
     }
 
@@ -45,7 +50,9 @@ impl Rows {
     pub(super) fn origin(&self, arriving: usize) -> String {
         match self {
             Rows::Arrays(..) => format!("u.k{arriving}"),
-            Rows::Staged | Rows::Chosen | Rows::Beside(_) => format!("u.origin[{}]", arriving + 1),
+            Rows::Staged | Rows::Chosen | Rows::Beside(_) | Rows::Orphans => {
+                format!("u.origin[{}]", arriving + 1)
+            }
         }
     }
 }
@@ -95,15 +102,45 @@ pub(super) fn value(
     }
 }
 
-/// The same for a column of the cloud; one that refers to a parent is NULL where there is none, if the settings want that.
-fn value_or_null(table: &Table, column: &Column, cell: &dyn Fn(usize) -> String) -> String {
-    let value = value(&table.arriving, column, cell);
-    match &column.parent {
-        None => value,
-        Some((parent, name)) => format!(
-            "(select child.v from (select {value}) as child(v) where exists (select from {} as p where p.{} = child.v))",
-            qualified(parent),
-            ident(name)
+/// The same for a column of the cloud; one that refers to a parent is NULL where there is none, if the settings want that. Where
+/// the reference has columns that aren't at hand (`columns` are) it stays, and the cloud says what it thinks of it.
+pub(super) fn value_or_null(
+    table: &Table,
+    columns: &[(usize, &Column)],
+    column: &Column,
+    cell: &dyn Fn(usize) -> String,
+) -> String {
+    let plain = value(&table.arriving, column, cell);
+    let other = |name: &String| {
+        let found = columns.iter().find(|(_, other)| other.name == *name);
+        let found = found.filter(|(_, other)| !matches!(other.from, Source::LookedUp(_)));
+        found.map(|(_, other)| value(&table.arriving, other, cell))
+    };
+    let exists = column.parents.iter().filter_map(|parent| {
+        let (mut tests, mut nulls) = (Vec::new(), Vec::new());
+        for (own, named) in &parent.on {
+            let (own, named) = match *own == column.name {
+                true => ("child.v".to_owned(), ident(named)),
+                false => (other(own)?, ident(named)),
+            };
+            if own != "child.v" {
+                nulls.push(format!("({own}) is null or "));
+            }
+            tests.push(format!("p.{named} = {own}"));
+        }
+        Some(format!(
+            "({}exists (select from {} as p where {}))",
+            nulls.concat(),
+            qualified(&parent.table),
+            tests.join(" and ")
+        ))
+    });
+    let exists: Vec<_> = exists.collect();
+    match exists.is_empty() {
+        true => plain,
+        false => format!(
+            "(select child.v from (select {plain}) as child(v) where {})",
+            exists.join(" and ")
         ),
     }
 }
@@ -119,7 +156,7 @@ pub(super) fn source(
         .iter()
         .filter(|(_, column)| !matches!(column.from, Source::LookedUp(_)));
     let list = plain.map(|(_, column)| {
-        let value = value_or_null(table, column, &|index| rows.cell(index));
+        let value = value_or_null(table, columns, column, &|index| rows.cell(index));
         format!("{value} as {}", ident(&column.name))
     });
     let list: Vec<_> = list.chain(extra.iter().cloned()).collect();

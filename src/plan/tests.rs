@@ -22,7 +22,7 @@ fn table(key: Key) -> Table {
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,
-        parent: None,
+        parents: Vec::new(),
         exact: true,
         not_null: name == "id",
         cloud_owned: false,

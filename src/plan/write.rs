@@ -2,7 +2,8 @@
 
 use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
 use super::kept::{Counted, DELETE, INSERT, UPDATE};
-use super::quote::{ident, table as qualified};
+use super::orphan::{forget, naming, noticing, remember};
+use super::quote::{ident, literal, table as qualified};
 use super::returns;
 use super::source::{
     Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
@@ -128,7 +129,7 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
         let ctes = moved(table, &columns, rows);
         return write(table, &full, rows, (&ctes, "whole as src"));
     }
-    let src = source(table, &columns, rows, &[]);
+    let src = source(table, &columns, rows, &noticing(table, &columns, rows));
     if shape.fresh {
         // A row that is there all the same meets the unique index, and then all are written the long way.
         let (names, values) = insertion(table, &all(table));
@@ -139,7 +140,7 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
             table,
             does: INSERT,
             ctes: src,
-            besides: String::new(),
+            besides: remember(table, &columns),
             parts: vec![("added", insert)],
             most: "(select count(*) from src)".to_owned(),
             wanted: format!("(select count(*) from src{ours})"),
@@ -148,6 +149,45 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
         return counted.text(rows);
     }
     write(table, shape, rows, (&src, "src"))
+}
+
+/// The insert of fresh rows, or of copies, that nobody counts: for many rows, where [`uncounted`] stands behind them. None for other
+/// steps, and where fewer may be written than are sent.
+pub(super) fn plain_insert(
+    table: &Table,
+    work: Work,
+    shape: &Shape,
+    rows: &Rows,
+) -> Option<String> {
+    let fresh = work == Work::Upsert && shape.fresh && !shape.mobile && !shape.moved;
+    let counts = table.lets_keep_out || shape.waits() || table.tenant.via.is_some();
+    if counts || !(fresh || work == Work::AddCopies) {
+        return None;
+    }
+    let columns = all(table);
+    let (names, values) = insertion(table, &columns);
+    let (ctes, times) = match work {
+        Work::AddCopies => (
+            copies(table, &columns, rows),
+            ", generate_series(1, src.\"tandem copies\")",
+        ),
+        _ => {
+            let src = source(table, &columns, rows, &noticing(table, &columns, rows));
+            (src + &remember(table, &columns), "")
+        }
+    };
+    let target = qualified(&table.cloud);
+    Some(format!(
+        "with {ctes} insert into {target} {names} select {values} from src{times}"
+    ))
+}
+
+/// Refuses what was inserted where something may have kept rows out.
+pub(super) fn uncounted(table: &Table) -> String {
+    format!(
+        "select where not tandem.uncounted({}::regclass, {INSERT})",
+        literal(&qualified(&table.cloud))
+    )
 }
 
 /// An upsert whose rows are read from `from`.
@@ -173,13 +213,14 @@ fn write(table: &Table, shape: &Shape, rows: &Rows, (ctes, from): (&str, &str)) 
         true => String::new(),
         false => leaving(table, from, &found),
     };
+    let remembered = remember(table, &sent(table, all(table), shape));
     let differing = format!("select from {target} as t where {is_owned} and {differing}");
     let different = format!("(select count(*) from {from} where exists ({differing}){ours})");
     let mut counted = Counted {
         table,
         does: UPDATE,
         ctes: ctes.to_owned(),
-        besides: leaving,
+        besides: leaving + &remembered,
         parts: vec![("changed", update)],
         most: format!("(select count(*) from {from})"),
         still: Some(different.clone()),
@@ -275,6 +316,7 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
         let value = value(&table.arriving, column, &|arriving| rows.origin(arriving));
         format!("{value} as \"tandem old {index}\"")
     });
+    let olds = olds.chain(noticing(table, columns, rows));
     let base = source(table, columns, rows, &olds.collect::<Vec<_>>());
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
@@ -304,15 +346,15 @@ fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
         matches_row(table, shape, "c"),
         Guard::of_row(table, "c").deletable()
     );
-    delete_found(table, shape, rows, &Guard::of(table), &goes_too)
+    delete_found(table, shape, rows, (&Guard::of(table), ""), &goes_too)
 }
 
-/// Deletes rows that the guard lets go. Rows `c` for which `goes_too` is true go with them.
+/// Deletes rows that the guard lets go, and does something besides. Rows `c` for which `goes_too` is true go with them.
 pub(super) fn delete_found(
     table: &Table,
     shape: &Shape,
     rows: &Rows,
-    guard: &Guard,
+    (guard, besides): (&Guard, &str),
     goes_too: &str,
 ) -> String {
     let found = format!("{} and {}", matches(table, shape), guard.deletable());
@@ -321,11 +363,12 @@ pub(super) fn delete_found(
     let there = format!(
         "(select count(*) from {target} as t where exists (select from src where {found}))"
     );
+    let cell = |index: usize| rows.cell(index);
     let counted = Counted {
         table,
         does: DELETE,
-        ctes: source(table, &key(table), rows, &[]),
-        besides: String::new(),
+        ctes: source(table, &key(table), rows, naming(table, &cell).as_slice()),
+        besides: forget(table) + besides,
         parts: vec![(
             "gone",
             format!("delete from {target} as t using src where {found}{spared}"),
@@ -344,6 +387,8 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
         let value = value(&table.arriving, column, &|arriving| rows.origin(arriving));
         format!("{value} as \"tandem old {index}\"")
     });
+    // What was known of it under its old key is sent again with the next change.
+    let olds = olds.chain(naming(table, &|index| rows.origin(index)));
     let olds: Vec<_> = olds.collect();
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
@@ -366,7 +411,7 @@ fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
         table,
         does: UPDATE,
         ctes: source(table, &columns, rows, &olds),
-        besides: String::new(),
+        besides: forget(table),
         parts: vec![(
             "changed",
             format!(

@@ -1,5 +1,5 @@
-//! What goes on beside the sessions, on a thread of its own, so that it answers however busy they are: the HTTP listener, and
-//! comparisons of both sides.
+//! What goes on beside the sessions, on a thread of its own, so that it answers however busy they are: the HTTP listener,
+//! comparisons of both sides, and forgetting old conflicts.
 
 use std::sync::Arc;
 
@@ -7,6 +7,7 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::homeward::forget_on_schedule;
 use super::verify::verify_on_schedule;
 use super::web::serve;
 use crate::config::Settings;
@@ -26,7 +27,11 @@ pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
             return;
         };
         let both = async {
-            tokio::join!(serve(settings.clone(), meter), verify_on_schedule(settings));
+            tokio::join!(
+                serve(settings.clone(), meter),
+                verify_on_schedule(settings.clone()),
+                forget_on_schedule(settings)
+            );
         };
         let both = stopped.run_until_cancelled(both);
         LocalSet::new().block_on(&runtime, Box::pin(both));

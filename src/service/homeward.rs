@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use tokio::time::sleep;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
@@ -13,6 +14,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::install::{is_installed, queue_again};
+use crate::limits;
 
 /// The reverse part of a sample.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -264,6 +266,37 @@ impl Onlooker {
         Ok(noted)
     }
 
+    /// Conflicts past their time go, but for the last of each row of the phone's that the desktop has otherwise: a comparison asks
+    /// for these. Says how many; none where a side knows no conflicts yet.
+    ///
+    /// # Errors
+    /// When a side can't be asked.
+    pub(super) async fn forget_conflicts(&self) -> Result<Option<u64>, Fault> {
+        let sql = "delete from tandem.conflict as c where c.replicator = $1 \
+            and (c.seen_at < now() - $2::interval or c.noticed_at < now() - $3::interval) \
+            and (c.kind <> 'mobile' or exists (select from tandem.conflict as n where n.replicator = c.replicator and n.\"table\" = c.\"table\" \
+                and n.kind = c.kind and n.key = c.key and n.id > c.id)) returning true";
+        let seconds = |kept: std::time::Duration| format!("{} seconds", kept.as_secs());
+        let (seen, kept) = (
+            seconds(limits::CONFLICTS_SEEN_KEPT),
+            seconds(limits::CONFLICTS_KEPT),
+        );
+        let mut gone = 0;
+        for (client, side) in self.logs() {
+            if !is_installed(client, side).await? {
+                return Ok(None);
+            }
+            let params: [(&(dyn ToSql + Sync), Type); 3] = [
+                (&self.replicator, Type::TEXT),
+                (&seen, Type::TEXT),
+                (&kept, Type::TEXT),
+            ];
+            let rows = client.query_typed(sql, &params).await;
+            gone += rows.map_err(Fault::at(side))?.len() as u64;
+        }
+        Ok(Some(gone))
+    }
+
     fn logs(&self) -> [(&Client, Side); 2] {
         [
             (&self.desktop.client, Side::Desktop),
@@ -312,5 +345,29 @@ impl InCloud<'_> {
             rewritten: row.get(6),
         };
         Ok(rows.iter().map(|row| (row.get(0), counts(row))).collect())
+    }
+}
+
+/// Lets old conflicts go, now and then; what can't be asked now is asked later.
+pub(super) async fn forget_on_schedule(settings: Settings) {
+    loop {
+        let gone = async {
+            let onlooker = Onlooker::connect(&settings).await?;
+            onlooker.forget_conflicts().await
+        };
+        let pause = match gone.await {
+            Ok(Some(gone)) => {
+                if gone > 0 {
+                    tracing::info!(conflicts = gone, "let old conflicts go");
+                }
+                limits::CONFLICTS_EVERY
+            }
+            Ok(None) => limits::VERIFY_FIRST,
+            Err(fault) => {
+                tracing::debug!("old conflicts stay for now: {fault}");
+                limits::VERIFY_FIRST
+            }
+        };
+        sleep(pause).await;
     }
 }

@@ -243,7 +243,14 @@ pub(in super::super) fn guarded(
     statements: impl IntoIterator<Item = Statement>,
 ) -> Vec<Statement> {
     let mut all = opening(settings);
-    all.extend(alone.then(|| hold(lease)));
+    // The fence says whose transaction it is, too.
+    all.push(match alone {
+        true => hold(lease),
+        false => Statement::bookkeeping(
+            "select set_config('tandem.replicator', $1, true)",
+            vec![Param::string(&*lease.replicator)],
+        ),
+    });
     all.extend(statements);
     all.push(hold(lease));
     all

@@ -46,6 +46,9 @@ impl Writer {
             return Ok(());
         }
         let table = self.to_blame(table, step, error)?;
+        if error.code == "TD014" {
+            self.planner.count(table);
+        }
         // Equal rows have no order among themselves.
         let ordered =
             self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;

@@ -10,7 +10,7 @@ use crate::fault::{Fault, Kind};
 use crate::fold::Parking;
 use crate::limits;
 use crate::model::{Table, TableId};
-use crate::plan::{Manner, follow_all, opening, retry, widened};
+use crate::plan::{Manner, follow_all, heal, opening, retry, widened};
 
 impl Writer {
     /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
@@ -85,12 +85,45 @@ impl Writer {
         if self.is_busy() || self.wants_quiet() {
             return;
         }
+        if self.heal_at <= Instant::now() && self.heal_orphans() {
+            return;
+        }
         let parked = self.book.parking.tables();
         let parked = parked.map(|(table, _)| self.tables.get(table));
         if let Some(asked) = widened(parked) {
             let mut statements = opening(&self.opening);
             statements.extend(asked);
             self.run(Errand::Widened, Script::staying(statements));
+        }
+    }
+
+    /// Rows whose parents came in another way than through us, or while they had stopped, get their references. Says whether
+    /// there is any table with such rows.
+    fn heal_orphans(&mut self) -> bool {
+        self.heal_at = Instant::now() + limits::PARKED_RETRY_MAX;
+        let stopped = |table: &&Table| self.book.is_stopped(table.id);
+        let tables = self.tables.iter().filter(|table| !stopped(table));
+        let healed: Vec<_> = tables.filter_map(heal).collect();
+        if healed.is_empty() {
+            return false;
+        }
+        let mut statements = opening(&self.opening);
+        statements.push(hold(&self.lease));
+        statements.extend(healed);
+        statements.push(parking::question(&self.lease.replicator, None));
+        self.run(Errand::Retry(Vec::new()), Script::staying(statements));
+        true
+    }
+
+    /// Where there was no time for all rows whose parents came, the others follow with the next heartbeat.
+    pub(super) fn note_late(&mut self, done: &Done) {
+        let late = done.answers.iter().any(|answer| {
+            let said = answer.row.as_ref().and_then(|row| row.first()?.as_ref());
+            let is_heal = answer.table.is_some() && answer.step.is_none();
+            is_heal && said.is_some_and(|said| &said[..] == b"true")
+        });
+        if late {
+            self.heal_at = Instant::now();
         }
     }
 

@@ -31,14 +31,12 @@ pub(super) struct Writer {
     pub(super) tables: Arc<Tables>,
     pub(super) book: Book,
     sorter: Sorter,
-    planner: Planner,
+    pub(super) planner: Planner,
     pub(super) checkpoint: Committed,
     line: Line,
     /// Batches that wait to be sent (again), in their order.
     pub(super) queue: VecDeque<BatchJob>,
-    /// Where the last batch that was sent ends.
     sent: Lsn,
-    /// Nothing new is sent any more.
     closing: bool,
     /// When parked rows are tried again.
     pub(super) retry_at: Instant,
@@ -46,9 +44,10 @@ pub(super) struct Writer {
     pub(super) retrying: VecDeque<TableId>,
     /// After the next try in vain.
     pub(super) retry_pause: Duration,
+    /// When rows that were written without their parents are looked at, whoever may have written these.
+    pub(super) heal_at: Instant,
     /// Tables that stop with the next batch.
     halting: Vec<Halt>,
-    /// Parts of large transactions that were staged.
     progress: Arc<AtomicU64>,
     /// Tables that have stopped until they fit again, and weren't told yet.
     pub(super) halted: Vec<(String, WayBack)>,
@@ -89,6 +88,7 @@ impl Writer {
             retry_at: Instant::now(),
             retrying: VecDeque::new(),
             retry_pause: limits::PARKED_RETRY_EVERY,
+            heal_at: Instant::now(),
             halting: Vec::new(),
             progress: Arc::default(),
             halted: Vec::new(),
@@ -167,7 +167,6 @@ impl Writer {
         });
     }
 
-    /// Writes what waited for the copies.
     pub(super) fn replay(&mut self, held: Box<Spill>) {
         self.write(Unit::Large(held));
     }
@@ -328,7 +327,7 @@ impl Writer {
             Landing::Errand(errand, landed) => self.returned(errand, landed),
             Landing::Lost(lost) => Err(internal(lost)),
         };
-        // After a fault nothing more is sent: what stands behind a batch that was refused would go without it.
+        // After a fault nothing is sent: what stands behind a refused batch would go without it.
         if outcome.is_ok() {
             self.send_queue();
         }
@@ -371,6 +370,7 @@ impl Writer {
                 let waited = rows(self);
                 let only = tables.first().filter(|_| tables.len() == 1);
                 self.reload(only.copied(), &done)?;
+                self.note_late(&done);
                 if rows(self) < waited {
                     self.retry_soon();
                 }
@@ -440,6 +440,7 @@ impl Writer {
             return Err(not_applied(NotApplied::Undone));
         };
         self.checkpoint = committed;
+        self.note_late(done);
         let (copy, halted) = reform::tell(&form.halts, &self.tables);
         self.halted.extend(halted);
         parking::settle(&mut self.book.parking, &form, done, &self.tables)?;
@@ -468,7 +469,6 @@ impl Writer {
         Ok(self.checkpoint)
     }
 
-    /// Says goodbye to the cloud.
     pub(super) async fn close(self) {
         self.line.close().await;
     }

@@ -12,7 +12,7 @@ use crate::flows::refusal::lies_in_rows;
 use crate::limits;
 use crate::model::{Home, Statement};
 use crate::plan::home::{
-    Coming, Verdict, bare_mark, claim, fill, level, mark, put, remember, remove,
+    Coming, Told, Verdict, adopt, bare_mark, claim, fill, level, mark, put, remember, remove,
 };
 use crate::plan::{Opening, at_once, hash_joins, opening};
 use crate::wire::ServerError;
@@ -111,6 +111,12 @@ pub(super) async fn deliver(
         done: Vec::new(),
         broken: None,
     };
+    let told: Vec<_> = { found.iter() }
+        .filter_map(|found| found.told.clone())
+        .collect();
+    if !told.is_empty() && !learn(desktop, home, replicator, &told).await? {
+        return Ok(delivered);
+    }
     let mut items: Vec<Item> = Vec::new();
     for found in found {
         match judge(home, &found) {
@@ -203,8 +209,33 @@ pub(super) async fn deliver(
     Ok(delivered)
 }
 
+/// The ledger takes over what the cloud has of the desktop's changes: a transaction of its own, that does nothing when it is
+/// repeated. False when somebody has the rows.
+async fn learn(
+    desktop: &mut Applier,
+    home: &Home,
+    replicator: &str,
+    told: &[Told],
+) -> Result<bool, Fault> {
+    let mut statements = opening(&Opening::desktop());
+    statements.push(adopt(home, replicator, told));
+    match desktop.run(Script::staying(statements)).await {
+        Ok(_) => Ok(true),
+        Err(NotApplied::Refused { error, .. }) if is_busy(&error) => Ok(false),
+        // A type that isn't there any more, for one: the rows themselves say more about it.
+        Err(NotApplied::Refused { error, .. }) => {
+            tracing::debug!(table = %home.name, %error, "not taken over");
+            Ok(true)
+        }
+        Err(error) => Err(not_applied_on(Side::Desktop, error)),
+    }
+}
+
 /// What is to be done with a row; or what becomes of it without the desktop.
 fn judge(home: &Home, found: &Found) -> Result<Work, Outcome> {
+    if found.only_told {
+        return Err(Outcome::Folded);
+    }
     let owns = !home.owned.is_empty();
     match found.state {
         State::Gone | State::Mobile if home.rows => match found.state {

@@ -9,7 +9,7 @@ use crate::apply::Lease;
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::limits;
 use crate::model::Home;
-use crate::plan::home::{Budget, Coming, Found as Place};
+use crate::plan::home::{Budget, Coming, Found as Place, Told};
 use crate::plan::quote;
 use crate::wire::control::Control;
 use crate::wire::{ServerError, WireError};
@@ -43,6 +43,10 @@ pub(super) struct Found {
     /// The desktop had changed it.
     pub(super) again: bool,
     pub(super) bytes: u64,
+    /// How the desktop has it, as the cloud was told.
+    pub(super) told: Option<Told>,
+    /// It has no other entry.
+    pub(super) only_told: bool,
     pub(super) coming: Coming,
 }
 
@@ -118,11 +122,16 @@ fn found(row: &SimpleQueryRow, width: usize) -> Option<Found> {
             ids.map(str::parse).collect::<Result<_, _>>().ok()?
         },
         new: text(Place::NEW)?.parse().ok()?,
-        again: match text(Place::AGAIN)? {
-            "t" => true,
-            "f" => false,
-            _ => return None,
+        again: truth(text(Place::AGAIN)?)?,
+        told: match text(Place::TOLD_BY) {
+            None => None,
+            Some(entry) => Some(Told {
+                entry: entry.parse().ok()?,
+                key: text(Place::KEY)?.to_owned(),
+                row: text(Place::TOLD).map(str::to_owned),
+            }),
         },
+        only_told: truth(text(Place::ONLY_TOLD)?)?,
         bytes: text(Place::BYTES)?.parse().ok()?,
         coming: Coming {
             entry: text(Place::ENTRY)?.parse().ok()?,
@@ -131,6 +140,14 @@ fn found(row: &SimpleQueryRow, width: usize) -> Option<Found> {
             copies: text(Place::COPIES)?.parse().ok()?,
         },
     })
+}
+
+fn truth(text: &str) -> Option<bool> {
+    match text {
+        "t" => Some(true),
+        "f" => Some(false),
+        _ => None,
+    }
 }
 
 /// The entries of these rows go, and what became of them is counted; what the desktop refused is parked.

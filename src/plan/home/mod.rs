@@ -2,12 +2,14 @@
 //!
 //! Both sides get values as text and parse them as the base type of the column that they go to, as forward does.
 
+mod adopt;
 mod level;
 mod read;
 mod rows;
 mod verdict;
 mod watch;
 
+pub use adopt::{Told, adopt};
 pub use level::{alone, keep, level, restore};
 pub use read::{Budget, Found, read};
 pub use rows::{bare_mark, claim, fill, mark, mark_text, put, remember, remove};

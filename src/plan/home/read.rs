@@ -39,8 +39,14 @@ impl Found {
     pub const COPIES: usize = 7;
     /// The row's bytes.
     pub const BYTES: usize = 8;
+    /// The entry that says how the desktop has a row of the phone's, if there is one.
+    pub const TOLD_BY: usize = 9;
+    /// That row, as a JSON object of texts; none when it is gone.
+    pub const TOLD: usize = 10;
+    /// There is no other entry.
+    pub const ONLY_TOLD: usize = 11;
     /// The first cell.
-    pub const CELLS: usize = 9;
+    pub const CELLS: usize = 12;
 }
 
 /// Reads the oldest entries of these tables, but for those whose way home has stopped, notes that it was looked, and answers rows as [`Found`] says. Two statements
@@ -76,14 +82,15 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
         "select {}; \
          with polled as (insert into tandem.poll as p (replicator, polled_at) values ({who}, clock_timestamp()) \
            on conflict (replicator) do update set polled_at = excluded.polled_at), \
-         e as materialized (select id, \"table\", key, op from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) \
+         e as materialized (select id, \"table\", key, op, told from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) \
            and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null) order by id limit {}), \
-         k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op <> 'P') as new, \
-           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last, bool_or(op = 'R') as again from e group by 1, 2), \
+         k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op not in ('P', 'A')) as new, \
+           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last, bool_or(op = 'R') as again, \
+           max(id) filter (where op = 'A') as told_by, (array_agg(told order by id desc) filter (where op = 'A'))[1] as told, bool_and(op = 'A') as only_told from e group by 1, 2), \
          {}found as ({}) \
-         select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes{} from \
+         select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes, k.told_by, k.told::text, k.only_told{} from \
            (select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding and 1 preceding), 0) as told from found) as f \
-         where f.told < {} order by f.id",
+           join k on k.id = f.id where f.told < {} order by f.id",
         settings.join(", "),
         literal(&names),
         budget.entries,

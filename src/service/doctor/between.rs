@@ -95,7 +95,7 @@ async fn orphans(
         let columns = columns.filter(|((_, one), (_, other))| one == other);
         let columns = columns.map(|((own, _), (taken, _))| (own, taken));
         let Some((own, taken)) =
-            columns.filter(|_| child.columns.iter().all(|column| column.parent.is_none()))
+            columns.filter(|_| child.columns.iter().all(|column| column.parents.is_empty()))
         else {
             continue;
         };
