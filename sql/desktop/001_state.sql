@@ -193,7 +193,7 @@ $$;
 -- The same as a sentence about a row.
 create function tandem.kept_words(p_table regclass, p_does integer) returns text
 language sql stable set search_path = pg_catalog, pg_temp as $$
-    select format('%s keeps it%s without an error: %s', regexp_replace(p_table::text, '^public\.', ''), case p_does when 8 then '' else ' out' end,
+    select format('%s keeps it%s without an error: %s', regexp_replace(p_table::text, '^public[.]', ''), case p_does when 8 then '' else ' out' end,
                   tandem.keepers(p_table, p_does))
 $$;
 

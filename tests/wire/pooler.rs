@@ -39,7 +39,8 @@ async fn write(mut applier: Applier, writer: u32) -> u32 {
         }
         match applier.run(script(statements)).await {
             Ok(done) => {
-                let written: Vec<_> = done.answers[2..4]
+                // Behind BEGIN, the settings and what is asked at the end.
+                let written: Vec<_> = done.answers[3..5]
                     .iter()
                     .map(|answer| answer.rows)
                     .collect();
