@@ -82,6 +82,8 @@ pub const REPAIR_SHOWN: usize = 10_000;
 pub const CONFLICTS_SEEN_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// ...and one that nobody has looked at a year: both images of a row are personal data that has no purpose for ever.
 pub const CONFLICTS_KEPT: Duration = Duration::from_secs(365 * 86_400);
+/// How often it is asked whether the first session streams, so that older ones may be looked for.
+pub const CONFLICTS_BEGIN: Duration = Duration::from_secs(1);
 /// How often older ones are looked for: a day more or less doesn't matter, and the whole log is read for it.
 pub const CONFLICTS_EVERY: Duration = Duration::from_secs(86_400);
 /// Behind a start, or a comparison that failed, so long until the next; whoever wants them more often gets that.

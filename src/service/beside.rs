@@ -28,9 +28,9 @@ pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
         };
         let both = async {
             tokio::join!(
-                serve(settings.clone(), meter),
+                serve(settings.clone(), meter.clone()),
                 verify_on_schedule(settings.clone()),
-                forget_on_schedule(settings)
+                forget_on_schedule(settings, meter)
             );
         };
         let both = stopped.run_until_cancelled(both);

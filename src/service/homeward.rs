@@ -1,6 +1,7 @@
 //! The way home as an onlooker sees it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 use tokio::time::sleep;
@@ -12,7 +13,7 @@ use super::misfits::served;
 use super::observe::Onlooker;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::agree_again;
+use crate::flows::{Meter, agree_again};
 use crate::install::{is_installed, queue_again};
 use crate::limits;
 
@@ -348,8 +349,12 @@ impl InCloud<'_> {
     }
 }
 
-/// Lets old conflicts go, now and then; what can't be asked now is asked later.
-pub(super) async fn forget_on_schedule(settings: Settings) {
+/// Lets old conflicts go, now and then; what can't be asked now is asked later. Until something streams the sessions say
+/// what is wrong with a side, and nobody else knocks there.
+pub(super) async fn forget_on_schedule(settings: Settings, meter: Arc<Meter>) {
+    while meter.read().batches == 0 {
+        sleep(limits::CONFLICTS_BEGIN).await;
+    }
     loop {
         let gone = async {
             let onlooker = Onlooker::connect(&settings).await?;
