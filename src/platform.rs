@@ -136,6 +136,12 @@ pub fn give_memory_back() {
         .arg0(name)
         .args(arguments)
         .env(THRESHOLD, crate::limits::MAPPED_BYTES_MIN.to_string())
+        // What is left free in a heap goes back as soon, and few threads share few heaps.
+        .env(
+            "MALLOC_TRIM_THRESHOLD_",
+            crate::limits::MAPPED_BYTES_MIN.to_string(),
+        )
+        .env("MALLOC_ARENA_MAX", "2")
         .exec();
 }
 

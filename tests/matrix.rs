@@ -73,6 +73,29 @@ async fn dies(office: &Office, dice: &mut Dice, service: &mut Service, point: &s
         );
         steps.tick().await;
         work(office, dice, watched).await;
+        keeps_up(office, service).await;
+    }
+}
+
+/// Gives the service time for the work so far, on a machine where it takes longer than the work: what waits in its queue would keep
+/// it from what the moment needs. Without a checkpoint there is nothing to wait for.
+async fn keeps_up(office: &Office, service: &mut Service) {
+    let since = Instant::now();
+    let here = value(&office.desktop, "select pg_current_wal_insert_lsn()").await;
+    let mut looks = interval(Duration::from_millis(20));
+    while service.child.try_wait().unwrap().is_none() && since.elapsed() < Duration::from_secs(2) {
+        looks.tick().await;
+        let known = value(
+            &office.cloud,
+            "select to_regclass('tandem.checkpoint') is not null",
+        )
+        .await;
+        let passed = format!(
+            "select coalesce(bool_and(lsn is null or lsn >= '{here}'), true) from tandem.checkpoint"
+        );
+        if known != "true" || value(&office.cloud, &passed).await == "true" {
+            return;
+        }
     }
 }
 
