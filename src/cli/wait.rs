@@ -44,7 +44,8 @@ pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit,
         }
         let running = onlooker.is_running(settings, &seen).await?;
         // A service that has just been started takes a moment until it can be seen.
-        let patience = { options.timeout.into_iter() }.fold(limits::STARTING_MAX, Duration::min);
+        let most = limits::STARTING_MAX;
+        let patience = options.timeout.map_or(most, |timeout| timeout.min(most));
         if !running && started.elapsed() < patience {
             sleep(limits::WAIT_EVERY).await;
             continue;

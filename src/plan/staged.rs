@@ -148,11 +148,11 @@ fn whole(
         .chain(diff.referred)
         .chain([diff.remove])
         .chain(diff.kept);
+    let differing = table
+        .returns
+        .then(|| queue_differing(table, manner, number));
     match (phase, careful) {
         (_, true) => {
-            let differing = table
-                .returns
-                .then(|| queue_differing(table, manner, number));
             let narrow = (table.key == Key::Multiset).then_some(diff.narrow);
             [void]
                 .into_iter()
@@ -163,11 +163,7 @@ fn whole(
         }
         (1, false) => [void]
             .into_iter()
-            .chain(
-                table
-                    .returns
-                    .then(|| queue_differing(table, manner, number)),
-            )
+            .chain(differing)
             .chain(diff.update)
             .chain([diff.insert])
             .collect(),

@@ -277,6 +277,19 @@ fn tables(changes_mobile: bool) -> Tables {
     Tables::new(vec![table])
 }
 
+/// The transactions cut into batches of these sizes, over and over.
+fn batches<'a>(history: &'a [Transaction], cuts: &[usize]) -> Vec<&'a [Transaction]> {
+    let mut sizes = cuts.iter().cycle();
+    let (mut batches, mut rest) = (Vec::new(), history);
+    while !rest.is_empty() {
+        let size = sizes.next().copied().unwrap_or(1).clamp(1, rest.len());
+        let (now, later) = rest.split_at(size);
+        batches.push(now);
+        rest = later;
+    }
+    batches
+}
+
 fn in_batches(
     mut cloud: Cloud,
     history: &[Transaction],
@@ -284,12 +297,7 @@ fn in_batches(
     tables: &Tables,
     ordered: &[TableId],
 ) -> Cloud {
-    let mut sizes = cuts.iter().cycle();
-    let mut rest = history;
-    while !rest.is_empty() {
-        let size = sizes.next().copied().unwrap_or(1).clamp(1, rest.len());
-        let (now, later) = rest.split_at(size);
-        rest = later;
+    for now in batches(history, cuts) {
         let batch = fold_all(now, tables, ordered);
         assert!(batch.halts.is_empty(), "{:?}", batch.halts);
         let counts = batch.counts.first().map_or(Counts::default(), |one| one.1);
@@ -404,12 +412,7 @@ fn bags_in_batches(
     cuts: &[usize],
     tables: &Tables,
 ) {
-    let mut sizes = cuts.iter().cycle();
-    let mut rest = history;
-    while !rest.is_empty() {
-        let size = sizes.next().copied().unwrap_or(1).clamp(1, rest.len());
-        let (now, later) = rest.split_at(size);
-        rest = later;
+    for now in batches(history, cuts) {
         let batch = fold_all(now, tables, &[]);
         for (step, row) in
             { batch.steps.iter() }.flat_map(|step| step.rows.iter().map(move |row| (step, row)))

@@ -65,7 +65,8 @@ pub async fn propose(
     let here = look(&desktop, Side::Desktop).await?;
     let there = look(&cloud, Side::Cloud).await?;
     let mut entries = Vec::new();
-    for (from, to) in matched(&here, &there) {
+    let pairs = matched(&here, &there);
+    for (from, to) in &pairs {
         entries.push(entry(from, to, &settings, (&desktop.client, &cloud.client)).await?);
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
@@ -76,9 +77,7 @@ pub async fn propose(
         cloud: (cloud_url, cloud_secret),
         org: tenant(&entries),
         zone: zone(&desktop).await?,
-        zoned: matched(&here, &there)
-            .iter()
-            .any(|(from, to)| zones_meet(from, to)),
+        zoned: pairs.iter().any(|(from, to)| zones_meet(from, to)),
         bare: bare(&desktop, &entries).await?,
     };
     let misfits = misfits(&head, &entries, &sources, (&desktop.client, &cloud.client)).await?;
