@@ -28,6 +28,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::config::{self, Settings, Sources};
 use crate::failpoint;
 use crate::fault::{Decision, Exit, Fault, Kind};
+use crate::wire::control;
 
 /// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
 #[derive(Parser)]
@@ -171,6 +172,10 @@ pub fn main() -> u8 {
         }
     };
     let code = runtime.block_on(dispatch(&arguments));
+    // Who insists on the end, by a second signal, gets it at once.
+    if code != Exit::Interrupted as u8 {
+        runtime.block_on(control::goodbyes());
+    }
     // A name look-up that hangs must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(200));
     code

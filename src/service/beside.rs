@@ -12,6 +12,7 @@ use super::verify::verify_on_schedule;
 use super::web::serve;
 use crate::config::Settings;
 use crate::flows::Meter;
+use crate::wire::control;
 
 /// Ends it when dropped.
 pub(super) struct Beside {
@@ -33,7 +34,10 @@ pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
                 forget_on_schedule(settings, meter)
             );
         };
-        let both = stopped.run_until_cancelled(both);
+        let both = async {
+            stopped.run_until_cancelled(Box::pin(both)).await;
+            control::goodbyes().await;
+        };
         LocalSet::new().block_on(&runtime, Box::pin(both));
     };
     let thread = std::thread::Builder::new().name("beside".to_owned());

@@ -5,6 +5,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::LazyLock;
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -14,6 +15,7 @@ use tokio_postgres::config::SslMode as Negotiation;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_postgres::{Client, Config};
 use tokio_rustls::client::TlsStream as Rustls;
+use tokio_util::task::TaskTracker;
 
 use super::quiet::Quiet;
 use super::socket::{self, Stream};
@@ -47,6 +49,17 @@ impl Control {
             .and_then(|end| end.clone());
         end.unwrap_or(End { server: None })
     }
+}
+
+/// The connections of this program that are open: a client only asks, and is dropped at any moment; its connection is what
+/// has to end in good order.
+static OPEN: LazyLock<TaskTracker> = LazyLock::new(TaskTracker::new);
+
+/// Waits until all connections whose clients were dropped have said goodbye, within bounds. A program that only ends leaves
+/// a server in the middle of an answer, which it writes into its log as the loss of a client.
+pub async fn goodbyes() {
+    OPEN.close();
+    let _ = timeout(limits::GOODBYE_MAX, OPEN.wait()).await;
 }
 
 /// Connects an ordinary client.
@@ -106,7 +119,7 @@ async fn attempt(endpoint: &Endpoint, negotiation: Negotiation) -> Result<Contro
         .await
         .map_err(refused)?;
     let (told, ended) = watch::channel(None);
-    tokio::spawn(async move {
+    OPEN.spawn(async move {
         let error = connection.await.err();
         let server = error
             .as_ref()
