@@ -43,12 +43,12 @@ busy: newest
 HISTORIES ?= 500
 
 soak: newest
-	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test crash -- --nocapture
-	TANDEM_SOAK_ROUNDS=5 TANDEM_SOAK_SECONDS=600 cargo test --locked --test matrix -- --nocapture
-	TANDEM_SOAK_HISTORIES=200 TANDEM_SOAK_LOAD=4 cargo test --locked --test history long -- --nocapture
-	TANDEM_SOAK_ROWS=100000 cargo test --release --locked --test phones -- --nocapture
-	TANDEM_SOAK_ROWS=1000000 cargo test --release --locked --test verify p15_under_load -- --nocapture
-	@$(BUSY); TANDEM_SOAK_HISTORIES=$(HISTORIES) cargo test --release --locked --test history -- --nocapture
+	TANDEM_SOAK_KILLS=200 cargo test --release --locked --test faults crash:: -- --nocapture
+	TANDEM_SOAK_ROUNDS=5 TANDEM_SOAK_SECONDS=600 cargo test --locked --test faults matrix:: -- --nocapture
+	TANDEM_SOAK_HISTORIES=200 TANDEM_SOAK_LOAD=4 cargo test --locked --test faults long_histories -- --nocapture
+	TANDEM_SOAK_ROWS=100000 cargo test --release --locked --test reverse phones:: -- --nocapture
+	TANDEM_SOAK_ROWS=1000000 cargo test --release --locked --test copy verify::p15_under_load -- --nocapture
+	@$(BUSY); TANDEM_SOAK_HISTORIES=$(HISTORIES) cargo test --release --locked --test faults history:: -- --nocapture
 
 # On a disk: with servers in memory a commit costs nothing.
 bench: export TANDEM_PG_TMP = $(or $(BENCH_TMP),/tmp)

@@ -1,5 +1,5 @@
 //! Moments at which dying would be worst, by name. A debug build that is told to dies there, as if it were killed; a release
-//! build knows nothing of it. The crash matrix (`tests/matrix.rs`) kills at each of them.
+//! build knows nothing of it. The crash matrix (`tests/faults/matrix.rs`) kills at each of them.
 //!
 //! It can also be told to cut transactions into batches by dice, where else the machine's load decides (P17).
 

@@ -74,7 +74,7 @@
 //! model                    the plain types that every stage understands
 //! ```
 //!
-//! `tests/tidy.rs` keeps the floors and the purity.
+//! `tests/docs/tidy.rs` keeps the floors and the purity.
 //!
 //! # What holds it together
 //!

@@ -1,4 +1,4 @@
-//! Properties over built messages; captured bytes of real servers are in `tests/golden.rs`.
+//! Properties over built messages; captured bytes of real servers are in `tests/pure/golden.rs`.
 
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;

@@ -1,7 +1,7 @@
 //! Encodings of old desktops, byte by byte as PostgreSQL converts them to UTF-8.
 //!
 //! `encoding_rs` has the tables. It follows the web, which gives a meaning to bytes that PostgreSQL has none for, and takes
-//! LATIN1 for windows-1252: where both differ PostgreSQL is right here, and `tests/encoding.rs` asks a server about every
+//! LATIN1 for windows-1252: where both differ PostgreSQL is right here, and `tests/forward/encoding.rs` asks a server about every
 //! byte. Encodings whose tables differ in more than a few places are not offered.
 
 use std::borrow::Cow;

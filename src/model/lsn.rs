@@ -48,7 +48,7 @@ pub struct Received(pub Lsn);
 /// Every transaction that ends at or before this position is in the cloud, for good (P2).
 ///
 /// Only a cloud transaction whose COMMIT was answered with the tag `COMMIT`, or a checkpoint read
-/// under lock, makes one; `tests/tidy.rs` keeps the constructor inside `apply`.
+/// under lock, makes one; `tests/docs/tidy.rs` keeps the constructor inside `apply`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Committed(Lsn);
 

@@ -1,0 +1,24 @@
+//! tandem from outside: exit codes, words, documents, screens, pages; what the contract promises and nothing else.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod alone;
+mod browser;
+mod doctor;
+mod init;
+mod lineage;
+mod listen;
+mod logs;
+mod mismatch;
+mod questions;
+mod roles;
+mod screens;
+mod secrets;
+mod status;

@@ -1,0 +1,14 @@
+//! What is written about the house is true: README, the house's own rules, and the servers that tests and benches stand on.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod bench_servers;
+mod readme;
+mod tidy;

@@ -1,0 +1,20 @@
+//! Kills, cuts, stalls and outages: nothing is lost, nothing is done twice, nothing is silent.
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::print_stderr,
+    unreachable_pub
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod crash;
+mod fault_visibility;
+mod history;
+mod lease;
+mod long_outages;
+mod matrix;
+mod network;
+mod shutdown;
+mod wire;

@@ -1,0 +1,234 @@
+//! Servers that stop and come back: the desktop's shutdown never waits for us (P10), and we wait for both.
+
+use std::time::Duration;
+
+use crate::support::bank::{self, Teller};
+use crate::support::office::{Office, PATIENCE, Place, Plan, Service, connect};
+use crate::support::poll;
+use crate::support::servers::{newest, versions};
+use tandem::demo::cluster::Mode;
+use tokio::time::sleep;
+
+/// Between two transactions of the bank.
+const PACE: Duration = Duration::from_millis(4);
+/// Far shorter than tandem waits for the cloud before it leaves the stream.
+const SHORT: Duration = Duration::from_secs(3);
+/// What it says when it leaves a stream whose positions don't move.
+const LEAVES: &str = "the cloud has confirmed nothing";
+
+/// How long the cloud has been silent when the desktop stops.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Silence {
+    None,
+    Moment,
+    /// Until tandem has left the stream.
+    Long,
+}
+
+/// What the bank does meanwhile.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Bank {
+    Idle,
+    Busy,
+}
+
+/// An office whose desktop never gives a receiver up by itself.
+async fn open(place: impl Into<Place>) -> Office {
+    let mut plan = Plan::tables(place, bank::SETTINGS);
+    plan.desktop = plan.desktop.set("wal_sender_timeout", "0");
+    bank::open_plan(&plan).await
+}
+
+/// A running office, and a bank that works if it is to.
+async fn started(office: &Office, bank: Bank) -> (Service, Option<Teller>) {
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    // The first copy may have had all of that; what comes behind it the stream has brought.
+    office.caught_up(&mut service).await;
+    if bank == Bank::Idle {
+        return (service, None);
+    }
+    let teller = Teller::paced(office, 1, PACE).await;
+    bank::busy(&teller, 50).await;
+    (service, Some(teller))
+}
+
+/// The desktop's fast shutdown comes to its end, whoever works, and not because tandem gave the cloud up meanwhile. The
+/// server itself waits for ever for a receiver that stays ([`open`]).
+async fn shut_down(office: &Office, teller: Option<Teller>) {
+    let left = office.log().matches(LEAVES).count();
+    let took = office.servers.desktop.stop(Mode::Fast).unwrap();
+    println!("the desktop's shutdown took {took:.1?}");
+    let now = office.log().matches(LEAVES).count();
+    assert_eq!(now, left, "the desktop's shutdown waited {took:?} for us");
+    if let Some(teller) = teller {
+        teller.cut_off().await;
+    }
+}
+
+/// The test's own clients ended with their servers.
+async fn reconnect(office: &mut Office) {
+    office.desktop = connect(&office.servers.desktop, "postgres", "enterprise_db").await;
+    office.cloud = connect(&office.servers.cloud, "supabase_admin", "postgres").await;
+}
+
+/// The bank works once more, and both sides end equal.
+async fn ends_equal(office: &Office, mut service: Service) {
+    let teller = Teller::paced(office, 7, PACE).await;
+    bank::busy(&teller, 50).await;
+    teller.stop().await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    bank::assert_once(office).await;
+    assert_eq!(service.stop().await, 0);
+}
+
+/// The desktop stops after the cloud was silent, and comes back.
+async fn desktop_stops(mut office: Office, bank: Bank, silence: Silence) {
+    let (service, teller) = started(&office, bank).await;
+    match silence {
+        Silence::None => {}
+        Silence::Moment => {
+            office.to_cloud.stall();
+            sleep(SHORT).await;
+        }
+        Silence::Long => {
+            office.to_cloud.stall();
+            logged(&office, LEAVES).await;
+        }
+    }
+    shut_down(&office, teller).await;
+    office.servers.desktop.start_again().unwrap();
+    office.to_cloud.resume();
+    reconnect(&mut office).await;
+    ends_equal(&office, service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_desktop_stops_at_once_while_streaming() {
+    for binaries in versions() {
+        for bank in [Bank::Idle, Bank::Busy] {
+            desktop_stops(open(&binaries).await, bank, Silence::None).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_desktop_stops_at_once_while_the_cloud_is_silent_for_a_moment() {
+    for binaries in versions() {
+        for bank in [Bank::Idle, Bank::Busy] {
+            desktop_stops(open(&binaries).await, bank, Silence::Moment).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_desktop_stops_at_once_while_the_cloud_is_silent_for_long() {
+    desktop_stops(open(&newest()).await, Bank::Idle, Silence::Long).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_a_busy_desktop_stops_at_once_while_the_cloud_is_silent_for_long() {
+    desktop_stops(open(&newest()).await, Bank::Busy, Silence::Long).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_computer_shuts_down_while_the_cloud_is_silent() {
+    let mut office = open(&newest()).await;
+    let (mut service, teller) = started(&office, Bank::Busy).await;
+    office.to_cloud.stall();
+    sleep(SHORT).await;
+    // An operating system tells all its programs at once.
+    service.signal("TERM");
+    logged(&office, "finishing the current batch").await;
+    shut_down(&office, teller).await;
+    office.to_cloud.resume();
+    assert_eq!(service.ended().await, 0);
+    office.servers.desktop.start_again().unwrap();
+    reconnect(&mut office).await;
+    let service = office.run();
+    ends_equal(&office, service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_desktop_that_crashes_is_waited_for() {
+    let mut office = bank::open(&newest()).await;
+    let (service, teller) = started(&office, Bank::Busy).await;
+    office.servers.desktop.kill_hard().unwrap();
+    teller.unwrap().cut_off().await;
+    office.servers.desktop.start_again().unwrap();
+    reconnect(&mut office).await;
+    ends_equal(&office, service).await;
+}
+
+async fn cloud_stops(mut office: Office) {
+    for (bank, mode) in [
+        (Bank::Idle, Mode::Fast),
+        (Bank::Busy, Mode::Fast),
+        (Bank::Busy, Mode::Immediate),
+    ] {
+        let (mut service, teller) = started(&office, bank).await;
+        office.servers.cloud.stop(mode).unwrap();
+        office.servers.cloud.start_again().unwrap();
+        reconnect(&mut office).await;
+        if let Some(teller) = teller {
+            bank::busy(&teller, 50).await;
+            teller.stop().await;
+        }
+        office.caught_up(&mut service).await;
+        assert_eq!(service.stop().await, 0);
+    }
+    let service = office.run();
+    ends_equal(&office, service).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_cloud_that_stops_or_crashes_is_waited_for() {
+    for binaries in versions() {
+        cloud_stops(bank::open(&binaries).await).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_cloud_behind_a_pooler_80_ms_away_that_stops_is_waited_for() {
+    if let Some(office) = bank::open_afar(&newest()).await {
+        cloud_stops(office).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p10_the_desktop_stops_at_once_while_streaming_80_ms_away() {
+    for silence in [Silence::None, Silence::Moment] {
+        if let Some(office) = bank::open_afar(&newest()).await {
+            desktop_stops(office, Bank::Busy, silence).await;
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p13_a_server_that_is_down_at_the_start_is_waited_for() {
+    let mut office = bank::open(&newest()).await;
+    for desktop in [true, false] {
+        let down = if desktop {
+            &office.servers.desktop
+        } else {
+            &office.servers.cloud
+        };
+        down.stop(Mode::Fast).unwrap();
+        let before = office.log().matches("trying again").count();
+        let service = office.run();
+        poll(PATIENCE, || {
+            (office.log().matches("trying again").count() > before + 1).then_some(())
+        })
+        .expect("no second try");
+        down.start_again().unwrap();
+        reconnect(&mut office).await;
+        ends_equal(&office, service).await;
+    }
+}
+
+/// Waits for a line of the service.
+async fn logged(office: &Office, words: &str) {
+    poll(PATIENCE, || office.log().contains(words).then_some(()))
+        .unwrap_or_else(|| panic!("not logged: {words}"));
+}
