@@ -11,6 +11,8 @@
 SHM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 export TANDEM_PG_TMP ?= $(or $(SHM),$(or $(TMPDIR),/tmp))
 
+# Tests wait for servers and clocks most of the time: two for each core.
+THREADS ?= $(shell expr 2 \* $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: demo test busy soak bench stages servers newest
@@ -29,7 +31,7 @@ newest: servers
 
 test: newest
 ifeq ($(NEXTEST),yes)
-	cargo nextest run --locked --no-fail-fast
+	cargo nextest run --locked --no-fail-fast --test-threads $(THREADS)
 else
 	cargo test --locked --no-fail-fast
 endif
