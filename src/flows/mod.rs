@@ -5,16 +5,17 @@ mod compare;
 mod copy;
 mod forward;
 mod meter;
-mod refusal;
+mod refusal_words;
 mod reverse;
 mod verify;
 
 pub use agree::{agree, agree_again, check_keys, check_keys_again, examine};
 pub use compare::{Compared, compare, only_look};
 pub use copy::{
-    Asked, First, How, Progress, asked, fill, last_swaps, not_applied, refuse, set_state,
+    Agenda, Asked, First, How, Progress, Scheduled, Wanted, asked, fill, last_swaps, not_applied,
+    refuse, set_state,
 };
-pub use forward::{Agenda, Forward, Halted, Known, Scheduled, Sides, Wanted, last_refill, parked};
+pub use forward::{Forward, Halted, Known, Sides, last_refill, parked};
 pub use meter::{BUCKETS_MS, Meter, Reading};
 pub use reverse::{Reverse, bind};
 pub use verify::{Bad, Verified, verify};

@@ -4,7 +4,7 @@ use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
 use super::state::{not_applied, refusal, set};
 use crate::apply::NotApplied;
 use crate::fault::Fault;
-use crate::flows::refusal::lies_in_rows;
+use crate::flows::refusal_words::lies_in_rows;
 use crate::model::{Statement, Table, WayBack};
 use crate::plan::loosen_whole;
 

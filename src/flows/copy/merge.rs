@@ -7,7 +7,7 @@ use super::state::{not_applied, refusal, set, settled, stop_state, way_of};
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, unstage};
 use crate::failpoint;
 use crate::fault::{Fault, Side};
-use crate::flows::refusal::{is_of_rule, lies_in_rows, words};
+use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
 use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
 use crate::plan::home::queue_differing;
@@ -19,7 +19,7 @@ use crate::plan::{
 use crate::wire::ServerError;
 
 /// What merging needs. Nothing else writes to the tables meanwhile.
-pub(in super::super) struct Merge<'a> {
+pub(in crate::flows) struct Merge<'a> {
     /// The connection to the cloud.
     pub applier: &'a mut Applier,
     /// Settings of each transaction.
@@ -44,7 +44,7 @@ pub(in super::super) struct Merge<'a> {
 
 /// A copy to merge.
 #[derive(Clone, Debug)]
-pub(in super::super) struct Copied {
+pub(in crate::flows) struct Copied {
     /// It is in the staging table.
     pub staged: Staged,
     /// What it is for.
@@ -95,7 +95,7 @@ pub(super) enum Merging {
 
 /// What became of all.
 #[derive(Debug)]
-pub(in super::super) struct Merged {
+pub(in crate::flows) struct Merged {
     /// Tables that nothing is written to.
     pub stopped: BTreeSet<TableId>,
     /// Those of them that go on when both sides fit.
@@ -108,7 +108,7 @@ impl Merge<'_> {
     ///
     /// # Errors
     /// When the connection fails or the lease is lost: each table is as it was or as it should be.
-    pub(in super::super) async fn all(mut self, copies: &[Copied]) -> Result<Merged, Fault> {
+    pub(in crate::flows) async fn all(mut self, copies: &[Copied]) -> Result<Merged, Fault> {
         let surplus = self.rows(copies).await?;
         self.remove_surplus(&surplus).await?;
         let unfit = std::mem::take(&mut self.unfit);
@@ -265,7 +265,7 @@ impl Merge<'_> {
     ///
     /// # Errors
     /// When the connection fails.
-    pub(in super::super) async fn note_touched<'t>(
+    pub(in crate::flows) async fn note_touched<'t>(
         &mut self,
         copy: &Copied,
         names: impl Iterator<Item = &'t Tuple>,

@@ -1,23 +1,28 @@
 //! Whole tables: read in one snapshot of the desktop into the staging table, and the cloud's owned rows made equal to
 //! that by a diff, parents before children. Bootstrap, swaps and new copies are this one operation.
 
-mod asked;
-mod board;
 mod circle;
+mod concurrent_changes;
 mod counts;
-mod direct;
-mod first;
+mod initial;
 mod merge;
+mod requests;
+mod schedule;
 mod sequences;
 mod stage;
 mod state;
 mod swap;
+mod worker;
 
-pub use asked::{Asked, asked, last_swaps, refuse};
-pub use first::{First, fill};
+pub(super) use concurrent_changes::{Watch, Watched};
+pub use initial::{First, fill};
 pub use merge::How;
 pub(super) use merge::{Copied, Merge, Merged};
+pub use requests::{Asked, asked, last_swaps, refuse};
+pub(super) use schedule::Ready;
+pub use schedule::{Agenda, Scheduled, Wanted};
 pub use stage::Progress;
-pub(super) use stage::{Refusal, Staged, Staging, guarded};
+pub(super) use stage::Refusal;
 pub(super) use state::{is_ours, not_applied_on, settle_states, stop_state, way_of};
 pub use state::{not_applied, set_state};
+pub(super) use worker::{Ends, Event, Order, Reading, Reads};

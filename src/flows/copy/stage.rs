@@ -17,7 +17,7 @@ use super::{not_applied, way_of};
 use crate::wire::WireError;
 
 /// The connection to the staging table.
-pub(in super::super) struct Staging<'a> {
+pub(in crate::flows) struct Staging<'a> {
     /// The connection.
     pub applier: &'a mut Applier,
     /// Settings of each transaction.
@@ -48,7 +48,7 @@ pub struct Progress {
 /// A table that is in the staging table, whole: only a reading that came to its end makes one, so that a part can't be
 /// taken for the table.
 #[derive(Clone, Copy, Debug)]
-pub(in super::super) struct Staged {
+pub(in crate::flows) struct Staged {
     table: TableId,
     rows: u64,
     too_large: u64,
@@ -57,33 +57,33 @@ pub(in super::super) struct Staged {
 
 impl Staged {
     /// The table.
-    pub(in super::super) fn table(&self) -> TableId {
+    pub(in crate::flows) fn table(&self) -> TableId {
         self.table
     }
 
     /// Rows that are there.
-    pub(in super::super) fn rows(&self) -> u64 {
+    pub(in crate::flows) fn rows(&self) -> u64 {
         self.rows
     }
 
     /// Rows of which only the key is there.
-    pub(in super::super) fn too_large(&self) -> u64 {
+    pub(in crate::flows) fn too_large(&self) -> u64 {
         self.too_large
     }
 
     /// Rows with a value that can't be read.
-    pub(in super::super) fn unreadable(&self) -> u64 {
+    pub(in crate::flows) fn unreadable(&self) -> u64 {
         self.unreadable
     }
 
     /// All that the desktop has.
-    pub(in super::super) fn read(&self) -> u64 {
+    pub(in crate::flows) fn read(&self) -> u64 {
         self.rows + self.too_large + self.unreadable
     }
 }
 
 /// What a table that a server refuses waits for, and why.
-pub(in super::super) type Refusal = (WayBack, String);
+pub(in crate::flows) type Refusal = (WayBack, String);
 
 /// Why a table was not read.
 enum Unread {
@@ -114,7 +114,7 @@ impl Staging<'_> {
     ///
     /// # Errors
     /// When a connection fails or the lease is lost.
-    pub(in super::super) async fn stage(
+    pub(in crate::flows) async fn stage(
         &mut self,
         reader: &mut TableReader,
         table: &Table,
@@ -236,7 +236,7 @@ fn is_bad(cells: &[Option<Vec<u8>>]) -> bool {
 
 /// BEGIN, settings, the statements, and the lease's fence. It comes last where several copies go at once, since each holds
 /// the lease's row until its transaction ends; one that is `alone` has it first too, and keeps others off meanwhile.
-pub(in super::super) fn guarded(
+pub(in crate::flows) fn guarded(
     settings: &Opening,
     lease: &Lease,
     alone: bool,

@@ -13,7 +13,7 @@ pub fn set_state(replicator: &str, table: &Table, state: &str, why: Option<&str>
 
 /// The table stops. One that goes on when both sides fit is copied by the next session in which they do, whatever the
 /// settings said of it meanwhile.
-pub(in super::super) fn stop_state(
+pub(in crate::flows) fn stop_state(
     replicator: &str,
     table: &Table,
     way: WayBack,
@@ -27,7 +27,7 @@ pub(in super::super) fn stop_state(
 }
 
 /// What a table that a server refuses waits for, by the error's code.
-pub(in super::super) fn way_of(error: &ServerError) -> WayBack {
+pub(in crate::flows) fn way_of(error: &ServerError) -> WayBack {
     match error.code.as_str() {
         "TD004" => WayBack::Allow,
         // A table or a column isn't there, or is of another type: that is seen when both sides are looked at again.
@@ -61,7 +61,7 @@ fn put_state(
 }
 
 /// Tables whose copies are whole stream from now on.
-pub(in super::super) fn settle_states<'a>(
+pub(in crate::flows) fn settle_states<'a>(
     replicator: &str,
     tables: impl Iterator<Item = &'a Table>,
 ) -> Statement {
@@ -111,7 +111,7 @@ pub(super) fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> 
 }
 
 /// Our own conditions on rows and tables.
-pub(in super::super) fn is_ours(error: &ServerError) -> bool {
+pub(in crate::flows) fn is_ours(error: &ServerError) -> bool {
     matches!(
         error.code.as_str(),
         "TD003" | "TD004" | "TD005" | "TD006" | "TD008" | "TD010" | "TD014"
@@ -124,7 +124,7 @@ pub fn not_applied(error: NotApplied) -> Fault {
 }
 
 /// The same on either side.
-pub(in super::super) fn not_applied_on(side: Side, error: NotApplied) -> Fault {
+pub(in crate::flows) fn not_applied_on(side: Side, error: NotApplied) -> Fault {
     match error {
         NotApplied::Wire(error) => Fault::wire(side, &error),
         NotApplied::Refused { error, .. } => Fault::server(side, &error),

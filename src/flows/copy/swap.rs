@@ -4,7 +4,7 @@ use super::Refusal;
 use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
 use super::state::{not_applied, refusal};
 use crate::fault::Fault;
-use crate::flows::refusal::{is_of_rule, lies_in_rows, swap_words};
+use crate::flows::refusal_words::{is_of_rule, lies_in_rows, swap_words};
 use crate::model::{Param, Statement, Table, TableId, WayBack, oid};
 use crate::plan::{Diff, quote};
 
@@ -84,7 +84,7 @@ impl Merge<'_> {
     ///
     /// # Errors
     /// When the connection fails or the lease is lost.
-    pub(in super::super) async fn unread(
+    pub(in crate::flows) async fn unread(
         &mut self,
         table: TableId,
         (how, asked): (&How, &[i64]),

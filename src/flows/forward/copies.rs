@@ -4,65 +4,21 @@
 
 use std::mem::take;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::gather::Gather;
-use super::reading::{Ends, Event, Order, Reading, Reads};
-use super::watch::{Touched, Watch, Watched};
-use super::write::Writer;
+use super::batcher::Gather;
+use super::sender::Writer;
 use crate::apply::Lease;
 use crate::capture::Sight;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind};
-use crate::flows::copy::{Copied, How, Refusal};
+use crate::flows::copy::{
+    Agenda, Copied, Ends, Event, How, Order, Reading, Reads, Ready, Refusal, Wanted, Watch, Watched,
+};
 use crate::limits;
 use crate::model::{TableId, Tables, WayBack};
 use crate::plan::Opening;
 use crate::spill::Spill;
-
-/// A table to copy.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The table.
-    pub table: TableId,
-    /// What for.
-    pub how: How,
-    /// Rows of `tandem.swap` that asked for it.
-    pub asked: Vec<i64>,
-}
-
-impl Wanted {
-    /// By the clock.
-    fn swap(table: TableId) -> Wanted {
-        Wanted {
-            table,
-            how: How::Swap {
-                allow_shrink: false,
-            },
-            asked: Vec::new(),
-        }
-    }
-}
-
-/// A table that is swapped again and again.
-#[derive(Clone, Debug)]
-pub struct Scheduled {
-    /// The table.
-    pub table: TableId,
-    /// How often.
-    pub every: Duration,
-    /// When it is due next.
-    pub due: Instant,
-}
-
-/// What is to be copied, now and later.
-#[derive(Clone, Debug, Default)]
-pub struct Agenda {
-    /// Now.
-    pub wanted: Vec<Wanted>,
-    /// Again and again.
-    pub scheduled: Vec<Scheduled>,
-}
 
 /// Copies beside the stream.
 pub(super) struct Copies {
@@ -98,17 +54,6 @@ enum Phase {
     Merging(Option<Box<Spill>>),
     /// What had waited is being written.
     Replaying,
-}
-
-/// Copies that are ready, for the writer.
-pub(super) struct Ready {
-    pub(super) copies: Vec<Copied>,
-    /// Tables whose copies come to nothing, and why.
-    pub(super) unread: Vec<(Wanted, Refusal)>,
-    pub(super) touched: Touched,
-    pub(super) sight: Sight,
-    /// Changes wait until they are merged.
-    pub(super) pending: bool,
 }
 
 impl Copies {

@@ -3,23 +3,11 @@
 //! One place waits ([`Forward::run`]). Transactions gather while the cloud works; what has come when it should be done
 //! with the last batch is the next one, and is sent without waiting for the answer ([`crate::apply::Pipe`]).
 
-mod asking;
-mod beat;
+mod backlog;
+mod batcher;
+mod beside;
 mod copies;
-mod gather;
-mod job;
-mod large;
-mod line;
-mod lookout;
-mod overdue;
-mod pace;
-mod parking;
-mod reading;
-mod refill;
-mod reform;
-mod retry;
-mod watch;
-mod write;
+mod sender;
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -35,6 +23,7 @@ use crate::capture::{Capture, Start};
 use crate::catalog::of_stream;
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
+use crate::flows::copy::Agenda;
 use crate::flows::meter::Meter;
 use crate::fold::Book;
 use crate::limits;
@@ -43,18 +32,12 @@ use crate::plan::Opening;
 use crate::wire::WireError;
 use crate::wire::control::Control;
 
-use asking::Asking;
-use beat::Heart;
+use batcher::Gather;
+use beside::{Asking, Heart, Lookout, Of, Overdue, Refiller};
+pub use beside::{Known, last_refill};
 use copies::Copies;
-pub use copies::{Agenda, Scheduled, Wanted};
-use gather::Gather;
-pub use lookout::Known;
-use lookout::Lookout;
-use overdue::Overdue;
-pub use parking::parked;
-use refill::Refiller;
-pub use refill::last_refill;
-use write::{Outcome, Writer};
+pub use sender::parked;
+use sender::{Outcome, Writer};
 
 /// The names of tables that stop until they fit again, each with what it waits for.
 pub type Halted = BTreeMap<String, WayBack>;
@@ -191,7 +174,7 @@ impl<'a> Forward<'a> {
     pub async fn run(mut self, stop: &CancellationToken) -> Result<(), Fault> {
         let settings = self.sides;
         let replicator = self.replicator.clone();
-        let of = beat::Of {
+        let of = Of {
             replicator: &replicator,
             slot: &settings.forward.slot,
             publication: &settings.forward.publication,

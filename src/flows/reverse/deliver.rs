@@ -8,7 +8,7 @@ use crate::apply::{Applier, Done as Ran, NotApplied, Script};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::flows::copy::not_applied_on;
-use crate::flows::refusal::lies_in_rows;
+use crate::flows::refusal_words::lies_in_rows;
 use crate::limits;
 use crate::model::{Home, Statement};
 use crate::plan::home::{

@@ -3,9 +3,9 @@
 //! A crash between the desktop's commit and the cloud's repeats what was written, harmlessly: the ledger knows the last entry
 //! of each key, and an equal row isn't written. No order between keys is needed, and within one the row is the truth.
 
+mod after_poll;
 mod deliver;
 mod poll;
-mod then;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -22,16 +22,16 @@ use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::Halted;
-use crate::flows::refusal::words;
+use crate::flows::refusal_words::words;
 use crate::limits;
 use crate::model::{Home, Tables, WayBack};
 use crate::plan::home::Budget;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
+use after_poll::Then;
 use deliver::{Delivered, Outcome};
 use poll::{Found, State, Unread};
-use then::Then;
 
 /// Brings home what phones did, again and again.
 pub struct Reverse {

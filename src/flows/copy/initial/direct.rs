@@ -3,11 +3,11 @@
 
 use std::sync::atomic::Ordering;
 
-use super::stage::{Staging, run};
-use super::state::{is_ours, not_applied, set, settled};
 use crate::apply::{Filling, NotApplied, hold};
 use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
+use crate::flows::copy::stage::{Staging, run};
+use crate::flows::copy::state::{is_ours, not_applied, set, settled};
 use crate::model::{Lsn, Statement, Table};
 use crate::plan::{Direct, Pages, opening, void_parked};
 use crate::wire::WireError;

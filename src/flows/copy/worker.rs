@@ -6,39 +6,40 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::copies::Wanted;
+use super::schedule::Wanted;
+use super::stage::{Refusal, Staged, Staging, guarded};
+use super::state::{not_applied, set_state};
 use crate::apply::{Applier, Lease, Script};
 use crate::capture::{Sight, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side};
-use crate::flows::copy::{Refusal, Staged, Staging, guarded, not_applied, set_state};
 use crate::limits;
 use crate::model::{TableId, Tables};
 use crate::plan::Opening;
 
 /// What reading and staging needs.
 #[derive(Clone)]
-pub(super) struct Ends {
-    pub(super) desktop: Endpoint,
-    pub(super) cloud: Endpoint,
-    pub(super) opening: Opening,
-    pub(super) lease: Lease,
-    pub(super) memory_max: u64,
-    pub(super) tables: Arc<Tables>,
+pub(in crate::flows) struct Ends {
+    pub(in crate::flows) desktop: Endpoint,
+    pub(in crate::flows) cloud: Endpoint,
+    pub(in crate::flows) opening: Opening,
+    pub(in crate::flows) lease: Lease,
+    pub(in crate::flows) memory_max: u64,
+    pub(in crate::flows) tables: Arc<Tables>,
 }
 
 /// The task that reads and stages.
-pub(super) struct Reading {
-    pub(super) events: mpsc::Receiver<Event>,
-    pub(super) orders: mpsc::Sender<Order>,
+pub(in crate::flows) struct Reading {
+    pub(in crate::flows) events: mpsc::Receiver<Event>,
+    pub(in crate::flows) orders: mpsc::Sender<Order>,
     _task: AbortOnDropHandle<()>,
 }
 
 /// Whole copies; and one that the desktop doesn't let us read, and why: those after it were not tried.
-pub(super) type Reads = (Vec<Staged>, Option<(TableId, Refusal)>);
+pub(in crate::flows) type Reads = (Vec<Staged>, Option<(TableId, Refusal)>);
 
 /// What the task says.
-pub(super) enum Event {
+pub(in crate::flows) enum Event {
     Ready,
     Seen(Sight),
     Staged(Reads),
@@ -46,7 +47,7 @@ pub(super) enum Event {
 }
 
 /// What the task is told.
-pub(super) enum Order {
+pub(in crate::flows) enum Order {
     /// Take a snapshot.
     Look,
     /// Read the tables in the last one.
@@ -55,7 +56,7 @@ pub(super) enum Order {
 
 impl Ends {
     /// Reads and stages tables in a task of its own.
-    pub(super) fn read(self, wanted: &[Wanted]) -> Reading {
+    pub(in crate::flows) fn read(self, wanted: &[Wanted]) -> Reading {
         let (events, to_us) = mpsc::channel(1);
         let (to_it, orders) = mpsc::channel(1);
         let (new, all): (Vec<_>, Vec<_>) = {

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::job::Form;
+use super::attempt::Form;
 use crate::apply::Done;
 use crate::fault::{Fault, Kind, Side};
 use crate::fold::{Parked, ParkedRows, Parking, name_of_cells};

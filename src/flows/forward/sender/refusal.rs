@@ -1,11 +1,11 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
-use super::super::copy::{is_ours, not_applied, way_of};
-use super::super::refusal::{is_of_rule, lies_in_rows, words};
-use super::job::{BatchJob, Form, LargeJob};
-use super::write::Writer;
+use super::Writer;
+use super::attempt::{BatchJob, Form, LargeJob};
 use crate::apply::NotApplied;
 use crate::fault::{Fault, blames_table};
+use crate::flows::copy::{is_ours, not_applied, way_of};
+use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
 use crate::model::{Halt, Key, TableId, Tables, WayBack};
 use crate::wire::ServerError;

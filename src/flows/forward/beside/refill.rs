@@ -18,7 +18,7 @@ use crate::plan::home::{alone, keep, mark_text, restore};
 use crate::wire::control;
 
 /// Runs it again and again, never twice at once.
-pub(super) struct Refiller {
+pub(in crate::flows::forward) struct Refiller {
     desktop: Endpoint,
     replicator: String,
     refill: Option<Refill>,
@@ -55,7 +55,7 @@ pub async fn last_refill(desktop: &Client, replicator: &str) -> Result<Option<Du
 
 impl Refiller {
     /// `ago`: when it was run for the last time.
-    pub(super) fn new(
+    pub(in crate::flows::forward) fn new(
         desktop: &Endpoint,
         replicator: &str,
         (refill, tables): (Option<Refill>, Arc<Tables>),
@@ -79,7 +79,7 @@ impl Refiller {
     ///
     /// # Errors
     /// When the desktop can't be reached.
-    pub(super) async fn run(&mut self) -> Result<bool, Fault> {
+    pub(in crate::flows::forward) async fn run(&mut self) -> Result<bool, Fault> {
         let Some(refill) = &self.refill else {
             return std::future::pending().await;
         };

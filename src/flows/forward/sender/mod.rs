@@ -1,28 +1,36 @@
 //! One batch to the cloud, and what to do when the cloud refuses it.
 
+mod attempt;
+mod in_flight;
+mod large_transaction;
+mod pacing;
+mod quarantine;
+mod refusal;
+mod retry;
+
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::super::copy::{Merge, Merged, is_ours, not_applied, settle_states, stop_state};
-use super::copies::Ready;
-use super::gather::{Unit, no_room};
-use super::job::{BatchJob, Errand, Form, LargeJob, manner};
-use super::large::{Stumble, stage};
-use super::line::{Landed, Landing, Line};
-use super::parking;
-use super::reform::{self, copy_moved};
-use super::retry::none_is_wider;
+use super::batcher::{Unit, no_room};
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side, blames_table};
+use crate::flows::copy::{Merge, Merged, Ready, is_ours, not_applied, settle_states, stop_state};
 use crate::flows::meter::Meter;
 use crate::fold::{Book, Sorter};
 use crate::limits;
 use crate::model::{Batch, Committed, Halt, Lsn, Statement, TableId, Tables, WayBack};
 use crate::plan::{BatchForm, Opening, Planner, at_once, opening};
 use crate::spill::Spill;
+use attempt::{BatchJob, Errand, Form, LargeJob, manner};
+use in_flight::{Landed, Landing, Line};
+use large_transaction::{Stumble, stage};
+use quarantine as parking;
+pub use quarantine::parked;
+use refusal::copy_moved;
+use retry::none_is_wider;
 
 /// Writes batches one behind the other.
 pub(super) struct Writer {
@@ -35,7 +43,7 @@ pub(super) struct Writer {
     pub(super) checkpoint: Committed,
     line: Line,
     /// Batches that wait to be sent (again), in their order.
-    pub(super) queue: VecDeque<BatchJob>,
+    queue: VecDeque<BatchJob>,
     sent: Lsn,
     closing: bool,
     /// When parked rows are tried again.
@@ -259,7 +267,7 @@ impl Writer {
     }
 
     /// The table stops, with what is sent next.
-    pub(super) fn halt(&mut self, form: &mut Form, halt: Halt) {
+    fn halt(&mut self, form: &mut Form, halt: Halt) {
         self.book.stop(halt.table);
         form.halts.push(halt);
         // Steps have other numbers without it.
@@ -267,7 +275,7 @@ impl Writer {
     }
 
     /// Carries out a staged transaction.
-    pub(super) fn send_large(&mut self, job: Box<LargeJob>) {
+    fn send_large(&mut self, job: Box<LargeJob>) {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
         let mut all = self.start_of(&batch, job.form.at_once);
         all.extend(statements);
@@ -297,7 +305,7 @@ impl Writer {
         halts.iter().map(stop).collect()
     }
 
-    pub(super) fn run(&mut self, errand: Errand, script: Script) {
+    fn run(&mut self, errand: Errand, script: Script) {
         self.line.go(errand, |mut applier: Applier| async move {
             let done = applier.run(script).await.map_err(Stumble::from);
             (applier, done.map(Landed::Done))
@@ -441,7 +449,7 @@ impl Writer {
         };
         self.checkpoint = committed;
         self.note_late(done);
-        let (copy, halted) = reform::tell(&form.halts, &self.tables);
+        let (copy, halted) = refusal::tell(&form.halts, &self.tables);
         self.halted.extend(halted);
         parking::settle(&mut self.book.parking, &form, done, &self.tables)?;
         if form.stirs {

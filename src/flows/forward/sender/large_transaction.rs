@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::job::{Form, LargeJob};
+use super::attempt::{Form, LargeJob};
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold, unstage};
 use crate::failpoint;
 use crate::fault::Fault;

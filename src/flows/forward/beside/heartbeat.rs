@@ -17,7 +17,7 @@ use crate::limits;
 use crate::model::{Halt, Tables};
 use crate::wire::WireError;
 
-pub(super) struct Heart<'a> {
+pub(in crate::flows::forward) struct Heart<'a> {
     desktop: &'a Client,
     of: Of<'a>,
     tables: Arc<Tables>,
@@ -29,16 +29,16 @@ pub(super) struct Heart<'a> {
 
 /// Whose heart it is.
 #[derive(Clone, Copy)]
-pub(super) struct Of<'a> {
-    pub(super) replicator: &'a str,
-    pub(super) slot: &'a str,
-    pub(super) publication: &'a str,
+pub(in crate::flows::forward) struct Of<'a> {
+    pub(in crate::flows::forward) replicator: &'a str,
+    pub(in crate::flows::forward) slot: &'a str,
+    pub(in crate::flows::forward) publication: &'a str,
 }
 
 type Beating<'a> = Pin<Box<dyn Future<Output = Result<Vec<Halt>, Fault>> + Send + 'a>>;
 
 impl<'a> Heart<'a> {
-    pub(super) fn start(
+    pub(in crate::flows::forward) fn start(
         desktop: &'a Client,
         every: Duration,
         of: Of<'a>,
@@ -58,13 +58,13 @@ impl<'a> Heart<'a> {
     }
 
     /// The next beat comes at once.
-    pub(super) fn beat_soon(&mut self) {
+    pub(in crate::flows::forward) fn beat_soon(&mut self) {
         self.ticks.reset_immediately();
     }
 
     /// Waits for the next beat and writes it, then looks whether all tables are still published, and says which
     /// are not. Safe to cancel.
-    pub(super) async fn beat(&mut self) -> Result<Vec<Halt>, Fault> {
+    pub(in crate::flows::forward) async fn beat(&mut self) -> Result<Vec<Halt>, Fault> {
         if self.beating.is_none() {
             self.ticks.tick().await;
             self.beats += 1;

@@ -20,7 +20,7 @@ use crate::wire::WireError;
 /// What the cloud's tables were when the session began, and on which server.
 pub type Known = (Facts, BTreeMap<TableId, Footprint>);
 
-pub(super) struct Lookout<'a> {
+pub(in crate::flows::forward) struct Lookout<'a> {
     cloud: &'a Client,
     replicator: String,
     tables: Arc<Tables>,
@@ -42,7 +42,7 @@ struct Seen {
 }
 
 impl<'a> Lookout<'a> {
-    pub(super) fn start(
+    pub(in crate::flows::forward) fn start(
         cloud: &'a Client,
         replicator: &str,
         every: Duration,
@@ -67,7 +67,7 @@ impl<'a> Lookout<'a> {
     ///
     /// # Errors
     /// When the cloud can't be asked, or what notes the phones' work is gone: the next session sees to it.
-    pub(super) async fn look(&mut self) -> Result<Vec<Halt>, Fault> {
+    pub(in crate::flows::forward) async fn look(&mut self) -> Result<Vec<Halt>, Fault> {
         if self.looking.is_none() {
             self.ticks.tick().await;
             let look = look(

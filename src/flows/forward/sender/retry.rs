@@ -2,9 +2,9 @@
 
 use std::time::Instant;
 
-use super::job::{Errand, manner};
-use super::parking;
-use super::write::{Outcome, Writer};
+use super::attempt::{Errand, manner};
+use super::quarantine as parking;
+use super::{Outcome, Writer};
 use crate::apply::{Done, Script, hold, unstage};
 use crate::fault::{Fault, Kind};
 use crate::fold::Parking;
@@ -14,7 +14,7 @@ use crate::plan::{Manner, follow_all, heal, opening, retry, widened};
 
 impl Writer {
     /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
-    pub(super) fn parked_due(&self) -> Option<Instant> {
+    pub(in crate::flows::forward) fn parked_due(&self) -> Option<Instant> {
         self.retry_due().filter(|_| !self.is_busy())
     }
 
@@ -31,7 +31,7 @@ impl Writer {
     }
 
     /// Tries parked rows again, one table in a transaction: what is wrong with one must not keep the others.
-    pub(super) fn try_parked(&mut self) {
+    pub(in crate::flows::forward) fn try_parked(&mut self) {
         if self.retrying.is_empty() {
             self.retrying = self.book.parking.tables().map(|(table, _)| table).collect();
         }
@@ -81,7 +81,7 @@ impl Writer {
     }
 
     /// With each heartbeat, while nothing else is on its way: a column may be wider now than when the session began.
-    pub(super) fn see_what_is_wider(&mut self) {
+    pub(in crate::flows::forward) fn see_what_is_wider(&mut self) {
         if self.is_busy() || self.wants_quiet() {
             return;
         }

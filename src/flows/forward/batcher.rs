@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::overdue::Missing;
-use super::watch::Watch;
+use super::backlog::Missing;
 use crate::capture::{Delivery, Piece};
 use crate::config;
 use crate::decode::Assembler;
 use crate::failpoint;
 use crate::fault::{Fault, Kind};
+use crate::flows::copy::Watch;
 use crate::fold::{Echoes, SWAP};
 use crate::limits;
 use crate::model::{

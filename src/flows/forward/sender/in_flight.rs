@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::job::{BatchJob, Errand, LargeJob};
-use super::large::Stumble;
-use super::pace::Pace;
+use super::attempt::{BatchJob, Errand, LargeJob};
+use super::large_transaction::Stumble;
+use super::pacing::Pace;
 use crate::apply::{Applier, Done, NotApplied, Pipe, Script};
 use crate::flows::copy::Merged;
 use crate::flows::meter::Meter;

@@ -5,8 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use super::merge::Copied;
 use crate::flows::Wanted;
+use crate::flows::copy::merge::Copied;
 use crate::limits;
 use crate::model::{Table, TableId, Tables};
 use crate::plan::Pages;

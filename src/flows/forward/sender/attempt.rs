@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::gather::Gathered;
 use crate::apply::Lease;
+use crate::flows::forward::batcher::Gathered;
 use crate::fold::{Book, HEARTBEAT, REFIT, RETRY, Sorter, fold, parking_name};
 use crate::limits;
 use crate::model::{

@@ -14,7 +14,7 @@ use crate::model::{
 use crate::spill::{Facts, Spill};
 
 /// Changes of tables that are being copied.
-pub(super) struct Watch {
+pub(in crate::flows) struct Watch {
     snapshot: Snapshot,
     /// Each table, and whether it streams meanwhile.
     tables: BTreeMap<TableId, bool>,
@@ -29,21 +29,21 @@ pub(super) struct Watch {
 
 /// Names of rows: their keys' arriving cells, or all cells, and NULL elsewhere.
 #[derive(Default)]
-pub(super) struct Touched {
+pub(in crate::flows) struct Touched {
     names: HashSet<(TableId, Tuple)>,
     bytes: usize,
 }
 
 /// What has come of it when the copies are merged.
-pub(super) struct Watched {
-    pub(super) touched: Touched,
+pub(in crate::flows) struct Watched {
+    pub(in crate::flows) touched: Touched,
     /// None where nothing waits.
-    pub(super) held: Option<Box<Spill>>,
-    pub(super) spoiled: BTreeSet<TableId>,
+    pub(in crate::flows) held: Option<Box<Spill>>,
+    pub(in crate::flows) spoiled: BTreeSet<TableId>,
 }
 
 impl Watch {
-    pub(super) fn new(snapshot: Snapshot, tables: BTreeMap<TableId, bool>) -> Watch {
+    pub(in crate::flows) fn new(snapshot: Snapshot, tables: BTreeMap<TableId, bool>) -> Watch {
         Watch {
             snapshot,
             tables,
@@ -59,7 +59,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the disk has no room.
-    pub(super) fn look(
+    pub(in crate::flows) fn look(
         &mut self,
         transaction: &mut Transaction,
         tables: &Tables,
@@ -72,7 +72,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the disk has no room.
-    pub(super) fn look_at_part(
+    pub(in crate::flows) fn look_at_part(
         &mut self,
         assembler: &Assembler,
         changes: &mut Vec<Change>,
@@ -132,7 +132,7 @@ impl Watch {
     }
 
     /// What has come of it, when the cloud is at `end`.
-    pub(super) fn end(self, end: Lsn) -> Watched {
+    pub(in crate::flows) fn end(self, end: Lsn) -> Watched {
         let mut held = self.held;
         held.facts = Facts {
             end,
@@ -170,7 +170,7 @@ impl Touched {
     }
 
     /// The names of one table's rows.
-    pub(super) fn of(&self, table: TableId) -> impl Iterator<Item = &Tuple> {
+    pub(in crate::flows) fn of(&self, table: TableId) -> impl Iterator<Item = &Tuple> {
         let names = self.names.iter().filter(move |(of, _)| *of == table);
         names.map(|(_, name)| name)
     }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 
 use tokio_postgres::Client;
 
-use super::copies::{Copies, Wanted, copy_anew};
-use super::write::Writer;
+use super::super::copies::{Copies, copy_anew};
+use super::super::sender::Writer;
 use crate::fault::Fault;
-use crate::flows::copy::{Asked, How, asked, refuse};
+use crate::flows::copy::{Asked, How, Wanted, asked, refuse};
 use crate::model::Tables;
 
-pub(super) struct Asking<'a> {
+pub(in crate::flows::forward) struct Asking<'a> {
     cloud: &'a Client,
     replicator: String,
     tables: Arc<Tables>,
@@ -27,7 +27,7 @@ type Question<'a> = Pin<Box<dyn Future<Output = Result<Vec<Asked>, Fault>> + Sen
 
 impl<'a> Asking<'a> {
     /// `known` are those that are on the agenda already.
-    pub(super) fn new(
+    pub(in crate::flows::forward) fn new(
         cloud: &'a Client,
         replicator: &str,
         tables: Arc<Tables>,
@@ -44,7 +44,7 @@ impl<'a> Asking<'a> {
     }
 
     /// Somebody has asked for something.
-    pub(super) fn look(&mut self) {
+    pub(in crate::flows::forward) fn look(&mut self) {
         self.again = true;
         if self.open.is_none() {
             self.again = false;
@@ -57,7 +57,7 @@ impl<'a> Asking<'a> {
     ///
     /// # Errors
     /// When the cloud can't be asked.
-    pub(super) async fn answer(&mut self) -> Result<Vec<Asked>, Fault> {
+    pub(in crate::flows::forward) async fn answer(&mut self) -> Result<Vec<Asked>, Fault> {
         let Some(open) = &mut self.open else {
             return std::future::pending().await;
         };
@@ -74,7 +74,7 @@ impl<'a> Asking<'a> {
     ///
     /// # Errors
     /// When a table is asked for that has stopped: it is looked at anew, both sides of it, by the next session.
-    pub(super) async fn take(
+    pub(in crate::flows::forward) async fn take(
         &self,
         asked: Vec<Asked>,
         copies: &mut Copies,

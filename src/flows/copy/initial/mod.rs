@@ -1,5 +1,8 @@
 //! The first fill: all tables from the snapshot that came with the slot, several at once, before the stream starts there.
 
+mod direct;
+mod queue;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -7,21 +10,21 @@ use std::sync::atomic::Ordering;
 use tokio::task::JoinSet;
 use tokio::time::interval;
 
-use super::board::{Board, Pieces, Work};
-use super::direct::{Pour, Poured, whole};
-use super::merge::{Copied, How, Merge};
-use super::sequences::set_past_keys;
-use super::stage::{Progress, Staging, measure, run};
-use super::state::{not_applied, set_state, stop_state};
 use crate::apply::{Applier, Lease};
 use crate::capture::TableReader;
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::Wanted;
+use crate::flows::copy::merge::{Copied, How, Merge};
+use crate::flows::copy::sequences::set_past_keys;
+use crate::flows::copy::stage::{Progress, Staging, measure, run};
+use crate::flows::copy::state::{not_applied, set_state, stop_state};
 use crate::limits;
 use crate::model::{Lsn, Statement, Table, TableId, Tables};
 use crate::plan::{Direct, Opening, Pages, direct};
+use direct::{Pour, Poured, whole};
+use queue::{Board, Pieces, Work};
 
 /// What the first fill needs.
 pub struct First<'a> {

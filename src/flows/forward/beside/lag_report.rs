@@ -4,7 +4,6 @@
 //! knows. It says so in the name of its own connection to the desktop: that costs the log nothing, needs no privilege, is
 //! seen at once, and ends with the connection, so that nobody is told by the dead.
 
-use std::collections::VecDeque;
 use std::future::pending;
 use std::pin::Pin;
 
@@ -13,45 +12,10 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use crate::limits;
-use crate::model::{Lsn, Timestamp, Transaction};
-
-/// What has come and isn't in the cloud.
-#[derive(Default)]
-pub(super) struct Missing {
-    /// Where transactions that carry rows end, and when they committed.
-    rows: VecDeque<(Lsn, Timestamp)>,
-    /// The others: heartbeats, marks, and what comes from the cloud itself. They count where nothing else waits.
-    others: VecDeque<(Lsn, Timestamp)>,
-}
-
-impl Missing {
-    /// This one has come.
-    pub(super) fn came(&mut self, transaction: &Transaction, carries_rows: bool) {
-        let queue = match carries_rows {
-            true => &mut self.rows,
-            false => &mut self.others,
-        };
-        queue.push_back((transaction.end, transaction.committed_at));
-    }
-
-    /// The cloud has everything up to here.
-    pub(super) fn committed(&mut self, checkpoint: Lsn) {
-        for queue in [&mut self.rows, &mut self.others] {
-            while queue.front().is_some_and(|(end, _)| *end <= checkpoint) {
-                queue.pop_front();
-            }
-        }
-    }
-
-    /// When the oldest committed; `open` did, and has not come whole yet.
-    pub(super) fn oldest(&self, open: Option<Timestamp>) -> Option<Timestamp> {
-        let first = |queue: &VecDeque<(Lsn, Timestamp)>| queue.front().map(|(_, at)| *at);
-        first(&self.rows).or(open).or_else(|| first(&self.others))
-    }
-}
+use crate::model::Timestamp;
 
 /// Tells it.
-pub(super) struct Overdue<'a> {
+pub(in crate::flows::forward) struct Overdue<'a> {
     desktop: &'a Client,
     slot: &'a str,
     ticks: Interval,
@@ -70,7 +34,7 @@ type Told = (Timestamp, bool);
 type Telling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 impl<'a> Overdue<'a> {
-    pub(super) fn new(desktop: &'a Client, slot: &'a str) -> Overdue<'a> {
+    pub(in crate::flows::forward) fn new(desktop: &'a Client, slot: &'a str) -> Overdue<'a> {
         let mut ticks = interval(limits::TELL_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Overdue {
@@ -86,7 +50,11 @@ impl<'a> Overdue<'a> {
 
     /// Waits for the next moment to tell, and tells what has waited for longer than one; in a stream that flows that is
     /// nothing, and nothing is said. `progress` changes while the cloud takes a large transaction. Safe to cancel.
-    pub(super) async fn tell(&mut self, oldest: Option<Timestamp>, progress: u64) {
+    pub(in crate::flows::forward) async fn tell(
+        &mut self,
+        oldest: Option<Timestamp>,
+        progress: u64,
+    ) {
         if self.telling.is_none() {
             if oldest.is_none() && self.told.is_none() {
                 self.seen = None;
@@ -124,38 +92,5 @@ async fn tell(desktop: &Client, slot: &str, told: Option<Told>) {
     if let Err(error) = desktop.query_typed(sql, &params).await {
         // The stream notices the connection's end itself, and the rest is a number that stays less exact.
         tracing::debug!(%error, "not told");
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn transaction(end: u64, at: i64) -> Transaction {
-        Transaction {
-            xid: 1,
-            commit: Lsn(end - 1),
-            end: Lsn(end),
-            committed_at: Timestamp(at),
-            changes: Vec::new(),
-            marks: Vec::new(),
-            bytes: 0,
-        }
-    }
-
-    #[test]
-    fn p15_the_oldest_that_carries_rows_counts_and_a_heartbeat_only_where_nothing_else_waits() {
-        let mut missing = Missing::default();
-        assert_eq!(missing.oldest(None), None);
-        missing.came(&transaction(10, 1), false);
-        assert_eq!(missing.oldest(None), Some(Timestamp(1)));
-        missing.came(&transaction(20, 2), true);
-        missing.came(&transaction(30, 3), true);
-        assert_eq!(missing.oldest(Some(Timestamp(4))), Some(Timestamp(2)));
-        missing.committed(Lsn(20));
-        assert_eq!(missing.oldest(Some(Timestamp(4))), Some(Timestamp(3)));
-        missing.committed(Lsn(30));
-        assert_eq!(missing.oldest(Some(Timestamp(4))), Some(Timestamp(4)));
-        assert_eq!(missing.oldest(None), None);
     }
 }
