@@ -1,7 +1,7 @@
 //! The desktop's end of the way home: one transaction for what was found of a table; by halves where the desktop refuses it,
 //! until the rows that are refused stand alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::poll::{Found, State};
 use crate::apply::{Applier, Done as Ran, NotApplied, Script};
@@ -137,6 +137,8 @@ pub(super) async fn deliver(
     // Refused alone for what other rows have: together they may fit.
     let mut tied: Vec<(Item, Outcome)> = Vec::new();
     let mut tries = 0;
+    // Kept out once: where something may keep rows out, somebody may just as well have replaced this one in the same moment.
+    let mut doubted = HashSet::new();
     while let Some((mut items, loosely)) = waiting.pop() {
         let mut again = false;
         let written = match items.is_empty() {
@@ -185,6 +187,10 @@ pub(super) async fn deliver(
                     let rest = items.split_off(items.len() / 2);
                     waiting.extend([(rest, false), (items, false)]);
                 } else if let (Some(item), false) = (items.pop(), loosely) {
+                    if error.code == "TD014" && doubted.insert(item.found[0].coming.entry) {
+                        waiting.push((vec![item], false));
+                        continue;
+                    }
                     if error.code == "TD014" && home.lets_keep_out {
                         delivered.done.push(done(&item.found[0], Outcome::RuledOut));
                         continue;
