@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use crate::fault::{Fault, Kind};
-use crate::model::Name;
+use crate::model::{Name, sqlstate};
 use crate::plan::quote;
 use crate::wire::WireError;
 
@@ -148,6 +148,6 @@ pub fn of_stream(error: &WireError, publication: &str) -> Option<Fault> {
     let WireError::Server(server) = error else {
         return None;
     };
-    let is_it = server.code == "42704" && server.message.contains("publication");
+    let is_it = server.code == sqlstate::UNDEFINED_OBJECT && server.message.contains("publication");
     is_it.then(|| publication_gone(publication).cause(server))
 }

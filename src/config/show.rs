@@ -21,6 +21,12 @@ impl Settings {
     pub fn rows(&self) -> Vec<Row> {
         self.rows.clone()
     }
+
+    /// Every key that the reader knows, whether given or not, by the kind of its section: `forward.slot`, `table.swap`,
+    /// `table.reverse.skip`. The keys of a table and of what is written inside one are known where such a table was read.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(String::as_str)
+    }
 }
 
 /// A value on one line, without characters that a terminal would obey.

@@ -9,6 +9,7 @@ mod knot;
 mod layout;
 mod lsn;
 mod snapshot;
+pub mod sqlstate;
 mod state;
 mod statement;
 mod table;

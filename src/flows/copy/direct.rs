@@ -8,7 +8,7 @@ use super::state::{is_ours, not_applied, set, settled};
 use crate::apply::{Filling, NotApplied, hold};
 use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
-use crate::model::{Lsn, Statement, Table};
+use crate::model::{Lsn, Statement, Table, sqlstate};
 use crate::plan::{Direct, Pages, opening, void_parked};
 use crate::wire::WireError;
 
@@ -150,7 +150,7 @@ async fn given_up(filling: Filling<'_>) -> Result<Poured, Fault> {
 fn not_this(refused: NotApplied, table: &Table) -> Result<Poured, Fault> {
     match &refused {
         NotApplied::Refused { error, .. }
-            if error.code == "TD009" || blames_table(error) || is_ours(error) =>
+            if error.code == sqlstate::NOT_EMPTY || blames_table(error) || is_ours(error) =>
         {
             tracing::debug!(table = %table.name, %error, "not by COPY");
             Ok(Poured::NotThis)

@@ -5,7 +5,7 @@ use super::stage::run;
 use super::state::not_applied;
 use crate::apply::{Applier, Lease, NotApplied};
 use crate::fault::Fault;
-use crate::model::{Key, Source, Statement, Table, Tables};
+use crate::model::{Key, Source, Statement, Table, Tables, sqlstate};
 use crate::plan::{Opening, past_keys};
 
 /// Sets the sequences that make keys past the highest key; those that are further stay.
@@ -24,7 +24,7 @@ pub(super) async fn set_past_keys(
         }
         match run(applier, opening, lease, statements).await {
             Ok(()) => {}
-            Err(NotApplied::Refused { error, .. }) if error.code != "TD001" => {
+            Err(NotApplied::Refused { error, .. }) if error.code != sqlstate::LEASE_LOST => {
                 tracing::warn!(table = %table.name, %error, "a sequence of the cloud still stands before the keys that came; set it with setval before anybody adds rows there");
             }
             Err(error) => return Err(not_applied(error)),

@@ -7,7 +7,7 @@ use super::write::Writer;
 use crate::apply::NotApplied;
 use crate::fault::{Fault, blames_table};
 use crate::limits;
-use crate::model::{Halt, Key, TableId, Tables, WayBack};
+use crate::model::{Halt, Key, TableId, Tables, WayBack, sqlstate};
 use crate::wire::ServerError;
 
 impl Writer {
@@ -46,7 +46,7 @@ impl Writer {
             return Ok(());
         }
         let table = self.to_blame(table, step, error)?;
-        if error.code == "TD014" {
+        if error.code == sqlstate::KEPT_OUT {
             self.planner.count(table);
         }
         // Equal rows have no order among themselves.
@@ -54,7 +54,7 @@ impl Writer {
             self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
         let form = &mut job.form;
         let moves = step.is_some_and(|step| form.moves.contains(&step));
-        if error.code == "23505" && ordered && form.ordered.insert(table) {
+        if error.code == sqlstate::UNIQUE_VIOLATION && ordered && form.ordered.insert(table) {
             form.careful.clear();
         } else if lies_in_rows(error) && moves {
             self.halt(form, copy_moved(table, &words(error)));
@@ -81,7 +81,9 @@ impl Writer {
             return Ok(());
         }
         let table = self.to_blame(table, step, error)?;
-        let unique = error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
+        let unique = error.code == sqlstate::UNIQUE_VIOLATION
+            && job.form.ordered.is_empty()
+            && !job.is_whole(step);
         if unique {
             job.form.ordered.insert(table);
         } else if lies_in_rows(error) && job.is_moved(step) {

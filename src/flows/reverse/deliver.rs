@@ -10,7 +10,7 @@ use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::flows::copy::not_applied_on;
 use crate::flows::refusal::lies_in_rows;
 use crate::limits;
-use crate::model::{Home, Statement};
+use crate::model::{Home, Statement, sqlstate};
 use crate::plan::home::{
     Coming, Told, Verdict, adopt, bare_mark, claim, fill, level, mark, put, remember, remove,
 };
@@ -187,11 +187,11 @@ pub(super) async fn deliver(
                     let rest = items.split_off(items.len() / 2);
                     waiting.extend([(rest, false), (items, false)]);
                 } else if let (Some(item), false) = (items.pop(), loosely) {
-                    if error.code == "TD014" && doubted.insert(item.found[0].coming.entry) {
+                    if error.code == sqlstate::KEPT_OUT && doubted.insert(item.found[0].coming.entry) {
                         waiting.push((vec![item], false));
                         continue;
                     }
-                    if error.code == "TD014" && home.lets_keep_out {
+                    if error.code == sqlstate::KEPT_OUT && home.lets_keep_out {
                         delivered.done.push(done(&item.found[0], Outcome::RuledOut));
                         continue;
                     }
@@ -250,7 +250,7 @@ fn judge(home: &Home, found: &Found) -> Result<Work, Outcome> {
                     "the row has {} bytes, more than half of forward.memory_max",
                     found.bytes
                 );
-                Err(Outcome::parked("TD007", why))
+                Err(Outcome::parked(sqlstate::TOO_LARGE, why))
             }
             State::Mobile => Ok(Work::Put),
             _ => Ok(Work::Remove),
@@ -289,11 +289,12 @@ fn outcome(home: &Home, found: &Found, verdict: Option<Verdict>) -> Outcome {
         Some(Verdict::Update | Verdict::Insert | Verdict::Delete) => Outcome::Applied,
         Some(Verdict::Changed | Verdict::Removed | Verdict::Deleted) => ours(Outcome::Applied),
         Some(Verdict::Keep) => Outcome::RuledOut,
-        Some(Verdict::Taken) => {
-            Outcome::parked("TD011", "the desktop has a row of its own with this key")
-        }
+        Some(Verdict::Taken) => Outcome::parked(
+            sqlstate::KEY_TAKEN,
+            "the desktop has a row of its own with this key",
+        ),
         Some(Verdict::Reused) => Outcome::parked(
-            "TD012",
+            sqlstate::KEY_REUSED,
             "a row with this key was deleted in the cloud and kept on the desktop; this is another one",
         ),
         Some(Verdict::Same) | None => Outcome::Folded,
@@ -395,23 +396,38 @@ fn unread(home: &Home, cause: String) -> Fault {
 
 /// An error that lies in single rows.
 fn is_rows(error: &ServerError) -> bool {
-    matches!(error.code.as_str(), "TD003" | "TD014") || lies_in_rows(error) && blames_table(error)
+    matches!(
+        error.code.as_str(),
+        sqlstate::DOES_NOT_FIT | sqlstate::KEPT_OUT
+    ) || lies_in_rows(error) && blames_table(error)
 }
 
 /// Another row has what this one needs, or a row that it needs isn't there.
 fn lies_between_rows(error: &ServerError) -> bool {
-    matches!(error.code.as_str(), "23001" | "23503" | "23505" | "23P01")
+    matches!(
+        error.code.as_str(),
+        sqlstate::RESTRICT_VIOLATION
+            | sqlstate::FOREIGN_KEY_VIOLATION
+            | sqlstate::UNIQUE_VIOLATION
+            | sqlstate::EXCLUSION_VIOLATION
+    )
 }
 
 /// Somebody has a lock.
 fn is_busy(error: &ServerError) -> bool {
-    matches!(error.code.as_str(), "55P03" | "40001" | "40P01" | "57014")
+    matches!(
+        error.code.as_str(),
+        sqlstate::LOCK_NOT_AVAILABLE
+            | sqlstate::SERIALIZATION_FAILURE
+            | sqlstate::DEADLOCK_DETECTED
+            | sqlstate::QUERY_CANCELED
+    )
 }
 
 /// Why a row was refused. The detail of some errors is the whole row, with whatever personal data is in it (P16).
 fn words(error: &ServerError) -> String {
     match error.code.as_str() {
-        "23502" | "23514" => error.message.clone(),
+        sqlstate::NOT_NULL_VIOLATION | sqlstate::CHECK_VIOLATION => error.message.clone(),
         _ => match &error.detail {
             Some(detail) => format!("{}: {detail}", error.message),
             None => error.message.clone(),

@@ -6,6 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::{CheckOutcome, Report, Wrong, desktop_tables, rows};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
+use crate::model::sqlstate;
 
 pub(super) async fn check(
     settings: &Settings,
@@ -46,7 +47,7 @@ async fn statement(
     };
     match error.as_db_error() {
         // CALL, DO, or several statements: only carrying them out would tell.
-        Some(error) if error.code().code() == "42601" => {
+        Some(error) if error.code().code() == sqlstate::SYNTAX_ERROR => {
             report.skip(
                 id,
                 format!("not checked: {place} can't be explained, only carried out"),
