@@ -341,3 +341,83 @@ async fn ctrl_c_leaves_the_terminal_in_order_and_the_next_one_goes_on() {
     let closing = "60 tables, 3 need you; 173 rows are in the cloud, 1 in quarantine";
     assert_summary(&out, closing);
 }
+
+/// A finding that many tables share is said once, with their names; a document has each.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_true_of_many_tables_is_said_once() {
+    let names: Vec<_> = (0..30).map(|n| format!("t{n:03}")).collect();
+    let mut settings = "[heartbeat]\nevery = \"500ms\"\n".to_owned();
+    let mut ddl = String::new();
+    for name in &names {
+        settings.push_str(&format!("[[table]]\nname = \"{name}\"\nkey = [\"id\"]\n"));
+        ddl.push_str(&format!("create table {name} (id int, what text); "));
+    }
+    let stamp =
+        "create function stamp() returns trigger language plpgsql as 'begin return new; end'; ";
+    let stamped = names.iter().map(|name| {
+        format!("create trigger last_updated before update on {name} for each row execute function stamp(); ")
+    });
+    let there = format!("{ddl}{stamp}{}", stamped.collect::<String>());
+    let office = Office::with_tables(&newest(), &settings, &ddl, &there).await;
+
+    let (code, out, said) = office.ask(&["doctor"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    assert_eq!(count(&out, "last_updated of"), 1, "{out}");
+    let warned = out
+        .lines()
+        .find(|line| line.contains("last_updated of"))
+        .unwrap();
+    assert!(
+        warned.contains("\"t009\" and 20 more may change rows before they are written"),
+        "{out}"
+    );
+    assert!(out.contains("and so for the other 29"), "{out}");
+    assert_eq!(count(&out, "no unique index"), 1, "{out}");
+    // All are counted, listed on demand, and in the document.
+    assert!(out.contains("0 failed, 6"), "{out}");
+    let (_, report, _) = office.ask(&["doctor", "--report"]).await;
+    assert_eq!(count(&report, "trigger last_updated of"), 30, "{report}");
+    let (_, document, _) = office.ask(&["doctor", "--json"]).await;
+    let document: Value = serde_json::from_str(&document).unwrap();
+    let checks = document["checks"].as_array().unwrap();
+    let of = |id: &str| checks.iter().filter(|check| check["id"] == id).count();
+    assert_eq!((of("rewriting_trigger"), of("key_index")), (30, 30));
+    assert!(
+        checks
+            .iter()
+            .all(|check| check.as_object().unwrap().len() == 6)
+    );
+
+    // What can be pasted is there for each.
+    let (code, plan, said) = office.ask(&["bootstrap", "--plan"]).await;
+    assert_eq!(code, 0, "{plan} {said}");
+    assert_eq!(count(&plan, "no unique index"), 1, "{plan}");
+    assert_eq!(
+        count(&plan, "create unique index concurrently on"),
+        30,
+        "{plan}"
+    );
+
+    // All tables stop for one reason: one line, and one finding.
+    let (code, out, said) = office.ask(&["bootstrap"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    let grown = names
+        .iter()
+        .map(|name| format!("alter table {name} add extra int; "));
+    exec(&office.desktop, &grown.collect::<String>()).await;
+    let service = office.run();
+    until(
+        &office.cloud,
+        "select count(*) = 30 from tandem.table_state where state = 'stopped'",
+    )
+    .await;
+    let log = office.log();
+    assert_eq!(service.stop().await, 0);
+    assert_eq!(count(&log, "stopped, the other tables go on"), 1, "{log}");
+    assert!(log.contains("t009 and 20 more"), "{log}");
+    let (_, out, _) = office.ask(&["doctor"]).await;
+    assert_eq!(count(&out, "column extra"), 1, "{out}");
+    let (code, _, said) = office.ask(&["bootstrap", "--plan"]).await;
+    assert_eq!((code, count(&said, "column extra")), (2, 1), "{said}");
+    assert!(said.contains("30 things"), "{said}");
+}
