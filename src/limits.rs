@@ -312,3 +312,14 @@ pub const KEPT_VALUE_BYTES: usize = 8 * 1024;
 pub const SAMPLE_ROWS: usize = 1_000;
 /// Bytes of each.
 pub const SAMPLE_BYTES: usize = 2_000;
+
+/// Names that stand in a line about many tables; of the others it says how many there are.
+pub const NAMES_SHOWN: usize = 10;
+/// Tables without trouble that the summary of a first copy names one by one.
+pub const TABLES_SHOWN: usize = 20;
+/// How often a line says how far a first copy is, where nobody watches.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+/// How often it is drawn where somebody does.
+pub const PROGRESS_DRAWN_EVERY: Duration = Duration::from_millis(200);
+/// Columns of a terminal that has no room for bars.
+pub const NARROW: u16 = 50;

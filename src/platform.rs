@@ -96,6 +96,13 @@ pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> s
     Ok(())
 }
 
+/// Returns when somebody presses Ctrl-C; from then on the process doesn't end by that any more.
+pub async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(unix)]
 async fn next_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};

@@ -4,12 +4,14 @@ mod bootstrap;
 mod completions;
 mod demo;
 mod doctor;
+mod filled;
 mod init;
 mod lag;
 mod plan;
 mod quarantine;
 mod repair;
 mod run;
+mod screen;
 mod settings;
 mod show;
 mod status;
@@ -326,7 +328,7 @@ impl Common {
             file: None,
             keep: Duration::ZERO,
         };
-        crate::service::start_log(&log, self.level(), self.colors())
+        crate::service::start_log_to(&log, (self.level(), self.colors()), || screen::Above)
     }
 
     fn colors(&self) -> bool {

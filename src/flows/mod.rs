@@ -12,7 +12,8 @@ mod verify;
 pub use agree::{agree, agree_again, check_keys, check_keys_again, examine};
 pub use compare::{Compared, compare, only_look};
 pub use copy::{
-    Asked, First, How, Progress, asked, fill, last_swaps, not_applied, refuse, set_state,
+    Asked, AtWork, Copying, First, How, Progress, asked, fill, last_swaps, not_applied, refuse,
+    set_state,
 };
 pub use forward::{Agenda, Forward, Halted, Known, Scheduled, Sides, Wanted, last_refill, parked};
 pub use meter::{BUCKETS_MS, Meter, Reading};

@@ -61,7 +61,8 @@ fn published(table: &Table) -> Vec<&Name> {
 }
 
 /// Publishes a table after giving it an identity that names its rows. Tries again while the office
-/// program holds the table: each try stalls it for at most [`crate::limits::SETUP_LOCK_TIMEOUT`].
+/// program holds the table: each try stalls it for at most [`crate::limits::SETUP_LOCK_TIMEOUT`]. Says whether anything was to
+/// be done.
 ///
 /// # Errors
 /// When the table stays locked, or the server refuses.
@@ -70,8 +71,9 @@ pub async fn publish(
     publication: &str,
     replicator: &str,
     table: &Table,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let needed = needed(table);
+    let mut new = false;
     for name in published(table) {
         let step = publishing(publication, replicator, name, &needed);
         if is_published(desktop, (publication, replicator), name, &needed).await? {
@@ -79,9 +81,10 @@ pub async fn publish(
         }
         patiently((desktop, Side::Desktop), &name.to_string(), &step).await?;
         failpoint::reach("table_published");
-        tracing::info!(table = %name, "published");
+        tracing::debug!(table = %name, "published");
+        new = true;
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Desktop columns that an old row must carry, as SQL; null when it must carry all.

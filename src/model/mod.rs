@@ -1,5 +1,6 @@
 //! The plain types that every stage understands. A thin room: no I/O, no clock, no decisions.
 
+mod alike;
 mod batch;
 mod change;
 mod charset;
@@ -16,6 +17,7 @@ mod table;
 mod tables;
 mod tuple;
 
+pub use alike::{alike, listed};
 pub use batch::{Batch, Counts, Halt, Row, Shape, Step, WayBack, Work};
 pub use change::{
     Change, Hand, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp,

@@ -103,6 +103,13 @@ pub fn deletable_count(table: &Table) -> String {
     )
 }
 
+/// How many rows the cloud has that are the desktop's, or nobody's.
+pub fn owned_count(table: &Table) -> String {
+    let (target, guard) = (qualified(&table.cloud), Guard::of(table));
+    let owned = guard.owned();
+    format!("select count(*) from {target} as t where {owned}")
+}
+
 fn comparison(table: &Table) -> String {
     // Whether a value fits into a narrower column is seen when it is written; here it is only read as what was sent.
     let mut table = table.clone();

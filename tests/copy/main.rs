@@ -11,6 +11,7 @@ mod support;
 
 mod bootstrap;
 mod drift;
+mod progress;
 mod setup;
 mod swap;
 mod touched_by_others;

@@ -11,7 +11,7 @@ use crate::apply::{Applier, Lease, Script};
 use crate::capture::{Sight, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side};
-use crate::flows::copy::{Refusal, Staged, Staging, guarded, not_applied, set_state};
+use crate::flows::copy::{Progress, Refusal, Staged, Staging, guarded, not_applied, set_state};
 use crate::limits;
 use crate::model::{TableId, Tables};
 use crate::plan::Opening;
@@ -25,6 +25,7 @@ pub(super) struct Ends {
     pub(super) lease: Lease,
     pub(super) memory_max: u64,
     pub(super) tables: Arc<Tables>,
+    pub(super) progress: Arc<Progress>,
 }
 
 /// The task that reads and stages.
@@ -136,7 +137,7 @@ impl Ends {
             opening: &self.opening,
             lease: &self.lease,
             memory_max: self.memory_max,
-            progress: Arc::default(),
+            progress: self.progress.clone(),
         };
         let mut staged = Vec::new();
         for table in tables {

@@ -83,7 +83,7 @@ async fn loud(settings: &Settings, client: &Client, report: &mut Report) -> Resu
         Wrong::new(
             format!("all rows of {name} are deleted and inserted again about {times} times a day"),
             "let what fills it write only the rows that differ, or let it run less often ([refill] every)",
-        )
+        ).of(&name)
     });
     report.each(
         "loud_refill",
