@@ -140,7 +140,7 @@ fn numbers(from: &ColumnFacts, to: &ColumnFacts) -> Option<bool> {
     match (one, other) {
         // Yes and no are one and nothing.
         ("bool", "oid" | "money") => None,
-        ("bool", "numeric") => Some(places(to).is_none_or(|(whole, _)| whole > 0)),
+        ("bool", "numeric") => (places(to).is_none_or(|(whole, _)| whole > 0)).then_some(true),
         ("bool", _) => Some(true),
         ("oid", "int8") => Some(true),
         ("int8", "oid") => Some(false),

@@ -315,8 +315,14 @@ fn common(arriving: &[Arriving], column: &Column, value: &str) -> Option<String>
         "numeric[]" => return None,
         _ if column.reads == Reads::Spelled => written,
         "character" | "bpchar" => format!("({value})::pg_catalog.bpchar::text"),
-        "numeric" => format!("trim_scale(({written})::numeric)"),
-        "text" | "character varying" => written,
+        "money" => format!("({written})::money"),
+        _ if column.base_type == "money" => format!("trim_scale(({value})::numeric)"),
+        _ if sent == "numeric" || column.base_type == "numeric" => {
+            format!("trim_scale(({written})::numeric)")
+        }
+        // Blanks that fill a receiver's `char(n)` up are none of the value's.
+        "text" | "character varying" | "name" => format!("({value})::text"),
+        "text[]" | "character varying[]" => format!("({value})::text[]"),
         _ => format!("({written})::{sent}"),
     })
 }
