@@ -311,7 +311,13 @@ mod tests {
             (column("numeric", -1, 'N'), numeric(8, 2), false),
             (column("date", -1, 'D'), column("date", -1, 'D'), true),
             (column("float8", -1, 'N'), column("numeric", -1, 'N'), true),
-            (column("bool", -1, 'B'), column("int4", -1, 'N'), false),
+            (column("int4", -1, 'N'), column("bool", -1, 'B'), false),
+            (column("bool", -1, 'B'), column("int4", -1, 'N'), true),
+            (column("bool", -1, 'B'), column("money", -1, 'N'), false),
+            (column("int4", -1, 'N'), numeric(9, 0), false),
+            (column("int4", -1, 'N'), numeric(12, 2), true),
+            (column("bit", 4, 'V'), column("bit", 8, 'V'), false),
+            (column("oid", -1, 'N'), column("int4", -1, 'N'), false),
         ] {
             assert_eq!(
                 misfit(&from, &to).is_none(),
