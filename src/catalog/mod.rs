@@ -13,6 +13,7 @@ mod narrow;
 mod order;
 mod publication;
 mod relation;
+mod remedy;
 mod resolve;
 mod slot;
 mod strange;
@@ -27,6 +28,7 @@ pub use publication::{
     publish_whole,
 };
 pub use relation::{ColumnFacts, Reference, RelationFacts, relation, unpathed};
+pub use remedy::{Remedy, has_way_back, remedy};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
 pub use strange::{encoding, readable, strange};

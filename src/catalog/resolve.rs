@@ -17,9 +17,10 @@ use orphan::orphaned;
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
+use super::remedy::conversion;
 use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
 use crate::fault::Side;
-use crate::model::{Arriving, Column, Home, Lookup, Owner, Source, Table, Tenant};
+use crate::model::{Arriving, Column, Home, Lookup, Owner, Reads, Source, Table, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -277,7 +278,7 @@ impl Resolver<'_> {
         complaints: &mut Complaints,
     ) {
         let index = mapping.arrives(from);
-        let mut column = column(to, Source::Arriving(index));
+        let mut column = derive::taking(from, to, index);
         match misfit(from, to) {
             None => {}
             Some(Misfit::Narrower(_)) if self.wanted.narrow == Narrow::Quarantine => {
@@ -301,10 +302,16 @@ impl Resolver<'_> {
             Some(Misfit::Unlike(why)) => complaints.mended_by(
                 Sort::Type,
                 format!("column {}: {why}; convert it", to.name),
-                format!("convert = {{ {:?} = '{}::{}' }} # of {} in tandem.toml", to.name, written(from), to.full_type, self.wanted.name),
+                format!("convert = {{ {:?} = '{}' }} # of {} in tandem.toml", to.name, self.made(from, to), self.wanted.name),
             ),
         }
         mapping.columns.push(column);
+    }
+
+    /// What a conversion would say.
+    fn made(&self, from: &ColumnFacts, to: &ColumnFacts) -> String {
+        let zone = self.settings.desktop.time_zone.as_deref();
+        conversion(from, to, zone).unwrap_or_else(|| format!("{}::{}", written(from), to.full_type))
     }
 
     /// Columns that the cloud owns. Nothing of ours may be made of them: it would be made of what the desktop says.
@@ -370,10 +377,12 @@ impl Resolver<'_> {
 
 /// A cloud column, whatever fills it.
 fn column(to: &ColumnFacts, from: Source) -> Column {
+    let item = to.item();
+    let shaped = item.as_ref().unwrap_or(to).type_name.as_str();
     let normalised = matches!(
-        to.type_name.as_str(),
+        shaped,
         "numeric" | "timestamp" | "timestamptz" | "time" | "timetz" | "interval"
-    );
+    ) || item.is_some() && shaped == "bpchar";
     let compare_type = match to.type_name.as_str() {
         "bpchar" => "pg_catalog.text".to_owned(),
         _ if normalised && to.modifier >= 0 => to.full_type.clone(),
@@ -393,6 +402,7 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
         base_type: to.base_type.clone(),
         compare_type,
         narrower: None,
+        reads: Reads::Plain,
         parents: Vec::new(),
         exact: !converted && type_is_exact(to),
         not_null: to.not_null && comparable,

@@ -33,8 +33,8 @@ pub use snapshot::{NotASnapshot, Snapshot};
 pub use state::TableState;
 pub use statement::{Param, Statement, oid};
 pub use table::{
-    Arriving, Column, Key, Lookup, Name, Owner, Parent, Reach, Source, Table, TableId, Tenant,
-    TenantColumn, Via,
+    Arriving, Column, Key, Lookup, Name, Owner, Parent, Reach, Reads, Source, Table, TableId,
+    Tenant, TenantColumn, Via,
 };
 pub use tables::{Misfit, Tables};
 pub use tuple::{BadTuple, Cell, Cells, Tuple};

@@ -55,6 +55,8 @@ pub struct Column {
     /// Its type with modifier where that can hold less than what is sent (`narrow = "quarantine"`): a
     /// value that would change in it is refused.
     pub narrower: Option<String>,
+    /// How arriving text becomes a value of it.
+    pub reads: Reads,
     /// Foreign keys for which it becomes NULL where no parent has their values.
     pub parents: Vec<Parent>,
     /// Values that are written differently are different: not so for `numeric` without a scale,
@@ -64,6 +66,19 @@ pub struct Column {
     pub not_null: bool,
     /// It is set when a row is inserted, and is the cloud's from then on (`cloud_owned`).
     pub cloud_owned: bool,
+}
+
+/// How the text of another type becomes a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// The type reads it.
+    #[default]
+    Plain,
+    /// It is read as the first of these types, and made into one after the other: what the sender's type means by a value is not what
+    /// it writes.
+    Through(String),
+    /// The type reads it, and where it can hold less, only what it would write in the same way fits.
+    Spelled,
 }
 
 /// A foreign key whose rows come without a parent that isn't there (`orphans = "null"`).

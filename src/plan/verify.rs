@@ -12,7 +12,7 @@ use super::digest::{admitted, compared};
 use super::guard::Guard;
 use super::home::{phones_in_cloud, phones_on_desktop};
 use super::quote::{ident, literal, table as qualified};
-use super::source::{key, sent, stored};
+use super::source::{held, key, sent};
 use crate::model::{Arriving, Charset, Column, Home, Key, Source, Table};
 
 /// How one side's rows are looked at.
@@ -116,8 +116,8 @@ pub fn outward(table: &Table) -> Comparison {
         cloud: Look::new(
             qualified(&table.cloud),
             Guard::of(table).owned(),
-            all_stored(&columns),
-            all_stored(&named),
+            all_stored(&table.arriving, &columns),
+            all_stored(&table.arriving, &named),
         ),
         key: named.iter().map(|column| column.name.clone()).collect(),
         sent: { named.iter() }
@@ -154,8 +154,8 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
             ..Look::new(
                 super::home::target(home),
                 phones_on_desktop(home),
-                all_stored(&columns),
-                all_stored(&named),
+                all_stored(&home.arriving, &columns),
+                all_stored(&home.arriving, &named),
             )
         },
         cloud: Look {
@@ -191,8 +191,11 @@ fn all_sent(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {
         .collect()
 }
 
-fn all_stored(columns: &[&Column]) -> Vec<String> {
-    columns.iter().map(|column| stored("t", column)).collect()
+fn all_stored(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {
+    columns
+        .iter()
+        .map(|column| held(arriving, "t", column))
+        .collect()
 }
 
 /// The columns that name a row; all that are compared, where none do.

@@ -15,4 +15,5 @@ mod progress;
 mod setup;
 mod swap;
 mod touched_by_others;
+mod types;
 mod verify;

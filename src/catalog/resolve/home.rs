@@ -213,7 +213,7 @@ impl Way<'_> {
             ));
         }
         let index = self.mapping.arrives(from);
-        let mut column = column(to, Source::Arriving(index));
+        let mut column = derive::taking(from, to, index);
         let name = &to.name;
         match misfit_home(from, to) {
             None => {}

@@ -1,6 +1,7 @@
 //! Settings proposed from what both databases hold: which tables belong together, what names a row, which way rows go. What
 //! doesn't fit is written as a remark with its reason, so that what is active works as it stands.
 
+mod fitting;
 mod own;
 mod pairs;
 mod written;
@@ -9,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Client;
 
+use fitting::{Fitting, fitting};
 use own::{filled_there, generated, is_made, zones_meet};
 use pairs::{alike, matched};
 use written::{list, quoted, short, text, without_password};
@@ -66,8 +68,10 @@ pub async fn propose(
     let there = look(&cloud, Side::Cloud).await?;
     let mut entries = Vec::new();
     let pairs = matched(&here, &there);
+    let zone = zone(&desktop).await?;
     for (from, to) in &pairs {
-        entries.push(entry(from, to, &settings, (&desktop.client, &cloud.client)).await?);
+        let clients = (&desktop.client, &cloud.client);
+        entries.push(entry(from, to, (&settings, &zone), clients).await?);
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     let (desktop_url, desktop_secret) = without_password(desktop_url);
@@ -76,7 +80,7 @@ pub async fn propose(
         desktop: (desktop_url, desktop_secret),
         cloud: (cloud_url, cloud_secret),
         org: tenant(&entries),
-        zone: zone(&desktop).await?,
+        zone,
         zoned: pairs.iter().any(|(from, to)| zones_meet(from, to)),
         bare: bare(&desktop, &entries).await?,
     };
@@ -241,7 +245,7 @@ async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault
 async fn entry(
     from: &RelationFacts,
     to: &RelationFacts,
-    settings: &Settings,
+    (settings, zone): (&Settings, &str),
     (desktop, cloud): (&Client, &Client),
 ) -> Result<Entry, Fault> {
     let (mut lines, mut asks) = (Vec::new(), false);
@@ -252,13 +256,14 @@ async fn entry(
     let reverse = comes_home(from, to, settings, (desktop, cloud)).await?;
     if reverse {
         lines.push("flow = \"reverse\"               # its rows are made on phones".to_owned());
-        lines.extend(skipped(
-            to,
-            from,
-            &settings.reverse.skip,
-            &[],
-            "[table.reverse]\nskip",
-        ));
+        let skip = skipped(to, from, &settings.reverse.skip, &[], "skip");
+        let left_out = |name: &str| settings.reverse.skip.iter().any(|skip| skip == name);
+        let Fitting { table, converts } = fitting((to, from), Side::Desktop, zone, &left_out);
+        lines.extend(table);
+        if skip.is_some() || !converts.is_empty() {
+            lines.push("[table.reverse]".to_owned());
+            lines.extend(skip.into_iter().chain(converts));
+        }
     } else {
         let owner = &settings.owner.column;
         let generated = generated(from, to, desktop).await?;
@@ -278,6 +283,12 @@ async fn entry(
             .collect();
         lines.extend(skipped(from, to, &settings.forward.skip, &stay, "skip"));
         lines.extend(times.iter().map(|(name, why)| format!("# {name}: {why}")));
+        let left_out = |name: &str| {
+            let mut others = settings.forward.skip.iter().chain(&stay);
+            name == owner || others.any(|other| other == name)
+        };
+        let Fitting { table, converts } = fitting((from, to), Side::Cloud, zone, &left_out);
+        lines.extend(table.into_iter().chain(converts));
         let unfilled = to.columns.iter().filter(|column| {
             from.column(&column.name).is_none() && !generated.contains(&column.name)
         });

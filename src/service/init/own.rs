@@ -14,7 +14,7 @@ pub(super) fn zones_meet(from: &RelationFacts, to: &RelationFacts) -> bool {
             .map(|other| other.type_name.as_str());
         matches!(
             (column.type_name.as_str(), other),
-            ("timestamp", Some("timestamptz")) | ("timestamptz", Some("timestamp"))
+            ("timestamp" | "date", Some("timestamptz")) | ("timestamptz", Some("timestamp"))
         )
     })
 }

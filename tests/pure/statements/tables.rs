@@ -31,6 +31,7 @@ fn column(name: &str, base_type: &str, from: usize) -> Column {
         base_type: base_type.to_owned(),
         compare_type: base_type.to_owned(),
         narrower: None,
+        reads: Default::default(),
         parents: Vec::new(),
         exact: true,
         not_null: false,
