@@ -312,3 +312,6 @@ pub const KEPT_VALUE_BYTES: usize = 8 * 1024;
 pub const SAMPLE_ROWS: usize = 1_000;
 /// Bytes of each.
 pub const SAMPLE_BYTES: usize = 2_000;
+
+/// Letters of a statement that a message shows.
+pub const STATEMENT_SHOWN: usize = 80;

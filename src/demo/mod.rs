@@ -7,7 +7,9 @@ pub mod account;
 pub mod binaries;
 pub mod certificate;
 pub mod cluster;
+pub mod load;
 mod place;
+pub mod script;
 pub mod story;
 mod template;
 

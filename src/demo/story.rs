@@ -25,7 +25,10 @@ const DESKTOP: &[&str] = &[
     include_str!("../../sql/demo/generate.sql"),
     include_str!("../../sql/demo/work.sql"),
 ];
+/// Who is in the cloud.
+pub(super) const ROLES: &str = include_str!("../../sql/demo/roles.sql");
 const CLOUD: &[&str] = &[
+    ROLES,
     include_str!("../../sql/demo/cloud.sql"),
     include_str!("../../sql/demo/phone.sql"),
 ];
