@@ -60,7 +60,11 @@ schemas! {
 fn pairs(number: usize) -> Vec<(Binaries, Binaries)> {
     let all = all();
     let oldest = all.first().unwrap().clone();
-    let each = |one: &Binaries| all.iter().map(|other| (one.clone(), other.clone())).collect::<Vec<_>>();
+    let each = |one: &Binaries| {
+        all.iter()
+            .map(|other| (one.clone(), other.clone()))
+            .collect::<Vec<_>>()
+    };
     let mut pairs: Vec<_> = all.iter().flat_map(each).collect();
     if std::env::var("TANDEM_TEST_PAIRS").is_ok_and(|which| which == "all") {
         return pairs;
@@ -76,7 +80,10 @@ fn pairs(number: usize) -> Vec<(Binaries, Binaries)> {
 async fn goes_from_init_to_equal(name: &str, text: &str, number: usize) {
     let script = script::read(text).unwrap();
     for (desktop, cloud) in pairs(number) {
-        println!("{name}: PostgreSQL {} and {}", desktop.version, cloud.version);
+        println!(
+            "{name}: PostgreSQL {} and {}",
+            desktop.version, cloud.version
+        );
         let two = Two::open(&script, &desktop, &cloud).await;
         two.goes_from_init_to_equal(&script).await;
     }
@@ -96,7 +103,8 @@ impl Two {
             superuser: "supabase_admin".to_owned(),
             ..ClusterSpec::default()
         };
-        let servers = Pair::start_with((desktop, &ClusterSpec::default()), (cloud, &admin)).unwrap();
+        let servers =
+            Pair::start_with((desktop, &ClusterSpec::default()), (cloud, &admin)).unwrap();
         let first = connect(&servers.desktop, "postgres", "postgres").await;
         exec(&first, "create database shop").await;
         let desktop = connect(&servers.desktop, "postgres", "shop").await;
@@ -104,7 +112,12 @@ impl Two {
         load(&cloud, &["roles"]).await;
         let folder = servers.desktop.socket_dir().join("settings");
         std::fs::create_dir_all(&folder).unwrap();
-        let two = Two { servers, folder, desktop, cloud };
+        let two = Two {
+            servers,
+            folder,
+            desktop,
+            cloud,
+        };
         for side in [Side::Desktop, Side::Cloud] {
             let mut session = two.session(side).await;
             let left = running::load(&mut session, script, side).await;
@@ -137,9 +150,19 @@ impl Two {
     /// Runs a command, which has to end well.
     async fn says(&self, arguments: &[&str]) -> String {
         let mut command = tandem();
-        command.arg("--config").arg(self.file()).args(arguments).env("TANDEM_HEARTBEAT_EVERY", "300ms");
+        command
+            .arg("--config")
+            .arg(self.file())
+            .args(arguments)
+            .env("TANDEM_HEARTBEAT_EVERY", "300ms");
         let (code, out, said) = finish(&mut command).await;
-        assert_eq!(code, 0, "{arguments:?}: {out}\n{said}\n{}\n{}", self.settings_text(), self.log());
+        assert_eq!(
+            code,
+            0,
+            "{arguments:?}: {out}\n{said}\n{}\n{}",
+            self.settings_text(),
+            self.log()
+        );
         out
     }
 
@@ -167,25 +190,43 @@ impl Two {
     fn run(&self) -> Service {
         let log = std::fs::File::create(self.folder.join("run.log")).unwrap();
         let mut command = tandem();
-        command.arg("--config").arg(self.file()).arg("run").env("TANDEM_HEARTBEAT_EVERY", "300ms");
+        command
+            .arg("--config")
+            .arg(self.file())
+            .arg("run")
+            .env("TANDEM_HEARTBEAT_EVERY", "300ms");
         command.stdout(Stdio::null()).stderr(log).kill_on_drop(true);
-        Service { child: command.spawn().unwrap() }
+        Service {
+            child: command.spawn().unwrap(),
+        }
     }
 
     async fn goes_from_init_to_equal(&self, script: &Script) {
         let desktop = self.servers.desktop.url("postgres", "shop");
         let cloud = self.servers.cloud.url("postgres", "postgres");
         let file = self.file().display().to_string();
-        let said = self.says(&["init", "--desktop", &desktop, "--cloud", &cloud, "--out", &file]).await;
+        let said = self
+            .says(&[
+                "init",
+                "--desktop",
+                &desktop,
+                "--cloud",
+                &cloud,
+                "--out",
+                &file,
+            ])
+            .await;
         let text = self.settings_text();
         assert!(said.contains(" 0 need a decision first"), "{said}\n{text}");
         self.names_every_table().await;
         self.says(&["config", "check"]).await;
         self.says(&["doctor"]).await;
         self.says(&["bootstrap"]).await;
-        self.says(&["verify"]).await;
         let service = self.run();
         self.says(&["wait", "--timeout", "200s"]).await;
+        // What phones had made before.
+        self.says(&["wait", "--reverse", "--timeout", "200s"]).await;
+        self.says(&["verify"]).await;
         assert!(self.plays(script, Part::Changes, Side::Desktop).await > 10);
         self.says(&["wait", "--timeout", "200s"]).await;
         if self.plays(script, Part::Phones, Side::Cloud).await > 0 {
@@ -197,8 +238,13 @@ impl Two {
         assert_eq!(verified["equal"], true, "{verified}");
         let settings = self.settings();
         for table in &settings.tables {
-            let found = verified["tables"].as_array().unwrap().iter().find(|it| it["table"] == table.name.as_str());
-            let found = found.unwrap_or_else(|| panic!("{} is not compared: {verified}", table.name));
+            let found = verified["tables"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .find(|it| it["table"] == table.name.as_str());
+            let found =
+                found.unwrap_or_else(|| panic!("{} is not compared: {verified}", table.name));
             assert_eq!(found["known"], 0, "{found}");
             self.is_equal(&settings, table).await;
         }
@@ -219,7 +265,10 @@ impl Two {
             .collect();
         let both: BTreeSet<_> = here.intersection(&there).cloned().collect();
         assert!(both.len() > 3);
-        assert_eq!(both.difference(&known).collect::<Vec<_>>(), [] as [&(String, String); 0]);
+        assert_eq!(
+            both.difference(&known).collect::<Vec<_>>(),
+            [] as [&(String, String); 0]
+        );
     }
 
     /// The rows of both sides in those columns that travel, as their servers write them: not by tandem's own means.
@@ -228,11 +277,22 @@ impl Two {
         let there = table.cloud_name();
         let home = table.flow == Flow::Reverse;
         let skip: Vec<_> = match home {
-            true => [&settings.reverse.skip, &table.reverse.skip].into_iter().flatten().collect(),
-            false => [&settings.forward.skip, &table.skip].into_iter().flatten().collect(),
+            true => [&settings.reverse.skip, &table.reverse.skip]
+                .into_iter()
+                .flatten()
+                .collect(),
+            false => [&settings.forward.skip, &table.skip]
+                .into_iter()
+                .flatten()
+                .collect(),
         };
-        let (ours, theirs) = (columns(&self.desktop, &here).await, columns(&self.cloud, &there).await);
-        let travel = ours.iter().filter(|name| theirs.contains(name) && !skip.contains(name));
+        let (ours, theirs) = (
+            columns(&self.desktop, &here).await,
+            columns(&self.cloud, &there).await,
+        );
+        let travel = ours
+            .iter()
+            .filter(|name| theirs.contains(name) && !skip.contains(name));
         let list: Vec<_> = travel.map(|name| quote::ident(name)).collect();
         assert!(!list.is_empty(), "{}", table.name);
         let digest = |name: &Name| {
@@ -243,7 +303,10 @@ impl Two {
                 quote::table(name)
             )
         };
-        let (one, other) = (value(&self.desktop, &digest(&here)).await, value(&self.cloud, &digest(&there)).await);
+        let (one, other) = (
+            value(&self.desktop, &digest(&here)).await,
+            value(&self.cloud, &digest(&there)).await,
+        );
         assert_eq!(one, other, "{}", table.name);
         assert_ne!(one, "0", "{} has no rows: it shows nothing", table.name);
     }

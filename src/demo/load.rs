@@ -80,21 +80,40 @@ fn makes(statement: &Statement, side: Side) -> bool {
 /// What has no place on a throw-away server, whatever the server would say.
 fn foreign(statement: &Statement) -> Option<&'static str> {
     let words = statement.words(64);
-    let begins = |list: &[&str]| words.len() >= list.len() && words.iter().zip(list).all(|(a, b)| a == b);
+    let begins =
+        |list: &[&str]| words.len() >= list.len() && words.iter().zip(list).all(|(a, b)| a == b);
     let text = statement.text.to_uppercase();
     match () {
         () if begins(&["ALTER"]) && text.contains(" OWNER TO ") => {
             Some("everything belongs to the demo's user here")
         }
-        () if begins(&["SET", "SESSION", "AUTHORIZATION"]) || begins(&["SET", "ROLE"]) || begins(&["RESET", "ROLE"]) => {
+        () if begins(&["SET", "SESSION", "AUTHORIZATION"])
+            || begins(&["SET", "ROLE"])
+            || begins(&["RESET", "ROLE"]) =>
+        {
             Some("everything belongs to the demo's user here")
         }
         () if begins(&["SET", "CLIENT_ENCODING"]) => Some("the file was read as UTF-8"),
-        () if ["DATABASE", "ROLE", "USER", "GROUP", "TABLESPACE", "SUBSCRIPTION", "PUBLICATION", "SYSTEM"]
-            .iter()
-            .any(|kind| ["CREATE", "ALTER", "DROP", "COMMENT", "SECURITY"].iter().any(|verb| {
-                begins(&[verb, kind]) || begins(&[verb, "ON", kind]) || begins(&[verb, "LABEL", "ON", kind])
-            })) && !begins(&["CREATE", "USER", "MAPPING"]) =>
+        () if [
+            "DATABASE",
+            "ROLE",
+            "USER",
+            "GROUP",
+            "TABLESPACE",
+            "SUBSCRIPTION",
+            "PUBLICATION",
+            "SYSTEM",
+        ]
+        .iter()
+        .any(|kind| {
+            ["CREATE", "ALTER", "DROP", "COMMENT", "SECURITY"]
+                .iter()
+                .any(|verb| {
+                    begins(&[verb, kind])
+                        || begins(&[verb, "ON", kind])
+                        || begins(&[verb, "LABEL", "ON", kind])
+                })
+        }) && !begins(&["CREATE", "USER", "MAPPING"]) =>
         {
             Some("it is about the server, not about tables")
         }
@@ -107,7 +126,8 @@ fn may_be_left(statement: &Statement, error: &ServerError) -> bool {
     let begins = |words: &[&str]| statement.begins(words);
     let lacks_role = error.code == "42704" && error.message.contains("role");
     let access = begins(&["GRANT"]) || begins(&["REVOKE"]) || begins(&["ALTER", "DEFAULT"]);
-    let known = matches!(error.code.as_str(), "42P06" | "42710") && error.message.contains("already exists");
+    let known = matches!(error.code.as_str(), "42P06" | "42710")
+        && error.message.contains("already exists");
     match () {
         () if access => true,
         () if begins(&["SET"]) => true,
@@ -159,7 +179,9 @@ fn refused(error: &WireError, statement: &Statement, side: Side, left: &[LeftOut
         ),
     )
     .cause(error);
-    let extension = left.iter().find(|out| out.what.to_uppercase().starts_with("CREATE EXTENSION"));
+    let extension = left
+        .iter()
+        .find(|out| out.what.to_uppercase().starts_with("CREATE EXTENSION"));
     match (extension, &said.hint) {
         (Some(out), _) => fault.hint(format!(
             "line {} was left out before it ({}); it may be missing here: install it for the demo's server, or take what needs it out of the file",

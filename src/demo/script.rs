@@ -252,7 +252,10 @@ impl Reader<'_> {
         }
         match open + begun {
             0 => Ok(self.text.len()),
-            _ => Err(self.fails(from, "this statement opens a parenthesis, or BEGIN ATOMIC, that is never closed")),
+            _ => Err(self.fails(
+                from,
+                "this statement opens a parenthesis, or BEGIN ATOMIC, that is never closed",
+            )),
         }
     }
 
@@ -260,8 +263,12 @@ impl Reader<'_> {
     fn escapes(&self) -> bool {
         let before = &self.text[..self.at];
         let mut letters = before.chars().rev();
-        let is_e = letters.next().is_some_and(|letter| letter == 'e' || letter == 'E');
-        is_e && !letters.next().is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
+        let is_e = letters
+            .next()
+            .is_some_and(|letter| letter == 'e' || letter == 'E');
+        is_e && !letters
+            .next()
+            .is_some_and(|letter| letter.is_alphanumeric() || letter == '_')
     }
 
     fn pass_quoted(&mut self, quote: char, escapes: bool) -> Result<(), Unreadable> {
@@ -285,7 +292,8 @@ impl Reader<'_> {
         let name = rest
             .find(|letter: char| !letter.is_alphanumeric() && letter != '_')
             .unwrap_or(rest.len());
-        let is_tag = rest[name..].starts_with('$') && !rest.starts_with(|letter: char| letter.is_ascii_digit());
+        let is_tag = rest[name..].starts_with('$')
+            && !rest.starts_with(|letter: char| letter.is_ascii_digit());
         if !is_tag {
             self.at += 1;
             return Ok(());
@@ -336,7 +344,10 @@ impl Reader<'_> {
             data.push_str(one);
             data.push('\n');
         }
-        Err(self.fails(from, "the rows behind COPY have no end; it is a line with \\. alone"))
+        Err(self.fails(
+            from,
+            "the rows behind COPY have no end; it is a line with \\. alone",
+        ))
     }
 }
 
@@ -372,8 +383,20 @@ mod tests {
     #[test]
     fn semicolons_end_statements_only_where_they_stand_free() {
         assert_eq!(
-            texts("a 'x;''y'; b \"q;\"; c $$;$$; d $t$;$$;$t$; e (f; g); /* ; /* ; */ */ h -- ;\n, i; j E'\\';'; k '\\'; l E'm''\\';n'"),
-            ["a 'x;''y'", "b \"q;\"", "c $$;$$", "d $t$;$$;$t$", "e (f; g)", "h -- ;\n, i", "j E'\\';'", "k '\\'", "l E'm''\\';n'"]
+            texts(
+                "a 'x;''y'; b \"q;\"; c $$;$$; d $t$;$$;$t$; e (f; g); /* ; /* ; */ */ h -- ;\n, i; j E'\\';'; k '\\'; l E'm''\\';n'"
+            ),
+            [
+                "a 'x;''y'",
+                "b \"q;\"",
+                "c $$;$$",
+                "d $t$;$$;$t$",
+                "e (f; g)",
+                "h -- ;\n, i",
+                "j E'\\';'",
+                "k '\\'",
+                "l E'm''\\';n'"
+            ]
         );
         assert_eq!(
             texts("create function f() returns int begin atomic select 1; select case when true then 2 end; end; begin; end;").len(),
@@ -391,12 +414,16 @@ mod tests {
         let copy = &script.statements[1];
         assert_eq!(copy.copy, Some((4, "1\tx;\n2\t\\\\.\n".to_owned())));
         assert!(copy.is_data() && copy.part == Part::Whole);
-        assert_eq!((script.statements[2].line, script.statements.len()), (11, 3));
+        assert_eq!(
+            (script.statements[2].line, script.statements.len()),
+            (11, 3)
+        );
     }
 
     #[test]
     fn marks_say_which_side_a_part_is_for() {
-        let script = read("one;\n-- cloud\ntwo;\n-- data: a few rows\nthree;\n-- a remark\nfour;").unwrap();
+        let script =
+            read("one;\n-- cloud\ntwo;\n-- data: a few rows\nthree;\n-- a remark\nfour;").unwrap();
         let parts: Vec<_> = script.statements.iter().map(|it| it.part).collect();
         assert_eq!(parts, [Part::Both, Part::Cloud, Part::Data, Part::Data]);
     }

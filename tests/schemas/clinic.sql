@@ -62,11 +62,23 @@ delete from booking where booking_id = 5;
 insert into booking select 101, 2, 6, md5('p1')::uuid, 'visit', tstzrange(timestamptz '2025-03-01 10:30+00', timestamptz '2025-03-01 11:00+00'), '-1 mons';
 insert into prescription values (101, 1, 'New', 999.999, null);
 commit;
--- two bookings exchange their times, through a third
+-- a booking is put off, and another takes its time
 begin;
 update booking set during = '[2030-01-01 00:00+00,2030-01-01 01:00+00)' where booking_id = 8;
-update booking set during = (select tstzrange(timestamptz '2025-03-01 12:00+00', timestamptz '2025-03-01 12:30+00')) where booking_id = 12;
-update booking set during = tstzrange(timestamptz '2025-03-01 14:00+00', timestamptz '2025-03-01 14:30+00') where booking_id = 8;
+update booking set during = '[2025-03-01 12:00+00,2025-03-01 12:30+00)' where booking_id = 12;
+commit;
+-- two bookings exchange their times, through a third: rows of other tables hang on them
+begin;
+update booking set during = '[2031-01-01 00:00+00,2031-01-01 01:00+00)' where booking_id = 9;
+update booking set during = '[2025-03-01 12:30+00,2025-03-01 13:00+00)' where booking_id = 3;
+update booking set during = '[2025-03-01 09:30+00,2025-03-01 10:00+00)' where booking_id = 9;
+commit;
+-- the hours of two days change places, and overlap what they replace: nothing refers to them
+update opening set hours = int4range(7, 11) where weekday = 1 and lower(hours) = 8;
+begin;
+update opening set weekday = 7 where weekday = 1;
+update opening set weekday = 1 where weekday = 2;
+update opening set weekday = 2 where weekday = 7;
 commit;
 -- all move up by one: fine at the end only
 begin;
