@@ -327,3 +327,185 @@ async fn tables(side: &Control) -> BTreeSet<(String, String)> {
     let rows = side.client.query_typed(sql, &[]).await.unwrap();
     rows.iter().map(|row| (row.get(0), row.get(1))).collect()
 }
+
+/// `tandem demo --schema` on a file with this text: exit code, what it says, errors.
+async fn demo(text: &[u8]) -> (i32, String, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("own.sql");
+    std::fs::write(&file, text).unwrap();
+    let mut command = tandem();
+    command
+        .args(["demo", "--seconds", "1", "--schema"])
+        .arg(&file);
+    // Where servers stand is the machine's business.
+    for name in ["TANDEM_PG_TMP", "TANDEM_PG_BIN", "TANDEM_CACHE"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    finish(&mut command).await
+}
+
+/// As `pg_dump` writes it, with who owns what, rows, sequences, and constraints behind the rows.
+const DUMP: &str = r#"--
+-- PostgreSQL database dump
+--
+
+\restrict abcdef
+
+SET statement_timeout = 0;
+SET transaction_timeout_of_a_later_version = 0;
+SET client_encoding = 'UTF8';
+SELECT pg_catalog.set_config('search_path', '', false);
+
+CREATE SCHEMA public;
+ALTER SCHEMA public OWNER TO somebody;
+CREATE TYPE public.size AS ENUM ('small', 'large');
+CREATE FUNCTION public.touch() RETURNS trigger LANGUAGE plpgsql AS $_$
+BEGIN
+    NEW.words := btrim(NEW.words); -- it's; fine
+    RETURN NEW;
+END $_$;
+ALTER FUNCTION public.touch() OWNER TO somebody;
+CREATE TABLE public.shelf (
+    id integer NOT NULL,
+    name character varying(20) NOT NULL,
+    size public.size DEFAULT 'small'::public.size NOT NULL
+);
+ALTER TABLE public.shelf OWNER TO somebody;
+CREATE SEQUENCE public.shelf_id_seq AS integer START WITH 1;
+ALTER SEQUENCE public.shelf_id_seq OWNED BY public.shelf.id;
+CREATE TABLE public."Book Copy" (
+    shelf_id integer NOT NULL,
+    nr integer NOT NULL,
+    words text,
+    price numeric(8,2) DEFAULT 1.5
+);
+ALTER TABLE ONLY public.shelf ALTER COLUMN id SET DEFAULT nextval('public.shelf_id_seq'::regclass);
+
+--
+-- Data for Name: shelf; Type: TABLE DATA; Schema: public; Owner: somebody
+--
+
+COPY public.shelf (id, name, size) FROM stdin;
+1	first; with a semicolon	small
+2	it's \\ second	large
+\.
+
+COPY public."Book Copy" (shelf_id, nr, words, price) FROM stdin;
+1	1	\N	1.50
+1	2	tab\tinside	2.00
+2	1		\N
+\.
+
+SELECT pg_catalog.setval('public.shelf_id_seq', 2, true);
+ALTER TABLE ONLY public.shelf ADD CONSTRAINT shelf_pkey PRIMARY KEY (id);
+ALTER TABLE ONLY public."Book Copy" ADD CONSTRAINT copy_pkey PRIMARY KEY (shelf_id, nr);
+CREATE TRIGGER touched BEFORE INSERT OR UPDATE ON public."Book Copy" FOR EACH ROW EXECUTE FUNCTION public.touch();
+ALTER TABLE ONLY public."Book Copy" ADD CONSTRAINT copy_shelf FOREIGN KEY (shelf_id) REFERENCES public.shelf(id);
+GRANT SELECT ON TABLE public.shelf TO somebody_else;
+CREATE PUBLICATION others FOR ALL TABLES;
+
+\unrestrict abcdef
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dump_of_ones_own_tables_moves_in_the_demo_and_what_was_left_out_is_said() {
+    let (code, out, said) = demo(DUMP.as_bytes()).await;
+    assert_eq!(code, 0, "{out}\n{said}");
+    for wanted in [
+        "own.sql: 22 statements",
+        "left out on the desktop: line 13: ALTER SCHEMA public OWNER TO somebody (and 2 more)",
+        "SET transaction_timeout_of_a_later_version",
+        "GRANT SELECT ON TABLE public.shelf TO somebody_else",
+        "CREATE PUBLICATION others",
+        "2 commands of psql's",
+        "tandem init: ",
+        "2 tables fit on both sides, 0 need a decision first",
+        "kill -9 tandem",
+        "both sides are equal",
+        "--keep",
+    ] {
+        assert!(out.contains(wanted), "{wanted}: {out}\n{said}");
+    }
+    let changed = out
+        .lines()
+        .find(|line| line.starts_with("on the desktop "))
+        .unwrap();
+    for never in [
+        " 0 rows were inserted",
+        " 0 updated",
+        " 0 took another key",
+        " 0 were deleted",
+    ] {
+        assert!(!changed.contains(never), "{out}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_schema_without_rows_gets_some_in_the_demo() {
+    let music = include_str!("schemas/music.sql");
+    let structure = music[..music.find("-- data").unwrap()].replace("-- both", "");
+    // What PowerShell makes of `pg_dump > file`.
+    let wide: Vec<u8> = "\u{feff}"
+        .chars()
+        .chain(structure.chars())
+        .collect::<String>()
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    let (code, out, said) = demo(&wide).await;
+    assert_eq!(code, 0, "{out}\n{said}");
+    assert!(out.contains("rows were made up on the desktop"), "{out}");
+    assert!(!out.contains("stay empty"), "{out}");
+    let empty = out
+        .lines()
+        .find(|line| line.contains(" 0 rows on the desktop"));
+    assert_eq!(empty, None, "{out}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_marked_schema_runs_its_own_changes_in_the_demo() {
+    let (code, out, said) = demo(include_bytes!("schemas/office.sql")).await;
+    assert_eq!(code, 0, "{out}\n{said}");
+    for wanted in [
+        "each for the side that the file's marks say",
+        "statements of the file were run on the desktop",
+        "statements of the file were run by phones, in the cloud",
+        "both sides are equal",
+    ] {
+        assert!(out.contains(wanted), "{wanted}: {out}\n{said}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_file_is_refused_with_its_line_and_the_servers_words() {
+    let unknown = "create table a (id int primary key);\n\ncreate table b (\n  id int primary key,\n  x nonsense\n);";
+    let copied = "create table a (id int primary key);\ncopy a from stdin;\n1\n2\nthree\n\\.\n";
+    let cases: [(&[u8], &[&str]); 7] = [
+        (
+            unknown.as_bytes(),
+            &["own.sql, line 5:", "type \"nonsense\" does not exist"],
+        ),
+        (
+            copied.as_bytes(),
+            &[
+                "own.sql, line 5:",
+                "invalid input syntax for type integer: \"three\"",
+            ],
+        ),
+        (
+            b"select 1;\nselect 'a",
+            &["own.sql, line 2:", "never closed"],
+        ),
+        (b"PGDMP\x01\x0e", &["own.sql, line 1:", "pg_restore"]),
+        (b"select '\xff'", &["line 1:", "UTF-8"]),
+        (b"-- nothing\n", &["no statement"]),
+        (b"create view v as select 1", &["no table", "-- both"]),
+    ];
+    for (text, wanted) in cases {
+        let (code, out, said) = demo(text).await;
+        assert_eq!(code, 2, "{out}\n{said}");
+        for words in wanted {
+            assert!(said.contains(words), "{words}: {said}");
+        }
+    }
+}
