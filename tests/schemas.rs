@@ -386,7 +386,7 @@ ALTER TABLE ONLY public.shelf ALTER COLUMN id SET DEFAULT nextval('public.shelf_
 --
 
 COPY public.shelf (id, name, size) FROM stdin;
-1	first; with a semicolon	small
+1	first; and more	small
 2	it's \\ second	large
 \.
 
@@ -412,7 +412,7 @@ async fn a_dump_of_ones_own_tables_moves_in_the_demo_and_what_was_left_out_is_sa
     let (code, out, said) = demo(DUMP.as_bytes()).await;
     assert_eq!(code, 0, "{out}\n{said}");
     for wanted in [
-        "own.sql: 22 statements",
+        "own.sql: 24 statements",
         "left out on the desktop: line 13: ALTER SCHEMA public OWNER TO somebody (and 2 more)",
         "SET transaction_timeout_of_a_later_version",
         "GRANT SELECT ON TABLE public.shelf TO somebody_else",

@@ -5,11 +5,11 @@ use std::collections::BTreeMap;
 
 use crate::catalog::ColumnFacts;
 use crate::catalog::{RelationFacts, relation, unpathed};
+use crate::config::{Flow, Table};
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::model::Name;
 use crate::plan::quote::{ident, table as qualified};
-use crate::wire::WireError;
 use crate::wire::control::Control;
 
 /// Tables whose rows are changed.
@@ -39,20 +39,30 @@ impl Done {
 }
 
 impl<'a> Changes<'a> {
-    /// Looks at the tables of the desktop.
+    /// Looks at the tables that the desktop sends; what names a row in the cloud names it here too.
     ///
     /// # Errors
     /// When a query fails.
-    pub(super) async fn of(desktop: &'a Control, names: &[Name]) -> Result<Changes<'a>, Fault> {
-        let client = &desktop.client;
-        let failed = |error: WireError| Fault::wire(Side::Desktop, &error);
-        unpathed(client).await.map_err(failed)?;
+    pub(super) async fn of(
+        (desktop, cloud): (&'a Control, &Control),
+        settings: &[Table],
+    ) -> Result<Changes<'a>, Fault> {
         let mut tables = Vec::new();
-        for name in names {
-            tables.extend(relation(client, name).await.map_err(failed)?);
+        for table in settings.iter().filter(|table| table.flow != Flow::Reverse) {
+            let there = look(cloud, Side::Cloud, &table.cloud_name()).await?;
+            let key = table.key.clone().or(there.map(|facts| facts.primary_key));
+            let Some(mut facts) = look(desktop, Side::Desktop, &table.desktop_name()).await? else {
+                continue;
+            };
+            let key: Vec<_> = { key.into_iter().flatten() }
+                .filter(|name| facts.column(name).is_some())
+                .collect();
+            if facts.primary_key.is_empty() {
+                facts.primary_key.clone_from(&key);
+            }
+            facts.unique.push(key);
+            tables.push(facts);
         }
-        let ended = client.batch_execute("commit").await;
-        ended.map_err(Fault::at(Side::Desktop))?;
         Ok(Changes {
             desktop,
             tables,
@@ -183,6 +193,15 @@ impl<'a> Changes<'a> {
             },
         }
     }
+}
+
+async fn look(control: &Control, side: Side, name: &Name) -> Result<Option<RelationFacts>, Fault> {
+    let client = &control.client;
+    unpathed(client).await.map_err(Fault::at(side))?;
+    let facts = relation(client, name).await.map_err(Fault::at(side))?;
+    let ended = client.batch_execute("commit").await;
+    ended.map_err(Fault::at(side))?;
+    Ok(facts)
 }
 
 /// Columns that an insert may give.

@@ -15,7 +15,7 @@ use super::file;
 use super::load::{LeftOut, load, play};
 use super::script::{Part, Script};
 use super::story::{DATABASE, Stage, broken, new_folder, servers};
-use crate::config::{self, Flow, Settings, Sources};
+use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
 use crate::service::Onlooker;
@@ -53,11 +53,8 @@ pub async fn demo_schema(own: &Own, say: Say<'_>, stop: &CancellationToken) -> R
     }
     let folder = new_folder()?;
     let stage = initiate(own, (desktop, cloud), folder, say).await?;
-    let names: Vec<_> = { stage.settings.tables.iter() }
-        .filter(|table| table.flow != Flow::Reverse)
-        .map(config::Table::desktop_name)
-        .collect();
-    let mut changes = Changes::of(&stage.desktop, &names).await?;
+    let sides = (&stage.desktop, &stage.cloud);
+    let mut changes = Changes::of(sides, &stage.settings.tables).await?;
     fill(&mut changes, say).await?;
     bootstrap(own, &stage, say).await?;
     let mut service = stage.start_service(&own.program)?;
@@ -69,8 +66,7 @@ pub async fn demo_schema(own: &Own, say: Say<'_>, stop: &CancellationToken) -> R
     let (mut round, mut killed) = (0, false);
     let mut ticks = interval(limits::DEMO_ROUND);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    while !names.is_empty() && (round == 0 || began.elapsed() < own.traffic) && !stop.is_cancelled()
-    {
+    while (round == 0 || began.elapsed() < own.traffic) && !stop.is_cancelled() {
         ticks.tick().await;
         round += 1;
         changes.round(round).await?;
@@ -269,8 +265,10 @@ async fn fill(changes: &mut Changes<'_>, say: Say<'_>) -> Result<(), Fault> {
 
 async fn bootstrap(own: &Own, stage: &Stage, say: Say<'_>) -> Result<(), Fault> {
     let (code, said) = command(own, &stage.folder, &["bootstrap", "--quiet"]).await?;
-    let last = said.lines().last().unwrap_or_default();
-    say(&format!("tandem bootstrap: {last}"));
+    say(&format!(
+        "tandem bootstrap: {} tables copied from one snapshot",
+        stage.settings.tables.len()
+    ));
     if code != 0 {
         said.lines().for_each(|line| say(&format!("  {line}")));
     }
@@ -319,8 +317,10 @@ async fn verify(own: &Own, stage: &Stage, say: Say<'_>) -> Result<bool, Fault> {
     let (code, said) = command(own, &stage.folder, &["verify"]).await?;
     said.lines().for_each(say);
     if code != 0 {
-        let (_, parked) = command(own, &stage.folder, &["quarantine", "list"]).await?;
-        parked.lines().for_each(say);
+        for look in [&["quarantine", "list"][..], &["status"]] {
+            let (_, seen) = command(own, &stage.folder, look).await?;
+            seen.lines().for_each(say);
+        }
     }
     Ok(code == 0)
 }

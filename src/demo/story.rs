@@ -119,7 +119,7 @@ pub(super) struct Stage {
     pub(super) folder: PathBuf,
     pub(super) settings: Settings,
     pub(super) desktop: Control,
-    cloud: Control,
+    pub(super) cloud: Control,
 }
 
 impl Drop for Stage {
