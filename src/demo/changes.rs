@@ -12,6 +12,9 @@ use crate::model::Name;
 use crate::plan::quote::{ident, table as qualified};
 use crate::wire::control::Control;
 
+/// The number of a new row, in SQL; no column is called so.
+const N: &str = "g.\"tandem n\"";
+
 /// Tables whose rows are changed.
 pub(super) struct Changes<'a> {
     desktop: &'a Control,
@@ -186,7 +189,12 @@ impl<'a> Changes<'a> {
             }
             Err(error) => match error.as_db_error() {
                 Some(said) => {
-                    self.refused.insert(place, said.message().to_owned());
+                    self.refused.insert(
+                        place,
+                        format!("{} {}", said.message(), said.detail().unwrap_or_default())
+                            .trim_end()
+                            .to_owned(),
+                    );
                     Ok(0)
                 }
                 None => Err(Fault::wire(Side::Desktop, &error.into())),
@@ -250,9 +258,12 @@ fn inserts(table: &RelationFacts, rows: u64, round: u64) -> Vec<String> {
         return vec![format!("insert into {target} default values")];
     }
     let from = match rows {
-        0 => format!("generate_series(1, {}) as n", limits::DEMO_ROWS),
+        0 => format!(
+            "generate_series(1, {}) as g(\"tandem n\")",
+            limits::DEMO_ROWS
+        ),
         _ => format!(
-            "generate_series(1, {}) as n cross join lateral (select o.* from {target} as o order by o.tableoid, o.ctid offset (n + {round}) % {rows} limit 1) as s",
+            "generate_series(1, {}) as g(\"tandem n\") cross join lateral (select o.* from {target} as o order by o.tableoid, o.ctid offset ({N} + {round}) % {rows} limit 1) as s",
             limits::DEMO_ROWS
         ),
     };
@@ -279,27 +290,27 @@ fn parent(table: &RelationFacts, column: &ColumnFacts, round: u64) -> Option<Str
         .position(|other| std::ptr::eq(other, reference))
         .unwrap_or(0) as u64;
     Some(format!(
-        "(select p.{theirs} from {target} as p order by p.tableoid, p.ctid offset (n * {pace} + {round}) % greatest(1, (select count(*) from {target})) limit 1)"
+        "(select p.{theirs} from {target} as p order by p.tableoid, p.ctid offset ({N} * {pace} + {round}) % greatest(1, (select count(*) from {target})) limit 1)"
     ))
 }
 
 /// A value that no row of the table has.
 fn fresh(table: &RelationFacts, column: &ColumnFacts, round: u64) -> String {
     let (target, name) = (qualified(&table.name), ident(&column.name));
-    let text = format!("md5(concat(n, clock_timestamp(), {round}))");
-    let past = |step: &str| format!("((select max(o.{name}) from {target} as o) + n * {step})");
+    let text = format!("md5(concat({N}, clock_timestamp(), {round}))");
+    let past = |step: &str| format!("((select max(o.{name}) from {target} as o) + {N} * {step})");
     match (column.type_name.as_str(), column.category) {
         ("uuid", _) => "gen_random_uuid()".to_owned(),
-        ("date", _) => format!("coalesce({}, current_date + n)", past("1")),
+        ("date", _) => format!("coalesce({}, current_date + {N})", past("1")),
         ("timestamp" | "timestamptz", _) => {
             format!(
-                "coalesce({}, now() + n * interval '1 day')",
+                "coalesce({}, now() + {N} * interval '1 day')",
                 past("interval '1 day'")
             )
         }
-        ("money", _) => "n::money".to_owned(),
+        ("money", _) => format!("{N}::money"),
         (_, 'N') => format!(
-            "((select coalesce(max(o.{name}), 0) from {target} as o) + n)::{}",
+            "((select coalesce(max(o.{name}), 0) from {target} as o) + {N})::{}",
             column.full_type
         ),
         (_, 'S') => fitted(column, &text),
@@ -325,19 +336,19 @@ fn made(column: &ColumnFacts, own: bool) -> String {
     let base = &column.base_type;
     match (column.type_name.as_str(), column.category) {
         ("uuid", _) => "gen_random_uuid()".to_owned(),
-        ("money", _) => "n::money".to_owned(),
-        ("json" | "jsonb", _) => format!("json_build_object('n', n)::{base}"),
-        ("bytea", _) => "decode(md5(n::text), 'hex')".to_owned(),
-        ("time" | "timetz", _) => format!("(time '08:00' + n * interval '1 hour')::{base}"),
-        ("inet" | "cidr", _) => format!("('10.0.0.' || n)::{base}"),
-        (_, 'B') => "n % 2 = 0".to_owned(),
-        (_, 'N') => format!("n::{}", column.full_type),
-        (_, 'D') => format!("(date '2025-01-01' + n::int)::{base}"),
-        (_, 'T') => "n * interval '1 hour'".to_owned(),
+        ("money", _) => format!("{N}::money"),
+        ("json" | "jsonb", _) => format!("json_build_object('n', {N})::{base}"),
+        ("bytea", _) => format!("decode(md5({N}::text), 'hex')"),
+        ("time" | "timetz", _) => format!("(time '08:00' + {N} * interval '1 hour')::{base}"),
+        ("inet" | "cidr", _) => format!("('10.0.0.' || {N})::{base}"),
+        (_, 'B') => format!("{N} % 2 = 0"),
+        (_, 'N') => format!("{N}::{}", column.full_type),
+        (_, 'D') => format!("(date '2025-01-01' + {N}::int)::{base}"),
+        (_, 'T') => format!("{N} * interval '1 hour'"),
         (_, 'E') => format!("(enum_range(null::{base}))[1]"),
         (_, 'A') => format!("'{{}}'::{base}"),
-        (_, 'S') if own => fitted(column, "md5(n::text)"),
-        (_, 'S') => fitted(column, "'text ' || n"),
+        (_, 'S') if own => fitted(column, &format!("md5({N}::text)")),
+        (_, 'S') => fitted(column, &format!("'text ' || {N}")),
         _ => "null".to_owned(),
     }
 }
@@ -388,7 +399,7 @@ fn rekeys(table: &RelationFacts, round: u64) -> Vec<String> {
     let statements = key.map(|column| {
         let value = parent(table, column, round + 1).unwrap_or_else(|| fresh(table, column, round));
         format!(
-            "update {target} as t set {} = {value} from (values (1)) as one(n) where {}",
+            "update {target} as t set {} = {value} from (values (1)) as g(\"tandem n\") where {}",
             ident(&column.name),
             which("desc", 1, table)
         )

@@ -82,7 +82,8 @@ fn foreign(statement: &Statement) -> Option<&'static str> {
     let words = statement.words(64);
     let begins =
         |list: &[&str]| words.len() >= list.len() && words.iter().zip(list).all(|(a, b)| a == b);
-    let text = statement.text.to_uppercase();
+    let text: Vec<_> = statement.text.split_whitespace().collect();
+    let text = text.join(" ").to_uppercase();
     match () {
         () if begins(&["ALTER"]) && text.contains(" OWNER TO ") => {
             Some("everything belongs to the demo's user here")
@@ -93,7 +94,9 @@ fn foreign(statement: &Statement) -> Option<&'static str> {
         {
             Some("everything belongs to the demo's user here")
         }
-        () if begins(&["SET", "CLIENT_ENCODING"]) => Some("the file was read as UTF-8"),
+        () if begins(&["SET", "CLIENT_ENCODING"]) && !text.contains("UTF8") => {
+            Some("the file was read as UTF-8")
+        }
         () if [
             "DATABASE",
             "ROLE",

@@ -13,7 +13,7 @@ use super::cluster::Cluster;
 use super::endpoint;
 use super::file;
 use super::load::{LeftOut, load, play};
-use super::script::{Part, Script};
+use super::script::{Part, Script, Statement};
 use super::story::{DATABASE, Stage, broken, new_folder, servers};
 use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
@@ -91,6 +91,17 @@ pub async fn demo_schema(own: &Own, say: Say<'_>, stop: &CancellationToken) -> R
     stage.came_home(&onlooker).await?;
     stage.caught_up(&onlooker, &mut service).await?;
     let equal = verify(own, &stage, say).await?;
+    let triggers = [
+        &["CREATE", "TRIGGER"][..],
+        &["CREATE", "CONSTRAINT", "TRIGGER"],
+    ];
+    let has_triggers = |it: &Statement| triggers.iter().any(|words| it.begins(words));
+    if !equal && !script.marked && script.statements.iter().any(has_triggers) {
+        say(
+            "the file makes its triggers on both sides, so what they write is written twice: once by the cloud's own, once by tandem. \
+             Put those that write other rows behind a line `-- desktop`, and the rest behind `-- both`",
+        );
+    }
     tell_how_to_look(own, &stage, say);
     if own.keep {
         stop.cancelled().await;
