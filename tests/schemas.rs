@@ -57,6 +57,9 @@ schemas! {
 }
 
 /// The oldest on both sides, and one pair of others.
+///
+/// `web_app` on a desktop with PostgreSQL 18 waits for generated columns: its server refuses an UPDATE of a table that is published
+/// with its whole row as identity where a generated column is not published.
 fn pairs(number: usize) -> Vec<(Binaries, Binaries)> {
     let all = all();
     let oldest = all.first().unwrap().clone();
