@@ -323,3 +323,12 @@ pub const PROGRESS_EVERY: Duration = Duration::from_secs(10);
 pub const PROGRESS_DRAWN_EVERY: Duration = Duration::from_millis(200);
 /// Columns of a terminal that has no room for bars.
 pub const NARROW: u16 = 50;
+
+/// Letters of a statement that a message shows.
+pub const STATEMENT_SHOWN: usize = 80;
+/// The largest file that the demo takes as a schema: it is held whole.
+pub const SCHEMA_FILE_MAX: u64 = 256 * 1024 * 1024;
+/// Rows that the demo adds to a table in one round.
+pub const DEMO_ROWS: u64 = 3;
+/// Between two rounds of changes of the demo.
+pub const DEMO_ROUND: Duration = Duration::from_millis(500);

@@ -19,6 +19,7 @@ mod logs;
 mod mismatch;
 mod questions;
 mod roles;
+mod schemas;
 mod screens;
 mod secrets;
 mod status;

@@ -389,6 +389,11 @@ async fn key(
         if names.is_empty() || !names.iter().all(known) {
             continue;
         }
+        // A unique index takes many rows with the same NULLs, which a key of tandem's names all alike. Where the cloud's rows have
+        // a key of their own it is still the better choice: they stay what they are when they change.
+        if generated.is_empty() && !takes_no_null(from, to, names) {
+            continue;
+        }
         let list: Vec<_> = names.iter().map(|name| quote::ident(name)).collect();
         let sql = format!(
             "select exists (select from {} group by {} having count(*) > 1)",
@@ -404,6 +409,21 @@ async fn key(
         }
     }
     Ok(None)
+}
+
+/// These columns never name two rows by their NULLs.
+fn takes_no_null(from: &RelationFacts, to: &RelationFacts, names: &[String]) -> bool {
+    let refused = |name: &String| {
+        let both = [from.column(name), to.column(name)];
+        both.into_iter().flatten().any(|facts| facts.not_null)
+    };
+    let mut uniques = [from, to]
+        .into_iter()
+        .flat_map(|facts| &facts.bonds.uniques);
+    let alike = |columns: &[String]| {
+        columns.len() == names.len() && names.iter().all(|name| columns.contains(name))
+    };
+    names.iter().all(refused) || uniques.any(|unique| unique.nulls_equal && alike(&unique.columns))
 }
 
 /// Columns of the sender that have no place at the receiver.
