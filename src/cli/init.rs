@@ -13,7 +13,6 @@ use crate::service::{Creation, Homeward, bring_home, create, missing, propose, w
 #[derive(Args)]
 #[command(after_help = "Examples:
   tandem init --desktop postgres://postgres@localhost:5433/office --cloud 'postgres://postgres@db.x.supabase.co:5432/postgres?sslmode=require'
-  tandem init --desktop postgres://postgres@localhost:5433/office --cloud 'postgres://postgres@db.x.supabase.co:5432/postgres?sslmode=require' --create-cloud --yes
   tandem config check && tandem doctor && tandem bootstrap --plan     what to do next")]
 pub(super) struct Options {
     /// The office's database; its password may stand in the URL, PGPASSFILE or TANDEM_DESKTOP_PASSWORD, and is written nowhere
