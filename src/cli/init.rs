@@ -7,7 +7,7 @@ use clap::Args;
 use super::show;
 use crate::config::Sources;
 use crate::fault::{Exit, Fault};
-use crate::service::{propose, write_new};
+use crate::service::{Creation, Homeward, bring_home, create, missing, propose, write_new};
 
 /// Look at both databases and write a commented tandem.toml; never overwrites one.
 #[derive(Args)]
@@ -24,13 +24,50 @@ pub(super) struct Options {
     /// Where to write
     #[arg(long, value_name = "FILE", default_value = "tandem.toml")]
     out: PathBuf,
+    /// Show the SQL that makes the tables which the cloud lacks, and stop; with --yes run it, and go on
+    #[arg(long)]
+    create_cloud: bool,
+    /// With --create-cloud: these new tables, or all, bring home what phones add (a column `source`, flow = "both")
+    #[arg(
+        long,
+        value_name = "TABLE",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = ALL,
+        requires = "create_cloud"
+    )]
+    source: Vec<String>,
+    /// Do it without being asked
+    #[arg(long)]
+    yes: bool,
 }
 
+/// `--source` without a table.
+const ALL: &str = "";
+
 pub(super) async fn init(options: &Options, sources: Sources) -> Result<Exit, Fault> {
-    if options.out.exists() {
+    // Shown, nothing is written; a file that is there is no hindrance.
+    let shows = options.create_cloud && !options.yes;
+    if options.out.exists() && !shows {
         write_new(&options.out, "")?;
     }
-    let proposal = propose(&options.desktop, &options.cloud, sources).await?;
+    let mut homeward = Vec::new();
+    if options.create_cloud {
+        let wanted = options.homeward();
+        let lacking = missing(&options.desktop, &options.cloud, &sources, &wanted).await?;
+        if shows {
+            show::script(lacking.script.as_bytes());
+            show::progress(
+                "nothing was changed or written; the same with --yes runs this and goes on to write the settings",
+            );
+            return Ok(Exit::Fine);
+        }
+        create(&options.desktop, &options.cloud, &sources, &lacking).await?;
+        made(&lacking);
+        homeward = lacking.homeward;
+    }
+    let mut proposal = propose(&options.desktop, &options.cloud, sources).await?;
+    bring_home(&mut proposal, &homeward);
     write_new(&options.out, &proposal.text)?;
     let out = options.out.display();
     show::result(&format!(
@@ -52,4 +89,29 @@ pub(super) async fn init(options: &Options, sources: Sources) -> Result<Exit, Fa
         "next: look at the file, then tandem config check, tandem doctor, tandem bootstrap --plan",
     );
     Ok(Exit::Fine)
+}
+
+impl Options {
+    fn homeward(&self) -> Homeward {
+        match self.source.as_slice() {
+            [] => Homeward::Nothing,
+            names if names.iter().any(|name| name == ALL) => Homeward::All,
+            names => Homeward::These(names.to_vec()),
+        }
+    }
+}
+
+/// What was made in the cloud, and what wasn't.
+fn made(creation: &Creation) {
+    for remark in &creation.remarks {
+        show::result(remark);
+    }
+    let left = match creation.left {
+        0 => String::new(),
+        left => format!(", {left} can't be made"),
+    };
+    show::result(&format!(
+        "{} tables were made in the cloud{left}",
+        creation.tables.len()
+    ));
 }

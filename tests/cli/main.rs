@@ -11,6 +11,7 @@ mod support;
 
 mod alone;
 mod browser;
+mod create;
 mod doctor;
 mod init;
 mod lineage;

@@ -7,9 +7,9 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use serde_json::Value;
 use crate::support::office::{Service, connect, exec, finish, load, tandem, value};
 use crate::support::servers::{Pair, all};
+use serde_json::Value;
 use tandem::config::{self, Flow, Settings, Sources, Table};
 use tandem::demo::cluster::{Binaries, ClusterSpec};
 use tandem::demo::endpoint;

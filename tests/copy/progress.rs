@@ -2,9 +2,9 @@
 
 use std::process::Stdio;
 
-use serde_json::Value;
 use crate::support::office::{Office, connect, exec, finish, until, value};
 use crate::support::servers::newest;
+use serde_json::Value;
 use tokio::process::Command;
 
 /// Many small tables, one with rows that the cloud refuses, and two that the desktop doesn't let us read.

@@ -352,9 +352,17 @@ async fn p4_p5_p17_what_comes_home_while_a_refill_replaces_the_row_is_written_af
         exec(&office.desktop, "select pg_advisory_lock(7)").await;
         exec(&other, refill).await;
         exec(&office.cloud, phone).await;
-        until(&office.desktop, "select exists (select from pg_locks where not granted and locktype = 'transactionid')").await;
+        until(
+            &office.desktop,
+            "select exists (select from pg_locks where not granted and locktype = 'transactionid')",
+        )
+        .await;
         exec(&other, "commit").await;
-        until(&office.desktop, "select exists (select from pg_locks where not granted and locktype = 'advisory')").await;
+        until(
+            &office.desktop,
+            "select exists (select from pg_locks where not granted and locktype = 'advisory')",
+        )
+        .await;
         exec(&other, refill).await;
         exec(&other, "commit").await;
         exec(&office.desktop, "select pg_advisory_unlock(7)").await;
@@ -362,7 +370,8 @@ async fn p4_p5_p17_what_comes_home_while_a_refill_replaces_the_row_is_written_af
     }
     office.caught_up(&mut service).await;
     came_home(&office).await;
-    let sql = "select string_agg(concat_ws(' ', id, note, tick, source), ', ' order by id) from visits";
+    let sql =
+        "select string_agg(concat_ws(' ', id, note, tick, source), ', ' order by id) from visits";
     for side in [&office.cloud, &office.desktop] {
         assert_eq!(value(side, sql).await, "1 desk 5 D, 2 edited 8 M");
     }

@@ -187,7 +187,9 @@ pub(super) async fn deliver(
                     let rest = items.split_off(items.len() / 2);
                     waiting.extend([(rest, false), (items, false)]);
                 } else if let (Some(item), false) = (items.pop(), loosely) {
-                    if error.code == sqlstate::KEPT_OUT && doubted.insert(item.found[0].coming.entry) {
+                    if error.code == sqlstate::KEPT_OUT
+                        && doubted.insert(item.found[0].coming.entry)
+                    {
                         waiting.push((vec![item], false));
                         continue;
                     }

@@ -1,7 +1,9 @@
 //! Settings proposed from what both databases hold: which tables belong together, what names a row, which way rows go. What
 //! doesn't fit is written as a remark with its reason, so that what is active works as it stands.
 
+mod create;
 mod fitting;
+mod open;
 mod own;
 mod pairs;
 mod written;
@@ -11,20 +13,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use tokio_postgres::Client;
 
 use fitting::{Fitting, fitting};
+use open::opened;
 use own::{filled_there, generated, is_made, zones_meet};
 use pairs::{alike, matched};
 use written::{list, quoted, short, text, without_password};
 
+pub use create::{Creation, Homeward, bring_home, create, missing};
 pub use written::write_new;
 
-use crate::catalog::{RelationFacts, encoding, facts, readable, relation, strange, unpathed};
+use crate::catalog::{RelationFacts, encoding, readable, relation, strange, unpathed};
 use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::model::{Charset, Name};
 use crate::plan::quote;
 use crate::wire::WireError;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
 /// A settings file, and how much of it is active.
 pub struct Proposal {
@@ -49,21 +53,7 @@ pub async fn propose(
     cloud_url: &str,
     sources: Sources,
 ) -> Result<Proposal, Fault> {
-    let urls = format!(
-        "[desktop]\nurl = {}\n[cloud]\nurl = {}\n",
-        quoted(desktop_url),
-        quoted(cloud_url)
-    );
-    let settings = read(&urls, &sources)?.map_err(wrong_url)?;
-    let desktop = control::connect(&settings.desktop.endpoint).await;
-    let desktop = desktop.map_err(|error| no_way_in(Side::Desktop, &error))?;
-    let cloud = control::connect(&settings.cloud.endpoint).await;
-    let cloud = cloud.map_err(|error| no_way_in(Side::Cloud, &error))?;
-    let one = facts(&desktop.client, Side::Desktop).await;
-    let other = facts(&cloud.client, Side::Cloud).await;
-    if let (Ok(one), Ok(other)) = (one, other) {
-        one.is_not(&other)?;
-    }
+    let (settings, desktop, cloud) = opened(desktop_url, cloud_url, &sources).await?;
     let here = look(&desktop, Side::Desktop).await?;
     let there = look(&cloud, Side::Cloud).await?;
     let mut entries = Vec::new();
@@ -145,31 +135,6 @@ struct Entry {
     columns: BTreeSet<String>,
     /// A remark among the lines asks something.
     asks: bool,
-}
-
-/// A URL that can't be read is an argument here, not a line of a file.
-fn wrong_url(problems: config::Problems) -> Fault {
-    let said = problems.items().first();
-    let flag = match said.map_or(0, |problem| problem.line) {
-        1 | 2 => "--desktop",
-        3 | 4 => "--cloud",
-        _ => "in the environment",
-    };
-    let said = said.map_or_else(String::new, |problem| problem.message.clone());
-    Fault::new(Kind::Input, format!("{flag}: {said}"))
-        .hint("it looks like postgres://USER@HOST:PORT/DATABASE; nothing was written")
-}
-
-/// No settings are there yet that a hint could name.
-fn no_way_in(side: Side, error: &WireError) -> Fault {
-    let fault = Fault::wire(side, error);
-    match matches!(error, WireError::Authentication(_)) {
-        true => fault.hint(format!(
-            "put the password into the environment as TANDEM_{}_PASSWORD, or into the URL of --{side}; it is written nowhere",
-            side.to_string().to_uppercase()
-        )),
-        false => fault,
-    }
 }
 
 /// What can be seen of the bytes of a database without an encoding.

@@ -110,7 +110,18 @@ pub(super) fn short(name: &Name) -> String {
 }
 
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut inside = String::new();
+    for letter in text.chars() {
+        match letter {
+            '\\' | '"' => inside.extend(['\\', letter]),
+            // A line's end in a name is no line's end of the file.
+            letter if letter.is_control() => {
+                inside.push_str(&format!("\\u{:04X}", u32::from(letter)))
+            }
+            letter => inside.push(letter),
+        }
+    }
+    format!("\"{inside}\"")
 }
 
 pub(super) fn list(names: &[String]) -> String {
