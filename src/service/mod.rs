@@ -27,7 +27,7 @@ pub use agenda::Goal;
 pub use doctor::{Check, CheckOutcome, IDS as CHECK_IDS, NOT_REACHED, doctor};
 pub use half::CloudHalf;
 pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
-pub use init::{Proposal, propose, write_new};
+pub use init::{Asker, Proposal, Question, Update, propose, update, write_new};
 pub use lease::name_of;
 pub use log::{Logging, start_log};
 pub use misfits::TakenUp;
