@@ -118,7 +118,7 @@ pub(super) async fn key(
     }
     let mut found = Vec::new();
     for names in std::iter::once(&from.primary_key).chain(&from.unique) {
-        if !names.is_empty() && names.iter().all(known) {
+        if !names.is_empty() && names.iter().all(known) && !found.contains(names) {
             found.push(names.clone());
         }
     }
@@ -266,17 +266,28 @@ pub(super) fn ids(
     if made.is_empty() {
         return found;
     }
-    let apart_of = to.column(&owner.column).is_some();
-    let without = format!(
-        "phones too: left out until the cloud's table has a column {} that says whose a row is",
-        owner.column
-    );
+    let owned = [to, from].map(|side| side.column(&owner.column).is_some());
+    let waits = |what: &str| {
+        format!(
+            "phones too, {what}: left out until {} has a column {} that says whose a row is",
+            match owned[0] {
+                true => "the desktop's table",
+                false => "the cloud's table",
+            },
+            owner.column
+        )
+    };
+    let home = match owned[1] {
+        true => "phones too, and theirs come home: the same, and flow = \"both\"".to_owned(),
+        false => waits("and theirs come home"),
+    };
+    let without = waits("and theirs are not taken for the desktop's");
     let uuids = "phones too: left out until the ids are uuids on both sides";
-    let choices = match apart_of {
+    let choices = match owned[0] {
         true => vec![
             "only the desktop",
             "phones too, and theirs stay in the cloud: its ids begin far behind the desktop's",
-            "phones too, and theirs come home: the same, and flow = \"both\"",
+            &home,
             uuids,
         ],
         false => vec!["only the desktop", &without, uuids],
@@ -284,14 +295,14 @@ pub(super) fn ids(
     let names: Vec<_> = made.iter().map(|column| column.name.as_str()).collect();
     let names = names.join(", ");
     let question = Question::new(
-        format!("ids {apart_of}"),
+        format!("ids {owned:?}"),
         format!("{} ({names})", short(&from.name)),
         "both sides can make ids, and they may meet. Who adds rows?".to_owned(),
         &choices,
     );
     let (chosen, lines) = decisions.choose(&names, question);
     found.lines = lines;
-    match (apart_of, chosen) {
+    match (owned[0], chosen) {
         (_, 0) => {}
         (true, 1 | 2) => {
             found.both = chosen == 2;

@@ -178,7 +178,7 @@ async fn draft(
                 .push(format!("only on the {side}: {}", news.join(", ")));
         }
     }
-    for pair in &pairs {
+    for (pair, table) in pairs.iter().zip(&merged.tables) {
         let name = &pair.wanted.name;
         let gone = compare::gone(pair);
         let why = misfits
@@ -194,11 +194,9 @@ async fn draft(
             if let Ok(again) = parsed(&written(&again), settings, sources)?
                 && let Some(again) = again.first()
             {
-                update.otherwise.extend(compare::otherwise(
-                    (from, to),
-                    (pair.wanted, again),
-                    settings,
-                ));
+                update
+                    .otherwise
+                    .extend(compare::otherwise((from, to), (table, again), settings));
             }
         }
         update.gone.extend(gone);
