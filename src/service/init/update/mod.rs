@@ -148,7 +148,8 @@ async fn draft(
     let others = whole::together(decisions, (&here, &there), &mut fresh, &|from, to| {
         known.has(from, to)
     });
-    fresh.retain(|(from, to)| !known.has(&short(&from.name), &short(&to.name)));
+    let (left_out, fresh): (Vec<_>, Vec<_>) = { fresh.into_iter() }
+        .partition(|(from, to)| known.has(&short(&from.name), &short(&to.name)));
     let mut entries = Vec::new();
     for (from, to) in fresh {
         entries.push(entry((from, to), settings, clients, decisions).await?);
@@ -168,43 +169,71 @@ async fn draft(
         ("desktop", &others.desktop, &known.desktop),
         ("cloud", &others.cloud, &known.cloud),
     ] {
-        let news = names
-            .iter()
-            .filter(|name| !said.contains(*name) && !known.names(name));
+        let news = { names.iter() }.filter(|name| !said.contains(*name) && !known.names(name));
         let news: Vec<_> = news.map(String::as_str).collect();
-        if !news.is_empty() {
-            update
-                .alone
-                .push(format!("only on the {side}: {}", news.join(", ")));
-        }
+        let news = (!news.is_empty()).then(|| format!("only on the {side}: {}", news.join(", ")));
+        update.alone.extend(news);
+    }
+    for (from, to) in left_out {
+        let again = entry((from, to), settings, clients, &mut Decisions::default()).await?;
+        update
+            .otherwise
+            .extend(fits(again, &merged, (settings, sources), clients).await?);
     }
     for (pair, table) in pairs.iter().zip(&merged.tables) {
-        let name = &pair.wanted.name;
-        let gone = compare::gone(pair);
-        let why = misfits
-            .get(name)
-            .filter(|_| pair.desktop.is_some() && pair.cloud.is_some());
-        if let Some(why) = why {
-            update
-                .misfits
-                .extend(why.split("; ").map(|why| format!("{name}: {why}")));
-        } else if let Some((from, to)) = pair.desktop.zip(pair.cloud) {
-            let again = entry((from, to), settings, clients, &mut Decisions::default()).await?;
-            // What can't be read back can't be compared.
-            if let Ok(again) = parsed(&written(&again), settings, sources)?
-                && let Some(again) = again.first()
-            {
-                update
-                    .otherwise
-                    .extend(compare::otherwise((from, to), (table, again), settings));
-            }
-        }
-        update.gone.extend(gone);
+        let why = misfits.get(&pair.wanted.name);
+        let seen = again(pair, (table, why), (settings, sources), clients).await?;
+        update.misfits.extend(seen.misfits);
+        update.otherwise.extend(seen.otherwise);
+        update.gone.extend(compare::gone(pair));
     }
     let active = entries
         .iter()
         .filter(|entry| !misfits.contains_key(&entry.name));
     Ok((update, splice, tables.len() + active.count()))
+}
+
+/// What is to be said of a table that the file has.
+async fn again(
+    pair: &Pair<'_>,
+    (table, why): (&Table, Option<&String>),
+    (settings, sources): (&Settings, &Sources),
+    clients: (&Client, &Client),
+) -> Result<Update, Fault> {
+    let mut seen = Update::default();
+    let Some(sides) = pair.desktop.zip(pair.cloud) else {
+        return Ok(seen);
+    };
+    if let Some(why) = why {
+        let each = why.split("; ").map(|why| format!("{}: {why}", table.name));
+        seen.misfits.extend(each);
+        return Ok(seen);
+    }
+    let again = entry(sides, settings, clients, &mut Decisions::default()).await?;
+    // What can't be read back can't be compared.
+    if let Ok(again) = parsed(&written(&again), settings, sources)?
+        && let Some(again) = again.first()
+    {
+        seen.otherwise = compare::otherwise(sides, (table, again), settings);
+    }
+    Ok(seen)
+}
+
+/// A table that the file has as a remark: whether it would work as it is proposed today.
+async fn fits(
+    again: Entry,
+    merged: &Settings,
+    (settings, sources): (&Settings, &Sources),
+    clients: (&Client, &Client),
+) -> Result<Option<String>, Fault> {
+    let Ok(tables) = parsed(&written(&again), settings, sources)? else {
+        return Ok(None);
+    };
+    let mut merged = merged.clone();
+    merged.tables.extend(tables);
+    let misfits = misfits(&merged, std::slice::from_ref(&again), clients).await?;
+    let fits = !misfits.contains_key(&again.name);
+    Ok(fits.then(|| format!("{}: it is a remark in the file, and fits", again.name)))
 }
 
 /// All tables of a side, also those that only the settings would name.
@@ -281,11 +310,12 @@ fn add_tables(
         }
     }
     if !active.is_empty() {
-        splice.append_tables(&(active.join("\n") + "\n"))?;
+        splice.append_tables(&active.concat())?;
     }
     for entry in entries {
         if let Some(why) = misfits.get(&entry.name) {
-            splice.append(&aside(entry, why));
+            let remark = aside(entry, why);
+            splice.append(remark.strip_suffix("#\n").unwrap_or(&remark));
         }
     }
     for (desktop, cloud) in alike {

@@ -48,13 +48,14 @@ impl Splice {
 
     /// Adds lines at the end, behind an empty one.
     pub(super) fn append(&mut self, lines: &str) {
-        let gap = match self.text.lines().next_back() {
-            Some(last) if !last.trim().is_empty() => "\n",
-            _ => "",
+        let is_first = { self.added.iter() }.all(|piece| piece.at < self.text.len());
+        let last = self.text.lines().next_back().unwrap_or_default();
+        let gap = if is_first && last.trim().is_empty() {
+            ""
+        } else {
+            "\n"
         };
-        let first = { self.added.iter() }.all(|piece| piece.at < self.text.len());
-        let gap = if first { gap } else { "" };
-        self.put_lines(self.text.len(), format!("{gap}{lines}"));
+        self.put_lines(self.text.len(), format!("{gap}{}\n", lines.trim_end()));
     }
 
     /// Adds `[[table]]`s at the end.
