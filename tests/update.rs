@@ -198,7 +198,7 @@ async fn ways_firms_zones_and_keys_are_asked() {
         ),
     )
     .await;
-    exec(&office.desktop, "insert into visit values (1, 7, 'x'); insert into log values (1, 7, '2020-01-01'), (2, 7, '2020-01-02')").await;
+    exec(&office.desktop, "insert into visit values (1, 7, 'x'); insert into log select n, 7, timestamp '2020-01-01' from generate_series(1, 12) n").await;
     exec(
         &office.cloud,
         "insert into visit values (1, 7, 'x', 'D'), (50, 7, 'phone', 'M'), (2, 8, 'others', 'D')",
