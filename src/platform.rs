@@ -122,6 +122,29 @@ async fn next_signal() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
+/// A file that is to take another's place belongs to whom that belongs.
+///
+/// # Errors
+/// When the owner is another, and we may not give files away.
+#[cfg(unix)]
+pub fn keep_owner(of: &std::fs::Metadata, file: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let new = std::fs::metadata(file)?;
+    if (new.uid(), new.gid()) == (of.uid(), of.gid()) {
+        return Ok(());
+    }
+    chown(file, Some(of.uid()), Some(of.gid()))
+}
+
+/// Elsewhere a new file has what its folder gives it.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn keep_owner(_of: &std::fs::Metadata, _file: &std::path::Path) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// glibc keeps blocks of up to 32 MB for each thread once blocks of that size were given back: its threshold for giving
 /// memory back moves with them, unless the environment sets it, which is read before `main` (P12). So the program
 /// starts itself once more with that, as the same process. Source: mallopt(3), `M_MMAP_THRESHOLD`.

@@ -1,5 +1,6 @@
 //! The command line: a file per command; `show` renders what they found.
 
+mod ask;
 mod bootstrap;
 mod completions;
 mod demo;
@@ -111,7 +112,7 @@ struct Common {
 enum Command {
     /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
     Demo(demo::Options),
-    /// Look at both databases and write a commented tandem.toml; never overwrites one
+    /// Look at both databases and write a commented tandem.toml, or add to it what is new
     Init(init::Options),
     /// Check both sides; each problem comes with what mends it; changes nothing
     Doctor(doctor::Options),

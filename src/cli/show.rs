@@ -109,6 +109,12 @@ pub(super) fn progress(text: &str) {
     eprintln!("{}", clean(text));
 }
 
+/// A question, whose answer comes on the same line.
+pub(super) fn prompt(text: &str) {
+    eprint!("{}", clean(text));
+    let _ = std::io::stderr().flush();
+}
+
 /// Whether somebody watches the progress.
 pub(super) fn progress_is_seen() -> bool {
     std::io::stderr().is_terminal()

@@ -30,7 +30,10 @@ pub use doctor::{Check, CheckOutcome, IDS as CHECK_IDS, NOT_REACHED, doctor};
 pub use filled::Filled;
 pub use half::CloudHalf;
 pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
-pub use init::{Creation, Homeward, Proposal, bring_home, create, missing, propose, write_new};
+pub use init::{
+    Asker, Creation, Homeward, Proposal, Question, Update, bring_home, create, missing, propose,
+    update, write_new,
+};
 pub use lease::name_of;
 pub use log::{Logging, start_log, start_log_to};
 pub use misfits::TakenUp;

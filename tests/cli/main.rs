@@ -24,3 +24,4 @@ mod schemas;
 mod screens;
 mod secrets;
 mod status;
+mod update;

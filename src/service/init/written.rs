@@ -30,7 +30,10 @@ pub(super) fn text(
             false => format!("# {line}"),
         });
         if section == "desktop" {
-            match &head.bare {
+            if let Some(name) = &head.encoding {
+                text.push_str(&format!("encoding = {}\n", quoted(name)));
+            }
+            match head.bare.as_ref().filter(|_| head.encoding.is_none()) {
                 Some(found) if !found.is_empty() => text.push_str(&format!(
                     "# The database has no encoding (SQL_ASCII), and not all text is UTF-8 in {}.\n\
                      # What does the office's program write? Rows that can't be read wait in quarantine until this says it:\n\
@@ -44,15 +47,15 @@ pub(super) fn text(
             }
             let mark = if head.zoned { "" } else { "# " };
             text.push_str(&format!(
-                "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one: the desktop's own\n",
-                quoted(&head.zone)
+                "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one{}\n",
+                quoted(&head.zone),
+                if head.remarks.is_empty() { ": the desktop's own" } else { "" }
             ));
+            text.extend(head.remarks.iter().map(|line| format!("{line}\n")));
         }
         text.push('\n');
     }
-    if let Some(column) = &head.org {
-        text.push_str(&format!("# Where several firms share the cloud, each is limited to its own rows:\n# [tenant]\n# {column} = 1\n\n"));
-    }
+    text.push_str(&head.org);
     text.push_str(
         "# [forward]\n# skip = []                              # columns that never travel, of all tables; default: none\n\
          # wal_held_max = \"4GB\"                   # default: more WAL kept for us on the desktop than that is said\n\n\
@@ -70,13 +73,7 @@ pub(super) fn text(
     }
     for entry in entries {
         if let Some(why) = misfits.get(&entry.name) {
-            for line in why.split("; ") {
-                text.push_str(&format!("# {}: {line}\n", entry.name));
-            }
-            for line in written(entry).lines() {
-                text.push_str(format!("# {line}").trim_end());
-                text.push('\n');
-            }
+            text.push_str(&aside(entry, why));
         }
     }
     for (desktop, cloud) in &others.alike {
@@ -94,11 +91,23 @@ pub(super) fn text(
     text
 }
 
-fn written(entry: &Entry) -> String {
+pub(super) fn written(entry: &Entry) -> String {
     format!("[[table]]\nname = {}\n{}\n", quoted(&entry.name), {
         let lines: String = entry.lines.iter().map(|line| format!("{line}\n")).collect();
         lines
     })
+}
+
+/// A table that needs a decision first, as a remark.
+pub(super) fn aside(entry: &Entry, why: &str) -> String {
+    let why = why.split("; ").map(|why| format!("{}: {why}", entry.name));
+    let lines: Vec<_> = why
+        .chain(written(entry).lines().map(str::to_owned))
+        .collect();
+    let lines = lines
+        .iter()
+        .map(|line| format!("{}\n", format!("# {line}").trim_end()));
+    lines.collect()
 }
 
 /// The name as the settings write it.
