@@ -17,7 +17,9 @@ use orphan::orphaned;
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
-use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
+use crate::config::{
+    Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted, as_key, as_text,
+};
 use crate::fault::Side;
 use crate::model::{Arriving, Column, Home, Lookup, Owner, Source, Table, Tenant};
 use crate::plan::quote;
@@ -106,7 +108,7 @@ impl Mapping {
 impl Resolver<'_> {
     fn attempt(&self, pair: &Pair<'_>, complaints: &mut Complaints) -> Option<Resolved> {
         let wanted = self.wanted;
-        let on_desktop = format!("{}.{}", wanted.schema, wanted.relation);
+        let on_desktop = wanted.desktop_name().in_full();
         let in_cloud = wanted.cloud_name().to_string();
         let desktop = self.exists(pair.desktop, Side::Desktop, &on_desktop, complaints);
         let cloud = self.exists(pair.cloud, Side::Cloud, &in_cloud, complaints);
@@ -301,7 +303,12 @@ impl Resolver<'_> {
             Some(Misfit::Unlike(why)) => complaints.mended_by(
                 Sort::Type,
                 format!("column {}: {why}; convert it", to.name),
-                format!("convert = {{ {:?} = '{}::{}' }} # of {} in tandem.toml", to.name, written(from), to.full_type, self.wanted.name),
+                format!(
+                    "convert = {{ {} = {} }} # of {} in tandem.toml",
+                    as_key(&to.name),
+                    as_text(&format!("{}::{}", written(from), to.full_type)),
+                    self.wanted.name
+                ),
             ),
         }
         mapping.columns.push(column);

@@ -8,6 +8,7 @@ mod home;
 mod knot;
 mod layout;
 mod lsn;
+mod name;
 mod snapshot;
 mod state;
 mod statement;
@@ -26,11 +27,12 @@ pub use home::{Home, Named};
 pub use knot::Knot;
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
+pub use name::Name;
 pub use snapshot::{NotASnapshot, Snapshot};
 pub use state::TableState;
 pub use statement::{Param, Statement, oid};
 pub use table::{
-    Arriving, Column, Key, Lookup, Name, Owner, Parent, Reach, Source, Table, TableId, Tenant,
+    Arriving, Column, Key, Lookup, Owner, Parent, Reach, Source, Table, TableId, Tenant,
     TenantColumn, Via,
 };
 pub use tables::{Misfit, Tables};

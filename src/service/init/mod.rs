@@ -11,12 +11,12 @@ use tokio_postgres::Client;
 
 use own::{filled_there, generated, is_made, zones_meet};
 use pairs::{alike, matched};
-use written::{list, quoted, short, text, without_password};
+use written::{list, quoted, said, text, without_password};
 
 pub use written::write_new;
 
 use crate::catalog::{RelationFacts, encoding, facts, readable, relation, strange, unpathed};
-use crate::config::{self, Settings, Sources};
+use crate::config::{self, Settings, Sources, as_key, as_text};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::model::{Charset, Name};
@@ -84,7 +84,7 @@ pub async fn propose(
     let alone = |all: &[RelationFacts], mine: &dyn Fn(&Entry) -> &Name| -> Vec<String> {
         let known: BTreeSet<_> = entries.iter().map(mine).collect();
         let others = all.iter().filter(|facts| !known.contains(&facts.name));
-        others.map(|facts| short(&facts.name)).collect()
+        others.map(|facts| facts.name.to_string()).collect()
     };
     let mut others = Others {
         desktop: alone(&here, &|entry| &entry.desktop),
@@ -245,9 +245,9 @@ async fn entry(
     (desktop, cloud): (&Client, &Client),
 ) -> Result<Entry, Fault> {
     let (mut lines, mut asks) = (Vec::new(), false);
-    let name = short(&from.name);
-    if short(&to.name) != name {
-        lines.push(format!("cloud = {}", quoted(&short(&to.name))));
+    let name = from.name.to_string();
+    if to.name != from.name {
+        lines.push(format!("cloud = {}", as_text(&to.name.to_string())));
     }
     let reverse = comes_home(from, to, settings, (desktop, cloud)).await?;
     if reverse {
@@ -277,7 +277,11 @@ async fn entry(
             .cloned()
             .collect();
         lines.extend(skipped(from, to, &settings.forward.skip, &stay, "skip"));
-        lines.extend(times.iter().map(|(name, why)| format!("# {name}: {why}")));
+        lines.extend(
+            times
+                .iter()
+                .map(|(name, why)| said(&format!("# {name}: {why}"))),
+        );
         let unfilled = to.columns.iter().filter(|column| {
             from.column(&column.name).is_none() && !generated.contains(&column.name)
         });
@@ -293,24 +297,24 @@ async fn entry(
             asks = true;
             lines.push(format!(
                 "# Only in the cloud: {}. If one of them is a column of skip under another name:",
-                unfilled.join(", ")
+                said(&unfilled.join(", "))
             ));
             lines.push(format!(
                 "# rename = {{ {} = {} }}",
-                quoted(left),
-                quoted(&unfilled[0])
+                as_key(left),
+                as_text(&unfilled[0])
             ));
         }
         if !generated.is_empty() {
             lines.push(format!(
                 "swap = \"1d\"                    # {} is generated in the cloud; it stays",
-                generated.join(", ")
+                said(&generated.join(", "))
             ));
         } else if key.is_some() && to.primary_key.iter().any(|name| is_made(to, name)) {
             lines.push(format!(
                 "# {} comes from the desktop; the cloud can make it too. Where phones add rows to this table, ids may meet:\n\
                  # give the cloud's a range of their own, or make them uuids.",
-                to.primary_key.join(", ")
+                said(&to.primary_key.join(", "))
             ));
         }
     }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::{Entry, Head, Others};
+use crate::config::as_text;
 use crate::fault::{Fault, Kind};
-use crate::model::Name;
 
 pub(super) fn text(
     head: &Head,
@@ -35,7 +35,7 @@ pub(super) fn text(
                     "# The database has no encoding (SQL_ASCII), and not all text is UTF-8 in {}.\n\
                      # What does the office's program write? Rows that can't be read wait in quarantine until this says it:\n\
                      # encoding = \"WIN1252\"\n",
-                    found.join(", ")
+                    said(&found.join(", "))
                 )),
                 Some(_) => text.push_str(
                     "# encoding = \"WIN1252\"  # the database has no encoding (SQL_ASCII); what was looked at is UTF-8, as without this line\n",
@@ -45,7 +45,7 @@ pub(super) fn text(
             let mark = if head.zoned { "" } else { "# " };
             text.push_str(&format!(
                 "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one: the desktop's own\n",
-                quoted(&head.zone)
+                as_text(&head.zone)
             ));
         }
         text.push('\n');
@@ -71,7 +71,7 @@ pub(super) fn text(
     for entry in entries {
         if let Some(why) = misfits.get(&entry.name) {
             for line in why.split("; ") {
-                text.push_str(&format!("# {}: {line}\n", entry.name));
+                text.push_str(&format!("# {}\n", said(&format!("{}: {line}", entry.name))));
             }
             for line in written(entry).lines() {
                 text.push_str(format!("# {line}").trim_end());
@@ -82,40 +82,41 @@ pub(super) fn text(
     for (desktop, cloud) in &others.alike {
         text.push_str(&format!(
             "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
-            quoted(desktop),
-            quoted(cloud)
+            as_text(desktop),
+            as_text(cloud)
         ));
     }
     for (side, names) in [("desktop", &others.desktop), ("cloud", &others.cloud)] {
         if !names.is_empty() {
-            text.push_str(&format!("# Only on the {side}: {}\n", names.join(", ")));
+            text.push_str(&format!(
+                "# Only on the {side}: {}\n",
+                said(&names.join(", "))
+            ));
         }
     }
     text
 }
 
 fn written(entry: &Entry) -> String {
-    format!("[[table]]\nname = {}\n{}\n", quoted(&entry.name), {
+    format!("[[table]]\nname = {}\n{}\n", as_text(&entry.name), {
         let lines: String = entry.lines.iter().map(|line| format!("{line}\n")).collect();
         lines
     })
 }
 
-/// The name as the settings write it.
-pub(super) fn short(name: &Name) -> String {
-    match name.schema.as_str() {
-        "public" => name.relation.clone(),
-        _ => name.to_string(),
-    }
-}
-
+/// A URL as it was given: what it takes from the environment stays there.
 pub(super) fn quoted(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
 }
 
 pub(super) fn list(names: &[String]) -> String {
-    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+    let names: Vec<_> = names.iter().map(|name| as_text(name)).collect();
     format!("[{}]", names.join(", "))
+}
+
+/// Names in a remark, which ends with its line.
+pub(super) fn said(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// The URL without its password, and whether it had one (P16: it is written nowhere).
