@@ -82,6 +82,10 @@ pub struct ColumnFacts {
     pub has_default: bool,
     /// It is computed: `GENERATED ALWAYS AS (...)`.
     pub computed: bool,
+    /// Its values stand in the log: not what is computed, unless PostgreSQL 18 or newer stores it.
+    pub sent: bool,
+    /// It is computed whenever it is read: `GENERATED ALWAYS AS (...) VIRTUAL`.
+    pub fleeting: bool,
     /// An insert may not give it: `GENERATED ALWAYS AS IDENTITY`.
     pub always_identity: bool,
     /// Its name is not UTF-8, in a database without an encoding: no statement of ours can name it.
@@ -127,7 +131,8 @@ fn columns() -> String {
     select {name}, format_type(typed.type, -1), format_type(typed.type, typed.modifier), t.typname::text, \
            t.typcategory::text, typed.modifier, typed.not_null, \
            a.atthasdef or a.attidentity <> '' or exists (select from pg_type d where d.oid = a.atttypid and d.typdefault is not null), \
-           a.attgenerated <> '', a.attidentity = 'a', {name} <> a.attname::text \
+           a.attgenerated <> '', a.attidentity = 'a', {name} <> a.attname::text, \
+           a.attgenerated = '' or a.attgenerated = 's' and current_setting('server_version_num')::int >= 180000, a.attgenerated = 'v' \
     from typed join pg_type t on t.oid = typed.type and t.typtype <> 'd' \
     join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum order by a.attnum"
     )
@@ -189,6 +194,8 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         computed: row.get(8),
         always_identity: row.get(9),
         unreadable_name: row.get(10),
+        sent: row.get(11),
+        fleeting: row.get(12),
     });
     Ok(Some(RelationFacts {
         persistence: letter(row.get(6)),

@@ -1,6 +1,7 @@
 //! The settings against both catalogs. Pure.
 
 mod complaint;
+mod computed;
 mod derive;
 mod home;
 mod key;
@@ -114,6 +115,9 @@ impl Resolver<'_> {
         let cloud = self.exists(pair.cloud, Side::Cloud, &in_cloud, complaints);
         let (desktop, cloud) = desktop.zip(cloud)?;
         let sides = Sides { desktop, cloud };
+        if let Some(owner) = desktop.column(&self.settings.owner.column) {
+            self.tells_phones(owner, complaints);
+        }
         let mut in_cloud = self.all.iter().filter_map(|pair| pair.cloud);
         if cloud.hidden && in_cloud.any(|cloud| cloud.confined) {
             complaints.push("row security of the cloud hides rows from our user; run sql/cloud/role.sql for this table too".to_owned());
@@ -183,6 +187,11 @@ impl Resolver<'_> {
         let fixed_key = table.key_names().any(fixed);
         table.fixed_key = fixed_key;
         table.fingerprint = fingerprint(&table);
+        table.computed = self.computed(sides, &table);
+        table.generates = desktop
+            .columns
+            .iter()
+            .any(|column| column.computed && column.sent);
         table.indexed = is_indexed(&table, cloud);
         table
     }
@@ -248,12 +257,7 @@ impl Resolver<'_> {
             if from.computed && to.computed {
                 continue;
             }
-            if from.computed {
-                complaints.push(format!(
-                    "column {} is computed on the desktop, which does not send it; name it in skip",
-                    from.name
-                ));
-            }
+            self.can_be_read(from, complaints);
             if to.refuses_values() && !self.is_key_identity(to, sides.cloud) {
                 complaints.push(format!(
                     "column {name} is generated in the cloud and can't be written; name {} in skip",

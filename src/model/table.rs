@@ -181,6 +181,11 @@ pub struct Table {
     pub owner: Option<Owner>,
     /// Columns of the desktop's that don't travel, as far as they were there when both sides agreed.
     pub left_out: Vec<String>,
+    /// Columns that both sides compute: they are compared, and nobody writes them. What the desktop says is numbered behind
+    /// [`Table::arriving`].
+    pub computed: Vec<(Arriving, Column)>,
+    /// The desktop computes columns that it can send.
+    pub generates: bool,
     /// The owner column's name on the desktop, where it has one.
     pub desktop_owner: Option<String>,
     /// What every statement is limited to.

@@ -9,13 +9,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Client;
 
-use own::{filled_there, generated, is_made, zones_meet};
+use own::{computed, filled_there, generated, is_made, zones_meet};
 use pairs::{alike, matched};
 use written::{list, quoted, said, text, without_password};
 
 pub use written::write_new;
 
-use crate::catalog::{RelationFacts, encoding, facts, readable, relation, strange, unpathed};
+use crate::catalog::{
+    ColumnFacts, RelationFacts, encoding, facts, readable, relation, strange, unpathed,
+};
 use crate::config::{self, Settings, Sources, as_key, as_text};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
@@ -276,7 +278,16 @@ async fn entry(
             .chain(times.iter().map(|(name, _)| name))
             .cloned()
             .collect();
+        let computed = computed(from, to);
+        let stay: Vec<_> = { stay.into_iter() }
+            .chain(computed.iter().map(|(name, _)| name.clone()))
+            .collect();
         lines.extend(skipped(from, to, &settings.forward.skip, &stay, "skip"));
+        lines.extend(
+            computed
+                .iter()
+                .map(|(name, why)| said(&format!("# {name}: {why}"))),
+        );
         lines.extend(
             times
                 .iter()
@@ -285,6 +296,7 @@ async fn entry(
         let unfilled = to.columns.iter().filter(|column| {
             from.column(&column.name).is_none() && !generated.contains(&column.name)
         });
+        let unfilled = unfilled.filter(|column| !column.computed);
         let unfilled = unfilled.map(|column| &column.name);
         let unfilled: Vec<_> = unfilled
             .filter(|name| *name != owner && !settings.forward.skip.contains(name))
@@ -378,7 +390,11 @@ async fn key(
 ) -> Result<Option<Vec<String>>, Fault> {
     let sets = std::iter::once(&to.primary_key).chain(&to.unique);
     for names in sets {
-        let known = |name: &String| from.column(name).is_some() && !generated.contains(name);
+        let written = |facts: Option<&ColumnFacts>| facts.is_some_and(|facts| !facts.computed);
+        let sent = |facts: Option<&ColumnFacts>| facts.is_some_and(|facts| facts.sent);
+        let known = |name: &String| {
+            sent(from.column(name)) && written(to.column(name)) && !generated.contains(name)
+        };
         if names.is_empty() || !names.iter().all(known) {
             continue;
         }
