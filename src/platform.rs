@@ -13,6 +13,16 @@ pub fn holder() -> String {
     )
 }
 
+/// A word as it is typed behind a command, so that the shell hands it on as it is.
+pub fn typed(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "._-/:@+,".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false if cfg!(windows) => format!("\"{}\"", word.replace('"', "\\\"")),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 /// Such a process that does one thing and ends.
 pub fn passing_holder() -> String {
     format!("{PASSING}{}", holder())
@@ -182,6 +192,15 @@ pub fn give_memory_back() {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(not(windows))]
+    fn a_shell_reads_a_word_as_it_is() {
+        assert_eq!(typed("shop.größe"), "shop.größe");
+        assert_eq!(typed("\"a.b\""), "'\"a.b\"'");
+        assert_eq!(typed("it's"), r"'it'\''s'");
+        assert_eq!(typed(""), "''");
+    }
 
     #[test]
     fn a_living_process_is_not_gone_and_a_stranger_is_not_judged() {

@@ -236,7 +236,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
            and p_needed <@ array(select a.attname::text from pg_attribute a
                                   where a.attrelid = p_table and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])))
     select case
-        when c.relreplident = 'f' then null
+        -- no old row carries what is computed when it is read (VIRTUAL): with FULL the table would refuse updates and deletes
+        when c.relreplident = 'f' and (not exists (select from fitting) or not exists (
+            select from pg_attribute a where a.attrelid = c.oid and a.attgenerated = 'v' and not a.attisdropped)) then null
         when c.relreplident = 'd' and exists (select from fitting where indisprimary) then null
         when c.relreplident = 'i' and exists (select from fitting where indisreplident) then null
         else coalesce((select format('using index %I', relname) from fitting order by relname limit 1), 'full')

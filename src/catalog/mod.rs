@@ -6,6 +6,7 @@
 mod bond;
 mod drift;
 mod facts;
+mod fleeting;
 mod footprint;
 mod measure;
 mod mention;
@@ -21,6 +22,7 @@ mod trial;
 
 pub use drift::{Drift, drift, is_remembered, remember};
 pub use facts::{Facts, VERSION_MIN, facts};
+pub use fleeting::fleeting;
 pub use footprint::{Changed, Footprint, footprints};
 pub use measure::{Ambiguous, measure, measure_home};
 pub use publication::{

@@ -282,6 +282,8 @@ mod tests {
             not_null: false,
             has_default: false,
             computed: false,
+            sent: true,
+            fleeting: false,
             always_identity: false,
             unreadable_name: false,
             labels: Vec::new(),

@@ -82,6 +82,10 @@ pub struct ColumnFacts {
     pub has_default: bool,
     /// It is computed: `GENERATED ALWAYS AS (...)`.
     pub computed: bool,
+    /// Its values stand in the log: not what is computed, unless PostgreSQL 18 or newer stores it.
+    pub sent: bool,
+    /// It is computed whenever it is read: `GENERATED ALWAYS AS (...) VIRTUAL`.
+    pub fleeting: bool,
     /// An insert may not give it: `GENERATED ALWAYS AS IDENTITY`.
     pub always_identity: bool,
     /// Its name is not UTF-8, in a database without an encoding: no statement of ours can name it.
@@ -146,7 +150,8 @@ fn columns() -> String {
            t.typcategory::text, typed.modifier, typed.not_null, \
            a.atthasdef or a.attidentity <> '' or exists (select from pg_type d where d.oid = a.atttypid and d.typdefault is not null), \
            a.attgenerated <> '', a.attidentity = 'a', {name} <> a.attname::text, \
-           array(select {label} from pg_enum e where e.enumtypid in (t.oid, l.oid) order by e.enumsortorder), l.typname::text, l.typcategory::text \
+           array(select {label} from pg_enum e where e.enumtypid in (t.oid, l.oid) order by e.enumsortorder), l.typname::text, l.typcategory::text, \
+            a.attgenerated = '' or a.attgenerated = 's' and current_setting('server_version_num')::int >= 180000, a.attgenerated = 'v' \
     from typed join pg_type t on t.oid = typed.type and t.typtype <> 'd' \
     left join pg_type l on l.oid = t.typelem and t.typcategory = 'A' and t.typsubscript = 'array_subscript_handler'::regproc \
     join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum order by a.attnum"
@@ -212,6 +217,8 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         labels: row.get(11),
         element: { row.get::<_, Option<String>>(12) }
             .zip(row.get::<_, Option<String>>(13).map(letter)),
+        sent: row.get(14),
+        fleeting: row.get(15),
     });
     Ok(Some(RelationFacts {
         persistence: letter(row.get(6)),

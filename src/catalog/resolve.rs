@@ -1,6 +1,7 @@
 //! The settings against both catalogs. Pure.
 
 mod complaint;
+mod computed;
 mod derive;
 mod home;
 mod key;
@@ -18,7 +19,9 @@ use orphan::orphaned;
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use super::remedy::conversion;
-use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
+use crate::config::{
+    Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted, as_key, as_text,
+};
 use crate::fault::Side;
 use crate::model::{Arriving, Column, Home, Lookup, Owner, Reads, Source, Table, Tenant};
 use crate::plan::quote;
@@ -107,12 +110,15 @@ impl Mapping {
 impl Resolver<'_> {
     fn attempt(&self, pair: &Pair<'_>, complaints: &mut Complaints) -> Option<Resolved> {
         let wanted = self.wanted;
-        let on_desktop = format!("{}.{}", wanted.schema, wanted.relation);
+        let on_desktop = wanted.desktop_name().in_full();
         let in_cloud = wanted.cloud_name().to_string();
         let desktop = self.exists(pair.desktop, Side::Desktop, &on_desktop, complaints);
         let cloud = self.exists(pair.cloud, Side::Cloud, &in_cloud, complaints);
         let (desktop, cloud) = desktop.zip(cloud)?;
         let sides = Sides { desktop, cloud };
+        if let Some(owner) = desktop.column(&self.settings.owner.column) {
+            self.tells_phones(owner, complaints);
+        }
         let mut in_cloud = self.all.iter().filter_map(|pair| pair.cloud);
         if cloud.hidden && in_cloud.any(|cloud| cloud.confined) {
             complaints.push("row security of the cloud hides rows from our user; run sql/cloud/role.sql for this table too".to_owned());
@@ -182,6 +188,11 @@ impl Resolver<'_> {
         let fixed_key = table.key_names().any(fixed);
         table.fixed_key = fixed_key;
         table.fingerprint = fingerprint(&table);
+        table.computed = self.computed(sides, &table);
+        table.generates = desktop
+            .columns
+            .iter()
+            .any(|column| column.computed && column.sent);
         table.indexed = is_indexed(&table, cloud);
         table
     }
@@ -247,12 +258,7 @@ impl Resolver<'_> {
             if from.computed && to.computed {
                 continue;
             }
-            if from.computed {
-                complaints.push(format!(
-                    "column {} is computed on the desktop, which does not send it; name it in skip",
-                    from.name
-                ));
-            }
+            self.can_be_read(from, complaints);
             if to.refuses_values() && !self.is_key_identity(to, sides.cloud) {
                 complaints.push(format!(
                     "column {name} is generated in the cloud and can't be written; name {} in skip",
@@ -302,7 +308,12 @@ impl Resolver<'_> {
             Some(Misfit::Unlike(why)) => complaints.mended_by(
                 Sort::Type,
                 format!("column {}: {why}; convert it", to.name),
-                format!("convert = {{ {:?} = '{}' }} # of {} in tandem.toml", to.name, self.made(from, to), self.wanted.name),
+                format!(
+                    "convert = {{ {} = {} }} # of {} in tandem.toml",
+                    as_key(&to.name),
+                    as_text(&self.made(from, to)),
+                    self.wanted.name
+                ),
             ),
         }
         mapping.columns.push(column);

@@ -7,8 +7,9 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, knot, measure, measure_home, narrowed,
-    parents_first, publication, publish_whole, relation, resolve, ties, try_conversions, unpathed,
+    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, fleeting, knot, measure, measure_home,
+    narrowed, parents_first, publication, publish_whole, relation, resolve, ties, try_conversions,
+    unpathed,
 };
 use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind, Side};
@@ -120,6 +121,8 @@ async fn weigh(
     }
     mismatches.extend(mark_looked_up(&mut tables));
     mismatches.extend(unknown_zone(settings, desktop, cloud).await?);
+    let found = fleeting(desktop, &tables).await;
+    mismatches.extend(found.map_err(|error| Fault::wire(Side::Desktop, &error))?);
     if published {
         mismatches.extend(unsent(settings, desktop, &tables).await?);
     }
@@ -174,7 +177,7 @@ async fn unsent(
                 "publication {name} has {part} of {relation}; {fix}"
             ))
         };
-        let options = found.leaves_out(table.leaves.is_some());
+        let options = found.leaves_out(table);
         let options = options.map(|what| format!("{what}; {}", found.mend()));
         options.or_else(|| leaves.chain([&table.desktop]).find_map(part))
     };

@@ -38,7 +38,10 @@ pub async fn ensure_publication(
         // What another's publication leaves out was said when both sides agreed.
         Some(_) => Ok(()),
         None => {
-            let [note, make] = making(name, replicator);
+            let newer = "select current_setting('server_version_num')::int >= 180000";
+            let rows = desktop.query_typed(newer, &[]).await.map_err(wire)?;
+            let generated = rows.first().is_some_and(|row| row.get(0));
+            let [note, make] = making(name, replicator, generated);
             let sql = format!("begin; {note}; {make}; commit");
             let made = desktop.batch_execute(&sql).await;
             if made.is_err() {
@@ -108,8 +111,13 @@ fn publishing(publication: &str, replicator: &str, name: &Name, needed: &str) ->
     )
 }
 
-/// The statements that make the publication.
-fn making(name: &str, replicator: &str) -> [String; 2] {
+/// The statements that make the publication. PostgreSQL 18 can send `generated` columns, and has to: a table whose old rows carry
+/// one that is not sent refuses the office program's own updates and deletes.
+fn making(name: &str, replicator: &str, generated: bool) -> [String; 2] {
+    let sends = match generated {
+        true => ", publish_generated_columns = stored",
+        false => "",
+    };
     [
         format!(
             "insert into tandem.publication (replicator, publication) values ({}, {}) on conflict do nothing",
@@ -117,7 +125,7 @@ fn making(name: &str, replicator: &str) -> [String; 2] {
             quote::literal(name)
         ),
         format!(
-            "create publication {} with (publish = 'insert, update, delete, truncate')",
+            "create publication {} with (publish = 'insert, update, delete, truncate'{sends})",
             quote::ident(name)
         ),
     ]
@@ -132,7 +140,8 @@ pub(super) fn all_statements(publication: &str, replicator: &str, tables: &Table
         let statements = names.map(|name| publishing(publication, replicator, name, &needed));
         statements.collect::<Vec<_>>()
     });
-    let making = making(publication, replicator).into_iter();
+    let generated = tables.iter().any(|table| table.generates);
+    let making = making(publication, replicator, generated).into_iter();
     making
         .chain(publishes)
         .map(|sql| format!("{sql};"))

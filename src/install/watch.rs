@@ -147,8 +147,9 @@ fn owned_by_another(fault: Fault, home: &Home) -> Fault {
     match fault.kind {
         Kind::Weather(_) => fault,
         _ => fault.hint(format!(
-            "tandem's user needs the right TRIGGER on {0} in the cloud: GRANT TRIGGER ON {0} TO it",
-            home.cloud
+            "tandem's user needs the right TRIGGER on {} in the cloud: GRANT TRIGGER ON {} TO it",
+            home.cloud,
+            qualified(&home.cloud)
         )),
     }
 }

@@ -9,6 +9,7 @@ mod home;
 mod knot;
 mod layout;
 mod lsn;
+mod name;
 mod snapshot;
 pub mod sqlstate;
 mod state;
@@ -29,12 +30,13 @@ pub use home::{Home, Named};
 pub use knot::Knot;
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
+pub use name::Name;
 pub use snapshot::{NotASnapshot, Snapshot};
 pub use state::TableState;
 pub use statement::{Param, Statement, oid};
 pub use table::{
-    Arriving, Column, Key, Lookup, Name, Owner, Parent, Reach, Reads, Source, Table, TableId,
-    Tenant, TenantColumn, Via,
+    Arriving, Column, Key, Lookup, Owner, Parent, Reach, Reads, Source, Table, TableId, Tenant,
+    TenantColumn, Via,
 };
 pub use tables::{Misfit, Tables};
 pub use tuple::{BadTuple, Cell, Cells, Tuple};

@@ -3,33 +3,12 @@
 //! Everything here was checked at the door (`catalog::resolve`): the key exists, every mapped
 //! column has a place on both sides. Later stages never check again.
 
-use std::fmt;
-
 use super::layout::Layout;
-use super::{Charset, Knot, Oid, Relation};
+use super::{Charset, Knot, Name, Oid, Relation};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableId(pub u16);
-
-/// A schema-qualified name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name {
-    /// The schema.
-    pub schema: String,
-    /// The table in it.
-    pub relation: String,
-}
-
-impl fmt::Display for Name {
-    /// As people write it: without the schema when that is `public`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.schema.as_str() {
-            "public" => f.write_str(&self.relation),
-            schema => write!(f, "{schema}.{}", self.relation),
-        }
-    }
-}
 
 /// A column whose value travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -217,6 +196,11 @@ pub struct Table {
     pub owner: Option<Owner>,
     /// Columns of the desktop's that don't travel, as far as they were there when both sides agreed.
     pub left_out: Vec<String>,
+    /// Columns that both sides compute: they are compared, and nobody writes them. What the desktop says is numbered behind
+    /// [`Table::arriving`].
+    pub computed: Vec<(Arriving, Column)>,
+    /// The desktop computes columns that it can send.
+    pub generates: bool,
     /// The owner column's name on the desktop, where it has one.
     pub desktop_owner: Option<String>,
     /// What every statement is limited to.

@@ -101,9 +101,11 @@ impl Comparison {
 
 /// A table on its way out: its owned, mapped rows; not what is looked up in the cloud or its own.
 pub fn outward(table: &Table) -> Comparison {
-    let columns: Vec<_> = compared(table).collect();
+    let columns = beside_computed(table);
+    let computed = table.computed.iter().map(|(arriving, _)| arriving);
+    let arriving: Vec<_> = table.arriving.iter().chain(computed).cloned().collect();
     let named = names(table);
-    let sent = |columns: &[&Column]| all_sent(&table.arriving, columns);
+    let sent = |columns: &[&Column]| all_sent(&arriving, columns);
     Comparison {
         table: table.name.clone(),
         sort: Sort::Out,
@@ -125,12 +127,18 @@ pub fn outward(table: &Table) -> Comparison {
             .collect(),
         columns: Vec::new(),
         abroad: Some(Abroad::new(
-            &table.arriving,
+            &arriving,
             (&columns, &named),
             None,
             table.charset,
         )),
     }
+}
+
+/// The columns that are compared, those behind the others that both sides compute.
+fn beside_computed(table: &Table) -> Vec<&Column> {
+    let computed = table.computed.iter().map(|(_, column)| column);
+    compared(table).chain(computed).collect()
 }
 
 /// The phone's rows of a table; none where only columns come home.
@@ -341,7 +349,7 @@ pub fn differing(
         .into_iter()
         .flatten()
         .zip(in_cloud.into_iter().flatten());
-    let columns = compared(table)
+    let columns = { beside_computed(table).into_iter() }
         .zip(pairs)
         .filter(|(_, (here, there))| here != there);
     columns.map(|(column, _)| column.name.clone()).collect()
@@ -384,6 +392,12 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
             let set: Vec<_> = set
                 .map(|(column, value)| format!("{} = {}", ident(&column.name), text(value)))
                 .collect();
+            if set.is_empty() {
+                let what = only.join(", ").replace(char::is_control, " ");
+                return format!(
+                    "-- both sides compute {what}, and not alike: give it one definition; nobody can write it"
+                );
+            }
             format!(
                 "update {target} as t set {} where {};",
                 set.join(", "),
@@ -392,7 +406,7 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
         }
         Mending::Missing(values) => {
             let mut names: Vec<_> = columns.iter().map(|column| ident(&column.name)).collect();
-            let mut given: Vec<_> = values.iter().map(text).collect();
+            let mut given: Vec<_> = values.iter().take(columns.len()).map(text).collect();
             if let Some(owner) = &table.owner {
                 names.push(ident(&owner.column));
                 given.push(literal(&owner.desktop));

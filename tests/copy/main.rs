@@ -11,6 +11,8 @@ mod support;
 
 mod bootstrap;
 mod drift;
+mod generated;
+mod names;
 mod progress;
 mod setup;
 mod swap;

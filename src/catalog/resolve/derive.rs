@@ -49,7 +49,7 @@ impl Resolver<'_> {
                 .map(|at| &sides.desktop.columns[at]);
             let mut uses = Vec::new();
             for from in used {
-                if from.computed {
+                if !from.sent && self.wanted.stream {
                     complaints.push(format!(
                         "convert of {name} uses {}, which is computed on the desktop and not sent",
                         from.name

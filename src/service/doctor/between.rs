@@ -11,10 +11,10 @@ use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::examine;
 use crate::install::is_installed;
-use crate::limits;
 use crate::model::{Key, Source, Table, Tables};
 use crate::plan::quote::{ident, table as qualified};
 use crate::plan::{admitted, from};
+use crate::{limits, platform};
 
 pub(super) async fn check(
     settings: &Settings,
@@ -180,7 +180,7 @@ async fn quarantine(cloud: &Client, report: &mut Report) -> Result<(), Fault> {
                     1 => format!("one row of {table} waits in the quarantine"),
                     _ => format!("{count} rows of {table} wait in the quarantine"),
                 },
-                format!("tandem quarantine list --table {table}"),
+                format!("tandem quarantine list --table {}", platform::typed(&table)),
             )
             .of(&table)
         }));

@@ -4,9 +4,9 @@ use tokio_postgres::Client;
 
 use super::own::is_made;
 use super::question::{Decisions, Question, remark};
-use super::written::{list, quoted, short};
+use super::written::list;
 use crate::catalog::{ColumnFacts, RelationFacts};
-use crate::config::{Flow, Owner};
+use crate::config::{Flow, Owner, as_key, as_text};
 use crate::fault::{Fault, Side};
 use crate::plan::quote;
 
@@ -46,7 +46,7 @@ pub(super) async fn flow(
     if !rows.mobile || !(rows.owned || rows.filled) {
         return Ok((flows[best], Vec::new()));
     }
-    let table = short(&from.name);
+    let table = from.name.to_string();
     let id = format!("flow {best}");
     let asks = "both sides have rows of their own. Which way do rows go?";
     let question = Question::new(
@@ -107,8 +107,10 @@ pub(super) async fn key(
     generated: &[String],
     (desktop, cloud): (&Client, &Client),
 ) -> Result<(Option<Vec<String>>, Vec<String>), Fault> {
+    let written = |facts: Option<&ColumnFacts>| facts.is_some_and(|facts| !facts.computed);
+    let sent = |facts: Option<&ColumnFacts>| facts.is_some_and(|facts| facts.sent);
     let known = |name: &String| {
-        from.column(name).is_some() && to.column(name).is_some() && !generated.contains(name)
+        sent(from.column(name)) && written(to.column(name)) && !generated.contains(name)
     };
     // A unique index takes many rows with the same NULLs, which a key of tandem's names all alike. Where the cloud's rows have
     // a key of their own it is still the better choice: they stay what they are when they change.
@@ -141,7 +143,7 @@ pub(super) async fn key(
     let mut choices = vec!["nothing: equal rows are counted: key = []".to_owned()];
     choices.extend(found.iter().map(|names| format!("key = {}", list(names))));
     let choices: Vec<_> = choices.iter().map(String::as_str).collect();
-    let table = short(&from.name);
+    let table = from.name.to_string();
     let asks = match declared {
         true => {
             "the cloud has no key that the desktop's rows have; the desktop declares one. What names a row?"
@@ -317,7 +319,7 @@ pub(super) fn ids(
     let names = names.join(", ");
     let question = Question::new(
         format!("ids {owned:?}"),
-        format!("{} ({names})", short(&from.name)),
+        format!("{} ({names})", from.name.to_string()),
         "both sides can make ids, and they may meet. Who adds rows?".to_owned(),
         &choices,
     );
@@ -355,8 +357,8 @@ pub(super) fn rename(
     if others.is_empty() {
         return (None, Vec::new());
     }
-    let table = short(&from.name);
-    let pair = |name: &String| format!("rename = {{ {} = {} }}", quoted(left), quoted(name));
+    let table = from.name.to_string();
+    let pair = |name: &String| format!("rename = {{ {} = {} }}", as_key(left), as_text(name));
     let mut choices = vec!["none: it doesn't travel, and is in skip".to_owned()];
     choices.extend(others.iter().map(|name| format!("{name}: {}", pair(name))));
     let choices: Vec<_> = choices.iter().map(String::as_str).collect();

@@ -18,10 +18,10 @@ use tokio_postgres::Client;
 
 use fitting::{Fitting, fitting};
 use open::opened;
-use own::{filled_there, generated, zones_meet};
+use own::{computed, filled_there, generated, zones_meet};
 use pairs::matched;
-use question::Decisions;
-use written::{list, quoted, short, text, without_password};
+use question::{Decisions, remark};
+use written::{list, text, without_password};
 
 pub use create::{Creation, Homeward, bring_home, create, missing};
 pub use question::{Asker, Question};
@@ -29,7 +29,7 @@ pub use update::{Update, update};
 pub use written::write_new;
 
 use crate::catalog::{RelationFacts, encoding, readable, relation, strange, unpathed};
-use crate::config::{self, Flow, Settings, Sources};
+use crate::config::{self, Flow, Settings, Sources, as_key, as_text};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::model::{Charset, Name};
@@ -247,9 +247,9 @@ async fn entry(
     decisions: &mut Decisions,
 ) -> Result<Entry, Fault> {
     let (mut lines, mut asks, mut aside) = (Vec::new(), false, None);
-    let name = short(&from.name);
-    if short(&to.name) != name {
-        lines.push(format!("cloud = {}", quoted(&short(&to.name))));
+    let name = from.name.to_string();
+    if to.name != from.name {
+        lines.push(format!("cloud = {}", as_text(&to.name.to_string())));
     }
     let owner = &settings.owner;
     let (mut flow, said) = decide::flow(decisions, (from, to), owner, clients).await?;
@@ -283,9 +283,11 @@ async fn entry(
         lines.extend(of_key);
         let times = filled_there(from, to, clients).await?;
         let (times, of_times) = decide::times(decisions, &name, times);
+        let computed = computed(from, to);
         let unfilled = to.columns.iter().filter(|column| {
             from.column(&column.name).is_none() && !generated.contains(&column.name)
         });
+        let unfilled = unfilled.filter(|column| !column.computed);
         let unfilled = unfilled.map(|column| &column.name);
         let unfilled: Vec<_> = unfilled
             .filter(|name| **name != owner.column && !settings.forward.skip.contains(name))
@@ -299,27 +301,35 @@ async fn entry(
             Some(left) => decide::rename(decisions, (from, to), left, &unfilled),
             None => (None, Vec::new()),
         };
-        let stay: Vec<_> = generated.iter().chain(&times).cloned().collect();
+        let stay: Vec<_> = { generated.iter().chain(&times) }
+            .chain(computed.iter().map(|(name, _)| name))
+            .cloned()
+            .collect();
         let mut always = settings.forward.skip.clone();
         always.extend(left.filter(|_| renamed.is_some()).cloned());
         lines.extend(skipped(from, to, &always, &stay, "skip"));
+        lines.extend(
+            computed
+                .iter()
+                .map(|(name, why)| remark(&format!("# {name}: {why}"))),
+        );
         lines.extend(of_times);
         match (left, &renamed) {
             (Some(left), Some(other)) => lines.push(format!(
                 "rename = {{ {} = {} }}",
-                quoted(left),
-                quoted(other)
+                as_key(left),
+                as_text(other)
             )),
             (Some(left), None) => {
                 asks = true;
                 lines.push(format!(
                     "# Only in the cloud: {}. If one of them is a column of skip under another name:",
-                    unfilled.join(", ")
+                    remark(&unfilled.join(", "))
                 ));
                 lines.push(format!(
                     "# rename = {{ {} = {} }}",
-                    quoted(left),
-                    quoted(&unfilled[0])
+                    as_key(left),
+                    as_text(&unfilled[0])
                 ));
             }
             (None, _) => {}
@@ -335,7 +345,7 @@ async fn entry(
         if !generated.is_empty() {
             lines.push(format!(
                 "swap = \"1d\"                    # {} is generated in the cloud; it stays",
-                generated.join(", ")
+                remark(&generated.join(", "))
             ));
         }
         lines.extend(ids.lines);

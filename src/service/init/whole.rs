@@ -6,9 +6,9 @@ use tokio_postgres::Client;
 
 use super::pairs::alike;
 use super::question::{Decisions, Question};
-use super::written::{quoted, short};
 use super::{Entry, Others};
 use crate::catalog::RelationFacts;
+use crate::config::as_text;
 use crate::fault::{Fault, Side};
 use crate::plan::quote;
 
@@ -33,8 +33,9 @@ pub(super) fn together<'a>(
     is_known: &dyn Fn(&str, &str) -> bool,
 ) -> Others {
     let mut others = rest(here, there, pairs);
-    let of =
-        |all: &'a [RelationFacts], name: &str| all.iter().find(|facts| short(&facts.name) == name);
+    let of = |all: &'a [RelationFacts], name: &str| {
+        all.iter().find(|facts| facts.name.to_string() == name)
+    };
     let mut apart = Vec::new();
     for (from, to) in alike(here, there, &others) {
         if is_known(&from, &to) {
@@ -56,7 +57,7 @@ pub(super) fn together<'a>(
     others = rest(here, there, pairs);
     others.alike = apart;
     // The file says them in this order.
-    pairs.sort_by_key(|(from, _)| short(&from.name));
+    pairs.sort_by_key(|(from, _)| from.name.to_string());
     others
 }
 
@@ -67,7 +68,7 @@ fn rest(
 ) -> Others {
     let alone = |all: &[RelationFacts], known: BTreeSet<u32>| -> Vec<String> {
         let others = all.iter().filter(|facts| !known.contains(&facts.oid));
-        others.map(|facts| short(&facts.name)).collect()
+        others.map(|facts| facts.name.to_string()).collect()
     };
     Others {
         desktop: alone(here, pairs.iter().map(|(from, _)| from.oid).collect()),
@@ -116,7 +117,7 @@ pub(super) async fn tenant(
         .all(|column| column.category == 'N');
     let says = |firm: &str| match is_number {
         true => format!("{column} = {firm}"),
-        false => format!("{column} = {}", quoted(firm)),
+        false => format!("{column} = {}", as_text(firm)),
     };
     let lines: Vec<_> = firms.iter().map(|firm| says(firm)).collect();
     let shown = lines.first().cloned().unwrap_or_else(|| says("1"));

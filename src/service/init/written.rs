@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::question::remark;
 use super::{Entry, Head, Others};
+use crate::config::as_text;
 use crate::fault::{Fault, Kind};
-use crate::model::Name;
 
 pub(super) fn text(
     head: &Head,
@@ -38,7 +39,7 @@ pub(super) fn text(
                     "# The database has no encoding (SQL_ASCII), and not all text is UTF-8 in {}.\n\
                      # What does the office's program write? Rows that can't be read wait in quarantine until this says it:\n\
                      # encoding = \"WIN1252\"\n",
-                    found.join(", ")
+                    remark(&found.join(", "))
                 )),
                 Some(_) => text.push_str(
                     "# encoding = \"WIN1252\"  # the database has no encoding (SQL_ASCII); what was looked at is UTF-8, as without this line\n",
@@ -48,7 +49,7 @@ pub(super) fn text(
             let mark = if head.zoned { "" } else { "# " };
             text.push_str(&format!(
                 "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one{}\n",
-                quoted(&head.zone),
+                as_text(&head.zone),
                 if head.remarks.is_empty() { ": the desktop's own" } else { "" }
             ));
             text.extend(head.remarks.iter().map(|line| format!("{line}\n")));
@@ -79,20 +80,23 @@ pub(super) fn text(
     for (desktop, cloud) in &others.alike {
         text.push_str(&format!(
             "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
-            quoted(desktop),
-            quoted(cloud)
+            as_text(desktop),
+            as_text(cloud)
         ));
     }
     for (side, names) in [("desktop", &others.desktop), ("cloud", &others.cloud)] {
         if !names.is_empty() {
-            text.push_str(&format!("# Only on the {side}: {}\n", names.join(", ")));
+            text.push_str(&format!(
+                "# Only on the {side}: {}\n",
+                remark(&names.join(", "))
+            ));
         }
     }
     text
 }
 
 pub(super) fn written(entry: &Entry) -> String {
-    format!("[[table]]\nname = {}\n{}\n", quoted(&entry.name), {
+    format!("[[table]]\nname = {}\n{}\n", as_text(&entry.name), {
         let lines: String = entry.lines.iter().map(|line| format!("{line}\n")).collect();
         lines
     })
@@ -106,18 +110,11 @@ pub(super) fn aside(entry: &Entry, why: &str) -> String {
         .collect();
     let lines = lines
         .iter()
-        .map(|line| format!("{}\n", format!("# {line}").trim_end()));
+        .map(|line| format!("{}\n", remark(format!("# {line}").trim_end())));
     lines.collect()
 }
 
-/// The name as the settings write it.
-pub(super) fn short(name: &Name) -> String {
-    match name.schema.as_str() {
-        "public" => name.relation.clone(),
-        _ => name.to_string(),
-    }
-}
-
+/// A URL as it was given: what it takes from the environment stays there.
 pub(super) fn quoted(text: &str) -> String {
     let mut inside = String::new();
     for letter in text.chars() {
@@ -134,7 +131,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 pub(super) fn list(names: &[String]) -> String {
-    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+    let names: Vec<_> = names.iter().map(|name| as_text(name)).collect();
     format!("[{}]", names.join(", "))
 }
 

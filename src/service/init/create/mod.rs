@@ -25,9 +25,8 @@ use script::{opening, remarks, script};
 
 use super::open::opened;
 use super::pairs::matched;
-use super::written::{quoted, short};
 use super::{Proposal, look};
-use crate::config::Sources;
+use crate::config::{Sources, as_text};
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Name;
 use crate::plan::quote;
@@ -134,7 +133,7 @@ fn chosen(homeward: &Homeward, missing: &[&Name]) -> Result<BTreeSet<Name>, Faul
         Homeward::Nothing => Ok(BTreeSet::new()),
         Homeward::All => Ok(all.collect()),
         Homeward::These(wanted) => {
-            let known: BTreeMap<_, _> = all.map(|name| (short(&name), name)).collect();
+            let known: BTreeMap<_, _> = all.map(|name| (name.to_string(), name)).collect();
             let found = wanted.iter().map(|name| {
                 let plain = name.strip_prefix("public.").unwrap_or(name);
                 known.get(plain).cloned().ok_or_else(|| {
@@ -157,7 +156,7 @@ fn chosen(homeward: &Homeward, missing: &[&Name]) -> Result<BTreeSet<Name>, Faul
 /// What phones do in these tables comes home: their tables in the settings say so, unless they say something else.
 pub fn bring_home(proposal: &mut Proposal, homeward: &[(Name, String)]) {
     for (name, line) in homeward {
-        let head = format!("\n[[table]]\nname = {}\n", quoted(&short(name)));
+        let head = format!("\n[[table]]\nname = {}\n", as_text(&name.to_string()));
         let Some(at) = proposal.text.find(&head).map(|at| at + head.len()) else {
             continue;
         };

@@ -11,10 +11,10 @@ use tokio_postgres::Client;
 
 use super::decide::rename;
 use super::question::{Asker, Decisions};
-use super::written::{aside, quoted, short, written};
+use super::written::{aside, written};
 use super::{Entry, broken, entry, list, look, matched, read, whole};
 use crate::catalog::{Pair, RelationFacts, facts, relation, resolve, unpathed};
-use crate::config::{self, Flow, Settings, Sources, Table};
+use crate::config::{self, Flow, Settings, Sources, Table, as_key, as_text};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::wire::control::{self, Control};
@@ -149,7 +149,7 @@ async fn draft(
         known.has(from, to)
     });
     let (left_out, fresh): (Vec<_>, Vec<_>) = { fresh.into_iter() }
-        .partition(|(from, to)| known.has(&short(&from.name), &short(&to.name)));
+        .partition(|(from, to)| known.has(&from.name.to_string(), &to.name.to_string()));
     let mut entries = Vec::new();
     for (from, to) in fresh {
         entries.push(
@@ -344,8 +344,8 @@ fn add_tables(
         ));
         splice.append(&format!(
             "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
-            quoted(desktop),
-            quoted(cloud)
+            as_key(desktop),
+            as_text(cloud)
         ));
     }
     Ok(())

@@ -3,7 +3,8 @@
 
 use toml_edit::{Array, Document, InlineTable, Item, Table, Value};
 
-use super::super::written::{list, quoted};
+use super::super::written::list;
+use crate::config::as_text;
 use crate::fault::{Fault, Kind};
 
 const BOM: &str = "\u{feff}";
@@ -218,7 +219,7 @@ impl Splice {
 
 /// Behind the last value of a list.
 fn in_array(array: &Array, names: &[String]) -> Piece {
-    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+    let names: Vec<_> = names.iter().map(|name| as_text(name)).collect();
     let names = names.join(", ");
     let last = array
         .iter()
