@@ -134,7 +134,7 @@ have as (
     where q.replicator = $1 and q.direction = 'forward' and q."table" = $3
     and q.sqlstate in ('TD007', '22021') and q.key_hash = md5(array[(array[case
         when t."id" is distinct from null then concat(t."id") end, case
-        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text))
+        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -177,7 +177,7 @@ have as (
     where q.replicator = $1 and q.direction = 'forward' and q."table" = $3
     and q.sqlstate in ('TD007', '22021') and q.key_hash = md5(array[(array[case
         when t."id" is distinct from null then concat(t."id") end, case
-        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text))
+        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -220,7 +220,7 @@ have as (
     where q.replicator = $1 and q.direction = 'forward' and q."table" = $3
     and q.sqlstate in ('TD007', '22021') and q.key_hash = md5(array[(array[case
         when t."id" is distinct from null then concat(t."id") end, case
-        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text))
+        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -277,7 +277,7 @@ have as (
     where q.replicator = $1 and q.direction = 'forward' and q."table" = $3
     and q.sqlstate in ('TD007', '22021') and q.key_hash = md5(array[(array[case
         when t."id" is distinct from null then concat(t."id") end, case
-        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text))
+        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -325,7 +325,7 @@ have as (
     where q.replicator = $1 and q.direction = 'forward' and q."table" = $3
     and q.sqlstate in ('TD007', '22021') and q.key_hash = md5(array[(array[case
         when t."id" is distinct from null then concat(t."id") end, case
-        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text))
+        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched

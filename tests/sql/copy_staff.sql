@@ -178,7 +178,7 @@ have as (
         when t."staff no" is distinct from null then concat(t."staff no") end, case
         when t."branch" is distinct from null then concat(t."branch") end, case
         when t."boss" is distinct from null then concat(t."boss") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -239,7 +239,7 @@ have as (
         when t."staff no" is distinct from null then concat(t."staff no") end, case
         when t."branch" is distinct from null then concat(t."branch") end, case
         when t."boss" is distinct from null then concat(t."boss") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -293,7 +293,7 @@ have as (
         when t."staff no" is distinct from null then concat(t."staff no") end, case
         when t."branch" is distinct from null then concat(t."branch") end, case
         when t."boss" is distinct from null then concat(t."boss") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -361,7 +361,7 @@ have as (
         when t."staff no" is distinct from null then concat(t."staff no") end, case
         when t."branch" is distinct from null then concat(t."branch") end, case
         when t."boss" is distinct from null then concat(t."boss") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text) collate "C")
   and not exists (
     select
     from touched

@@ -43,7 +43,7 @@ from only "public"."visits" as t
 where true and t."source"::text is distinct from 'M';
 
 -- digest on the desktop
-select count(*), coalesce(sum(hashtextextended(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer, (t."note"::text)::text,
+select count(*), coalesce(sum(hashtextextended(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer, (t."note")::text,
         ((
             select (timefrom::time /* the line ends */
               )
@@ -54,8 +54,8 @@ from only "public"."visits" as t
 where true and t."source"::text is distinct from 'M';
 
 -- digest in the cloud
-select count(*), coalesce(sum(hashtextextended(row(t."org_id"::numeric, t."visit_no"::integer, t."note"::text, t."timefrom"::time without time zone,
-        t."client_id"::integer)::text, 0)), 0)::text
+select count(*), coalesce(sum(hashtextextended(row(t."org_id"::numeric, t."visit_no"::integer, (t."note")::text,
+        t."timefrom"::time without time zone, t."client_id"::integer)::text, 0)), 0)::text
 from "public"."visit" as t
 where t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null);
 
@@ -186,7 +186,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -235,7 +235,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -281,7 +281,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -341,7 +341,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -394,7 +394,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched
@@ -468,7 +468,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")
   and not exists (
     select
     from touched

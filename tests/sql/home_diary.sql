@@ -113,8 +113,8 @@ select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tand
                 else 'n' end || case when src."note" is distinct from null then concat('v', octet_length(convert_to(concat(src."note"::text),
                       'UTF8')), ':', concat(src."note"::text)) else 'n' end || case
                 when src."source" is distinct from null then concat('v', octet_length(convert_to(concat(src."source"::bpchar),
-                      'UTF8')), ':', concat(src."source"::bpchar)) else 'n' end, 'UTF8')), 'hex'), ' ', $10), ''),
-      '')
+                      'UTF8')), ':', concat(src."source"::bpchar)) else 'n' end, 'UTF8')), 'hex'), ' ', replace($10,
+            E'\n', ' ')), ''), '')
     from src));
 --   $1: {1}
 --   $2: {2}
@@ -135,8 +135,8 @@ with src as materialized (
 select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tandem.home as h where h.replicator = $5) || (
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."id" is distinct from null then concat('v', octet_length(convert_to(concat(src."id"::integer),
-                      'UTF8')), ':', concat(src."id"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', '-', ' ', $6),
-        ''), '')
+                      'UTF8')), ':', concat(src."id"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', '-', ' ', replace($6,
+            E'\n', ' ')), ''), '')
     from src));
 --   $1: {1}
 --   $2: {{1}}
@@ -525,21 +525,21 @@ where coalesce(t."source" = 'M'::bpchar, false);
 
 -- verify its rows, desktop: trial
 select ('x' || left(md5(convert_to(row(t."id"::integer, t."date"::date, t."timefrom"::timestamp without time zone,
-          t."note"::text, t."source"::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint
+          (t."note")::text, t."source"::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint
 from only "public"."diary" as t
 where false;
 
 -- verify its rows, desktop: Ranges(1024)
 select (('x' || left(md5(convert_to(row(t."id"::integer)::text, 'UTF8')), 16))::bit(64)::bigint & 1023)::int, count(*),
 sum(('x' || left(md5(convert_to(row(t."id"::integer, t."date"::date, t."timefrom"::timestamp without time zone,
-            t."note"::text, t."source"::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint)::text
+            (t."note")::text, t."source"::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint)::text
 from only "public"."diary" as t
 where coalesce(t."source" = 'M'::bpchar, false)
 group by 1;
 
 -- verify its rows, desktop: RowsIn(1024)
 select ('x' || left(md5(convert_to(row(t."id"::integer)::text, 'UTF8')), 16))::bit(64)::bigint, ('x' || left(md5(convert_to(row(t."id"::integer,
-          t."date"::date, t."timefrom"::timestamp without time zone, t."note"::text, t."source"::bpchar)::text,
+          t."date"::date, t."timefrom"::timestamp without time zone, (t."note")::text, t."source"::bpchar)::text,
         'UTF8')), 16))::bit(64)::bigint, count(*), ''
 from only "public"."diary" as t
 where coalesce(t."source" = 'M'::bpchar, false) and (('x' || left(md5(convert_to(row(t."id"::integer)::text, 'UTF8')),
@@ -548,7 +548,7 @@ group by 1, 2;
 
 -- verify its rows, desktop: RowsOf
 select ('x' || left(md5(convert_to(row(t."id"::integer)::text, 'UTF8')), 16))::bit(64)::bigint, ('x' || left(md5(convert_to(row(t."id"::integer,
-          t."date"::date, t."timefrom"::timestamp without time zone, t."note"::text, t."source"::bpchar)::text,
+          t."date"::date, t."timefrom"::timestamp without time zone, (t."note")::text, t."source"::bpchar)::text,
         'UTF8')), 16))::bit(64)::bigint, count(*), ''
 from only "public"."diary" as t
 where coalesce(t."source" = 'M'::bpchar, false) and ('x' || left(md5(convert_to(row(t."id"::integer)::text, 'UTF8')),
@@ -568,7 +568,7 @@ when t."id"::integer is distinct from null then concat(t."id"::integer) end]::te
 when t."id"::integer is distinct from null then concat(t."id"::integer) end, case
 when t."date"::date is distinct from null then concat(t."date"::date) end, case
 when t."timefrom"::timestamp without time zone is distinct from null then concat(t."timefrom"::timestamp without time zone) end,
-case when t."note"::text is distinct from null then concat(t."note"::text) end, case
+case when (t."note")::text is distinct from null then concat((t."note")::text) end, case
 when t."source"::bpchar is distinct from null then concat(t."source"::bpchar) end]::text[]
 from only "public"."diary" as t
 where coalesce(t."source" = 'M'::bpchar, false) and ('x' || left(md5(convert_to(row(t."id"::integer)::text, 'UTF8')),
@@ -585,7 +585,7 @@ select ('x' || left(md5(convert_to(row((t."id"::integer)::integer, (t."date"::da
                 )
               from (
                 select t."date"::date as "date", t."timefrom"::time without time zone as "timefrom") as arriving)::timestamp without time zone)::timestamp without time zone,
-          (t."note"::text)::text, (t."source"::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint
+          (t."note")::text, (t."source"::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint
 from "public"."diary" as t
 where false;
 
@@ -596,7 +596,7 @@ count(*), sum(('x' || left(md5(convert_to(row((t."id"::integer)::integer, (t."da
                   )
                 from (
                   select t."date"::date as "date", t."timefrom"::time without time zone as "timefrom") as arriving)::timestamp without time zone)::timestamp without time zone,
-            (t."note"::text)::text, (t."source"::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint)::text
+            (t."note")::text, (t."source"::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint)::text
 from "public"."diary" as t
 where t."source" = 'M'::bpchar and t."org_id" = '1'::numeric
 group by 1;
@@ -608,8 +608,7 @@ select ('x' || left(md5(convert_to(row((t."id"::integer)::integer)::text, 'UTF8'
                 )
               from (
                 select t."date"::date as "date", t."timefrom"::time without time zone as "timefrom") as arriving)::timestamp without time zone)::timestamp without time zone,
-          (t."note"::text)::text, (t."source"::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint, count(*),
-''
+          (t."note")::text, (t."source"::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint, count(*), ''
 from "public"."diary" as t
 where t."source" = 'M'::bpchar and t."org_id" = '1'::numeric and (('x' || left(md5(convert_to(row((t."id"::integer)::integer)::text,
           'UTF8')), 16))::bit(64)::bigint & 1023)::int = any ($1)
@@ -622,8 +621,7 @@ select ('x' || left(md5(convert_to(row((t."id"::integer)::integer)::text, 'UTF8'
                 )
               from (
                 select t."date"::date as "date", t."timefrom"::time without time zone as "timefrom") as arriving)::timestamp without time zone)::timestamp without time zone,
-          (t."note"::text)::text, (t."source"::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint, count(*),
-''
+          (t."note")::text, (t."source"::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint, count(*), ''
 from "public"."diary" as t
 where t."source" = 'M'::bpchar and t."org_id" = '1'::numeric and ('x' || left(md5(convert_to(row((t."id"::integer)::integer)::text,
         'UTF8')), 16))::bit(64)::bigint = any ($1)
@@ -650,7 +648,7 @@ when ((
         )
       from (
         select t."date"::date as "date", t."timefrom"::time without time zone as "timefrom") as arriving)::timestamp without time zone)::timestamp without time zone) end,
-case when (t."note"::text)::text is distinct from null then concat((t."note"::text)::text) end, case
+case when (t."note")::text is distinct from null then concat((t."note")::text) end, case
 when (t."source"::bpchar)::bpchar is distinct from null then concat((t."source"::bpchar)::bpchar) end]::text[]
 from "public"."diary" as t
 where t."source" = 'M'::bpchar and t."org_id" = '1'::numeric and ('x' || left(md5(convert_to(row((t."id"::integer)::integer)::text,
@@ -672,7 +670,7 @@ select ('x' || left(md5(convert_to(row((t.c0::integer)::integer)::text, 'UTF8'))
                 )
               from (
                 select t.c1::date as "date", t.c2::time without time zone as "timefrom") as arriving)::timestamp without time zone)::timestamp without time zone,
-          (t.c3::text)::text, (t.c4::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint, count(*), ''
+          (t.c3)::text, (t.c4::bpchar)::bpchar)::text, 'UTF8')), 16))::bit(64)::bigint, count(*), ''
 from (
   select *
   from unnest($1, $2, $3, $4, $5) as u(c0, c1, c2, c3, c4)) as t

@@ -101,7 +101,8 @@ select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tand
                 when src."about" is distinct from null then concat('v', octet_length(convert_to(concat(src."about"::text),
                       'UTF8')), ':', concat(src."about"::text)) else 'n' end || case
                 when src."said" is distinct from null then concat('v', octet_length(convert_to(concat(src."said"::text),
-                      'UTF8')), ':', concat(src."said"::text)) else 'n' end, 'UTF8')), 'hex'), ' ', $7), ''), '')
+                      'UTF8')), ':', concat(src."said"::text)) else 'n' end, 'UTF8')), 'hex'), ' ', replace($7,
+            E'\n', ' ')), ''), '')
     from src));
 --   $1: {1}
 --   $2: {2}
@@ -123,8 +124,8 @@ select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tand
                 when src."about" is distinct from null then concat('v', octet_length(convert_to(concat(src."about"::text),
                       'UTF8')), ':', concat(src."about"::text)) else 'n' end || case
                 when src."said" is distinct from null then concat('v', octet_length(convert_to(concat(src."said"::text),
-                      'UTF8')), ':', concat(src."said"::text)) else 'n' end, 'UTF8')), 'hex'), ' ', '-', ' ', $7),
-        ''), '')
+                      'UTF8')), ':', concat(src."said"::text)) else 'n' end, 'UTF8')), 'hex'), ' ', '-', ' ', replace($7,
+            E'\n', ' ')), ''), '')
     from src));
 --   $1: {1}
 --   $2: {2}

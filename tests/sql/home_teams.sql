@@ -94,8 +94,8 @@ select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tand
                 when src."id" is distinct from null then concat('v', octet_length(convert_to(concat(src."id"::integer),
                       'UTF8')), ':', concat(src."id"::integer)) else 'n' end || case
                 when src."lead" is distinct from null then concat('v', octet_length(convert_to(concat(src."lead"::integer),
-                      'UTF8')), ':', concat(src."lead"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', $7), ''),
-      '')
+                      'UTF8')), ':', concat(src."lead"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', replace($7,
+            E'\n', ' ')), ''), '')
     from src));
 --   $1: {1}
 --   $2: {2}
@@ -113,8 +113,8 @@ with src as materialized (
 select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tandem.home as h where h.replicator = $5) || (
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."id" is distinct from null then concat('v', octet_length(convert_to(concat(src."id"::integer),
-                      'UTF8')), ':', concat(src."id"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', '-', ' ', $6),
-        ''), '')
+                      'UTF8')), ':', concat(src."id"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', '-', ' ', replace($6,
+            E'\n', ' ')), ''), '')
     from src));
 --   $1: {1}
 --   $2: {{1}}

@@ -95,8 +95,8 @@ select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tand
                 when src."visit_no" is distinct from null then concat('v', octet_length(convert_to(concat(src."visit_no"::integer),
                       'UTF8')), ':', concat(src."visit_no"::integer)) else 'n' end || case
                 when src."done" is distinct from null then concat('v', octet_length(convert_to(concat(src."done"::boolean),
-                      'UTF8')), ':', concat(src."done"::boolean)) else 'n' end, 'UTF8')), 'hex'), ' ', $7), ''),
-      '')
+                      'UTF8')), ':', concat(src."done"::boolean)) else 'n' end, 'UTF8')), 'hex'), ' ', replace($7,
+            E'\n', ' ')), ''), '')
     from src));
 --   $1: {1}
 --   $2: {2}
@@ -115,7 +115,7 @@ select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tand
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."visit_no" is distinct from null then concat('v', octet_length(convert_to(concat(src."visit_no"::integer),
                       'UTF8')), ':', concat(src."visit_no"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', '-',
-          ' ', $6), ''), '')
+          ' ', replace($6, E'\n', ' ')), ''), '')
     from src));
 --   $1: {1}
 --   $2: {{1}}

@@ -230,7 +230,7 @@ have as (
     where q.replicator = $1 and q.direction = 'forward' and q."table" = $3
     and q.sqlstate in ('TD007', '22021') and q.key_hash = md5(array[(array[case
         when t."id" is distinct from null then concat(t."id") end, case
-        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text))),
+        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have
@@ -262,7 +262,7 @@ have as (
     where q.replicator = $1 and q.direction = 'forward' and q."table" = $3
     and q.sqlstate in ('TD007', '22021') and q.key_hash = md5(array[(array[case
         when t."id" is distinct from null then concat(t."id") end, case
-        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text))),
+        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have
@@ -297,7 +297,7 @@ have as (
     where q.replicator = $1 and q.direction = 'forward' and q."table" = $3
     and q.sqlstate in ('TD007', '22021') and q.key_hash = md5(array[(array[case
         when t."id" is distinct from null then concat(t."id") end, case
-        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text))),
+        when t."name" is distinct from null then concat(t."name") end]::text[])[1]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have

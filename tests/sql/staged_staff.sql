@@ -664,7 +664,7 @@ have as (
         when t."staff no" is distinct from null then concat(t."staff no") end, case
         when t."branch" is distinct from null then concat(t."branch") end, case
         when t."boss" is distinct from null then concat(t."boss") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text))),
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have
@@ -714,7 +714,7 @@ have as (
         when t."staff no" is distinct from null then concat(t."staff no") end, case
         when t."branch" is distinct from null then concat(t."branch") end, case
         when t."boss" is distinct from null then concat(t."boss") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text))),
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[2]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have

@@ -469,7 +469,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))),
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have
@@ -507,7 +507,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))),
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have
@@ -570,7 +570,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))),
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have
@@ -612,7 +612,7 @@ have as (
         when t."visit_no" is distinct from null then concat(t."visit_no") end, case
         when t."note" is distinct from null then concat(t."note") end, null, case
         when t."done" is distinct from null then concat(t."done") end, case
-        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text))),
+        when t."client_id" is distinct from null then concat(t."client_id") end]::text[])[1]]::text[]::text) collate "C")),
 extra as (
   select have.part, have.at
   from have

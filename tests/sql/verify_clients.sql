@@ -1,5 +1,10 @@
 -- clients, compared and repaired
 
+-- how many rows are the desktop's
+select count(*)
+from "public"."clients" as t
+where true;
+
 -- verify its rows, desktop: count
 select count(*)
 from only "public"."clients" as t

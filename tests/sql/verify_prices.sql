@@ -1,5 +1,10 @@
 -- prices, compared and repaired
 
+-- how many rows are the desktop's
+select count(*)
+from "public"."prices" as t
+where (t."source" = 'D'::bpchar or t."source" is null);
+
 -- verify its rows, desktop: count
 select count(*)
 from only "public"."prices" as t
@@ -133,10 +138,7 @@ insert into "public"."prices" ("item", "price", "source")
 values ('1', '1', 'D');
 
 -- repair: different
-update "public"."prices" as t
-set 
-where t."item" = '1'::text and t."price" = '1'::numeric and (t."source" = 'D'::bpchar
-  or t."source" is null);
+-- both sides compute , and not alike: give it one definition; nobody can write it;
 
 -- repair: extra
 delete from "public"."prices" as t

@@ -1,5 +1,14 @@
 -- staff, compared and repaired
 
+-- how many rows are the desktop's
+select count(*)
+from "public"."staff" as t
+where exists (
+  select
+  from "public"."clients" as tp
+  where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+  or t."source" is null);
+
 -- verify its rows, desktop: count
 select count(*)
 from only "public"."staff" as t

@@ -1,12 +1,17 @@
 -- visits, compared and repaired
 
+-- how many rows are the desktop's
+select count(*)
+from "public"."visit" as t
+where t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null);
+
 -- verify its rows, desktop: count
 select count(*)
 from only "public"."visits" as t
 where true and t."source"::text is distinct from 'M';
 
 -- verify its rows, desktop: trial
-select ('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer, (t."note"::text)::text,
+select ('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer, (t."note")::text,
           ((
               select (timefrom::time /* the line ends */
                 )
@@ -19,7 +24,7 @@ where false;
 -- verify its rows, desktop: Ranges(1024)
 select (('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer)::text, 'UTF8')),
       16))::bit(64)::bigint & 1023)::int, count(*), sum(('x' || left(md5(convert_to(row(('1'::numeric)::numeric,
-            (t."visit_no"::integer)::integer, (t."note"::text)::text, ((
+            (t."visit_no"::integer)::integer, (t."note")::text, ((
                 select (timefrom::time /* the line ends */
                   )
                 from (
@@ -32,7 +37,7 @@ group by 1;
 -- verify its rows, desktop: RowsIn(1024)
 select ('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer)::text, 'UTF8')),
     16))::bit(64)::bigint, ('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer,
-          (t."note"::text)::text, ((
+          (t."note")::text, ((
               select (timefrom::time /* the line ends */
                 )
               from (
@@ -46,7 +51,7 @@ group by 1, 2;
 -- verify its rows, desktop: RowsOf
 select ('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer)::text, 'UTF8')),
     16))::bit(64)::bigint, ('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t."visit_no"::integer)::integer,
-          (t."note"::text)::text, ((
+          (t."note")::text, ((
               select (timefrom::time /* the line ends */
                 )
               from (
@@ -72,7 +77,7 @@ select ('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t."visit_no"::i
 case when (t."visit_no"::integer)::integer is distinct from null then concat((t."visit_no"::integer)::integer) end]::text[],
 array[case when ('1'::numeric)::numeric is distinct from null then concat(('1'::numeric)::numeric) end, case
 when (t."visit_no"::integer)::integer is distinct from null then concat((t."visit_no"::integer)::integer) end, case
-when (t."note"::text)::text is distinct from null then concat((t."note"::text)::text) end, case
+when (t."note")::text is distinct from null then concat((t."note")::text) end, case
 when ((
     select (timefrom::time /* the line ends */
       )
@@ -93,14 +98,14 @@ from "public"."visit" as t
 where t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null);
 
 -- verify its rows, cloud: trial
-select ('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer, t."note"::text, t."timefrom"::time without time zone,
+select ('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer, (t."note")::text, t."timefrom"::time without time zone,
           t."client_id"::integer)::text, 'UTF8')), 16))::bit(64)::bigint
 from "public"."visit" as t
 where false;
 
 -- verify its rows, cloud: Ranges(1024)
 select (('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer)::text, 'UTF8')), 16))::bit(64)::bigint & 1023)::int,
-count(*), sum(('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer, t."note"::text, t."timefrom"::time without time zone,
+count(*), sum(('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer, (t."note")::text, t."timefrom"::time without time zone,
             t."client_id"::integer)::text, 'UTF8')), 16))::bit(64)::bigint)::text
 from "public"."visit" as t
 where t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
@@ -108,7 +113,7 @@ group by 1;
 
 -- verify its rows, cloud: RowsIn(1024)
 select ('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer)::text, 'UTF8')), 16))::bit(64)::bigint,
-('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer, t."note"::text, t."timefrom"::time without time zone,
+('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer, (t."note")::text, t."timefrom"::time without time zone,
           t."client_id"::integer)::text, 'UTF8')), 16))::bit(64)::bigint, count(*), ''
 from "public"."visit" as t
 where t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
@@ -117,7 +122,7 @@ group by 1, 2;
 
 -- verify its rows, cloud: RowsOf
 select ('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer)::text, 'UTF8')), 16))::bit(64)::bigint,
-('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer, t."note"::text, t."timefrom"::time without time zone,
+('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer, (t."note")::text, t."timefrom"::time without time zone,
           t."client_id"::integer)::text, 'UTF8')), 16))::bit(64)::bigint, count(*), ''
 from "public"."visit" as t
 where t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
@@ -138,7 +143,7 @@ array[case when t."org_id"::numeric is distinct from null then concat(t."org_id"
 when t."visit_no"::integer is distinct from null then concat(t."visit_no"::integer) end]::text[], array[case
 when t."org_id"::numeric is distinct from null then concat(t."org_id"::numeric) end, case
 when t."visit_no"::integer is distinct from null then concat(t."visit_no"::integer) end, case
-when t."note"::text is distinct from null then concat(t."note"::text) end, case
+when (t."note")::text is distinct from null then concat((t."note")::text) end, case
 when t."timefrom"::time without time zone is distinct from null then concat(t."timefrom"::time without time zone) end,
 case when t."client_id"::integer is distinct from null then concat(t."client_id"::integer) end]::text[]
 from "public"."visit" as t
@@ -156,7 +161,7 @@ where true and t."source"::text is distinct from 'M' and ('x' || left(md5(conver
 
 -- verify its rows: looked at where it arrives
 select ('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t.c0::integer)::integer)::text, 'UTF8')), 16))::bit(64)::bigint,
-('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t.c0::integer)::integer, (t.c1::text)::text, ((
+('x' || left(md5(convert_to(row(('1'::numeric)::numeric, (t.c0::integer)::integer, (t.c1)::text, ((
               select (timefrom::time /* the line ends */
                 )
               from (select t.c2::timestamp without time zone as "timefrom") as arriving)::time without time zone)::time without time zone,
@@ -352,7 +357,7 @@ and ('x' || left(md5(convert_to(row(t."org_id"::numeric, t."visit_no"::integer):
 
 -- repair: missing
 insert into "public"."visit" ("org_id", "visit_no", "note", "timefrom", "client_id", "source")
-values ('1', '1', '1', '1', '1', '1', '1', 'D');
+values ('1', '1', '1', '1', '1', 'D');
 
 -- repair: different
 update "public"."visit" as t

@@ -204,12 +204,12 @@ fn tables_are_told_apart() {
         ),
         (
             "[[table]]\nname = '\"a.b\"'\n[[table]]\nname = 'public.\"a.b\"'\n".to_owned(),
-            "4:8 table public.\"a.b\" stands here a second time; the first is on line 2",
+            "4:8 table public.\"a.b\" stands here a second time; the first is on line 6",
         ),
         (
             "[[table]]\nname = 'a'\ncloud = 's.\"x.y\"'\n[[table]]\nname = 's.\"x.y\"'\n"
                 .to_owned(),
-            "5:8 cloud table s.\"x.y\" is taken by a, line 2",
+            "5:8 cloud table s.\"x.y\" is taken by a, line 6",
         ),
         (
             table("a", "tenant = { via = \"a.b.c\", on = { x = \"y\" } }"),

@@ -319,7 +319,7 @@ pub(super) fn ids(
     let names = names.join(", ");
     let question = Question::new(
         format!("ids {owned:?}"),
-        format!("{} ({names})", from.name.to_string()),
+        format!("{} ({names})", from.name),
         "both sides can make ids, and they may meet. Who adds rows?".to_owned(),
         &choices,
     );

@@ -505,6 +505,7 @@ fn verified(table: &Table) -> Page {
         &format!("verify_{}", table.name),
         &format!("{}, compared and repaired", table.name),
     );
+    page.text("how many rows are the desktop's", &plan::owned_count(table));
     compared(&mut page, "its rows", Some(&verify::outward(table)));
     compared(&mut page, "what follows", verify::looked_up(table).as_ref());
     let values: Vec<_> = table.columns.iter().map(|_| Some("1".to_owned())).collect();
@@ -637,7 +638,7 @@ fn every_builder_of_statements_has_its_place_here() {
     }
     assert!(
         missing.is_empty(),
-        "tests/statements/made.rs shows nothing of\n{}",
+        "tests/pure/statements/made.rs shows nothing of\n{}",
         missing.join("\n")
     );
 }
