@@ -99,6 +99,7 @@ fn tables(skip_stamp: bool) -> Tables {
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,
+        reads: Default::default(),
         parents: Vec::new(),
         exact: true,
         not_null: name == "id",

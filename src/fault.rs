@@ -5,6 +5,7 @@
 
 use std::fmt;
 
+use crate::model::sqlstate;
 use crate::wire::{ServerError, WireError};
 
 /// One of the two databases.
@@ -176,10 +177,16 @@ impl Fault {
     pub fn server(side: Side, error: &ServerError) -> Fault {
         let fault = |kind, what: String| Fault::new(kind, what).cause(error);
         match (error.class(), error.code.as_str()) {
-            (_, "25006") => fault(Kind::Weather(side), format!("the {side} is read-only")),
-            (_, "53100") => fault(Kind::Weather(side), format!("the {side}'s disk is full")),
+            (_, sqlstate::READ_ONLY_SQL_TRANSACTION) => {
+                fault(Kind::Weather(side), format!("the {side} is read-only"))
+            }
+            (_, sqlstate::DISK_FULL) => {
+                fault(Kind::Weather(side), format!("the {side}'s disk is full"))
+            }
             // The desktop's statements have limits of their own.
-            (_, "57014") if side == Side::Cloud && error.message.contains("statement timeout") => {
+            (_, sqlstate::QUERY_CANCELED)
+                if side == Side::Cloud && error.message.contains("statement timeout") =>
+            {
                 let what = "a statement took longer than cloud.statement_timeout allows";
                 fault(Kind::Slow(side), what.to_owned())
             }
@@ -192,13 +199,15 @@ impl Fault {
                 Kind::Weather(side),
                 format!("the {side} has no connection left for us"),
             ),
-            (_, "57P03") => fault(
+            (_, sqlstate::CANNOT_CONNECT_NOW) => fault(
                 Kind::Weather(side),
                 format!("the {side} is starting or stopping"),
             ),
-            (_, "TD001") => fault(Kind::LeaseLost, "another tandem has taken over".to_owned())
-                .hint("nothing of ours was written after that; run one tandem per replicator"),
-            (_, "TD002") => fault(
+            (_, sqlstate::LEASE_LOST) => {
+                fault(Kind::LeaseLost, "another tandem has taken over".to_owned())
+                    .hint("nothing of ours was written after that; run one tandem per replicator")
+            }
+            (_, sqlstate::STAGING_EMPTIED) => fault(
                 Kind::Weather(side),
                 "the copy has to be made again".to_owned(),
             ),
@@ -211,7 +220,7 @@ impl Fault {
                 Kind::Refused(side),
                 format!("the {side} has no such database"),
             ),
-            (_, "42501") => fault(
+            (_, sqlstate::INSUFFICIENT_PRIVILEGE) => fault(
                 Kind::Refused(side),
                 format!("the {side} does not allow this to our user"),
             ),
@@ -278,20 +287,27 @@ fn is_crowded(error: &ServerError) -> bool {
         "no more connections allowed",
         "too many connections",
     ];
-    error.code == "53300" || words.iter().any(|words| text.contains(words))
+    error.code == sqlstate::TOO_MANY_CONNECTIONS || words.iter().any(|words| text.contains(words))
 }
 
 /// Whether an error passes by itself: an allow-list. Source: PostgreSQL documentation, appendix A.
 pub fn is_transient(error: &ServerError) -> bool {
     match error.code.as_str() {
         // A statement time-out, a lock wait, a serialization failure, a deadlock.
-        "57014" | "55P03" | "40001" | "40P01" => true,
+        sqlstate::QUERY_CANCELED
+        | sqlstate::LOCK_NOT_AVAILABLE
+        | sqlstate::SERIALIZATION_FAILURE
+        | sqlstate::DEADLOCK_DETECTED => true,
         // Read-only, and shutdown, crash or start of the server.
-        "25006" | "57P01" | "57P02" | "57P03" | "57P05" => true,
+        sqlstate::READ_ONLY_SQL_TRANSACTION
+        | sqlstate::ADMIN_SHUTDOWN
+        | sqlstate::CRASH_SHUTDOWN
+        | sqlstate::CANNOT_CONNECT_NOW
+        | sqlstate::IDLE_SESSION_TIMEOUT => true,
         // The slot is still active for a session that the server has not noticed to be gone.
-        "55006" => true,
+        sqlstate::OBJECT_IN_USE => true,
         // Idle-in-transaction and transaction time-outs of the server.
-        "25P03" | "25P04" => true,
+        sqlstate::IDLE_IN_TRANSACTION_SESSION_TIMEOUT | sqlstate::TRANSACTION_TIMEOUT => true,
         // Connections and resources.
         _ => matches!(error.class(), "08" | "53"),
     }

@@ -3,6 +3,10 @@
 //! It runs beside the desktop database and only dials out. It carries every change of the desktop to the cloud
 //! (*forward*), and what people did on their phones home (*reverse*).
 //!
+//! What it promises (P1 to P18) stands in `docs/promises.md`, what words mean in `docs/words.md`, what users may rely on in
+//! `docs/contract.md`, and what errors and their codes ask for in `docs/errors.md`. `docs/architecture.md` is the drawing to this
+//! page.
+//!
 //! # The path of one change
 //!
 //! ```text

@@ -312,3 +312,23 @@ pub const KEPT_VALUE_BYTES: usize = 8 * 1024;
 pub const SAMPLE_ROWS: usize = 1_000;
 /// Bytes of each.
 pub const SAMPLE_BYTES: usize = 2_000;
+
+/// Names that stand in a line about many tables; of the others it says how many there are.
+pub const NAMES_SHOWN: usize = 10;
+/// Tables without trouble that the summary of a first copy names one by one.
+pub const TABLES_SHOWN: usize = 20;
+/// How often a line says how far a first copy is, where nobody watches.
+pub const PROGRESS_EVERY: Duration = Duration::from_secs(10);
+/// How often it is drawn where somebody does.
+pub const PROGRESS_DRAWN_EVERY: Duration = Duration::from_millis(200);
+/// Columns of a terminal that has no room for bars.
+pub const NARROW: u16 = 50;
+
+/// Letters of a statement that a message shows.
+pub const STATEMENT_SHOWN: usize = 80;
+/// The largest file that the demo takes as a schema: it is held whole.
+pub const SCHEMA_FILE_MAX: u64 = 256 * 1024 * 1024;
+/// Rows that the demo adds to a table in one round.
+pub const DEMO_ROWS: u64 = 3;
+/// Between two rounds of changes of the demo.
+pub const DEMO_ROUND: Duration = Duration::from_millis(500);

@@ -13,6 +13,16 @@ pub fn holder() -> String {
     )
 }
 
+/// A word as it is typed behind a command, so that the shell hands it on as it is.
+pub fn typed(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "._-/:@+,".contains(letter);
+    match !word.is_empty() && word.chars().all(plain) {
+        true => word.to_owned(),
+        false if cfg!(windows) => format!("\"{}\"", word.replace('"', "\\\"")),
+        false => format!("'{}'", word.replace('\'', "'\\''")),
+    }
+}
+
 /// Such a process that does one thing and ends.
 pub fn passing_holder() -> String {
     format!("{PASSING}{}", holder())
@@ -96,6 +106,13 @@ pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> s
     Ok(())
 }
 
+/// Returns when somebody presses Ctrl-C; from then on the process doesn't end by that any more.
+pub async fn interrupted() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
 #[cfg(unix)]
 async fn next_signal() -> std::io::Result<()> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -113,6 +130,29 @@ async fn next_signal() -> std::io::Result<()> {
 #[cfg(not(unix))]
 async fn next_signal() -> std::io::Result<()> {
     tokio::signal::ctrl_c().await
+}
+
+/// A file that is to take another's place belongs to whom that belongs.
+///
+/// # Errors
+/// When the owner is another, and we may not give files away.
+#[cfg(unix)]
+pub fn keep_owner(of: &std::fs::Metadata, file: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, chown};
+    let new = std::fs::metadata(file)?;
+    if (new.uid(), new.gid()) == (of.uid(), of.gid()) {
+        return Ok(());
+    }
+    chown(file, Some(of.uid()), Some(of.gid()))
+}
+
+/// Elsewhere a new file has what its folder gives it.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn keep_owner(_of: &std::fs::Metadata, _file: &std::path::Path) -> std::io::Result<()> {
+    Ok(())
 }
 
 /// glibc keeps blocks of up to 32 MB for each thread once blocks of that size were given back: its threshold for giving
@@ -152,6 +192,15 @@ pub fn give_memory_back() {}
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    #[cfg(not(windows))]
+    fn a_shell_reads_a_word_as_it_is() {
+        assert_eq!(typed("shop.größe"), "shop.größe");
+        assert_eq!(typed("\"a.b\""), "'\"a.b\"'");
+        assert_eq!(typed("it's"), r"'it'\''s'");
+        assert_eq!(typed(""), "''");
+    }
 
     #[test]
     fn a_living_process_is_not_gone_and_a_stranger_is_not_judged() {

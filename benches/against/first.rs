@@ -110,6 +110,7 @@ impl Hall {
         let template = connect(&cloud_server, "supabase_admin", "postgres").await;
         run(&template, "create database pattern").await;
         let pattern = connect(&cloud_server, "supabase_admin", "pattern").await;
+        run(&pattern, include_str!("../../sql/demo/roles.sql")).await;
         run(&pattern, include_str!("../../sql/demo/cloud.sql")).await;
         run(&pattern, "grant create on schema public to postgres").await;
         drop(pattern);

@@ -2,7 +2,8 @@
 -- by policies. Run by a user who may grant CREATE on the database, once; again when tables are added.
 --
 --   set tandem.role = 'tandem';                       -- the user; \password tandem  gives it one
---   set tandem.tables = 'public.client, public.jobs'; -- all cloud tables of the settings, also parents that are looked up
+--   set tandem.tables = 'public.client, public.jobs'; -- all cloud tables of the settings, also parents that are looked up;
+--                                                    names as SQL has them: 'public.client, shop."My Table"'
 --   set tandem.tenant = 'org_id = 1';                 -- as in [tenant]; '' where one firm has the database for itself
 --   \i role.sql
 --
@@ -19,7 +20,7 @@ begin
         execute format('create role %I login nosuperuser nocreatedb nocreaterole', who);
     end if;
     execute format('grant connect, create on database %I to %I', current_database(), who);
-    foreach name in array string_to_array(current_setting('tandem.tables'), ',') loop
+    foreach name in array array(select m[1] from regexp_matches(coalesce(current_setting('tandem.tables'), ''), '((?:[^",]|"[^"]*")+)', 'g') as m where trim(m[1]) <> '') loop
         what := trim(name)::regclass;
         execute format('grant usage on schema %s to %I',
             (select relnamespace::regnamespace from pg_class where oid = what), who);

@@ -197,13 +197,17 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                   tandem.keepers(p_table, p_does))
 $$;
 
--- Refuses rows that were to be written or deleted and were not: fewer than `p_wanted` were. True nowhere.
+-- Refuses rows that were to be written or deleted and were not: fewer than `p_wanted` were. Never true.
 create function tandem.kept_out(p_table regclass, p_does integer, p_done bigint, p_wanted bigint) returns boolean
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    -- without anything that may have done it, it was somebody else's change in the same moment
-    if p_done >= p_wanted or tandem.keepers(p_table, p_does) is null then
+    if p_done >= p_wanted then
         return false;
+    end if;
+    -- Without anything that may have kept them out, somebody replaced rows in the same moment, after they were locked and looked
+    -- at: what is there now has not been written, and the whole transaction is tried again.
+    if tandem.keepers(p_table, p_does) is null then
+        raise exception using errcode = '40001', message = format('rows of %s were replaced while they were written', p_table);
     end if;
     raise exception using errcode = 'TD014', message = tandem.kept_words(p_table, p_does);
 end $$;
@@ -232,7 +236,9 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
            and p_needed <@ array(select a.attname::text from pg_attribute a
                                   where a.attrelid = p_table and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])))
     select case
-        when c.relreplident = 'f' then null
+        -- no old row carries what is computed when it is read (VIRTUAL): with FULL the table would refuse updates and deletes
+        when c.relreplident = 'f' and (not exists (select from fitting) or not exists (
+            select from pg_attribute a where a.attrelid = c.oid and a.attgenerated = 'v' and not a.attisdropped)) then null
         when c.relreplident = 'd' and exists (select from fitting where indisprimary) then null
         when c.relreplident = 'i' and exists (select from fitting where indisreplident) then null
         else coalesce((select format('using index %I', relname) from fitting order by relname limit 1), 'full')

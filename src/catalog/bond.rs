@@ -25,6 +25,8 @@ pub struct Unique {
     pub deferrable: bool,
     /// NULL is a value like others for it.
     pub nulls_equal: bool,
+    /// Values may exclude others that differ from them (`EXCLUDE`): ranges that overlap.
+    pub excludes: bool,
 }
 
 /// Rows that need a parent.
@@ -51,7 +53,7 @@ pub(super) async fn bonds(client: &Client, oid: u32) -> Result<Bonds, WireError>
         or i.indexprs is not null and exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid \
             and d.refclassid = 'pg_class'::regclass and d.refobjid = i.indrelid and d.refobjsubid = a.attnum)) and a.attnum > 0 order by a.attnum), \
         coalesce((select bool_or(c.condeferrable) from pg_constraint c where c.conindid = i.indexrelid and c.conrelid = i.indrelid and c.contype in ('p', 'u', 'x')), false), \
-        coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false) \
+        coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), i.indisexclusion \
         from pg_index i where i.indrelid = $1 and i.indislive and (i.indisunique or i.indisexclusion) order by i.indexrelid";
     let foreigns = "select array(select a.attname::text from unnest(f.conkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num order by k.nth), \
         f.confrelid, f.condeferrable, f.confmatchtype = 'f' from pg_constraint f where f.conrelid = $1 and f.contype = 'f' order by f.oid";
@@ -67,6 +69,7 @@ pub(super) async fn bonds(client: &Client, oid: u32) -> Result<Bonds, WireError>
         columns: row.get(0),
         deferrable: row.get(1),
         nulls_equal: row.get(2),
+        excludes: row.get(3),
     };
     let foreign = |row: &tokio_postgres::Row| Foreign {
         columns: row.get(0),

@@ -165,7 +165,7 @@ fn sent(table: &Table, row: &Row, (name, published): (&str, &Publication)) -> Ve
         true => copy(&format!("{why}; it is put right and the table copied anew")),
         false => Some((format!("{why}; {fix}"), WayBack::Fit)),
     };
-    if let Some(why) = published.leaves_out(table.leaves.is_some()) {
+    if let Some(why) = published.leaves_out(table) {
         return narrow(why, &published.mend());
     }
     if row.get(6) {

@@ -6,6 +6,7 @@
 mod bond;
 mod drift;
 mod facts;
+mod fleeting;
 mod footprint;
 mod measure;
 mod mention;
@@ -13,6 +14,7 @@ mod narrow;
 mod order;
 mod publication;
 mod relation;
+mod remedy;
 mod resolve;
 mod slot;
 mod strange;
@@ -20,6 +22,7 @@ mod trial;
 
 pub use drift::{Drift, drift, is_remembered, remember};
 pub use facts::{Facts, VERSION_MIN, facts};
+pub use fleeting::fleeting;
 pub use footprint::{Changed, Footprint, footprints};
 pub use measure::{Ambiguous, measure, measure_home};
 pub use publication::{
@@ -27,6 +30,7 @@ pub use publication::{
     publish_whole,
 };
 pub use relation::{ColumnFacts, Reference, RelationFacts, relation, unpathed};
+pub use remedy::{Remedy, has_way_back, remedy};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
 pub use strange::{encoding, readable, strange};

@@ -48,6 +48,20 @@ fn misfit_between(
         ))
     };
     let narrower = |why: &str| says(why).map(Misfit::Narrower);
+    let unlike = || says("these types do not hold the same values").map(Misfit::Unlike);
+    if let (Some(one), Some(other)) = (from.item(), to.item()) {
+        return match misfit_between((&one, sent), (&other, held)) {
+            None => None,
+            Some(Misfit::Narrower(_)) => narrower("some elements would not fit"),
+            Some(Misfit::Unlike(_) | Misfit::Zone) => unlike(),
+        };
+    }
+    if from.category == 'E' && to.category == 'E' {
+        return match from.labels.iter().all(|label| to.labels.contains(label)) {
+            true => None,
+            false => narrower("some labels are not there"),
+        };
+    }
     if is_text(to) {
         let longest = if is_text(from) {
             length(from)
@@ -57,44 +71,123 @@ fn misfit_between(
         return match (longest, length(to)) {
             (_, None) => None,
             (Some(sent), Some(held)) if sent <= held => None,
+            // One letter says it as well.
+            _ if from.type_name == "bool" => unlike(),
             _ => narrower("longer values would not fit"),
         };
     }
     if from.type_name == to.type_name {
         return match (precision(from), precision(to)) {
+            _ if to.type_name == "bit" && from.modifier != to.modifier => {
+                narrower("other lengths would be refused")
+            }
             (_, None) => None,
             (Some(from), Some(to)) if from.fits(to) => None,
             _ => narrower("some values would be rounded or refused"),
         };
     }
-    let times = (from.type_name.as_str(), to.type_name.as_str());
-    if matches!(
-        times,
-        ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp")
-    ) {
-        let digits = |column: &ColumnFacts| precision(column).map_or(6, |held| held.digits);
-        if from.type_name != "date" && digits(from) > digits(to) {
-            return says("parts of a second would be lost").map(Misfit::Unlike);
+    let types = (from.type_name.as_str(), to.type_name.as_str());
+    match types {
+        (_, "char") if is_text(from) => return narrower("longer values would not fit"),
+        // Blanks that fill it up belong to no value; and what is true is written in several ways.
+        ("bpchar", _) | (_, "bool") => return unlike(),
+        _ if is_text(from) => {
+            return narrower("a text that the type would write otherwise would be refused");
         }
-        return Some(Misfit::Zone);
+        ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp") => {
+            let digits = |column: &ColumnFacts| precision(column).map_or(6, |held| held.digits);
+            if from.type_name != "date" && digits(from) > digits(to) {
+                return says("parts of a second would be lost").map(Misfit::Unlike);
+            }
+            return Some(Misfit::Zone);
+        }
+        ("date", "timestamp") | ("json", "jsonb") | ("jsonb", "json") | ("cidr", "inet") => {
+            return None;
+        }
+        ("timestamp", "date") => return narrower("the time of day would be lost"),
+        ("inet", "cidr") => return narrower("an address in a network would be refused"),
+        ("bit" | "varbit", "varbit" | "bit") => {
+            let (one, other) = (precision(from), precision(to));
+            return match (one, other) {
+                (_, None) if to.type_name == "varbit" => None,
+                (Some(one), Some(other)) if to.type_name == "varbit" && one.fits(other) => None,
+                _ => narrower("other lengths would be refused"),
+            };
+        }
+        _ => {}
     }
-    if times == ("date", "timestamp") {
+    numbers(from, to).map_or_else(unlike, |fits| match fits {
+        true => None,
+        false if from.category == 'N' && whole(from) && whole(to) => {
+            narrower("larger numbers would not fit")
+        }
+        false => narrower("some numbers would be rounded or refused"),
+    })
+}
+
+/// Whether all numbers of the one type are numbers of the other; none where they are not made into each other.
+fn numbers(from: &ColumnFacts, to: &ColumnFacts) -> Option<bool> {
+    let (one, other) = (from.type_name.as_str(), to.type_name.as_str());
+    let is_number = |name: &str| {
+        matches!(
+            name,
+            "bool" | "int2" | "int4" | "int8" | "numeric" | "float4" | "float8" | "money" | "oid"
+        )
+    };
+    if !is_number(one) || !is_number(other) {
         return None;
     }
-    match (whole_digits(from), whole_digits(to)) {
-        (Some(sent), Some(held)) if sent <= held => None,
-        (Some(_), Some(_)) => narrower("larger numbers would not fit"),
-        _ if from.category == 'N' && to.category == 'N' => match times {
-            ("float4", "float8") => None,
-            ("int2" | "int4" | "int8" | "float4" | "float8", "numeric") if to.modifier < 0 => None,
-            ("int2", "float4" | "float8") | ("int4", "float8") => None,
-            _ => narrower("some numbers would be rounded or refused"),
-        },
-        _ => match times {
-            ("timestamp", "date") => narrower("the time of day would be lost"),
-            ("bpchar" | "varchar" | "text", "char") => narrower("longer values would not fit"),
-            _ => says("these types do not hold the same values").map(Misfit::Unlike),
-        },
+    match (one, other) {
+        // Yes and no are one and nothing.
+        ("bool", "oid" | "money") => None,
+        ("bool", "numeric") => (places(to).is_none_or(|(whole, _)| whole > 0)).then_some(true),
+        ("bool", _) => Some(true),
+        ("oid", "int8") => Some(true),
+        ("int8", "oid") => Some(false),
+        ("oid", "numeric") => Some(places(to).is_none_or(|(whole, _)| whole >= 10)),
+        ("oid", _) | (_, "oid") => None,
+        ("money", "numeric") => {
+            Some(places(to).is_none_or(|(whole, fraction)| whole >= 17 && fraction >= 2))
+        }
+        ("int2" | "int4", "money") => Some(true),
+        ("numeric", "money") => {
+            Some(places(from).is_some_and(|(whole, fraction)| whole <= 16 && fraction <= 2))
+        }
+        ("money", _) | (_, "money") => None,
+        ("float4", "float8") | ("int2", "float4" | "float8") | ("int4", "float8") => Some(true),
+        (_, "numeric") if to.modifier < 0 => Some(true),
+        _ => Some(match (most_digits(from), places(to)) {
+            (Some(sent), Some((held, fraction))) => sent <= held && fraction >= 0,
+            _ => false,
+        }),
+    }
+}
+
+/// The number has no fraction.
+fn whole(column: &ColumnFacts) -> bool {
+    matches!(column.type_name.as_str(), "int2" | "int4" | "int8" | "oid")
+        || column.type_name == "numeric" && precision(column).is_some_and(|held| held.scale <= 0)
+}
+
+/// The most digits that a whole number of this type has; none where it may have a fraction.
+fn most_digits(column: &ColumnFacts) -> Option<i32> {
+    match column.type_name.as_str() {
+        "int2" => Some(5),
+        "int4" => Some(10),
+        "int8" => Some(19),
+        _ if whole(column) => precision(column).map(|held| held.digits - held.scale),
+        _ => None,
+    }
+}
+
+/// How many digits before the point and behind it a type holds for sure; none for any, or for a type that rounds.
+fn places(column: &ColumnFacts) -> Option<(i32, i32)> {
+    match column.type_name.as_str() {
+        "int2" => Some((4, 0)),
+        "int4" => Some((9, 0)),
+        "int8" => Some((18, 0)),
+        "numeric" => precision(column).map(|held| (held.digits - held.scale, held.scale)),
+        _ => None,
     }
 }
 
@@ -103,6 +196,12 @@ fn written(column: &ColumnFacts) -> Option<i32> {
     match column.type_name.as_str() {
         "bool" => Some(5),
         "char" => Some(1),
+        _ if column.category == 'E' => {
+            let lengths = column.labels.iter().map(|label| label.chars().count());
+            lengths
+                .max()
+                .and_then(|longest| i32::try_from(longest).ok())
+        }
         "int2" => Some(6),
         "int4" => Some(11),
         "int8" => Some(20),
@@ -113,7 +212,7 @@ fn written(column: &ColumnFacts) -> Option<i32> {
     }
 }
 
-fn is_text(column: &ColumnFacts) -> bool {
+pub(super) fn is_text(column: &ColumnFacts) -> bool {
     matches!(
         column.type_name.as_str(),
         "text" | "varchar" | "bpchar" | "citext" | "name"
@@ -168,19 +267,6 @@ fn precision(column: &ColumnFacts) -> Option<Precision> {
     }
 }
 
-/// How many digits of whole numbers a type holds for sure; a number type with a fraction has none.
-fn whole_digits(column: &ColumnFacts) -> Option<i32> {
-    match column.type_name.as_str() {
-        "int2" => Some(4),
-        "int4" => Some(9),
-        "int8" => Some(18),
-        "numeric" => precision(column)
-            .filter(|precision| precision.scale == 0)
-            .map(|precision| precision.digits),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -196,8 +282,12 @@ mod tests {
             not_null: false,
             has_default: false,
             computed: false,
+            sent: true,
+            fleeting: false,
             always_identity: false,
             unreadable_name: false,
+            labels: Vec::new(),
+            element: None,
         }
     }
 
@@ -223,7 +313,13 @@ mod tests {
             (column("numeric", -1, 'N'), numeric(8, 2), false),
             (column("date", -1, 'D'), column("date", -1, 'D'), true),
             (column("float8", -1, 'N'), column("numeric", -1, 'N'), true),
-            (column("bool", -1, 'B'), column("int4", -1, 'N'), false),
+            (column("int4", -1, 'N'), column("bool", -1, 'B'), false),
+            (column("bool", -1, 'B'), column("int4", -1, 'N'), true),
+            (column("bool", -1, 'B'), column("money", -1, 'N'), false),
+            (column("int4", -1, 'N'), numeric(9, 0), false),
+            (column("int4", -1, 'N'), numeric(12, 2), true),
+            (column("bit", 4, 'V'), column("bit", 8, 'V'), false),
+            (column("oid", -1, 'N'), column("int4", -1, 'N'), false),
         ] {
             assert_eq!(
                 misfit(&from, &to).is_none(),

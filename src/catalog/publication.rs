@@ -4,7 +4,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use crate::fault::{Fault, Kind};
-use crate::model::Name;
+use crate::model::{Name, Table, sqlstate};
 use crate::plan::quote;
 use crate::wire::WireError;
 
@@ -20,6 +20,8 @@ pub struct Publication {
     left_out: Vec<&'static str>,
     /// A partition's changes are sent as those of a published root.
     via_root: bool,
+    /// Generated columns are sent; none before PostgreSQL 18, which can't.
+    generated: Option<bool>,
 }
 
 /// Tables of which it has only some rows or columns, and which of the two.
@@ -30,8 +32,8 @@ pub type Narrowed = Vec<(Name, &'static str)>;
 /// # Errors
 /// When the query fails.
 pub async fn publication(desktop: &Client, name: &str) -> Result<Option<Publication>, WireError> {
-    let sql = "select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot, to_regclass('tandem.publication') is not null \
-        from pg_publication where pubname = $1";
+    let sql = "select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot, to_regclass('tandem.publication') is not null, \
+        to_jsonb(pg_publication) ->> 'pubgencols' = 's' from pg_publication where pubname = $1";
     let rows = desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -48,6 +50,7 @@ pub async fn publication(desktop: &Client, name: &str) -> Result<Option<Publicat
         ours,
         left_out: left_out(row),
         via_root: row.get(5),
+        generated: row.get(7),
     }))
 }
 
@@ -62,7 +65,8 @@ fn left_out(row: &Row) -> Vec<&'static str> {
 
 impl Publication {
     /// What of a table never reaches us by its options, in words; none where all does.
-    pub fn leaves_out(&self, is_partitioned: bool) -> Option<String> {
+    pub fn leaves_out(&self, table: &Table) -> Option<String> {
+        let is_partitioned = table.leaves.is_some();
         match self.left_out.split_last() {
             Some((last, [])) => Some(format!("publication {} does not send {last}", self.name)),
             Some((last, others)) => Some(format!(
@@ -74,19 +78,28 @@ impl Publication {
                 "publication {} sends partitions as their root (publish_via_partition_root)",
                 self.name
             )),
+            // Where they belong to what names a row, the office's own updates and deletes fail.
+            None if self.generated == Some(false) && table.generates => Some(format!(
+                "publication {} does not send generated columns",
+                self.name
+            )),
             None => None,
         }
     }
 
     /// Options as they have to be.
     pub fn is_whole(&self) -> bool {
-        self.left_out.is_empty() && !self.via_root
+        self.left_out.is_empty() && !self.via_root && self.generated != Some(false)
     }
 
     /// The statement that puts its options right.
     pub fn mend(&self) -> String {
+        let generated = match self.generated {
+            Some(_) => ", publish_generated_columns = stored",
+            None => "",
+        };
         format!(
-            "ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = false);",
+            "ALTER PUBLICATION {} SET (publish = 'insert, update, delete, truncate', publish_via_partition_root = false{generated});",
             quote::ident(&self.name)
         )
     }
@@ -148,6 +161,6 @@ pub fn of_stream(error: &WireError, publication: &str) -> Option<Fault> {
     let WireError::Server(server) = error else {
         return None;
     };
-    let is_it = server.code == "42704" && server.message.contains("publication");
+    let is_it = server.code == sqlstate::UNDEFINED_OBJECT && server.message.contains("publication");
     is_it.then(|| publication_gone(publication).cause(server))
 }

@@ -82,13 +82,35 @@ pub struct ColumnFacts {
     pub has_default: bool,
     /// It is computed: `GENERATED ALWAYS AS (...)`.
     pub computed: bool,
+    /// Its values stand in the log: not what is computed, unless PostgreSQL 18 or newer stores it.
+    pub sent: bool,
+    /// It is computed whenever it is read: `GENERATED ALWAYS AS (...) VIRTUAL`.
+    pub fleeting: bool,
     /// An insert may not give it: `GENERATED ALWAYS AS IDENTITY`.
     pub always_identity: bool,
     /// Its name is not UTF-8, in a database without an encoding: no statement of ours can name it.
     pub unreadable_name: bool,
+    /// The labels of an enum, or of an array's.
+    pub labels: Vec<String>,
+    /// The type of an array's elements: its name and category.
+    pub element: Option<(String, char)>,
 }
 
 impl ColumnFacts {
+    /// What the elements of an array are, as if they were a column; none where it holds none.
+    pub fn item(&self) -> Option<ColumnFacts> {
+        let (type_name, category) = self.element.clone()?;
+        let bare = |name: &str| name.trim_end_matches("[]").to_owned();
+        Some(ColumnFacts {
+            base_type: bare(&self.base_type),
+            full_type: bare(&self.full_type),
+            type_name,
+            category,
+            element: None,
+            ..self.clone()
+        })
+    }
+
     /// The server fills it and takes no value.
     pub fn refuses_values(&self) -> bool {
         self.computed || self.always_identity
@@ -115,7 +137,7 @@ impl RelationFacts {
 
 /// Domains are followed to the type below them; its modifier may come from any of them.
 fn columns() -> String {
-    let name = readable("a.attname");
+    let (name, label) = (readable("a.attname"), readable("e.enumlabel"));
     format!(
         "with recursive typed as ( \
         select a.attnum, a.atttypid as type, a.atttypmod as modifier, a.attnotnull as not_null \
@@ -127,8 +149,11 @@ fn columns() -> String {
     select {name}, format_type(typed.type, -1), format_type(typed.type, typed.modifier), t.typname::text, \
            t.typcategory::text, typed.modifier, typed.not_null, \
            a.atthasdef or a.attidentity <> '' or exists (select from pg_type d where d.oid = a.atttypid and d.typdefault is not null), \
-           a.attgenerated <> '', a.attidentity = 'a', {name} <> a.attname::text \
+           a.attgenerated <> '', a.attidentity = 'a', {name} <> a.attname::text, \
+           array(select {label} from pg_enum e where e.enumtypid in (t.oid, l.oid) order by e.enumsortorder), l.typname::text, l.typcategory::text, \
+            a.attgenerated = '' or a.attgenerated = 's' and current_setting('server_version_num')::int >= 180000, a.attgenerated = 'v' \
     from typed join pg_type t on t.oid = typed.type and t.typtype <> 'd' \
+    left join pg_type l on l.oid = t.typelem and t.typcategory = 'A' and t.typsubscript = 'array_subscript_handler'::regproc \
     join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum order by a.attnum"
     )
 }
@@ -189,6 +214,11 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         computed: row.get(8),
         always_identity: row.get(9),
         unreadable_name: row.get(10),
+        labels: row.get(11),
+        element: { row.get::<_, Option<String>>(12) }
+            .zip(row.get::<_, Option<String>>(13).map(letter)),
+        sent: row.get(14),
+        fleeting: row.get(15),
     });
     Ok(Some(RelationFacts {
         persistence: letter(row.get(6)),

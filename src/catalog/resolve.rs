@@ -1,6 +1,7 @@
 //! The settings against both catalogs. Pure.
 
 mod complaint;
+mod computed;
 mod derive;
 mod home;
 mod key;
@@ -17,9 +18,12 @@ use orphan::orphaned;
 
 use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
-use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted};
+use super::remedy::conversion;
+use crate::config::{
+    Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted, as_key, as_text,
+};
 use crate::fault::Side;
-use crate::model::{Arriving, Column, Home, Lookup, Owner, Source, Table, Tenant};
+use crate::model::{Arriving, Column, Home, Lookup, Owner, Reads, Source, Table, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -106,12 +110,15 @@ impl Mapping {
 impl Resolver<'_> {
     fn attempt(&self, pair: &Pair<'_>, complaints: &mut Complaints) -> Option<Resolved> {
         let wanted = self.wanted;
-        let on_desktop = format!("{}.{}", wanted.schema, wanted.relation);
+        let on_desktop = wanted.desktop_name().in_full();
         let in_cloud = wanted.cloud_name().to_string();
         let desktop = self.exists(pair.desktop, Side::Desktop, &on_desktop, complaints);
         let cloud = self.exists(pair.cloud, Side::Cloud, &in_cloud, complaints);
         let (desktop, cloud) = desktop.zip(cloud)?;
         let sides = Sides { desktop, cloud };
+        if let Some(owner) = desktop.column(&self.settings.owner.column) {
+            self.tells_phones(owner, complaints);
+        }
         let mut in_cloud = self.all.iter().filter_map(|pair| pair.cloud);
         if cloud.hidden && in_cloud.any(|cloud| cloud.confined) {
             complaints.push("row security of the cloud hides rows from our user; run sql/cloud/role.sql for this table too".to_owned());
@@ -181,6 +188,11 @@ impl Resolver<'_> {
         let fixed_key = table.key_names().any(fixed);
         table.fixed_key = fixed_key;
         table.fingerprint = fingerprint(&table);
+        table.computed = self.computed(sides, &table);
+        table.generates = desktop
+            .columns
+            .iter()
+            .any(|column| column.computed && column.sent);
         table.indexed = is_indexed(&table, cloud);
         table
     }
@@ -246,12 +258,7 @@ impl Resolver<'_> {
             if from.computed && to.computed {
                 continue;
             }
-            if from.computed {
-                complaints.push(format!(
-                    "column {} is computed on the desktop, which does not send it; name it in skip",
-                    from.name
-                ));
-            }
+            self.can_be_read(from, complaints);
             if to.refuses_values() && !self.is_key_identity(to, sides.cloud) {
                 complaints.push(format!(
                     "column {name} is generated in the cloud and can't be written; name {} in skip",
@@ -277,7 +284,7 @@ impl Resolver<'_> {
         complaints: &mut Complaints,
     ) {
         let index = mapping.arrives(from);
-        let mut column = column(to, Source::Arriving(index));
+        let mut column = derive::taking(from, to, index);
         match misfit(from, to) {
             None => {}
             Some(Misfit::Narrower(_)) if self.wanted.narrow == Narrow::Quarantine => {
@@ -301,10 +308,21 @@ impl Resolver<'_> {
             Some(Misfit::Unlike(why)) => complaints.mended_by(
                 Sort::Type,
                 format!("column {}: {why}; convert it", to.name),
-                format!("convert = {{ {:?} = '{}::{}' }} # of {} in tandem.toml", to.name, written(from), to.full_type, self.wanted.name),
+                format!(
+                    "convert = {{ {} = {} }} # of {} in tandem.toml",
+                    as_key(&to.name),
+                    as_text(&self.made(from, to)),
+                    self.wanted.name
+                ),
             ),
         }
         mapping.columns.push(column);
+    }
+
+    /// What a conversion would say.
+    fn made(&self, from: &ColumnFacts, to: &ColumnFacts) -> String {
+        let zone = self.settings.desktop.time_zone.as_deref();
+        conversion(from, to, zone).unwrap_or_else(|| format!("{}::{}", written(from), to.full_type))
     }
 
     /// Columns that the cloud owns. Nothing of ours may be made of them: it would be made of what the desktop says.
@@ -370,10 +388,12 @@ impl Resolver<'_> {
 
 /// A cloud column, whatever fills it.
 fn column(to: &ColumnFacts, from: Source) -> Column {
+    let item = to.item();
+    let shaped = item.as_ref().unwrap_or(to).type_name.as_str();
     let normalised = matches!(
-        to.type_name.as_str(),
+        shaped,
         "numeric" | "timestamp" | "timestamptz" | "time" | "timetz" | "interval"
-    );
+    ) || item.is_some() && shaped == "bpchar";
     let compare_type = match to.type_name.as_str() {
         "bpchar" => "pg_catalog.text".to_owned(),
         _ if normalised && to.modifier >= 0 => to.full_type.clone(),
@@ -393,6 +413,7 @@ fn column(to: &ColumnFacts, from: Source) -> Column {
         base_type: to.base_type.clone(),
         compare_type,
         narrower: None,
+        reads: Reads::Plain,
         parents: Vec::new(),
         exact: !converted && type_is_exact(to),
         not_null: to.not_null && comparable,

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 
 use crate::fault::{Fault, Side};
-use crate::model::{Arriving, Column, Source};
+use crate::model::{Arriving, Column, Source, sqlstate};
 use crate::plan::quote;
 
 /// Says what is wrong with the conversions that fill one side's `columns`: errors of the server, and expressions that are
@@ -50,7 +50,7 @@ pub async fn try_conversions(
                     wrong.push(format!("convert of {}: {}", column.name, server.message()));
                     continue;
                 }
-                Some(server) if server.code().code() == "22023" => {
+                Some(server) if server.code().code() == sqlstate::INVALID_PARAMETER_VALUE => {
                     wrong.push(format!("column {}: {}", column.name, server.message()));
                     continue;
                 }
@@ -61,7 +61,7 @@ pub async fn try_conversions(
         if let Err(error) = client.batch_execute(&made).await {
             let _ = client.batch_execute("rollback").await;
             match error.as_db_error() {
-                Some(server) if server.code().code() == "42P17" => {
+                Some(server) if server.code().code() == sqlstate::INVALID_OBJECT_DEFINITION => {
                     wrong.push(format!(
                         "convert of {}: it is not immutable, so the same row could give two values",
                         column.name

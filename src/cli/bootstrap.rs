@@ -1,19 +1,20 @@
 //! `tandem bootstrap`
 
+use std::convert::Infallible;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use clap::Args;
 use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::plan::Sides;
-use super::{Common, all_named, show, swap};
+use super::screen::{self, Pace, Screen};
+use super::{Common, all_named, filled, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::flows::Progress;
-use crate::service::{self, Goal, Onlooker};
+use crate::service::{self, Filled, Goal, Onlooker};
+use crate::{limits, platform};
 
 /// Set up both sides, then copy all tables from one snapshot; repeat it to resume.
 #[derive(Args)]
@@ -39,8 +40,8 @@ pub(super) struct Options {
     /// command ends with 1
     #[arg(long)]
     yes: bool,
-    /// With --plan: one document on standard output
-    #[arg(long, requires = "plan")]
+    /// One document on standard output
+    #[arg(long)]
     json: bool,
 }
 
@@ -68,7 +69,7 @@ pub(super) async fn bootstrap(
             .next("tandem status"));
     }
     if let Some((onlooker, _)) = seen.filter(|_| copied && !tables.is_empty() && !options.restart) {
-        return again(&onlooker, settings, &tables, options.yes).await;
+        return again(&onlooker, settings, &tables, options).await;
     }
     if !tables.is_empty() {
         return Err(Fault::new(
@@ -78,7 +79,7 @@ pub(super) async fn bootstrap(
         .hint("nothing was changed")
         .next("tandem bootstrap"));
     }
-    fill(options, settings).await
+    fill(common, options, settings).await
 }
 
 /// Copies tables anew; of those that come home, all of the phone's rows come once more.
@@ -86,21 +87,28 @@ async fn again(
     onlooker: &Onlooker,
     settings: &Settings,
     tables: &[&str],
-    yes: bool,
+    options: &Options,
 ) -> Result<Exit, Fault> {
     let home = onlooker.bring_home_again(settings, tables).await?;
     if home > 0 {
-        show::result("the phones' rows are queued, and come home once more");
+        let queued = "the phones' rows are queued, and come home once more";
+        match options.json {
+            true => show::progress(queued),
+            false => show::result(queued),
+        }
     }
     let forward: Vec<_> = { tables.iter() }
         .filter(|name| swap::goes_out(settings, name))
         .copied()
         .collect();
     if forward.is_empty() {
+        if options.json {
+            swap::say(&[], true, ("", "were"));
+        }
         return Ok(Exit::Fine);
     }
-    let copied = swap::carry_out(onlooker, settings, &forward, yes).await?;
-    swap::say(&copied, false, ("", "were"));
+    let copied = swap::carry_out(onlooker, settings, &forward, options.yes).await?;
+    swap::say(&copied, options.json, ("", "were"));
     Ok(match copied.iter().any(|copied| copied.refused.is_some()) {
         true => Exit::BadNews,
         false => Exit::Fine,
@@ -108,7 +116,7 @@ async fn again(
 }
 
 /// Copies everything that is missing, and says how far it is.
-async fn fill(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+async fn fill(common: &Common, options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let progress = Arc::new(Progress::default());
     let goal = Goal {
         restart: options.restart,
@@ -117,91 +125,61 @@ async fn fill(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
         progress: progress.clone(),
         ..Goal::copies()
     };
-    let since = Instant::now();
     let stop = CancellationToken::new();
-    let filled = service::run(settings, goal, &stop);
-    tokio::select! {
-        filled = filled => filled?,
-        never = tell(&progress, since) => match never {},
-    }
-    let onlooker = Onlooker::connect(settings).await?;
-    let status = onlooker.status(settings).await?;
-    let mut exit = Exit::Fine;
-    for table in status
-        .tables
-        .iter()
-        .filter(|table| table.state != "removed")
-    {
-        let extras = match table.extras {
-            0 => String::new(),
-            extras => format!("; {extras} rows that only the cloud has stay: --yes deletes them"),
-        };
-        let parked = match table.parked {
-            0 => String::new(),
-            rows => format!("; {rows} in quarantine"),
-        };
-        let why = table
-            .why
-            .as_ref()
-            .map(|why| format!(": {why}"))
-            .unwrap_or_default();
-        show::result(&format!(
-            "{:<20} {:<10} {} rows{extras}{parked}{why}",
-            table.table, table.state, table.copied
-        ));
-        if table.needs_you() || table.extras > 0 {
-            exit = Exit::BadNews;
+    let mut pace = Pace::default();
+    let mut filling = Box::pin(service::run(settings, goal, &stop));
+    let ended = tokio::select! {
+        ended = &mut filling => Some(ended),
+        () = platform::interrupted() => None,
+        never = tell(&progress, &mut pace, common.quiet) => match never {},
+    };
+    let say = |text: &str| (!common.quiet).then(|| show::progress(text));
+    match ended {
+        Some(ended) => ended?,
+        None => {
+            say("ending; tables that are whole stay, and the same command goes on with the others");
+            stop.cancel();
+            tokio::select! {
+                _ = filling => {}
+                // Whoever insists.
+                () = platform::interrupted() => {}
+            }
+            return Ok(Exit::Interrupted);
         }
     }
-    if progress.tables.load(Ordering::Relaxed) > 0 {
-        show::progress(&line(&progress, since));
+    let copied = progress.look();
+    if copied.tables > 0 {
+        say(&screen::words(&copied, &mut pace));
     }
-    show::progress("next: tandem run");
-    Ok(exit)
+    let filled = Onlooker::connect(settings).await?.filled(settings).await?;
+    filled::say(&filled, options.json, common.verbose > 0);
+    say("next: tandem run");
+    Ok(match filled.iter().any(Filled::has_trouble) {
+        true => Exit::BadNews,
+        false => Exit::Fine,
+    })
 }
 
-/// A line now and then; on a terminal the same line again and again.
-async fn tell(progress: &Progress, since: Instant) -> std::convert::Infallible {
-    let every = if show::progress_is_seen() {
-        SEEN
-    } else {
-        LOGGED
+/// Says how far it is: on a terminal it is drawn, elsewhere a line comes now and then, and nothing where all is to be quiet.
+async fn tell(progress: &Progress, pace: &mut Pace, quiet: bool) -> Infallible {
+    if quiet {
+        return std::future::pending().await;
+    }
+    let mut screen = Screen::open();
+    let every = match screen {
+        Some(_) => limits::PROGRESS_DRAWN_EVERY,
+        None => limits::PROGRESS_EVERY,
     };
     let mut ticks = interval_at(tokio::time::Instant::now() + every, every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        show::progress_again(&line(progress, since));
-    }
-}
-
-/// How often progress is shown on a terminal.
-const SEEN: Duration = Duration::from_millis(250);
-/// How often a line of it is written elsewhere.
-const LOGGED: Duration = Duration::from_secs(10);
-
-fn line(progress: &Progress, since: Instant) -> String {
-    let (rows, bytes) = (
-        progress.rows.load(Ordering::Relaxed),
-        progress.bytes.load(Ordering::Relaxed),
-    );
-    let (done, tables) = (
-        progress.done.load(Ordering::Relaxed),
-        progress.tables.load(Ordering::Relaxed),
-    );
-    let expected = progress.expected.load(Ordering::Relaxed).max(rows);
-    let seconds = since.elapsed().as_secs_f64().max(0.001);
-    let rate = rows as f64 / seconds;
-    let left = match rate {
-        rate if rate > 0.0 && expected > rows => {
-            format!(", about {:.0} s left", (expected - rows) as f64 / rate)
+        let now = progress.look();
+        match &mut screen {
+            Some(screen) => screen.draw(&now, pace),
+            None => show::progress(&screen::words(&now, pace)),
         }
-        _ => String::new(),
-    };
-    format!(
-        "{done} of {tables} tables, {rows} rows, {} in {seconds:.1} s, {rate:.0} rows/s{left}",
-        show::bytes(Some(bytes))
-    )
+    }
 }
 
 async fn plan(options: &Options, settings: &Settings, tables: &[&str]) -> Result<Exit, Fault> {

@@ -7,22 +7,30 @@ use clap::Args;
 use tokio_util::sync::CancellationToken;
 
 use super::show;
+use crate::demo::own::{Own, demo_schema};
 use crate::demo::story::{Script, demo as play};
 use crate::fault::{Exit, Fault, Kind};
 use crate::platform;
 
-/// Starts two throw-away servers with PowerCA's tables, lets an office and a phone work, kills tandem in the middle, and compares both sides at the end.
+/// Starts two throw-away servers with PowerCA's tables, or with yours, lets an office and a phone work, kills tandem in the middle, and compares both sides at the end.
 #[derive(Args)]
 #[command(after_help = "Examples:
   tandem demo
-  tandem demo --scale 0.1 --keep     smaller, and left running")]
+  tandem demo --scale 0.1 --keep     smaller, and left running
+  tandem demo --schema shop.sql      your own tables: a file of pg_dump, or any SQL
+
+A schema goes to both sides, its rows to the desktop only; tables without rows get some. Lines with a mark alone
+(-- both, -- desktop, -- cloud, -- data, -- changes, -- phones) say for whom the statements below them are.")]
 pub(super) struct Options {
     /// How long the live traffic lasts
     #[arg(long, value_name = "N", default_value_t = 12, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
     /// Size of the office; 1 is PowerCA's 93,000 rows
-    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = scale)]
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = scale, conflicts_with = "schema")]
     scale: f64,
+    /// Your own tables instead of PowerCA's
+    #[arg(long, value_name = "FILE.sql")]
+    schema: Option<PathBuf>,
     /// Leave everything running at the end, until Ctrl-C
     #[arg(long)]
     keep: bool,
@@ -42,18 +50,33 @@ pub(super) async fn demo(options: &Options) -> Result<Exit, Fault> {
     let program = std::env::current_exe().map_err(|error| {
         Fault::new(Kind::Internal, "the program does not know where it is").cause(error)
     })?;
-    let script = Script {
-        traffic: Duration::from_secs(options.seconds),
-        scale: options.scale,
-        keep: options.keep,
-        binaries: options.pg_bin.clone(),
-        program,
-    };
+    let traffic = Duration::from_secs(options.seconds);
+    let (keep, binaries) = (options.keep, options.pg_bin.clone());
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     let signals = tokio::spawn(platform::watch_signals(stop.clone(), now.clone()));
     let say = |text: &str| show::result(text);
+    let played = async {
+        let Some(schema) = options.schema.clone() else {
+            let script = Script {
+                traffic,
+                scale: options.scale,
+                keep,
+                binaries,
+                program,
+            };
+            return play(&script, &say, &stop).await;
+        };
+        let own = Own {
+            schema,
+            traffic,
+            keep,
+            binaries,
+            program,
+        };
+        demo_schema(&own, &say, &stop).await
+    };
     let equal = tokio::select! {
-        equal = play(&script, &say, &stop) => equal?,
+        equal = played => equal?,
         () = now.cancelled() => return Err(Fault::new(Kind::Interrupted, "interrupted")),
     };
     signals.abort();

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::show;
 use crate::config::{Endpoint, Host, Settings};
 use crate::fault::{Exit, Fault};
-use crate::platform;
+use crate::model::{alike, listed};
 use crate::service::{Check, CheckOutcome, NOT_REACHED, doctor as examine};
+use crate::{limits, platform};
 
 /// Check both sides and the settings; each problem comes with what mends it. Changes nothing.
 #[derive(Args)]
@@ -87,13 +88,20 @@ fn section(side: &str, place: &str, checks: &[&Check], all: bool) {
         .filter(|check| check.outcome == CheckOutcome::Ok);
     show::result(&format!("{title:<10} {place}{} passed", fine.count()));
     let mut hidden = 0;
-    for check in checks {
+    let mut said = Vec::new();
+    for (at, check) in checks.iter().enumerate() {
         match check.outcome {
             CheckOutcome::Ok if !all => {}
             CheckOutcome::Skipped if !all && check.what == NOT_REACHED => hidden += 1,
-            _ => line(check, all),
+            // The same of many tables is said once; a report lists all.
+            _ => {
+                let same = check.around().filter(|_| !all);
+                let same = same.map(|words| (check.id, check.outcome, words));
+                said.push((same.ok_or(at), *check));
+            }
         }
     }
+    alike(said).iter().for_each(|(_, group)| line(group, all));
     if hidden > 0 {
         show::result(&format!("  -     {hidden} {NOT_REACHED}"));
     }
@@ -109,7 +117,9 @@ fn address(endpoint: &Endpoint) -> String {
     format!("{place}/{} as {}, ", endpoint.database, endpoint.user)
 }
 
-fn line(check: &Check, all: bool) {
+/// One check, or several of which the same is true.
+fn line(group: &[&Check], all: bool) {
+    let check = group[0];
     let mark = match check.outcome {
         CheckOutcome::Ok => "ok  ",
         CheckOutcome::Warn => "warn",
@@ -121,12 +131,26 @@ fn line(check: &Check, all: bool) {
     } else {
         String::new()
     };
-    show::result(&format!("  {mark}  {}{id}", check.what));
+    let what = match check.around().filter(|_| group.len() > 1) {
+        None => check.what.clone(),
+        Some((before, behind)) => {
+            let names = group.iter().filter_map(|check| check.of.as_deref());
+            format!("{before}{}{behind}", listed(names, limits::NAMES_SHOWN))
+        }
+    };
+    show::result(&format!("  {mark}  {what}{id}"));
     if let Some(why) = &check.why {
         show::result(&format!("          why   {why}"));
     }
     if let Some(fix) = &check.fix {
-        show::result(&format!("          fix   {fix}"));
+        let others = group.iter().filter(|other| other.fix != check.fix);
+        let others = match others.count() {
+            0 => String::new(),
+            many => format!(
+                "\n          and so for the other {many}: tandem doctor --report shows each"
+            ),
+        };
+        show::result(&format!("          fix   {fix}{others}"));
     }
 }
 

@@ -1,15 +1,18 @@
 //! The command line: a file per command; `show` renders what they found.
 
+mod ask;
 mod bootstrap;
 mod completions;
 mod demo;
 mod doctor;
+mod filled;
 mod init;
 mod lag;
 mod plan;
 mod quarantine;
 mod repair;
 mod run;
+mod screen;
 mod settings;
 mod show;
 mod status;
@@ -28,6 +31,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::config::{self, Settings, Sources};
 use crate::failpoint;
 use crate::fault::{Decision, Exit, Fault, Kind};
+use crate::model::Name;
 use crate::wire::control;
 
 /// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
@@ -109,7 +113,7 @@ struct Common {
 enum Command {
     /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
     Demo(demo::Options),
-    /// Look at both databases and write a commented tandem.toml; never overwrites one
+    /// Look at both databases and write a commented tandem.toml, or add to it what is new
     Init(init::Options),
     /// Check both sides; each problem comes with what mends it; changes nothing
     Doctor(doctor::Options),
@@ -326,7 +330,7 @@ impl Common {
             file: None,
             keep: Duration::ZERO,
         };
-        crate::service::start_log(&log, self.level(), self.colors())
+        crate::service::start_log_to(&log, (self.level(), self.colors()), || screen::Above)
     }
 
     fn colors(&self) -> bool {
@@ -368,16 +372,20 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "not a duration; write 500ms, 30s, 5m, 1h or 1d".to_owned())
 }
 
-/// The table's name in the settings; the cloud's name is accepted.
+/// The table's name in the settings; the cloud's name is accepted, and either in another way of writing it. A shell may eat
+/// the quotes of a name: without them it is accepted where only one table can be meant.
 fn named<'s>(settings: &'s Settings, name: &str) -> Result<&'s str, Fault> {
-    let cloud = |table: &&config::Table| {
-        let cloud = &table.cloud;
-        name == cloud.relation && cloud.schema == "public"
-            || name == format!("{}.{}", cloud.schema, cloud.relation)
-    };
     let tables = &settings.tables;
-    let by_name = tables.iter().find(|table| table.name == name);
-    let found = by_name.or_else(|| tables.iter().find(cloud));
+    let read = Name::read(name).ok();
+    let is = |there: Name| read.as_ref() == Some(&there);
+    let mut bare = tables
+        .iter()
+        .filter(|table| table.desktop_name().bare() == name || table.cloud_name().bare() == name);
+    let found = { tables.iter() }
+        .find(|table| table.name == name)
+        .or_else(|| tables.iter().find(|table| is(table.desktop_name())))
+        .or_else(|| tables.iter().find(|table| is(table.cloud_name())))
+        .or_else(|| bare.next().filter(|_| bare.next().is_none()));
     found.map(|table| table.name.as_str()).ok_or_else(|| {
         let names: Vec<_> = tables.iter().map(|table| table.name.as_str()).collect();
         Fault::new(Kind::Input, format!("no table {name} in the settings"))

@@ -7,7 +7,7 @@ use crate::fault::{Fault, Side};
 use crate::flows::{Compared, agree, check_keys, compare, only_look};
 use crate::install::{is_installed, planned_statements};
 use crate::limits;
-use crate::model::{Key, Table, Tables};
+use crate::model::{Key, Table, Tables, listed};
 use crate::plan::quote;
 use crate::service::{Swapped, name_of};
 use crate::wire::control::{self, Control};
@@ -81,12 +81,24 @@ impl Sides {
             .tables
             .iter()
             .filter(|table| !table.indexed && table.key != Key::Multiset);
+        let slow: Vec<_> = slow.collect();
+        if !slow.is_empty() {
+            let names = slow.iter().map(|table| &table.name);
+            show::result(&format!(
+                "-- {} {} no unique index on {} in the cloud, so each change reads the whole table there; from PostgreSQL 15 on:",
+                listed(names, limits::NAMES_SHOWN),
+                if slow.len() == 1 { "has" } else { "have" },
+                if slow.len() == 1 {
+                    "its key"
+                } else {
+                    "their keys"
+                },
+            ));
+        }
         for table in slow {
             let names = table.key_names().map(quote::ident);
             show::result(&format!(
-                "-- {} has no unique index on its key in the cloud, so each change reads the whole table there; from PostgreSQL 15 on:\n\
-                 create unique index concurrently on {} ({}) nulls not distinct;",
-                table.name,
+                "create unique index concurrently on {} ({}) nulls not distinct;",
                 quote::table(&table.cloud),
                 names.collect::<Vec<_>>().join(", ")
             ));

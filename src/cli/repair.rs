@@ -6,8 +6,8 @@ use serde::Serialize;
 use super::{Common, all_named, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::limits;
 use crate::service::{BadRow, Onlooker, TableVerified};
+use crate::{limits, platform};
 
 /// Show the statements that would make both sides equal. With --apply a guarded diff does it, in the service if it runs.
 #[derive(Args)]
@@ -129,8 +129,9 @@ async fn apply(
     let left: Vec<_> = again.iter().filter(|table| !table.is_equal()).collect();
     for table in &left {
         show::progress(&format!(
-            "{} still differs; next: tandem verify --table {0} --keys",
-            table.table
+            "{} still differs; next: tandem verify --table {} --keys",
+            table.table,
+            platform::typed(&table.table)
         ));
     }
     Ok(if left.is_empty() {
@@ -149,7 +150,7 @@ fn mended(table: &TableVerified) -> Table {
         ),
         None if row.homeward => format!(
             "-- {} on the desktop: tandem bootstrap --table {} brings the phone's rows home once more",
-            row.what, table.table
+            row.what, platform::typed(&table.table)
         ),
         None => format!("-- {} rows too many to be shown: tandem repair --apply mends them, too", row.what),
     });

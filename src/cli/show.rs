@@ -65,7 +65,7 @@ pub(super) fn verdict(mark: Mark, text: &str) {
 }
 
 /// Whether the console knows more letters than ASCII has.
-fn is_utf8() -> bool {
+pub(super) fn is_utf8() -> bool {
     let variables = ["LC_ALL", "LC_CTYPE", "LANG"].map(std::env::var_os);
     let set = variables.into_iter().flatten().find(|set| !set.is_empty());
     set.is_some_and(|set| {
@@ -109,19 +109,15 @@ pub(super) fn progress(text: &str) {
     eprintln!("{}", clean(text));
 }
 
+/// A question, whose answer comes on the same line.
+pub(super) fn prompt(text: &str) {
+    eprint!("{}", clean(text));
+    let _ = std::io::stderr().flush();
+}
+
 /// Whether somebody watches the progress.
 pub(super) fn progress_is_seen() -> bool {
     std::io::stderr().is_terminal()
-}
-
-/// A line about what is going on, in the place of the last one where somebody watches.
-pub(super) fn progress_again(text: &str) {
-    let text = clean(text);
-    if progress_is_seen() {
-        eprint!("\r{text}\x1b[K\r");
-    } else {
-        eprintln!("{text}");
-    }
 }
 
 /// A document.

@@ -129,7 +129,10 @@ pub(super) fn chosen<'s>(names: &[String], settings: &'s Settings) -> Result<Vec
                     format!("{name} only comes home, so there is nothing to swap"),
                 )
                 .hint("nothing was changed; its rows come home once more with bootstrap --table")
-                .next(format!("tandem bootstrap --table {name}"))),
+                .next(format!(
+                    "tandem bootstrap --table {}",
+                    platform::typed(name)
+                ))),
             }
         });
         return named.collect();

@@ -2,7 +2,7 @@
 
 use super::check::Complaint;
 use super::layers::{Found, Input, Origin, Reader};
-use super::mapping::{CloudTable, Flow, OnMobileRow, Table};
+use super::mapping::{Flow, OnMobileRow, Table};
 use super::section::Section;
 use super::sections::Forward;
 use super::table::Read;
@@ -130,10 +130,11 @@ pub(super) fn unique(reader: &mut Reader<'_>, read: &Read, earlier: &[Read]) {
         .iter()
         .find(|other| other.table.cloud == table.cloud)
     {
-        let CloudTable { schema, relation } = &table.cloud;
         let what = format!(
-            "cloud table {schema}.{relation} is taken by {}, line {}",
-            other.table.name, other.table.line
+            "cloud table {} is taken by {}, line {}",
+            table.cloud_name().in_full(),
+            other.table.name,
+            other.table.line
         );
         complain(reader, read.cloud.as_ref().unwrap_or(&read.name), what);
     }

@@ -7,7 +7,7 @@ use toml::de::{DeInteger, DeValue};
 use super::document::describe;
 use super::layers::Input;
 use super::units::{self, Limits};
-use crate::model::Encoding;
+use crate::model::{Encoding, Name};
 
 /// The longest identifier that PostgreSQL keeps whole, in bytes (NAMEDATALEN - 1).
 const IDENTIFIER_MAX: usize = 63;
@@ -75,6 +75,24 @@ pub(super) fn identifier(text: &str) -> Checked<String> {
         );
     }
     Ok(text.to_owned())
+}
+
+/// The name of a table.
+pub(super) fn table(text: &str) -> Checked<Name> {
+    let name = Name::read(text).map_err(|says| {
+        Complaint::new(says).hint(
+            "a name is table or schema.table; a part with a dot or a quote in it stands in SQL's quotes: '\"my.table\"', 'shop.\"My.Table\"'",
+        )
+    })?;
+    identifier(&name.schema)?;
+    identifier(&name.relation)?;
+    Ok(name)
+}
+
+/// The name of a table as it is written.
+pub(super) fn written_table(input: &Input<'_>) -> Checked<String> {
+    let text = input.text()?;
+    table(text).map(|_| text.to_owned())
 }
 
 /// The name of a replication slot.

@@ -1,6 +1,6 @@
 //! The layers in which a setting can be given (flag > environment > file > default), and what nobody asked for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use toml::de::{DeTable, DeValue};
@@ -32,6 +32,8 @@ pub(super) struct Reader<'d> {
     pub(super) problems: Vec<Problem>,
     pub(super) rows: Vec<Row>,
     pub(super) known: Vec<Known>,
+    /// Every key that was asked for, by the kind of its section: `forward.slot`, `table.swap`.
+    pub(super) keys: BTreeSet<String>,
 }
 
 /// A setting that exists.
@@ -79,6 +81,7 @@ impl<'d> Reader<'d> {
             problems: Vec::new(),
             rows: Vec::new(),
             known: Vec::new(),
+            keys: BTreeSet::new(),
         }
     }
 

@@ -41,7 +41,7 @@ pub struct Table {
     pub narrow: Narrow,
     /// Columns that forward sets on insert only; changes of them in the cloud come home.
     pub cloud_owned: Vec<String>,
-    /// What happens to a row without its parent. Pending.
+    /// What happens to a row without its parent.
     pub orphans: Orphans,
     /// What a desktop change of a mobile row does.
     pub on_mobile_row: OnMobileRow,

@@ -1,8 +1,9 @@
 //! The settings: a TOML file under environment variables and flags, read once, checked whole, typed from then on.
 //!
 //! `document` (a tree with places) -> `layers` and `section` (which layer speaks; what nobody asked for) -> `schema`
-//! and `check` (types) -> `sections`, `side` and `table` (every key, its default and bounds) -> [`Settings`]. What the contract has and this
-//! version can't do is refused by `pending`. Problems are gathered, never thrown: [`load`] reports all at once.
+//! and `check` (types) -> `sections`, `side` and `table` (every key, its default and bounds) -> [`Settings`]. Problems are
+//! gathered, never thrown: [`load`] reports all at once. `docs/contract.md` lists every setting with its default, and a test
+//! keeps that list whole.
 
 mod agree;
 mod check;
@@ -26,7 +27,7 @@ mod tests;
 mod units;
 mod url;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
@@ -37,7 +38,7 @@ pub use mapping::{
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 pub use sections::{Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify};
-pub use show::Row;
+pub use show::{Row, as_key, as_text};
 pub use units::duration;
 
 use document::Document;
@@ -87,9 +88,9 @@ pub struct Settings {
     pub refill: Option<Refill>,
     /// The sign of life.
     pub heartbeat: Heartbeat,
-    /// The periodic comparison. Pending.
+    /// The periodic comparison.
     pub verify: Verify,
-    /// Metrics and health. Pending.
+    /// Metrics and health.
     pub listen: Listen,
     /// The log.
     pub log: Log,
@@ -98,6 +99,7 @@ pub struct Settings {
     /// What doesn't stop anything but should be said, such as an ignored password file.
     pub warnings: Vec<String>,
     rows: Vec<Row>,
+    keys: BTreeSet<String>,
 }
 
 /// Reads the settings.
@@ -120,6 +122,7 @@ pub fn load(sources: &Sources) -> Result<Settings, Problems> {
     match settings {
         Some(settings) if problems.is_empty() => Ok(Settings {
             rows: reader.rows,
+            keys: reader.keys,
             ..settings
         }),
         _ => Err(Problems::new(problems)),
@@ -151,7 +154,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
     reader.finish();
     let (desktop, cloud) = desktop.zip(cloud)?;
     let file = Some(path.to_owned());
-    let rows = Vec::new();
+    let (rows, keys) = (Vec::new(), BTreeSet::new());
     Some(Settings {
         file,
         replicator,
@@ -169,6 +172,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
         tables,
         warnings,
         rows,
+        keys,
     })
 }
 

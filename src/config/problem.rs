@@ -3,6 +3,8 @@
 use std::fmt;
 
 use super::show::line;
+use crate::limits::NAMES_SHOWN as PLACES_SHOWN;
+use crate::model::{alike, listed};
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,9 +126,18 @@ impl Problems {
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (nth, item) in self.items.iter().enumerate() {
+        // One mistake in many sections is said once, with its places.
+        let said = self.items.iter().enumerate().map(|(at, item)| {
+            let same = (&item.message, &item.hint, &item.file);
+            (if item.line == 0 { Err(at) } else { Ok(same) }, item)
+        });
+        for (nth, (_, group)) in alike(said).iter().enumerate() {
             let gap = if nth == 0 { "" } else { "\n\n" };
-            write!(f, "{gap}{item}")?;
+            write!(f, "{gap}{}", group[0])?;
+            if group.len() > 1 {
+                let lines = group[1..].iter().map(|item| item.line.to_string());
+                write!(f, "\n\nthe same in lines {}", listed(lines, PLACES_SHOWN))?;
+            }
         }
         Ok(())
     }
@@ -185,6 +196,28 @@ mod tests {
         let expected = "error: unknown setting bach_rows\n   --> tandem.toml:14:1\n    |\n 14 | bach_rows = 5000\n    | \
                         ^^^^^^^^^ not a setting of [forward]\n\nhint: did you mean batch_rows?";
         assert_eq!(problem.to_string(), expected);
+    }
+
+    #[test]
+    fn one_mistake_in_many_sections_is_said_once_with_its_places() {
+        let excerpt = || Excerpt {
+            text: "kye = []".into(),
+            start: 0,
+            width: 3,
+            label: String::new(),
+        };
+        let problem =
+            |line| Problem::new("unknown setting kye").at("tandem.toml", line, 1, excerpt());
+        let many = (1..=30)
+            .map(|nth| problem(nth * 4))
+            .chain([Problem::new("another")]);
+        let said = Problems::new(many.collect()).to_string();
+        assert_eq!(said.matches("unknown setting kye").count(), 1, "{said}");
+        assert!(
+            said.contains("the same in lines 8, 12, 16, 20, 24, 28, 32, 36, 40, 44 and 19 more"),
+            "{said}"
+        );
+        assert!(said.ends_with("error: another"), "{said}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use super::show;
 use super::units::{self, Limits};
 
 impl<'d> Section<'_, 'd> {
-    /// Reads a scalar with `read`, notes it as `show` writes it, and refuses it while it is pending. None when it
+    /// Reads a scalar with `read` and notes it as `show` writes it. None when it
     /// isn't given, or is wrong, which was recorded.
     pub(super) fn optional<T>(
         &mut self,

@@ -13,7 +13,7 @@ pub(super) struct Section<'r, 'd> {
     pub(super) reader: &'r mut Reader<'d>,
     /// Its name in rows and variables: `forward`, `table.visits`; empty for the top.
     pub(super) path: String,
-    /// Its name in the list of what is pending: `forward`, `table`.
+    /// Which kind of section it is: `forward`, `table`, `table.reverse`; empty for the top.
     pub(super) kind: &'static str,
     pub(super) table: Option<&'d DeTable<'d>>,
     pub(super) layered: bool,
@@ -42,6 +42,7 @@ impl<'d> Section<'_, 'd> {
     /// Notes that the file may have this key, without reading it.
     pub(super) fn expect(&mut self, key: &str) {
         self.asked.push(key.to_owned());
+        self.reader.keys.insert(join(self.kind, key));
     }
 
     /// The entry of the file alone, whatever the other layers say.

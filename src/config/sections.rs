@@ -19,7 +19,7 @@ pub struct Side {
     pub password_from: Option<String>,
     /// The longest statement; zero, which is PostgreSQL's "no limit", for the desktop.
     pub statement_timeout: Duration,
-    /// The zone of desktop columns without one. Pending: always none.
+    /// The zone of desktop columns without one; always none for the cloud.
     pub time_zone: Option<String>,
 }
 
@@ -53,7 +53,7 @@ pub struct Forward {
     pub memory_max: u64,
     /// Bytes of WAL held on the desktop, past which status says so.
     pub wal_held_max: u64,
-    /// Bytes of WAL held, past which the slot is given up. Pending: always none.
+    /// Bytes of WAL held, past which the slot is given up; none is off.
     pub wal_held_drop: Option<u64>,
 }
 
@@ -84,14 +84,14 @@ pub struct Heartbeat {
     pub every: Duration,
 }
 
-/// The comparison in `run`. Pending.
+/// The comparison in `run`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verify {
     /// Time between two comparisons; none is off.
     pub every: Option<Duration>,
 }
 
-/// Where metrics and health are served. Pending.
+/// Where metrics and health are served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Listen {
     /// Address and port; none is off.

@@ -21,6 +21,12 @@ impl Settings {
     pub fn rows(&self) -> Vec<Row> {
         self.rows.clone()
     }
+
+    /// Every key that the reader knows, whether given or not, by the kind of its section: `forward.slot`, `table.swap`,
+    /// `table.reverse.skip`. The keys of a table and of what is written inside one are known where such a table was read.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(String::as_str)
+    }
 }
 
 /// A value on one line, without characters that a terminal would obey.
@@ -30,9 +36,40 @@ pub(super) fn line(text: &str) -> String {
         .collect()
 }
 
+/// A text as the file would write it, so that it is read as it is: without escapes where it goes.
+pub fn as_text(text: &str) -> String {
+    // A name of the environment would be looked up.
+    let text = text.replace("${", "$${");
+    let plain = !text.contains('\'') && !text.contains(char::is_control);
+    match plain && text.contains(['"', '\\']) {
+        true => format!("'{text}'"),
+        false => quoted(&text),
+    }
+}
+
+/// A key as the file would write it, in quotes.
+pub fn as_key(text: &str) -> String {
+    quoted(text)
+}
+
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for letter in text.chars() {
+        match letter {
+            '"' | '\\' => out.extend(['\\', letter]),
+            control if control.is_control() => {
+                out.push_str(&format!("\\u{:04X}", u32::from(control)));
+            }
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
+}
+
 /// A list as the file would write it.
 pub(super) fn list(items: &[String]) -> String {
-    let quoted: Vec<String> = items.iter().map(|item| format!("{item:?}")).collect();
+    let quoted: Vec<String> = items.iter().map(|item| quoted(item)).collect();
     format!("[{}]", quoted.join(", "))
 }
 
@@ -43,7 +80,7 @@ pub(super) fn pairs(pairs: &[(String, String)]) -> String {
     }
     let written: Vec<String> = pairs
         .iter()
-        .map(|(key, value)| format!("{} = {value:?}", bare_or_quoted(key)))
+        .map(|(key, value)| format!("{} = {}", bare_or_quoted(key), quoted(value)))
         .collect();
     format!("{{ {} }}", written.join(", "))
 }
@@ -53,13 +90,28 @@ fn bare_or_quoted(key: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || letter == '_' || letter == '-';
     match !key.is_empty() && key.chars().all(plain) {
         true => key.to_owned(),
-        false => format!("{key:?}"),
+        false => quoted(key),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_is_read_as_it_was() {
+        for (text, written) in [
+            ("jobs", r#""jobs""#),
+            ("\"a.b\"", r#"'"a.b"'"#),
+            ("it's \"a\"", r#""it's \"a\"""#),
+            ("a\nb", r#""a\u000Ab""#),
+            ("${A}", r#""$${A}""#),
+            ("c:\\x", r"'c:\x'"),
+        ] {
+            assert_eq!(as_text(text), written);
+        }
+        assert_eq!(as_key("${A}\u{7f}"), r#""${A}\u007F""#);
+    }
 
     #[test]
     fn compounds_are_written_as_in_the_file() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::agree;
-use super::check::{self, Complaint};
+use super::check::{self, Checked, Complaint};
 use super::document::{Key, Value, entries};
 use super::layers::{Found, Input, Origin, Reader};
 use super::mapping::{
@@ -184,25 +184,16 @@ struct Place {
 fn place(section: &mut Section<'_, '_>, key: &str) -> Option<Place> {
     let found = section.scalar(key, false)?;
     let parsed = found.input.text().and_then(|written| {
-        let (schema, relation) = written.split_once('.').unwrap_or(("public", written));
-        if relation.contains('.') {
-            return Err(
-                Complaint::new("has more than one dot").hint("a name is table or schema.table")
-            );
-        }
-        Ok((
-            written.to_owned(),
-            check::identifier(schema)?,
-            check::identifier(relation)?,
-        ))
+        let name = check::table(written)?;
+        Ok((written.to_owned(), name))
     });
     match parsed {
-        Ok((written, schema, relation)) => {
+        Ok((written, name)) => {
             section.row(key, written.clone(), Some(&found.origin));
             Some(Place {
                 written,
-                schema,
-                relation,
+                schema: name.schema,
+                relation: name.relation,
                 origin: found.origin,
             })
         }
@@ -237,20 +228,25 @@ fn tenant(section: &mut Section<'_, '_>) -> TenantRule {
         return TenantRule::Inherit;
     };
     let mut inner = section.inner("tenant", "table.tenant", table);
-    let parent = required(&mut inner, "via", &found);
+    let parent = required(&mut inner, "via", &found, check::written_table);
     let on = inner.pairs("on", check::name).unwrap_or_default();
     inner.finish();
     parent.map_or(TenantRule::Inherit, |parent| TenantRule::Via { parent, on })
 }
 
 /// A name that a nested table needs; its absence is said at the nested table.
-fn required<'d>(section: &mut Section<'_, 'd>, key: &str, outer: &Found<'d>) -> Option<String> {
+fn required<'d>(
+    section: &mut Section<'_, 'd>,
+    key: &str,
+    outer: &Found<'d>,
+    check: fn(&Input<'_>) -> Checked<String>,
+) -> Option<String> {
     if section.entry(key).is_none() {
         section.expect(key);
         section.wrong(key, outer, Complaint::new("is missing here"), false);
         return None;
     }
-    section.optional(key, check::name, Clone::clone)
+    section.optional(key, check, Clone::clone)
 }
 
 fn lookups(section: &mut Section<'_, '_>) -> Vec<Lookup> {
@@ -283,9 +279,9 @@ fn lookups(section: &mut Section<'_, '_>) -> Vec<Lookup> {
             continue;
         };
         let mut inner = section.inner(&format!("lookup.{column}"), "table.lookup", inside);
-        let from = required(&mut inner, "from", &outer);
+        let from = required(&mut inner, "from", &outer, check::written_table);
         let on = inner.pairs("on", check::name).unwrap_or_default();
-        let take = required(&mut inner, "take", &outer);
+        let take = required(&mut inner, "take", &outer, check::name);
         inner.finish();
         if let (Some(from), Some(take)) = (from, take) {
             all.push(Lookup {

@@ -6,8 +6,13 @@
 pub mod account;
 pub mod binaries;
 pub mod certificate;
+mod changes;
 pub mod cluster;
+pub mod file;
+pub mod load;
+pub mod own;
 mod place;
+pub mod script;
 pub mod story;
 mod template;
 

@@ -25,11 +25,13 @@ const DESKTOP: &[&str] = &[
     include_str!("../../sql/demo/generate.sql"),
     include_str!("../../sql/demo/work.sql"),
 ];
+/// Who is in the cloud.
+const ROLES: &str = include_str!("../../sql/demo/roles.sql");
 const CLOUD: &[&str] = &[
     include_str!("../../sql/demo/cloud.sql"),
     include_str!("../../sql/demo/phone.sql"),
 ];
-const DATABASE: &str = "enterprise_db";
+pub(super) const DATABASE: &str = "enterprise_db";
 /// What comes home, as a number per side.
 const HOME: [(&str, &str); 3] = [
     (
@@ -112,12 +114,12 @@ pub async fn demo(
 }
 
 /// The two servers, the settings, and a connection to each side.
-struct Stage {
-    servers: (Cluster, Cluster),
-    folder: PathBuf,
-    settings: Settings,
-    desktop: Control,
-    cloud: Control,
+pub(super) struct Stage {
+    pub(super) servers: (Cluster, Cluster),
+    pub(super) folder: PathBuf,
+    pub(super) settings: Settings,
+    pub(super) desktop: Control,
+    pub(super) cloud: Control,
 }
 
 impl Drop for Stage {
@@ -128,37 +130,25 @@ impl Drop for Stage {
 
 impl Stage {
     async fn build(script: &Script, say: &(dyn Fn(&str) + Sync)) -> Result<Stage, Fault> {
-        let found = find_binaries(script.binaries.as_deref()).map_err(|what| {
-            Fault::new(Kind::Input, what)
-                .hint("deploy/postgres.sh --install installs PostgreSQL's server programs")
-        })?;
-        let binaries = found
-            .last()
-            .ok_or_else(|| Fault::new(Kind::Input, "no PostgreSQL server programs"))?;
-        say(&format!(
-            "two throw-away servers, PostgreSQL {}; nothing of yours is touched",
-            binaries.release
-        ));
-        let desktop = Cluster::start(binaries, &ClusterSpec::default()).map_err(broken)?;
-        let spec = ClusterSpec {
-            superuser: "supabase_admin".to_owned(),
-            ..ClusterSpec::default()
-        };
-        let cloud = Cluster::start(binaries, &spec).map_err(broken)?;
-        load(
-            &desktop,
-            "postgres",
-            "postgres",
-            Side::Desktop,
-            &[&format!("create database {DATABASE}")],
-        )
-        .await?;
+        let (desktop, cloud) = servers(script.binaries.as_deref(), say).await?;
         load(&desktop, "postgres", DATABASE, Side::Desktop, DESKTOP).await?;
         load(&cloud, "supabase_admin", "postgres", Side::Cloud, CLOUD).await?;
         let fill = format!("select demo.generate(1, {})", script.scale);
         load(&desktop, "postgres", DATABASE, Side::Desktop, &[&fill]).await?;
-        let folder = std::env::temp_dir().join(format!("tandem-demo-{}", std::process::id()));
+        let folder = new_folder()?;
         let settings = write_settings(&folder, &desktop, &cloud)?;
+        Stage::open((desktop, cloud), folder, settings).await
+    }
+
+    /// Connects to both sides.
+    ///
+    /// # Errors
+    /// When one can't be reached.
+    pub(super) async fn open(
+        servers: (Cluster, Cluster),
+        folder: PathBuf,
+        settings: Settings,
+    ) -> Result<Stage, Fault> {
         let (desktop_now, cloud_now) = (
             control::connect(&settings.desktop.endpoint)
                 .await
@@ -168,7 +158,7 @@ impl Stage {
                 .map_err(|error| Fault::wire(Side::Cloud, &error))?,
         );
         Ok(Stage {
-            servers: (desktop, cloud),
+            servers,
             folder,
             settings,
             desktop: desktop_now,
@@ -176,7 +166,7 @@ impl Stage {
         })
     }
 
-    fn start_service(&self, program: &Path) -> Result<Child, Fault> {
+    pub(super) fn start_service(&self, program: &Path) -> Result<Child, Fault> {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
@@ -204,7 +194,11 @@ impl Stage {
     }
 
     /// Waits until the cloud has all that the desktop has committed by now.
-    async fn caught_up(&self, onlooker: &Onlooker, service: &mut Child) -> Result<(), Fault> {
+    pub(super) async fn caught_up(
+        &self,
+        onlooker: &Onlooker,
+        service: &mut Child,
+    ) -> Result<(), Fault> {
         let marker = onlooker.mark().await?;
         let mut ticks = interval(Duration::from_millis(20));
         loop {
@@ -339,7 +333,7 @@ impl Stage {
     }
 
     /// Waits until the desktop has all that the phones have done by now.
-    async fn came_home(&self, onlooker: &Onlooker) -> Result<(), Fault> {
+    pub(super) async fn came_home(&self, onlooker: &Onlooker) -> Result<(), Fault> {
         let waiting = onlooker.waiting_home().await?;
         let mut ticks = interval(Duration::from_millis(20));
         while onlooker.still_waiting(&waiting).await? > 0 {
@@ -348,7 +342,7 @@ impl Stage {
         Ok(())
     }
 
-    async fn end_service(
+    pub(super) async fn end_service(
         &self,
         mut service: Child,
         say: &(dyn Fn(&str) + Sync),
@@ -366,6 +360,44 @@ impl Stage {
         }
         service.kill().await.map_err(broken)
     }
+}
+
+/// Starts a desktop with an empty database, and a cloud with those who are in one.
+///
+/// # Errors
+/// When there are no server programs, or they don't start.
+pub(super) async fn servers(
+    binaries: Option<&Path>,
+    say: &(dyn Fn(&str) + Sync),
+) -> Result<(Cluster, Cluster), Fault> {
+    let found = find_binaries(binaries).map_err(|what| {
+        Fault::new(Kind::Input, what)
+            .hint("deploy/postgres.sh --install installs PostgreSQL's server programs")
+    })?;
+    let binaries = found
+        .last()
+        .ok_or_else(|| Fault::new(Kind::Input, "no PostgreSQL server programs"))?;
+    say(&format!(
+        "two throw-away servers, PostgreSQL {}; nothing of yours is touched",
+        binaries.release
+    ));
+    let desktop = Cluster::start(binaries, &ClusterSpec::default()).map_err(broken)?;
+    let spec = ClusterSpec {
+        superuser: "supabase_admin".to_owned(),
+        ..ClusterSpec::default()
+    };
+    let cloud = Cluster::start(binaries, &spec).map_err(broken)?;
+    let database = format!("create database {DATABASE}");
+    load(
+        &desktop,
+        "postgres",
+        "postgres",
+        Side::Desktop,
+        &[&database],
+    )
+    .await?;
+    load(&cloud, "supabase_admin", "postgres", Side::Cloud, &[ROLES]).await?;
+    Ok((desktop, cloud))
 }
 
 async fn digest(side: &Control, which: Side, sql: &str) -> Result<(i64, String), Fault> {
@@ -395,7 +427,6 @@ async fn load(
 
 /// PowerCA's own settings, led to the two servers by the environment's names in them.
 fn write_settings(folder: &Path, desktop: &Cluster, cloud: &Cluster) -> Result<Settings, Fault> {
-    std::fs::create_dir_all(folder).map_err(broken)?;
     let mut text = String::from(
         "# PowerCA's settings (deploy/powerca.toml), led to the demo's two servers.\n\n",
     );
@@ -426,6 +457,14 @@ fn write_settings(folder: &Path, desktop: &Cluster, cloud: &Cluster) -> Result<S
     config::load(&sources).map_err(broken)
 }
 
-fn broken(error: impl Display) -> Fault {
+/// A folder for settings and the log.
+pub(super) fn new_folder() -> Result<PathBuf, Fault> {
+    let folder = std::env::temp_dir().join(format!("tandem-demo-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).map_err(broken)?;
+    Ok(folder)
+}
+
+/// Something that has nothing to do with tandem failed.
+pub(super) fn broken(error: impl Display) -> Fault {
     Fault::new(Kind::Input, "the demo could not go on").cause(error)
 }

@@ -7,12 +7,14 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, knot, measure, measure_home, narrowed,
-    parents_first, publication, publish_whole, relation, resolve, ties, try_conversions, unpathed,
+    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, fleeting, knot, measure, measure_home,
+    narrowed, parents_first, publication, publish_whole, relation, resolve, ties, try_conversions,
+    unpathed,
 };
 use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind, Side};
-use crate::model::{Home, Misfit, Name, Source, Table, Tables};
+use crate::limits;
+use crate::model::{Home, Misfit, Name, Source, Table, Tables, alike, listed};
 use crate::wire::WireError;
 
 /// Reads both catalogs and resolves every table of the settings.
@@ -36,17 +38,15 @@ pub async fn agree_again(
 ) -> Result<Tables, Fault> {
     let agreed = weigh(settings, (desktop, cloud), served, true).await?;
     agreed.map_err(|mismatches| {
-        let lines: Vec<_> = mismatches
-            .iter()
-            .map(|found| format!("  {}: {}", found.table, found.what))
-            .collect();
-        let what = match lines.len() {
+        let found = mismatches.iter();
+        let lines = said(found.map(|found| (found.what.as_str(), found.table.as_str())));
+        let what = match mismatches.len() {
             1 => "one thing in the settings and the two databases does not fit together".to_owned(),
             many => {
                 format!("{many} things in the settings and the two databases do not fit together")
             }
         };
-        let what = format!("{what}\n{}", lines.join("\n"));
+        let what = format!("{what}\n{lines}");
         Fault::new(Kind::Input, what).hint("nothing was changed and no row was moved")
     })
 }
@@ -121,6 +121,8 @@ async fn weigh(
     }
     mismatches.extend(mark_looked_up(&mut tables));
     mismatches.extend(unknown_zone(settings, desktop, cloud).await?);
+    let found = fleeting(desktop, &tables).await;
+    mismatches.extend(found.map_err(|error| Fault::wire(Side::Desktop, &error))?);
     if published {
         mismatches.extend(unsent(settings, desktop, &tables).await?);
     }
@@ -175,7 +177,7 @@ async fn unsent(
                 "publication {name} has {part} of {relation}; {fix}"
             ))
         };
-        let options = found.leaves_out(table.leaves.is_some());
+        let options = found.leaves_out(table);
         let options = options.map(|what| format!("{what}; {}", found.mend()));
         options.or_else(|| leaves.chain([&table.desktop]).find_map(part))
     };
@@ -305,16 +307,22 @@ pub async fn check_keys_again(
         let known = { known.into_iter() }.map(|found| (found.table.clone(), found.words()));
         return Ok(known.collect());
     }
-    let lines: Vec<_> = refused
-        .iter()
-        .map(|found| format!("  {}: {}", found.table, found.words()))
-        .collect();
+    let found = { refused.iter() }.map(|found| (found.words(), found.table.as_str()));
     let what = format!(
         "{} keys do not name one row\n{}",
         refused.len(),
-        lines.join("\n")
+        said(found)
     );
     Err(Fault::new(Kind::Input, what).hint("no row was moved"))
+}
+
+/// A line for each thing that is wrong, with the tables in which it is.
+fn said<'t>(wrong: impl Iterator<Item = (impl AsRef<str> + PartialEq, &'t str)>) -> String {
+    let lines = alike(wrong).into_iter().map(|(words, tables)| {
+        let tables = listed(tables, limits::NAMES_SHOWN);
+        format!("  {tables}: {}", words.as_ref())
+    });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 async fn ambiguous(

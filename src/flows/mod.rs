@@ -12,8 +12,8 @@ mod verify;
 pub use agree::{agree, agree_again, check_keys, check_keys_again, examine};
 pub use compare::{Compared, compare, only_look};
 pub use copy::{
-    Agenda, Asked, First, How, Progress, Scheduled, Wanted, asked, fill, last_swaps, not_applied,
-    refuse, set_state,
+    Agenda, Asked, AtWork, Copying, First, How, Progress, Scheduled, Wanted, asked, fill,
+    last_swaps, not_applied, refuse, set_state,
 };
 pub use forward::{Forward, Halted, Known, Sides, last_refill, parked};
 pub use meter::{BUCKETS_MS, Meter, Reading};

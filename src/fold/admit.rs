@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::park::Parking;
 use crate::model::{
-    Change, Counts, Halt, Hand, Key, Layout, Oid, Old, Operation, Relation, TableId, Tables, Tuple,
-    WayBack,
+    Change, Counts, Halt, Hand, Key, Layout, Name, Oid, Old, Operation, Relation, TableId, Tables,
+    Tuple, WayBack,
 };
 
 /// What is known of the tables while the stream runs: which have stopped, and which of their rows wait.
@@ -215,10 +215,11 @@ impl Sorter {
         let known = match (by_name, tables.with_oid(relation.oid)) {
             (None, None) => Known::Foreign,
             (None, Some(table)) if table.desktop_oid == relation.oid => {
-                let why = format!(
-                    "the desktop's table was renamed to {}.{}",
-                    relation.schema, relation.name
-                );
+                let now = Name {
+                    schema: relation.schema.clone(),
+                    relation: relation.name.clone(),
+                };
+                let why = format!("the desktop's table was renamed to {}", now.in_full());
                 misfit(table.id, why, WayBack::Fit)
             }
             (Some(table), _) if table.desktop_oid != relation.oid => {

@@ -4,6 +4,7 @@
 //! last image in the transaction looks so is an echo. A row that a trigger derived isn't named, and one that a trigger altered
 //! looks otherwise: both are the desktop's.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::model::{
@@ -42,7 +43,7 @@ impl Echoes {
                 else {
                     continue;
                 };
-                if let Some(table) = tables.iter().find(|table| table.name == name) {
+                if let Some(table) = tables.iter().find(|table| in_line(&table.name) == name) {
                     let look = (look != "-").then(|| look.to_owned());
                     rows.insert((table.id, key.to_owned()), look);
                 }
@@ -90,6 +91,14 @@ impl Echoes {
                 false => self.others(),
             };
         }
+    }
+}
+
+/// A table's name as the mark's line has it.
+fn in_line(name: &str) -> Cow<'_, str> {
+    match name.contains('\n') {
+        true => Cow::Owned(name.replace('\n', " ")),
+        false => Cow::Borrowed(name),
     }
 }
 

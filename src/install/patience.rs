@@ -5,6 +5,7 @@ use tokio_postgres::Client;
 
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
+use crate::model::sqlstate;
 
 /// Carries out a step that locks a table, in a transaction of its own. One table's lock after the other, and no wait longer
 /// than [`limits::SETUP_LOCK_TIMEOUT`]: while we wait for a table, everybody waits behind us.
@@ -24,7 +25,10 @@ pub(super) async fn patiently(
             return Ok(());
         };
         let _ = client.batch_execute("rollback").await;
-        if error.code().is_none_or(|code| code.code() != "55P03") {
+        if error
+            .code()
+            .is_none_or(|code| code.code() != sqlstate::LOCK_NOT_AVAILABLE)
+        {
             return Err(Fault::at(side)(error));
         }
         tracing::debug!(table, "the table is in use; trying again");

@@ -38,7 +38,10 @@ pub async fn ensure_publication(
         // What another's publication leaves out was said when both sides agreed.
         Some(_) => Ok(()),
         None => {
-            let [note, make] = making(name, replicator);
+            let newer = "select current_setting('server_version_num')::int >= 180000";
+            let rows = desktop.query_typed(newer, &[]).await.map_err(wire)?;
+            let generated = rows.first().is_some_and(|row| row.get(0));
+            let [note, make] = making(name, replicator, generated);
             let sql = format!("begin; {note}; {make}; commit");
             let made = desktop.batch_execute(&sql).await;
             if made.is_err() {
@@ -61,7 +64,8 @@ fn published(table: &Table) -> Vec<&Name> {
 }
 
 /// Publishes a table after giving it an identity that names its rows. Tries again while the office
-/// program holds the table: each try stalls it for at most [`crate::limits::SETUP_LOCK_TIMEOUT`].
+/// program holds the table: each try stalls it for at most [`crate::limits::SETUP_LOCK_TIMEOUT`]. Says whether anything was to
+/// be done.
 ///
 /// # Errors
 /// When the table stays locked, or the server refuses.
@@ -70,8 +74,9 @@ pub async fn publish(
     publication: &str,
     replicator: &str,
     table: &Table,
-) -> Result<(), Fault> {
+) -> Result<bool, Fault> {
     let needed = needed(table);
+    let mut new = false;
     for name in published(table) {
         let step = publishing(publication, replicator, name, &needed);
         if is_published(desktop, (publication, replicator), name, &needed).await? {
@@ -79,9 +84,10 @@ pub async fn publish(
         }
         patiently((desktop, Side::Desktop), &name.to_string(), &step).await?;
         failpoint::reach("table_published");
-        tracing::info!(table = %name, "published");
+        tracing::debug!(table = %name, "published");
+        new = true;
     }
-    Ok(())
+    Ok(new)
 }
 
 /// Desktop columns that an old row must carry, as SQL; null when it must carry all.
@@ -105,8 +111,13 @@ fn publishing(publication: &str, replicator: &str, name: &Name, needed: &str) ->
     )
 }
 
-/// The statements that make the publication.
-fn making(name: &str, replicator: &str) -> [String; 2] {
+/// The statements that make the publication. PostgreSQL 18 can send `generated` columns, and has to: a table whose old rows carry
+/// one that is not sent refuses the office program's own updates and deletes.
+fn making(name: &str, replicator: &str, generated: bool) -> [String; 2] {
+    let sends = match generated {
+        true => ", publish_generated_columns = stored",
+        false => "",
+    };
     [
         format!(
             "insert into tandem.publication (replicator, publication) values ({}, {}) on conflict do nothing",
@@ -114,7 +125,7 @@ fn making(name: &str, replicator: &str) -> [String; 2] {
             quote::literal(name)
         ),
         format!(
-            "create publication {} with (publish = 'insert, update, delete, truncate')",
+            "create publication {} with (publish = 'insert, update, delete, truncate'{sends})",
             quote::ident(name)
         ),
     ]
@@ -129,7 +140,8 @@ pub(super) fn all_statements(publication: &str, replicator: &str, tables: &Table
         let statements = names.map(|name| publishing(publication, replicator, name, &needed));
         statements.collect::<Vec<_>>()
     });
-    let making = making(publication, replicator).into_iter();
+    let generated = tables.iter().any(|table| table.generates);
+    let making = making(publication, replicator, generated).into_iter();
     making
         .chain(publishes)
         .map(|sql| format!("{sql};"))

@@ -6,7 +6,7 @@ use super::publish::all_statements;
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
-use crate::model::Tables;
+use crate::model::{Tables, sqlstate};
 use crate::wire::WireError;
 
 const DESKTOP: &str = include_str!("../../sql/desktop/001_state.sql");
@@ -30,7 +30,9 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
         if let Err(error) = made {
             let _ = client.batch_execute("rollback").await;
             // Another program may have been faster; then the schema is there now.
-            let exists = error.code().is_some_and(|code| code.code() == "42P06");
+            let exists = error
+                .code()
+                .is_some_and(|code| code.code() == sqlstate::DUPLICATE_SCHEMA);
             return if exists {
                 check_version(client, side).await
             } else {

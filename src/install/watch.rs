@@ -6,7 +6,8 @@ use tokio_postgres::types::{ToSql, Type};
 use super::patience::patiently;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
-use crate::model::{Home, Tables};
+use crate::limits;
+use crate::model::{Home, Tables, listed};
 use crate::plan::home::{Watching, queue_all, watching};
 use crate::plan::quote::{array, literal, table as qualified};
 
@@ -16,6 +17,7 @@ use crate::plan::quote::{array, literal, table as qualified};
 /// When a table stays locked, or the server refuses.
 pub async fn watch(cloud: &Client, replicator: &str, tables: &Tables) -> Result<(), Fault> {
     forget_others(cloud, replicator, tables).await?;
+    let mut new = Vec::new();
     for home in tables.homes() {
         if !is_watched(cloud, replicator, home).await? {
             let name = home.cloud.to_string();
@@ -23,9 +25,13 @@ pub async fn watch(cloud: &Client, replicator: &str, tables: &Tables) -> Result<
             let watched = patiently((cloud, Side::Cloud), &name, &step).await;
             watched.map_err(|fault| owned_by_another(fault, home))?;
             failpoint::reach("table_watched");
-            tracing::info!(table = %home.name, "watched: what changes there comes home");
+            new.push(&home.name);
         }
         queue_once(cloud, replicator, home).await?;
+    }
+    if !new.is_empty() {
+        let names = listed(new, limits::NAMES_SHOWN);
+        tracing::info!(tables = names, "watched: what changes there comes home");
     }
     Ok(())
 }
@@ -119,6 +125,7 @@ async fn forget_others(cloud: &Client, replicator: &str, tables: &Tables) -> Res
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
     let rows = cloud.query_typed(sql, &params).await;
+    let mut gone = Vec::new();
     for row in rows.map_err(Fault::at(Side::Cloud))? {
         let name: String = row.get(0);
         let (who, table) = (literal(replicator), literal(&name));
@@ -127,7 +134,11 @@ async fn forget_others(cloud: &Client, replicator: &str, tables: &Tables) -> Res
              delete from tandem.quarantine where replicator = {who} and direction = 'reverse' and \"table\" = {table}"
         );
         patiently((cloud, Side::Cloud), &name, &step).await?;
-        tracing::info!(table = %name, "nothing of it comes home any more");
+        gone.push(name);
+    }
+    if !gone.is_empty() {
+        let names = listed(gone, limits::NAMES_SHOWN);
+        tracing::info!(tables = names, "nothing of these comes home any more");
     }
     Ok(())
 }
@@ -136,8 +147,9 @@ fn owned_by_another(fault: Fault, home: &Home) -> Fault {
     match fault.kind {
         Kind::Weather(_) => fault,
         _ => fault.hint(format!(
-            "tandem's user needs the right TRIGGER on {0} in the cloud: GRANT TRIGGER ON {0} TO it",
-            home.cloud
+            "tandem's user needs the right TRIGGER on {} in the cloud: GRANT TRIGGER ON {} TO it",
+            home.cloud,
+            qualified(&home.cloud)
         )),
     }
 }

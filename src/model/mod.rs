@@ -1,5 +1,6 @@
 //! The plain types that every stage understands. A thin room: no I/O, no clock, no decisions.
 
+mod alike;
 mod batch;
 mod change;
 mod charset;
@@ -8,13 +9,16 @@ mod home;
 mod knot;
 mod layout;
 mod lsn;
+mod name;
 mod snapshot;
+pub mod sqlstate;
 mod state;
 mod statement;
 mod table;
 mod tables;
 mod tuple;
 
+pub use alike::{alike, listed};
 pub use batch::{Batch, Counts, Halt, Row, Shape, Step, WayBack, Work};
 pub use change::{
     Change, Hand, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp,
@@ -26,11 +30,12 @@ pub use home::{Home, Named};
 pub use knot::Knot;
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
+pub use name::Name;
 pub use snapshot::{NotASnapshot, Snapshot};
 pub use state::TableState;
 pub use statement::{Param, Statement, oid};
 pub use table::{
-    Arriving, Column, Key, Lookup, Name, Owner, Parent, Reach, Source, Table, TableId, Tenant,
+    Arriving, Column, Key, Lookup, Owner, Parent, Reach, Reads, Source, Table, TableId, Tenant,
     TenantColumn, Via,
 };
 pub use tables::{Misfit, Tables};

@@ -3,33 +3,12 @@
 //! Everything here was checked at the door (`catalog::resolve`): the key exists, every mapped
 //! column has a place on both sides. Later stages never check again.
 
-use std::fmt;
-
 use super::layout::Layout;
-use super::{Charset, Knot, Oid, Relation};
+use super::{Charset, Knot, Name, Oid, Relation};
 
 /// A table's number in this run. Parents have smaller numbers than the tables that refer to them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableId(pub u16);
-
-/// A schema-qualified name.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Name {
-    /// The schema.
-    pub schema: String,
-    /// The table in it.
-    pub relation: String,
-}
-
-impl fmt::Display for Name {
-    /// As people write it: without the schema when that is `public`.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.schema.as_str() {
-            "public" => f.write_str(&self.relation),
-            schema => write!(f, "{schema}.{}", self.relation),
-        }
-    }
-}
 
 /// A column whose value travels.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +34,8 @@ pub struct Column {
     /// Its type with modifier where that can hold less than what is sent (`narrow = "quarantine"`): a
     /// value that would change in it is refused.
     pub narrower: Option<String>,
+    /// How arriving text becomes a value of it.
+    pub reads: Reads,
     /// Foreign keys for which it becomes NULL where no parent has their values.
     pub parents: Vec<Parent>,
     /// Values that are written differently are different: not so for `numeric` without a scale,
@@ -64,6 +45,19 @@ pub struct Column {
     pub not_null: bool,
     /// It is set when a row is inserted, and is the cloud's from then on (`cloud_owned`).
     pub cloud_owned: bool,
+}
+
+/// How the text of another type becomes a value.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Reads {
+    /// The type reads it.
+    #[default]
+    Plain,
+    /// It is read as the first of these types, and made into one after the other: what the sender's type means by a value is not what
+    /// it writes.
+    Through(String),
+    /// The type reads it, and where it can hold less, only what it would write in the same way fits.
+    Spelled,
 }
 
 /// A foreign key whose rows come without a parent that isn't there (`orphans = "null"`).
@@ -202,6 +196,11 @@ pub struct Table {
     pub owner: Option<Owner>,
     /// Columns of the desktop's that don't travel, as far as they were there when both sides agreed.
     pub left_out: Vec<String>,
+    /// Columns that both sides compute: they are compared, and nobody writes them. What the desktop says is numbered behind
+    /// [`Table::arriving`].
+    pub computed: Vec<(Arriving, Column)>,
+    /// The desktop computes columns that it can send.
+    pub generates: bool,
     /// The owner column's name on the desktop, where it has one.
     pub desktop_owner: Option<String>,
     /// What every statement is limited to.

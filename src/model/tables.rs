@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::table::{Column, Name, Source, Table, TableId};
+use super::name::Name;
+use super::table::{Column, Source, Table, TableId};
 use super::{Home, Oid};
 
 /// A table that no longer fits the settings or the other side (P8: it stops alone).

@@ -5,7 +5,7 @@ use super::digest::admitted;
 use super::guard::Guard;
 use super::quote::{ident, table as qualified};
 use super::source::{Rows, all, differs, image, key, rest, source};
-use crate::model::{Cell, Key, Param, Source, Statement, Table};
+use crate::model::{Cell, Key, Param, Reads, Source, Statement, Table};
 
 /// Reads a table's arriving columns as one `text[]` per row, and how many rows look like that.
 pub fn rows_out(table: &Table) -> String {
@@ -103,12 +103,29 @@ pub fn deletable_count(table: &Table) -> String {
     )
 }
 
+/// How many rows the cloud has that are the desktop's, or nobody's.
+pub fn owned_count(table: &Table) -> String {
+    let (target, guard) = (qualified(&table.cloud), Guard::of(table));
+    let owned = guard.owned();
+    format!("select count(*) from {target} as t where {owned}")
+}
+
 fn comparison(table: &Table) -> String {
     // Whether a value fits into a narrower column is seen when it is written; here it is only read as what was sent.
     let mut table = table.clone();
     for column in &mut table.columns {
         if let (Some(_), Source::Arriving(at)) = (column.narrower.take(), &column.from) {
             let (sql, uses) = (ident(&table.arriving[*at].name), vec![*at]);
+            let sent = &table.arriving[*at].base_type;
+            let seen = match (&column.reads, sent.as_str()) {
+                (Reads::Spelled, _) => Some("text"),
+                (_, "numeric" | "money" | "character" | "bpchar") => None,
+                (_, sent) => (*sent != column.base_type).then_some(sent),
+            };
+            if let Some(seen) = seen {
+                seen.clone_into(&mut column.base_type);
+                seen.clone_into(&mut column.compare_type);
+            }
             column.from = Source::Converted { sql, uses };
         }
     }

@@ -11,7 +11,7 @@ use super::quote::{ident, literal, table as qualified};
 use super::source::{Rows, all, assignments, differs, image, insertion, key, rest, source};
 use super::write::update_differing;
 use crate::limits;
-use crate::model::{Key, Source, Statement, Table, Work};
+use crate::model::{Key, Source, Statement, Table, Work, sqlstate};
 
 /// The statements that make the cloud's owned rows equal to the staged ones.
 pub struct Diff {
@@ -115,7 +115,7 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
     // What is too large to be copied, or can't be read, is there all the same.
     let known = match named {
         true => format!(
-            " and not exists (select from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.sqlstate in ('TD007', '22021') and q.key_hash = md5({name}::text))"
+            " and not exists (select from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.sqlstate in ('TD007', '22021') and q.key_hash = md5({name}::text) collate \"C\")"
         ),
         false => String::new(),
     };
@@ -167,7 +167,7 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
         (true, _) => Vec::new(),
         (false, true) => {
             let why = format!("tandem.kept_words({relation}, {DELETE})");
-            park(&left, "TD014", &why)
+            park(&left, sqlstate::KEPT_OUT, &why)
         }
         (false, false) => vec![statement(format!(
             "{extras}, held as (select count(*) as n from extra join {target} as t on {found} where {left}) \
@@ -183,7 +183,7 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
                 "{extras} select tandem.reached({others}) from extra join {target} as t on {found} where {referred}"
             ))];
         }
-        park(&referred, "TD005", "'rows of another table refer to it'")
+        park(&referred, sqlstate::REACHES_OTHERS, "'rows of another table refer to it'")
     });
     let changing = match &table.key {
         Key::Columns(_) => rest(table),

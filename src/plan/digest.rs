@@ -3,12 +3,14 @@
 use super::compare::from;
 use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
-use super::source::{sent, stored};
+use super::source::{held, sent};
 use crate::model::{Column, Source, Table};
 
 /// Counts and sums the cloud's owned rows as they compare: `count, sum`.
 pub fn cloud_digest(table: &Table) -> String {
-    let cells: Vec<_> = compared(table).map(|column| stored("t", column)).collect();
+    let cells: Vec<_> = compared(table)
+        .map(|column| held(&table.arriving, "t", column))
+        .collect();
     let (from, of_ours) = (qualified(&table.cloud), Guard::of(table).owned());
     digest(&cells.join(", "), &from, &of_ours)
 }

@@ -4,7 +4,7 @@
 use super::compare::{cell, from};
 use super::digest::admitted;
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Lookup, Source, Table, TableId, Tables};
+use crate::model::{Lookup, Reads, Source, Table, TableId, Tables};
 
 /// The two halves.
 pub struct Direct {
@@ -44,7 +44,8 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
     }
     let (mut values, mut names, mut joins) = (Vec::new(), Vec::new(), String::new());
     for column in &table.columns {
-        if column.narrower.is_some() || !column.parents.is_empty() {
+        let through = matches!(column.reads, Reads::Through(_));
+        if column.narrower.is_some() || !column.parents.is_empty() || through {
             return None;
         }
         values.push(match &column.from {

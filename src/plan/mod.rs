@@ -33,7 +33,7 @@ pub use careful::{
     COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, cap_parked, park_too_large, retry,
     try_whole, void_parked, void_untouched, widened,
 };
-pub use compare::{compared, deletable_count, from, rows_out};
+pub use compare::{compared, deletable_count, from, owned_count, rows_out};
 pub use diff::{Diff, Which, copy_out, diff};
 pub use digest::{admitted, cloud_digest, desktop_digest};
 pub use direct::{Direct, Pages, direct};

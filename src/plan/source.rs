@@ -1,8 +1,9 @@
 //! How columns are read from what arrived, written, and compared.
 
+use super::compare::output;
 use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Arriving, Column, Key, Lookup, Source, Table};
+use crate::model::{Arriving, Column, Key, Lookup, Reads, Source, Table};
 
 /// Where arrived rows stand.
 #[derive(Clone, Debug)]
@@ -70,7 +71,16 @@ pub(super) fn value(
             // The cast from `text` to `regclass` is a function of its own that knows no `-` and no number; from
             // `bpchar` there is none, so the input function is taken.
             None if base == "regclass" => format!("{}::bpchar::{base}", cell(*index)),
-            None => format!("{}::{base}", cell(*index)),
+            None => match &column.reads {
+                Reads::Through(types) => format!("{}::{types}::{base}", cell(*index)),
+                Reads::Plain | Reads::Spelled => format!("{}::{base}", cell(*index)),
+            },
+            Some(narrow) if column.reads == Reads::Spelled => {
+                let text = cell(*index);
+                let kept = output(&format!("{text}::{narrow}"), "");
+                let name = literal(&column.name);
+                format!("tandem.fit({text}, {kept}, {name})::{base}")
+            }
             Some(narrow) => {
                 let sent = &arriving[*index].base_type;
                 let text = cell(*index);
@@ -234,15 +244,87 @@ pub(super) fn stored(alias: &str, column: &Column) -> String {
     format!("{alias}.{}::{}", ident(&column.name), column.compare_type)
 }
 
-/// The same of a value where it comes from, in the table `t`: as it is there, whether or not it fits at the receiver.
+/// The same where it is held against what the sender has ([`sent`]).
+pub(super) fn held(arriving: &[Arriving], alias: &str, column: &Column) -> String {
+    let value = format!("{alias}.{}", ident(&column.name));
+    common(arriving, column, &value).unwrap_or_else(|| stored(alias, column))
+}
+
+/// A value where it comes from, in the table `t`: as it is there, whether or not it fits at the receiver.
 pub(super) fn sent(arriving: &[Arriving], column: &Column) -> String {
+    let cell = |index: usize| format!("t.{}", ident(&arriving[index].name));
+    let Source::Arriving(index) = column.from else {
+        let value = value(arriving, column, &cell);
+        return format!("({value})::{}", column.compare_type);
+    };
+    let cell = cell(index);
     let plain = Column {
         narrower: None,
         ..column.clone()
     };
-    let cell = |index: usize| format!("t.{}", ident(&arriving[index].name));
-    let value = value(arriving, &plain, &cell);
-    format!("({value})::{}", column.compare_type)
+    let made = |cell: &str| {
+        let value = value(arriving, &plain, &|_| cell.to_owned());
+        format!("({value})::{}", column.compare_type)
+    };
+    match &column.reads {
+        _ if column.narrower.is_some() => {
+            common(arriving, column, &cell).unwrap_or_else(|| made(&cell))
+        }
+        // A cast need not make what the receiver reads in the text.
+        Reads::Plain | Reads::Spelled if arriving[index].base_type != column.base_type => {
+            made(&output(&cell, ""))
+        }
+        _ => made(&cell),
+    }
+}
+
+/// The same of a text that arrived.
+pub(super) fn arrived(
+    arriving: &[Arriving],
+    column: &Column,
+    cell: &dyn Fn(usize) -> String,
+) -> String {
+    let common = match column.from {
+        Source::Arriving(index) => common(arriving, column, &cell(index)),
+        _ => None,
+    };
+    let plain = Column {
+        narrower: None,
+        ..column.clone()
+    };
+    common.unwrap_or_else(|| {
+        format!(
+            "({})::{}",
+            value(arriving, &plain, cell),
+            column.compare_type
+        )
+    })
+}
+
+/// Where the receiver can hold less, what either side has as the sender sees it: a value that doesn't fit is no error. None where
+/// the receiver can hold all.
+fn common(arriving: &[Arriving], column: &Column, value: &str) -> Option<String> {
+    column.narrower.as_ref()?;
+    let Source::Arriving(index) = column.from else {
+        return None;
+    };
+    let written = output(value, "");
+    let sent = &arriving[index].base_type;
+    Some(match sent.as_str() {
+        // Its own type says how many digits it has.
+        "numeric[]" => return None,
+        _ if column.reads == Reads::Spelled => written,
+        "character" | "bpchar" => format!("({value})::pg_catalog.bpchar::text"),
+        "money" => format!("({written})::money"),
+        _ if column.base_type == "money" => format!("trim_scale(({value})::numeric)"),
+        _ if sent == "numeric" || column.base_type == "numeric" => {
+            format!("trim_scale(({written})::numeric)")
+        }
+        // Blanks that fill a receiver's `char(n)` up are none of the value's.
+        "text" | "character varying" | "name" => format!("({value})::text"),
+        "text[]" | "character varying[]" => format!("({value})::text[]"),
+        _ => format!("({written})::{sent}"),
+    })
 }
 
 /// The row as its binary image, in the form in which stored and arriving values are comparable:

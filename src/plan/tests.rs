@@ -22,6 +22,7 @@ fn table(key: Key) -> Table {
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,
+        reads: Default::default(),
         parents: Vec::new(),
         exact: true,
         not_null: name == "id",

@@ -12,7 +12,7 @@ use super::digest::{admitted, compared};
 use super::guard::Guard;
 use super::home::{phones_in_cloud, phones_on_desktop};
 use super::quote::{ident, literal, table as qualified};
-use super::source::{key, sent, stored};
+use super::source::{held, key, sent};
 use crate::model::{Arriving, Charset, Column, Home, Key, Source, Table};
 
 /// How one side's rows are looked at.
@@ -101,9 +101,11 @@ impl Comparison {
 
 /// A table on its way out: its owned, mapped rows; not what is looked up in the cloud or its own.
 pub fn outward(table: &Table) -> Comparison {
-    let columns: Vec<_> = compared(table).collect();
+    let columns = beside_computed(table);
+    let computed = table.computed.iter().map(|(arriving, _)| arriving);
+    let arriving: Vec<_> = table.arriving.iter().chain(computed).cloned().collect();
     let named = names(table);
-    let sent = |columns: &[&Column]| all_sent(&table.arriving, columns);
+    let sent = |columns: &[&Column]| all_sent(&arriving, columns);
     Comparison {
         table: table.name.clone(),
         sort: Sort::Out,
@@ -116,8 +118,8 @@ pub fn outward(table: &Table) -> Comparison {
         cloud: Look::new(
             qualified(&table.cloud),
             Guard::of(table).owned(),
-            all_stored(&columns),
-            all_stored(&named),
+            all_stored(&table.arriving, &columns),
+            all_stored(&table.arriving, &named),
         ),
         key: named.iter().map(|column| column.name.clone()).collect(),
         sent: { named.iter() }
@@ -125,12 +127,18 @@ pub fn outward(table: &Table) -> Comparison {
             .collect(),
         columns: Vec::new(),
         abroad: Some(Abroad::new(
-            &table.arriving,
+            &arriving,
             (&columns, &named),
             None,
             table.charset,
         )),
     }
+}
+
+/// The columns that are compared, those behind the others that both sides compute.
+fn beside_computed(table: &Table) -> Vec<&Column> {
+    let computed = table.computed.iter().map(|(_, column)| column);
+    compared(table).chain(computed).collect()
 }
 
 /// The phone's rows of a table; none where only columns come home.
@@ -154,8 +162,8 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
             ..Look::new(
                 super::home::target(home),
                 phones_on_desktop(home),
-                all_stored(&columns),
-                all_stored(&named),
+                all_stored(&home.arriving, &columns),
+                all_stored(&home.arriving, &named),
             )
         },
         cloud: Look {
@@ -191,8 +199,11 @@ fn all_sent(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {
         .collect()
 }
 
-fn all_stored(columns: &[&Column]) -> Vec<String> {
-    columns.iter().map(|column| stored("t", column)).collect()
+fn all_stored(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {
+    columns
+        .iter()
+        .map(|column| held(arriving, "t", column))
+        .collect()
 }
 
 /// The columns that name a row; all that are compared, where none do.
@@ -338,7 +349,7 @@ pub fn differing(
         .into_iter()
         .flatten()
         .zip(in_cloud.into_iter().flatten());
-    let columns = compared(table)
+    let columns = { beside_computed(table).into_iter() }
         .zip(pairs)
         .filter(|(_, (here, there))| here != there);
     columns.map(|(column, _)| column.name.clone()).collect()
@@ -381,6 +392,12 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
             let set: Vec<_> = set
                 .map(|(column, value)| format!("{} = {}", ident(&column.name), text(value)))
                 .collect();
+            if set.is_empty() {
+                let what = only.join(", ").replace(char::is_control, " ");
+                return format!(
+                    "-- both sides compute {what}, and not alike: give it one definition; nobody can write it"
+                );
+            }
             format!(
                 "update {target} as t set {} where {};",
                 set.join(", "),
@@ -389,7 +406,7 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
         }
         Mending::Missing(values) => {
             let mut names: Vec<_> = columns.iter().map(|column| ident(&column.name)).collect();
-            let mut given: Vec<_> = values.iter().map(text).collect();
+            let mut given: Vec<_> = values.iter().take(columns.len()).map(text).collect();
             if let Some(owner) = &table.owner {
                 names.push(ident(&owner.column));
                 given.push(literal(&owner.desktop));

@@ -7,7 +7,8 @@ use super::agenda::Remembered;
 use super::session::Session;
 use crate::catalog::{self, Changed, Drift, Footprint, footprints};
 use crate::fault::{Fault, Side};
-use crate::model::{Param, Statement, TableId, WayBack, oid};
+use crate::limits;
+use crate::model::{Param, Statement, TableId, WayBack, alike, listed, oid};
 
 /// What both sides are like, and which tables that makes doubtful.
 #[derive(Default)]
@@ -32,7 +33,7 @@ impl Session<'_> {
         remembered: &HashMap<String, Remembered>,
         known: bool,
     ) -> Result<Around, Fault> {
-        let mut around = Around::default();
+        let (mut around, mut said) = (Around::default(), Vec::new());
         let prints = footprints(&self.cloud.client, self.cloud_identity, self.tables).await;
         for (id, print) in prints.map_err(Fault::at(Side::Cloud))? {
             let (table, Some(print)) = (self.tables.get(id), print) else {
@@ -42,7 +43,7 @@ impl Session<'_> {
             let seen = known.and_then(|known| known.seen.as_ref());
             let changed = seen.and_then(|seen| print.since(seen));
             if let Some(changed) = &changed {
-                tracing::warn!(table = %table.name, "{}", changed.words());
+                said.push((changed.words(), &table.name));
                 around.anew.insert(id);
             }
             // Rows that were there before us can't be told from those that were ours in another table.
@@ -57,6 +58,7 @@ impl Session<'_> {
             }
             around.prints.insert(id, print);
         }
+        warn_of(said);
         if known {
             let anew = self.drifted().await?;
             around.anew.extend(anew);
@@ -82,12 +84,12 @@ impl Session<'_> {
             Err(error) => return Err(wire(error)),
         };
         let halts = halts.into_iter().filter(|halt| halt.way == WayBack::Copy);
-        let tell = |halt: crate::model::Halt| {
-            let table = &self.tables.get(halt.table).name;
-            tracing::warn!(table = %table, "{}", halt.why);
-            halt.table
-        };
-        Ok(halts.map(tell).collect())
+        let halts: Vec<_> = halts.collect();
+        let said = halts
+            .iter()
+            .map(|halt| (halt.why.as_str(), &self.tables.get(halt.table).name));
+        warn_of(said);
+        Ok(halts.iter().map(|halt| halt.table).collect())
     }
 
     /// Remembers what is published of tables that are copied from now on.
@@ -118,5 +120,19 @@ impl Session<'_> {
             Some(Statement::bookkeeping(sql, params))
         });
         remember.collect()
+    }
+}
+
+/// What has happened to several tables alike is said once.
+fn warn_of<'t, Words: AsRef<str> + PartialEq>(said: impl IntoIterator<Item = (Words, &'t String)>) {
+    for (words, names) in alike(said) {
+        let words = words.as_ref();
+        match &names[..] {
+            [one] => tracing::warn!(table = %one, "{words}"),
+            all => {
+                let names = listed(all, limits::NAMES_SHOWN);
+                tracing::warn!(tables = names, count = all.len(), "{words}");
+            }
+        }
     }
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, fmt};
@@ -26,12 +27,27 @@ const DAY: Duration = Duration::from_secs(86_400);
 /// # Errors
 /// When the folder of the daily files can't be used.
 pub fn start_log(log: &Log, level: LevelFilter, color: bool) -> Result<Logging, Fault> {
+    start_log_to(log, (level, color), std::io::stderr)
+}
+
+/// The same with another way to standard error: something may be drawn there.
+///
+/// # Errors
+/// As [`start_log`].
+pub fn start_log_to<W>(
+    log: &Log,
+    (level, color): (LevelFilter, bool),
+    console: W,
+) -> Result<Logging, Fault>
+where
+    W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
+{
     let json = match log.format {
         Format::Json => true,
         Format::Text => false,
         Format::Auto => !std::io::stderr().is_terminal(),
     };
-    let lines = fmt::layer().with_target(false).with_writer(std::io::stderr);
+    let lines = fmt::layer().with_target(false).with_writer(console);
     let console = if json {
         lines.json().flatten_event(true).boxed()
     } else {

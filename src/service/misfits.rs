@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{Halted, agree_again};
 use crate::limits;
-use crate::model::{Misfit, Tables, WayBack};
+use crate::model::{Misfit, Tables, WayBack, alike, listed};
 use crate::wire::control;
 
 /// The names of tables that were served before, or whose first copy has begun.
@@ -52,6 +52,7 @@ pub(super) async fn note_misfits(
         and (state, fingerprint, why) is distinct from ('stopped', '', $4) returning true"
     );
     let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
+    let mut new = Vec::new();
     for misfit in misfits {
         let why = format!(
             "it does not fit any more: {}; it goes on by itself when that is mended",
@@ -66,10 +67,31 @@ pub(super) async fn note_misfits(
         let done = cloud.query_typed(&sql, &params).await;
         // The next session doesn't say it again.
         if !done.map_err(Fault::at(Side::Cloud))?.is_empty() {
-            tracing::error!(table = %misfit.name, "stopped, the other tables go on: {why}");
+            new.push((why, &misfit.name));
         }
     }
+    say_stopped(new);
     Ok(())
+}
+
+/// Says which tables have stopped, those that have for the same reason in one line.
+pub(super) fn say_stopped<'t, Why: AsRef<str> + PartialEq>(
+    stopped: impl IntoIterator<Item = (Why, &'t String)>,
+) {
+    for (why, names) in alike(stopped) {
+        let why = why.as_ref();
+        match &names[..] {
+            [one] => tracing::error!(table = %one, "stopped, the other tables go on: {why}"),
+            all => {
+                let names = listed(all, limits::NAMES_SHOWN);
+                tracing::error!(
+                    tables = names,
+                    count = all.len(),
+                    "stopped, the other tables go on: {why}"
+                );
+            }
+        }
+    }
 }
 
 /// What fits comes home again, whatever had stopped it; but for what was emptied, which says nothing of single rows.

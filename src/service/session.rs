@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use super::agenda::{Goal, Remembered};
 use super::budget::is_given_up;
 use super::lease::{acquire, name_of};
-use super::misfits::{mended, note_misfits, served, take_up_homes, unfit};
+use super::misfits::{mended, note_misfits, say_stopped, served, take_up_homes, unfit};
+use super::telling::telling;
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release, unstage};
 use crate::catalog::{self, Facts, Footprint, facts};
 use crate::config::Settings;
@@ -25,10 +26,10 @@ use crate::flows::{
 };
 use crate::fold::Book;
 use crate::install::{
-    ensure_publication, ensure_schema, is_installed, publish, published_besides, unpublish, watch,
+    ensure_publication, ensure_schema, is_installed, published_besides, unpublish, watch,
 };
 use crate::limits;
-use crate::model::{Committed, Lsn, TableId, Tables};
+use crate::model::{Committed, Lsn, TableId, Tables, listed};
 use crate::plan::{Opening, opening};
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
@@ -179,6 +180,7 @@ impl Session<'_> {
             .await
             .map_err(Fault::at(Side::Cloud))?;
         let setup = self.set_up(taken, &remembered, &mut applier, &opening);
+        let setup = telling(&self.goal, setup);
         let Some(ready) = stop.run_until_cancelled(setup).await else {
             return Ok(());
         };
@@ -209,6 +211,7 @@ impl Session<'_> {
             nonce,
             known: (self.cloud_identity.clone(), prints),
             ends: self.goal.ends,
+            progress: self.goal.progress.clone(),
             meter: self.goal.meter.clone(),
             halted: tell.clone(),
         };
@@ -226,7 +229,7 @@ impl Session<'_> {
         };
         tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.names().len(), epoch = self.lease.epoch, "streaming");
         let ending = stop.child_token();
-        let mut both = Box::pin(both_ways(forward, reverse, &ending));
+        let mut both = Box::pin(telling(&self.goal, both_ways(forward, reverse, &ending)));
         tokio::select! {
             ended = &mut both => ended,
             fault = mended(settings, &self.lease, (self.tables, &self.goal.taken_up), halted) => {
@@ -286,14 +289,20 @@ impl Session<'_> {
         };
         let publication = &self.settings.forward.publication;
         ensure_publication(desktop, publication, &self.lease.replicator).await?;
-        for table in self.tables.iter().filter(|table| table.stream) {
-            publish(desktop, publication, &self.lease.replicator, table).await?;
-        }
+        self.publish(publication).await?;
         // Tables that left the settings, and partitions that are gone.
         let replicator = &self.lease.replicator;
-        for name in published_besides(desktop, publication, replicator, self.tables).await? {
-            unpublish(desktop, publication, replicator, &name).await?;
-            tracing::info!(table = %name, "left the publication; its rows in the cloud stay");
+        let left = published_besides(desktop, publication, replicator, self.tables).await?;
+        for name in &left {
+            unpublish(desktop, publication, replicator, name).await?;
+            tracing::debug!(table = %name, "left the publication");
+        }
+        if !left.is_empty() {
+            let names = listed(left.iter().map(ToString::to_string), limits::NAMES_SHOWN);
+            tracing::info!(
+                tables = names,
+                "left the publication; the rows in the cloud stay"
+            );
         }
         if let Some(checkpoint) = taken.checkpoint {
             self.check_slot(checkpoint).await?;
@@ -313,10 +322,14 @@ impl Session<'_> {
         let mut statements = self::opening(opening);
         statements.push(hold(&self.lease));
         statements.extend(waiting);
+        say_stopped(
+            stopped
+                .iter()
+                .map(|(table, why)| (*why, &self.tables.get(*table).name)),
+        );
         for (table, why) in stopped {
+            ready.book.stop(table);
             let table = self.tables.get(table);
-            tracing::error!(table = %table.name, "stopped, the other tables go on: {why}");
-            ready.book.stop(table.id);
             statements.push(set_state(replicator, table, "stopped", Some(why)));
         }
         statements.extend(self.remember_prints(&around));

@@ -22,6 +22,7 @@ use super::socket::{self, Stream};
 use super::{ServerError, WireError, tls};
 use crate::config::{ChannelBinding as Binding, Endpoint, SslMode};
 use crate::limits;
+use crate::model::sqlstate;
 
 /// A client, and the news of its end.
 pub struct Control {
@@ -81,12 +82,14 @@ async fn login(endpoint: &Endpoint) -> Result<Control, WireError> {
     };
     match attempt(endpoint, negotiation).await {
         Err(WireError::Server(error))
-            if error.code == "28000" && endpoint.ssl_mode == SslMode::Allow =>
+            if error.code == sqlstate::INVALID_AUTHORIZATION_SPECIFICATION
+                && endpoint.ssl_mode == SslMode::Allow =>
         {
             attempt(endpoint, Negotiation::Require).await
         }
         Err(WireError::Server(error))
-            if error.code == "28000" && endpoint.ssl_mode == SslMode::Prefer =>
+            if error.code == sqlstate::INVALID_AUTHORIZATION_SPECIFICATION
+                && endpoint.ssl_mode == SslMode::Prefer =>
         {
             attempt(endpoint, Negotiation::Disable).await
         }

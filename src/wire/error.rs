@@ -28,6 +28,10 @@ pub struct ServerError {
     pub column: Option<String>,
     /// The constraint.
     pub constraint: Option<String>,
+    /// The letter of the statement where it is wrong, from 1.
+    pub position: Option<usize>,
+    /// What the server was doing; for COPY the line.
+    pub context: Option<String>,
 }
 
 impl ServerError {
@@ -47,6 +51,8 @@ impl ServerError {
                 b't' => error.table = Some(value),
                 b'c' => error.column = Some(value),
                 b'n' => error.constraint = Some(value),
+                b'P' => error.position = value.parse().ok(),
+                b'W' => error.context = Some(value),
                 _ => {}
             }
         }
@@ -82,6 +88,11 @@ impl From<&tokio_postgres::error::DbError> for ServerError {
             table: own(error.table()),
             column: own(error.column()),
             constraint: own(error.constraint()),
+            position: match error.position() {
+                Some(tokio_postgres::error::ErrorPosition::Original(at)) => Some(*at as usize),
+                _ => None,
+            },
+            context: own(error.where_()),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::session::{Mode, Session};
 use super::socket::{self, Stream};
 use super::{WireError, tls};
 use crate::config::{ChannelBinding, Endpoint, SslMode};
+use crate::model::sqlstate;
 
 /// Connects and logs in, in the order of attempts that `sslmode` asks for.
 pub(super) async fn login(
@@ -25,12 +26,14 @@ pub(super) async fn login(
     match attempt(endpoint, mode, options, first_encrypted).await {
         // `allow` and `prefer` try the other way once the server has refused the first.
         Err(WireError::Server(error))
-            if error.code == "28000" && endpoint.ssl_mode == SslMode::Allow =>
+            if error.code == sqlstate::INVALID_AUTHORIZATION_SPECIFICATION
+                && endpoint.ssl_mode == SslMode::Allow =>
         {
             attempt(endpoint, mode, options, true).await
         }
         Err(WireError::Server(error))
-            if error.code == "28000" && endpoint.ssl_mode == SslMode::Prefer =>
+            if error.code == sqlstate::INVALID_AUTHORIZATION_SPECIFICATION
+                && endpoint.ssl_mode == SslMode::Prefer =>
         {
             attempt(endpoint, mode, options, false).await
         }

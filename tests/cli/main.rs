@@ -11,6 +11,7 @@ mod support;
 
 mod alone;
 mod browser;
+mod create;
 mod doctor;
 mod init;
 mod lineage;
@@ -19,6 +20,8 @@ mod logs;
 mod mismatch;
 mod questions;
 mod roles;
+mod schemas;
 mod screens;
 mod secrets;
 mod status;
+mod update;

@@ -11,7 +11,11 @@ mod support;
 
 mod bootstrap;
 mod drift;
+mod generated;
+mod names;
+mod progress;
 mod setup;
 mod swap;
 mod touched_by_others;
+mod types;
 mod verify;

@@ -10,5 +10,10 @@
 mod support;
 
 mod bench_servers;
+mod citations;
+mod documents;
+mod links;
+mod page;
 mod readme;
+mod settings;
 mod tidy;

@@ -5,8 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::support::bank::{self, Auditor, Dice, Teller};
-use crate::support::office::{Office, PATIENCE, connect, exec};
-use crate::support::poll;
+use crate::support::office::{Office, connect, exec, until};
 use crate::support::proxy::Proxy;
 use crate::support::servers::{newest, versions};
 use tandem::demo::cluster::Binaries;
@@ -133,8 +132,11 @@ async fn p1_a_row_deleted_between_two_tries_of_the_first_copy_does_not_stay_in_t
     let blocker = connect(&office.servers.cloud, "supabase_admin", "postgres").await;
     exec(&blocker, "begin; lock table scrap").await;
     let service = office.run();
-    let copied = "\"copied\",\"table\":\"item\"";
-    poll(PATIENCE, || office.log().contains(copied).then_some(())).expect("item is not copied");
+    // Asked of the cloud, where it can be asked: the table isn't there before the service is.
+    let known = "select to_regclass('tandem.table_state') is not null";
+    until(&office.cloud, known).await;
+    let copied = "select exists (select from tandem.table_state where \"table\" = 'item' and state = 'streaming')";
+    until(&office.cloud, copied).await;
     service.kill().await;
     exec(&office.desktop, "delete from item where id <= 100").await;
     exec(&blocker, "rollback").await;

@@ -29,6 +29,7 @@ fn tables() -> Tables {
         base_type: "text".to_owned(),
         compare_type: "text".to_owned(),
         narrower: None,
+        reads: Default::default(),
         parents: Vec::new(),
         exact: true,
         not_null: false,

@@ -1,6 +1,6 @@
 //! Columns that the cloud owns: the phone's ticks stay there, and come home, whatever the desktop does (P4, P5).
 
-use crate::support::office::{Office, came_home, exec, places, until, value};
+use crate::support::office::{Office, came_home, connect, exec, places, until, value};
 use crate::support::servers::newest;
 
 const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n\
@@ -309,4 +309,72 @@ async fn p17_a_tick_of_a_row_that_was_made_anew_meanwhile_stays_on_neither_side(
         }
         assert_eq!(service.stop().await, 0);
     }
+}
+
+/// A refill of the desktop's replaces a row while what a phone did to it is being written: between the moment in which the row
+/// is looked for and the one in which it is changed. A statement of ours that waits for the first refill finds the row that it
+/// made, and the second one takes that away before it is written.
+#[tokio::test(flavor = "multi_thread")]
+async fn p4_p5_p17_what_comes_home_while_a_refill_replaces_the_row_is_written_after_it() {
+    let office = Office::with_tables(
+        &newest(),
+        "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n\
+         [[table]]\nname = \"visits\"\nflow = \"both\"\ncloud_owned = [\"tick\"]\nmax_shrink = 1\n",
+        "create table visits (id int, note text, tick int, source char(1)); create function waits() returns trigger language plpgsql as $$ begin \
+         if coalesce(current_setting('office.refills', true), '') <> 'yes' then perform pg_advisory_xact_lock_shared(7); end if; return null; end $$; \
+         create trigger waits before update or delete on visits for each statement execute function waits()",
+        "create table visits (id int primary key, note text, tick int, source char(1))",
+    )
+    .await;
+    exec(
+        &office.desktop,
+        "insert into visits values (1, 'desk', 0, 'D')",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.cloud,
+        "insert into visits values (2, 'phone', 7, 'M'), (3, 'phone', 7, 'M')",
+    )
+    .await;
+    came_home(&office).await;
+    office.caught_up(&mut service).await;
+    let refill = "begin; set local office.refills = 'yes'; create temporary table v on commit drop as select * from visits; \
+        delete from visits; insert into visits select * from v";
+    let other = connect(&office.servers.desktop, "postgres", "enterprise_db").await;
+    let steps = [
+        "update visits set tick = 5 where id = 1",
+        "update visits set note = 'edited', tick = 8 where id = 2",
+        "delete from visits where id = 3",
+    ];
+    for phone in steps {
+        exec(&office.desktop, "select pg_advisory_lock(7)").await;
+        exec(&other, refill).await;
+        exec(&office.cloud, phone).await;
+        until(
+            &office.desktop,
+            "select exists (select from pg_locks where not granted and locktype = 'transactionid')",
+        )
+        .await;
+        exec(&other, "commit").await;
+        until(
+            &office.desktop,
+            "select exists (select from pg_locks where not granted and locktype = 'advisory')",
+        )
+        .await;
+        exec(&other, refill).await;
+        exec(&other, "commit").await;
+        exec(&office.desktop, "select pg_advisory_unlock(7)").await;
+        came_home(&office).await;
+    }
+    office.caught_up(&mut service).await;
+    came_home(&office).await;
+    let sql =
+        "select string_agg(concat_ws(' ', id, note, tick, source), ', ' order by id) from visits";
+    for side in [&office.cloud, &office.desktop] {
+        assert_eq!(value(side, sql).await, "1 desk 5 D, 2 edited 8 M");
+    }
+    office.assert_conserved().await;
+    assert_eq!(service.stop().await, 0);
 }

@@ -16,6 +16,8 @@ pub mod chatter;
 pub mod office;
 pub mod proxy;
 pub mod servers;
+#[cfg(unix)]
+pub mod terminal;
 pub mod watched;
 
 use std::time::{Duration, Instant};

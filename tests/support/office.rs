@@ -176,7 +176,7 @@ impl Office {
         .await;
         let desktop = connect(&servers.desktop, "postgres", DATABASE).await;
         let cloud = connect(&servers.cloud, "supabase_admin", "postgres").await;
-        load(&cloud, &["cloud", "phone"]).await;
+        load(&cloud, &["roles", "cloud", "phone"]).await;
         if plan.scale > 0.0 {
             load(
                 &desktop,

@@ -33,6 +33,14 @@ pub fn versions() -> Vec<Binaries> {
     found
 }
 
+/// Every major version at hand, or those that `TANDEM_PG_VERSIONS` names.
+pub fn all() -> Vec<Binaries> {
+    match std::env::var("TANDEM_PG_VERSIONS") {
+        Ok(_) => versions(),
+        Err(_) => find_binaries(None).unwrap(),
+    }
+}
+
 /// The newest of [`versions`].
 pub fn newest() -> Binaries {
     versions().pop().unwrap()

@@ -149,7 +149,8 @@ impl Way<'_> {
                 continue;
             }
             let Some(to) = self.sides.desktop.column(name) else {
-                if !self.is_used(from) && !self.is_ours(&from.name) {
+                // What the cloud computes is made of what comes home.
+                if !from.computed && !self.is_used(from) && !self.is_ours(&from.name) {
                     complaints.mended_by(
                         Sort::Column,
                         format!("column {} of the cloud has no place on the desktop; add {name} there, or name it in [table.reverse] skip", from.name),
@@ -213,7 +214,7 @@ impl Way<'_> {
             ));
         }
         let index = self.mapping.arrives(from);
-        let mut column = column(to, Source::Arriving(index));
+        let mut column = derive::taking(from, to, index);
         let name = &to.name;
         match misfit_home(from, to) {
             None => {}

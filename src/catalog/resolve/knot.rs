@@ -76,7 +76,9 @@ impl<'a> Receiver<'a> {
             }
         }
         let names_more = |unique: &&Unique| {
+            // Another key is another row for a unique constraint, but may overlap it for one that excludes.
             unique.deferrable
+                || unique.excludes
                 || !unique
                     .columns
                     .iter()

@@ -5,7 +5,7 @@ use super::super::relation::RelationFacts;
 use super::complaint::Complaints;
 use super::{Mapping, Pair, Resolver, column};
 use crate::config::{Lookup as WantedLookup, Table as Wanted, TenantRule};
-use crate::model::{Lookup, Source, Tenant, TenantColumn, Via};
+use crate::model::{Lookup, Name, Source, Tenant, TenantColumn, Via};
 
 /// How many tables a tenant may be away.
 const VIA_MAX: usize = 8;
@@ -13,15 +13,11 @@ const VIA_MAX: usize = 8;
 impl Resolver<'_> {
     /// The table that a name in the settings means: a table's name, or the cloud's.
     fn named(&self, name: &str) -> Option<&Pair<'_>> {
-        let cloud = |pair: &&Pair<'_>| {
-            let table = &pair.wanted.cloud;
-            match name.split_once('.') {
-                Some((schema, relation)) => table.schema == schema && table.relation == relation,
-                None => table.schema == "public" && table.relation == name,
-            }
-        };
-        let by_cloud = self.all.iter().find(cloud);
-        by_cloud.or_else(|| self.all.iter().find(|pair| pair.wanted.name == name))
+        // What can't be read the settings have refused.
+        let name = Name::read(name).ok()?;
+        let mut tables = self.all.iter();
+        let by_cloud = tables.find(|pair| pair.wanted.cloud_name() == name);
+        by_cloud.or_else(|| { self.all.iter() }.find(|pair| pair.wanted.desktop_name() == name))
     }
 
     /// Which rows of the table are the tenant's.

@@ -62,20 +62,16 @@ impl Resolver<'_> {
         let name = &facts.name;
         let tables = &self.settings.tables;
         let stays = |child: &&Name| tables.iter().all(|table| table.desktop_name() != **child);
-        let children: Vec<_> = facts
-            .children
-            .iter()
-            .filter(stays)
-            .map(Name::to_string)
-            .collect();
+        let children: Vec<_> = facts.children.iter().filter(stays).collect();
         if facts.kind != 'r' || children.is_empty() {
             return;
         }
-        let list = children.join(", ");
+        let list: Vec<_> = children.iter().map(|child| child.to_string()).collect();
+        let list = list.join(", ");
         let what = format!(
             "{name} has tables that inherit from it and stand in no [[table]]: {list}. Their rows look like rows of {name} on the desktop, but would not travel; \
              give each of them a [[table]] with its name and a table of its own in the cloud, or end it with ALTER TABLE {} NO INHERIT {}",
-            children[0],
+            quoted(children[0]),
             quoted(name),
         );
         complaints.add(Sort::Table, what);

@@ -195,6 +195,34 @@ fn tables_are_told_apart() {
         ),
         (table("", ""), "2:8 name = \"\" isn't a name"),
         (
+            "[[table]]\nname = '\"a.b'\n".to_owned(),
+            "2:8 name = '\"a.b' has a quote that nothing closes",
+        ),
+        (
+            "[[table]]\nname = 'shop.\"\"'\n".to_owned(),
+            "2:8 name = 'shop.\"\"' isn't a name",
+        ),
+        (
+            "[[table]]\nname = '\"a.b\"'\n[[table]]\nname = 'public.\"a.b\"'\n".to_owned(),
+            "4:8 table public.\"a.b\" stands here a second time; the first is on line 6",
+        ),
+        (
+            "[[table]]\nname = 'a'\ncloud = 's.\"x.y\"'\n[[table]]\nname = 's.\"x.y\"'\n"
+                .to_owned(),
+            "5:8 cloud table s.\"x.y\" is taken by a, line 6",
+        ),
+        (
+            table("a", "tenant = { via = \"a.b.c\", on = { x = \"y\" } }"),
+            "3:18 via = \"a.b.c\" has more than one dot",
+        ),
+        (
+            table(
+                "a",
+                "lookup.x = { from = 'b\"c', on = { x = \"y\" }, take = \"z\" }",
+            ),
+            "3:21 from = 'b\"c' has a quote inside",
+        ),
+        (
             table("a", "key = [\"x\"]\nskip = [\"x\"]"),
             "3:7 key has x, which is skipped",
         ),

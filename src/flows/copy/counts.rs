@@ -35,7 +35,9 @@ impl Merge<'_> {
         let rows = copy.staged.rows() + copy.staged.too_large();
         let rows = rows.saturating_sub(quarantined);
         match quarantined {
-            0 => tracing::info!(table = %table.name, rows, "{}", copy.done()),
+            // Hundreds of tables are copied at once, and what is said of them all is enough.
+            0 if !copy.how.is_swap() => tracing::debug!(table = %table.name, rows, "copied"),
+            0 => tracing::info!(table = %table.name, rows, "swapped"),
             quarantined => tracing::warn!(
                 table = %table.name,
                 rows,

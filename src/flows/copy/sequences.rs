@@ -5,7 +5,8 @@ use super::stage::run;
 use super::state::not_applied;
 use crate::apply::{Applier, Lease, NotApplied};
 use crate::fault::Fault;
-use crate::model::{Key, Source, Statement, Table, Tables};
+use crate::limits;
+use crate::model::{Key, Source, Statement, Table, Tables, alike, listed, sqlstate};
 use crate::plan::{Opening, past_keys};
 
 /// Sets the sequences that make keys past the highest key; those that are further stay.
@@ -17,6 +18,7 @@ pub(super) async fn set_past_keys(
     (opening, lease): (&Opening, &Lease),
     tables: &Tables,
 ) -> Result<(), Fault> {
+    let mut left = Vec::new();
     for table in tables.iter() {
         let statements = statements(table);
         if statements.is_empty() {
@@ -24,11 +26,16 @@ pub(super) async fn set_past_keys(
         }
         match run(applier, opening, lease, statements).await {
             Ok(()) => {}
-            Err(NotApplied::Refused { error, .. }) if error.code != "TD001" => {
-                tracing::warn!(table = %table.name, %error, "a sequence of the cloud still stands before the keys that came; set it with setval before anybody adds rows there");
+            Err(NotApplied::Refused { error, .. }) if error.code != sqlstate::LEASE_LOST => {
+                left.push((error.code.clone(), (&table.name, error)));
             }
             Err(error) => return Err(not_applied(error)),
         }
+    }
+    for (_, all) in alike(left) {
+        let names = listed(all.iter().map(|(name, _)| name), limits::NAMES_SHOWN);
+        let error = &all[0].1;
+        tracing::warn!(tables = names, %error, "a sequence of the cloud still stands before the keys that came; set it with setval before anybody adds rows there");
     }
     Ok(())
 }

@@ -1,7 +1,6 @@
 //! A table read whole into the staging table.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold};
 use crate::capture::{Line, TableReader, array};
@@ -13,6 +12,7 @@ use crate::plan::{
     COPY_STEP, Opening, TOO_LARGE_STEP, UNREADABLE_STEP, Which, copy_out, opening, quote,
 };
 
+use super::progress::{Course, Progress};
 use super::{not_applied, way_of};
 use crate::wire::WireError;
 
@@ -28,21 +28,6 @@ pub(in crate::flows) struct Staging<'a> {
     pub memory_max: u64,
     /// How far it is.
     pub progress: Arc<Progress>,
-}
-
-/// How far the reading of tables is.
-#[derive(Debug, Default)]
-pub struct Progress {
-    /// Rows that were read.
-    pub rows: AtomicU64,
-    /// Their bytes on the way to the cloud.
-    pub bytes: AtomicU64,
-    /// Rows that the desktop's statistics expect.
-    pub expected: AtomicU64,
-    /// All tables...
-    pub tables: AtomicU64,
-    /// ...and those that are finished.
-    pub done: AtomicU64,
 }
 
 /// A table that is in the staging table, whole: only a reading that came to its end makes one, so that a part can't be
@@ -136,21 +121,30 @@ impl Staging<'_> {
         self.run([self.unstage(table)]).await?;
         failpoint::reach("staging_emptied");
         let limit = self.memory_max / 2;
+        let mut course = self.progress.read(&table.name);
         let staged = |(rows, unreadable), too_large| Staged {
             table: table.id,
             rows,
             too_large,
             unreadable,
         };
-        if let Some(read) = self.read(reader, table, Which::All, limit).await? {
+        if let Some(read) = self
+            .read(reader, table, (Which::All, limit), &mut course)
+            .await?
+        {
             return Ok(staged(read, 0));
         }
+        course.undo();
         self.run([self.unstage(table)]).await?;
         // Escapes may double a line.
         let line = 2 * limit + 1024;
-        let read = self.read(reader, table, Which::UpTo(limit), line).await?;
+        let read = self
+            .read(reader, table, (Which::UpTo(limit), line), &mut course)
+            .await?;
         let beyond = Which::Beyond(limit);
-        let too_large = self.read(reader, table, beyond, limit).await?;
+        let too_large = self
+            .read(reader, table, (beyond, limit), &mut course)
+            .await?;
         Ok(staged(
             read.unwrap_or_default(),
             too_large.unwrap_or_default().0,
@@ -163,8 +157,8 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
-        which: Which,
-        limit: u64,
+        (which, limit): (Which, u64),
+        course: &mut Course,
     ) -> Result<Option<(u64, u64)>, Unread> {
         let step = match which {
             Which::All | Which::UpTo(_) => COPY_STEP,
@@ -202,9 +196,7 @@ impl Staging<'_> {
                         true => unreadable += 1,
                         false => rows += 1,
                     }
-                    let bytes = line.len() as u64;
-                    self.progress.rows.fetch_add(1, Ordering::Relaxed);
-                    self.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    course.row(line.len() as u64);
                 }
                 Line::TooLarge => passed_over += 1,
             }

@@ -2,7 +2,7 @@
 
 use crate::apply::NotApplied;
 use crate::fault::{Fault, Kind, Side, blames_table};
-use crate::model::{Lsn, Param, Statement, Table, WayBack, oid};
+use crate::model::{Lsn, Param, Statement, Table, WayBack, oid, sqlstate};
 use crate::plan::quote::array;
 use crate::wire::ServerError;
 
@@ -29,9 +29,11 @@ pub(in crate::flows) fn stop_state(
 /// What a table that a server refuses waits for, by the error's code.
 pub(in crate::flows) fn way_of(error: &ServerError) -> WayBack {
     match error.code.as_str() {
-        "TD004" => WayBack::Allow,
+        sqlstate::SHRINKS => WayBack::Allow,
         // A table or a column isn't there, or is of another type: that is seen when both sides are looked at again.
-        "42P01" | "42703" | "42804" => WayBack::Refit,
+        sqlstate::UNDEFINED_TABLE | sqlstate::UNDEFINED_COLUMN | sqlstate::DATATYPE_MISMATCH => {
+            WayBack::Refit
+        }
         _ => WayBack::Mend,
     }
 }
@@ -114,7 +116,13 @@ pub(super) fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> 
 pub(in crate::flows) fn is_ours(error: &ServerError) -> bool {
     matches!(
         error.code.as_str(),
-        "TD003" | "TD004" | "TD005" | "TD006" | "TD008" | "TD010" | "TD014"
+        sqlstate::DOES_NOT_FIT
+            | sqlstate::SHRINKS
+            | sqlstate::REACHES_OTHERS
+            | sqlstate::TOO_MANY_REFUSED
+            | sqlstate::NO_PARENT
+            | sqlstate::AMBIGUOUS_KEY
+            | sqlstate::KEPT_OUT
     )
 }
 

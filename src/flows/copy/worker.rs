@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::progress::Progress;
 use super::schedule::Wanted;
 use super::stage::{Refusal, Staged, Staging, guarded};
 use super::state::{not_applied, set_state};
@@ -26,6 +27,7 @@ pub(in crate::flows) struct Ends {
     pub(in crate::flows) lease: Lease,
     pub(in crate::flows) memory_max: u64,
     pub(in crate::flows) tables: Arc<Tables>,
+    pub(in crate::flows) progress: Arc<Progress>,
 }
 
 /// The task that reads and stages.
@@ -137,7 +139,7 @@ impl Ends {
             opening: &self.opening,
             lease: &self.lease,
             memory_max: self.memory_max,
-            progress: Arc::default(),
+            progress: self.progress.clone(),
         };
         let mut staged = Vec::new();
         for table in tables {

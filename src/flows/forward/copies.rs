@@ -13,10 +13,11 @@ use crate::capture::Sight;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind};
 use crate::flows::copy::{
-    Agenda, Copied, Ends, Event, How, Order, Reading, Reads, Ready, Refusal, Wanted, Watch, Watched,
+    Agenda, Copied, Ends, Event, How, Order, Progress, Reading, Reads, Ready, Refusal, Wanted,
+    Watch, Watched,
 };
 use crate::limits;
-use crate::model::{TableId, Tables, WayBack};
+use crate::model::{TableId, Tables, WayBack, listed};
 use crate::plan::Opening;
 use crate::spill::Spill;
 
@@ -33,6 +34,8 @@ pub(super) struct Copies {
 /// Tables that are copied together.
 struct Group {
     wanted: Vec<Wanted>,
+    /// Copies, no swaps, that were merged or come to nothing.
+    decided: Vec<TableId>,
     phase: Phase,
     reading: Reading,
 }
@@ -60,7 +63,7 @@ impl Copies {
     pub(super) fn new(
         settings: &Settings,
         (opening, lease): (&Opening, &Lease),
-        tables: &Arc<Tables>,
+        (tables, progress): (&Arc<Tables>, Arc<Progress>),
         agenda: Agenda,
     ) -> Copies {
         Copies {
@@ -71,6 +74,7 @@ impl Copies {
                 lease: lease.clone(),
                 memory_max: settings.forward.memory_max,
                 tables: tables.clone(),
+                progress,
             },
             agenda,
             not_before: Instant::now(),
@@ -164,13 +168,25 @@ impl Copies {
             return Ok(());
         }
         wanted.sort_by_key(|wanted| wanted.table);
+        self.tell_of(&wanted);
         let reading = self.ends.clone().read(&wanted);
         self.group = Some(Group {
             wanted,
+            decided: Vec::new(),
             phase: Phase::Opening,
             reading,
         });
         Ok(())
+    }
+
+    /// Copies are shown; swaps come and go. Those that wait for a turn of their own are among them.
+    fn tell_of(&self, wanted: &[Wanted]) {
+        let copies = wanted.iter().filter(|wanted| !wanted.how.is_swap());
+        let names = copies.map(|wanted| (self.ends.tables.get(wanted.table).name.as_str(), 0));
+        let names: Vec<_> = names.collect();
+        if !names.is_empty() {
+            self.ends.progress.want(names.into_iter());
+        }
     }
 
     fn want_what_is_due(&mut self, now: Instant) {
@@ -271,6 +287,14 @@ impl Copies {
                 let mut watched = watch.end(writer.checkpoint.lsn());
                 let wanted = take(&mut group.wanted);
                 let (copies, unread) = self.sort_out(wanted, reads, &watched, writer);
+                let merged = copies.iter().filter(|copy| !copy.how.is_swap());
+                let merged = merged.map(|copy| copy.staged.table());
+                let refused = unread.iter().filter(|(wanted, _)| !wanted.how.is_swap());
+                let refused = refused.map(|(wanted, _)| wanted.table);
+                let decided: Vec<_> = merged.chain(refused).collect();
+                let tables = &self.ends.tables;
+                { decided.iter() }
+                    .for_each(|table| self.ends.progress.merge(&tables.get(*table).name));
                 if let Some(held) = &mut watched.held {
                     let whole = copies.iter().map(|copy| copy.staged.table());
                     let settles = whole.filter(|table| writer.book.is_stopped(*table));
@@ -285,6 +309,7 @@ impl Copies {
                 });
                 if let Some(group) = &mut self.group {
                     group.phase = Phase::Merging(watched.held);
+                    group.decided = decided;
                 }
                 return;
             }
@@ -293,11 +318,27 @@ impl Copies {
                 Phase::Replaying
             }
             Phase::Merging(None) | Phase::Replaying => {
+                let decided = take(&mut group.decided);
                 self.group = None;
-                return;
+                return self.tell_end(&decided, writer);
             }
             phase => phase,
         };
+    }
+
+    /// Says what came of copies. One line for all of them: each table that needs somebody has had its own.
+    fn tell_end(&self, decided: &[TableId], writer: &Writer) {
+        let is_stopped = |table: &&TableId| writer.book.is_stopped(**table);
+        for table in decided {
+            let name = &self.ends.tables.get(*table).name;
+            self.ends.progress.end(name, is_stopped(&table));
+        }
+        let stopped = decided.iter().filter(is_stopped).count();
+        let names = decided.iter().filter(|table| !is_stopped(table));
+        let names = names.map(|table| self.ends.tables.get(*table).name.as_str());
+        if stopped < decided.len() {
+            tracing::info!(tables = listed(names, limits::NAMES_SHOWN), "copied");
+        }
     }
 
     /// What can be merged, and which copies come to nothing; the others are on the agenda again.

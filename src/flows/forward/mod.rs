@@ -23,7 +23,7 @@ use crate::capture::{Capture, Start};
 use crate::catalog::of_stream;
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
-use crate::flows::copy::Agenda;
+use crate::flows::copy::{Agenda, Progress};
 use crate::flows::meter::Meter;
 use crate::fold::Book;
 use crate::limits;
@@ -66,6 +66,8 @@ pub struct Sides<'a> {
     pub known: Known,
     /// The stream ends when everything is copied.
     pub ends: bool,
+    /// How far copies are.
+    pub progress: Arc<Progress>,
     /// What is counted for the metrics.
     pub meter: Arc<Meter>,
     /// Takes the tables that stop until they fit again.
@@ -137,7 +139,7 @@ impl<'a> Forward<'a> {
         let copies = Copies::new(
             sides.settings,
             (&sides.opening, &sides.lease),
-            &tables,
+            (&tables, sides.progress),
             sides.agenda,
         );
         Ok(Forward {

@@ -1,7 +1,7 @@
 //! The desktop's end of the way home: one transaction for what was found of a table; by halves where the desktop refuses it,
 //! until the rows that are refused stand alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::poll::{Found, State};
 use crate::apply::{Applier, Done as Ran, NotApplied, Script};
@@ -10,7 +10,7 @@ use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::flows::copy::not_applied_on;
 use crate::flows::refusal_words::lies_in_rows;
 use crate::limits;
-use crate::model::{Home, Statement};
+use crate::model::{Home, Statement, sqlstate};
 use crate::plan::home::{
     Coming, Told, Verdict, adopt, bare_mark, claim, fill, level, mark, put, remember, remove,
 };
@@ -137,6 +137,8 @@ pub(super) async fn deliver(
     // Refused alone for what other rows have: together they may fit.
     let mut tied: Vec<(Item, Outcome)> = Vec::new();
     let mut tries = 0;
+    // Kept out once: where something may keep rows out, somebody may just as well have replaced this one in the same moment.
+    let mut doubted = HashSet::new();
     while let Some((mut items, loosely)) = waiting.pop() {
         let mut again = false;
         let written = match items.is_empty() {
@@ -185,7 +187,13 @@ pub(super) async fn deliver(
                     let rest = items.split_off(items.len() / 2);
                     waiting.extend([(rest, false), (items, false)]);
                 } else if let (Some(item), false) = (items.pop(), loosely) {
-                    if error.code == "TD014" && home.lets_keep_out {
+                    if error.code == sqlstate::KEPT_OUT
+                        && doubted.insert(item.found[0].coming.entry)
+                    {
+                        waiting.push((vec![item], false));
+                        continue;
+                    }
+                    if error.code == sqlstate::KEPT_OUT && home.lets_keep_out {
                         delivered.done.push(done(&item.found[0], Outcome::RuledOut));
                         continue;
                     }
@@ -244,7 +252,7 @@ fn judge(home: &Home, found: &Found) -> Result<Work, Outcome> {
                     "the row has {} bytes, more than half of forward.memory_max",
                     found.bytes
                 );
-                Err(Outcome::parked("TD007", why))
+                Err(Outcome::parked(sqlstate::TOO_LARGE, why))
             }
             State::Mobile => Ok(Work::Put),
             _ => Ok(Work::Remove),
@@ -283,11 +291,12 @@ fn outcome(home: &Home, found: &Found, verdict: Option<Verdict>) -> Outcome {
         Some(Verdict::Update | Verdict::Insert | Verdict::Delete) => Outcome::Applied,
         Some(Verdict::Changed | Verdict::Removed | Verdict::Deleted) => ours(Outcome::Applied),
         Some(Verdict::Keep) => Outcome::RuledOut,
-        Some(Verdict::Taken) => {
-            Outcome::parked("TD011", "the desktop has a row of its own with this key")
-        }
+        Some(Verdict::Taken) => Outcome::parked(
+            sqlstate::KEY_TAKEN,
+            "the desktop has a row of its own with this key",
+        ),
         Some(Verdict::Reused) => Outcome::parked(
-            "TD012",
+            sqlstate::KEY_REUSED,
             "a row with this key was deleted in the cloud and kept on the desktop; this is another one",
         ),
         Some(Verdict::Same) | None => Outcome::Folded,
@@ -389,23 +398,38 @@ fn unread(home: &Home, cause: String) -> Fault {
 
 /// An error that lies in single rows.
 fn is_rows(error: &ServerError) -> bool {
-    matches!(error.code.as_str(), "TD003" | "TD014") || lies_in_rows(error) && blames_table(error)
+    matches!(
+        error.code.as_str(),
+        sqlstate::DOES_NOT_FIT | sqlstate::KEPT_OUT
+    ) || lies_in_rows(error) && blames_table(error)
 }
 
 /// Another row has what this one needs, or a row that it needs isn't there.
 fn lies_between_rows(error: &ServerError) -> bool {
-    matches!(error.code.as_str(), "23001" | "23503" | "23505" | "23P01")
+    matches!(
+        error.code.as_str(),
+        sqlstate::RESTRICT_VIOLATION
+            | sqlstate::FOREIGN_KEY_VIOLATION
+            | sqlstate::UNIQUE_VIOLATION
+            | sqlstate::EXCLUSION_VIOLATION
+    )
 }
 
 /// Somebody has a lock.
 fn is_busy(error: &ServerError) -> bool {
-    matches!(error.code.as_str(), "55P03" | "40001" | "40P01" | "57014")
+    matches!(
+        error.code.as_str(),
+        sqlstate::LOCK_NOT_AVAILABLE
+            | sqlstate::SERIALIZATION_FAILURE
+            | sqlstate::DEADLOCK_DETECTED
+            | sqlstate::QUERY_CANCELED
+    )
 }
 
 /// Why a row was refused. The detail of some errors is the whole row, with whatever personal data is in it (P16).
 fn words(error: &ServerError) -> String {
     match error.code.as_str() {
-        "23502" | "23514" => error.message.clone(),
+        sqlstate::NOT_NULL_VIOLATION | sqlstate::CHECK_VIOLATION => error.message.clone(),
         _ => match &error.detail {
             Some(detail) => format!("{}: {detail}", error.message),
             None => error.message.clone(),

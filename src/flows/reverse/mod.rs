@@ -23,11 +23,11 @@ use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::Halted;
 use crate::flows::refusal_words::words;
-use crate::limits;
 use crate::model::{Home, Tables, WayBack};
 use crate::plan::home::Budget;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
+use crate::{limits, platform};
 
 use after_poll::Then;
 use deliver::{Delivered, Outcome};
@@ -262,7 +262,7 @@ impl Reverse {
 
     /// The table's way home stops alone; what waits of it stays in the outbox.
     async fn stop_table(&mut self, home: &Home, why: &str) -> Result<(), Fault> {
-        tracing::error!(table = %home.name, why, "nothing of it comes home any more; next: tandem bootstrap --table {}", home.name);
+        tracing::error!(table = %home.name, why, "nothing of it comes home any more; next: tandem bootstrap --table {}", platform::typed(&home.name));
         let sql = "update tandem.reverse_state set why = $3, since = now() where replicator = $1 and \"table\" = $2";
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&self.lease.replicator, Type::TEXT),

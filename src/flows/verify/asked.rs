@@ -9,13 +9,19 @@ use tokio_postgres::{Client, Row};
 use super::super::compare::{Encoded, look_at};
 use crate::fault::{Fault, Side};
 use crate::limits;
+use crate::model::sqlstate;
 use crate::plan::verify::{Abroad, Comparison, Look, Reading, Sort};
 
 /// The parameters of a reading.
 pub(super) type Params<'a> = [(&'a (dyn ToSql + Sync), Type)];
 
 /// What a server says that lacks a function, a type, a schema, or a cast between two types.
-const LACKS: [&str; 4] = ["42883", "42704", "3F000", "42846"];
+const LACKS: [&str; 4] = [
+    sqlstate::UNDEFINED_FUNCTION,
+    sqlstate::UNDEFINED_OBJECT,
+    sqlstate::INVALID_SCHEMA_NAME,
+    sqlstate::CANNOT_COERCE,
+];
 
 /// Who looks at the sender's rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -161,7 +161,8 @@ pub fn target(home: &Home) -> String {
     format!("{only}{}", qualified(&home.desktop))
 }
 
-/// Refuses what a trigger of the desktop's keeps out without an error: fewer rows were written than had to be.
+/// Refuses what a trigger of the desktop's keeps out without an error, and what somebody replaced between our look and our
+/// write: fewer rows were written than had to be.
 fn all_there(home: &Home, does: u8, done: &str, wanted: &str) -> String {
     format!(
         " where case when {done} < {wanted} then not tandem.kept_out({}::regclass, {does}, {done}, {wanted}) else true end",

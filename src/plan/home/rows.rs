@@ -41,7 +41,7 @@ pub fn mark(home: &Home, replicator: &str, rows: &[Coming], gone: bool) -> State
     let sql = format!(
         "with {} select pg_logical_emit_message(true, '{prefix}', \
          (select h.nonce from tandem.home as h where h.replicator = {replicator_is}) \
-         || (select coalesce(string_agg(concat(E'\\n', {key}, ' ', {look}, ' ', {table_is}), ''), '') from src))",
+         || (select coalesce(string_agg(concat(E'\\n', {key}, ' ', {look}, ' ', replace({table_is}, E'\\n', ' ')), ''), '') from src))",
         over.source(),
         prefix = Mark::REVERSE,
     );

@@ -3,7 +3,7 @@
 
 use super::super::array::TextArray;
 use super::super::compare::{as_it_is, cell};
-use super::super::source::value;
+use super::super::source::arrived;
 use super::{Look, Reading};
 use crate::model::{Arriving, Cell, Charset, Column, Param};
 
@@ -28,14 +28,9 @@ impl Abroad {
         charset: Option<Charset>,
     ) -> Abroad {
         let made = |columns: &[&Column]| -> Vec<String> {
-            let made = columns.iter().map(|column| {
-                let plain = Column {
-                    narrower: None,
-                    ..(*column).clone()
-                };
-                let value = value(arriving, &plain, &|index| format!("t.c{index}"));
-                format!("({value})::{}", column.compare_type)
-            });
+            let made = columns
+                .iter()
+                .map(|column| arrived(arriving, column, &|index| format!("t.c{index}")));
             made.collect()
         };
         let numbers = (1..=arriving.len()).map(|at| format!("${at}"));

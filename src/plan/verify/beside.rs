@@ -31,8 +31,8 @@ pub fn owned(home: &Home) -> Option<Comparison> {
             ..Look::new(
                 super::super::home::target(home),
                 is_desktops(home),
-                all_stored(&columns),
-                all_stored(&named),
+                all_stored(&home.arriving, &columns),
+                all_stored(&home.arriving, &named),
             )
         },
         cloud: Look {
@@ -96,9 +96,17 @@ pub fn looked_up(table: &Table) -> Option<Comparison> {
         .collect();
     let said = { followers.iter().enumerate() }
         .map(|(nth, (column, _))| format!("t.{}::{}", ident(&says(nth)), column.compare_type));
-    let said = all_stored(&named).into_iter().chain(said).collect();
+    let said = all_stored(&table.arriving, &named)
+        .into_iter()
+        .chain(said)
+        .collect();
     let look = |from: String, cells: Vec<String>| {
-        Look::new(from, Guard::of(table).owned(), cells, all_stored(&named))
+        Look::new(
+            from,
+            Guard::of(table).owned(),
+            cells,
+            all_stored(&table.arriving, &named),
+        )
     };
     Some(Comparison {
         table: table.name.clone(),
@@ -106,7 +114,7 @@ pub fn looked_up(table: &Table) -> Option<Comparison> {
         keyed: table.key != Key::Multiset,
         extras: false,
         desktop: look(with_parents, said),
-        cloud: look(target, all_stored(&all)),
+        cloud: look(target, all_stored(&table.arriving, &all)),
         sent: { named.iter() }
             .map(|column| !matches!(column.from, Source::Constant(_)))
             .collect(),

@@ -11,10 +11,10 @@ use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::examine;
 use crate::install::is_installed;
-use crate::limits;
 use crate::model::{Key, Source, Table, Tables};
 use crate::plan::quote::{ident, table as qualified};
 use crate::plan::{admitted, from};
+use crate::{limits, platform};
 
 pub(super) async fn check(
     settings: &Settings,
@@ -38,7 +38,15 @@ pub(super) async fn check(
         Err(fault) if matches!(fault.kind, Kind::Input) => {
             let (what, fix) = (fault.what, fault.hint);
             let why = "there is nothing to do";
-            report.fail("mapping", why, Wrong { what, fix });
+            report.fail(
+                "mapping",
+                why,
+                Wrong {
+                    what,
+                    fix,
+                    of: None,
+                },
+            );
             Ok(())
         }
         Err(fault) => Err(fault),
@@ -65,6 +73,7 @@ fn fits(mismatches: Vec<Mismatch>, report: &mut Report) {
         let wrong = of.map(|found| Wrong {
             what: format!("{}: {}", found.table, found.what),
             fix: found.fix.clone(),
+            of: Some(found.table.clone()),
         });
         let why = "rows of these tables can't be sent; what to change stands in the line";
         report.each(id, fine, why, CheckOutcome::Fail, wrong.collect());
@@ -112,7 +121,7 @@ async fn orphans(
             wrong.push(Wrong::new(
                 format!("{count} rows of {name} refer to rows of {parent} that the desktop doesn't have"),
                 format!("orphans = \"null\" # of {name} in tandem.toml; or add the parents on the desktop"),
-            ));
+            ).of(name));
         }
     }
     report.each(
@@ -171,8 +180,9 @@ async fn quarantine(cloud: &Client, report: &mut Report) -> Result<(), Fault> {
                     1 => format!("one row of {table} waits in the quarantine"),
                     _ => format!("{count} rows of {table} wait in the quarantine"),
                 },
-                format!("tandem quarantine list --table {table}"),
+                format!("tandem quarantine list --table {}", platform::typed(&table)),
             )
+            .of(&table)
         }));
     }
     report.each(
@@ -201,6 +211,7 @@ async fn parents(settings: &Settings, cloud: &Client, report: &mut Report) -> Re
                 "[[table]]\nname = \"{parent}\" # in tandem.toml, if its rows come from the desktop"
             ),
         )
+        .of(&child)
     });
     report.each(
         "parent_not_configured",
@@ -218,7 +229,7 @@ async fn keys(
     report: &mut Report,
 ) -> Result<(), Fault> {
     let note = |found: Ambiguous, fix: String| {
-        Wrong::new(format!("{}: {}", found.table, found.words()), fix)
+        Wrong::new(format!("{}: {}", found.table, found.words()), fix).of(&found.table)
     };
     let (mut wrong, mut ambiguous) = (Vec::new(), BTreeSet::new());
     for (client, side) in [(desktop, Side::Desktop), (cloud, Side::Cloud)] {
@@ -265,6 +276,7 @@ async fn keys(
                 names.join(", ")
             ),
         )
+        .of(&table.name)
     });
     report.each(
         "key_index",

@@ -163,6 +163,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
                 format!("we lack {lacks} on {name} in the cloud"),
                 format!("GRANT {lacks} ON {name} TO {};", user(row)),
             )
+            .of(&name)
         });
     report.each(
         "cloud_may_write",
@@ -179,6 +180,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
                 format!("we may not use sequence {name}"),
                 format!("GRANT USAGE ON SEQUENCE {name} TO {user};"),
             )
+            .of(&name)
         })
     });
     report.each(
@@ -197,6 +199,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
                 format!("we may not put a trigger on {name}"),
                 format!("GRANT TRIGGER ON {name} TO {};", user(row)),
             )
+            .of(&name)
         });
     report.each(
         "cloud_may_trigger",
@@ -214,6 +217,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
                 user(row)
             ),
         )
+        .of(&name)
     });
     report.each(
         "cloud_row_security",
@@ -246,6 +250,7 @@ async fn triggers(
                 ident(&name)
             ),
         )
+        .of(&table)
     });
     report.each(
         "rewriting_trigger",
@@ -269,6 +274,7 @@ async fn triggers(
                 "ALTER TABLE {child} DROP CONSTRAINT {name}, ADD CONSTRAINT {name} {definition};"
             ),
         )
+        .of(&child)
     });
     report.each(
         "fk_action",
@@ -288,6 +294,7 @@ async fn triggers(
                 format!("trigger {name} of {table} is disabled"),
                 format!("ALTER TABLE {table} ENABLE TRIGGER {};", ident(&name)),
             )
+            .of(&table)
         }));
     }
     report.each(

@@ -158,6 +158,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
                 format!("{name} can't be read"),
                 format!("GRANT SELECT ON {name} TO {};", user(row)),
             )
+            .of(&name)
         });
     report.each(
         "desktop_may_read",
@@ -180,6 +181,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
                     false => format!("GRANT {} TO {};", ident(&owner), user(row)),
                 },
             )
+            .of(&name)
         });
     report.each("desktop_may_publish", "all tables are published, or may be", "only who owns a table may publish it; or let an administrator paste what tandem bootstrap --plan says", CheckOutcome::Fail, others.collect());
     let hidden = there.iter().filter(|row| row.get::<_, bool>(5)).map(|row| {
@@ -188,6 +190,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
             format!("row security hides rows of {name} from us"),
             format!("ALTER ROLE {} BYPASSRLS;", user(row)),
         )
+        .of(&name)
     });
     report.each(
         "desktop_row_security",
@@ -205,6 +208,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
                 format!("{name} can't be written, and something comes home to it"),
                 format!("GRANT INSERT, UPDATE, DELETE ON {name} TO {};", user(row)),
             )
+            .of(&name)
         });
     report.each(
         "home_may_write",

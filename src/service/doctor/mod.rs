@@ -132,6 +132,16 @@ pub struct Check {
     pub why: Option<String>,
     /// A statement to paste, or a command.
     pub fix: Option<String>,
+    /// What it is about, where the same may be true of many: its name stands in `what`.
+    #[serde(skip)]
+    pub of: Option<String>,
+}
+
+impl Check {
+    /// The words around the name of what it is about, so that the same can be said of several at once.
+    pub fn around(&self) -> Option<(&str, &str)> {
+        self.what.split_once(self.of.as_deref()?)
+    }
 }
 
 /// Checks, as they are made.
@@ -144,6 +154,8 @@ pub(super) struct Report {
 pub(super) struct Wrong {
     pub(super) what: String,
     pub(super) fix: Option<String>,
+    /// The thing, where the same may be wrong with many.
+    pub(super) of: Option<String>,
 }
 
 impl Wrong {
@@ -151,40 +163,50 @@ impl Wrong {
         Wrong {
             what: what.into(),
             fix: Some(fix.into()),
+            of: None,
         }
+    }
+
+    /// What there is to say where nothing is wrong.
+    fn nothing(what: String) -> Wrong {
+        Wrong {
+            what,
+            fix: None,
+            of: None,
+        }
+    }
+
+    /// The same may be wrong with others, and is said once then. `name` stands in the words.
+    pub(super) fn of(self, name: &str) -> Wrong {
+        let of = Some(name.to_owned());
+        Wrong { of, ..self }
     }
 }
 
 impl Report {
-    fn push(
-        &mut self,
-        id: &'static str,
-        outcome: CheckOutcome,
-        what: String,
-        why: Option<&str>,
-        fix: Option<String>,
-    ) {
+    fn push(&mut self, id: &'static str, outcome: CheckOutcome, wrong: Wrong, why: Option<&str>) {
         debug_assert!(IDS.contains(&id), "{id}");
         self.checks.push(Check {
             id,
             side: side_of(id),
             outcome,
-            what,
+            what: wrong.what,
             why: why.map(str::to_owned),
-            fix,
+            fix: wrong.fix,
+            of: wrong.of,
         });
     }
 
     pub(super) fn ok(&mut self, id: &'static str, what: impl Into<String>) {
-        self.push(id, CheckOutcome::Ok, what.into(), None, None);
+        self.push(id, CheckOutcome::Ok, Wrong::nothing(what.into()), None);
     }
 
     pub(super) fn warn(&mut self, id: &'static str, why: &str, wrong: Wrong) {
-        self.push(id, CheckOutcome::Warn, wrong.what, Some(why), wrong.fix);
+        self.push(id, CheckOutcome::Warn, wrong, Some(why));
     }
 
     pub(super) fn fail(&mut self, id: &'static str, why: &str, wrong: Wrong) {
-        self.push(id, CheckOutcome::Fail, wrong.what, Some(why), wrong.fix);
+        self.push(id, CheckOutcome::Fail, wrong, Some(why));
     }
 
     /// One check for each thing that is wrong; one that is fine where none is.
@@ -199,8 +221,8 @@ impl Report {
         if wrong.is_empty() {
             self.ok(id, fine);
         }
-        for Wrong { what, fix } in wrong {
-            self.push(id, outcome, what, Some(why), fix);
+        for wrong in wrong {
+            self.push(id, outcome, wrong, Some(why));
         }
     }
 
@@ -210,7 +232,7 @@ impl Report {
 
     /// What can't be known from here.
     pub(super) fn skip(&mut self, id: &'static str, what: String) {
-        self.push(id, CheckOutcome::Skipped, what, None, None);
+        self.push(id, CheckOutcome::Skipped, Wrong::nothing(what), None);
     }
 
     /// Everything that wasn't reached.
@@ -311,7 +333,7 @@ async fn logged(
     let unlogged = found.iter().map(|row| {
         let name: String = row.get(0);
         let fix = format!("ALTER TABLE {name} SET LOGGED;");
-        Wrong::new(format!("{name} is unlogged on the {}", on.1), fix)
+        Wrong::new(format!("{name} is unlogged on the {}", on.1), fix).of(&name)
     });
     let (why, outcome) = match on.1 {
         Side::Desktop => (
@@ -353,6 +375,7 @@ fn note(checked: Result<(), Fault>, report: &mut Report, id: &'static str) {
         let wrong = Wrong {
             what: fault.to_string(),
             fix: fault.hint.clone(),
+            of: None,
         };
         report.fail(id, "the checks behind this one could not be made", wrong);
     }

@@ -6,6 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::{CheckOutcome, Report, Wrong, desktop_tables, rows};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
+use crate::model::sqlstate;
 
 pub(super) async fn check(
     settings: &Settings,
@@ -46,7 +47,7 @@ async fn statement(
     };
     match error.as_db_error() {
         // CALL, DO, or several statements: only carrying them out would tell.
-        Some(error) if error.code().code() == "42601" => {
+        Some(error) if error.code().code() == sqlstate::SYNTAX_ERROR => {
             report.skip(
                 id,
                 format!("not checked: {place} can't be explained, only carried out"),
@@ -82,7 +83,7 @@ async fn loud(settings: &Settings, client: &Client, report: &mut Report) -> Resu
         Wrong::new(
             format!("all rows of {name} are deleted and inserted again about {times} times a day"),
             "let what fills it write only the rows that differ, or let it run less often ([refill] every)",
-        )
+        ).of(&name)
     });
     report.each(
         "loud_refill",

@@ -113,6 +113,7 @@ pub(super) async fn check(
             format!("{table} is published ({publications}) without a replica identity"),
             format!("ALTER TABLE {table} REPLICA IDENTITY FULL;"),
         )
+        .of(&table)
     });
     report.each(
         "update_would_fail",
@@ -131,6 +132,7 @@ pub(super) async fn check(
             format!("publication {name} has only some rows or columns of {table}"),
             format!("BEGIN; ALTER PUBLICATION {publication} DROP TABLE {table}; ALTER PUBLICATION {publication} ADD TABLE {table}; COMMIT; -- then: tandem bootstrap --table with its name"),
         )
+        .of(&table)
     });
     report.each(
         "publication_filter",

@@ -157,6 +157,7 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
             format!("slot {name} keeps {mb} MB, and nobody reads it"),
             format!("SELECT pg_drop_replication_slot({});", literal(&name)),
         )
+        .of(&name)
     });
     report.each(
         "other_slots",

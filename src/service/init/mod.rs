@@ -1,28 +1,40 @@
 //! Settings proposed from what both databases hold: which tables belong together, what names a row, which way rows go. What
 //! doesn't fit is written as a remark with its reason, so that what is active works as it stands.
 
+mod create;
+mod decide;
+mod fitting;
+mod open;
 mod own;
 mod pairs;
+mod question;
+mod update;
+mod whole;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use tokio_postgres::Client;
 
-use own::{filled_there, generated, is_made, zones_meet};
-use pairs::{alike, matched};
-use written::{list, quoted, short, text, without_password};
+use fitting::{Fitting, fitting};
+use open::opened;
+use own::{computed, filled_there, generated, zones_meet};
+use pairs::matched;
+use question::{Decisions, remark};
+use written::{list, text, without_password};
 
+pub use create::{Creation, Homeward, bring_home, create, missing};
+pub use question::{Asker, Question};
+pub use update::{Update, update};
 pub use written::write_new;
 
-use crate::catalog::{RelationFacts, encoding, facts, readable, relation, strange, unpathed};
-use crate::config::{self, Settings, Sources};
+use crate::catalog::{RelationFacts, encoding, readable, relation, strange, unpathed};
+use crate::config::{self, Flow, Settings, Sources, as_key, as_text};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::model::{Charset, Name};
-use crate::plan::quote;
 use crate::wire::WireError;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
 /// A settings file, and how much of it is active.
 pub struct Proposal {
@@ -34,71 +46,79 @@ pub struct Proposal {
     pub set_aside: usize,
     /// Remarks with a question: what stands on one side only may be the other side's under another name.
     pub questions: usize,
+    /// Decisions that the file shows with their choices.
+    pub decisions: usize,
     /// A password was given, and stands in no file: what it has to be called in the environment.
     pub secrets: Vec<&'static str>,
 }
 
-/// Looks at both databases; changes nothing.
+/// Looks at both databases; changes nothing. Where a decision is needed, `ask` is asked, or else the best answer taken.
 ///
 /// # Errors
-/// When a side can't be reached.
+/// When a side can't be reached, or there is no answer.
 pub async fn propose(
     desktop_url: &str,
     cloud_url: &str,
     sources: Sources,
+    mut ask: Option<&mut Asker<'_>>,
 ) -> Result<Proposal, Fault> {
-    let urls = format!(
-        "[desktop]\nurl = {}\n[cloud]\nurl = {}\n",
-        quoted(desktop_url),
-        quoted(cloud_url)
-    );
-    let settings = read(&urls, &sources)?.map_err(wrong_url)?;
-    let desktop = control::connect(&settings.desktop.endpoint).await;
-    let desktop = desktop.map_err(|error| no_way_in(Side::Desktop, &error))?;
-    let cloud = control::connect(&settings.cloud.endpoint).await;
-    let cloud = cloud.map_err(|error| no_way_in(Side::Cloud, &error))?;
-    let one = facts(&desktop.client, Side::Desktop).await;
-    let other = facts(&cloud.client, Side::Cloud).await;
-    if let (Ok(one), Ok(other)) = (one, other) {
-        one.is_not(&other)?;
+    let mut decisions = Decisions::default();
+    loop {
+        let proposal = draft((desktop_url, cloud_url), &sources, &mut decisions).await?;
+        let settled = match &mut ask {
+            Some(ask) => !decisions.ask(ask)?,
+            None => true,
+        };
+        if settled {
+            return Ok(proposal);
+        }
     }
+}
+
+/// The proposal with the answers that there are.
+async fn draft(
+    (desktop_url, cloud_url): (&str, &str),
+    sources: &Sources,
+    decisions: &mut Decisions,
+) -> Result<Proposal, Fault> {
+    let (settings, desktop, cloud) = opened(desktop_url, cloud_url, sources).await?;
     let here = look(&desktop, Side::Desktop).await?;
     let there = look(&cloud, Side::Cloud).await?;
+    let clients = (&desktop.client, &cloud.client);
     let mut entries = Vec::new();
-    let pairs = matched(&here, &there);
+    let mut pairs = matched(&here, &there);
+    let others = whole::together(decisions, (&here, &there), &mut pairs, &|_, _| false);
+    let zoned = pairs.iter().any(|(from, to)| zones_meet(from, to));
+    let (zone, of_zone) = whole::zone(decisions, zone(&desktop).await?, zoned);
     for (from, to) in &pairs {
-        entries.push(entry(from, to, &settings, (&desktop.client, &cloud.client)).await?);
+        entries.push(entry((from, to), (&settings, &zone), clients, decisions).await?);
     }
-    entries.sort_by(|a, b| a.name.cmp(&b.name));
     let (desktop_url, desktop_secret) = without_password(desktop_url);
     let (cloud_url, cloud_secret) = without_password(cloud_url);
+    let bare = bare(&desktop, &entries).await?;
+    let (encoding, of_encoding) = whole::encoding(decisions, bare.as_deref().unwrap_or_default());
     let head = Head {
         desktop: (desktop_url, desktop_secret),
         cloud: (cloud_url, cloud_secret),
-        org: tenant(&entries),
-        zone: zone(&desktop).await?,
-        zoned: pairs.iter().any(|(from, to)| zones_meet(from, to)),
-        bare: bare(&desktop, &entries).await?,
+        org: whole::tenant(decisions, &entries, (&here, &there), clients).await?,
+        zone,
+        zoned,
+        bare,
+        encoding,
+        remarks: [of_encoding, of_zone].concat(),
     };
-    let misfits = misfits(&head, &entries, &sources, (&desktop.client, &cloud.client)).await?;
-    let alone = |all: &[RelationFacts], mine: &dyn Fn(&Entry) -> &Name| -> Vec<String> {
-        let known: BTreeSet<_> = entries.iter().map(mine).collect();
-        let others = all.iter().filter(|facts| !known.contains(&facts.name));
-        others.map(|facts| short(&facts.name)).collect()
-    };
-    let mut others = Others {
-        desktop: alone(&here, &|entry| &entry.desktop),
-        cloud: alone(&there, &|entry| &entry.cloud),
-        alike: Vec::new(),
-    };
-    others.alike = alike(&here, &there, &others);
+    let misfits = misfits(&head, &entries, sources, clients).await?;
     Ok(Proposal {
         text: text(&head, &entries, &misfits, &others),
         active: entries.len() - misfits.len(),
         set_aside: misfits.len(),
         questions: entries.iter().filter(|entry| entry.asks).count()
             + others.alike.len()
-            + usize::from(head.bare.as_ref().is_some_and(|found| !found.is_empty())),
+            + usize::from(
+                head.encoding.is_none()
+                    && head.bare.as_ref().is_some_and(|found| !found.is_empty()),
+            ),
+        decisions: decisions.len(),
         secrets: [
             ("DESKTOP_DB_PASSWORD", desktop_secret),
             ("SUPABASE_DB_PASSWORD", cloud_secret),
@@ -109,17 +129,22 @@ pub async fn propose(
     })
 }
 
-/// Both URLs as they are written, whether each came with a password, and the tenant column if there seems to be one.
+/// Both URLs as they are written, whether each came with a password, and what is said about the tenant if there seems to be one.
+#[derive(Clone)]
 struct Head {
     desktop: (String, bool),
     cloud: (String, bool),
-    org: Option<String>,
-    /// The time zone that the desktop's server has.
+    org: String,
+    /// The time zone of times without one.
     zone: String,
     /// Times without a zone meet times with one.
     zoned: bool,
     /// The desktop's database has no encoding: tables with text that is not UTF-8, as far as can be seen.
     bare: Option<Vec<String>>,
+    /// What it says about its encoding.
+    encoding: Option<String>,
+    /// What the file says about decisions on the desktop.
+    remarks: Vec<String>,
 }
 
 /// Tables without a partner.
@@ -141,31 +166,8 @@ struct Entry {
     columns: BTreeSet<String>,
     /// A remark among the lines asks something.
     asks: bool,
-}
-
-/// A URL that can't be read is an argument here, not a line of a file.
-fn wrong_url(problems: config::Problems) -> Fault {
-    let said = problems.items().first();
-    let flag = match said.map_or(0, |problem| problem.line) {
-        1 | 2 => "--desktop",
-        3 | 4 => "--cloud",
-        _ => "in the environment",
-    };
-    let said = said.map_or_else(String::new, |problem| problem.message.clone());
-    Fault::new(Kind::Input, format!("{flag}: {said}"))
-        .hint("it looks like postgres://USER@HOST:PORT/DATABASE; nothing was written")
-}
-
-/// No settings are there yet that a hint could name.
-fn no_way_in(side: Side, error: &WireError) -> Fault {
-    let fault = Fault::wire(side, error);
-    match matches!(error, WireError::Authentication(_)) {
-        true => fault.hint(format!(
-            "put the password into the environment as TANDEM_{}_PASSWORD, or into the URL of --{side}; it is written nowhere",
-            side.to_string().to_uppercase()
-        )),
-        false => fault,
-    }
+    /// Somebody said that it has to wait, for this.
+    aside: Option<String>,
 }
 
 /// What can be seen of the bytes of a database without an encoding.
@@ -239,30 +241,37 @@ async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault
 }
 
 async fn entry(
-    from: &RelationFacts,
-    to: &RelationFacts,
-    settings: &Settings,
-    (desktop, cloud): (&Client, &Client),
+    (from, to): (&RelationFacts, &RelationFacts),
+    (settings, zone): (&Settings, &str),
+    clients: (&Client, &Client),
+    decisions: &mut Decisions,
 ) -> Result<Entry, Fault> {
-    let (mut lines, mut asks) = (Vec::new(), false);
-    let name = short(&from.name);
-    if short(&to.name) != name {
-        lines.push(format!("cloud = {}", quoted(&short(&to.name))));
+    let (mut lines, mut asks, mut aside) = (Vec::new(), false, None);
+    let name = from.name.to_string();
+    if to.name != from.name {
+        lines.push(format!("cloud = {}", as_text(&to.name.to_string())));
     }
-    let reverse = comes_home(from, to, settings, (desktop, cloud)).await?;
-    if reverse {
+    let owner = &settings.owner;
+    let (mut flow, said) = decide::flow(decisions, (from, to), owner, clients).await?;
+    if flow == Flow::Reverse {
         lines.push("flow = \"reverse\"               # its rows are made on phones".to_owned());
-        lines.extend(skipped(
-            to,
-            from,
-            &settings.reverse.skip,
-            &[],
-            "[table.reverse]\nskip",
-        ));
+        lines.extend(said);
+        let (table, section) = coming_home((from, to), (settings, zone));
+        lines.extend(table.into_iter().chain(section));
     } else {
-        let owner = &settings.owner.column;
-        let generated = generated(from, to, desktop).await?;
-        let key = key(from, to, &generated, desktop).await?;
+        let generated = generated(from, to, clients.0).await?;
+        let (key, of_key) = decide::key(decisions, (from, to), &generated, clients).await?;
+        let ids = match generated.is_empty() && key.is_some() && said.is_empty() {
+            true => decide::ids(decisions, (from, to), owner),
+            false => decide::Ids::default(),
+        };
+        if ids.both {
+            flow = Flow::Both;
+        }
+        if flow == Flow::Both {
+            lines.push("flow = \"both\"".to_owned());
+        }
+        lines.extend(said);
         match &key {
             Some(names) if *names == to.primary_key => {}
             Some(names) => lines.push(format!("key = {}", list(names))),
@@ -271,47 +280,81 @@ async fn entry(
                     .to_owned(),
             ),
         }
-        let times = filled_there(from, to, (desktop, cloud)).await?;
-        let stay: Vec<_> = { generated.iter() }
-            .chain(times.iter().map(|(name, _)| name))
-            .cloned()
-            .collect();
-        lines.extend(skipped(from, to, &settings.forward.skip, &stay, "skip"));
-        lines.extend(times.iter().map(|(name, why)| format!("# {name}: {why}")));
+        lines.extend(of_key);
+        let times = filled_there(from, to, clients).await?;
+        let (times, of_times) = decide::times(decisions, &name, times);
+        let computed = computed(from, to);
         let unfilled = to.columns.iter().filter(|column| {
             from.column(&column.name).is_none() && !generated.contains(&column.name)
         });
+        let unfilled = unfilled.filter(|column| !column.computed);
         let unfilled = unfilled.map(|column| &column.name);
         let unfilled: Vec<_> = unfilled
-            .filter(|name| *name != owner && !settings.forward.skip.contains(name))
+            .filter(|name| **name != owner.column && !settings.forward.skip.contains(name))
             .cloned()
             .collect();
         let left = from.columns.iter().map(|column| &column.name);
-        let left =
+        let mut left =
             left.filter(|name| to.column(name).is_none() && !settings.forward.skip.contains(name));
-        if let Some(left) = left.into_iter().next().filter(|_| !unfilled.is_empty()) {
-            asks = true;
-            lines.push(format!(
-                "# Only in the cloud: {}. If one of them is a column of skip under another name:",
-                unfilled.join(", ")
-            ));
-            lines.push(format!(
-                "# rename = {{ {} = {} }}",
-                quoted(left),
-                quoted(&unfilled[0])
-            ));
+        let left = left.next().filter(|_| !unfilled.is_empty());
+        let (renamed, of_rename) = match left {
+            Some(left) => decide::rename(decisions, (from, to), left, &unfilled),
+            None => (None, Vec::new()),
+        };
+        let stay: Vec<_> = { generated.iter().chain(&times) }
+            .chain(computed.iter().map(|(name, _)| name))
+            .cloned()
+            .collect();
+        let mut always = settings.forward.skip.clone();
+        always.extend(left.filter(|_| renamed.is_some()).cloned());
+        lines.extend(skipped(from, to, &always, &stay, "skip"));
+        lines.extend(
+            computed
+                .iter()
+                .map(|(name, why)| remark(&format!("# {name}: {why}"))),
+        );
+        lines.extend(of_times);
+        match (left, &renamed) {
+            (Some(left), Some(other)) => lines.push(format!(
+                "rename = {{ {} = {} }}",
+                as_key(left),
+                as_text(other)
+            )),
+            (Some(left), None) => {
+                asks = true;
+                lines.push(format!(
+                    "# Only in the cloud: {}. If one of them is a column of skip under another name:",
+                    remark(&unfilled.join(", "))
+                ));
+                lines.push(format!(
+                    "# rename = {{ {} = {} }}",
+                    as_key(left),
+                    as_text(&unfilled[0])
+                ));
+            }
+            (None, _) => {}
         }
+        lines.extend(of_rename);
+        let left_out = |name: &str| {
+            let mut others = always.iter().chain(&stay);
+            name == owner.column || others.any(|other| other == name)
+        };
+        let Fitting { table, converts } = fitting((from, to), Side::Cloud, zone, &left_out);
+        let narrows = !table.is_empty();
+        lines.extend(table.into_iter().chain(converts));
         if !generated.is_empty() {
             lines.push(format!(
                 "swap = \"1d\"                    # {} is generated in the cloud; it stays",
-                generated.join(", ")
+                remark(&generated.join(", "))
             ));
-        } else if key.is_some() && to.primary_key.iter().any(|name| is_made(to, name)) {
-            lines.push(format!(
-                "# {} comes from the desktop; the cloud can make it too. Where phones add rows to this table, ids may meet:\n\
-                 # give the cloud's a range of their own, or make them uuids.",
-                to.primary_key.join(", ")
-            ));
+        }
+        lines.extend(ids.lines);
+        aside = ids.aside;
+        if flow == Flow::Both {
+            let (table, section) = coming_home((from, to), (settings, zone));
+            // The word is said once, for both directions.
+            lines.extend(table.into_iter().filter(|_| !narrows));
+            lines.extend(section);
         }
     }
     Ok(Entry {
@@ -325,74 +368,24 @@ async fn entry(
             .map(|column| column.name.clone())
             .collect(),
         asks,
+        aside,
     })
 }
 
-/// Rows that only phones make: the cloud has some of theirs and none of the desktop's, or needs what the desktop doesn't have.
-async fn comes_home(
-    from: &RelationFacts,
-    to: &RelationFacts,
-    settings: &Settings,
-    (desktop, cloud): (&Client, &Client),
-) -> Result<bool, Fault> {
-    let owner = &settings.owner;
-    let needs = to.columns.iter().any(|column| {
-        let owned = column.name == owner.column;
-        column.must_be_given() && !owned && from.column(&column.name).is_none()
-    });
-    if to.column(&owner.column).is_none() {
-        return Ok(false);
+/// What columns that come home need: lines for the table, and those of a section of its own.
+fn coming_home(
+    (from, to): (&RelationFacts, &RelationFacts),
+    (settings, zone): (&Settings, &str),
+) -> (Vec<String>, Vec<String>) {
+    let always = &settings.reverse.skip;
+    let skip = skipped(to, from, always, &[], "skip");
+    let left_out = |name: &str| always.iter().any(|skip| skip == name);
+    let Fitting { table, converts } = fitting((to, from), Side::Desktop, zone, &left_out);
+    let mut section: Vec<_> = skip.into_iter().chain(converts).collect();
+    if !section.is_empty() {
+        section.insert(0, "[table.reverse]".to_owned());
     }
-    let (target, column) = (to.rows(), quote::ident(&owner.column));
-    let sql = format!(
-        "select exists (select from {target} as t where t.{column}::text = {}), exists (select from {target} as t where t.{column}::text = {})",
-        quote::literal(&owner.mobile),
-        quote::literal(&owner.desktop)
-    );
-    let rows = cloud
-        .query_typed(&sql, &[])
-        .await
-        .map_err(Fault::at(Side::Cloud))?;
-    let (mobile, owned) = rows
-        .first()
-        .map_or((false, false), |row| (row.get(0), row.get(1)));
-    let sql = format!("select exists (select from {})", from.rows());
-    let rows = desktop
-        .query_typed(&sql, &[])
-        .await
-        .map_err(Fault::at(Side::Desktop))?;
-    let filled = rows.first().is_some_and(|row| row.get(0));
-    Ok(mobile && !owned || needs && !filled)
-}
-
-/// The cloud's primary key, or a unique index of it, if the desktop's rows are named by it; measured.
-async fn key(
-    from: &RelationFacts,
-    to: &RelationFacts,
-    generated: &[String],
-    desktop: &Client,
-) -> Result<Option<Vec<String>>, Fault> {
-    let sets = std::iter::once(&to.primary_key).chain(&to.unique);
-    for names in sets {
-        let known = |name: &String| from.column(name).is_some() && !generated.contains(name);
-        if names.is_empty() || !names.iter().all(known) {
-            continue;
-        }
-        let list: Vec<_> = names.iter().map(|name| quote::ident(name)).collect();
-        let sql = format!(
-            "select exists (select from {} group by {} having count(*) > 1)",
-            quote::table(&from.name),
-            list.join(", ")
-        );
-        let rows = desktop
-            .query_typed(&sql, &[])
-            .await
-            .map_err(Fault::at(Side::Desktop))?;
-        if !rows.first().is_some_and(|row| row.get(0)) {
-            return Ok(Some(names.clone()));
-        }
-    }
-    Ok(None)
+    (table, section)
 }
 
 /// Columns of the sender that have no place at the receiver.
@@ -412,22 +405,6 @@ fn skipped(
     (!names.is_empty()).then(|| format!("{word} = {}", list(&names)))
 }
 
-/// A column by which most tables of the cloud are told apart by firm.
-fn tenant(entries: &[Entry]) -> Option<String> {
-    let names = [
-        "org_id",
-        "tenant_id",
-        "organization_id",
-        "company_id",
-        "firm_id",
-    ];
-    let most = |name: &&str| {
-        let with = entries.iter().filter(|entry| entry.columns.contains(*name));
-        with.count() * 2 > entries.len() && !entries.is_empty()
-    };
-    names.into_iter().find(most).map(str::to_owned)
-}
-
 /// Which tables don't fit as they are proposed, and why.
 async fn misfits(
     head: &Head,
@@ -438,22 +415,22 @@ async fn misfits(
     if entries.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let bare = Head {
+    let plain = Head {
         desktop: (head.desktop.0.clone(), false),
         cloud: (head.cloud.0.clone(), false),
-        org: head.org.clone(),
-        zone: head.zone.clone(),
-        zoned: head.zoned,
         bare: None,
+        ..head.clone()
     };
-    let whole = text(&bare, entries, &BTreeMap::new(), &Others::default());
+    let whole = text(&plain, entries, &BTreeMap::new(), &Others::default());
     let settings = read(&whole, sources)?.map_err(|error| broken(&error))?;
     let names = entries.iter().map(|entry| entry.name.clone()).collect();
     let tables = agree_again(&settings, desktop, cloud, &names).await?;
     let misfits = tables.misfits().iter();
-    Ok(misfits
-        .map(|misfit| (misfit.name.clone(), misfit.why.clone()))
-        .collect())
+    let misfits = misfits.map(|misfit| (misfit.name.clone(), misfit.why.clone()));
+    let aside = entries
+        .iter()
+        .filter_map(|entry| Some((entry.name.clone(), entry.aside.clone()?)));
+    Ok(misfits.chain(aside).collect())
 }
 
 /// The settings that a text makes, as if it were the file.

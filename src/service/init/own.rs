@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use crate::catalog::RelationFacts;
+use crate::catalog::{ColumnFacts, RelationFacts};
 use crate::fault::{Fault, Side};
 use crate::plan::quote;
 
@@ -14,7 +14,7 @@ pub(super) fn zones_meet(from: &RelationFacts, to: &RelationFacts) -> bool {
             .map(|other| other.type_name.as_str());
         matches!(
             (column.type_name.as_str(), other),
-            ("timestamp", Some("timestamptz")) | ("timestamptz", Some("timestamp"))
+            ("timestamp" | "date", Some("timestamptz")) | ("timestamptz", Some("timestamp"))
         )
     })
 }
@@ -67,6 +67,29 @@ async fn names_rows(
     );
     let rows = { desktop.query_typed(&sql, &[]).await }.map_err(Fault::at(Side::Desktop))?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
+/// Columns that only one side computes and that can't travel, with the reason.
+pub(super) fn computed(from: &RelationFacts, to: &RelationFacts) -> Vec<(String, &'static str)> {
+    let both = from
+        .columns
+        .iter()
+        .filter_map(|column| Some((column, to.column(&column.name)?)));
+    let why = |(column, other): (&ColumnFacts, &ColumnFacts)| match (
+        column.computed,
+        other.computed,
+    ) {
+        (true, false) if column.fleeting => Some(
+            "the desktop computes it when it is read (VIRTUAL), so it is not sent; compute it in the cloud, too, or make it STORED there (PostgreSQL 18)",
+        ),
+        (true, false) if !column.sent => Some(
+            "the desktop computes it and does not send it (PostgreSQL 18 would); compute it in the cloud, too",
+        ),
+        (false, true) => Some("the cloud computes it, so nothing can be written there"),
+        _ => None,
+    };
+    both.filter_map(|(column, other)| Some((column.name.clone(), why((column, other))?)))
+        .collect()
 }
 
 /// Times that are the receiver's own business, with the reason: a trigger of the cloud sets them, or each run of a refill of the

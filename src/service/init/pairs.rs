@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use super::Others;
-use super::written::short;
 use crate::catalog::RelationFacts;
 
 /// Columns that both have, by name.
@@ -14,7 +13,7 @@ fn common(from: &RelationFacts, to: &RelationFacts) -> usize {
         .count()
 }
 
-/// Tables that belong together: of one name, or one that ends as the other does, with at least half of the smaller one's
+/// Tables that belong together: of one name, in the same schema first, or one that ends as the other does, with at least half of the smaller one's
 /// columns in common.
 pub(super) fn matched<'a>(
     here: &'a [RelationFacts],
@@ -26,6 +25,7 @@ pub(super) fn matched<'a>(
             let common = common(from, to);
             let (a, b) = (&from.name.relation, &to.name.relation);
             let alike = match () {
+                () if from.name == to.name => 10_000,
                 () if a == b => 1_000,
                 () if a.ends_with(b.as_str()) || b.ends_with(a.as_str()) => 100,
                 () => 0,
@@ -57,7 +57,7 @@ pub(super) fn alike(
     let of = |all: &[RelationFacts], names: &[String]| -> Vec<RelationFacts> {
         let of = all
             .iter()
-            .filter(|facts| names.contains(&short(&facts.name)));
+            .filter(|facts| names.contains(&facts.name.to_string()));
         of.cloned().collect()
     };
     let (left, right) = (of(here, &others.desktop), of(there, &others.cloud));
@@ -65,7 +65,7 @@ pub(super) fn alike(
         let to = right.iter().max_by_key(|to| common(from, to))?;
         let same = common(from, to);
         let enough = same * 3 >= from.columns.len() * 2 && same >= 2;
-        enough.then(|| (short(&from.name), short(&to.name)))
+        enough.then(|| (from.name.to_string(), to.name.to_string()))
     });
     pairs.collect()
 }

@@ -3,9 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::question::remark;
 use super::{Entry, Head, Others};
+use crate::config::as_text;
 use crate::fault::{Fault, Kind};
-use crate::model::Name;
 
 pub(super) fn text(
     head: &Head,
@@ -30,12 +31,15 @@ pub(super) fn text(
             false => format!("# {line}"),
         });
         if section == "desktop" {
-            match &head.bare {
+            if let Some(name) = &head.encoding {
+                text.push_str(&format!("encoding = {}\n", quoted(name)));
+            }
+            match head.bare.as_ref().filter(|_| head.encoding.is_none()) {
                 Some(found) if !found.is_empty() => text.push_str(&format!(
                     "# The database has no encoding (SQL_ASCII), and not all text is UTF-8 in {}.\n\
                      # What does the office's program write? Rows that can't be read wait in quarantine until this says it:\n\
                      # encoding = \"WIN1252\"\n",
-                    found.join(", ")
+                    remark(&found.join(", "))
                 )),
                 Some(_) => text.push_str(
                     "# encoding = \"WIN1252\"  # the database has no encoding (SQL_ASCII); what was looked at is UTF-8, as without this line\n",
@@ -44,15 +48,15 @@ pub(super) fn text(
             }
             let mark = if head.zoned { "" } else { "# " };
             text.push_str(&format!(
-                "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one: the desktop's own\n",
-                quoted(&head.zone)
+                "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one{}\n",
+                as_text(&head.zone),
+                if head.remarks.is_empty() { ": the desktop's own" } else { "" }
             ));
+            text.extend(head.remarks.iter().map(|line| format!("{line}\n")));
         }
         text.push('\n');
     }
-    if let Some(column) = &head.org {
-        text.push_str(&format!("# Where several firms share the cloud, each is limited to its own rows:\n# [tenant]\n# {column} = 1\n\n"));
-    }
+    text.push_str(&head.org);
     text.push_str(
         "# [forward]\n# skip = []                              # columns that never travel, of all tables; default: none\n\
          # wal_held_max = \"4GB\"                   # default: more WAL kept for us on the desktop than that is said\n\n\
@@ -70,51 +74,64 @@ pub(super) fn text(
     }
     for entry in entries {
         if let Some(why) = misfits.get(&entry.name) {
-            for line in why.split("; ") {
-                text.push_str(&format!("# {}: {line}\n", entry.name));
-            }
-            for line in written(entry).lines() {
-                text.push_str(format!("# {line}").trim_end());
-                text.push('\n');
-            }
+            text.push_str(&aside(entry, why));
         }
     }
     for (desktop, cloud) in &others.alike {
         text.push_str(&format!(
             "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
-            quoted(desktop),
-            quoted(cloud)
+            as_text(desktop),
+            as_text(cloud)
         ));
     }
     for (side, names) in [("desktop", &others.desktop), ("cloud", &others.cloud)] {
         if !names.is_empty() {
-            text.push_str(&format!("# Only on the {side}: {}\n", names.join(", ")));
+            text.push_str(&format!(
+                "# Only on the {side}: {}\n",
+                remark(&names.join(", "))
+            ));
         }
     }
     text
 }
 
-fn written(entry: &Entry) -> String {
-    format!("[[table]]\nname = {}\n{}\n", quoted(&entry.name), {
+pub(super) fn written(entry: &Entry) -> String {
+    format!("[[table]]\nname = {}\n{}\n", as_text(&entry.name), {
         let lines: String = entry.lines.iter().map(|line| format!("{line}\n")).collect();
         lines
     })
 }
 
-/// The name as the settings write it.
-pub(super) fn short(name: &Name) -> String {
-    match name.schema.as_str() {
-        "public" => name.relation.clone(),
-        _ => name.to_string(),
-    }
+/// A table that needs a decision first, as a remark.
+pub(super) fn aside(entry: &Entry, why: &str) -> String {
+    let why = why.split("; ").map(|why| format!("{}: {why}", entry.name));
+    let lines: Vec<_> = why
+        .chain(written(entry).lines().map(str::to_owned))
+        .collect();
+    let lines = lines
+        .iter()
+        .map(|line| format!("{}\n", remark(format!("# {line}").trim_end())));
+    lines.collect()
 }
 
+/// A URL as it was given: what it takes from the environment stays there.
 pub(super) fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\""))
+    let mut inside = String::new();
+    for letter in text.chars() {
+        match letter {
+            '\\' | '"' => inside.extend(['\\', letter]),
+            // A line's end in a name is no line's end of the file.
+            letter if letter.is_control() => {
+                inside.push_str(&format!("\\u{:04X}", u32::from(letter)))
+            }
+            letter => inside.push(letter),
+        }
+    }
+    format!("\"{inside}\"")
 }
 
 pub(super) fn list(names: &[String]) -> String {
-    let names: Vec<_> = names.iter().map(|name| quoted(name)).collect();
+    let names: Vec<_> = names.iter().map(|name| as_text(name)).collect();
     format!("[{}]", names.join(", "))
 }
 

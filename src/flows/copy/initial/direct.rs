@@ -1,14 +1,13 @@
 //! An empty table is filled by COPY: in one transaction, so that nobody sees a part of it, or, where it is large, in
 //! several at once; then a reader sees it grow, and its state says `copying` until it is whole.
 
-use std::sync::atomic::Ordering;
-
 use crate::apply::{Filling, NotApplied, hold};
 use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
+use crate::flows::copy::progress::Course;
 use crate::flows::copy::stage::{Staging, run};
 use crate::flows::copy::state::{is_ours, not_applied, set, settled};
-use crate::model::{Lsn, Statement, Table};
+use crate::model::{Lsn, Statement, Table, sqlstate};
 use crate::plan::{Direct, Pages, opening, void_parked};
 use crate::wire::WireError;
 
@@ -43,6 +42,7 @@ impl Pour<'_> {
         reader: &mut TableReader,
     ) -> Result<Poured, Fault> {
         let Pour { table, halves, .. } = self;
+        let mut course = staging.progress.read(&table.name);
         let begin = opening(staging.opening).into_iter();
         let mut begin: Vec<_> = begin.map(|statement| statement.sql.to_string()).collect();
         // However long the desktop takes to read it: the COPY is one statement.
@@ -61,7 +61,7 @@ impl Pour<'_> {
         match reader.start(&halves.out(self.pages)).await {
             Ok(()) => {}
             Err(WireError::Server(error)) if blames_table(&error) => {
-                return given_up(filling).await;
+                return given_up(filling, &mut course).await;
             }
             Err(error) => return Err(desktop(error)),
         }
@@ -70,7 +70,7 @@ impl Pour<'_> {
                 Ok(Some(line)) => line,
                 Ok(None) => break,
                 Err(WireError::Server(error)) if blames_table(&error) => {
-                    return given_up(filling).await;
+                    return given_up(filling, &mut course).await;
                 }
                 Err(error) => return Err(desktop(error)),
             };
@@ -85,16 +85,14 @@ impl Pour<'_> {
                 Line::Row(line) if !unfit => {
                     rows += 1;
                     filling.line(&line).await.map_err(&cloud)?;
-                    let bytes = line.len() as u64;
-                    staging.progress.rows.fetch_add(1, Ordering::Relaxed);
-                    staging.progress.bytes.fetch_add(bytes, Ordering::Relaxed);
+                    course.row(line.len() as u64);
                 }
                 Line::Row(_) => {}
                 Line::TooLarge => unfit = true,
             }
         }
         if unfit {
-            return given_up(filling).await;
+            return given_up(filling, &mut course).await;
         }
         let mut end = Vec::new();
         if self.pages.is_none() {
@@ -103,8 +101,14 @@ impl Pour<'_> {
         end.push(hold(staging.lease));
         match filling.commit(rows, end).await {
             Ok(true) => Ok(Poured::Whole(rows)),
-            Ok(false) => Ok(Poured::NotThis),
-            Err(refused) => not_this(refused, table),
+            Ok(false) => {
+                course.undo();
+                Ok(Poured::NotThis)
+            }
+            Err(refused) => {
+                course.undo();
+                not_this(refused, table)
+            }
         }
     }
 
@@ -140,7 +144,8 @@ pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> 
 }
 
 /// Leaves the table as it was.
-async fn given_up(filling: Filling<'_>) -> Result<Poured, Fault> {
+async fn given_up(filling: Filling<'_>, course: &mut Course) -> Result<Poured, Fault> {
+    course.undo();
     let given_up = filling.give_up().await;
     given_up.map_err(Fault::at(Side::Cloud))?;
     Ok(Poured::NotThis)
@@ -150,7 +155,7 @@ async fn given_up(filling: Filling<'_>) -> Result<Poured, Fault> {
 fn not_this(refused: NotApplied, table: &Table) -> Result<Poured, Fault> {
     match &refused {
         NotApplied::Refused { error, .. }
-            if error.code == "TD009" || blames_table(error) || is_ours(error) =>
+            if error.code == sqlstate::NOT_EMPTY || blames_table(error) || is_ours(error) =>
         {
             tracing::debug!(table = %table.name, %error, "not by COPY");
             Ok(Poured::NotThis)

@@ -5,7 +5,6 @@ mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::task::JoinSet;
 use tokio::time::interval;
@@ -17,8 +16,9 @@ use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::Wanted;
 use crate::flows::copy::merge::{Copied, How, Merge};
+use crate::flows::copy::progress::{Copying, Progress};
 use crate::flows::copy::sequences::set_past_keys;
-use crate::flows::copy::stage::{Progress, Staging, measure, run};
+use crate::flows::copy::stage::{Staging, measure, run};
 use crate::flows::copy::state::{not_applied, set_state, stop_state};
 use crate::limits;
 use crate::model::{Lsn, Statement, Table, TableId, Tables};
@@ -57,10 +57,10 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
     let mut reader = connected.map_err(Fault::at(Side::Desktop))?;
     let sizes = sizes(&mut reader, with.tables).await?;
     reader.close().await;
-    let expected: u64 = sizes.values().map(|(rows, _)| rows).sum();
-    let tables = wanted.len() as u64;
-    with.progress.expected.store(expected, Ordering::Relaxed);
-    with.progress.tables.store(tables, Ordering::Relaxed);
+    with.progress.want(wanted.iter().map(|wanted| {
+        let expected = sizes.get(&wanted.table).map_or(0, |(rows, _)| *rows);
+        (with.tables.get(wanted.table).name.as_str(), expected)
+    }));
     let pages = sizes.iter().map(|(table, (_, pages))| (*table, *pages));
     let board = Arc::new(Board::new(wanted, with.tables, pages.collect()));
     let mut workers = JoinSet::new();
@@ -108,6 +108,18 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
     merge.remove_surplus(&outcome.surplus).await?;
     let stopped = merge.clear().await?;
     set_past_keys(with.applier, (with.opening, with.lease), with.tables).await?;
+    for table in &stopped {
+        with.progress.end(&with.tables.get(*table).name, true);
+    }
+    if !wanted.is_empty() {
+        let Copying {
+            tables,
+            rows,
+            refused,
+            ..
+        } = with.progress.look();
+        tracing::info!(tables, read = rows, refused, "the first copy is finished");
+    }
     Ok(stopped)
 }
 
@@ -273,9 +285,9 @@ impl Worker {
 
     async fn poured(&self, table: &Table, rows: u64, applier: &mut Applier) -> Result<(), Fault> {
         failpoint::reach("table_poured");
-        tracing::info!(table = %table.name, rows, "copied");
+        tracing::debug!(table = %table.name, rows, "copied");
         measure(applier, &self.opening, table, rows).await?;
-        self.progress.done.fetch_add(1, Ordering::Relaxed);
+        self.progress.end(&table.name, false);
         self.board.poured(table.id);
         Ok(())
     }
@@ -299,6 +311,7 @@ impl Worker {
                 let stopped = stop_state(&self.lease.replicator, table, way, &why);
                 self.run(applier, [stopped]).await?;
                 self.adopt(reader).await?;
+                self.progress.end(&table.name, true);
                 self.board.finished(table.id, true, None);
                 return self.merge(applier).await;
             }
@@ -329,11 +342,13 @@ impl Worker {
                 alone: false,
                 unfit: BTreeSet::new(),
             };
+            let name = |copy: &Copied| self.tables.get(copy.staged.table()).name.as_str();
+            { copies.iter() }.for_each(|copy| self.progress.merge(name(copy)));
             let mut surplus = merge.rows(&copies).await?;
             for copy in copies {
                 let table = copy.staged.table();
                 let stopped = merge.stopped.contains(&table);
-                self.progress.done.fetch_add(1, Ordering::Relaxed);
+                self.progress.end(name(&copy), stopped);
                 let rest = surplus.iter().position(|rest| rest.staged.table() == table);
                 let rest = rest.map(|at| surplus.swap_remove(at));
                 self.board.finished(table, stopped, rest);

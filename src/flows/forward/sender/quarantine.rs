@@ -12,7 +12,7 @@ use crate::fault::{Fault, Kind, Side};
 use crate::fold::{Parked, ParkedRows, Parking, name_of_cells};
 use crate::limits;
 use crate::model::{
-    Cell, Key, Param, Statement, Table, Tables, Tuple, Work, is_unreadable, oid, shown,
+    Cell, Key, Param, Statement, Table, Tables, Tuple, Work, is_unreadable, oid, shown, sqlstate,
 };
 
 /// Of a replicator, a table or all, with values of so many bytes.
@@ -87,7 +87,7 @@ impl Said {
                 | Work::NoteGone => 0,
             },
             work,
-            too_large: self.sqlstate == "TD007",
+            too_large: self.sqlstate == sqlstate::TOO_LARGE,
             unreadable: self.is_unreadable(),
         }
     }
@@ -99,7 +99,7 @@ impl Said {
             text.is_some_and(|text| is_unreadable(text.as_bytes()))
         };
         let cells = self.cells.iter().flatten();
-        self.sqlstate == "22021" && cells.chain(&self.key).any(bad)
+        self.sqlstate == sqlstate::CHARACTER_NOT_IN_REPERTOIRE && cells.chain(&self.key).any(bad)
     }
 
     fn name(&self) -> Vec<u8> {

@@ -7,7 +7,7 @@ use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied, way_of};
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
-use crate::model::{Halt, Key, TableId, Tables, WayBack};
+use crate::model::{Halt, Key, TableId, Tables, WayBack, sqlstate};
 use crate::wire::ServerError;
 
 impl Writer {
@@ -29,7 +29,7 @@ impl Writer {
         }
     }
 
-    /// A table whose folded form meets a unique constraint is tried in source order. A step whose rows are
+    /// A table whose folded form meets a constraint between its rows is tried in source order. A step whose rows are
     /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
     /// refused it stops, and the others go on.
     ///
@@ -46,7 +46,7 @@ impl Writer {
             return Ok(());
         }
         let table = self.to_blame(table, step, error)?;
-        if error.code == "TD014" {
+        if error.code == sqlstate::KEPT_OUT {
             self.planner.count(table);
         }
         // Equal rows have no order among themselves.
@@ -54,7 +54,7 @@ impl Writer {
             self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
         let form = &mut job.form;
         let moves = step.is_some_and(|step| form.moves.contains(&step));
-        if error.code == "23505" && ordered && form.ordered.insert(table) {
+        if meets_another(error) && ordered && form.ordered.insert(table) {
             form.careful.clear();
         } else if lies_in_rows(error) && moves {
             self.halt(form, copy_moved(table, &words(error)));
@@ -81,8 +81,8 @@ impl Writer {
             return Ok(());
         }
         let table = self.to_blame(table, step, error)?;
-        let unique = error.code == "23505" && job.form.ordered.is_empty() && !job.is_whole(step);
-        if unique {
+        let meets = meets_another(error) && job.form.ordered.is_empty() && !job.is_whole(step);
+        if meets {
             job.form.ordered.insert(table);
         } else if lies_in_rows(error) && job.is_moved(step) {
             job.form.halts.push(copy_moved(table, &words(error)));
@@ -127,6 +127,15 @@ impl Form {
             None => false,
         }
     }
+}
+
+/// A row can't stand beside another one of its table, which may have made way by then: it is equal to it in what is unique, or
+/// overlaps it.
+fn meets_another(error: &ServerError) -> bool {
+    matches!(
+        error.code.as_str(),
+        sqlstate::UNIQUE_VIOLATION | sqlstate::EXCLUSION_VIOLATION
+    )
 }
 
 /// A row took a new key while a value was not sent, and can't be written: without that value it can't be parked.

@@ -1,0 +1,455 @@
+//! `init` once more: what is new since the file was written is added to it, and the rest stays, to the byte.
+
+mod compare;
+mod known;
+mod replace;
+mod splice;
+
+use std::collections::BTreeMap;
+
+use tokio_postgres::Client;
+
+use super::decide::rename;
+use super::question::{Asker, Decisions};
+use super::written::{aside, written};
+use super::{Entry, broken, entry, list, look, matched, read, whole};
+use crate::catalog::{Pair, RelationFacts, facts, relation, resolve, unpathed};
+use crate::config::{self, Flow, Settings, Sources, Table, as_key, as_text};
+use crate::fault::{Fault, Kind, Side};
+use crate::flows::agree_again;
+use crate::wire::control::{self, Control};
+use known::Known;
+use replace::Found;
+use splice::Splice;
+
+/// What became of a settings file.
+#[derive(Default)]
+pub struct Update {
+    /// What was added.
+    pub added: Vec<String>,
+    /// What was added as a remark, since it needs a decision first.
+    pub set_aside: Vec<String>,
+    /// What the file names and is not there any more; it stays.
+    pub gone: Vec<String>,
+    /// What doesn't fit, and what no addition mends.
+    pub misfits: Vec<String>,
+    /// What a new proposal would say otherwise; the file counts.
+    pub otherwise: Vec<String>,
+    /// Tables that one side only has, and the file doesn't mention.
+    pub alone: Vec<String>,
+    /// Decisions that were needed.
+    pub decisions: usize,
+    /// The file is another now.
+    pub written: bool,
+}
+
+/// Adds to the settings' file what both databases have and it doesn't say. Where a decision is needed, `ask` is asked, or else the
+/// best answer taken.
+///
+/// # Errors
+/// When a side can't be reached, there is no answer, or the file can't be replaced; it is as it was then.
+pub async fn update(
+    settings: &Settings,
+    sources: &Sources,
+    mut ask: Option<&mut Asker<'_>>,
+) -> Result<Update, Fault> {
+    let none = || Fault::new(Kind::Input, "no settings file was read");
+    let found = Found::read(settings.file.as_deref().ok_or_else(none)?)?;
+    let mut decisions = Decisions::default();
+    loop {
+        let (mut update, splice, tables) = draft(settings, sources, &found, &mut decisions).await?;
+        if let Some(ask) = &mut ask
+            && decisions.ask(ask)?
+        {
+            continue;
+        }
+        update.decisions = decisions.len();
+        if !splice.is_same() {
+            write(&found, &splice.done(), sources, tables)?;
+            update.written = true;
+        }
+        return Ok(update);
+    }
+}
+
+/// The new text has to read as settings with so many tables, beside the old one, where names in it mean the same.
+fn write(found: &Found, text: &str, sources: &Sources, tables: usize) -> Result<(), Fault> {
+    let by = found.beside(text)?;
+    let sources = Sources {
+        file: Some(by.path().to_owned()),
+        ..sources.clone()
+    };
+    let settings = config::load(&sources).map_err(|problems| broken(&problems))?;
+    if settings.tables.len() != tables {
+        return Err(broken("tables are missing"));
+    }
+    found.replace(by)
+}
+
+/// What would be added with the answers that there are, and the number of tables that the file has then.
+async fn draft(
+    settings: &Settings,
+    sources: &Sources,
+    found: &Found,
+    decisions: &mut Decisions,
+) -> Result<(Update, Splice, usize), Fault> {
+    let desktop = control::connect(&settings.desktop.endpoint).await;
+    let desktop = desktop.map_err(|error| Fault::wire(Side::Desktop, &error))?;
+    let cloud = control::connect(&settings.cloud.endpoint).await;
+    let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+    let clients = (&desktop.client, &cloud.client);
+    let one = facts(clients.0, Side::Desktop).await;
+    let other = facts(clients.1, Side::Cloud).await;
+    if let (Ok(one), Ok(other)) = (one, other) {
+        one.is_not(&other)?;
+    }
+    let tables = &settings.tables;
+    let names = tables.iter().map(Table::desktop_name);
+    let here = all(&desktop, Side::Desktop, names).await?;
+    let names = tables.iter().map(Table::cloud_name);
+    let there = all(&cloud, Side::Cloud, names).await?;
+    let pairs: Vec<_> = { tables.iter() }
+        .map(|wanted| Pair {
+            wanted,
+            desktop: here
+                .iter()
+                .find(|facts| facts.name == wanted.desktop_name()),
+            cloud: there.iter().find(|facts| facts.name == wanted.cloud_name()),
+        })
+        .collect();
+    let (mut update, mut splice) = (Update::default(), Splice::new(found.text()?));
+    let known = Known::of(splice.text());
+    let mut merged = settings.clone();
+    for at in 0..pairs.len() {
+        columns(
+            settings,
+            &pairs,
+            at,
+            (&mut merged, &mut splice, &mut update),
+        )?;
+    }
+    // What the file doesn't have yet.
+    let free =
+        |all: &[RelationFacts], is_used: &dyn Fn(&RelationFacts) -> bool| -> Vec<RelationFacts> {
+            all.iter()
+                .filter(|facts| !is_used(facts))
+                .cloned()
+                .collect()
+        };
+    let here = free(&here, &|facts| {
+        tables
+            .iter()
+            .any(|table| table.desktop_name() == facts.name)
+    });
+    let there = free(&there, &|facts| {
+        tables.iter().any(|table| table.cloud_name() == facts.name)
+    });
+    let mut fresh = matched(&here, &there);
+    let others = whole::together(decisions, (&here, &there), &mut fresh, &|from, to| {
+        known.has(from, to)
+    });
+    let (left_out, fresh): (Vec<_>, Vec<_>) = { fresh.into_iter() }
+        .partition(|(from, to)| known.has(&from.name.to_string(), &to.name.to_string()));
+    let mut entries = Vec::new();
+    for (from, to) in fresh {
+        entries.push(
+            entry(
+                (from, to),
+                (settings, zone_of(settings)),
+                clients,
+                decisions,
+            )
+            .await?,
+        );
+    }
+    let text: String = entries.iter().map(written).collect();
+    merged
+        .tables
+        .extend(parsed(&text, settings, sources)?.map_err(|error| broken(&error))?);
+    let misfits = misfits(&merged, &entries, clients).await?;
+    add_tables(
+        &entries,
+        &misfits,
+        &others.alike,
+        (&mut splice, &mut update),
+    )?;
+    for (side, names, said) in [
+        ("desktop", &others.desktop, &known.desktop),
+        ("cloud", &others.cloud, &known.cloud),
+    ] {
+        let news = { names.iter() }.filter(|name| !said.contains(*name) && !known.names(name));
+        let news: Vec<_> = news.map(String::as_str).collect();
+        let news = (!news.is_empty()).then(|| format!("only on the {side}: {}", news.join(", ")));
+        update.alone.extend(news);
+    }
+    for (from, to) in left_out {
+        let again = entry(
+            (from, to),
+            (settings, zone_of(settings)),
+            clients,
+            &mut Decisions::default(),
+        )
+        .await?;
+        update
+            .otherwise
+            .extend(fits(again, &merged, (settings, sources), clients).await?);
+    }
+    for (pair, table) in pairs.iter().zip(&merged.tables) {
+        let why = misfits.get(&pair.wanted.name);
+        let seen = again(pair, (table, why), (settings, sources), clients).await?;
+        update.misfits.extend(seen.misfits);
+        update.otherwise.extend(seen.otherwise);
+        update.gone.extend(compare::gone(pair));
+    }
+    let active = entries
+        .iter()
+        .filter(|entry| !misfits.contains_key(&entry.name));
+    Ok((update, splice, tables.len() + active.count()))
+}
+
+/// What is to be said of a table that the file has.
+async fn again(
+    pair: &Pair<'_>,
+    (table, why): (&Table, Option<&String>),
+    (settings, sources): (&Settings, &Sources),
+    clients: (&Client, &Client),
+) -> Result<Update, Fault> {
+    let mut seen = Update::default();
+    let Some(sides) = pair.desktop.zip(pair.cloud) else {
+        return Ok(seen);
+    };
+    if let Some(why) = why {
+        let each = why.split("; ").map(|why| format!("{}: {why}", table.name));
+        seen.misfits.extend(each);
+        return Ok(seen);
+    }
+    let again = entry(
+        sides,
+        (settings, zone_of(settings)),
+        clients,
+        &mut Decisions::default(),
+    )
+    .await?;
+    // What can't be read back can't be compared.
+    if let Ok(again) = parsed(&written(&again), settings, sources)?
+        && let Some(again) = again.first()
+    {
+        seen.otherwise = compare::otherwise(sides, (table, again), settings);
+    }
+    Ok(seen)
+}
+
+/// A table that the file has as a remark: whether it would work as it is proposed today.
+async fn fits(
+    again: Entry,
+    merged: &Settings,
+    (settings, sources): (&Settings, &Sources),
+    clients: (&Client, &Client),
+) -> Result<Option<String>, Fault> {
+    let Ok(tables) = parsed(&written(&again), settings, sources)? else {
+        return Ok(None);
+    };
+    let mut merged = merged.clone();
+    merged.tables.extend(tables);
+    let misfits = misfits(&merged, std::slice::from_ref(&again), clients).await?;
+    let fits = !misfits.contains_key(&again.name);
+    Ok(fits.then(|| format!("{}: it is a remark in the file, and fits", again.name)))
+}
+
+/// All tables of a side, also those that only the settings would name.
+async fn all(
+    control: &Control,
+    side: Side,
+    names: impl Iterator<Item = crate::model::Name>,
+) -> Result<Vec<RelationFacts>, Fault> {
+    let mut all = look(control, side).await?;
+    let missed: Vec<_> = { names }
+        .filter(|name| all.iter().all(|facts| facts.name != *name))
+        .collect();
+    let wire = |error| Fault::wire(side, &error);
+    unpathed(&control.client).await.map_err(wire)?;
+    for name in missed {
+        all.extend(relation(&control.client, &name).await.map_err(wire)?);
+    }
+    let ended = control.client.batch_execute("commit").await;
+    ended.map_err(Fault::at(side))?;
+    Ok(all)
+}
+
+/// The tables that a text makes under the settings.
+fn parsed(
+    text: &str,
+    settings: &Settings,
+    sources: &Sources,
+) -> Result<Result<Vec<Table>, config::Problems>, Fault> {
+    let whole = format!(
+        "[desktop]\nurl = \"postgres://u@h/d\"\n[cloud]\nurl = \"postgres://u@h/d\"\n[forward]\nskip = {}\n{text}",
+        list(&settings.forward.skip)
+    );
+    Ok(read(&whole, sources)?.map(|settings| settings.tables))
+}
+
+/// Which tables don't fit, and why.
+async fn misfits(
+    merged: &Settings,
+    entries: &[Entry],
+    clients: (&Client, &Client),
+) -> Result<BTreeMap<String, String>, Fault> {
+    if merged.tables.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let names = merged
+        .tables
+        .iter()
+        .map(|table| table.name.clone())
+        .collect();
+    let agreed = agree_again(merged, clients.0, clients.1, &names).await?;
+    let misfits = agreed.misfits().iter();
+    let misfits = misfits.map(|misfit| (misfit.name.clone(), misfit.why.clone()));
+    let waits = entries
+        .iter()
+        .filter_map(|entry| Some((entry.name.clone(), entry.aside.clone()?)));
+    Ok(misfits.chain(waits).collect())
+}
+
+/// New tables come last: those that fit, those that don't, and those that may be one.
+fn add_tables(
+    entries: &[Entry],
+    misfits: &BTreeMap<String, String>,
+    alike: &[(String, String)],
+    (splice, update): (&mut Splice, &mut Update),
+) -> Result<(), Fault> {
+    let mut active = Vec::new();
+    for entry in entries {
+        match misfits.get(&entry.name) {
+            None => {
+                active.push(written(entry));
+                update.added.push(format!("table {}", entry.name));
+            }
+            Some(why) => update.set_aside.push(format!("{}: {why}", entry.name)),
+        }
+    }
+    if !active.is_empty() {
+        splice.append_tables(&active.concat())?;
+    }
+    for entry in entries {
+        if let Some(why) = misfits.get(&entry.name) {
+            let remark = aside(entry, why);
+            splice.append(remark.strip_suffix("#\n").unwrap_or(&remark));
+        }
+    }
+    for (desktop, cloud) in alike {
+        update.set_aside.push(format!(
+            "{desktop} and {cloud} have most columns in common: one table under two names?"
+        ));
+        splice.append(&format!(
+            "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
+            as_key(desktop),
+            as_text(cloud)
+        ));
+    }
+    Ok(())
+}
+
+/// New columns of a table that the file has, for which it has to say that they don't travel.
+fn columns(
+    settings: &Settings,
+    pairs: &[Pair<'_>],
+    at: usize,
+    (merged, splice, update): (&mut Settings, &mut Splice, &mut Update),
+) -> Result<(), Fault> {
+    let Pair {
+        wanted,
+        desktop: Some(from),
+        cloud: Some(to),
+    } = &pairs[at]
+    else {
+        return Ok(());
+    };
+    let complaints = |table: &Table| {
+        let others = pairs.iter().enumerate().map(|(n, pair)| Pair {
+            wanted: if n == at { table } else { pair.wanted },
+            ..*pair
+        });
+        let others: Vec<_> = others.collect();
+        resolve(settings, &others, at)
+            .err()
+            .map_or(0, |found| found.len())
+    };
+    // A column that helps when it is skipped, and has no place on the other side.
+    let mut table = (*wanted).clone();
+    let (mut skip, mut stay) = (Vec::new(), Vec::new());
+    for column in &from.columns {
+        let (_, other) = { wanted.rename.iter() }
+            .find(|(name, _)| *name == column.name)
+            .map_or((None, &column.name), |(_, other)| (Some(()), other));
+        let takes = to.column(other).is_some_and(|to| !to.refuses_values());
+        if wanted.flow == Flow::Reverse || takes && !column.computed {
+            continue;
+        }
+        let mut with = table.clone();
+        with.skip.push(column.name.clone());
+        if complaints(&with) < complaints(&table) {
+            skip.push(column.name.clone());
+            table = with;
+        }
+    }
+    for column in &to.columns {
+        if from.column(&column.name).is_some() {
+            continue;
+        }
+        let mut with = table.clone();
+        with.reverse.skip.push(column.name.clone());
+        if complaints(&with) < complaints(&table) {
+            stay.push(column.name.clone());
+            table = with;
+        }
+    }
+    if !skip.is_empty() {
+        let remarks = may_be_renamed((from, to), &table, &skip, settings);
+        splice.name(at, None, &skip, &remarks)?;
+        update
+            .added
+            .push(format!("{}: skip names {}", wanted.name, skip.join(", ")));
+    }
+    if !stay.is_empty() {
+        splice.name(at, Some("reverse"), &stay, &[])?;
+        update.added.push(format!(
+            "{}: reverse.skip names {}",
+            wanted.name,
+            stay.join(", ")
+        ));
+    }
+    merged.tables[at] = table;
+    Ok(())
+}
+
+/// The choices that there are for columns that only the desktop has.
+fn may_be_renamed(
+    (from, to): (&RelationFacts, &RelationFacts),
+    table: &Table,
+    skip: &[String],
+    settings: &Settings,
+) -> Vec<String> {
+    let filled = |name: &String| {
+        let pairs = { table.rename.iter() }.any(|(_, other)| other == name);
+        let set = { table.set.iter().chain(&table.convert) }.any(|(other, _)| other == name);
+        pairs || set || table.lookup.iter().any(|lookup| lookup.column == *name)
+    };
+    let unfilled = { to.columns.iter() }
+        .filter(|column| from.column(&column.name).is_none() && !column.refuses_values())
+        .map(|column| column.name.clone());
+    let unfilled: Vec<_> = unfilled
+        .filter(|name| !filled(name) && *name != settings.owner.column)
+        .filter(|name| settings.tenant.iter().all(|(tenant, _)| tenant != name))
+        .collect();
+    let lines = { skip.iter() }
+        .filter(|name| to.column(name).is_none())
+        .flat_map(|name| rename(&mut Decisions::default(), (from, to), name, &unfilled).1);
+    lines.collect()
+}
+
+/// What times without a zone mean, as the file says it.
+fn zone_of(settings: &Settings) -> &str {
+    settings.desktop.time_zone.as_deref().unwrap_or("UTC")
+}

@@ -1,0 +1,1062 @@
+-- steps of a batch of staff, row by row
+
+-- upsert, 1 of 3
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, u.k1, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, n, copies, messages, k0, k1);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {0}
+--   $6: {2}
+--   $7: {3}
+--   $8: {1}
+--   $9: {2}
+--   $10: office-1
+--   $11: 7
+--   $12: staff
+--   $13: 0
+
+-- upsert, 2 of 3
+select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
+--   $1: office-1
+--   $2: 7
+--   $3[0].find: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.ctid as "tandem at"
+--       from tandem.staging as u
+--       where u.ctid = any($1))
+--     select src."tandem at" as staged, t.tableoid as part, t.ctid as at
+--     from src
+--     join "public"."staff" as t on t."staff no" = src."staff no" and t."branch" = src."branch"
+--     and exists (
+--       select
+--       from "public"."clients" as tp
+--       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--       or t."source" is null)
+--   $3[0].loosen: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--       from tandem.staging as u
+--       where u.ctid = any($1)),
+--     done0 as (
+--       update "public"."staff" as t
+--       set "boss" = case when row(t."boss"::integer)::record *<> row(src."boss"::integer)::record then null
+--       else t."boss" end
+--       from src
+--       where t."staff no" = src."staff no" and t."branch" = src."branch" and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--         or t."source" is null) and (row(t."boss"::integer)::record *<> row(src."boss"::integer)::record))
+--     insert into "public"."staff" ("staff no", "branch", "boss", "client_id", "source")
+--     select src."staff no", src."branch", null::integer, src."client_id", 'D'
+--     from src
+--     where not exists (
+--       select
+--       from "public"."staff" as t
+--       where t."staff no" = src."staff no" and t."branch" = src."branch" and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--         or t."source" is null)) and case when exists (
+--       select
+--       from "public"."clients" as srcp
+--       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
+--     when exists (
+--       select
+--       from "public"."clients" as srcp
+--       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
+--   $3[0].step: 0
+--   $3[0].stuck: 
+--   $3[0].table: staff
+--   $3[0].write: select tandem.write_counted('staff', '"public"."staff"'::regclass, 20, array['with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       leaving as (
+--         delete from "public"."staff" as t using src
+--         where t."staff no" = src."staff no" and t."branch" = src."branch" and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and t."source" = ''D''::bpchar
+--         and exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) and not exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric))
+--       update "public"."staff" as t
+--       set "boss" = src."boss", "client_id" = src."client_id", "source" = ''D''
+--       from src
+--       where t."staff no" = src."staff no" and t."branch" = src."branch" and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and (t."source" = ''D''::bpchar
+--         or t."source" is null) and case when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--       when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
+--       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--         or t."source" is null)', 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       leaving as (
+--         delete from "public"."staff" as t using src
+--         where t."staff no" = src."staff no" and t."branch" = src."branch" and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and t."source" = ''D''::bpchar
+--         and exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) and not exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric))
+--       insert into "public"."staff" ("staff no", "branch", "boss", "client_id", "source")
+--       select src."staff no", src."branch", src."boss", src."client_id", ''D''
+--       from src
+--       where not exists (
+--         select
+--         from "public"."staff" as t
+--         where t."staff no" = src."staff no" and t."branch" = src."branch" and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and (t."source" = ''D''::bpchar
+--           or t."source" is null)) and case when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--       when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end'], 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and t."branch" = src."branch"
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
+--               src."client_id"::integer)::record or t."source" is null)) and case
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end) + (
+--         select count(*)
+--         from src
+--         where not exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and t."branch" = src."branch"
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null)) and case when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end)', 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and t."branch" = src."branch"
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
+--               src."client_id"::integer)::record or t."source" is null)) and case
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end) + (
+--         select count(*)
+--         from src
+--         where not exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and t."branch" = src."branch"
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null)) and case when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end)', true, $1)
+--   $4: false
+--   $5: 60000 milliseconds
+--   $6: 10000
+
+-- upsert, 3 of 3
+select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: staff
+--   $4: 0
+--   $5: upsert
+--   $6: {1,2}
+--   $7: {}
+--   $8: 0/1A2B3C4D
+--   $9: false
+--   $10: 10000
+--   $11: 67108864
+--   $12: 8388608
+
+-- delete, 1 of 3
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, u.k1, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, n, copies, messages, k0, k1);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {0}
+--   $6: {2}
+--   $7: {3}
+--   $8: {1}
+--   $9: {2}
+--   $10: office-1
+--   $11: 7
+--   $12: staff
+--   $13: 0
+
+-- delete, 2 of 3
+select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
+--   $1: office-1
+--   $2: 7
+--   $3[0].find: 
+--   $3[0].loosen: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch"
+--       from tandem.staging as u
+--       where u.ctid = any($1))
+--     update "public"."staff" as t
+--     set "boss" = null
+--     from src
+--     where t."staff no" = src."staff no" and t."branch" = src."branch" and exists (
+--       select
+--       from "public"."clients" as tp
+--       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and t."source" = 'D'::bpchar
+--     and (t."boss" is not null)
+--   $3[0].step: 0
+--   $3[0].stuck: 
+--   $3[0].table: staff
+--   $3[0].write: select tandem.write_counted('staff', '"public"."staff"'::regclass, 8, array['with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       delete from "public"."staff" as t using src
+--       where t."staff no" = src."staff no" and t."branch" = src."branch" and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and t."source" = ''D''::bpchar'], 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from "public"."staff" as t
+--         where exists (
+--           select
+--           from src
+--           where t."staff no" = src."staff no" and t."branch" = src."branch"
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and t."source" = ''D''::bpchar))', 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from "public"."staff" as t
+--         where exists (
+--           select
+--           from src
+--           where t."staff no" = src."staff no" and t."branch" = src."branch"
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and t."source" = ''D''::bpchar))', true, $1)
+--   $4: false
+--   $5: 60000 milliseconds
+--   $6: 10000
+
+-- delete, 3 of 3
+select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: staff
+--   $4: 0
+--   $5: delete
+--   $6: {1,2}
+--   $7: {}
+--   $8: 0/1A2B3C4D
+--   $9: false
+--   $10: 10000
+--   $11: 67108864
+--   $12: 8388608
+
+-- upsert, NULL in the key, 1 of 3
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, u.k1, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, n, copies, messages, k0, k1);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {0}
+--   $6: {2}
+--   $7: {3}
+--   $8: {1}
+--   $9: {2}
+--   $10: office-1
+--   $11: 7
+--   $12: staff
+--   $13: 0
+
+-- upsert, NULL in the key, 2 of 3
+select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
+--   $1: office-1
+--   $2: 7
+--   $3[0].find: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.ctid as "tandem at"
+--       from tandem.staging as u
+--       where u.ctid = any($1))
+--     select src."tandem at" as staged, t.tableoid as part, t.ctid as at
+--     from src
+--     join "public"."staff" as t on t."staff no" = src."staff no" and t."branch" is null
+--     and exists (
+--       select
+--       from "public"."clients" as tp
+--       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--       or t."source" is null)
+--   $3[0].loosen: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--       from tandem.staging as u
+--       where u.ctid = any($1)),
+--     done0 as (
+--       update "public"."staff" as t
+--       set "boss" = case when row(t."boss"::integer)::record *<> row(src."boss"::integer)::record then null
+--       else t."boss" end
+--       from src
+--       where t."staff no" = src."staff no" and t."branch" is null and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--         or t."source" is null) and (row(t."boss"::integer)::record *<> row(src."boss"::integer)::record))
+--     insert into "public"."staff" ("staff no", "branch", "boss", "client_id", "source")
+--     select src."staff no", src."branch", null::integer, src."client_id", 'D'
+--     from src
+--     where not exists (
+--       select
+--       from "public"."staff" as t
+--       where t."staff no" = src."staff no" and t."branch" is null and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--         or t."source" is null)) and case when exists (
+--       select
+--       from "public"."clients" as srcp
+--       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
+--     when exists (
+--       select
+--       from "public"."clients" as srcp
+--       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
+--   $3[0].step: 0
+--   $3[0].stuck: 
+--   $3[0].table: staff
+--   $3[0].write: select tandem.write_counted('staff', '"public"."staff"'::regclass, 20, array['with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       leaving as (
+--         delete from "public"."staff" as t using src
+--         where t."staff no" = src."staff no" and t."branch" is null and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and t."source" = ''D''::bpchar
+--         and exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) and not exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric))
+--       update "public"."staff" as t
+--       set "boss" = src."boss", "client_id" = src."client_id", "source" = ''D''
+--       from src
+--       where t."staff no" = src."staff no" and t."branch" is null and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and (t."source" = ''D''::bpchar
+--         or t."source" is null) and case when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--       when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
+--       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--         or t."source" is null)', 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       leaving as (
+--         delete from "public"."staff" as t using src
+--         where t."staff no" = src."staff no" and t."branch" is null and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and t."source" = ''D''::bpchar
+--         and exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) and not exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric))
+--       insert into "public"."staff" ("staff no", "branch", "boss", "client_id", "source")
+--       select src."staff no", src."branch", src."boss", src."client_id", ''D''
+--       from src
+--       where not exists (
+--         select
+--         from "public"."staff" as t
+--         where t."staff no" = src."staff no" and t."branch" is null and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and (t."source" = ''D''::bpchar
+--           or t."source" is null)) and case when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--       when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end'], 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and t."branch" is null and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
+--               src."client_id"::integer)::record or t."source" is null)) and case
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end) + (
+--         select count(*)
+--         from src
+--         where not exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and t."branch" is null and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null)) and case when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end)', 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and t."branch" is null and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
+--               src."client_id"::integer)::record or t."source" is null)) and case
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end) + (
+--         select count(*)
+--         from src
+--         where not exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and t."branch" is null and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null)) and case when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end)', true, $1)
+--   $4: false
+--   $5: 60000 milliseconds
+--   $6: 10000
+
+-- upsert, NULL in the key, 3 of 3
+select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: staff
+--   $4: 0
+--   $5: upsert
+--   $6: {1,2}
+--   $7: {}
+--   $8: 0/1A2B3C4D
+--   $9: false
+--   $10: 10000
+--   $11: 67108864
+--   $12: 8388608
+
+-- upsert, NULL in some keys, 1 of 3
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, u.k1, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, n, copies, messages, k0, k1);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {0}
+--   $6: {2}
+--   $7: {3}
+--   $8: {1}
+--   $9: {2}
+--   $10: office-1
+--   $11: 7
+--   $12: staff
+--   $13: 0
+
+-- upsert, NULL in some keys, 2 of 3
+select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
+--   $1: office-1
+--   $2: 7
+--   $3[0].find: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.ctid as "tandem at"
+--       from tandem.staging as u
+--       where u.ctid = any($1))
+--     select src."tandem at" as staged, t.tableoid as part, t.ctid as at
+--     from src
+--     join "public"."staff" as t on t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--     and exists (
+--       select
+--       from "public"."clients" as tp
+--       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--       or t."source" is null)
+--   $3[0].loosen: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--       from tandem.staging as u
+--       where u.ctid = any($1)),
+--     done0 as (
+--       update "public"."staff" as t
+--       set "boss" = case when row(t."boss"::integer)::record *<> row(src."boss"::integer)::record then null
+--       else t."boss" end
+--       from src
+--       where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--       and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--         or t."source" is null) and (row(t."boss"::integer)::record *<> row(src."boss"::integer)::record))
+--     insert into "public"."staff" ("staff no", "branch", "boss", "client_id", "source")
+--     select src."staff no", src."branch", null::integer, src."client_id", 'D'
+--     from src
+--     where not exists (
+--       select
+--       from "public"."staff" as t
+--       where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--       and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--         or t."source" is null)) and case when exists (
+--       select
+--       from "public"."clients" as srcp
+--       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
+--     when exists (
+--       select
+--       from "public"."clients" as srcp
+--       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
+--   $3[0].step: 0
+--   $3[0].stuck: 
+--   $3[0].table: staff
+--   $3[0].write: select tandem.write_counted('staff', '"public"."staff"'::regclass, 20, array['with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       leaving as (
+--         delete from "public"."staff" as t using src
+--         where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--         and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and t."source" = ''D''::bpchar
+--         and exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) and not exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric))
+--       update "public"."staff" as t
+--       set "boss" = src."boss", "client_id" = src."client_id", "source" = ''D''
+--       from src
+--       where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--       and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and (t."source" = ''D''::bpchar
+--         or t."source" is null) and case when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--       when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
+--       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--         or t."source" is null)', 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       leaving as (
+--         delete from "public"."staff" as t using src
+--         where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--         and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and t."source" = ''D''::bpchar
+--         and exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) and not exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric))
+--       insert into "public"."staff" ("staff no", "branch", "boss", "client_id", "source")
+--       select src."staff no", src."branch", src."boss", src."client_id", ''D''
+--       from src
+--       where not exists (
+--         select
+--         from "public"."staff" as t
+--         where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--         and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and (t."source" = ''D''::bpchar
+--           or t."source" is null)) and case when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--       when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end'], 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
+--               src."client_id"::integer)::record or t."source" is null)) and case
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end) + (
+--         select count(*)
+--         from src
+--         where not exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null)) and case when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end)', 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
+--               src."client_id"::integer)::record or t."source" is null)) and case
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end) + (
+--         select count(*)
+--         from src
+--         where not exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null)) and case when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end)', true, $1)
+--   $4: false
+--   $5: 60000 milliseconds
+--   $6: 10000
+
+-- upsert, NULL in some keys, 3 of 3
+select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: staff
+--   $4: 0
+--   $5: upsert
+--   $6: {1,2}
+--   $7: {}
+--   $8: 0/1A2B3C4D
+--   $9: false
+--   $10: 10000
+--   $11: 67108864
+--   $12: 8388608
+
+-- too large, 1 of 2
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, u.k1, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, n, copies, messages, k0, k1);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {0}
+--   $6: {2}
+--   $7: {3}
+--   $8: {1}
+--   $9: {2}
+--   $10: office-1
+--   $11: 7
+--   $12: staff
+--   $13: 0
+
+-- too large, 2 of 2
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: staff
+--   $4: 0
+--   $5: select tandem.too_large(9)
+--   $6: upsert
+--   $7: {1,2}
+--   $8: {}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- unreadable, 1 of 2
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, u.k1, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, n, copies, messages, k0, k1);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {0}
+--   $6: {2}
+--   $7: {3}
+--   $8: {1}
+--   $9: {2}
+--   $10: office-1
+--   $11: 7
+--   $12: staff
+--   $13: 0
+
+-- unreadable, 2 of 2
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: staff
+--   $4: 0
+--   $5: select tandem.unreadable(u.cells, array['key column staff no', 'key column branch', 'column boss', 'column client_id']::text[],
+--       '')
+--     from tandem.staging as u
+--     where u.ctid = any($1)
+--   $6: upsert
+--   $7: {1,2}
+--   $8: {}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- rows that wait are tried again, 1 of 3
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies)
+select $1, $2, $3, $4, q.id, q.cells, q.copies
+from tandem.quarantine as q
+where q.replicator = $1 and q.direction = 'forward' and q."table" = $3 and q.work = $5
+and q.unsent = $6 and q.sqlstate <> 'TD007' and not (q.sqlstate = '22021'
+  and tandem.is_unreadable(q.cells))
+order by q.tried_at
+limit $7;
+--   $1: office-1
+--   $2: 7
+--   $3: staff
+--   $4: 0
+--   $5: upsert
+--   $6: {2}
+--   $7: 10000
+
+-- rows that wait are tried again, 2 of 3
+select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
+--   $1: office-1
+--   $2: 7
+--   $3[0].find: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.ctid as "tandem at"
+--       from tandem.staging as u
+--       where u.ctid = any($1))
+--     select src."tandem at" as staged, t.tableoid as part, t.ctid as at
+--     from src
+--     join "public"."staff" as t on t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--     and exists (
+--       select
+--       from "public"."clients" as tp
+--       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--       or t."source" is null)
+--   $3[0].loosen: with src as materialized (
+--       select u.cells[1]::integer as "staff no", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--       from tandem.staging as u
+--       where u.ctid = any($1))
+--     update "public"."staff" as t
+--     set "boss" = case when row(t."boss"::integer)::record *<> row(src."boss"::integer)::record then null
+--     else t."boss" end
+--     from src
+--     where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--     and exists (
+--       select
+--       from "public"."clients" as tp
+--       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
+--       or t."source" is null) and (row(t."boss"::integer)::record *<> row(src."boss"::integer)::record)
+--   $3[0].step: 0
+--   $3[0].stuck: 
+--   $3[0].table: staff
+--   $3[0].write: select tandem.write_counted('staff', '"public"."staff"'::regclass, 16, array['with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       leaving as (
+--         delete from "public"."staff" as t using src
+--         where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--         and exists (
+--           select
+--           from "public"."clients" as tp
+--           where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and t."source" = ''D''::bpchar
+--         and exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) and not exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric))
+--       update "public"."staff" as t
+--       set "boss" = src."boss", "client_id" = src."client_id", "source" = ''D''
+--       from src
+--       where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--       and exists (
+--         select
+--         from "public"."clients" as tp
+--         where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and (t."source" = ''D''::bpchar
+--         or t."source" is null) and case when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--       when exists (
+--         select
+--         from "public"."clients" as srcp
+--         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
+--       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--         or t."source" is null)'], 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
+--               src."client_id"::integer)::record or t."source" is null)) and case
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end)', 'with src as materialized (
+--         select u.cells[1]::integer as "staff no", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."staff" as t
+--           where t."staff no" = src."staff no" and row(t."branch"::text)::record::text = row(src."branch"::text)::record::text
+--           and exists (
+--             select
+--             from "public"."clients" as tp
+--             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
+--               src."client_id"::integer)::record or t."source" is null)) and case
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
+--         when exists (
+--           select
+--           from "public"."clients" as srcp
+--           where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end)', true, $1)
+--   $4: false
+--   $5: 60000 milliseconds
+--   $6: 10000
+
+-- rows that wait are tried again, 3 of 3
+select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: staff
+--   $4: 0
+--   $5: upsert
+--   $6: {1,2}
+--   $7: {2}
+--   $8: 0/1A2B3C4D
+--   $9: false
+--   $10: 10000
+--   $11: 67108864
+--   $12: 8388608
+
+-- not too many wait
+select tandem.cap_parked($1, $2, $3, $4);
+--   $1: office-1
+--   $2: staff
+--   $3: 10000
+--   $4: 67108864
+
+-- rows get the parents that they came without: nothing
+
+-- columns that are wider now: nothing

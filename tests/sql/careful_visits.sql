@@ -1,0 +1,876 @@
+-- steps of a batch of visits, row by row
+
+-- upsert, 1 of 2
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3, u.c4]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, null, null, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, c4, n, copies, messages, k0);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {5}
+--   $6: {0}
+--   $7: {2}
+--   $8: {3}
+--   $9: {1}
+--   $10: office-1
+--   $11: 7
+--   $12: visits
+--   $13: 0
+
+-- upsert, 2 of 2
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+--   $5: select tandem.write_counted('visits', '"public"."visit"'::regclass, 20, array['with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
+--           ''note'')::text as "note", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", md5(array[u.cells[1]]::text[]::text) as "tandem orphan",
+--         case when (u.cells[5]::integer) is not null and ((
+--             select child.v
+--             from (select u.cells[5]::integer) as child(v)
+--             where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--         null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id"),
+--       forgotten as (
+--         delete from tandem.orphan as o using src
+--         where o.replicator = current_setting(''tandem.replicator'') and o."table" = ''visits''
+--         and o.key_hash = src."tandem orphan" and src."tandem refers" is null),
+--       remembered as (
+--         insert into tandem.orphan as o (replicator, "table", key_hash, cells)
+--         select distinct on (src."tandem orphan") current_setting(''tandem.replicator''), ''visits'', src."tandem orphan",
+--         src."tandem refers"
+--         from src
+--         where src."tandem refers" is not null
+--         on conflict (replicator, "table", key_hash) do update
+--         set cells = excluded.cells
+--         where o.cells <> excluded.cells)
+--       update "public"."visit" as t
+--       set "note" = src."note", "timefrom" = src."timefrom", "client_name" = src."client_name", "client_id" = src."client_id",
+--       "source" = ''D''
+--       from src
+--       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
+--       and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."note"::text, t."timefrom"::time without time zone,
+--           t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
+--           src."client_name"::text, src."client_id"::integer)::record or t."source" is null)', 'with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
+--           ''note'')::text as "note", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", md5(array[u.cells[1]]::text[]::text) as "tandem orphan",
+--         case when (u.cells[5]::integer) is not null and ((
+--             select child.v
+--             from (select u.cells[5]::integer) as child(v)
+--             where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--         null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id"),
+--       forgotten as (
+--         delete from tandem.orphan as o using src
+--         where o.replicator = current_setting(''tandem.replicator'') and o."table" = ''visits''
+--         and o.key_hash = src."tandem orphan" and src."tandem refers" is null),
+--       remembered as (
+--         insert into tandem.orphan as o (replicator, "table", key_hash, cells)
+--         select distinct on (src."tandem orphan") current_setting(''tandem.replicator''), ''visits'', src."tandem orphan",
+--         src."tandem refers"
+--         from src
+--         where src."tandem refers" is not null
+--         on conflict (replicator, "table", key_hash) do update
+--         set cells = excluded.cells
+--         where o.cells <> excluded.cells)
+--       insert into "public"."visit" ("org_id", "visit_no", "note", "timefrom", "done", "client_name", "client_id", "source")
+--       select src."org_id", src."visit_no", src."note", src."timefrom", src."done", src."client_name", src."client_id",
+--       ''D''
+--       from src
+--       where not exists (
+--         select
+--         from "public"."visit" as t
+--         where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
+--         and (t."source" = ''D''::bpchar or t."source" is null))'], 'with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
+--           ''note'')::text as "note", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", md5(array[u.cells[1]]::text[]::text) as "tandem orphan",
+--         case when (u.cells[5]::integer) is not null and ((
+--             select child.v
+--             from (select u.cells[5]::integer) as child(v)
+--             where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--         null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id")
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."visit" as t
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
+--           and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
+--               src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+--             or t."source" is null))) + (
+--         select count(*)
+--         from src
+--         where not exists (
+--           select
+--           from "public"."visit" as t
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)))', 'with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
+--           ''note'')::text as "note", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", md5(array[u.cells[1]]::text[]::text) as "tandem orphan",
+--         case when (u.cells[5]::integer) is not null and ((
+--             select child.v
+--             from (select u.cells[5]::integer) as child(v)
+--             where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--         null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id")
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."visit" as t
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
+--           and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
+--               src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+--             or t."source" is null))) + (
+--         select count(*)
+--         from src
+--         where not exists (
+--           select
+--           from "public"."visit" as t
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)))', false, $1)
+--   $6: upsert
+--   $7: {1}
+--   $8: {}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- delete, 1 of 2
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3, u.c4]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, null, null, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, c4, n, copies, messages, k0);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {5}
+--   $6: {0}
+--   $7: {2}
+--   $8: {3}
+--   $9: {1}
+--   $10: office-1
+--   $11: 7
+--   $12: visits
+--   $13: 0
+
+-- delete, 2 of 2
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+--   $5: select tandem.write_counted('visits', '"public"."visit"'::regclass, 8, array['with src as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", md5(array[u.cells[1]]::text[]::text) as "tandem orphan"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       forgotten as (
+--         delete from tandem.orphan as o using src
+--         where o.replicator = current_setting(''tandem.replicator'') and o."table" = ''visits''
+--         and o.key_hash = src."tandem orphan")
+--       delete from "public"."visit" as t using src
+--       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
+--       and t."source" = ''D''::bpchar and case when t."org_id" = src."org_id"
+--       and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric and t."source" = ''D''::bpchar
+--       and true and exists (
+--         select
+--         from "public"."photos" as c
+--         where c."visit_no" = t."visit_no") then tandem.reached(''photos'') else true end'], 'with src as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", md5(array[u.cells[1]]::text[]::text) as "tandem orphan"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from "public"."visit" as t
+--         where exists (
+--           select
+--           from src
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and t."source" = ''D''::bpchar))', 'with src as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", md5(array[u.cells[1]]::text[]::text) as "tandem orphan"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from "public"."visit" as t
+--         where exists (
+--           select
+--           from src
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and t."source" = ''D''::bpchar))', false, $1)
+--   $6: delete
+--   $7: {1}
+--   $8: {}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- a phone's row is changed, 1 of 2
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3, u.c4]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, null, null, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, c4, n, copies, messages, k0);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {5}
+--   $6: {0}
+--   $7: {2}
+--   $8: {3}
+--   $9: {1}
+--   $10: office-1
+--   $11: 7
+--   $12: visits
+--   $13: 0
+
+-- a phone's row is changed, 2 of 2
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+--   $5: select tandem.write_counted('visits', '"public"."visit"'::regclass, 16, array['with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
+--           ''note'')::text as "note", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", (
+--           select to_jsonb(r)
+--           from (
+--             select u.cells[1] as "visit_no", u.cells[2] as "note", u.cells[3] as "timefrom", u.cells[4] as "done", u.cells[5] as "client") as r) as "tandem desktop"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id"),
+--       told as (
+--         insert into tandem.outbox (replicator, "table", key, op, told)
+--         select current_setting(''tandem.replicator''), ''visits'', array[case
+--         when src."org_id" is distinct from null then concat(src."org_id"::numeric) end, case
+--         when src."visit_no" is distinct from null then concat(src."visit_no"::integer) end]::text[], ''A'', src."tandem desktop"
+--         from src
+--         where exists (
+--           select
+--           from "public"."visit" as t
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar))
+--       update "public"."visit" as t
+--       set "note" = src."note", "timefrom" = src."timefrom", "client_name" = src."client_name", "client_id" = src."client_id"
+--       from src
+--       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
+--       and t."source" = ''M''::bpchar and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text,
+--           t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone, src."client_name"::text,
+--           src."client_id"::integer)::record)'], 'with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
+--           ''note'')::text as "note", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", (
+--           select to_jsonb(r)
+--           from (
+--             select u.cells[1] as "visit_no", u.cells[2] as "note", u.cells[3] as "timefrom", u.cells[4] as "done", u.cells[5] as "client") as r) as "tandem desktop"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id")
+--       select (
+--         select count(*)
+--         from "public"."visit" as t
+--         where exists (
+--           select
+--           from src
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar and (row(t."note"::text, t."timefrom"::time without time zone,
+--               t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
+--               src."client_name"::text, src."client_id"::integer)::record)))', 'with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
+--           ''note'')::text as "note", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", (
+--           select to_jsonb(r)
+--           from (
+--             select u.cells[1] as "visit_no", u.cells[2] as "note", u.cells[3] as "timefrom", u.cells[4] as "done", u.cells[5] as "client") as r) as "tandem desktop"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id")
+--       select (
+--         select count(*)
+--         from "public"."visit" as t
+--         where exists (
+--           select
+--           from src
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar and (row(t."note"::text, t."timefrom"::time without time zone,
+--               t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
+--               src."client_name"::text, src."client_id"::integer)::record)))', false, $1)
+--   $6: upsert
+--   $7: {1}
+--   $8: {}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- a phone's row is removed, 1 of 2
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3, u.c4]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, null, null, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, c4, n, copies, messages, k0);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {5}
+--   $6: {0}
+--   $7: {2}
+--   $8: {3}
+--   $9: {1}
+--   $10: office-1
+--   $11: 7
+--   $12: visits
+--   $13: 0
+
+-- a phone's row is removed, 2 of 2
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+--   $5: select tandem.write_counted('visits', '"public"."visit"'::regclass, 8, array['with src as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", md5(array[u.cells[1]]::text[]::text) as "tandem orphan"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       forgotten as (
+--         delete from tandem.orphan as o using src
+--         where o.replicator = current_setting(''tandem.replicator'') and o."table" = ''visits''
+--         and o.key_hash = src."tandem orphan"),
+--       told as (
+--         insert into tandem.outbox (replicator, "table", key, op, told)
+--         select current_setting(''tandem.replicator''), ''visits'', array[case
+--         when src."org_id" is distinct from null then concat(src."org_id"::numeric) end, case
+--         when src."visit_no" is distinct from null then concat(src."visit_no"::integer) end]::text[], ''A'', null::jsonb
+--         from src
+--         where exists (
+--           select
+--           from "public"."visit" as t
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar))
+--       delete from "public"."visit" as t using src
+--       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
+--       and t."source" = ''M''::bpchar and case when t."org_id" = src."org_id"
+--       and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar
+--       and true and exists (
+--         select
+--         from "public"."photos" as c
+--         where c."visit_no" = t."visit_no") then tandem.reached(''photos'') else true end'], 'with src as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", md5(array[u.cells[1]]::text[]::text) as "tandem orphan"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from "public"."visit" as t
+--         where exists (
+--           select
+--           from src
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar))', 'with src as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", md5(array[u.cells[1]]::text[]::text) as "tandem orphan"
+--         from tandem.staging as u
+--         where u.ctid = any($1))
+--       select (
+--         select count(*)
+--         from "public"."visit" as t
+--         where exists (
+--           select
+--           from src
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar))', false, $1)
+--   $6: delete
+--   $7: {1}
+--   $8: {}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- too large, 1 of 2
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3, u.c4]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, null, null, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, c4, n, copies, messages, k0);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {5}
+--   $6: {0}
+--   $7: {2}
+--   $8: {3}
+--   $9: {1}
+--   $10: office-1
+--   $11: 7
+--   $12: visits
+--   $13: 0
+
+-- too large, 2 of 2
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+--   $5: select tandem.too_large(9)
+--   $6: upsert
+--   $7: {1}
+--   $8: {}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- unreadable, 1 of 2
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies, messages, origin)
+select $10, $11, $12, $13, u.n::bigint, array[u.c0, u.c1, u.c2, u.c3, u.c4]::text[], u.copies::bigint, u.messages::bigint,
+array[u.k0, null, null, null, null]::text[]
+from unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) as u(c0, c1, c2, c3, c4, n, copies, messages, k0);
+--   $1: {1}
+--   $2: {2}
+--   $3: {3}
+--   $4: {4}
+--   $5: {5}
+--   $6: {0}
+--   $7: {2}
+--   $8: {3}
+--   $9: {1}
+--   $10: office-1
+--   $11: 7
+--   $12: visits
+--   $13: 0
+
+-- unreadable, 2 of 2
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+--   $5: select tandem.unreadable(u.cells, array['key column visit_no', 'column note', 'column timefrom', 'column done',
+--       'column client']::text[], '')
+--     from tandem.staging as u
+--     where u.ctid = any($1)
+--   $6: upsert
+--   $7: {1}
+--   $8: {}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- rows that wait are tried again, 1 of 3
+insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies)
+select $1, $2, $3, $4, q.id, q.cells, q.copies
+from tandem.quarantine as q
+where q.replicator = $1 and q.direction = 'forward' and q."table" = $3 and q.work = $5
+and q.unsent = $6 and q.sqlstate <> 'TD007' and not (q.sqlstate = '22021'
+  and tandem.is_unreadable(q.cells))
+order by q.tried_at
+limit $7;
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+--   $5: upsert
+--   $6: {2}
+--   $7: 1000
+
+-- rows that wait are tried again, 2 of 3
+with src as materialized (
+  select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", u.cells[4]::boolean as "done"
+  from tandem.staging as u
+  where u.replicator = $1 and u.epoch = $2 and u."table" = $3 and u.step = $4)
+insert into tandem.outbox (replicator, "table", key, op)
+select distinct current_setting('tandem.replicator'), 'visits', array[case
+when src."org_id" is distinct from null then concat(src."org_id"::numeric) end, case
+when src."visit_no" is distinct from null then concat(src."visit_no"::integer) end]::text[], 'R'
+from src
+where exists (
+  select
+  from "public"."visit" as t
+  where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
+  and (t."source" = 'D'::bpchar or t."source" is null) and row(t."done"::boolean)::record *<> row(src."done"::boolean)::record);
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+
+-- rows that wait are tried again, 3 of 3
+select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text;
+--   $1: office-1
+--   $2: 7
+--   $3: visits
+--   $4: 0
+--   $5: select tandem.write_counted('visits', '"public"."visit"'::regclass, 16, array['with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", md5(array[u.cells[1]]::text[]::text) as "tandem orphan",
+--         case when (u.cells[5]::integer) is not null and ((
+--             select child.v
+--             from (select u.cells[5]::integer) as child(v)
+--             where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--         null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id"),
+--       forgotten as (
+--         delete from tandem.orphan as o using src
+--         where o.replicator = current_setting(''tandem.replicator'') and o."table" = ''visits''
+--         and o.key_hash = src."tandem orphan" and src."tandem refers" is null),
+--       remembered as (
+--         insert into tandem.orphan as o (replicator, "table", key_hash, cells)
+--         select distinct on (src."tandem orphan") current_setting(''tandem.replicator''), ''visits'', src."tandem orphan",
+--         src."tandem refers"
+--         from src
+--         where src."tandem refers" is not null
+--         on conflict (replicator, "table", key_hash) do update
+--         set cells = excluded.cells
+--         where o.cells <> excluded.cells)
+--       update "public"."visit" as t
+--       set "timefrom" = src."timefrom", "client_name" = src."client_name", "client_id" = src."client_id", "source" = ''D''
+--       from src
+--       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
+--       and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."timefrom"::time without time zone, t."client_name"::text,
+--           t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+--         or t."source" is null)'], 'with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", md5(array[u.cells[1]]::text[]::text) as "tandem orphan",
+--         case when (u.cells[5]::integer) is not null and ((
+--             select child.v
+--             from (select u.cells[5]::integer) as child(v)
+--             where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--         null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id")
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."visit" as t
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
+--           and (row(t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone,
+--               src."client_name"::text, src."client_id"::integer)::record or t."source" is null)))', 'with base as materialized (
+--         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", (
+--           select (timefrom::time /* the line ends */
+--             )
+--           from (select u.cells[3]::timestamp without time zone as "timefrom") as arriving)::time without time zone as "timefrom",
+--         u.cells[4]::boolean as "done", (
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", md5(array[u.cells[1]]::text[]::text) as "tandem orphan",
+--         case when (u.cells[5]::integer) is not null and ((
+--             select child.v
+--             from (select u.cells[5]::integer) as child(v)
+--             where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--         null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--         from tandem.staging as u
+--         where u.ctid = any($1)),
+--       found0 as (
+--         select p."id" as k0, case when count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 then min(p."name"::text)::text end as value,
+--         count(distinct coalesce(''v'' || p."name"::text, ''n'')) = 1 as agreed
+--         from "public"."clients" as p
+--         where (p."id") in (select base."client_id" from base) and true
+--         group by p."id"),
+--       src as materialized (
+--         select base.*, found0.value as "client_name"
+--         from base
+--         left join found0 on found0.k0 = base."client_id")
+--       select (
+--         select count(*)
+--         from src
+--         where exists (
+--           select
+--           from "public"."visit" as t
+--           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
+--           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
+--           and (row(t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone,
+--               src."client_name"::text, src."client_id"::integer)::record or t."source" is null)))', false, $1)
+--   $6: upsert
+--   $7: {1}
+--   $8: {2}
+--   $9: 0/1A2B3C4D
+--   $10: false
+--   $11: 60000 milliseconds
+--   $12: 10000
+--   $13: 67108864
+--   $14: 8388608
+
+-- not too many wait
+select tandem.cap_parked($1, $2, $3, $4);
+--   $1: office-1
+--   $2: visits
+--   $3: 10000
+--   $4: 67108864
+
+-- rows get the parents that they came without
+select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4, $5::interval, $6)::text;
+--   $1: visits
+--   $2: with base as materialized (
+--       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
+--         select child.v
+--         from (select u.cells[5]::integer) as child(v)
+--         where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", u.ctid as "tandem at",
+--       md5(array[u.cells[1]]::text[]::text) as "tandem orphan", case when (u.cells[5]::integer) is not null
+--       and ((
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--       null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--       from tandem.orphan as u
+--       where u.ctid = any($1)),
+--     found0 as (
+--       select p."id" as k0, case when count(distinct coalesce('v' || p."name"::text, 'n')) = 1 then min(p."name"::text)::text end as value,
+--       count(distinct coalesce('v' || p."name"::text, 'n')) = 1 as agreed
+--       from "public"."clients" as p
+--       where (p."id") in (select base."client_id" from base) and true
+--       group by p."id"),
+--     src as materialized (
+--       select base.*, found0.value as "client_name"
+--       from base
+--       left join found0 on found0.k0 = base."client_id")
+--     select array_agg(src."tandem at")
+--     from src
+--     where exists (
+--       select
+--       from "public"."visit" as t
+--       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
+--       and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."client_name"::text, t."client_id"::integer)::record *<> row(src."client_name"::text,
+--           src."client_id"::integer)::record or t."source" is null))
+--   $3: with base as materialized (
+--       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
+--         select child.v
+--         from (select u.cells[5]::integer) as child(v)
+--         where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id"
+--       from tandem.orphan as u
+--       where u.ctid = any($1)),
+--     found0 as (
+--       select p."id" as k0, case when count(distinct coalesce('v' || p."name"::text, 'n')) = 1 then min(p."name"::text)::text end as value,
+--       count(distinct coalesce('v' || p."name"::text, 'n')) = 1 as agreed
+--       from "public"."clients" as p
+--       where (p."id") in (select base."client_id" from base) and true
+--       group by p."id"),
+--     src as materialized (
+--       select base.*, found0.value as "client_name"
+--       from base
+--       left join found0 on found0.k0 = base."client_id")
+--     update "public"."visit" as t
+--     set "client_name" = src."client_name", "client_id" = src."client_id", "source" = 'D'
+--     from src
+--     where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
+--     and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."client_name"::text, t."client_id"::integer)::record *<> row(src."client_name"::text,
+--         src."client_id"::integer)::record or t."source" is null)
+--   $4: with base as materialized (
+--       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
+--         select child.v
+--         from (select u.cells[5]::integer) as child(v)
+--         where (exists (select from "public"."clients" as p where p."id" = child.v))) as "client_id", u.ctid as "tandem at",
+--       md5(array[u.cells[1]]::text[]::text) as "tandem orphan", case when (u.cells[5]::integer) is not null
+--       and ((
+--           select child.v
+--           from (select u.cells[5]::integer) as child(v)
+--           where (exists (select from "public"."clients" as p where p."id" = child.v)))) is null then array[u.cells[1],
+--       null, null, null, u.cells[5]]::text[] end as "tandem refers"
+--       from tandem.orphan as u
+--       where u.ctid = any($1)),
+--     found0 as (
+--       select p."id" as k0, case when count(distinct coalesce('v' || p."name"::text, 'n')) = 1 then min(p."name"::text)::text end as value,
+--       count(distinct coalesce('v' || p."name"::text, 'n')) = 1 as agreed
+--       from "public"."clients" as p
+--       where (p."id") in (select base."client_id" from base) and true
+--       group by p."id"),
+--     src as materialized (
+--       select base.*, found0.value as "client_name"
+--       from base
+--       left join found0 on found0.k0 = base."client_id")
+--     select array_agg(src."tandem at")
+--     from src
+--     where src."tandem refers" is null or not exists (
+--       select
+--       from "public"."visit" as t
+--       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
+--       and (t."source" = 'D'::bpchar or t."source" is null))
+--   $5: 5000 milliseconds
+--   $6: 1024
+
+-- columns that are wider now, 1 of 2
+select set_config('search_path', 'pg_catalog', true);
+
+-- columns that are wider now, 2 of 2
+select coalesce(bool_or(format_type(a.atttypid, a.atttypmod) <> w.holds), false)::text
+from unnest($1, $2, $3) as w(target, name, holds)
+join pg_attribute as a on a.attrelid = to_regclass(w.target) and a.attname = w.name
+join pg_type as t on t.oid = a.atttypid and t.typtype <> 'd';
+--   $1: {"\"public\".\"visit\""}
+--   $2: {"note"}
+--   $3: {"character varying(20)"}
