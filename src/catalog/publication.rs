@@ -92,6 +92,11 @@ impl Publication {
         self.left_out.is_empty() && !self.via_root && self.generated != Some(false)
     }
 
+    /// All that is missing are generated columns, which most tables don't have.
+    pub fn lacks_generated_only(&self) -> bool {
+        self.left_out.is_empty() && !self.via_root && self.generated == Some(false)
+    }
+
     /// The statement that puts its options right.
     pub fn mend(&self) -> String {
         let generated = match self.generated {

@@ -12,7 +12,7 @@ use super::patience::patiently;
 use crate::catalog::publication;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
-use crate::model::{Name, Table, Tables};
+use crate::model::{Name, Table, Tables, sqlstate};
 use crate::plan::quote;
 use crate::wire::WireError;
 
@@ -31,6 +31,13 @@ pub async fn ensure_publication(
             .hint("give forward.publication another name: tables of it without replica identity can't be updated")),
         Some(found) if found.ours && !found.is_whole() => {
             let mended = desktop.batch_execute(&found.mend()).await;
+            // Who set it up for us may own it: which tables that keeps from us was said when both sides agreed.
+            let refused = |error: &tokio_postgres::Error| {
+                error.code().is_some_and(|code| code.code() == sqlstate::INSUFFICIENT_PRIVILEGE)
+            };
+            if found.lacks_generated_only() && mended.as_ref().is_err_and(refused) {
+                return Ok(());
+            }
             mended.map_err(wire)?;
             tracing::warn!("somebody changed the options of publication {name}; they are put right");
             Ok(())

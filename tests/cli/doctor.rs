@@ -285,7 +285,7 @@ async fn p15_what_servers_roles_and_tables_are_like_is_found_and_mended_by_what_
         .await;
         exec(&office.desktop, "select pg_reload_conf()").await;
     }
-    exec(&office.cloud, "set role postgres; set search_path = public; create table item (id int primary key, note varchar(10), qty int, label text, must int not null); \
+    exec(&office.cloud, "set role postgres; set search_path = public; create table item (id int primary key, note varchar(10), qty numeric, label text, must int not null); \
         create table town (id int primary key); create unlogged table place (id int primary key); \
         create table child (id bigserial primary key, code text, item_id int references item); create table pet (id int primary key, town_id int references town); alter role postgres set idle_session_timeout = '1h'; reset role").await;
     let mut mended = BTreeSet::new();
