@@ -217,9 +217,9 @@ async fn ways_firms_zones_and_keys_are_asked() {
     let out = office.folder.join("asked.toml");
     let mut terminal = Terminal::start(init(&office, &out, &[]));
     for (question, answer) in [
+        ("times without a zone: ", "2\n"),
         ("log: no key is declared", "2\n"),
         ("visit: both sides have rows", "3\n"),
-        ("times without a zone: ", "2\n"),
         ("org_id: do several firms", "\n"),
     ] {
         terminal.shows(question).await;
