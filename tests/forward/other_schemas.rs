@@ -44,7 +44,7 @@ const LIBRARY_SETTINGS: &str = r#"
 [forward]
 skip = []
 [[table]]
-name = 'order.line "item"'
+name = 'order."line ""item"""'
 key = ["order", "table"]
 [[table]]
 name = "Bücherei.Buch"
