@@ -273,7 +273,11 @@ async fn p15_what_servers_roles_and_tables_are_like_is_found_and_mended_by_what_
     plan.cloud = plan.cloud.set("max_connections", "24");
     let mut office = Office::open(&plan).await;
     let new = office.servers.desktop.version() >= 18;
-    exec(&office.desktop, "create unlogged table item (id int primary key, note text, qty text, more int, label text)").await;
+    exec(
+        &office.desktop,
+        "create unlogged table item (id int primary key, note text, qty int, more int, label text)",
+    )
+    .await;
     exec(&office.desktop, "create table child (code text, item_id int); create table pet (id int primary key, town_id int); create table place (id int primary key); create table town (id int primary key); \
         insert into child values ('a', null), ('a', null); insert into pet values (1, 7); create publication tandem for table child where (item_id > 5); select pg_create_physical_replication_slot('other'); \
         alter role postgres set statement_timeout = '5s'; alter role postgres set default_transaction_read_only = on").await;
@@ -285,7 +289,7 @@ async fn p15_what_servers_roles_and_tables_are_like_is_found_and_mended_by_what_
         .await;
         exec(&office.desktop, "select pg_reload_conf()").await;
     }
-    exec(&office.cloud, "set role postgres; set search_path = public; create table item (id int primary key, note varchar(10), qty numeric, label text, must int not null); \
+    exec(&office.cloud, "set role postgres; set search_path = public; create table item (id int primary key, note varchar(10), qty bool, label text, must int not null); \
         create table town (id int primary key); create unlogged table place (id int primary key); \
         create table child (id bigserial primary key, code text, item_id int references item); create table pet (id int primary key, town_id int references town); alter role postgres set idle_session_timeout = '1h'; reset role").await;
     let mut mended = BTreeSet::new();

@@ -285,7 +285,8 @@ async fn p18_a_transaction_larger_than_memory_brings_circles_and_permutations() 
     let mut service = office.run();
     office.caught_up(&mut service).await;
     // In a table of its own: rows beside bad ones are tried one by one, and that has an end (P8).
-    let ballast = "insert into v1.ballast select i, repeat('b', 1000) from generate_series(1001, 10000) i";
+    let ballast =
+        "insert into v1.ballast select i, repeat('b', 1000) from generate_series(1001, 10000) i";
     firms.at_once(FOUND_BADLY, ballast).await;
     office.caught_up(&mut service).await;
     firms.assert_parked(&BAD).await;

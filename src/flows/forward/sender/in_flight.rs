@@ -13,6 +13,7 @@ use super::attempt::{BatchJob, Errand, LargeJob};
 use super::large_transaction::Stumble;
 use super::pacing::Pace;
 use crate::apply::{Applier, Done, NotApplied, Pipe, Script};
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::Merged;
 use crate::flows::meter::Meter;
 
@@ -198,4 +199,17 @@ impl Line {
             applier.close().await;
         }
     }
+}
+
+/// The task that had the connection is gone.
+pub(super) fn lost(error: JoinError) -> Fault {
+    Fault::new(
+        Kind::Internal,
+        "internal check failed: the task that writes to the cloud ended",
+    )
+    .cause(error)
+    .hint(format!(
+        "nothing unfinished was committed to the {}; a restart goes on from the checkpoint",
+        Side::Cloud
+    ))
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use super::batcher::{Unit, no_room};
 use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
 use crate::failpoint;
-use crate::fault::{Fault, Kind, Side, blames_table};
+use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{Merge, Merged, Ready, is_ours, not_applied, settle_states, stop_state};
 use crate::flows::meter::Meter;
 use crate::fold::{Book, Sorter};
@@ -333,7 +333,7 @@ impl Writer {
             Landing::Batch(job, done) => self.committed(job.form, &done),
             Landing::NotBatch(job, error, void) => self.not_batch(job, error, void),
             Landing::Errand(errand, landed) => self.returned(errand, landed),
-            Landing::Lost(lost) => Err(internal(lost)),
+            Landing::Lost(lost) => Err(in_flight::lost(lost)),
         };
         // After a fault nothing is sent: what stands behind a refused batch would go without it.
         if outcome.is_ok() {
@@ -493,16 +493,4 @@ async fn merge_ready(mut merge: Merge<'_>, ready: &Ready) -> Result<Merged, Faul
         merge.unread(wanted.table, asker, refusal.clone()).await?;
     }
     merge.all(&ready.copies).await
-}
-
-fn internal(error: tokio::task::JoinError) -> Fault {
-    Fault::new(
-        Kind::Internal,
-        "internal check failed: the task that writes to the cloud ended",
-    )
-    .cause(error)
-    .hint(format!(
-        "nothing unfinished was committed to the {}; a restart goes on from the checkpoint",
-        Side::Cloud
-    ))
 }
