@@ -269,6 +269,8 @@ pub const ANALYZE_ROWS_MIN: u64 = 100;
 /// index and in the steps. Measured with narrow rows.
 pub const NET_OVERHEAD: usize = 400;
 
+/// This share of `memory_max` is kept for the message that waits until there is room.
+pub const WAITING_SHARE: u64 = 6;
 /// A transaction is put on disk by key once it holds this share of `memory_max`...
 pub const SPILL_SHARE: usize = 3;
 /// ...in this many parts...

@@ -14,5 +14,5 @@ mod trim;
 pub use frame::{BadFrame, Frame};
 pub use lines::{array, values};
 pub use pulse::{Due, Pulse};
-pub use stream::{Capture, Delivery, Piece, Start};
+pub use stream::{Capture, Delivery, Piece, Start, budget};
 pub use table::{Line, Sight, TableReader};

@@ -100,7 +100,7 @@ impl Capture {
                 session,
                 pulse: Pulse::new(Instant::now(), start.from, start.sender_timeout),
                 budget: Arc::new(Semaphore::new(
-                    start.memory_max.min(Semaphore::MAX_PERMITS as u64) as usize,
+                    budget(start.memory_max).min(Semaphore::MAX_PERMITS as u64) as usize,
                 )),
                 memory_max: start.memory_max,
                 trimming: None,
@@ -247,7 +247,7 @@ impl Pump {
                 Due::At(when) => when,
             };
             let rest = self.trimming.as_ref().map(Trimmer::remaining);
-            let size = permits(&waiting, self.memory_max);
+            let size = permits(&waiting, budget(self.memory_max));
             self.wanted.store(u64::from(size), Ordering::Release);
             tokio::select! {
                 biased;
@@ -415,13 +415,19 @@ async fn arrive(
     }
 }
 
+/// What the stream's messages may hold of `memory_max`: one that has come and finds no room waits beside them, and it may be
+/// as large as a row can be.
+pub fn budget(memory_max: u64) -> u64 {
+    memory_max - memory_max / limits::WAITING_SHARE
+}
+
 /// What a delivery costs: its bytes, but never more than the whole budget, which would wait for ever.
-fn permits(messages: &[Piece], memory_max: u64) -> u32 {
+fn permits(messages: &[Piece], budget: u64) -> u32 {
     let bytes: u64 = messages
         .iter()
         .map(|message| (message.message.len() + limits::MESSAGE_OVERHEAD) as u64)
         .sum();
-    u32::try_from(bytes.min(memory_max)).unwrap_or(u32::MAX)
+    u32::try_from(bytes.min(budget)).unwrap_or(u32::MAX)
 }
 
 /// Microseconds since 2000, as the protocol wants; only the server's statistics use it.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::backlog::Missing;
-use crate::capture::{Delivery, Piece};
+use crate::capture::{Delivery, Piece, budget};
 use crate::config;
 use crate::decode::Assembler;
 use crate::failpoint;
@@ -69,6 +69,7 @@ pub(super) struct Gather {
     rows_max: usize,
     bytes_max: usize,
     open_max: usize,
+    /// What messages may hold in all.
     memory_max: u64,
 }
 
@@ -107,7 +108,7 @@ impl Gather {
             rows_max: forward.batch_rows as usize,
             bytes_max: bytes(forward.batch_bytes),
             open_max: bytes(forward.memory_max) / limits::SPILL_SHARE,
-            memory_max: forward.memory_max,
+            memory_max: budget(forward.memory_max),
         }
     }
 
