@@ -20,7 +20,7 @@ use super::narrow::{Misfit, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use super::remedy::conversion;
 use crate::config::{
-    Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted, as_key, as_text,
+    Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted, as_text, quoted,
 };
 use crate::fault::Side;
 use crate::model::{Arriving, Column, Home, Lookup, Owner, Reads, Source, Table, Tenant};
@@ -310,7 +310,7 @@ impl Resolver<'_> {
                 format!("column {}: {why}; convert it", to.name),
                 format!(
                     "convert = {{ {} = {} }} # of {} in tandem.toml",
-                    as_key(&to.name),
+                    quoted(&to.name),
                     as_text(&self.made(from, to)),
                     self.wanted.name
                 ),

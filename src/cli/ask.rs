@@ -4,6 +4,7 @@ use std::io::{BufRead, IsTerminal};
 
 use super::show;
 use crate::fault::{Fault, Kind};
+use crate::model::listed;
 use crate::service::Question;
 
 /// Tables that a question names; it may be about hundreds.
@@ -16,14 +17,8 @@ pub(super) fn is_possible() -> bool {
 
 /// The number of the choice; Enter takes the best one.
 pub(super) fn ask(question: &Question) -> Result<usize, Fault> {
-    let places = &question.places;
-    let more = match places.len().saturating_sub(PLACES_SHOWN) {
-        0 => String::new(),
-        more => format!(" and {more} more"),
-    };
-    let shown = places.iter().take(PLACES_SHOWN).map(String::as_str);
-    let shown: Vec<_> = shown.collect();
-    show::progress(&format!("\n{}{more}: {}", shown.join(", "), question.asks));
+    let places = listed(&question.places, PLACES_SHOWN);
+    show::progress(&format!("\n{places}: {}", question.asks));
     for (at, choice) in question.choices.iter().enumerate() {
         let best = if at == question.best { "   (best)" } else { "" };
         show::progress(&format!("  {}  {choice}{best}", at + 1));

@@ -38,7 +38,7 @@ pub use mapping::{
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
 pub use sections::{Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify};
-pub use show::{Row, as_key, as_text};
+pub use show::{Row, as_text, quoted};
 pub use units::duration;
 
 use document::Document;

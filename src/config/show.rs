@@ -47,12 +47,8 @@ pub fn as_text(text: &str) -> String {
     }
 }
 
-/// A key as the file would write it, in quotes.
-pub fn as_key(text: &str) -> String {
-    quoted(text)
-}
-
-fn quoted(text: &str) -> String {
+/// A key as the file would write it, or a text in which names of the environment are looked up: in quotes.
+pub fn quoted(text: &str) -> String {
     let mut out = String::from("\"");
     for letter in text.chars() {
         match letter {
@@ -69,8 +65,8 @@ fn quoted(text: &str) -> String {
 
 /// A list as the file would write it.
 pub(super) fn list(items: &[String]) -> String {
-    let quoted: Vec<String> = items.iter().map(|item| quoted(item)).collect();
-    format!("[{}]", quoted.join(", "))
+    let items: Vec<String> = items.iter().map(|item| quoted(item)).collect();
+    format!("[{}]", items.join(", "))
 }
 
 /// A table as the file would write it.
@@ -110,7 +106,7 @@ mod tests {
         ] {
             assert_eq!(as_text(text), written);
         }
-        assert_eq!(as_key("${A}\u{7f}"), r#""${A}\u007F""#);
+        assert_eq!(quoted("${A}\u{7f}"), r#""${A}\u007F""#);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use postgres_protocol::message::frontend;
 use super::script::{Part, Script, Statement};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
+use crate::model::sqlstate;
 use crate::wire::{ServerError, Session, WireError};
 
 /// What was not run on a side, and why.
@@ -79,9 +80,7 @@ fn makes(statement: &Statement, side: Side) -> bool {
 
 /// What has no place on a throw-away server, whatever the server would say.
 fn foreign(statement: &Statement) -> Option<&'static str> {
-    let words = statement.words(64);
-    let begins =
-        |list: &[&str]| words.len() >= list.len() && words.iter().zip(list).all(|(a, b)| a == b);
+    let begins = |words: &[&str]| statement.begins(words);
     let text: Vec<_> = statement.text.split_whitespace().collect();
     let text = text.join(" ").to_uppercase();
     match () {
@@ -127,10 +126,12 @@ fn foreign(statement: &Statement) -> Option<&'static str> {
 /// What a server may refuse without the tables being others for it.
 fn may_be_left(statement: &Statement, error: &ServerError) -> bool {
     let begins = |words: &[&str]| statement.begins(words);
-    let lacks_role = error.code == "42704" && error.message.contains("role");
+    let lacks_role = error.code == sqlstate::UNDEFINED_OBJECT && error.message.contains("role");
     let access = begins(&["GRANT"]) || begins(&["REVOKE"]) || begins(&["ALTER", "DEFAULT"]);
-    let known = matches!(error.code.as_str(), "42P06" | "42710")
-        && error.message.contains("already exists");
+    let known = matches!(
+        error.code.as_str(),
+        sqlstate::DUPLICATE_SCHEMA | sqlstate::DUPLICATE_OBJECT
+    ) && error.message.contains("already exists");
     match () {
         () if access => true,
         () if begins(&["SET"]) => true,

@@ -18,6 +18,7 @@ use super::story::{DATABASE, Stage, broken, new_folder, servers};
 use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
+use crate::model::alike;
 use crate::service::Onlooker;
 use crate::wire::{Mode, Session};
 
@@ -147,20 +148,14 @@ fn tell_parts(own: &Own, script: &Script, say: Say<'_>) {
 
 /// Once for each reason.
 fn tell_left_out(side: Side, left: &[LeftOut], say: Say<'_>) {
-    let mut reasons: Vec<&str> = Vec::new();
-    for out in left {
-        if reasons.contains(&out.why.as_str()) {
-            continue;
-        }
-        reasons.push(&out.why);
-        let alike = left.iter().filter(|other| other.why == out.why).count();
-        let more = match alike {
+    for (why, all) in alike(left.iter().map(|out| (&out.why, out))) {
+        let more = match all.len() {
             1 => String::new(),
-            _ => format!(" (and {} more)", alike - 1),
+            many => format!(" (and {} more)", many - 1),
         };
         say(&format!(
-            "  left out on the {side}: line {}: {}{more}: {}",
-            out.line, out.what, out.why
+            "  left out on the {side}: line {}: {}{more}: {why}",
+            all[0].line, all[0].what
         ));
     }
 }

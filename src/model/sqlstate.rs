@@ -68,6 +68,8 @@ pub const SYNTAX_ERROR: &str = "42601";
 pub const UNDEFINED_COLUMN: &str = "42703";
 /// `undefined_object`
 pub const UNDEFINED_OBJECT: &str = "42704";
+/// `duplicate_object`
+pub const DUPLICATE_OBJECT: &str = "42710";
 /// `datatype_mismatch`
 pub const DATATYPE_MISMATCH: &str = "42804";
 /// `cannot_coerce`

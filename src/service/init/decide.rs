@@ -4,9 +4,10 @@ use tokio_postgres::Client;
 
 use super::own::is_made;
 use super::question::{Decisions, Question, remark};
+use super::says_yes;
 use super::written::list;
 use crate::catalog::{ColumnFacts, RelationFacts};
-use crate::config::{Flow, Owner, as_key, as_text};
+use crate::config::{Flow, Owner, as_text, quoted};
 use crate::fault::{Fault, Side};
 use crate::plan::quote;
 
@@ -92,11 +93,6 @@ async fn rows(
         filled,
         needs,
     })
-}
-
-async fn says_yes(client: &Client, side: Side, sql: &str) -> Result<bool, Fault> {
-    let rows = { client.query_typed(sql, &[]).await }.map_err(Fault::at(side))?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// What names a row, and what the file says about it: the cloud's primary key, or a unique index of it, if the desktop's rows are
@@ -358,7 +354,7 @@ pub(super) fn rename(
         return (None, Vec::new());
     }
     let table = from.name.to_string();
-    let pair = |name: &String| format!("rename = {{ {} = {} }}", as_key(left), as_text(name));
+    let pair = |name: &String| format!("rename = {{ {} = {} }}", quoted(left), as_text(name));
     let mut choices = vec!["none: it doesn't travel, and is in skip".to_owned()];
     choices.extend(others.iter().map(|name| format!("{name}: {}", pair(name))));
     let choices: Vec<_> = choices.iter().map(String::as_str).collect();

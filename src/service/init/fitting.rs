@@ -1,7 +1,7 @@
 //! Columns of one name and two types: what the settings have to say so that values go across, with the reason.
 
 use crate::catalog::{ColumnFacts, RelationFacts, Remedy, has_way_back, remedy};
-use crate::config::{as_key, as_text};
+use crate::config::{as_text, quoted};
 use crate::fault::Side;
 
 /// Lines of a table's section.
@@ -32,7 +32,7 @@ pub(super) fn fitting(
                 narrow.push(format!("# {name}: {why}"));
             }
             Some(Remedy::Convert { sql: made, why }) => {
-                sql.push(format!("{} = {}", as_key(name), as_text(&made)));
+                sql.push(format!("{} = {}", quoted(name), as_text(&made)));
                 let back = match receiver == Side::Cloud && !has_way_back(column, other) {
                     true => {
                         "; there is no usual way back: flow = \"both\" needs a convert in [table.reverse]"

@@ -29,7 +29,7 @@ pub use update::{Update, update};
 pub use written::write_new;
 
 use crate::catalog::{RelationFacts, encoding, readable, relation, strange, unpathed};
-use crate::config::{self, Flow, Settings, Sources, as_key, as_text};
+use crate::config::{self, Flow, Settings, Sources, as_text, quoted};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::model::{Charset, Name};
@@ -189,6 +189,12 @@ async fn zone(desktop: &Control) -> Result<String, Fault> {
     Ok(rows.first().map_or_else(String::new, |row| row.get(0)))
 }
 
+/// The answer to a question.
+async fn says_yes(client: &Client, side: Side, sql: &str) -> Result<bool, Fault> {
+    let rows = { client.query_typed(sql, &[]).await }.map_err(Fault::at(side))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
+}
+
 /// Schemas that belong to the server or to Supabase.
 const NOT_OURS: [&str; 16] = [
     "pg_catalog",
@@ -317,7 +323,7 @@ async fn entry(
         match (left, &renamed) {
             (Some(left), Some(other)) => lines.push(format!(
                 "rename = {{ {} = {} }}",
-                as_key(left),
+                quoted(left),
                 as_text(other)
             )),
             (Some(left), None) => {
@@ -328,7 +334,7 @@ async fn entry(
                 ));
                 lines.push(format!(
                     "# rename = {{ {} = {} }}",
-                    as_key(left),
+                    quoted(left),
                     as_text(&unfilled[0])
                 ));
             }
@@ -410,7 +416,7 @@ async fn misfits(
     head: &Head,
     entries: &[Entry],
     sources: &Sources,
-    (desktop, cloud): (&Client, &Client),
+    clients: (&Client, &Client),
 ) -> Result<BTreeMap<String, String>, Fault> {
     if entries.is_empty() {
         return Ok(BTreeMap::new());
@@ -423,8 +429,20 @@ async fn misfits(
     };
     let whole = text(&plain, entries, &BTreeMap::new(), &Others::default());
     let settings = read(&whole, sources)?.map_err(|error| broken(&error))?;
-    let names = entries.iter().map(|entry| entry.name.clone()).collect();
-    let tables = agree_again(&settings, desktop, cloud, &names).await?;
+    unfit(&settings, entries, clients).await
+}
+
+/// Which tables of the settings don't fit, and which of the `entries` somebody has set aside, and why.
+async fn unfit(
+    settings: &Settings,
+    entries: &[Entry],
+    (desktop, cloud): (&Client, &Client),
+) -> Result<BTreeMap<String, String>, Fault> {
+    if settings.tables.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let names = settings.tables.iter().map(|table| table.name.clone());
+    let tables = agree_again(settings, desktop, cloud, &names.collect()).await?;
     let misfits = tables.misfits().iter();
     let misfits = misfits.map(|misfit| (misfit.name.clone(), misfit.why.clone()));
     let aside = entries

@@ -1,9 +1,8 @@
 //! Both sides by their URLs, before there are settings.
 
 use super::read;
-use super::written::quoted;
 use crate::catalog::facts;
-use crate::config::{self, Settings, Sources};
+use crate::config::{self, Settings, Sources, quoted};
 use crate::fault::{Fault, Kind, Side};
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
@@ -20,6 +19,15 @@ pub(super) async fn opened(
         quoted(cloud_url)
     );
     let settings = read(&urls, sources)?.map_err(wrong_url)?;
+    let (desktop, cloud) = connected(&settings, no_way_in).await?;
+    Ok((settings, desktop, cloud))
+}
+
+/// A client of each side; they are two databases. `no_way_in` says why there is none.
+pub(super) async fn connected(
+    settings: &Settings,
+    no_way_in: fn(Side, &WireError) -> Fault,
+) -> Result<(Control, Control), Fault> {
     let desktop = control::connect(&settings.desktop.endpoint).await;
     let desktop = desktop.map_err(|error| no_way_in(Side::Desktop, &error))?;
     let cloud = control::connect(&settings.cloud.endpoint).await;
@@ -29,7 +37,7 @@ pub(super) async fn opened(
     if let (Ok(one), Ok(other)) = (one, other) {
         one.is_not(&other)?;
     }
-    Ok((settings, desktop, cloud))
+    Ok((desktop, cloud))
 }
 
 /// A URL that can't be read is an argument here, not a line of a file.

@@ -2,6 +2,7 @@
 
 use tokio_postgres::Client;
 
+use super::says_yes;
 use crate::catalog::{ColumnFacts, RelationFacts};
 use crate::fault::{Fault, Side};
 use crate::plan::quote;
@@ -65,8 +66,7 @@ async fn names_rows(
         nulls.join(" or "),
         list.join(", ")
     );
-    let rows = { desktop.query_typed(&sql, &[]).await }.map_err(Fault::at(Side::Desktop))?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
+    says_yes(desktop, Side::Desktop, &sql).await
 }
 
 /// Columns that only one side computes and that can't travel, with the reason.
@@ -141,8 +141,7 @@ pub(super) async fn filled_there(
             quote::ident(name),
             from.rows()
         );
-        let rows = { desktop.query_typed(&sql, &[]).await }.map_err(Fault::at(Side::Desktop))?;
-        if rows.first().is_some_and(|row| row.get(0)) {
+        if says_yes(desktop, Side::Desktop, &sql).await? {
             let why = "all rows of the desktop have the same, as a refill leaves them; it would write every row again";
             found.push((name.clone(), why.to_owned()));
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::question::remark;
 use super::{Entry, Head, Others};
-use crate::config::as_text;
+use crate::config::{as_text, quoted};
 use crate::fault::{Fault, Kind};
 
 pub(super) fn text(
@@ -78,11 +78,7 @@ pub(super) fn text(
         }
     }
     for (desktop, cloud) in &others.alike {
-        text.push_str(&format!(
-            "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
-            as_text(desktop),
-            as_text(cloud)
-        ));
+        text.push_str(&maybe_one(desktop, cloud));
     }
     for (side, names) in [("desktop", &others.desktop), ("cloud", &others.cloud)] {
         if !names.is_empty() {
@@ -102,6 +98,15 @@ pub(super) fn written(entry: &Entry) -> String {
     })
 }
 
+/// Two tables that may be one, as a remark.
+pub(super) fn maybe_one(desktop: &str, cloud: &str) -> String {
+    format!(
+        "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
+        as_text(desktop),
+        as_text(cloud)
+    )
+}
+
 /// A table that needs a decision first, as a remark.
 pub(super) fn aside(entry: &Entry, why: &str) -> String {
     let why = why.split("; ").map(|why| format!("{}: {why}", entry.name));
@@ -112,22 +117,6 @@ pub(super) fn aside(entry: &Entry, why: &str) -> String {
         .iter()
         .map(|line| format!("{}\n", remark(format!("# {line}").trim_end())));
     lines.collect()
-}
-
-/// A URL as it was given: what it takes from the environment stays there.
-pub(super) fn quoted(text: &str) -> String {
-    let mut inside = String::new();
-    for letter in text.chars() {
-        match letter {
-            '\\' | '"' => inside.extend(['\\', letter]),
-            // A line's end in a name is no line's end of the file.
-            letter if letter.is_control() => {
-                inside.push_str(&format!("\\u{:04X}", u32::from(letter)))
-            }
-            letter => inside.push(letter),
-        }
-    }
-    format!("\"{inside}\"")
 }
 
 pub(super) fn list(names: &[String]) -> String {

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::fits::Sides;
 use super::rewrite::rewritten;
-use super::shape::{Column, Constraint, Ground, Index, Structure, Table};
-use super::write::{self, spoken};
+use super::shape::{Column, Constraint, Ground, Index, Structure, Table, qualified};
+use super::write;
 use crate::model::Name;
 use crate::plan::quote;
 
@@ -63,7 +63,7 @@ pub(super) fn draft(desk: &Structure, ground: &Ground, wishes: &Wishes) -> Draft
             }
             Some(why) => {
                 left += 1;
-                let remarks = vec![format!("{} is not made: {why}", spoken(&table.name()))];
+                let remarks = vec![format!("{} is not made: {why}", table.name().bare())];
                 drafter.parts.push(Part {
                     remarks,
                     statements: Vec::new(),
@@ -136,7 +136,7 @@ impl Drafter<'_> {
 
     fn table(&mut self, table: &Table) {
         let mut part = Part::default();
-        let name = spoken(&table.name());
+        let name = table.name().bare();
         self.schema(&table.schema);
         part.remarks
             .extend(peculiar(table).iter().map(|what| format!("{name}: {what}")));
@@ -212,7 +212,7 @@ impl Drafter<'_> {
         let mut line = format!("{} {}", quote::ident(name), self.moved(&column.written));
         let mut say = |what: String| {
             part.remarks
-                .push(format!("{}: column {name} {what}", spoken(&table.name())));
+                .push(format!("{}: column {name} {what}", table.name().bare()));
         };
         match self.collated(column.collation) {
             Ok(written) => line.push_str(&written),
@@ -258,7 +258,7 @@ impl Drafter<'_> {
             ));
         }
         if column.unproven {
-            part.remarks.push(format!("{}: column {name} takes NULL: NOT NULL is NOT VALID on the desktop, so old rows may have it", spoken(&table.name())));
+            part.remarks.push(format!("{}: column {name} takes NULL: NOT NULL is NOT VALID on the desktop, so old rows may have it", table.name().bare()));
         }
         if column.not_null {
             line.push_str(" NOT NULL");
@@ -346,7 +346,7 @@ impl Drafter<'_> {
     fn foreign_keys(&mut self, table: &Table) {
         let mut part = Part::default();
         for constraint in { table.constraints.iter() }.filter(|one| one.sort == "f") {
-            let name = spoken(&table.name());
+            let name = table.name().bare();
             match self.foreign_key(table, constraint) {
                 Ok(statement) => {
                     part.statements.push(statement);
@@ -369,7 +369,7 @@ impl Drafter<'_> {
             let renamed = BTreeMap::from([(from.clone(), to.clone())]);
             return Err(format!(
                 "foreign key {called} is left out: the cloud has {} already, and rows of that could no longer be deleted while rows here refer to them; where you want it: {};",
-                spoken(to),
+                to.bare(),
                 add(&rewritten(&line, &renamed))
             ));
         }
@@ -419,11 +419,7 @@ impl Drafter<'_> {
             .taken(&table.schema, index.name.as_deref().unwrap_or_default())
             .is_none();
         if let (Some(name), Some(text), true) = (&index.name, &index.comment, free) {
-            let what = format!(
-                "INDEX {}.{}",
-                quote::ident(&table.schema),
-                quote::ident(name)
-            );
+            let what = format!("INDEX {}", qualified(&table.schema, name));
             part.statements.push(write::comment(&what, text));
         }
     }

@@ -2,7 +2,7 @@
 
 use super::draft::{Drafter, Part};
 use super::rewrite::rewritten;
-use super::shape::{Kind, Piece, Sequence};
+use super::shape::{Kind, Piece, Sequence, qualified};
 use super::write;
 use crate::plan::quote;
 
@@ -39,20 +39,13 @@ impl Drafter<'_> {
         let Some(object) = self.sides.object("collation", oid) else {
             return Ok(String::new());
         };
-        let written = format!(
-            " COLLATE {}.{}",
-            quote::ident(&object.schema),
-            quote::ident(&object.name)
-        );
+        let name = qualified(&object.schema, &object.name);
+        let written = format!(" COLLATE {name}");
         if self.sides.has(object) {
             return Ok(self.moved(&written));
         }
         let Some(made) = self.sides.made_collation(oid) else {
-            return Err(format!(
-                "it has no {}.{}",
-                quote::ident(&object.schema),
-                quote::ident(&object.name)
-            ));
+            return Err(format!("it has no {name}"));
         };
         if self.known.insert(oid) {
             self.schema(&made.schema);

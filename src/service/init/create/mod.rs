@@ -25,7 +25,7 @@ use script::{opening, remarks, script};
 
 use super::open::opened;
 use super::pairs::matched;
-use super::{Proposal, look};
+use super::{Proposal, look, says_yes};
 use crate::config::{Sources, as_text};
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Name;
@@ -121,9 +121,7 @@ const REVERSE: &str = "flow = \"reverse\"               # its rows are made on p
 
 async fn is_empty(desktop: &Client, name: &Name) -> Result<bool, Fault> {
     let sql = format!("select not exists (select from {})", quote::table(name));
-    let rows = desktop.query_typed(&sql, &[]).await;
-    let rows = rows.map_err(Fault::at(Side::Desktop))?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
+    says_yes(desktop, Side::Desktop, &sql).await
 }
 
 /// The tables that shall bring rows home, by name.

@@ -7,6 +7,11 @@ use serde::Deserialize;
 use crate::model::Name;
 use crate::plan::quote;
 
+/// Something in a schema, as SQL writes its name.
+pub(super) fn qualified(schema: &str, name: &str) -> String {
+    format!("{}.{}", quote::ident(schema), quote::ident(name))
+}
+
 /// The desktop's side of it.
 #[derive(Default)]
 pub(super) struct Structure {
@@ -58,7 +63,7 @@ impl Table {
     }
 
     pub(super) fn quoted(&self) -> String {
-        quote::table(&self.name())
+        qualified(&self.schema, &self.relation)
     }
 }
 
@@ -145,11 +150,7 @@ pub(super) struct Kind {
 
 impl Kind {
     pub(super) fn quoted(&self) -> String {
-        format!(
-            "{}.{}",
-            quote::ident(&self.schema),
-            quote::ident(&self.name)
-        )
+        qualified(&self.schema, &self.name)
     }
 }
 
@@ -189,11 +190,7 @@ pub(super) struct Sequence {
 
 impl Sequence {
     pub(super) fn quoted(&self) -> String {
-        format!(
-            "{}.{}",
-            quote::ident(&self.schema),
-            quote::ident(&self.name)
-        )
+        qualified(&self.schema, &self.name)
     }
 }
 

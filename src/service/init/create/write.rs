@@ -1,7 +1,6 @@
 //! Single statements as text. Pure.
 
-use super::shape::{Collation, Index, Sequence};
-use crate::model::Name;
+use super::shape::{Collation, Index, Sequence, qualified};
 use crate::plan::quote;
 
 /// `CREATE SEQUENCE`, and what stands in the brackets of an identity: what isn't as it would be anyway.
@@ -73,9 +72,8 @@ pub(super) fn collation(made: &Collation) -> String {
     }
     options.extend({ made.rules.iter() }.map(|rules| format!("rules = {}", quote::literal(rules))));
     format!(
-        "CREATE COLLATION {}.{} ({})",
-        quote::ident(&made.schema),
-        quote::ident(&made.name),
+        "CREATE COLLATION {} ({})",
+        qualified(&made.schema, &made.name),
         options.join(", ")
     )
 }
@@ -107,12 +105,4 @@ pub(super) fn remark(text: &str) -> String {
         .map(|letter| if letter.is_control() { ' ' } else { letter })
         .collect();
     format!("-- {clean}\n")
-}
-
-/// A table's name for people.
-pub(super) fn spoken(name: &Name) -> String {
-    match name.schema.as_str() {
-        "public" => name.relation.clone(),
-        schema => format!("{schema}.{}", name.relation),
-    }
 }

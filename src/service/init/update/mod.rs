@@ -10,14 +10,14 @@ use std::collections::BTreeMap;
 use tokio_postgres::Client;
 
 use super::decide::rename;
+use super::open::connected;
 use super::question::{Asker, Decisions};
-use super::written::{aside, written};
-use super::{Entry, broken, entry, list, look, matched, read, whole};
-use crate::catalog::{Pair, RelationFacts, facts, relation, resolve, unpathed};
-use crate::config::{self, Flow, Settings, Sources, Table, as_key, as_text};
+use super::written::{aside, maybe_one, written};
+use super::{Entry, broken, entry, list, look, matched, read, unfit, whole};
+use crate::catalog::{Pair, RelationFacts, relation, resolve, unpathed};
+use crate::config::{self, Flow, Settings, Sources, Table};
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::agree_again;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 use known::Known;
 use replace::Found;
 use splice::Splice;
@@ -93,16 +93,8 @@ async fn draft(
     found: &Found,
     decisions: &mut Decisions,
 ) -> Result<(Update, Splice, usize), Fault> {
-    let desktop = control::connect(&settings.desktop.endpoint).await;
-    let desktop = desktop.map_err(|error| Fault::wire(Side::Desktop, &error))?;
-    let cloud = control::connect(&settings.cloud.endpoint).await;
-    let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+    let (desktop, cloud) = connected(settings, Fault::wire).await?;
     let clients = (&desktop.client, &cloud.client);
-    let one = facts(clients.0, Side::Desktop).await;
-    let other = facts(clients.1, Side::Cloud).await;
-    if let (Ok(one), Ok(other)) = (one, other) {
-        one.is_not(&other)?;
-    }
     let tables = &settings.tables;
     let names = tables.iter().map(Table::desktop_name);
     let here = all(&desktop, Side::Desktop, names).await?;
@@ -166,7 +158,7 @@ async fn draft(
     merged
         .tables
         .extend(parsed(&text, settings, sources)?.map_err(|error| broken(&error))?);
-    let misfits = misfits(&merged, &entries, clients).await?;
+    let misfits = unfit(&merged, &entries, clients).await?;
     add_tables(
         &entries,
         &misfits,
@@ -251,7 +243,7 @@ async fn fits(
     };
     let mut merged = merged.clone();
     merged.tables.extend(tables);
-    let misfits = misfits(&merged, std::slice::from_ref(&again), clients).await?;
+    let misfits = unfit(&merged, std::slice::from_ref(&again), clients).await?;
     let fits = !misfits.contains_key(&again.name);
     Ok(fits.then(|| format!("{}: it is a remark in the file, and fits", again.name)))
 }
@@ -289,29 +281,6 @@ fn parsed(
     Ok(read(&whole, sources)?.map(|settings| settings.tables))
 }
 
-/// Which tables don't fit, and why.
-async fn misfits(
-    merged: &Settings,
-    entries: &[Entry],
-    clients: (&Client, &Client),
-) -> Result<BTreeMap<String, String>, Fault> {
-    if merged.tables.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let names = merged
-        .tables
-        .iter()
-        .map(|table| table.name.clone())
-        .collect();
-    let agreed = agree_again(merged, clients.0, clients.1, &names).await?;
-    let misfits = agreed.misfits().iter();
-    let misfits = misfits.map(|misfit| (misfit.name.clone(), misfit.why.clone()));
-    let waits = entries
-        .iter()
-        .filter_map(|entry| Some((entry.name.clone(), entry.aside.clone()?)));
-    Ok(misfits.chain(waits).collect())
-}
-
 /// New tables come last: those that fit, those that don't, and those that may be one.
 fn add_tables(
     entries: &[Entry],
@@ -342,11 +311,7 @@ fn add_tables(
         update.set_aside.push(format!(
             "{desktop} and {cloud} have most columns in common: one table under two names?"
         ));
-        splice.append(&format!(
-            "# Most columns of these two are the same. If they are one table:\n# [[table]]\n# name = {}\n# cloud = {}\n\n",
-            as_key(desktop),
-            as_text(cloud)
-        ));
+        splice.append(&maybe_one(desktop, cloud));
     }
     Ok(())
 }
