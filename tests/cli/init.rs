@@ -3,36 +3,12 @@
 use crate::support::office::{Office, Plan, exec, finish, load, tandem, until, value};
 use crate::support::servers::newest;
 
-/// `init` for an office's servers, with what it printed and the file.
-async fn proposed(office: &Office) -> (i32, String, String) {
-    let (desktop, cloud) = urls(office);
-    let out = office.folder.join("proposed.toml");
-    let mut command = tandem();
-    command
-        .args(["init", "--desktop", &desktop, "--cloud", &cloud, "--out"])
-        .arg(&out);
-    let (code, said, errors) = finish(&mut command).await;
-    let text = std::fs::read_to_string(out).unwrap_or_default();
-    (code, format!("{said}{errors}"), text)
-}
-
-fn urls(office: &Office) -> (String, String) {
-    let whole = std::fs::read_to_string(office.file()).unwrap();
-    let urls = whole
-        .lines()
-        .filter_map(|line| line.strip_prefix("url = \""));
-    let urls: Vec<_> = urls
-        .map(|url| url.trim_end_matches('"').to_owned())
-        .collect();
-    (urls[0].clone(), urls[1].clone())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn powercas_databases_give_settings_that_pass_and_copy_to_equality() {
     let office = Office::open(&Plan::powerca(&newest(), 0.05)).await;
     load(&office.cloud, &["phone"]).await;
     exec(&office.cloud, "select demo.phone(1)").await;
-    let (code, said, text) = proposed(&office).await;
+    let (code, said, text) = office.proposed().await;
     assert_eq!(code, 0, "{said}");
     for wanted in [
         "cloud = \"reminder\"",
@@ -43,7 +19,7 @@ async fn powercas_databases_give_settings_that_pass_and_copy_to_equality() {
     ] {
         assert!(text.contains(wanted), "{wanted}: {text}");
     }
-    let again = proposed(&office).await;
+    let again = office.proposed().await;
     assert!(
         again.0 == 2 && again.1.contains("init never overwrites"),
         "{again:?}"
@@ -88,7 +64,7 @@ async fn another_products_databases_with_odd_names_and_what_does_not_fit() {
         "insert into shop.\"Order\" values (1, 9.99, 'x'); insert into stock values ('a', 'b', 3)",
     )
     .await;
-    let (code, said, text) = proposed(&office).await;
+    let (code, said, text) = office.proposed().await;
     assert!(
         code == 0 && said.contains("3 tables fit on both sides, 1 need a decision first"),
         "{said} {text}"
@@ -129,7 +105,7 @@ async fn p16_a_password_in_a_url_is_used_and_written_nowhere() {
         "create table a (id int primary key)",
     )
     .await;
-    let (desktop, cloud) = urls(&office);
+    let [desktop, cloud] = office.urls();
     let with = desktop.replacen("postgres@", "postgres:c4n4ry@", 1);
     let out = office.folder.join("proposed.toml");
     let mut command = tandem();
@@ -157,7 +133,7 @@ async fn other_names_are_asked_for_and_wrong_urls_are_named_by_their_flag() {
         "insert into kunden values (1, 'Gasse 1'); insert into tiere values (1, 'cat', 1)",
     )
     .await;
-    let (code, said, text) = proposed(&office).await;
+    let (code, said, text) = office.proposed().await;
     assert!(code == 0 && said.contains("2 remarks ask"), "{said} {text}");
     for wanted in [
         "skip = [\"straße\"]\n# Only in the cloud: strasse, app_note. If one of them is a column of skip under another name:\n# rename = { \"straße\" = \"strasse\" }",
@@ -188,7 +164,7 @@ async fn other_names_are_asked_for_and_wrong_urls_are_named_by_their_flag() {
     let (_, out, _) = office.ask(&["config", "show"]).await;
     assert!(out.contains("\"straße\" = \"strasse\""), "{out}");
 
-    let (desktop, cloud) = urls(&office);
+    let [desktop, cloud] = office.urls();
     for (here, there, says) in [
         (desktop.as_str(), "nonsense", "--cloud: "),
         ("nonsense", cloud.as_str(), "--desktop: "),
@@ -231,7 +207,7 @@ async fn a_web_applications_schema_that_both_sides_have_needs_no_edit() {
          insert into comment (post_id, words, created_at) select id, 'nice', '2022-03-04' from post; insert into tag (name) values ('a'), ('b')",
     )
     .await;
-    let (code, said, text) = proposed(&office).await;
+    let (code, said, text) = office.proposed().await;
     assert!(
         code == 0 && said.contains("4 tables fit on both sides"),
         "{said} {text}"

@@ -8,25 +8,6 @@ use crate::support::servers::newest;
 use crate::support::terminal::Terminal;
 use tokio::process::Command;
 
-fn urls(office: &Office) -> [String; 2] {
-    let whole = std::fs::read_to_string(office.file()).unwrap();
-    let urls = whole
-        .lines()
-        .filter_map(|line| line.strip_prefix("url = \""));
-    let urls: Vec<_> = urls
-        .map(|url| url.trim_end_matches('"').to_owned())
-        .collect();
-    urls.try_into().unwrap()
-}
-
-fn init(office: &Office, out: &Path, more: &[&str]) -> Command {
-    let [desktop, cloud] = urls(office);
-    let mut command = tandem();
-    command.args(["init", "--desktop", &desktop, "--cloud", &cloud, "--out"]);
-    command.arg(out).args(more);
-    command
-}
-
 fn update(file: &Path, more: &[&str]) -> Command {
     let mut command = tandem();
     command
@@ -39,7 +20,7 @@ fn update(file: &Path, more: &[&str]) -> Command {
 
 /// A file beside the office's, with its two servers and this text.
 fn written(office: &Office, name: &str, text: &str) -> PathBuf {
-    let [desktop, cloud] = urls(office);
+    let [desktop, cloud] = office.urls();
     let file = office.folder.join(name);
     let text = text.replace("DESKTOP", &desktop).replace("CLOUD", &cloud);
     std::fs::write(&file, text).unwrap();
@@ -82,7 +63,7 @@ async fn what_is_not_certain_is_asked_once_and_stands_in_the_file() {
     exec(&office.desktop, "insert into post (title) values ('a'), ('b'); insert into entry values ('2020-01-01', 'x')").await;
 
     let out = office.folder.join("best.toml");
-    let (code, said, errors) = finish(&mut init(&office, &out, &[])).await;
+    let (code, said, errors) = finish(&mut office.init(&out, &[])).await;
     assert!(
         code == 0
             && said.contains(
@@ -103,13 +84,13 @@ async fn what_is_not_certain_is_asked_once_and_stands_in_the_file() {
     let mark = best.split("name = \"mark\"\n").nth(1).unwrap();
     assert!(mark.starts_with('\n'), "{best}");
     let out = office.folder.join("yes.toml");
-    let (code, said, _) = finish(&mut init(&office, &out, &["--yes"])).await;
+    let (code, said, _) = finish(&mut office.init(&out, &["--yes"])).await;
     assert!(code == 0 && said.contains("(--yes)"), "{said}");
     assert_eq!(std::fs::read_to_string(&out).unwrap(), best);
 
     // On a terminal.
     let out = office.folder.join("asked.toml");
-    let mut terminal = Terminal::start(init(&office, &out, &[]));
+    let mut terminal = Terminal::start(office.init(&out, &[]));
     terminal.shows("guest (desktop), visitor (cloud): ").await;
     terminal.shows("1 to 2, or Enter for 1: ").await;
     terminal.types("2\n");
@@ -164,7 +145,7 @@ async fn what_is_not_certain_is_asked_once_and_stands_in_the_file() {
 
     // Who gives no answer gets no file.
     let out = office.folder.join("never.toml");
-    let mut terminal = Terminal::start(init(&office, &out, &[]));
+    let mut terminal = Terminal::start(office.init(&out, &[]));
     terminal.shows("Enter for 1: ").await;
     terminal.types("\u{4}");
     let (code, screen) = terminal.ends().await;
@@ -202,7 +183,7 @@ async fn ways_firms_zones_and_keys_are_asked() {
     )
     .await;
     let out = office.folder.join("best.toml");
-    let (code, said, errors) = finish(&mut init(&office, &out, &["--yes"])).await;
+    let (code, said, errors) = finish(&mut office.init(&out, &["--yes"])).await;
     assert_eq!(code, 0, "{said} {errors}");
     let best = std::fs::read_to_string(&out).unwrap();
     for wanted in [
@@ -215,7 +196,7 @@ async fn ways_firms_zones_and_keys_are_asked() {
         assert!(best.contains(wanted), "{wanted}: {best}");
     }
     let out = office.folder.join("asked.toml");
-    let mut terminal = Terminal::start(init(&office, &out, &[]));
+    let mut terminal = Terminal::start(office.init(&out, &[]));
     for (question, answer) in [
         ("times without a zone: ", "2\n"),
         ("log: no key is declared", "2\n"),

@@ -1,6 +1,6 @@
 //! Columns that a server computes: nobody writes them, they disturb nothing, and where both sides have them they are compared.
 
-use crate::support::office::{Office, came_home, exec, finish, tandem, until, value};
+use crate::support::office::{Office, came_home, exec, until, value};
 use crate::support::servers::{newest, versions};
 
 /// `gross` is computed on both sides, `label` on the desktop alone, `plain` and `extra` in the cloud alone.
@@ -22,7 +22,7 @@ async fn generated_columns_need_no_edit_and_are_written_by_nobody() {
         let office = Office::with_tables(&binaries, "", DESKTOP, CLOUD).await;
         exec(&office.desktop, "insert into item (id, net, plain) select n, n, 0 from generate_series(1, 5) n; insert into bag values (1), (1), (2); \
             insert into slow values (1), (2); insert into diary (id, hours, source) values (1, 5, 'D')").await;
-        let text = proposed(&office).await;
+        let text = office.proposal().await;
         for (wanted, there) in [
             ("skip = [\"plain\"]", travels),
             ("skip = [\"label\", \"plain\"]", !travels),
@@ -55,7 +55,7 @@ async fn generated_columns_need_no_edit_and_are_written_by_nobody() {
             format!("{text}\n[heartbeat]\nevery = \"200ms\"\n"),
         )
         .unwrap();
-        fine(&office, &["bootstrap"]).await;
+        office.fine(&["bootstrap"]).await;
         let mut service = office.run();
         // Without the publication's option the first of these would fail on PostgreSQL 18 (P10).
         exec(&office.desktop, "update bag set a = a + 10 where a = 2; delete from bag where ctid in (select min(ctid) from bag where a = 1); insert into bag values (5)").await;
@@ -69,7 +69,7 @@ async fn generated_columns_need_no_edit_and_are_written_by_nobody() {
         office.caught_up(&mut service).await;
         until(&office.desktop, "select count(*) = 2 from diary").await;
         came_home(&office).await;
-        fine(&office, &["swap", "item", "slow"]).await;
+        office.fine(&["swap", "item", "slow"]).await;
         exec(
             &office.cloud,
             "update diary set hours = 72 where id = 2; update item set net = 100 where id = 9",
@@ -80,8 +80,8 @@ async fn generated_columns_need_no_edit_and_are_written_by_nobody() {
             "select minutes = 4320 and days = 3 from diary where id = 2",
         )
         .await;
-        fine(&office, &["repair", "--table", "item", "--apply"]).await;
-        fine(&office, &["verify"]).await;
+        office.fine(&["repair", "--table", "item", "--apply"]).await;
+        office.fine(&["verify"]).await;
         for sql in [
             "select string_agg(concat_ws(' ', id, net, gross), ';' order by id) from item",
             "select string_agg(t::text, ';' order by t::text) from bag t",
@@ -125,7 +125,7 @@ async fn columns_that_both_sides_compute_are_compared() {
             "insert into item values (1, 0), (2, 1), (3, 5)",
         )
         .await;
-        fine(&office, &["bootstrap"]).await;
+        office.fine(&["bootstrap"]).await;
         let (code, out, said) = office.ask(&["verify", "--json"]).await;
         assert!(
             code == 1 && out.contains("\"missing\":0,\"extra\":0,\"different\":1"),
@@ -173,12 +173,12 @@ async fn p10_columns_that_are_computed_when_read_never_make_an_update_fail() {
         .replace("name = \"sent\"\n", "name = \"sent\"\nskip = [\"w\"]\n");
     std::fs::write(office.file(), text).unwrap();
     exec(&office.desktop, "insert into named values (1, 1), (2, 2); insert into bag values (1); insert into sent values (1, 1)").await;
-    fine(&office, &["bootstrap"]).await;
+    office.fine(&["bootstrap"]).await;
     let mut service = office.run();
     exec(&office.desktop, "update named set n = 5 where id = 1; delete from named where id = 2; update bag set n = 2; update sent set n = 3").await;
     office.caught_up(&mut service).await;
-    fine(&office, &["swap", "bag"]).await;
-    fine(&office, &["verify"]).await;
+    office.fine(&["swap", "bag"]).await;
+    office.fine(&["verify"]).await;
     for sql in [
         "select string_agg(t::text, ';') from named t",
         "select string_agg(t::text, ';') from bag t",
@@ -189,7 +189,7 @@ async fn p10_columns_that_are_computed_when_read_never_make_an_update_fail() {
         );
     }
     assert_eq!(service.stop().await, 0);
-    fine(&office, &["uninstall", "--yes"]).await;
+    office.fine(&["uninstall", "--yes"]).await;
     assert_eq!(
         value(
             &office.desktop,
@@ -198,26 +198,4 @@ async fn p10_columns_that_are_computed_when_read_never_make_an_update_fail() {
         .await,
         "f"
     );
-}
-
-async fn fine(office: &Office, arguments: &[&str]) {
-    let (code, out, said) = office.ask(arguments).await;
-    assert_eq!(code, 0, "{arguments:?}: {out} {said}");
-}
-
-/// What `init` writes for an office's servers.
-async fn proposed(office: &Office) -> String {
-    let whole = std::fs::read_to_string(office.file()).unwrap();
-    let urls: Vec<_> = { whole.lines() }
-        .filter_map(|line| line.strip_prefix("url = \""))
-        .map(|url| url.trim_end_matches('"'))
-        .collect();
-    let out = office.folder.join("proposed.toml");
-    let mut command = tandem();
-    command
-        .args(["init", "--desktop", urls[0], "--cloud", urls[1], "--out"])
-        .arg(&out);
-    let (code, said, errors) = finish(&mut command).await;
-    assert_eq!(code, 0, "{said} {errors}");
-    std::fs::read_to_string(out).unwrap()
 }

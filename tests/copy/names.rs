@@ -1,6 +1,6 @@
 //! Tables, schemas and columns may be called whatever PostgreSQL allows.
 
-use crate::support::office::{Office, came_home, exec, finish, tandem, until, value};
+use crate::support::office::{Office, came_home, exec, until, value};
 use crate::support::servers::newest;
 
 const ROLE_CLOUD: &str = include_str!("../../sql/cloud/role.sql");
@@ -62,7 +62,7 @@ async fn any_name_goes_from_init_to_verify() {
     )
     .await;
 
-    let text = proposed(&office).await;
+    let text = office.proposal().await;
     for wanted in [
         r#"name = '"Büro.2"."Kunden.Liste"'"#,
         r#"name = '"a.b"'"#,
@@ -77,10 +77,10 @@ async fn any_name_goes_from_init_to_verify() {
     assert!(!text.contains("cloud = \""), "each has its own: {text}");
     let text = format!("{text}\n[heartbeat]\nevery = \"200ms\"\n");
     std::fs::write(office.file(), text).unwrap();
-    fine(&office, &["config", "check"]).await;
-    fine(&office, &["doctor"]).await;
-    fine(&office, &["bootstrap", "--plan"]).await;
-    fine(&office, &["bootstrap"]).await;
+    office.fine(&["config", "check"]).await;
+    office.fine(&["doctor"]).await;
+    office.fine(&["bootstrap", "--plan"]).await;
+    office.fine(&["bootstrap"]).await;
     assert_same(&office).await;
     let tables =
         r#""a.b", "Büro.2"."Kunden.Liste","it's, select 1" , "${HOME}""#.replace('\'', "''");
@@ -133,7 +133,9 @@ async fn any_name_goes_from_init_to_verify() {
         "alter table \"a.b\" drop constraint \"no.bad\"",
     )
     .await;
-    fine(&office, &["quarantine", "retry", "--table", "\"a.b\""]).await;
+    office
+        .fine(&["quarantine", "retry", "--table", "\"a.b\""])
+        .await;
     assert_same(&office).await;
 
     // What the cloud has otherwise is found and mended by the table's name.
@@ -147,22 +149,26 @@ async fn any_name_goes_from_init_to_verify() {
         shown.contains("\"public\".\"a.b\"") && shown.contains("\"Order\""),
         "{shown} {said}"
     );
-    fine(&office, &["swap", "\"a.b\"", "\"Büro.2\".\"Kunden.Liste\""]).await;
-    fine(&office, &["swap", "${HOME}", "--plan"]).await;
-    fine(&office, &["repair", "--table", "${HOME}", "--apply"]).await;
-    fine(&office, &["bootstrap", "--table", "\"x\"\"y\".z"]).await;
-    fine(&office, &["verify"]).await;
+    office
+        .fine(&["swap", "\"a.b\"", "\"Büro.2\".\"Kunden.Liste\""])
+        .await;
+    office.fine(&["swap", "${HOME}", "--plan"]).await;
+    office
+        .fine(&["repair", "--table", "${HOME}", "--apply"])
+        .await;
+    office.fine(&["bootstrap", "--table", "\"x\"\"y\".z"]).await;
+    office.fine(&["verify"]).await;
     assert_same(&office).await;
     let (code, _, said) = office.ask(&["verify", "--table", "b.c.d"]).await;
     assert!(
         code == 2 && said.contains("there are ") && said.contains("\"a.b\""),
         "{code} {said}"
     );
-    fine(&office, &["wait"]).await;
+    office.fine(&["wait"]).await;
     assert_eq!(service.stop().await, 0);
     office.assert_conserved().await;
     exec(&office.desktop, "drop owned by \"tandem \"\"desk\"\"\"").await;
-    fine(&office, &["uninstall", "--yes"]).await;
+    office.fine(&["uninstall", "--yes"]).await;
     assert_eq!(
         value(
             &office.desktop,
@@ -252,29 +258,7 @@ tenant = false
         value(&office.cloud, "select concat((select count(*) from tandem.conflict), (select count(*) from tandem.quarantine))").await,
         "00"
     );
-    fine(&office, &["verify"]).await;
-    fine(&office, &["wait", "--reverse"]).await;
+    office.fine(&["verify"]).await;
+    office.fine(&["wait", "--reverse"]).await;
     assert_eq!(service.stop().await, 0);
-}
-
-async fn fine(office: &Office, arguments: &[&str]) {
-    let (code, out, said) = office.ask(arguments).await;
-    assert_eq!(code, 0, "{arguments:?}: {out} {said}");
-}
-
-/// What `init` writes for an office's servers.
-async fn proposed(office: &Office) -> String {
-    let whole = std::fs::read_to_string(office.file()).unwrap();
-    let urls: Vec<_> = { whole.lines() }
-        .filter_map(|line| line.strip_prefix("url = \""))
-        .map(|url| url.trim_end_matches('"'))
-        .collect();
-    let out = office.folder.join("proposed.toml");
-    let mut command = tandem();
-    command
-        .args(["init", "--desktop", urls[0], "--cloud", urls[1], "--out"])
-        .arg(&out);
-    let (code, said, errors) = finish(&mut command).await;
-    assert_eq!(code, 0, "{said} {errors}");
-    std::fs::read_to_string(out).unwrap()
 }

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::office::{Office, Plan, came_home, exec, finish, tandem, until, value};
+use crate::support::office::{Office, Plan, came_home, exec, until, value};
 use crate::support::servers::newest;
 use tandem::flows::agree;
 use tandem::wire::control::Control;
@@ -160,19 +160,7 @@ async fn verdicts(office: &Office) -> BTreeMap<String, String> {
 
 /// The settings that `init` proposes, and each table's lines of them.
 async fn proposed(office: &Office) -> (String, BTreeMap<String, String>) {
-    let whole = std::fs::read_to_string(office.file()).unwrap();
-    let urls = whole
-        .lines()
-        .filter_map(|line| line.strip_prefix("url = \""));
-    let urls: Vec<_> = urls.map(|url| url.trim_end_matches('"')).collect();
-    let out = office.folder.join("proposed.toml");
-    let mut command = tandem();
-    command
-        .args(["init", "--desktop", urls[0], "--cloud", urls[1], "--out"])
-        .arg(&out);
-    let (code, said, errors) = finish(&mut command).await;
-    assert_eq!(code, 0, "{said} {errors}");
-    let text = std::fs::read_to_string(out).unwrap();
+    let text = office.proposal().await;
     let sections = text.split("\n[[table]]\n").skip(1);
     let named = sections.map(|section| {
         let name = section.split('"').nth(1).unwrap().to_owned();

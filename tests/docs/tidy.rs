@@ -4,6 +4,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use super::page::root;
+
 /// Rooms from the roof to the cellar. A room may import what stands below it, not its neighbours.
 const FLOORS: &[&[&str]] = &[
     &["cli"],
@@ -35,10 +37,6 @@ const EXCEPTIONS: &[(&str, &str, &str)] = &[
 
 /// Rooms that take bytes and values and return values.
 const PURE: &[&str] = &["model", "decode", "fold", "plan"];
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 fn rust_files(folder: &Path) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();

@@ -13,6 +13,7 @@ pub mod app;
 pub mod bank;
 pub mod bouncer;
 pub mod chatter;
+pub mod init;
 pub mod office;
 pub mod proxy;
 pub mod servers;
