@@ -8,18 +8,18 @@ use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::config::Settings;
-use crate::flows::Meter;
+use crate::flows::Counters;
 use crate::http::serve;
 use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
 /// Ends it when dropped.
-pub(super) struct Beside {
+pub(super) struct Background {
     _stop: DropGuard,
 }
 
 /// Starts it. Without it all else goes on.
-pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
+pub(super) fn start(settings: &Settings, meter: &Arc<Counters>) -> Option<Background> {
     let stop = CancellationToken::new();
     let (settings, meter, stopped) = (settings.clone(), meter.clone(), stop.clone());
     let work = move || {
@@ -41,7 +41,7 @@ pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
     };
     let thread = std::thread::Builder::new().name("beside".to_owned());
     match thread.spawn(work) {
-        Ok(_) => Some(Beside {
+        Ok(_) => Some(Background {
             _stop: stop.drop_guard(),
         }),
         Err(error) => {
