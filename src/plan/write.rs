@@ -2,13 +2,12 @@
 
 use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
 use super::kept::{Counted, DELETE, INSERT, UPDATE};
-use super::mobile_rows;
 use super::orphan::{forget, naming, noticing, remember};
 use super::quote::{ident, literal, table as qualified};
 use super::source::{
     Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
 };
-use super::unreadable;
+use super::{mobile_rows, unreadable};
 use crate::model::{Column, Key, Source, StepKind, StepShape, Table};
 
 /// What a step's statement says.
@@ -48,14 +47,11 @@ pub(super) fn taken(table: &Table, work: StepKind, shape: &StepShape) -> Vec<usi
 
 /// The names of what a step's array parameters hold beside its arriving columns.
 pub(super) fn extras(table: &Table, work: StepKind) -> Vec<String> {
+    use StepKind::*;
     match work {
-        StepKind::Rekey => origin_names(table),
-        StepKind::AddCopies | StepKind::RemoveCopies => vec!["copies".to_owned()],
-        StepKind::Upsert
-        | StepKind::Delete
-        | StepKind::Requeue
-        | StepKind::RecordChange
-        | StepKind::RecordDelete => Vec::new(),
+        Rekey => origin_names(table),
+        AddCopies | RemoveCopies => vec!["copies".to_owned()],
+        Upsert | Delete | Requeue | RecordChange | RecordDelete => Vec::new(),
     }
 }
 

@@ -80,10 +80,8 @@ pub(super) async fn session(
     // Where tandem never was, a key that doesn't hold is found before anything is changed.
     let measured = unknown || goal.restart;
     if measured {
-        let (all, reverse_tables): (Vec<_>, Vec<_>) = (
-            tables.iter().collect(),
-            tables.reverse_tables().iter().collect(),
-        );
+        let all: Vec<_> = tables.iter().collect();
+        let reverse_tables: Vec<_> = tables.reverse_tables().iter().collect();
         check_keys(&all, &reverse_tables, &desktop.client, &cloud.client).await?;
     }
     ensure_schema(&cloud.client, Side::Cloud).await?;

@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-/// The words with which [`super::put`], [`super::remove`] and [`super::cloud_owned`] answer. Another word is nobody's: it must not
+/// The words with which [`super::put`], [`super::remove`] and [`super::level`] answer. Another word is nobody's: it must not
 /// pass for "as it should be", since what is done with a row's entries depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]

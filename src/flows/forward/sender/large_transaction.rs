@@ -21,7 +21,7 @@ use crate::wire::WireError;
 /// Why a flight failed.
 pub(super) enum JobError {
     /// The cloud, or the way to it.
-    ApplyError(ApplyError),
+    Apply(ApplyError),
     /// The disk that holds a large transaction.
     Disk(io::Error),
     /// What ended a merge.
@@ -30,13 +30,13 @@ pub(super) enum JobError {
 
 impl From<ApplyError> for JobError {
     fn from(error: ApplyError) -> Self {
-        JobError::ApplyError(error)
+        JobError::Apply(error)
     }
 }
 
 impl From<WireError> for JobError {
     fn from(error: WireError) -> Self {
-        JobError::ApplyError(error.into())
+        JobError::Apply(error.into())
     }
 }
 

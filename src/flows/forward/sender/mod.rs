@@ -410,7 +410,7 @@ impl Sender {
             }
             (
                 ExclusiveJob::Retry(parked),
-                Err(JobError::ApplyError(ApplyError::Refused { table, error, .. })),
+                Err(JobError::Apply(ApplyError::Refused { table, error, .. })),
             ) if blames_table(&error) || is_ours(&error) => {
                 tracing::debug!(%error, "not now");
                 // A table that would follow what its parent says now.
@@ -420,10 +420,9 @@ impl Sender {
                 }
                 Ok(Outcome::Again)
             }
-            (
-                ExclusiveJob::Unstage,
-                Err(JobError::ApplyError(ApplyError::Refused { error, .. })),
-            ) if blames_table(&error) => {
+            (ExclusiveJob::Unstage, Err(JobError::Apply(ApplyError::Refused { error, .. })))
+                if blames_table(&error) =>
+            {
                 tracing::debug!(%error, "not now");
                 Ok(Outcome::Again)
             }
@@ -435,14 +434,14 @@ impl Sender {
             }
             (
                 ExclusiveJob::Large(job),
-                Err(JobError::ApplyError(ApplyError::Refused { table, step, error })),
+                Err(JobError::Apply(ApplyError::Refused { table, step, error })),
             ) => {
                 self.sent = self.checkpoint.lsn();
                 self.reform_large(job, (table, step), &error)?;
                 Ok(Outcome::Again)
             }
             (_, Err(JobError::Disk(error))) => Err(no_room(&error)),
-            (_, Err(JobError::ApplyError(error))) => Err(not_applied(error)),
+            (_, Err(JobError::Apply(error))) => Err(not_applied(error)),
             (ExclusiveJob::Stage | ExclusiveJob::Merge(_), Ok(JobResult::Applied(_)))
             | (_, Ok(JobResult::Merged(_))) => Err(not_applied(ApplyError::Undone)),
         }
