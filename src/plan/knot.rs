@@ -3,7 +3,7 @@
 use super::guard::Guard;
 use super::planner::WriteContext;
 use super::quote::{ident, table as qualified};
-use super::row_by_row::{COPY_STEP, place};
+use super::row_by_row::{COPY_STEP, parked_key, place};
 use super::source::{Rows, all, image, insertion_but, key, source};
 use super::write::{matches, parents_are_ours, sent, text};
 use crate::limits;
@@ -89,6 +89,7 @@ pub(super) fn knit(parts: &[Part<'_>], manner: &WriteContext<'_>) -> Option<Stat
         serde_json::json!({
             "table": part.table.name,
             "step": part.number,
+            "key": parked_key(part.table).iter().map(|at| at + 1).collect::<Vec<_>>(),
             "write": part.text(),
             "loosen": part.loosen(&Rows::Chosen).unwrap_or_default(),
             "find": part.find().unwrap_or_default(),

@@ -7,7 +7,7 @@ use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied, way_of};
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
-use crate::model::{Key, Recovery, TableId, TableStop, Tables, sqlstate};
+use crate::model::{Key, Knot, Recovery, Table, TableId, TableStop, Tables, sqlstate};
 use crate::wire::ServerError;
 
 impl Sender {
@@ -30,8 +30,9 @@ impl Sender {
     }
 
     /// A table whose folded form meets a constraint between its rows is tried in source order. A step whose rows are
-    /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
-    /// refused it stops, and the others go on.
+    /// refused is tried row by row, and those that are refused alone are parked; what is tried with it stands in source order
+    /// before, where only that lets its rows exchange unique values. Where the table itself is refused it stops, and the
+    /// others go on.
     ///
     /// # Errors
     /// When no table is to blame.
@@ -49,15 +50,15 @@ impl Sender {
         if error.code == sqlstate::KEPT_OUT {
             self.planner.count(table);
         }
-        // Equal rows have no order among themselves.
-        let source_order =
-            self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
+        let few = job.changes() <= limits::IN_ORDER_MAX;
         let form = &mut job.form;
         let rekey_steps = step.is_some_and(|step| form.rekey_steps.contains(&step));
-        if meets_another(error) && source_order && form.source_order.insert(table) {
+        if meets_another(error) && few && form.put_in_order(self.tables.get(table)) {
             form.row_by_row.clear();
         } else if lies_in_rows(error) && rekey_steps {
             self.halt(form, copy_moved(table, &words(error)));
+        } else if few && form.put_unbending_in_order(step, table, &self.tables) {
+            form.row_by_row.clear();
         } else if !form.try_carefully(step, error) {
             let halt = self.why(table, error);
             self.halt(form, halt);
@@ -118,6 +119,31 @@ impl Attempt {
     fn ask_at_once(&mut self, table: Option<TableId>, error: &ServerError) -> bool {
         let late = table.is_none() && blames_table(error) && lies_in_rows(error);
         late && !std::mem::replace(&mut self.at_once, true)
+    }
+
+    /// Puts a table's changes in source order; false where they are already, or where its rows are equal and have none.
+    fn put_in_order(&mut self, table: &Table) -> bool {
+        table.key != Key::Multiset && self.source_order.insert(table.id)
+    }
+
+    /// Does so for all tables whose rows are going to be tried with this step and can exchange unique values in no other way
+    /// than the one in which it was done; false where there are none any more.
+    fn put_unbending_in_order(
+        &mut self,
+        step: Option<usize>,
+        table: TableId,
+        all: &Tables,
+    ) -> bool {
+        let table = all.get(table);
+        let tied = all
+            .iter()
+            .filter(|other| step.is_some() && other.is_tied_to(table));
+        let unbending = tied.filter(|other| other.knot.as_ref().is_some_and(Knot::is_unbending));
+        let mut any = false;
+        for other in unbending {
+            any |= self.put_in_order(other);
+        }
+        any
     }
 
     /// Says that a step is to be tried row by row; false where that wouldn't help.
