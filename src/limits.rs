@@ -108,6 +108,9 @@ pub const REFUSED_AGAIN_EVERY: Duration = Duration::from_secs(600);
 /// A table that no longer fits is looked at again so often: somebody mends it and sees it go on.
 pub const MISFITS_EVERY: Duration = Duration::from_secs(5);
 
+/// A slot that was just left is looked at this often: nothing tells when the server's process is gone.
+pub const SLOT_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// A stopping session waits this long for the server's goodbye.
 pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
 

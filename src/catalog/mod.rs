@@ -33,7 +33,7 @@ pub use publication::{
 pub use relation::{ColumnFacts, Reference, RelationFacts, begin_with_empty_search_path, relation};
 pub use remedy::{Remedy, has_way_back, remedy};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
-pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
+pub use slot::{Slot, SlotFacts, create, drop_slot, released, slot, switch_point};
 pub use strange::{encoding, readable, strange};
 
 pub use order::{Tie, parents_first};

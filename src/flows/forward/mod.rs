@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, Lease};
 use crate::capture::{Capture, Start};
-use crate::catalog::of_stream;
+use crate::catalog::{of_stream, released};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::{Agenda, Progress};
@@ -193,8 +193,12 @@ impl<'a> Forward<'a> {
         if let Err(fault) = &ended {
             if matches!(fault.kind, Kind::Planned | Kind::NoRoom) {
                 // Both servers are well: the slot is free when the next session asks for it.
+                let released = async {
+                    capture.finish().await;
+                    released(&self.desktop.client, of.slot).await
+                };
                 tokio::select! {
-                    () = capture.finish() => {}
+                    _ = released => {}
                     _ = self.desktop.ended() => {}
                 }
             } else {
