@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
 
 use super::around::Around;
+use super::lifesign::Fortune;
 use super::misfits::TakenUp;
 use super::session::{Ready, Session};
 use crate::catalog::Footprint;
@@ -36,6 +37,8 @@ pub struct Goal {
     pub progress: Arc<Progress>,
     /// What is counted for the metrics.
     pub meter: Arc<Meter>,
+    /// How its sessions fare.
+    pub fortune: Fortune,
     /// Tables that were taken up because they fitted again.
     pub taken_up: TakenUp,
 }
@@ -53,6 +56,7 @@ impl Goal {
             jobs: limits::FILL_JOBS,
             progress: Arc::default(),
             meter: Arc::default(),
+            fortune: Fortune::default(),
             taken_up: TakenUp::default(),
         }
     }

@@ -6,15 +6,18 @@ mod beside;
 mod budget;
 mod doctor;
 mod filled;
+mod fleet;
 mod half;
 mod homeward;
 mod init;
 mod lease;
+mod lifesign;
 mod lineage;
 mod log;
 mod metrics;
 mod misfits;
 mod observe;
+mod on_desktop;
 mod parked;
 mod peek;
 mod session;
@@ -28,6 +31,7 @@ mod web;
 pub use agenda::Goal;
 pub use doctor::{Check, CheckOutcome, IDS as CHECK_IDS, NOT_REACHED, doctor};
 pub use filled::Filled;
+pub use fleet::{Fleet, FleetOnlooker, FleetPage, QuarantineCounts, Replicator, StoppedTable};
 pub use half::CloudHalf;
 pub use homeward::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use init::{
@@ -35,6 +39,7 @@ pub use init::{
     update, write_new,
 };
 pub use lease::name_of;
+pub use lifesign::Fortune;
 pub use log::{Logging, start_log, start_log_to};
 pub use misfits::TakenUp;
 pub use observe::{Onlooker, Sample, Seen, State};
