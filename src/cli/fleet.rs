@@ -11,8 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::{Common, lag, load, show, sources};
 use crate::config::{self, Endpoint};
 use crate::fault::{Decision, Exit, Fault};
+use crate::http::FleetPage;
+use crate::observe::{Fleet, FleetOnlooker, Replicator, Verdict};
 use crate::platform;
-use crate::service::{Fleet, FleetOnlooker, FleetPage, Replicator, Verdict};
 
 /// Shows every replicator of a cloud, one line each, those with trouble first. Needs nothing but the cloud, and reads only.
 #[derive(Args)]

@@ -11,13 +11,12 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_postgres::types::{ToSql, Type};
 
-use super::observe::State;
-use super::on_desktop::{OnDesktop, failing, on_desktop};
 use crate::config::{Endpoint, Settings};
 use crate::fault::{Fault, Side};
 use crate::flows::Meter;
 use crate::limits;
 use crate::model::Timestamp;
+use crate::observe::{OnDesktop, State, failing, on_desktop};
 use crate::platform;
 use crate::wire::control::{self, Control};
 

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use tandem::service::{Fleet, FleetOnlooker, Replicator};
+use tandem::observe::{Fleet, FleetOnlooker, Replicator};
 use tandem::wire::control::Control;
 use tokio::time::{interval, timeout};
 

@@ -1,8 +1,7 @@
 //! The metrics of all replicators of a cloud, each with its name as a label. Pure.
 
-use super::{Fleet, Replicator};
-use crate::service::metrics::Page;
-use crate::service::status::Verdict;
+use super::metrics::Page;
+use crate::observe::{Fleet, Replicator, Verdict};
 
 /// `fresh`: the cloud answered a moment ago.
 pub(super) fn render(fleet: Option<&Fleet>, fresh: bool) -> String {

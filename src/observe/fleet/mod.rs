@@ -2,10 +2,6 @@
 //! the tables of the schema `tandem` are enough.
 
 mod judged;
-mod metrics;
-mod serve;
-
-pub use serve::FleetPage;
 
 use std::collections::BTreeMap;
 
@@ -14,7 +10,7 @@ use tokio_postgres::Row;
 
 use judged::{Said, Seen};
 
-use super::homeward::ReverseSample;
+use super::reverse::ReverseSample;
 use super::status::Verdict;
 use crate::config::Endpoint;
 use crate::fault::{Fault, Kind, Side};
@@ -222,12 +218,12 @@ fn may_not(fault: Fault) -> Fault {
 const ALL: &str = "select c.replicator, c.database, c.lsn is not null, c.last_words, c.holder, c.version, \
         c.released_at is not null and not coalesce(h.at > c.released_at and h.holder <> c.holder, false), \
         (extract(epoch from c.term) * 1000)::bigint, \
-        greatest(0, extract(epoch from now() - l.renewed) * 1000)::bigint, \
-        greatest(0, extract(epoch from now() - h.at) * 1000)::bigint, \
+        (extract(epoch from now() - l.renewed) * 1000)::bigint, \
+        (extract(epoch from now() - h.at) * 1000)::bigint, \
         to_char(c.held_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
         to_char(greatest(l.renewed, h.at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
         to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-        h.holder, h.version, h.state, h.why, h.failing, h.lag_ms, greatest(0, h.desktop_lsn - c.lsn)::bigint, h.wal_held_bytes, h.wal_held_bytes_max, \
+        h.holder, h.version, h.state, h.why, h.failing, h.lag_ms, (h.desktop_lsn - c.lsn)::bigint, h.wal_held_bytes, h.wal_held_bytes_max, \
         t.tables, coalesce(t.copying, false), q.forward, q.reverse, o.pending, o.lag_ms, \
         (select greatest(0, extract(epoch from now() - p.polled_at) * 1000)::bigint from tandem.poll as p where p.replicator = c.replicator), \
         (select v.different from tandem.verified as v where v.replicator = c.replicator) \
@@ -251,14 +247,14 @@ const STOPPED: &str = "select s.replicator, s.\"table\", case when r.why is not 
 impl Said {
     fn of(row: &Row) -> Option<Said> {
         Some(Said {
-            age_ms: row.get::<_, Option<i64>>(9)?,
+            age_ms: row.get::<_, Option<i64>>(9)?.max(0),
             holder: row.get(13),
             version: row.get(14),
             state: row.get(15),
             why: row.get(16),
             failing: row.get(17),
             lag_ms: row.get(18),
-            missing_bytes: row.get(19),
+            missing_bytes: row.get::<_, Option<i64>>(19).map(|bytes| bytes.max(0)),
             wal_held_bytes: row.get(20),
             wal_held_bytes_max: row.get(21),
         })
@@ -276,7 +272,7 @@ impl Seen {
             version: row.get(5),
             released: row.get(6),
             term_ms: row.get(7),
-            renewed_age_ms: row.get(8),
+            renewed_age_ms: row.get::<_, i64>(8).max(0),
             held_since: row.get(10),
             last_seen: row.get(11),
             up_to: row.get(12),

@@ -9,11 +9,10 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::half::InCloud;
-use super::homeward::ReverseSample;
-use super::lease::name_of;
 use super::on_desktop::on_desktop;
 use super::peek::Missing;
-use crate::catalog::{Facts, facts};
+use super::reverse::ReverseSample;
+use crate::catalog::{Facts, facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::limits;
@@ -42,7 +41,7 @@ pub enum State {
 
 impl State {
     /// The word for it in documents, and in the cloud.
-    pub(super) fn word(self) -> Option<String> {
+    pub(crate) fn word(self) -> Option<String> {
         let word = serde_json::to_value(self).ok()?;
         word.as_str().map(str::to_owned)
     }
@@ -136,7 +135,7 @@ impl Onlooker {
         let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         facts(&cloud.client, Side::Cloud).await?;
-        let replicator = name_of(settings, &identity);
+        let replicator = replicator_name(settings, &identity);
         Ok(Onlooker {
             desktop,
             cloud,

@@ -13,14 +13,14 @@ use tokio::sync::Mutex;
 use tokio::task::LocalSet;
 use tokio::time::timeout;
 
-use super::metrics::render;
-use super::{Fleet, FleetOnlooker};
+use super::metrics_fleet::render;
+use super::serve::{METRICS, page, refused, serve_on, text, typed};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Kind};
 use crate::limits;
-use crate::service::web::{METRICS, page, refused, serve_on, text, typed};
+use crate::observe::{Fleet, FleetOnlooker};
 
-const PAGE: &str = include_str!("page.html");
+const PAGE: &str = include_str!("fleet.html");
 
 /// The page of a cloud, at an address.
 pub struct FleetPage {

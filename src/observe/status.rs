@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
-use super::homeward::{ReverseCounts, ReverseSample, ThenStatus};
-use super::observe::{Onlooker, Sample, Seen, State};
+use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
+use super::sample::{Onlooker, Sample, Seen, State};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -35,7 +35,7 @@ pub enum Verdict {
 
 impl Verdict {
     /// All of them.
-    pub(super) const ALL: [Verdict; 6] = [
+    pub const ALL: [Verdict; 6] = [
         Verdict::CaughtUp,
         Verdict::CatchingUp,
         Verdict::NeedsYou,

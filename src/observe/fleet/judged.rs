@@ -7,10 +7,10 @@ use serde::Deserialize;
 use super::{QuarantineCounts, Replicator, StoppedTable};
 use crate::limits;
 use crate::model::listed;
+use crate::observe::reverse::ReverseSample;
+use crate::observe::sample::State;
+use crate::observe::status::{Verdict, verdict_of};
 use crate::platform;
-use crate::service::homeward::ReverseSample;
-use crate::service::observe::State;
-use crate::service::status::{Verdict, verdict_of};
 
 /// What the cloud has of one, before anything is made of it.
 pub(super) struct Seen {

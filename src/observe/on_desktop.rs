@@ -3,35 +3,35 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::observe::one;
+use super::sample::one;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::model::Timestamp;
 use crate::wire::WireError;
 
 /// Our slot, who reads it, and what the reader has told.
-pub(super) struct OnDesktop {
+pub(crate) struct OnDesktop {
     /// How far the desktop has written.
-    pub(super) lsn: String,
+    pub(crate) lsn: String,
     /// How far it may forget.
-    pub(super) confirmed: Option<String>,
+    pub(crate) confirmed: Option<String>,
     /// WAL that it keeps for us, in bytes; none without a slot.
-    pub(super) wal_held: Option<i64>,
+    pub(crate) wal_held: Option<i64>,
     /// How far we have received.
-    pub(super) received: Option<String>,
+    pub(crate) received: Option<String>,
     /// Its clock.
-    pub(super) now: Timestamp,
+    pub(crate) now: Timestamp,
     /// There is no such slot, or it can't send what is missing any more.
-    pub(super) is_lost: bool,
+    pub(crate) is_lost: bool,
     /// When the oldest transaction that has been waiting for a while committed, as our stream tells.
-    pub(super) oldest_missing: Option<Timestamp>,
+    pub(crate) oldest_missing: Option<Timestamp>,
     /// The cloud is taking that one piece by piece.
-    pub(super) is_working: bool,
+    pub(crate) is_working: bool,
     /// Somebody reads the slot.
-    pub(super) is_streaming: bool,
+    pub(crate) is_streaming: bool,
 }
 
-pub(super) async fn on_desktop(client: &Client, slot: &str) -> Result<OnDesktop, Fault> {
+pub(crate) async fn on_desktop(client: &Client, slot: &str) -> Result<OnDesktop, Fault> {
     let sql = "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
         pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint, r.write_lsn::text, \
         (extract(epoch from clock_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint, s.slot_name is null or coalesce(s.wal_status = 'lost', false), \
@@ -54,7 +54,7 @@ pub(super) async fn on_desktop(client: &Client, slot: &str) -> Result<OnDesktop,
 }
 
 /// Why a statement of the office's failed when it ran last: the refill, or the one behind a poll.
-pub(super) async fn failing(client: &Client, replicator: &str) -> Result<Option<String>, Fault> {
+pub(crate) async fn failing(client: &Client, replicator: &str) -> Result<Option<String>, Fault> {
     if !is_installed(client, Side::Desktop).await? {
         return Ok(None);
     }

@@ -1,0 +1,27 @@
+//! What both sides say of themselves: samples, status, quarantine, swaps and comparisons, for whoever looks. The service
+//! needn't run for it.
+
+mod filled;
+mod fleet;
+mod half;
+mod on_desktop;
+mod peek;
+mod quarantine;
+mod reverse;
+mod sample;
+mod status;
+mod swaps;
+mod verify;
+
+pub use filled::Filled;
+pub use fleet::{Fleet, FleetOnlooker, QuarantineCounts, Replicator, StoppedTable};
+pub use half::CloudHalf;
+pub(crate) use on_desktop::{OnDesktop, failing, on_desktop};
+pub use quarantine::ParkedRow;
+pub(crate) use reverse::forget_on_schedule;
+pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
+pub use sample::{Onlooker, Sample, Seen, State};
+pub use status::{RefillStatus, Service, Status, TableStatus, Verdict, VerifiedStatus};
+pub use swaps::Swapped;
+pub(crate) use verify::verify_on_schedule;
+pub use verify::{BadRow, TableVerified};
