@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Common, lag, load, show, sources};
 use crate::config::{self, Endpoint};
-use crate::fault::{Decision, Exit, Fault};
+use crate::fault::{Decision, Exit, Fault, Kind};
 use crate::http::FleetPage;
 use crate::observe::{Fleet, FleetOnlooker, Replicator, Verdict};
 use crate::platform;
@@ -41,8 +41,15 @@ pub(super) struct Options {
 }
 
 pub(super) async fn fleet(common: &Common, options: &Options) -> Result<Exit, Fault> {
-    let Some(cloud) = cloud(common, options) else {
-        return Ok(Exit::Input);
+    let cloud = match &options.cloud {
+        Some(url) => at(url, common)?,
+        None => match load(common) {
+            Ok(settings) => settings.cloud.endpoint,
+            Err(problems) => {
+                show::problems(&problems);
+                return Ok(Exit::Input);
+            }
+        },
     };
     let onlooker = FleetOnlooker::connect(&cloud).await?;
     match options.listen {
@@ -62,16 +69,26 @@ pub(super) async fn fleet(common: &Common, options: &Options) -> Result<Exit, Fa
     }
 }
 
-/// The cloud of the flag, else of the settings; none where they are wrong, which was said.
-fn cloud(common: &Common, options: &Options) -> Option<Endpoint> {
-    let found = match &options.cloud {
-        Some(url) => config::cloud_at(url, &sources(common)).map(|(side, warnings)| {
+/// The cloud of the flag, whose mistakes have no place in a file.
+fn at(url: &str, common: &Common) -> Result<Endpoint, Fault> {
+    match config::cloud_at(url, &sources(common)) {
+        Ok((side, warnings)) => {
             { warnings.iter() }.for_each(|warning| show::progress(warning));
-            side.endpoint
-        }),
-        None => load(common).map(|settings| settings.cloud.endpoint),
-    };
-    found.map_err(|problems| show::problems(&problems)).ok()
+            Ok(side.endpoint)
+        }
+        Err(problems) => {
+            let first = problems.items().first();
+            let what = first.map_or_else(String::new, |problem| match problem.line {
+                0 => problem.message.clone(),
+                _ => format!("--cloud: {}", problem.message),
+            });
+            let fault = Fault::new(Kind::Input, what);
+            Err(match first.and_then(|problem| problem.hint.clone()) {
+                Some(hint) => fault.hint(hint),
+                None => fault,
+            })
+        }
+    }
 }
 
 /// Until somebody ends it, which is no mistake.
@@ -101,6 +118,7 @@ async fn watch(
 ) -> Result<Exit, Fault> {
     let mut onlooker = Some(onlooker);
     let mut told = BTreeMap::new();
+    let mut is_away = false;
     loop {
         let looked = async {
             let onlooker = match onlooker.take() {
@@ -113,6 +131,7 @@ async fn watch(
         match looked.await {
             Ok((same, fleet)) => {
                 onlooker = Some(same);
+                is_away = false;
                 if options.json {
                     show::document(&fleet);
                 } else if show::result_is_seen() {
@@ -127,8 +146,12 @@ async fn watch(
                 if show::result_is_seen() {
                     show::clear();
                 }
-                show::fault(&fault);
-                show::progress("trying again");
+                // Where lines stay, an outage is one.
+                if show::result_is_seen() || !is_away {
+                    show::fault(&fault);
+                    show::progress("trying again");
+                }
+                is_away = true;
             }
             Err(fault) => return Err(fault),
         }

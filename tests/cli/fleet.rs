@@ -147,7 +147,7 @@ async fn what_there_is_to_look_at_decides_the_exit_code() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn u20_p15_trouble_stands_first_and_rights_to_read_are_enough() {
+async fn p15_trouble_stands_first_and_rights_to_read_are_enough() {
     let it = Bench::open().await;
     exec(&it.cloud, SCHEMA).await;
     for name in ["anna", "bert", "carl", "dora"] {
@@ -284,7 +284,7 @@ async fn u20_p15_trouble_stands_first_and_rights_to_read_are_enough() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn u20_a_fleet_is_watched_by_lines_on_a_screen_and_in_a_browser() {
+async fn p15_a_fleet_is_watched_by_lines_on_a_screen_and_in_a_browser() {
     let mut it = Bench::open().await;
     exec(&it.cloud, SCHEMA).await;
     // Alive for as long as the test takes.

@@ -173,7 +173,7 @@ impl Ten {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn p15_u20_ten_offices_share_a_cloud_and_the_fleet_tells_the_truth_all_the_way() {
+async fn p15_ten_offices_share_a_cloud_and_the_fleet_tells_the_truth_all_the_way() {
     let mut it = Ten::open().await;
     let fleet = it.all_fine().await;
     let first = &fleet.replicators[0];

@@ -210,7 +210,11 @@ fn may_not(fault: Fault) -> Fault {
         Kind::Refused(_) => fault.hint(
             "whoever looks after all offices needs USAGE on the schema tandem and SELECT on its tables: sql/cloud/fleet.sql",
         ),
-        _ => fault,
+        // There may be no settings that another command could go by.
+        _ => Fault {
+            next: None,
+            ..fault
+        },
     }
 }
 
