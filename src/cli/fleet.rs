@@ -18,13 +18,13 @@ use crate::platform;
 /// Shows every replicator of a cloud, one line each, those with trouble first. Needs nothing but the cloud, and reads only.
 #[derive(Args)]
 #[command(after_help = "Examples:
-  tandem fleet --cloud 'postgres://watcher:${CLOUD_PASSWORD}@db.x.supabase.co:5432/postgres?sslmode=require'
-  tandem fleet --watch                                  the cloud of the settings, again and again
-  tandem fleet --json                                   for scripts; exit 0 all fine, 1 somebody is needed, 4 cannot tell
-  tandem fleet --cloud URL --listen 127.0.0.1:9188      a page for a browser, and /metrics by replicator
+  tandem fleet --cloud 'postgres://watcher@db.x.supabase.co:5432/postgres?sslmode=require'
+  tandem fleet --watch       the cloud of the settings, again and again
+  tandem fleet --json        for scripts; exit 0 all fine, 1 somebody is needed, 4 cannot tell
+  tandem fleet --cloud URL --listen 127.0.0.1:9188        a page, and /metrics by replicator
 
-A password in the URL is seen by whoever lists this computer's processes; ${NAME} of the environment, TANDEM_CLOUD_PASSWORD and
-PGPASSFILE are not.")]
+A password in the URL is seen by whoever lists this computer's processes. Let it stand there as
+${NAME} of the environment, or in TANDEM_CLOUD_PASSWORD or PGPASSFILE.")]
 pub(super) struct Options {
     /// The cloud's database [default: that of the settings]
     #[arg(long, value_name = "URL")]
@@ -32,10 +32,10 @@ pub(super) struct Options {
     /// One document on standard output
     #[arg(long)]
     json: bool,
-    /// Again and again until interrupted: redrawn on a terminal, else a line for each change
+    /// Again and again: redrawn on a terminal, else a line for each change
     #[arg(long)]
     watch: bool,
-    /// Serve a page and metrics there until interrupted; port 0 takes any that is free
+    /// Serve a page and metrics there until told to stop; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["json", "watch"])]
     listen: Option<SocketAddr>,
 }
