@@ -41,7 +41,7 @@ create table tandem.checkpoint (
 
 -- What each replicator last said of itself: one small write with each heartbeat, beside the batches, also while nothing else
 -- moves. It renews no lease and decides nothing; `tandem fleet` shows it.
-create table tandem.heartbeat (
+create table tandem.lifesign (
     replicator text primary key references tandem.checkpoint on delete cascade,
     at timestamptz not null,
     -- the process that said it, and its program

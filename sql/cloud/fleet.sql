@@ -11,7 +11,7 @@ begin
         execute format('create role %I login nosuperuser nocreatedb nocreaterole', who);
     end if;
     execute format('grant usage on schema tandem to %I', who);
-    execute format('grant select on tandem.version, tandem.checkpoint, tandem.heartbeat, tandem.table_state, '
+    execute format('grant select on tandem.version, tandem.checkpoint, tandem.lifesign, tandem.table_state, '
         'tandem.reverse_state, tandem.poll, tandem.verified to %I', who);
     -- not the keys and values of what waits
     execute format('grant select (replicator, direction) on tandem.quarantine to %I', who);

@@ -12,7 +12,7 @@ use super::{Common, lag, load, show, sources};
 use crate::config::{self, Endpoint};
 use crate::fault::{Decision, Exit, Fault, Kind};
 use crate::http::FleetPage;
-use crate::observe::{Fleet, FleetOnlooker, Replicator, Verdict};
+use crate::observe::{Fleet, FleetObserver, Replicator, Verdict};
 use crate::platform;
 
 /// Shows every replicator of a cloud, one line each, those with trouble first. Needs nothing but the cloud, and reads only.
@@ -51,12 +51,12 @@ pub(super) async fn fleet(common: &Common, options: &Options) -> Result<Exit, Fa
             }
         },
     };
-    let onlooker = FleetOnlooker::connect(&cloud).await?;
+    let observer = FleetObserver::connect(&cloud).await?;
     match options.listen {
-        Some(address) => serve(address, cloud, onlooker).await,
-        None if options.watch => watch(options, &cloud, onlooker).await,
+        Some(address) => serve(address, cloud, observer).await,
+        None if options.watch => watch(options, &cloud, observer).await,
         None => {
-            let fleet = onlooker.look().await?;
+            let fleet = observer.look().await?;
             match options.json {
                 true => show::document(&fleet),
                 false => screen(&fleet, None),
@@ -95,9 +95,9 @@ fn at(url: &str, common: &Common) -> Result<Endpoint, Fault> {
 async fn serve(
     address: SocketAddr,
     cloud: Endpoint,
-    onlooker: FleetOnlooker,
+    observer: FleetObserver,
 ) -> Result<Exit, Fault> {
-    let page = FleetPage::bind(address, cloud, onlooker).await?;
+    let page = FleetPage::bind(address, cloud, observer).await?;
     if let Some(address) = page.address() {
         show::result(&format!(
             "http://{address}/ for a browser, http://{address}/metrics for Prometheus"
@@ -114,23 +114,23 @@ async fn serve(
 async fn watch(
     options: &Options,
     cloud: &Endpoint,
-    onlooker: FleetOnlooker,
+    observer: FleetObserver,
 ) -> Result<Exit, Fault> {
-    let mut onlooker = Some(onlooker);
+    let mut observer = Some(observer);
     let mut told = BTreeMap::new();
     let mut is_away = false;
     loop {
         let looked = async {
-            let onlooker = match onlooker.take() {
-                Some(onlooker) => onlooker,
-                None => FleetOnlooker::connect(cloud).await?,
+            let observer = match observer.take() {
+                Some(observer) => observer,
+                None => FleetObserver::connect(cloud).await?,
             };
-            let fleet = onlooker.look().await?;
-            Ok::<_, Fault>((onlooker, fleet))
+            let fleet = observer.look().await?;
+            Ok::<_, Fault>((observer, fleet))
         };
         match looked.await {
             Ok((same, fleet)) => {
-                onlooker = Some(same);
+                observer = Some(same);
                 is_away = false;
                 if options.json {
                     show::document(&fleet);

@@ -18,7 +18,7 @@ use super::serve::{METRICS, page, refused, serve_on, text, typed};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Kind};
 use crate::limits;
-use crate::observe::{Fleet, FleetOnlooker};
+use crate::observe::{Fleet, FleetObserver};
 
 const PAGE: &str = include_str!("fleet.html");
 
@@ -26,7 +26,7 @@ const PAGE: &str = include_str!("fleet.html");
 pub struct FleetPage {
     listener: TcpListener,
     cloud: Endpoint,
-    first: FleetOnlooker,
+    first: FleetObserver,
 }
 
 impl FleetPage {
@@ -37,7 +37,7 @@ impl FleetPage {
     pub async fn bind(
         address: SocketAddr,
         cloud: Endpoint,
-        first: FleetOnlooker,
+        first: FleetObserver,
     ) -> Result<FleetPage, Fault> {
         let listener = TcpListener::bind(address).await.map_err(|error| {
             Fault::new(Kind::Input, format!("nothing can be served at {address}"))
@@ -61,7 +61,7 @@ impl FleetPage {
         let shown = Rc::new(Shown {
             cloud: self.cloud,
             last: Mutex::new(Last {
-                onlooker: Some(self.first),
+                observer: Some(self.first),
                 ..Last::default()
             }),
         });
@@ -81,7 +81,7 @@ struct Shown {
 /// The last look, and why the one after it failed.
 #[derive(Default)]
 struct Last {
-    onlooker: Option<FleetOnlooker>,
+    observer: Option<FleetObserver>,
     fleet: Option<Rc<Fleet>>,
     tried: Option<Instant>,
     failed: Option<String>,
@@ -120,10 +120,10 @@ impl Shown {
         let mut last = self.last.lock().await;
         let young = |tried: Instant| tried.elapsed() < limits::HTTP_SAMPLE_EVERY;
         if !last.tried.is_some_and(young) {
-            let onlooker = last.onlooker.take();
-            last.failed = match timeout(limits::HTTP_SAMPLE_MAX, self.ask(onlooker)).await {
-                Ok(Ok((onlooker, fleet))) => {
-                    last.onlooker = Some(onlooker);
+            let observer = last.observer.take();
+            last.failed = match timeout(limits::HTTP_SAMPLE_MAX, self.ask(observer)).await {
+                Ok(Ok((observer, fleet))) => {
+                    last.observer = Some(observer);
                     last.fleet = Some(Rc::new(fleet));
                     None
                 }
@@ -135,12 +135,12 @@ impl Shown {
         (last.fleet.clone(), last.failed.clone())
     }
 
-    async fn ask(&self, onlooker: Option<FleetOnlooker>) -> Result<(FleetOnlooker, Fleet), Fault> {
-        let onlooker = match onlooker {
-            Some(onlooker) => onlooker,
-            None => FleetOnlooker::connect(&self.cloud).await?,
+    async fn ask(&self, observer: Option<FleetObserver>) -> Result<(FleetObserver, Fleet), Fault> {
+        let observer = match observer {
+            Some(observer) => observer,
+            None => FleetObserver::connect(&self.cloud).await?,
         };
-        let fleet = onlooker.look().await?;
-        Ok((onlooker, fleet))
+        let fleet = observer.look().await?;
+        Ok((observer, fleet))
     }
 }

@@ -21,9 +21,9 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
 use crate::config::Settings;
-use crate::flows::Meter;
+use crate::flows::Counters;
 use crate::limits;
-use crate::observe::Onlooker;
+use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
 
 /// Prometheus' text format.
@@ -31,13 +31,13 @@ pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(crate) async fn serve(settings: Settings, meter: Arc<Meter>) {
+pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
     let Some(address) = settings.listen.http else {
         return;
     };
     let listener = listen(address).await;
     tracing::debug!(%address, "listening");
-    let office = Arc::new(Office {
+    let office = Arc::new(HttpState {
         settings,
         meter,
         last: Mutex::default(),
@@ -102,16 +102,16 @@ where
     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-struct Office {
+struct HttpState {
     settings: Settings,
-    meter: Arc<Meter>,
+    meter: Arc<Counters>,
     last: Mutex<Last>,
 }
 
 /// The last sample, and how it was taken.
 #[derive(Default)]
 struct Last {
-    onlooker: Option<Onlooker>,
+    observer: Option<Observer>,
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
     tried: Option<(Instant, Option<String>)>,
@@ -124,7 +124,7 @@ struct Known {
     failed: Option<String>,
 }
 
-impl Office {
+impl HttpState {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if let Some(refused) = refused(request) {
             return refused;
@@ -155,7 +155,7 @@ impl Office {
         if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
             let sampled = timeout(
                 limits::HTTP_SAMPLE_MAX,
-                Onlooker::status_over(&mut last.onlooker, &self.settings),
+                Observer::status_over(&mut last.observer, &self.settings),
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {

@@ -14,13 +14,13 @@ mod swaps;
 mod verify;
 
 pub use filled::Filled;
-pub use fleet::{Fleet, FleetOnlooker, QuarantineCounts, Replicator, StoppedTable};
+pub use fleet::{Fleet, FleetObserver, QuarantineCounts, Replicator, StoppedTable};
 pub use half::CloudHalf;
 pub(crate) use on_desktop::{OnDesktop, failing, on_desktop};
 pub use quarantine::ParkedRow;
 pub(crate) use reverse::forget_on_schedule;
 pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
-pub use sample::{Onlooker, Sample, Seen, State};
+pub use sample::{CheckpointView, Observer, Sample, State};
 pub use status::{RefillStatus, Service, Status, TableStatus, Verdict, VerifiedStatus};
 pub use swaps::Swapped;
 pub(crate) use verify::verify_on_schedule;

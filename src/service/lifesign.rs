@@ -13,41 +13,41 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::{Endpoint, Settings};
 use crate::fault::{Fault, Side};
-use crate::flows::Meter;
+use crate::flows::Counters;
 use crate::limits;
 use crate::model::Timestamp;
 use crate::observe::{OnDesktop, State, failing, on_desktop};
 use crate::platform;
 use crate::wire::control::{self, Control};
 
-/// How the sessions fare, for who speaks of them.
+/// How the sessions are, for who speaks of them.
 #[derive(Clone, Debug, Default)]
-pub struct Fortune(Arc<watch::Sender<Fared>>);
+pub struct SessionHealth(Arc<watch::Sender<Health>>);
 
 #[derive(Clone, Debug, Default)]
-struct Fared {
+struct Health {
     /// Whose lease the program has or had.
     replicator: Option<String>,
     /// Why the last session ended, and how many batches were committed by then.
     trouble: Option<(String, u64)>,
 }
 
-impl Fortune {
+impl SessionHealth {
     /// A session has taken the lease.
     pub(super) fn leads(&self, replicator: &str) {
-        self.0.send_modify(|fared| {
-            fared.replicator = Some(replicator.to_owned());
+        self.0.send_modify(|known| {
+            known.replicator = Some(replicator.to_owned());
         });
     }
 
     /// A session ended, and will be tried again.
-    pub(super) fn failed(&self, fault: &Fault, meter: &Meter) {
+    pub(super) fn failed(&self, fault: &Fault, meter: &Counters) {
         let trouble = Some((fault.to_string(), meter.read().batches));
-        self.0.send_modify(|fared| fared.trouble = trouble);
+        self.0.send_modify(|known| known.trouble = trouble);
     }
 }
 
-impl Fared {
+impl Health {
     /// What is said of them: nothing before it is known whether it concerns the cloud at all. A name that nobody chose is
     /// made of what the desktop says, and who stands by has nothing to say.
     fn replicator(&self, settings: &Settings, stands_by: bool) -> Option<String> {
@@ -57,7 +57,7 @@ impl Fared {
     }
 
     /// Why the last session ended, if nothing was committed since.
-    fn trouble(&self, meter: &Meter) -> Option<&str> {
+    fn trouble(&self, meter: &Counters) -> Option<&str> {
         let (why, batches) = self.trouble.as_ref()?;
         (meter.read().batches == *batches).then_some(why)
     }
@@ -66,26 +66,26 @@ impl Fared {
 /// Speaks with each heartbeat, as long as it is polled. What can't be said now is said with the next one.
 pub(super) async fn speak(
     settings: Settings,
-    fortune: Fortune,
+    health: SessionHealth,
     stands_by: bool,
-    meter: Arc<Meter>,
+    meter: Arc<Counters>,
 ) {
-    let mut fares = fortune.0.subscribe();
+    let mut changes = health.0.subscribe();
     let every = settings.heartbeat.every.max(limits::LIFESIGN_EVERY_MIN);
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut links = Links::default();
     loop {
-        let known = fares.wait_for(|fared| fared.replicator(&settings, stands_by).is_some());
-        let Ok(fared) = known.await.map(|fared| fared.clone()) else {
+        let known = changes.wait_for(|known| known.replicator(&settings, stands_by).is_some());
+        let Ok(known) = known.await.map(|known| known.clone()) else {
             return;
         };
         ticks.tick().await;
-        let Some(replicator) = fared.replicator(&settings, stands_by) else {
+        let Some(replicator) = known.replicator(&settings, stands_by) else {
             continue;
         };
-        let fared = fares.borrow().clone();
-        let said = links.say(&settings, &replicator, fared.trouble(&meter));
+        let known = changes.borrow().clone();
+        let said = links.say(&settings, &replicator, known.trouble(&meter));
         match timeout(limits::LIFESIGN_MAX, said).await {
             Ok(Ok(())) => {}
             Ok(Err(fault)) => {
@@ -168,7 +168,7 @@ impl Links {
 
 /// Only who has the lease speaks, or, where nobody has it, who would like to.
 const SAY: &str = "with quiet as (select set_config('synchronous_commit', 'off', true)) \
-    insert into tandem.heartbeat (replicator, at, holder, version, state, why, failing, lag_ms, desktop_lsn, wal_held_bytes, wal_held_bytes_max) \
+    insert into tandem.lifesign (replicator, at, holder, version, state, why, failing, lag_ms, desktop_lsn, wal_held_bytes, wal_held_bytes_max) \
     select c.replicator, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8::pg_lsn, $9, $10 \
       from tandem.checkpoint as c, quiet \
      where c.replicator = $1 and (c.holder = $2 or c.held_until <= clock_timestamp()) \
@@ -281,11 +281,11 @@ mod tests {
 
     #[test]
     fn trouble_is_over_with_the_next_batch() {
-        let (meter, fortune) = (Meter::default(), Fortune::default());
-        fortune.failed(&Fault::new(crate::fault::Kind::Planned, "gone"), &meter);
-        let fared = fortune.0.borrow().clone();
-        assert_eq!(fared.trouble(&meter), Some("gone"));
+        let (meter, health) = (Counters::default(), SessionHealth::default());
+        health.failed(&Fault::new(crate::fault::Kind::Planned, "gone"), &meter);
+        let known = health.0.borrow().clone();
+        assert_eq!(known.trouble(&meter), Some("gone"));
         meter.batch(Duration::ZERO, 1);
-        assert_eq!(fared.trouble(&meter), None);
+        assert_eq!(known.trouble(&meter), None);
     }
 }

@@ -73,7 +73,7 @@ impl Bench {
             "insert into tandem.checkpoint (replicator, system_id, timeline, database, slot, lsn, committed_at, epoch, holder, held_since, held_until, version)
                values ('{name}', '7', 1, 'enterprise_db', 'tandem', '0/100', now(), 1, 'elsewhere/1/1', now() - interval '1 day',
                    now() - interval '{seconds} s' + interval '30 s', '0.1.0');
-             insert into tandem.heartbeat (replicator, at, holder, version, state, lag_ms, desktop_lsn, wal_held_bytes, wal_held_bytes_max)
+             insert into tandem.lifesign (replicator, at, holder, version, state, lag_ms, desktop_lsn, wal_held_bytes, wal_held_bytes_max)
                values ('{name}', now() - interval '{seconds} s', 'elsewhere/1/1', '0.1.0', '{state}', 0, '0/180', 16777216, 4294967296);
              insert into tandem.table_state (replicator, \"table\", cloud, fingerprint, state) values ('{name}', 'jobs', 'public.jobs', '', 'streaming');"
         );
@@ -136,7 +136,7 @@ async fn what_there_is_to_look_at_decides_the_exit_code() {
     );
     exec(
         &it.cloud,
-        "update tandem.version set oldest_binary = '0.1.0'; drop table tandem.heartbeat",
+        "update tandem.version set oldest_binary = '0.1.0'; drop table tandem.lifesign",
     )
     .await;
     let (code, _, error) = it.fleet(&[]).await;
@@ -165,7 +165,7 @@ async fn p15_trouble_stands_first_and_rights_to_read_are_enough() {
     exec(
         &it.cloud,
         "update tandem.checkpoint set held_until = now() - interval '40 minutes' where replicator = 'dora';
-         update tandem.heartbeat set at = now() - interval '40 minutes' where replicator = 'dora';
+         update tandem.lifesign set at = now() - interval '40 minutes' where replicator = 'dora';
          update tandem.table_state set state = 'stopped', why = 'no column x' where replicator = 'carl';
          insert into tandem.quarantine (replicator, direction, \"table\", key, key_hash, cells, work, sqlstate, why)
            values ('carl', 'reverse', 'jobs', '{secret}', '1', '{secret}', 'upsert', '23505', 'secret');
@@ -266,7 +266,7 @@ async fn p15_trouble_stands_first_and_rights_to_read_are_enough() {
     );
     exec(
         &it.cloud,
-        "revoke select on tandem.heartbeat from tandem_fleet",
+        "revoke select on tandem.lifesign from tandem_fleet",
     )
     .await;
     let mut command = it.command(&["fleet", "--cloud", &encoded]);
@@ -294,7 +294,7 @@ async fn p15_a_fleet_is_watched_by_lines_on_a_screen_and_in_a_browser() {
     exec(
         &it.cloud,
         "update tandem.checkpoint set term = '1 hour', held_until = now() + interval '1 hour'; \
-        update tandem.heartbeat set at = now() + interval '1 hour'",
+        update tandem.lifesign set at = now() + interval '1 hour'",
     )
     .await;
     let url = it.url("postgres");
@@ -422,7 +422,7 @@ async fn p15_a_fleet_is_watched_by_lines_on_a_screen_and_in_a_browser() {
     assert_eq!(next().await, "replicator=bert verdict=removed");
     screen.shows("one replicator, and it is fine").await;
     assert_eq!(
-        value(&it.cloud, "select count(*) from tandem.heartbeat").await,
+        value(&it.cloud, "select count(*) from tandem.lifesign").await,
         "1"
     );
     assert_eq!(page.stop().await, 0);

@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use tandem::observe::{Fleet, FleetOnlooker, Replicator};
+use tandem::observe::{Fleet, FleetObserver, Replicator};
 use tandem::wire::control::Control;
 use tokio::time::{interval, timeout};
 
@@ -41,7 +41,7 @@ struct One {
 struct Ten {
     office: Office,
     ten: Vec<One>,
-    looks: FleetOnlooker,
+    looks: FleetObserver,
 }
 
 impl Ten {
@@ -87,11 +87,11 @@ impl Ten {
         }
         until(
             &office.cloud,
-            "select to_regclass('tandem.heartbeat') is not null",
+            "select to_regclass('tandem.lifesign') is not null",
         )
         .await;
         let cloud = tandem::demo::endpoint(&office.servers.cloud, "postgres", "postgres");
-        let looks = FleetOnlooker::connect(&cloud).await.unwrap();
+        let looks = FleetObserver::connect(&cloud).await.unwrap();
         Ten { office, ten, looks }
     }
 
@@ -290,7 +290,7 @@ async fn p15_ten_offices_share_a_cloud_and_the_fleet_tells_the_truth_all_the_way
     let four = it.one(4).service.take().unwrap();
     four.signal("STOP");
     let later = "update tandem.checkpoint set held_until = held_until - interval '1 hour' where replicator = 'office-4'; \
-        update tandem.heartbeat set at = at - interval '1 hour' where replicator = 'office-4'";
+        update tandem.lifesign set at = at - interval '1 hour' where replicator = 'office-4'";
     exec(&it.office.cloud, later).await;
     let silent = it.only(4, "down", "silent since ").await;
     assert!(silent.last_seen_age_ms.is_some_and(|age| age >= 3_500_000));

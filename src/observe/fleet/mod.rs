@@ -114,16 +114,16 @@ fn word<S: Serializer>(verdict: &Option<Verdict>, to: S) -> Result<S::Ok, S::Err
 }
 
 /// A cloud, connected for looking at all of its replicators.
-pub struct FleetOnlooker {
+pub struct FleetObserver {
     cloud: Control,
 }
 
-impl FleetOnlooker {
+impl FleetObserver {
     /// Connects, and makes sure that there is something to look at.
     ///
     /// # Errors
     /// When the cloud can't be reached, has no schema `tandem`, has one of another version, or doesn't let us read it.
-    pub async fn connect(cloud: &Endpoint) -> Result<FleetOnlooker, Fault> {
+    pub async fn connect(cloud: &Endpoint) -> Result<FleetObserver, Fault> {
         let cloud = control::connect(cloud)
             .await
             .map_err(|error| no_way_in(&error))?;
@@ -148,7 +148,7 @@ impl FleetOnlooker {
             )
             .hint("install the newer program here; nothing was changed"));
         }
-        let sql = "select to_regclass('tandem.heartbeat') is not null and exists (select from pg_attribute \
+        let sql = "select to_regclass('tandem.lifesign') is not null and exists (select from pg_attribute \
             where attrelid = to_regclass('tandem.checkpoint') and attname = 'released_at' and not attisdropped)";
         let known = cloud.client.query_typed(sql, &[]).await;
         let known = known.map_err(Fault::at(Side::Cloud)).map_err(may_not)?;
@@ -156,7 +156,7 @@ impl FleetOnlooker {
             return Err(Fault::new(Kind::Input, "the schema tandem on the cloud was made by an older tandem, whose replicators don't say how they are")
                 .hint("update tandem in the offices; nothing was changed"));
         }
-        Ok(FleetOnlooker { cloud })
+        Ok(FleetObserver { cloud })
     }
 
     /// All replicators as they are now.
@@ -231,7 +231,7 @@ const ALL: &str = "select c.replicator, c.database, c.lsn is not null, c.last_wo
         t.tables, coalesce(t.copying, false), q.forward, q.reverse, o.pending, o.lag_ms, \
         (select greatest(0, extract(epoch from now() - p.polled_at) * 1000)::bigint from tandem.poll as p where p.replicator = c.replicator), \
         (select v.different from tandem.verified as v where v.replicator = c.replicator) \
-    from tandem.checkpoint as c left join tandem.heartbeat as h on h.replicator = c.replicator, \
+    from tandem.checkpoint as c left join tandem.lifesign as h on h.replicator = c.replicator, \
         lateral (select coalesce(c.released_at, c.held_until - c.term) as renewed) as l, \
         lateral (select count(*) as tables, bool_or(s.state in ('waiting', 'copying')) as copying \
             from tandem.table_state as s where s.replicator = c.replicator and s.state <> 'removed') as t, \

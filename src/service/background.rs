@@ -5,30 +5,30 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::agenda::Goal;
 use super::lifesign::speak;
+use super::session_plan::RunMode;
 use crate::config::Settings;
 use crate::http::serve;
 use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
 /// Ends it when dropped.
-pub(super) struct Beside {
+pub(super) struct Background {
     _stop: DropGuard,
 }
 
 /// Starts it. Without it all else goes on.
-pub(super) fn start(settings: &Settings, goal: &Goal) -> Option<Beside> {
+pub(super) fn start(settings: &Settings, goal: &RunMode) -> Option<Background> {
     let stop = CancellationToken::new();
     let (settings, meter, stopped) = (settings.clone(), goal.meter.clone(), stop.clone());
-    let (fortune, stands_by) = (goal.fortune.clone(), goal.standby);
+    let (health, stands_by) = (goal.health.clone(), goal.standby);
     let work = move || {
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
             return;
         };
         let all = async {
             tokio::join!(
-                speak(settings.clone(), fortune, stands_by, meter.clone()),
+                speak(settings.clone(), health, stands_by, meter.clone()),
                 serve(settings.clone(), meter.clone()),
                 verify_on_schedule(settings.clone()),
                 forget_on_schedule(settings, meter)
@@ -42,7 +42,7 @@ pub(super) fn start(settings: &Settings, goal: &Goal) -> Option<Beside> {
     };
     let thread = std::thread::Builder::new().name("beside".to_owned());
     match thread.spawn(work) {
-        Ok(_) => Some(Beside {
+        Ok(_) => Some(Background {
             _stop: stop.drop_guard(),
         }),
         Err(error) => {
