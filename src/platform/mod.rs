@@ -1,6 +1,19 @@
-//! The one place that knows which operating system this is: signals, processes, names.
+//! The one place that knows which operating system this is: signals, processes, names, services.
+
+pub mod service;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use tokio_util::sync::CancellationToken;
+
+#[cfg(unix)]
+use unix as here;
+#[cfg(windows)]
+use windows as here;
+
+pub use here::keep_owner;
 
 /// Who this process is: host, process and when it started, so that a process that is gone, and
 /// whose number another has now, can be told from one that lives.
@@ -99,9 +112,9 @@ fn started(process: u32) -> Option<String> {
 
 /// Cancels `stop` at the first request to end, and `now` at the second.
 pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> std::io::Result<()> {
-    next_signal().await?;
+    here::next_signal().await?;
     stop.cancel();
-    next_signal().await?;
+    here::next_signal().await?;
     now.cancel();
     Ok(())
 }
@@ -111,48 +124,6 @@ pub async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-#[cfg(unix)]
-async fn next_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-async fn next_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
-}
-
-/// A file that is to take another's place belongs to whom that belongs.
-///
-/// # Errors
-/// When the owner is another, and we may not give files away.
-#[cfg(unix)]
-pub fn keep_owner(of: &std::fs::Metadata, file: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
-    let new = std::fs::metadata(file)?;
-    if (new.uid(), new.gid()) == (of.uid(), of.gid()) {
-        return Ok(());
-    }
-    chown(file, Some(of.uid()), Some(of.gid()))
-}
-
-/// Elsewhere a new file has what its folder gives it.
-///
-/// # Errors
-/// None.
-#[cfg(not(unix))]
-pub fn keep_owner(_of: &std::fs::Metadata, _file: &std::path::Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// glibc keeps blocks of up to 32 MB for each thread once blocks of that size were given back: its threshold for giving
