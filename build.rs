@@ -3,7 +3,13 @@
 use std::io;
 
 /// The identifiers of `winlog2`'s entries, from errors to traces; each entry brings its whole text.
-const MESSAGES: [u32; 5] = [0xC000_0001, 0x8000_0002, 0x4000_0003, 0x4000_0004, 0x4000_0005];
+const MESSAGES: [u32; 5] = [
+    0xC000_0001,
+    0x8000_0002,
+    0x4000_0003,
+    0x4000_0004,
+    0x4000_0005,
+];
 
 fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed=build.rs");
@@ -22,7 +28,10 @@ fn main() -> io::Result<()> {
 
 /// `MESSAGE_RESOURCE_DATA`: a block for each identifier, in ascending order, then their entries. Source: winnt.h.
 fn table() -> Vec<u8> {
-    let text: Vec<u8> = "%1\r\n\0\0".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let text: Vec<u8> = "%1\r\n\0\0"
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
     let entry = 4 + text.len();
     let mut identifiers = MESSAGES;
     identifiers.sort_unstable();

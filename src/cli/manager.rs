@@ -105,7 +105,12 @@ async fn work(common: &Common) -> Result<Exit, Fault> {
         &format!(
             "tandem {} starts. It logs to {}.",
             env!("CARGO_PKG_VERSION"),
-            settings.log.file.as_deref().unwrap_or(Path::new("")).display()
+            settings
+                .log
+                .file
+                .as_deref()
+                .unwrap_or(Path::new(""))
+                .display()
         ),
     );
     let ended = run::run(common, &run::Options::default(), &settings).await;
@@ -159,7 +164,8 @@ fn install(common: &Common) -> Result<Exit, Fault> {
     // First the rights: nothing secret lies open, not even for a moment.
     service::protect(&folder).map_err(|error| refused(&error))?;
     place::copy(&moves)?;
-    let unknown = service::install().map_err(|error| refused(&error))?;
+    let unknown =
+        service::install(&folder.join(place::SETTINGS)).map_err(|error| refused(&error))?;
     for (from, to) in &moves {
         show::result(&format!("copied {} to {}", from.display(), to.display()));
     }
@@ -332,8 +338,11 @@ fn still_stopping() -> Fault {
 }
 
 fn no_folder() -> Fault {
-    Fault::new(Kind::Input, "ProgramData is not set, so nobody knows where the service's settings go")
-        .hint("Windows sets this variable; open a new window with \"Run as administrator\"")
+    Fault::new(
+        Kind::Input,
+        "ProgramData is not set, so nobody knows where the service's settings go",
+    )
+    .hint("Windows sets this variable; open a new window with \"Run as administrator\"")
 }
 
 /// What the service manager, or a folder's rights, answer when they don't want to.

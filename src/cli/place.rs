@@ -70,7 +70,11 @@ pub(super) fn moves(settings: &Settings, file: &Path, folder: &Path) -> Result<M
     let files = rows
         .iter()
         .filter(|row| row.key.ends_with(".password_file") && !row.value.is_empty());
-    beside.extend(files.map(|row| PathBuf::from(&row.value)).filter(|path| path.is_relative()));
+    beside.extend(
+        files
+            .map(|row| PathBuf::from(&row.value))
+            .filter(|path| path.is_relative()),
+    );
     beside.sort();
     beside.dedup();
     let mut moves = vec![(file.to_owned(), folder.join(SETTINGS))];
@@ -114,9 +118,12 @@ pub(super) fn copy(moves: &Moves) -> Result<(), Fault> {
             fs::write(to, bytes)
         });
         copied.map_err(|error| {
-            Fault::new(Kind::Input, format!("{} can't be copied to {}", from.display(), to.display()))
-                .cause(error)
-                .hint("mend that, and install again; the service was not registered")
+            Fault::new(
+                Kind::Input,
+                format!("{} can't be copied to {}", from.display(), to.display()),
+            )
+            .cause(error)
+            .hint("mend that, and install again; the service was not registered")
         })?;
     }
     Ok(())
@@ -176,7 +183,11 @@ mod tests {
         assert_eq!(names, [".env", "ca.crt", "secret", SETTINGS]);
         copy(&first).unwrap();
         assert!(moves(&settings, &file, there.path()).unwrap().is_empty());
-        assert!(moves(&settings, &there.path().join(SETTINGS), there.path()).unwrap().is_empty());
+        assert!(
+            moves(&settings, &there.path().join(SETTINGS), there.path())
+                .unwrap()
+                .is_empty()
+        );
         fs::write(there.path().join(".env"), "A=2").unwrap();
         let fault = moves(&settings, &file, there.path()).unwrap_err();
         assert!(fault.what.contains("is there already"), "{fault}");

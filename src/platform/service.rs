@@ -76,16 +76,16 @@ pub fn protect(folder: &Path) -> io::Result<()> {
     not_here(folder)
 }
 
-/// Registers the service with this program, or gives one that is registered this program; names what this
+/// Registers the service with this program and these settings, or gives them to one that is registered; names what this
 /// Windows doesn't know of what it was told.
 ///
 /// # Errors
 /// When the manager refuses it.
-pub fn install() -> io::Result<Vec<String>> {
+pub fn install(settings: &Path) -> io::Result<Vec<String>> {
     #[cfg(windows)]
-    return manager::install();
+    return manager::install(settings);
     #[cfg(not(windows))]
-    not_here(())
+    not_here(settings)
 }
 
 /// Takes the service, which is stopped, out of the manager.

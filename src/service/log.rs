@@ -79,7 +79,9 @@ where
         .with(level)
         .try_init();
     if let Some(why) = locked {
-        tracing::warn!("the log file of today can't be opened ({why}); lines go to {PREFIX}{BESIDE} beside it");
+        tracing::warn!(
+            "the log file of today can't be opened ({why}); lines go to {PREFIX}{BESIDE} beside it"
+        );
     }
     Ok(Logging { _files: guard })
 }

@@ -25,3 +25,4 @@ mod screens;
 mod secrets;
 mod status;
 mod update;
+mod windows;

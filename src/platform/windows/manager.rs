@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -25,10 +26,10 @@ const RUNS_NOT: i32 = 1062;
 /// `ERROR_SERVICE_NEVER_STARTED`: what a service says that was not started since the computer was.
 const NEVER_STARTED: u32 = 1077;
 
-pub(in crate::platform) fn install() -> io::Result<Vec<String>> {
+pub(in crate::platform) fn install(settings: &Path) -> io::Result<Vec<String>> {
     let access = ServiceManagerAccess::CONNECT | ServiceManagerAccess::CREATE_SERVICE;
     let manager = connect(access)?;
-    let info = info()?;
+    let info = info(settings)?;
     let service = match open(&manager, ServiceAccess::ALL_ACCESS)? {
         Some(service) => {
             service.change_config(&info).map_err(plain)?;
@@ -42,10 +43,15 @@ pub(in crate::platform) fn install() -> io::Result<Vec<String>> {
     let niceties = [
         (
             "a description",
-            service.set_description("Keeps the office's PostgreSQL and the cloud's saying the same thing."),
+            service.set_description(
+                "Keeps the office's PostgreSQL and the cloud's saying the same thing.",
+            ),
         ),
         ("a delayed start", service.set_delayed_auto_start(true)),
-        ("a restart after a crash", service.update_failure_actions(restarts())),
+        (
+            "a restart after a crash",
+            service.update_failure_actions(restarts()),
+        ),
         // An end that is reported with an exit code asks for a person: only crashes are followed by a restart.
         (
             "no restart after a reported end",
@@ -71,8 +77,7 @@ pub(in crate::platform) fn install() -> io::Result<Vec<String>> {
     Ok(unknown)
 }
 
-/// The settings are where the service looks for them by itself, so that nobody can start it with others.
-fn info() -> io::Result<ServiceInfo> {
+fn info(settings: &Path) -> io::Result<ServiceInfo> {
     Ok(ServiceInfo {
         name: NAME.into(),
         display_name: "tandem (PostgreSQL replication)".into(),
@@ -80,7 +85,12 @@ fn info() -> io::Result<ServiceInfo> {
         start_type: ServiceStartType::AutoStart,
         error_control: ServiceErrorControl::Normal,
         executable_path: std::env::current_exe()?,
-        launch_arguments: vec!["service".into(), "run".into()],
+        launch_arguments: vec![
+            "--config".into(),
+            settings.into(),
+            "service".into(),
+            "run".into(),
+        ],
         dependencies: Vec::new(),
         account_name: Some(ACCOUNT.into()),
         account_password: None,
@@ -125,7 +135,10 @@ pub(in crate::platform) fn stop() -> io::Result<Registered> {
         Err(error) if error.raw_os_error() != Some(RUNS_NOT) => return Err(error),
         _ => {}
     }
-    wait_while(&service, &[ServiceState::StopPending, ServiceState::Running])
+    wait_while(
+        &service,
+        &[ServiceState::StopPending, ServiceState::Running],
+    )
 }
 
 pub(in crate::platform) fn query() -> io::Result<Option<Registered>> {
@@ -165,7 +178,11 @@ fn registered(service: &Service) -> io::Result<Registered> {
         exit,
         failure,
         is_automatic: config.start_type == ServiceStartType::AutoStart,
-        account: config.account_name.unwrap_or_default().to_string_lossy().into_owned(),
+        account: config
+            .account_name
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned(),
         command: config.executable_path.display().to_string(),
     })
 }

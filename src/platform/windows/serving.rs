@@ -117,13 +117,20 @@ fn tell_that_it_goes_on(done: &Receiver<()>) {
     let mut checkpoint = 1;
     while done.recv_timeout(limits::SERVICE_TICK) == Err(RecvTimeoutError::Timeout) {
         checkpoint += 1;
-        tell(ServiceState::StopPending, checkpoint, ServiceExitCode::NO_ERROR);
+        tell(
+            ServiceState::StopPending,
+            checkpoint,
+            ServiceExitCode::NO_ERROR,
+        );
     }
 }
 
 /// What can't be told is not worth ending for.
 fn tell(state: ServiceState, checkpoint: u32, exit_code: ServiceExitCode) {
-    let pending = matches!(state, ServiceState::StartPending | ServiceState::StopPending);
+    let pending = matches!(
+        state,
+        ServiceState::StartPending | ServiceState::StopPending
+    );
     // Preshutdown comes before shutdown, while the desktop's server still runs: its own end then needn't wait for us.
     let controls_accepted = match state {
         ServiceState::Running => ServiceControlAccept::STOP | ServiceControlAccept::PRESHUTDOWN,
