@@ -8,11 +8,11 @@ export TANDEM_PG_TMP ?= $(or $(SHM),$(or $(TMPDIR),/tmp))
 THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))))
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help demo test busy soak bench stages servers newest
+.PHONY: help demo test busy soak bench stages servers newest windows windows-check windows-test windows-installer
 
 # Each target with what stands behind its two number signs.
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: servers ## builds it, finds or installs PostgreSQL, shows the main job on two throw-away servers
 	cargo run --release --locked -- demo
@@ -57,3 +57,20 @@ bench: servers ## tandem against PostgreSQL's own replication (benches/README.md
 
 stages: ## the pure stages
 	cargo bench --locked --bench stages
+
+# None of these is part of what has to pass: a cross build takes minutes, and wine isn't everywhere (docs/windows.md).
+windows: ## tandem.exe, built on Debian
+	@sh deploy/windows/build.sh
+
+windows-check: ## whether it compiles for Windows, tests and all
+	@sh deploy/windows/build.sh --check
+
+# WINDOWS=--debug builds quicker; EXE names one that is there.
+windows-test: newest ## tandem.exe and its installer under wine, against real servers
+	@sh deploy/windows/tools.sh test installer
+	EXE=$${EXE:-$$(sh deploy/windows/build.sh $(WINDOWS))} && TANDEM_WINDOWS_EXE=$$EXE \
+		TANDEM_WINDOWS_SETUP=$$(sh deploy/windows/installer.sh $$EXE) cargo test --locked --test cli windows:: -- --nocapture
+
+windows-installer: ## the installer that asks for both connection strings
+	@sh deploy/windows/tools.sh installer
+	@EXE=$${EXE:-$$(sh deploy/windows/build.sh $(WINDOWS))} && sh deploy/windows/installer.sh $$EXE

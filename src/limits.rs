@@ -344,3 +344,18 @@ pub const SCHEMA_FILE_MAX: u64 = 256 * 1024 * 1024;
 pub const DEMO_ROWS: u64 = 3;
 /// Between two rounds of changes of the demo.
 pub const DEMO_ROUND: Duration = Duration::from_millis(500);
+
+/// A service that is stopping says so often that it goes on; Windows takes it for hung after four times this.
+pub const SERVICE_TICK: Duration = Duration::from_secs(5);
+/// Windows starts a service that crashed again after these: soon, then with time for what ails to pass.
+pub const SERVICE_RESTARTS: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+];
+/// Windows waits so long for our last words before it switches the computer off.
+pub const SERVICE_PRESHUTDOWN: Duration = Duration::from_secs(30);
+/// Who starts or stops the service looks so often whether it has done so...
+pub const SERVICE_POLL: Duration = Duration::from_millis(100);
+/// ...and gives up after this: a batch that is being written is finished first.
+pub const SERVICE_CHANGE_MAX: Duration = Duration::from_secs(120);

@@ -9,6 +9,8 @@ mod filled;
 mod fleet;
 mod init;
 mod lag;
+mod manager;
+mod place;
 mod plan;
 mod quarantine;
 mod repair;
@@ -33,6 +35,7 @@ use crate::config::{self, Settings, Sources};
 use crate::failpoint;
 use crate::fault::{Decision, Exit, Fault, Kind};
 use crate::model::Name;
+use crate::platform;
 use crate::wire::control;
 
 /// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
@@ -61,6 +64,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "quarantine",
             "config",
             "uninstall",
+            "service",
             "completions",
         ],
     ),
@@ -146,6 +150,8 @@ enum Command {
     Config(settings::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
+    /// (Windows) Run it by the service manager: install, start, stop, status, uninstall
+    Service(manager::Options),
     /// A shell's completions of these commands and options
     Completions(completions::Options),
 }
@@ -169,6 +175,18 @@ pub fn main() -> u8 {
     };
     failpoint::arm(std::env::var("TANDEM_TEST_FAILPOINT").ok().as_deref());
     failpoint::arm_cuts(std::env::var("TANDEM_TEST_CUTS").ok().as_deref());
+    let is_service = matches!(&arguments.command, Command::Service(options) if options.action == manager::Action::Run);
+    if !is_service {
+        return carry_out(&arguments);
+    }
+    match manager::serve(move || carry_out(&arguments)) {
+        Ok(code) => code,
+        Err(fault) => finish(Err(fault), Mode::Question),
+    }
+}
+
+/// Carries a command out, from the threads that it needs to the last goodbye.
+fn carry_out(arguments: &Arguments) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -180,7 +198,7 @@ pub fn main() -> u8 {
             return report(&fault, Exit::Protected);
         }
     };
-    let code = runtime.block_on(dispatch(&arguments));
+    let code = runtime.block_on(dispatch(arguments));
     // Who insists on the end, by a second signal, gets it at once.
     if code != Exit::Interrupted as u8 {
         runtime.block_on(control::goodbyes());
@@ -279,6 +297,13 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             with_settings(common, async |settings| settings::config(options, settings)).await,
             Mode::Question,
         ),
+        Command::Service(options) => (
+            Box::pin(manager::manage(common, options)).await,
+            match options.action {
+                manager::Action::Run => Mode::Service,
+                _ => Mode::Question,
+            },
+        ),
         Command::Uninstall(options) => (
             with_settings(common, async |settings| {
                 uninstall::uninstall(options, settings).await
@@ -318,6 +343,7 @@ fn sources(common: &Common) -> Sources {
             .collect(),
         cwd: std::env::current_dir().unwrap_or_default(),
         home,
+        installed: platform::service::folder().map(|folder| folder.join(place::SETTINGS)),
         flags: Vec::new(),
     }
 }
@@ -359,14 +385,15 @@ enum Mode {
 fn finish(result: Result<Exit, Fault>, mode: Mode) -> u8 {
     match result {
         Ok(exit) => exit as u8,
-        Err(fault) => {
-            let exit = match fault.decision() {
-                Decision::Retry | Decision::Again => Exit::CannotTell,
-                Decision::Stop(Exit::Protected) if mode == Mode::Question => Exit::CannotTell,
-                Decision::Stop(exit) => exit,
-            };
-            report(&fault, exit)
-        }
+        Err(fault) => report(&fault, exit_of(&fault, mode)),
+    }
+}
+
+fn exit_of(fault: &Fault, mode: Mode) -> Exit {
+    match fault.decision() {
+        Decision::Retry | Decision::Again => Exit::CannotTell,
+        Decision::Stop(Exit::Protected) if mode == Mode::Question => Exit::CannotTell,
+        Decision::Stop(exit) => exit,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::fault::{Exit, Fault, Kind};
 use crate::{platform, service};
 
 /// Streams until Ctrl-C or SIGTERM: then finishes the batch and ends with 0. A second signal stops at once; both are safe.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(after_help = "Examples:
   tandem run                 until Ctrl-C or SIGTERM, which end it cleanly
   tandem run --standby       on a second computer: waits until the first one ends")]
@@ -36,6 +36,7 @@ pub(super) async fn run(
         tracing::info!("finishing the current batch; a second signal stops at once");
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tandem starts");
+    platform::service::is_running();
     let goal = service::RunMode {
         standby: options.standby,
         ..service::RunMode::service()

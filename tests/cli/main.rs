@@ -26,3 +26,4 @@ mod screens;
 mod secrets;
 mod status;
 mod update;
+mod windows;
