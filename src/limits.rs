@@ -334,3 +334,14 @@ pub const SCHEMA_FILE_MAX: u64 = 256 * 1024 * 1024;
 pub const DEMO_ROWS: u64 = 3;
 /// Between two rounds of changes of the demo.
 pub const DEMO_ROUND: Duration = Duration::from_millis(500);
+
+/// How often the cloud is asked whether somebody wants the settings to be read again, while no session streams that hears of it.
+pub const RELOAD_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// While one streams and is behind, every so many times: the message that somebody asks waits behind all else.
+pub const RELOAD_LOOKS_BEHIND: u32 = 6;
+/// Both sides may take so long to say whether a session can begin with other settings.
+pub const RELOAD_CHECK_MAX: Duration = Duration::from_secs(60);
+/// The session that takes them up may take so long until it streams; then whoever asks is told that it takes longer.
+pub const RELOAD_PROOF_MAX: Duration = Duration::from_secs(30);
+/// Whoever asks waits so long for the answer.
+pub const RELOAD_ANSWER_MAX: Duration = Duration::from_secs(150);

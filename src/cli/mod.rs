@@ -10,6 +10,7 @@ mod init;
 mod lag;
 mod plan;
 mod quarantine;
+mod reload;
 mod repair;
 mod run;
 mod screen;
@@ -56,6 +57,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "swap",
             "quarantine",
             "config",
+            "reload",
             "uninstall",
             "completions",
         ],
@@ -139,6 +141,8 @@ enum Command {
     Quarantine(quarantine::Options),
     /// The settings: each value and where it came from, or whether they make sense
     Config(settings::Options),
+    /// Make the running service read its settings again
+    Reload(reload::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
     /// A shell's completions of these commands and options
@@ -268,6 +272,10 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         Command::Completions(options) => (Ok(completions::completions(options)), Mode::Question),
         Command::Config(options) => (
             with_settings(common, async |settings| settings::config(options, settings)).await,
+            Mode::Question,
+        ),
+        Command::Reload(options) => (
+            Box::pin(reload::reload(common, options)).await,
             Mode::Question,
         ),
         Command::Uninstall(options) => (

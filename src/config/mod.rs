@@ -6,6 +6,7 @@
 //! keeps that list whole.
 
 mod agree;
+mod changes;
 mod check;
 mod document;
 mod dotenv;
@@ -30,6 +31,7 @@ mod url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use changes::Changes;
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
 pub use mapping::{
     CloudTable, Flow, KeptOut, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table,

@@ -6,6 +6,7 @@ mod copy;
 mod forward;
 mod meter;
 mod refusal_words;
+mod reloads;
 mod reverse;
 mod verify;
 
@@ -17,5 +18,6 @@ pub use copy::{
 };
 pub use forward::{Forward, Halted, Known, Sides, last_refill, parked};
 pub use meter::{BUCKETS_MS, Meter, Reading};
+pub use reloads::{News, Reloads, Tried};
 pub use reverse::{Reverse, bind};
 pub use verify::{Bad, Verified, verify};

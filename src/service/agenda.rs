@@ -11,7 +11,7 @@ use super::misfits::TakenUp;
 use super::session::{Ready, Session};
 use crate::catalog::Footprint;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Agenda, How, Meter, Progress, Scheduled, Wanted, asked, last_swaps};
+use crate::flows::{Agenda, How, Meter, Progress, Reloads, Scheduled, Wanted, asked, last_swaps};
 use crate::limits;
 use crate::model::{Lsn, Table, TableState};
 
@@ -38,6 +38,8 @@ pub struct Goal {
     pub meter: Arc<Meter>,
     /// Tables that were taken up because they fitted again.
     pub taken_up: TakenUp,
+    /// The settings, which may be read again.
+    pub reloads: Reloads,
 }
 
 impl Goal {
@@ -54,6 +56,7 @@ impl Goal {
             progress: Arc::default(),
             meter: Arc::default(),
             taken_up: TakenUp::default(),
+            reloads: Reloads::default(),
         }
     }
 

@@ -10,8 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::homeward::forget_on_schedule;
 use super::verify::verify_on_schedule;
 use super::web::serve;
-use crate::config::Settings;
-use crate::flows::Meter;
+use crate::flows::{Meter, Reloads};
 use crate::wire::control;
 
 /// Ends it when dropped.
@@ -20,18 +19,18 @@ pub(super) struct Beside {
 }
 
 /// Starts it. Without it all else goes on.
-pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
+pub(super) fn start(reloads: &Reloads, meter: &Arc<Meter>) -> Option<Beside> {
     let stop = CancellationToken::new();
-    let (settings, meter, stopped) = (settings.clone(), meter.clone(), stop.clone());
+    let (reloads, meter, stopped) = (reloads.clone(), meter.clone(), stop.clone());
     let work = move || {
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
             return;
         };
         let both = async {
             tokio::join!(
-                serve(settings.clone(), meter.clone()),
-                verify_on_schedule(settings.clone()),
-                forget_on_schedule(settings, meter)
+                serve(&reloads, meter.clone()),
+                verify_on_schedule(&reloads),
+                forget_on_schedule(&reloads, meter)
             );
         };
         let both = async {

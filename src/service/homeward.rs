@@ -13,7 +13,7 @@ use super::misfits::served;
 use super::observe::Onlooker;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Meter, agree_again};
+use crate::flows::{Meter, Reloads, agree_again};
 use crate::install::{is_installed, queue_again};
 use crate::limits;
 
@@ -351,10 +351,12 @@ impl InCloud<'_> {
 
 /// Lets old conflicts go, now and then; what can't be asked now is asked later. Until something streams the sessions say
 /// what is wrong with a side, and nobody else knocks there.
-pub(super) async fn forget_on_schedule(settings: Settings, meter: Arc<Meter>) {
+pub(super) async fn forget_on_schedule(reloads: &Reloads, meter: Arc<Meter>) {
+    let mut news = reloads.news();
     while meter.read().batches == 0 {
         sleep(limits::CONFLICTS_BEGIN).await;
     }
+    let mut settings = news.next().await;
     loop {
         let gone = async {
             let onlooker = Onlooker::connect(&settings).await?;
@@ -374,5 +376,6 @@ pub(super) async fn forget_on_schedule(settings: Settings, meter: Arc<Meter>) {
             }
         };
         sleep(pause).await;
+        settings = reloads.settings().unwrap_or(settings);
     }
 }

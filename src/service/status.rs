@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use super::half::InCloud;
 use super::homeward::{ReverseCounts, ReverseSample, ThenStatus};
 use super::observe::{Onlooker, Sample, Seen, State};
+use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -48,6 +49,8 @@ pub struct Status {
     pub then: Option<ThenStatus>,
     /// The service.
     pub service: Service,
+    /// Settings that the running service read again and that don't count; null where all do.
+    pub settings: Option<SettingsStatus>,
     /// The office's refill, where tandem runs it.
     pub refill: Option<RefillStatus>,
     /// When the slot was given up, since the desktop kept too much WAL for it, in ISO 8601; null where it wasn't.
@@ -194,8 +197,14 @@ impl Onlooker {
             .verified
             .as_ref()
             .is_some_and(|verified| !verified.equal);
+        let unread = match running {
+            true => settings_status(&self.in_cloud()).await?,
+            false => None,
+        };
+        let bad = |unread: &SettingsStatus| unread.outcome == ReloadOutcome::Bad;
         let broken = failed
             || differs
+            || unread.as_ref().is_some_and(bad)
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());
@@ -217,6 +226,7 @@ impl Onlooker {
             forward: forward.aged(),
             then,
             service,
+            settings: unread,
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,

@@ -2,6 +2,7 @@
 //! sample of both sides that `status` takes, at most once a second.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -23,24 +24,49 @@ use super::metrics::render;
 use super::observe::Onlooker;
 use super::status::{Status, Verdict};
 use crate::config::Settings;
-use crate::flows::Meter;
+use crate::flows::{Meter, Reloads};
 use crate::limits;
 
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(super) async fn serve(settings: Settings, meter: Arc<Meter>) {
-    let Some(address) = settings.listen.http else {
-        return;
-    };
-    let listener = listen(address).await;
-    tracing::debug!(%address, "listening");
+pub(super) async fn serve(reloads: &Reloads, meter: Arc<Meter>) {
+    let mut news = reloads.news();
+    let mut settings = news.next().await;
+    let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    let mut open: Option<(SocketAddr, TcpListener)> = None;
     let office = Arc::new(Office {
-        settings,
+        reloads: reloads.clone(),
         meter,
         last: Mutex::default(),
     });
-    let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
+    loop {
+        // The listener stays where only other settings changed.
+        open = open.filter(|(address, _)| Some(*address) == settings.listen.http);
+        if let (None, Some(address)) = (&open, settings.listen.http) {
+            tokio::select! {
+                listener = listen(address) => {
+                    tracing::debug!(%address, "listening");
+                    open = Some((address, listener));
+                }
+                now = news.next() => {
+                    settings = now;
+                    continue;
+                }
+            }
+        }
+        tokio::select! {
+            () = accept(open.as_ref().map(|(_, listener)| listener), &office, &room) => {}
+            now = news.next() => settings = now,
+        }
+    }
+}
+
+/// Takes what comes; never ends.
+async fn accept(listener: Option<&TcpListener>, office: &Arc<Office>, room: &Arc<Semaphore>) {
+    let Some(listener) = listener else {
+        return pending().await;
+    };
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             sleep(limits::HTTP_RETRY).await;
@@ -84,7 +110,7 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Offi
 }
 
 struct Office {
-    settings: Settings,
+    reloads: Reloads,
     meter: Arc<Meter>,
     last: Mutex<Last>,
 }
@@ -92,6 +118,8 @@ struct Office {
 /// The last sample, and how it was taken.
 #[derive(Default)]
 struct Last {
+    /// The settings that the connections belong to.
+    settings: Option<Arc<Settings>>,
     onlooker: Option<Onlooker>,
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
@@ -140,10 +168,16 @@ impl Office {
     async fn look(&self) -> Known {
         let mut last = self.last.lock().await;
         let young = |tried: Instant| tried.elapsed() < limits::HTTP_SAMPLE_EVERY;
-        if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
+        let settings = self.reloads.settings();
+        if let Some(settings) = settings
+            && last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried))
+        {
+            if { last.settings.as_ref() }.is_none_or(|of| !Arc::ptr_eq(of, &settings)) {
+                (last.onlooker, last.settings) = (None, Some(settings.clone()));
+            }
             let sampled = timeout(
                 limits::HTTP_SAMPLE_MAX,
-                Onlooker::status_over(&mut last.onlooker, &self.settings),
+                Onlooker::status_over(&mut last.onlooker, &settings),
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {

@@ -25,6 +25,7 @@ use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::copy::{Agenda, Progress};
 use crate::flows::meter::Meter;
+use crate::flows::reloads::Reloads;
 use crate::fold::Book;
 use crate::limits;
 use crate::model::{Committed, Halt, Tables, WayBack};
@@ -72,6 +73,8 @@ pub struct Sides<'a> {
     pub meter: Arc<Meter>,
     /// Takes the tables that stop until they fit again.
     pub halted: Sender<Halted>,
+    /// Settings that are read again.
+    pub reloads: Reloads,
 }
 
 /// A stream from a checkpoint on.
@@ -94,6 +97,7 @@ pub struct Forward<'a> {
     /// What the writer had done of a large transaction then.
     progress: u64,
     halted: Sender<Halted>,
+    reloads: Reloads,
 }
 
 impl<'a> Forward<'a> {
@@ -166,6 +170,7 @@ impl<'a> Forward<'a> {
             busy_since: None,
             progress: 0,
             halted: sides.halted,
+            reloads: sides.reloads,
         })
     }
 
@@ -225,6 +230,7 @@ impl<'a> Forward<'a> {
         heart: &mut Heart<'_>,
         overdue: &mut Overdue<'_>,
     ) -> Result<(), Fault> {
+        let mut news = self.reloads.news();
         loop {
             if self.ends && self.copies.are_done() && !self.writer.is_busy() {
                 return Ok(());
@@ -232,11 +238,15 @@ impl<'a> Forward<'a> {
             if self.gather.was_asked() {
                 self.asking.look();
             }
+            if self.gather.was_told_to_reload() {
+                self.reloads.ask();
+            }
             self.copies.begin(&self.writer)?;
             self.copies.go_on(&mut self.gather, &mut self.writer);
             let due = self.write_next()?;
             let parked = self.writer.parked_due();
             let (oldest, progress) = (self.gather.oldest(), self.writer.progress());
+            self.reloads.note_behind(oldest.is_some());
             let (copy_due, pauses) = (self.copies.due(), self.copies.pause_stream());
             let is_full = self.gather.is_full() || pauses;
             if let Some(capture) = &self.capture {
@@ -277,6 +287,7 @@ impl<'a> Forward<'a> {
                     self.writer.see_what_is_wider();
                 }
                 changed = self.lookout.look() => self.halt(changed?, heart),
+                settings = news.next() => self.adjust(&settings, heart),
                 () = overdue.tell(oldest, progress) => {}
                 () = at(parked) => self.writer.try_parked(),
                 () = at(due) => {}
@@ -294,6 +305,18 @@ impl<'a> Forward<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// Schedules and limits that changed count at once; all else needs a new session.
+    fn adjust(&mut self, settings: &Settings, heart: &mut Heart<'_>) {
+        heart.beat_every(settings.heartbeat.every);
+        self.lookout.look_every(settings.heartbeat.every);
+        self.gather.limit(&settings.forward);
+        self.writer.limit_pauses(settings.forward.batch_wait);
+        if !self.ends {
+            self.refiller.adjust(settings.refill.clone());
+            self.copies.reschedule(&settings.tables);
         }
     }
 

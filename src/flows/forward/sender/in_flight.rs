@@ -67,6 +67,13 @@ pub(super) enum Landing {
     Lost(JoinError),
 }
 
+impl super::Writer {
+    /// No batch waits longer than this for others from now on.
+    pub(in crate::flows::forward) fn limit_pauses(&mut self, most: Duration) {
+        self.line.pace.limit(most);
+    }
+}
+
 impl Line {
     pub(super) fn new(
         applier: Applier,

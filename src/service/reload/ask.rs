@@ -1,0 +1,126 @@
+//! Asking the running service to read its settings again, from wherever the cloud can be reached.
+
+use tokio::time::{Instant, sleep};
+use tokio_postgres::types::{ToSql, Type};
+
+use super::super::half::{InCloud, found_in_cloud};
+use super::super::observe::Onlooker;
+use super::note::Reloaded;
+use crate::config::Settings;
+use crate::fault::{Fault, Kind, Side};
+use crate::fold::RELOAD;
+use crate::wire::control::Control;
+use crate::{limits, platform};
+
+/// Whoever asks. The desktop may be away: the service is then asked all the same, and hears of it a little later.
+pub struct ReloadCaller {
+    cloud: Control,
+    replicator: String,
+    desktop: Option<Control>,
+    /// Who is at work, in words; none: nobody, or only a command that ends by itself.
+    service: Option<String>,
+}
+
+impl ReloadCaller {
+    /// Finds the service.
+    ///
+    /// # Errors
+    /// When the cloud can't be asked.
+    pub async fn find(settings: &Settings) -> Result<Option<ReloadCaller>, Fault> {
+        let at_work = |holder: Option<&String>| {
+            let holder = holder.filter(|holder| !platform::is_passing(holder));
+            holder.map(|holder| platform::in_words(holder))
+        };
+        match Onlooker::connect(settings).await {
+            Ok(both) => {
+                let Some(seen) = both.checkpoint().await? else {
+                    return Ok(None);
+                };
+                let runs = both.is_running(settings, &seen).await?;
+                Ok(Some(ReloadCaller {
+                    cloud: both.cloud,
+                    replicator: both.replicator,
+                    desktop: Some(both.desktop),
+                    service: at_work(seen.holder.as_ref()).filter(|_| runs),
+                }))
+            }
+            Err(fault) if matches!(fault.kind, Kind::Weather(Side::Desktop)) => {
+                let Some((cloud, replicator)) = found_in_cloud(settings).await? else {
+                    return Err(fault);
+                };
+                let there = InCloud {
+                    client: &cloud.client,
+                    replicator: &replicator,
+                };
+                let seen = there.checkpoint().await?.unwrap_or_default();
+                let gone = seen.holder.as_deref().is_some_and(platform::is_gone);
+                let service = at_work(seen.holder.as_ref()).filter(|_| seen.leased && !gone);
+                if service.is_none() {
+                    // It may read the slot all the same.
+                    return Err(fault);
+                }
+                Ok(Some(ReloadCaller {
+                    cloud,
+                    replicator,
+                    desktop: None,
+                    service,
+                }))
+            }
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Who is at work, in words; none where the service isn't running.
+    pub fn service(&self) -> Option<&str> {
+        self.service.as_deref()
+    }
+
+    /// Asks, and waits for the answer; none where the service gives none in time.
+    ///
+    /// # Errors
+    /// When the cloud can't be asked.
+    pub async fn ask(&self) -> Result<Option<Reloaded>, Fault> {
+        let cloud = &self.cloud.client;
+        let who = platform::in_words(&platform::holder());
+        let sql = "insert into tandem.reload (replicator, asked_by) values ($1, $2) returning id";
+        let params: [(&(dyn ToSql + Sync), Type); 2] =
+            [(&self.replicator, Type::TEXT), (&who, Type::TEXT)];
+        let rows = cloud.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let id: i64 = rows.first().map_or(0, |row| row.get(0));
+        self.stir().await;
+        let id: [(&(dyn ToSql + Sync), Type); 1] = [(&id, Type::INT8)];
+        let until = Instant::now() + limits::RELOAD_ANSWER_MAX;
+        while Instant::now() < until {
+            let sql =
+                "select answer::text from tandem.reload where id = $1 and ended_at is not null";
+            let rows = cloud.query_typed(sql, &id).await;
+            let rows = rows.map_err(Fault::at(Side::Cloud))?;
+            if let Some(row) = rows.first() {
+                let answer = serde_json::from_str(row.get(0)).map_err(|error| {
+                    let what = "the service's answer can't be read; is it another version?";
+                    Fault::new(Kind::Weather(Side::Cloud), what).cause(error)
+                })?;
+                return Ok(Some(answer));
+            }
+            sleep(limits::WAIT_EVERY).await;
+        }
+        // Nobody waits for it any more.
+        let sql = "delete from tandem.reload where id = $1 and ended_at is null";
+        let done = cloud.query_typed(sql, &id).await;
+        done.map_err(Fault::at(Side::Cloud))?;
+        Ok(None)
+    }
+
+    /// The service hears of it at once where the desktop can be reached; else it looks by itself.
+    async fn stir(&self) {
+        let Some(desktop) = &self.desktop else {
+            return;
+        };
+        let sql = "select pg_logical_emit_message(true, $1, '')::text";
+        let params: [(&(dyn ToSql + Sync), Type); 1] = [(&RELOAD, Type::TEXT)];
+        if let Err(error) = desktop.client.query_typed(sql, &params).await {
+            tracing::debug!("the desktop carries no message: {error}");
+        }
+    }
+}

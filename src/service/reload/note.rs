@@ -1,0 +1,204 @@
+//! What stands in the cloud of settings that are read again: who asked, and what came of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+
+use super::super::agenda::Goal;
+use super::super::half::InCloud;
+use super::super::lease::name_of;
+use crate::catalog::Facts;
+use crate::config::{Changes, Settings};
+use crate::fault::{Fault, Side};
+use crate::platform;
+use crate::wire::control::{self, Control};
+
+/// What came of settings that were read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// They are as they were.
+    Unchanged,
+    /// What changed counts.
+    TakenUp,
+    /// Something that changed counts only when the program is started anew.
+    Restart,
+    /// They can't be taken up.
+    Bad,
+    /// It isn't known whether they could be, since a side is away.
+    Unreachable,
+}
+
+/// The `reload` document, as the service tells it; source: the contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What came of it.
+    pub outcome: ReloadOutcome,
+    /// The keys that changed and count.
+    pub taken_up: Vec<String>,
+    /// The keys that changed and need the program to be started anew.
+    pub restart: Vec<String>,
+    /// What is wrong, with its place, or what it waits for.
+    pub why: Option<String>,
+}
+
+/// Settings that were read again and don't count, for `status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SettingsStatus {
+    /// What came of it.
+    pub outcome: ReloadOutcome,
+    /// When they were read, in ISO 8601.
+    pub read: String,
+    /// The keys that need the program to be started anew.
+    pub restart: Vec<String>,
+    /// What is wrong, with its place.
+    pub why: Option<String>,
+}
+
+impl Reloaded {
+    pub(super) fn of(changes: &Changes, why: Option<String>) -> Reloaded {
+        let outcome = match changes.is_empty() {
+            true => ReloadOutcome::Unchanged,
+            false if changes.by_restart.is_empty() => ReloadOutcome::TakenUp,
+            false => ReloadOutcome::Restart,
+        };
+        Reloaded {
+            outcome,
+            taken_up: changes.taken_up(),
+            restart: changes.by_restart.clone(),
+            why,
+        }
+    }
+
+    pub(super) fn bad(why: String) -> Reloaded {
+        Reloaded {
+            outcome: ReloadOutcome::Bad,
+            taken_up: Vec::new(),
+            restart: Vec::new(),
+            why: Some(why),
+        }
+    }
+
+    pub(super) fn unreachable(fault: &Fault) -> Reloaded {
+        Reloaded {
+            outcome: ReloadOutcome::Unreachable,
+            ..Reloaded::bad(fault.to_string())
+        }
+    }
+}
+
+/// A connection of its own: the session's may be in the middle of something, or gone.
+pub(super) struct Desk {
+    cloud: Control,
+    replicator: String,
+}
+
+impl Desk {
+    pub(super) async fn open(settings: &Settings, desktop: &Facts) -> Result<Desk, Fault> {
+        let cloud = control::connect(&settings.cloud.endpoint).await;
+        Ok(Desk {
+            cloud: cloud.map_err(Fault::at(Side::Cloud))?,
+            replicator: name_of(settings, desktop),
+        })
+    }
+
+    /// Who waits for an answer.
+    pub(super) async fn asked(&self) -> Result<Vec<i64>, Fault> {
+        let sql =
+            "select id from tandem.reload where replicator = $1 and ended_at is null order by id";
+        let params = [(&self.replicator as _, Type::TEXT)];
+        let rows = self.cloud.client.query_typed(sql, &params).await;
+        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        Ok(rows.iter().map(|row| row.get(0)).collect())
+    }
+
+    /// Answers them; where nobody asked in the cloud it is noted all the same. The last ones are kept.
+    pub(super) async fn tell(&self, asked: &[i64], answer: &Reloaded) -> Result<(), Fault> {
+        let outcome = serde_json::to_value(answer.outcome).unwrap_or_default();
+        let outcome = outcome.as_str().unwrap_or_default();
+        let text = serde_json::to_string(answer).unwrap_or_default();
+        let by = platform::in_words(&platform::holder());
+        let sql = "with told as (update tandem.reload set ended_at = clock_timestamp(), outcome = $3, answer = $4::jsonb \
+              where replicator = $1 and id = any ($2) and ended_at is null), \
+            noted as (insert into tandem.reload (replicator, asked_by, ended_at, outcome, answer) \
+              select $1, $5, clock_timestamp(), $3, $4::jsonb where cardinality($2) = 0) \
+            delete from tandem.reload where replicator = $1 and ended_at is not null \
+              and id not in (select id from tandem.reload where replicator = $1 order by id desc limit 20)";
+        let params: [(&(dyn ToSql + Sync), Type); 5] = [
+            (&self.replicator, Type::TEXT),
+            (&asked, Type::INT8_ARRAY),
+            (&outcome, Type::TEXT),
+            (&text, Type::TEXT),
+            (&by, Type::TEXT),
+        ];
+        let done = self.cloud.client.query_typed(sql, &params).await;
+        done.map(drop).map_err(Fault::at(Side::Cloud))
+    }
+
+    /// From now on the lease lasts that long where it isn't renewed.
+    pub(super) async fn set_term(&self, term: Duration) -> Result<(), Fault> {
+        let sql = "update tandem.checkpoint set term = $2::interval where replicator = $1 and holder = $3";
+        let term = format!("{} milliseconds", term.as_millis());
+        let holder = platform::holder();
+        let params: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&self.replicator, Type::TEXT),
+            (&term, Type::TEXT),
+            (&holder, Type::TEXT),
+        ];
+        let done = self.cloud.client.query_typed(sql, &params).await;
+        done.map(drop).map_err(Fault::at(Side::Cloud))
+    }
+}
+
+/// Somebody may have asked while nobody listened. What came of settings that an earlier program read is over: this one has
+/// read them at its start.
+pub(in crate::service) async fn look_for_reloads(
+    cloud: &Client,
+    replicator: &str,
+    (goal, first): (&Goal, bool),
+) -> Result<(), Fault> {
+    if goal.ends {
+        return Ok(());
+    }
+    let sql = match first {
+        true => {
+            "with over as (delete from tandem.reload where replicator = $1 and ended_at is not null) \
+            select exists (select from tandem.reload where replicator = $1 and ended_at is null)"
+        }
+        false => {
+            "select exists (select from tandem.reload where replicator = $1 and ended_at is null)"
+        }
+    };
+    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    if rows.first().is_some_and(|row| row.get(0)) {
+        goal.reloads.ask();
+    }
+    Ok(())
+}
+
+/// What of the settings doesn't count, since they were read last; none where all does.
+pub(in crate::service) async fn settings_status(
+    cloud: &InCloud<'_>,
+) -> Result<Option<SettingsStatus>, Fault> {
+    let sql = "select answer::text, to_char(ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.reload \
+        where replicator = $1 and answer is not null order by ended_at desc, id desc limit 1";
+    let rows = cloud.ours(sql).await?;
+    let last = rows.first().and_then(|row| {
+        let answer: Reloaded = serde_json::from_str(row.get(0)).ok()?;
+        Some((answer, row.get::<_, String>(1)))
+    });
+    Ok(last.and_then(|(answer, read)| match answer.outcome {
+        ReloadOutcome::Unchanged | ReloadOutcome::TakenUp => None,
+        ReloadOutcome::Restart | ReloadOutcome::Bad | ReloadOutcome::Unreachable => {
+            Some(SettingsStatus {
+                outcome: answer.outcome,
+                read,
+                restart: answer.restart,
+                why: answer.why,
+            })
+        }
+    }))
+}
