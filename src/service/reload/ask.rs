@@ -9,6 +9,7 @@ use super::note::Reloaded;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::fold::RELOAD;
+use crate::install::is_installed;
 use crate::wire::control::Control;
 use crate::{limits, platform};
 
@@ -32,10 +33,14 @@ impl ReloadCaller {
             holder.map(|holder| platform::in_words(holder))
         };
         match Onlooker::connect(settings).await {
-            Ok(both) => {
-                let Some(seen) = both.checkpoint().await? else {
-                    return Ok(None);
-                };
+            Ok(mut both) => {
+                if both.checkpoint().await?.is_none() {
+                    match named_before(&both).await? {
+                        Some(replicator) => both.replicator = replicator,
+                        None => return Ok(None),
+                    }
+                }
+                let seen = both.checkpoint().await?.unwrap_or_default();
                 let runs = both.is_running(settings, &seen).await?;
                 Ok(Some(ReloadCaller {
                     cloud: both.cloud,
@@ -123,4 +128,24 @@ impl ReloadCaller {
             tracing::debug!("the desktop carries no message: {error}");
         }
     }
+}
+
+/// The file names a replicator that the cloud doesn't know: it may have been renamed, or its slot. Then the one service of this
+/// desktop is meant, which says that this needs a restart.
+async fn named_before(both: &Onlooker) -> Result<Option<String>, Fault> {
+    let cloud = &both.cloud.client;
+    if !is_installed(cloud, Side::Cloud).await? {
+        return Ok(None);
+    }
+    let sql = "select replicator from tandem.checkpoint where system_id = $1 and database = $2 and held_until > clock_timestamp()";
+    let params: [(&(dyn ToSql + Sync), Type); 2] = [
+        (&both.identity.system_id, Type::TEXT),
+        (&both.identity.database, Type::TEXT),
+    ];
+    let rows = cloud.query_typed(sql, &params).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    Ok(match rows.as_slice() {
+        [one] => Some(one.get(0)),
+        _ => None,
+    })
 }
