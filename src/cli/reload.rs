@@ -7,7 +7,7 @@ use super::{Common, show};
 use crate::fault::{Exit, Fault, Kind, Side};
 use crate::limits;
 use crate::model::listed;
-use crate::service::{ReloadCaller, ReloadOutcome, Reloaded};
+use crate::observe::{ReloadCaller, ReloadOutcome, Reloaded};
 
 /// Makes the running service read its settings again: its file, the .env file and the password files. What changed counts at
 /// once, or in a new session that goes on where the last one was; what needs a restart is named. A file with a mistake changes

@@ -6,7 +6,7 @@ use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::model::listed;
-use crate::service::{
+use crate::observe::{
     CloudHalf, Onlooker, ReloadOutcome, ReverseSample, Sample, Service, SettingsStatus, State,
     Status, TableStatus, Verdict, VerifiedStatus,
 };

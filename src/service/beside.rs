@@ -7,10 +7,9 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::homeward::forget_on_schedule;
-use super::verify::verify_on_schedule;
-use super::web::serve;
 use crate::flows::{Meter, Reloads};
+use crate::http::serve;
+use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
 /// Ends it when dropped.

@@ -13,17 +13,6 @@ use crate::fault::{Fault, Kind, Side};
 use crate::wire::control::Control;
 use crate::{limits, platform};
 
-/// The replicator's name: the settings', else made of the desktop's identity.
-pub fn name_of(settings: &Settings, desktop: &Facts) -> String {
-    let made = || {
-        format!(
-            "{}-{}-{}",
-            desktop.system_id, desktop.database, settings.forward.slot
-        )
-    };
-    settings.replicator.clone().unwrap_or_else(made)
-}
-
 /// How long a lease lasts that isn't renewed.
 pub(super) fn term(settings: &Settings) -> Duration {
     (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN)

@@ -4,7 +4,6 @@
 //! changes nothing. Schedules and limits go to the session that streams; all else begins a new one, once it is known that it
 //! can begin.
 
-mod ask;
 mod note;
 
 use std::collections::BTreeSet;
@@ -15,20 +14,16 @@ use std::sync::Arc;
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::agenda::Goal;
-use super::misfits::served;
-use super::observe::Onlooker;
 use crate::catalog::{Facts, facts};
 use crate::config::{self, Changes, Settings, Sources};
 use crate::fault::{Decision, Fault, Kind, Side};
-use crate::flows::{Reloads, Tried, agree_again};
+use crate::flows::{Reloads, Tried, agree_again, known_tables};
 use crate::limits;
 use crate::model::listed;
-
-pub use ask::ReloadCaller;
-pub use note::{ReloadOutcome, Reloaded, SettingsStatus};
-pub(super) use note::{look_for_reloads, settings_status};
+use crate::observe::{Onlooker, ReloadOutcome, Reloaded};
 
 use note::Desk;
+pub(super) use note::look_for_reloads;
 
 /// Reads the settings again whenever somebody wants it; never ends.
 pub(super) async fn reload_when_wanted(reloads: &Reloads) -> Infallible {
@@ -259,7 +254,7 @@ async fn can_begin(
                 .hint("another database is another beginning: stop the service, and start it with these settings"));
         }
     }
-    let served = served(cloud, &there.replicator).await?;
+    let served = known_tables(cloud, &there.replicator).await?;
     let before = agree_again(now, desktop, cloud, &served).await?;
     // What doesn't fit now needn't fit then; but nothing that goes on may stop.
     let misfits = before.misfits().iter().map(|misfit| misfit.name.clone());

@@ -2,92 +2,16 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::super::agenda::Goal;
-use super::super::half::InCloud;
-use super::super::lease::name_of;
-use crate::catalog::Facts;
-use crate::config::{Changes, Settings};
+use crate::catalog::{Facts, replicator_name};
+use crate::config::Settings;
 use crate::fault::{Fault, Side};
+use crate::observe::Reloaded;
 use crate::platform;
 use crate::wire::control::{self, Control};
-
-/// What came of settings that were read again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ReloadOutcome {
-    /// They are as they were.
-    Unchanged,
-    /// What changed counts.
-    TakenUp,
-    /// Something that changed counts only when the program is started anew.
-    Restart,
-    /// They can't be taken up.
-    Bad,
-    /// It isn't known whether they could be, since a side is away.
-    Unreachable,
-}
-
-/// The `reload` document, as the service tells it; source: the contract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Reloaded {
-    /// What came of it.
-    pub outcome: ReloadOutcome,
-    /// The keys that changed and count.
-    pub taken_up: Vec<String>,
-    /// The keys that changed and need the program to be started anew.
-    pub restart: Vec<String>,
-    /// What is wrong, with its place, or what it waits for.
-    pub why: Option<String>,
-}
-
-/// Settings that were read again and don't count, for `status`.
-#[derive(Clone, Debug, Serialize)]
-pub struct SettingsStatus {
-    /// What came of it.
-    pub outcome: ReloadOutcome,
-    /// When they were read, in ISO 8601.
-    pub read: String,
-    /// The keys that need the program to be started anew.
-    pub restart: Vec<String>,
-    /// What is wrong, with its place.
-    pub why: Option<String>,
-}
-
-impl Reloaded {
-    pub(super) fn of(changes: &Changes, why: Option<String>) -> Reloaded {
-        let outcome = match changes.is_empty() {
-            true => ReloadOutcome::Unchanged,
-            false if changes.by_restart.is_empty() => ReloadOutcome::TakenUp,
-            false => ReloadOutcome::Restart,
-        };
-        Reloaded {
-            outcome,
-            taken_up: changes.taken_up(),
-            restart: changes.by_restart.clone(),
-            why,
-        }
-    }
-
-    pub(super) fn bad(why: String) -> Reloaded {
-        Reloaded {
-            outcome: ReloadOutcome::Bad,
-            taken_up: Vec::new(),
-            restart: Vec::new(),
-            why: Some(why),
-        }
-    }
-
-    pub(super) fn unreachable(fault: &Fault) -> Reloaded {
-        Reloaded {
-            outcome: ReloadOutcome::Unreachable,
-            ..Reloaded::bad(fault.to_string())
-        }
-    }
-}
 
 /// A connection of its own: the session's may be in the middle of something, or gone.
 pub(super) struct Desk {
@@ -100,7 +24,7 @@ impl Desk {
         let cloud = control::connect(&settings.cloud.endpoint).await;
         Ok(Desk {
             cloud: cloud.map_err(Fault::at(Side::Cloud))?,
-            replicator: name_of(settings, desktop),
+            replicator: replicator_name(settings, desktop),
         })
     }
 
@@ -177,28 +101,4 @@ pub(in crate::service) async fn look_for_reloads(
         goal.reloads.ask();
     }
     Ok(())
-}
-
-/// What of the settings doesn't count, since they were read last; none where all does.
-pub(in crate::service) async fn settings_status(
-    cloud: &InCloud<'_>,
-) -> Result<Option<SettingsStatus>, Fault> {
-    let sql = "select answer::text, to_char(ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.reload \
-        where replicator = $1 and answer is not null order by ended_at desc, id desc limit 1";
-    let rows = cloud.ours(sql).await?;
-    let last = rows.first().and_then(|row| {
-        let answer: Reloaded = serde_json::from_str(row.get(0)).ok()?;
-        Some((answer, row.get::<_, String>(1)))
-    });
-    Ok(last.and_then(|(answer, read)| match answer.outcome {
-        ReloadOutcome::Unchanged | ReloadOutcome::TakenUp => None,
-        ReloadOutcome::Restart | ReloadOutcome::Bad | ReloadOutcome::Unreachable => {
-            Some(SettingsStatus {
-                outcome: answer.outcome,
-                read,
-                restart: answer.restart,
-                why: answer.why,
-            })
-        }
-    }))
 }

@@ -21,16 +21,16 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
-use super::observe::Onlooker;
-use super::status::{Status, Verdict};
 use crate::config::Settings;
 use crate::flows::{Meter, Reloads};
 use crate::limits;
+use crate::observe::Onlooker;
+use crate::observe::{Status, Verdict};
 
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(super) async fn serve(reloads: &Reloads, meter: Arc<Meter>) {
+pub(crate) async fn serve(reloads: &Reloads, meter: Arc<Meter>) {
     let mut news = reloads.news();
     let mut settings = news.next().await;
     let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));

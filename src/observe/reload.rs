@@ -1,17 +1,116 @@
-//! Asking the running service to read its settings again, from wherever the cloud can be reached.
+//! Settings that the running service reads again: asking it to, from wherever the cloud can be reached, and what came of it.
 
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::{ToSql, Type};
 
-use super::super::half::{InCloud, found_in_cloud};
-use super::super::observe::Onlooker;
-use super::note::Reloaded;
-use crate::config::Settings;
+use super::half::{InCloud, found_in_cloud};
+use super::sample::Onlooker;
+use crate::config::{Changes, Settings};
 use crate::fault::{Fault, Kind, Side};
 use crate::fold::RELOAD;
 use crate::install::is_installed;
 use crate::wire::control::Control;
 use crate::{limits, platform};
+
+/// What came of settings that were read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReloadOutcome {
+    /// They are as they were.
+    Unchanged,
+    /// What changed counts.
+    TakenUp,
+    /// Something that changed counts only when the program is started anew.
+    Restart,
+    /// They can't be taken up.
+    Bad,
+    /// It isn't known whether they could be, since a side is away.
+    Unreachable,
+}
+
+/// The `reload` document, as the service tells it; source: the contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reloaded {
+    /// What came of it.
+    pub outcome: ReloadOutcome,
+    /// The keys that changed and count.
+    pub taken_up: Vec<String>,
+    /// The keys that changed and need the program to be started anew.
+    pub restart: Vec<String>,
+    /// What is wrong, with its place, or what it waits for.
+    pub why: Option<String>,
+}
+
+/// Settings that were read again and don't count, for `status`.
+#[derive(Clone, Debug, Serialize)]
+pub struct SettingsStatus {
+    /// What came of it.
+    pub outcome: ReloadOutcome,
+    /// When they were read, in ISO 8601.
+    pub read: String,
+    /// The keys that need the program to be started anew.
+    pub restart: Vec<String>,
+    /// What is wrong, with its place.
+    pub why: Option<String>,
+}
+
+impl Reloaded {
+    /// What came of changes that could be taken up, and what those wait for.
+    pub fn of(changes: &Changes, why: Option<String>) -> Reloaded {
+        let outcome = match changes.is_empty() {
+            true => ReloadOutcome::Unchanged,
+            false if changes.by_restart.is_empty() => ReloadOutcome::TakenUp,
+            false => ReloadOutcome::Restart,
+        };
+        Reloaded {
+            outcome,
+            taken_up: changes.taken_up(),
+            restart: changes.by_restart.clone(),
+            why,
+        }
+    }
+
+    /// Settings that can't be.
+    pub fn bad(why: String) -> Reloaded {
+        Reloaded {
+            outcome: ReloadOutcome::Bad,
+            taken_up: Vec::new(),
+            restart: Vec::new(),
+            why: Some(why),
+        }
+    }
+
+    /// Settings of which that isn't known.
+    pub fn unreachable(fault: &Fault) -> Reloaded {
+        Reloaded {
+            outcome: ReloadOutcome::Unreachable,
+            ..Reloaded::bad(fault.to_string())
+        }
+    }
+}
+
+/// What of the settings doesn't count, since they were read last; none where all does.
+pub(super) async fn settings_status(cloud: &InCloud<'_>) -> Result<Option<SettingsStatus>, Fault> {
+    let sql = "select answer::text, to_char(ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.reload \
+        where replicator = $1 and answer is not null order by ended_at desc, id desc limit 1";
+    let rows = cloud.ours(sql).await?;
+    let last = rows.first().and_then(|row| {
+        let answer: Reloaded = serde_json::from_str(row.get(0)).ok()?;
+        Some((answer, row.get::<_, String>(1)))
+    });
+    Ok(last.and_then(|(answer, read)| match answer.outcome {
+        ReloadOutcome::Unchanged | ReloadOutcome::TakenUp => None,
+        ReloadOutcome::Restart | ReloadOutcome::Bad | ReloadOutcome::Unreachable => {
+            Some(SettingsStatus {
+                outcome: answer.outcome,
+                read,
+                restart: answer.restart,
+                why: answer.why,
+            })
+        }
+    }))
+}
 
 /// Whoever asks. The desktop may be away: the service is then asked all the same, and hears of it a little later.
 pub struct ReloadCaller {
