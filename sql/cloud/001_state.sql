@@ -155,6 +155,8 @@ create table tandem.reload (
     replicator text not null references tandem.checkpoint on delete cascade,
     asked_by text not null,
     asked_at timestamptz not null default now(),
+    -- the service has heard of it
+    begun_at timestamptz,
     ended_at timestamptz,
     outcome text check (outcome in ('unchanged', 'taken_up', 'restart', 'bad', 'unreachable')),
     answer jsonb

@@ -54,10 +54,7 @@ pub(super) async fn reload(common: &Common, options: &Options) -> Result<Exit, F
         return Ok(Exit::NotRunning);
     };
     let Some(answer) = caller.ask().await? else {
-        let what = format!(
-            "the service ({service}) gave no answer in {} s",
-            limits::RELOAD_ANSWER_MAX.as_secs()
-        );
+        let what = format!("the service ({service}) gives no answer");
         return Err(Fault::new(Kind::Weather(Side::Cloud), what)
             .hint(
                 "it goes on with the settings that it has, or takes up the new ones a little later",

@@ -194,14 +194,19 @@ impl ReloadCaller {
         let id: i64 = rows.first().map_or(0, |row| row.get(0));
         self.stir().await;
         let id: [(&(dyn ToSql + Sync), Type); 1] = [(&id, Type::INT8)];
-        let until = Instant::now() + limits::RELOAD_ANSWER_MAX;
-        while Instant::now() < until {
-            let sql =
-                "select answer::text from tandem.reload where id = $1 and ended_at is not null";
+        let (since, mut heard) = (Instant::now(), false);
+        while since.elapsed() < limits::RELOAD_HEARD_MAX
+            || heard && since.elapsed() < limits::RELOAD_ANSWER_MAX
+        {
+            let sql = "select answer::text, begun_at is not null from tandem.reload where id = $1";
             let rows = cloud.query_typed(sql, &id).await;
             let rows = rows.map_err(Fault::at(Side::Cloud))?;
-            if let Some(row) = rows.first() {
-                let answer = serde_json::from_str(row.get(0)).map_err(|error| {
+            let Some(row) = rows.first() else {
+                break;
+            };
+            heard = row.get(1);
+            if let Some(answer) = row.get::<_, Option<&str>>(0) {
+                let answer = serde_json::from_str(answer).map_err(|error| {
                     let what = "the service's answer can't be read; is it another version?";
                     Fault::new(Kind::Weather(Side::Cloud), what).cause(error)
                 })?;

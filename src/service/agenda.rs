@@ -91,6 +91,11 @@ impl Remembered {
         self.state == state && self.fingerprint == table.fingerprint
     }
 
+    /// It stood in the settings when a session began last.
+    pub(super) fn is_served(&self) -> bool {
+        self.state != TableState::Removed
+    }
+
     /// It doesn't go on before somebody has mended or allowed something.
     fn waits_for_person(&self, table: &Table) -> bool {
         matches!(self.state, TableState::Stopped | TableState::Held)

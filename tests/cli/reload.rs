@@ -10,10 +10,10 @@ use crate::support::servers::newest;
 use crate::support::watched::Watched;
 
 const TABLES: &str = "create table item (id int primary key, note text); create table other (id int primary key); \
-    create table third (id int primary key, note text)";
-const IN_CLOUD: &str = "create table item (id int primary key, note text, source text); create table other (id int primary key); \
-    create table third (id int primary key, note text)";
-const SETTINGS: &str = "[heartbeat]\nevery = \"500ms\"\n[reverse]\nevery = \"1h\"\n[[table]]\nname = \"item\"\nflow = \"both\"\n[[table]]\nname = \"other\"\n";
+    create table third (id int primary key, note text); create table diary (id int primary key, note text)";
+const IN_CLOUD: &str = "create table item (id int primary key, note text); create table other (id int primary key); \
+    create table third (id int primary key, note text); create table diary (id int primary key, note text, source text default 'M')";
+const SETTINGS: &str = "[heartbeat]\nevery = \"500ms\"\n[reverse]\nevery = \"30m\"\n[[table]]\nname = \"diary\"\nflow = \"reverse\"\n[[table]]\nname = \"item\"\n[[table]]\nname = \"other\"\n";
 
 /// An office, its settings' text as it was, and a copy of the file for whoever asks from elsewhere.
 struct Desk {
@@ -56,6 +56,9 @@ impl Desk {
 
     /// Which session it is: the desktop's process that sends the log, and the lease.
     async fn session(&self) -> (String, String) {
+        let streams =
+            "select active_pid is not null from pg_replication_slots where slot_name = 'tandem'";
+        until(&self.office.desktop, streams).await;
         let sender = "select active_pid from pg_replication_slots where slot_name = 'tandem'";
         let sender = value(&self.office.desktop, sender).await;
         let epoch = value(&self.office.cloud, "select epoch from tandem.checkpoint").await;
@@ -115,7 +118,7 @@ async fn u22_a_service_reads_its_settings_again_and_goes_on() {
         "select exists (select from tandem.checkpoint where held_until > clock_timestamp())",
     )
     .await;
-    desk.write(&[("every = \"1h\"", "every = \"2h\"")]);
+    desk.write(&[("every = \"30m\"", "every = \"40m\"")]);
     assert_eq!(
         desk.reload().await,
         (0, "taken up: reverse.every\n".to_owned())
@@ -125,17 +128,13 @@ async fn u22_a_service_reads_its_settings_again_and_goes_on() {
 
     // Schedules count in the session that streams.
     let session = desk.session().await;
-    exec(
-        &office.cloud,
-        "insert into item values (100, 'by phone', 'M')",
-    )
-    .await;
+    exec(&office.cloud, "insert into diary values (100, 'by phone')").await;
     let port = free_port().unwrap();
     let listens = format!("[listen]\nhttp = \"127.0.0.1:{port}\"\n[[table]]\nname = \"item\"");
     let scheduled = [
         ("every = \"500ms\"", "every = \"20s\""),
         (
-            "every = \"1h\"",
+            "every = \"30m\"",
             "every = \"200ms\"\n[refill]\nsql = \"insert into other values (7)\"",
         ),
         ("[[table]]\nname = \"item\"", &listens),
@@ -155,7 +154,7 @@ async fn u22_a_service_reads_its_settings_again_and_goes_on() {
     }
     until(
         &office.desktop,
-        "select exists (select from item where id = 100)",
+        "select exists (select from diary where id = 100)",
     )
     .await;
     until(
@@ -183,12 +182,12 @@ async fn u22_a_service_reads_its_settings_again_and_goes_on() {
     assert_eq!(desk.reload().await, (0, "nothing has changed\n".to_owned()));
 
     // A mistake is said with its place, and nothing changes. The same by signal.
-    desk.write(&[("flow = \"both\"", "flow = \"both\"\nkye = []")]);
+    desk.write(&[("name = \"item\"", "name = \"item\"\nkye = []")]);
     let (code, out) = desk.reload().await;
     let line = 2 + desk
         .text
         .lines()
-        .position(|line| line == "flow = \"both\"")
+        .position(|line| line == "name = \"item\"")
         .unwrap();
     let place = format!("tandem.toml:{line}:1");
     assert!(
@@ -261,14 +260,16 @@ async fn u22_a_service_reads_its_settings_again_and_goes_on() {
     let table = |more: &str| format!("{third}{more}");
     let port = free_port().unwrap();
     let port = format!("127.0.0.1:{port}");
-    let desktop = desk
-        .text
-        .split("@")
-        .nth(1)
-        .unwrap()
-        .split('/')
-        .next()
-        .unwrap();
+    let host = |section: &str| {
+        let (_, rest) = desk.text.split_once(section).unwrap();
+        let (_, rest) = rest.split_once('@').unwrap();
+        rest.split_once('/').unwrap().0.to_owned()
+    };
+    let desktop = host("[desktop]");
+    let cloud = host("[cloud]");
+    let reader = "create role reader login; grant usage on schema tandem, public to reader; grant select on all tables in schema tandem to reader; \
+        grant select, insert, update, delete, trigger on all tables in schema public to reader; grant create on database postgres to reader";
+    exec(&office.cloud, reader).await;
     let elsewhere = [
         (
             third.to_owned(),
@@ -288,7 +289,14 @@ async fn u22_a_service_reads_its_settings_again_and_goes_on() {
             2,
             "leads to another database",
         ),
-        (desktop.to_owned(), port, 4, "the desktop cannot be reached"),
+        (desktop, port, 4, "the desktop cannot be reached"),
+        // He may look, so all fits; but no session can begin.
+        (
+            format!("postgres@{cloud}"),
+            format!("reader@{cloud}"),
+            2,
+            "does not allow this to our user",
+        ),
     ];
     for (id, (from, to, code, words)) in (3..).zip(&elsewhere) {
         desk.write(&[("name = \"other\"", third)]);

@@ -17,7 +17,7 @@ use super::agenda::Goal;
 use crate::catalog::{Facts, facts};
 use crate::config::{self, Changes, Settings, Sources};
 use crate::fault::{Decision, Fault, Kind, Side};
-use crate::flows::{Reloads, Tried, agree_again, known_tables};
+use crate::flows::{Reloads, Tried, agree_again, check_keys, known_tables};
 use crate::limits;
 use crate::model::listed;
 use crate::observe::{Onlooker, ReloadOutcome, Reloaded};
@@ -35,6 +35,7 @@ pub(super) async fn reload_when_wanted(reloads: &Reloads) -> Infallible {
         sources,
         unsaid: None,
         missed: false,
+        again: None,
         behind: 0,
     };
     let mut ticks = interval(limits::RELOAD_LOOK_EVERY);
@@ -72,6 +73,8 @@ struct Reader<'r> {
     unsaid: Option<(Vec<i64>, Reloaded)>,
     /// Somebody asked, and the cloud was away.
     missed: bool,
+    /// What came of a signal whose settings could not be checked: nobody is there who would ask again, so we do.
+    again: Option<Reloaded>,
     /// Looks that were due while the stream was behind.
     behind: u32,
 }
@@ -80,13 +83,23 @@ impl Reader<'_> {
     /// Somebody on this computer wants it.
     async fn told(&mut self) {
         let answer = self.read_again().await;
-        self.unsaid = Some((Vec::new(), answer));
-        self.say().await;
+        let before = match answer.outcome {
+            ReloadOutcome::Unreachable => self.again.replace(answer.clone()),
+            _ => self.again.take(),
+        };
+        if before.as_ref() != Some(&answer) {
+            log(&answer);
+            self.unsaid = Some((Vec::new(), answer));
+            self.say().await;
+        }
     }
 
     /// While no session streams, and nobody hears who asks, the cloud is looked into now and then; more seldom while the
     /// stream is behind, and would hear of it late.
     async fn look(&mut self) {
+        if self.again.is_some() {
+            self.told().await;
+        }
         if !self.reloads.is_leading() {
             return;
         }
@@ -115,6 +128,7 @@ impl Reader<'_> {
                 self.missed = false;
                 if !asked.is_empty() {
                     let answer = self.read_again().await;
+                    log(&answer);
                     self.unsaid = Some((asked, answer));
                     self.say().await;
                 }
@@ -151,13 +165,11 @@ impl Reader<'_> {
     async fn read_again(&self) -> Reloaded {
         let sources = self.sources.clone();
         let read = tokio::task::spawn_blocking(move || config::load(&sources)).await;
-        let answer = match read {
+        match read {
             Ok(Ok(later)) => self.take_up(later).await,
             Ok(Err(problems)) => Reloaded::bad(problems.to_string()),
             Err(error) => Reloaded::bad(format!("the settings could not be read: {error}")),
-        };
-        log(&answer);
-        answer
+        }
     }
 
     async fn take_up(&self, later: Settings) -> Reloaded {
@@ -197,7 +209,7 @@ impl Reader<'_> {
             let late = |_| {
                 Err(Fault::new(
                     Kind::Weather(Side::Cloud),
-                    "a side does not answer",
+                    "a side does not answer in time",
                 ))
             };
             let checked = timeout(limits::RELOAD_CHECK_MAX, Box::pin(checked)).await;
@@ -259,7 +271,18 @@ async fn can_begin(
     // What doesn't fit now needn't fit then; but nothing that goes on may stop.
     let misfits = before.misfits().iter().map(|misfit| misfit.name.clone());
     let misfits: BTreeSet<_> = misfits.collect();
-    agree_again(later, desktop, cloud, &misfits).await.map(drop)
+    let after = agree_again(later, desktop, cloud, &misfits).await?;
+    // Keys of what is copied anew, which would stop it.
+    let fingerprint = |name: &str| {
+        let mut tables = before.iter();
+        let table = tables.find(|table| table.name == name);
+        table.map(|table| &table.fingerprint)
+    };
+    let tables =
+        { after.iter() }.filter(|table| fingerprint(&table.name) != Some(&table.fingerprint));
+    let homes = { after.homes().iter() }.filter(|home| before.home(&home.name).is_none());
+    let (tables, homes): (Vec<_>, Vec<_>) = (tables.collect(), homes.collect());
+    check_keys(&tables, &homes, desktop, cloud).await
 }
 
 fn is_away(fault: &Fault) -> bool {
