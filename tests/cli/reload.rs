@@ -95,7 +95,7 @@ impl Desk {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn u22_a_service_reads_its_settings_again_and_goes_on() {
+async fn a_service_reads_its_settings_again_and_goes_on() {
     let desk = Desk::open().await;
     let office = &desk.office;
     exec(
