@@ -55,7 +55,7 @@ pub(super) async fn reload(common: &Common, options: &Options) -> Result<Exit, F
     };
     let Some(answer) = caller.ask().await? else {
         let what = format!("the service ({service}) gives no answer");
-        return Err(Fault::new(Kind::Weather(Side::Cloud), what)
+        return Err(Fault::new(Kind::Transient(Side::Cloud), what)
             .hint(
                 "it goes on with the settings that it has, or takes up the new ones a little later",
             )

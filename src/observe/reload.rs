@@ -5,7 +5,7 @@ use tokio::time::{Instant, sleep};
 use tokio_postgres::types::{ToSql, Type};
 
 use super::half::{InCloud, found_in_cloud};
-use super::sample::Onlooker;
+use super::sample::Observer;
 use crate::config::{Changes, Settings};
 use crate::fault::{Fault, Kind, Side};
 use crate::fold::RELOAD;
@@ -131,7 +131,7 @@ impl ReloadCaller {
             let holder = holder.filter(|holder| !platform::is_passing(holder));
             holder.map(|holder| platform::in_words(holder))
         };
-        match Onlooker::connect(settings).await {
+        match Observer::connect(settings).await {
             Ok(mut both) => {
                 if both.checkpoint().await?.is_none() {
                     match named_before(&both).await? {
@@ -148,7 +148,7 @@ impl ReloadCaller {
                     service: at_work(seen.holder.as_ref()).filter(|_| runs),
                 }))
             }
-            Err(fault) if matches!(fault.kind, Kind::Weather(Side::Desktop)) => {
+            Err(fault) if matches!(fault.kind, Kind::Transient(Side::Desktop)) => {
                 let Some((cloud, replicator)) = found_in_cloud(settings).await? else {
                     return Err(fault);
                 };
@@ -208,7 +208,7 @@ impl ReloadCaller {
             if let Some(answer) = row.get::<_, Option<&str>>(0) {
                 let answer = serde_json::from_str(answer).map_err(|error| {
                     let what = "the service's answer can't be read; is it another version?";
-                    Fault::new(Kind::Weather(Side::Cloud), what).cause(error)
+                    Fault::new(Kind::Transient(Side::Cloud), what).cause(error)
                 })?;
                 return Ok(Some(answer));
             }
@@ -236,7 +236,7 @@ impl ReloadCaller {
 
 /// The file names a replicator that the cloud doesn't know: it may have been renamed, or its slot. Then the one service of this
 /// desktop is meant, which says that this needs a restart.
-async fn named_before(both: &Onlooker) -> Result<Option<String>, Fault> {
+async fn named_before(both: &Observer) -> Result<Option<String>, Fault> {
     let cloud = &both.cloud.client;
     if !is_installed(cloud, Side::Cloud).await? {
         return Ok(None);

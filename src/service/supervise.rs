@@ -5,11 +5,11 @@ use std::time::Instant;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
-use super::agenda::Goal;
-use super::beside;
-use super::budget::{exceeded, give_up};
+use super::background;
 use super::reload::reload_when_wanted;
 use super::session::session;
+use super::session_plan::RunMode;
+use super::wal_limit::{exceeded, give_up};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind};
 use crate::limits;
@@ -18,7 +18,11 @@ use crate::limits;
 ///
 /// # Errors
 /// The fault that stopped the service.
-pub async fn run(settings: &Settings, goal: Goal, stop: &CancellationToken) -> Result<(), Fault> {
+pub async fn run(
+    settings: &Settings,
+    goal: RunMode,
+    stop: &CancellationToken,
+) -> Result<(), Fault> {
     goal.reloads.begin(settings);
     let reloads = goal.reloads.clone();
     tokio::select! {
@@ -27,12 +31,16 @@ pub async fn run(settings: &Settings, goal: Goal, stop: &CancellationToken) -> R
     }
 }
 
-async fn serve(settings: &Settings, mut goal: Goal, stop: &CancellationToken) -> Result<(), Fault> {
+async fn serve(
+    settings: &Settings,
+    mut goal: RunMode,
+    stop: &CancellationToken,
+) -> Result<(), Fault> {
     let reloads = goal.reloads.clone();
     // It ends with us.
     let _beside = match goal.ends {
         true => None,
-        false => beside::start(&reloads, &goal.meter),
+        false => background::start(&goal),
     };
     let mut watches = !goal.ends && !goal.standby;
     loop {
@@ -51,7 +59,7 @@ async fn serve(settings: &Settings, mut goal: Goal, stop: &CancellationToken) ->
 /// One session after the other.
 async fn sessions(
     settings: &Settings,
-    goal: &mut Goal,
+    goal: &mut RunMode,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     let pauses = ExponentialBuilder::default()
@@ -100,12 +108,15 @@ async fn sessions(
             tracing::info!("{fault}");
             continue;
         }
-        if let Kind::Weather(side) | Kind::Slow(side) = fault.kind {
+        if let Kind::Transient(side) | Kind::Slow(side) = fault.kind {
             goal.meter.reconnect(side);
         }
         if let Kind::Slow(side) = fault.kind {
             goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
             tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
+        }
+        if decision != Decision::Again {
+            goal.health.failed(&fault, &goal.meter);
         }
         attempt += 1;
         let wait = pause.next().unwrap_or(limits::RETRY_MAX);

@@ -13,14 +13,14 @@ use std::sync::Arc;
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::agenda::Goal;
+use super::session_plan::RunMode;
 use crate::catalog::{Facts, facts};
 use crate::config::{self, Changes, Settings, Sources};
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{Reloads, Tried, agree_again, check_keys, known_tables};
 use crate::limits;
 use crate::model::listed;
-use crate::observe::{Onlooker, ReloadOutcome, Reloaded};
+use crate::observe::{Observer, ReloadOutcome, Reloaded};
 
 use note::Desk;
 pub(super) use note::look_for_reloads;
@@ -51,7 +51,7 @@ pub(super) async fn reload_when_wanted(reloads: &Reloads) -> Infallible {
 
 /// Ends when a session has to make room for one with other settings, or for the reason that `mended` has. A copy beside the
 /// stream is waited for: else it would begin anew.
-pub(super) async fn or_superseded(mended: impl Future<Output = Fault>, goal: &Goal) -> Fault {
+pub(super) async fn or_superseded(mended: impl Future<Output = Fault>, goal: &RunMode) -> Fault {
     let superseded = async {
         goal.reloads.outdated().await;
         while !goal.progress.look().is_over() {
@@ -157,7 +157,7 @@ impl Reader<'_> {
         let (settings, sides) = (self.reloads.settings(), self.reloads.sides());
         let (Some(settings), Some((desktop, _))) = (settings, sides) else {
             let what = "both sides were never reached yet";
-            return Err(Fault::new(Kind::Weather(Side::Cloud), what));
+            return Err(Fault::new(Kind::Transient(Side::Cloud), what));
         };
         Desk::open(&settings, &desktop).await
     }
@@ -208,7 +208,7 @@ impl Reader<'_> {
             let checked = can_begin(now, &later, self.reloads.sides());
             let late = |_| {
                 Err(Fault::new(
-                    Kind::Weather(Side::Cloud),
+                    Kind::Transient(Side::Cloud),
                     "a side does not answer in time",
                 ))
             };
@@ -248,7 +248,7 @@ async fn can_begin(
     later: &Settings,
     known: Option<(Facts, Facts)>,
 ) -> Result<(), Fault> {
-    let there = Onlooker::connect(later).await?;
+    let there = Observer::connect(later).await?;
     let (desktop, cloud) = (&there.desktop.client, &there.cloud.client);
     let cloud_identity = facts(cloud, Side::Cloud).await?;
     there.identity.is_not(&cloud_identity)?;
@@ -280,7 +280,8 @@ async fn can_begin(
     };
     let tables =
         { after.iter() }.filter(|table| fingerprint(&table.name) != Some(&table.fingerprint));
-    let homes = { after.homes().iter() }.filter(|home| before.home(&home.name).is_none());
+    let homes =
+        { after.reverse_tables().iter() }.filter(|home| before.reverse_table(&home.name).is_none());
     let (tables, homes): (Vec<_>, Vec<_>) = (tables.collect(), homes.collect());
     check_keys(&tables, &homes, desktop, cloud).await
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::super::agenda::Goal;
+use super::super::session_plan::RunMode;
 use crate::catalog::{Facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
@@ -81,7 +81,7 @@ impl Desk {
 pub(in crate::service) async fn look_for_reloads(
     cloud: &Client,
     replicator: &str,
-    (goal, first): (&Goal, bool),
+    (goal, first): (&RunMode, bool),
 ) -> Result<(), Fault> {
     if goal.ends {
         return Ok(());
