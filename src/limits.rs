@@ -359,3 +359,15 @@ pub const SERVICE_PRESHUTDOWN: Duration = Duration::from_secs(30);
 pub const SERVICE_POLL: Duration = Duration::from_millis(100);
 /// ...and gives up after this: a batch that is being written is finished first.
 pub const SERVICE_CHANGE_MAX: Duration = Duration::from_secs(120);
+/// How often the cloud is asked whether somebody wants the settings to be read again, while no session streams that hears of it.
+pub const RELOAD_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// While one streams and is behind, every so many times: the message that somebody asks waits behind all else.
+pub const RELOAD_LOOKS_BEHIND: u32 = 6;
+/// Both sides may take so long to say whether a session can begin with other settings: keys of new tables are measured.
+pub const RELOAD_CHECK_MAX: Duration = Duration::from_secs(600);
+/// The session that takes them up may take so long until it streams; then whoever asks is told that it takes longer.
+pub const RELOAD_PROOF_MAX: Duration = Duration::from_secs(30);
+/// Whoever asks waits so long until the service has heard of it...
+pub const RELOAD_HEARD_MAX: Duration = Duration::from_secs(60);
+/// ...and then so long for the answer: longer than the service takes for it.
+pub const RELOAD_ANSWER_MAX: Duration = Duration::from_secs(660);

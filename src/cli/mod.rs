@@ -13,6 +13,7 @@ mod manager;
 mod place;
 mod plan;
 mod quarantine;
+mod reload;
 mod repair;
 mod run;
 mod screen;
@@ -63,6 +64,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "swap",
             "quarantine",
             "config",
+            "reload",
             "uninstall",
             "service",
             "completions",
@@ -148,6 +150,8 @@ enum Command {
     Quarantine(quarantine::Options),
     /// The settings: each value and where it came from, or whether they make sense
     Config(settings::Options),
+    /// Make the running service read its settings again
+    Reload(reload::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
     /// (Windows) Run it by the service manager: install, start, stop, status, uninstall
@@ -303,6 +307,10 @@ async fn dispatch(arguments: &Arguments) -> u8 {
                 manager::Action::Run => Mode::Service,
                 _ => Mode::Question,
             },
+        ),
+        Command::Reload(options) => (
+            Box::pin(reload::reload(common, options)).await,
+            Mode::Question,
         ),
         Command::Uninstall(options) => (
             with_settings(common, async |settings| {

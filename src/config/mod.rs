@@ -6,6 +6,7 @@
 //! keeps that list whole.
 
 mod agree;
+mod changes;
 mod check;
 mod cloud;
 mod document;
@@ -31,6 +32,7 @@ mod url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use changes::Changes;
 pub use cloud::cloud_at;
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
 pub use mapping::{

@@ -6,6 +6,7 @@ mod copy;
 mod counters;
 mod forward;
 mod refusal_words;
+mod reloads;
 mod reverse;
 mod verify;
 
@@ -17,5 +18,6 @@ pub use copy::{
 };
 pub use counters::{BUCKETS_MS, CounterSnapshot, Counters};
 pub use forward::{Forward, Known, Sides, StoppedTables, last_refill, parked};
+pub use reloads::{News, Reloads, Tried};
 pub use reverse::{Reverse, bind};
 pub use verify::{Bad, Verified, verify};

@@ -2,6 +2,7 @@
 //! sample of both sides that `status` takes, at most once a second.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
 use crate::config::Settings;
-use crate::flows::Counters;
+use crate::flows::{Counters, Reloads};
 use crate::limits;
 use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
@@ -31,26 +32,50 @@ pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
-    let Some(address) = settings.listen.http else {
-        return;
-    };
-    let listener = listen(address).await;
-    tracing::debug!(%address, "listening");
+pub(crate) async fn serve(reloads: &Reloads, meter: Arc<Counters>) {
+    let mut news = reloads.news();
+    let mut settings = news.next().await;
+    let mut open: Option<(SocketAddr, TcpListener)> = None;
     let office = Arc::new(HttpState {
-        settings,
+        reloads: reloads.clone(),
         meter,
         last: Mutex::default(),
     });
-    serve_on(listener, move |request| {
-        let office = office.clone();
-        async move { office.answer(&request).await }
-    })
-    .await;
+    loop {
+        // The listener stays where only other settings changed.
+        open = open.filter(|(address, _)| Some(*address) == settings.listen.http);
+        if let (None, Some(address)) = (&open, settings.listen.http) {
+            tokio::select! {
+                listener = listen(address) => {
+                    tracing::debug!(%address, "listening");
+                    open = Some((address, listener));
+                }
+                now = news.next() => {
+                    settings = now;
+                    continue;
+                }
+            }
+        }
+        let served = async {
+            let Some((_, listener)) = &open else {
+                return pending().await;
+            };
+            let office = office.clone();
+            let answer = move |request| {
+                let office = office.clone();
+                async move { office.answer(&request).await }
+            };
+            serve_on(listener, answer).await;
+        };
+        tokio::select! {
+            () = served => {}
+            now = news.next() => settings = now,
+        }
+    }
 }
 
 /// Serves what `answer` says to each request, as long as it is polled; inside a `LocalSet`.
-pub(super) async fn serve_on<Answer, Answered>(listener: TcpListener, answer: Answer)
+pub(super) async fn serve_on<Answer, Answered>(listener: &TcpListener, answer: Answer)
 where
     Answer: Fn(Request<Incoming>) -> Answered + Clone + 'static,
     Answered: Future<Output = Response<Full<Bytes>>> + 'static,
@@ -103,7 +128,7 @@ where
 }
 
 struct HttpState {
-    settings: Settings,
+    reloads: Reloads,
     meter: Arc<Counters>,
     last: Mutex<Last>,
 }
@@ -111,6 +136,8 @@ struct HttpState {
 /// The last sample, and how it was taken.
 #[derive(Default)]
 struct Last {
+    /// The settings that the connections belong to.
+    settings: Option<Arc<Settings>>,
     observer: Option<Observer>,
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
@@ -152,10 +179,16 @@ impl HttpState {
     async fn look(&self) -> Known {
         let mut last = self.last.lock().await;
         let young = |tried: Instant| tried.elapsed() < limits::HTTP_SAMPLE_EVERY;
-        if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
+        let settings = self.reloads.settings();
+        if let Some(settings) = settings
+            && last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried))
+        {
+            if { last.settings.as_ref() }.is_none_or(|of| !Arc::ptr_eq(of, &settings)) {
+                (last.observer, last.settings) = (None, Some(settings.clone()));
+            }
             let sampled = timeout(
                 limits::HTTP_SAMPLE_MAX,
-                Observer::status_over(&mut last.observer, &self.settings),
+                Observer::status_over(&mut last.observer, &settings),
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {

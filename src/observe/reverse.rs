@@ -12,7 +12,7 @@ use super::half::InCloud;
 use super::sample::Observer;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Counters, agree_again, known_tables};
+use crate::flows::{Counters, Reloads, agree_again, known_tables};
 use crate::install::{is_installed, queue_again};
 use crate::limits;
 
@@ -350,10 +350,12 @@ impl InCloud<'_> {
 
 /// Lets old conflicts go, now and then; what can't be asked now is asked later. Until something streams the sessions say
 /// what is wrong with a side, and nobody else knocks there.
-pub(crate) async fn forget_on_schedule(settings: Settings, meter: Arc<Counters>) {
+pub(crate) async fn forget_on_schedule(reloads: &Reloads, meter: Arc<Counters>) {
+    let mut news = reloads.news();
     while meter.read().batches == 0 {
         sleep(limits::CONFLICTS_BEGIN).await;
     }
+    let mut settings = news.next().await;
     loop {
         let gone = async {
             let observer = Observer::connect(&settings).await?;
@@ -373,5 +375,6 @@ pub(crate) async fn forget_on_schedule(settings: Settings, meter: Arc<Counters>)
             }
         };
         sleep(pause).await;
+        settings = reloads.settings().unwrap_or(settings);
     }
 }

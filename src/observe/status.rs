@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
+use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
 use super::sample::{CheckpointView, Observer, Sample, State};
 use crate::config::Settings;
@@ -67,6 +68,8 @@ pub struct Status {
     pub then: Option<ThenStatus>,
     /// The service.
     pub service: Service,
+    /// Settings that the running service read again and that don't count; null where all do.
+    pub settings: Option<SettingsStatus>,
     /// The office's refill, where tandem runs it.
     pub refill: Option<RefillStatus>,
     /// When the slot was given up, since the desktop kept too much WAL for it, in ISO 8601; null where it wasn't.
@@ -213,8 +216,14 @@ impl Observer {
             .verified
             .as_ref()
             .is_some_and(|verified| !verified.equal);
+        let unread = match running {
+            true => settings_status(&self.in_cloud()).await?,
+            false => None,
+        };
+        let bad = |unread: &SettingsStatus| unread.outcome == ReloadOutcome::Bad;
         let broken = failed
             || differs
+            || unread.as_ref().is_some_and(bad)
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());
@@ -229,6 +238,7 @@ impl Observer {
             forward: forward.aged(),
             then,
             service,
+            settings: unread,
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,

@@ -121,6 +121,33 @@ pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> s
     Ok(())
 }
 
+/// Calls `reload` at each request to read the settings again. A terminal that is closed sends the same signal, and ends its
+/// programs.
+#[cfg(unix)]
+pub async fn watch_reloads(reload: impl Fn(), stop: CancellationToken) -> std::io::Result<()> {
+    use std::io::IsTerminal;
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    let had_terminal = std::io::stdin().is_terminal();
+    while hangup.recv().await.is_some() {
+        if had_terminal && !std::io::stdin().is_terminal() {
+            stop.cancel();
+        } else {
+            reload();
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere nothing of the kind is sent; the service manager's own control does it.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub async fn watch_reloads(_reload: impl Fn(), _stop: CancellationToken) -> std::io::Result<()> {
+    Ok(())
+}
+
 /// Returns when somebody presses Ctrl-C; from then on the process doesn't end by that any more.
 pub async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {

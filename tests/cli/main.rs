@@ -20,6 +20,7 @@ mod listen;
 mod logs;
 mod mismatch;
 mod questions;
+mod reload;
 mod roles;
 mod schemas;
 mod screens;

@@ -35,6 +35,11 @@ impl Then {
         }
     }
 
+    /// Another statement counts from now on, or none; one that runs ends as it is.
+    pub(super) fn take_up(&mut self, settings: &Settings) {
+        self.sql.clone_from(&settings.reverse.then);
+    }
+
     /// Rows were written.
     pub(super) fn ask(&mut self) {
         self.due = Some(Instant::now());

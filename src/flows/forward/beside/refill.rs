@@ -75,6 +75,20 @@ impl Refiller {
         }
     }
 
+    /// Takes up other settings; a run that has begun ends as it is.
+    pub(in crate::flows::forward) fn adjust(&mut self, refill: Option<Refill>) {
+        let now = Instant::now();
+        self.due = match (&self.refill, &refill) {
+            (Some(was), Some(is)) if was.every == is.every => self.due,
+            (Some(was), Some(is)) => {
+                let last = self.due.checked_sub(was.every).unwrap_or(now);
+                (last + is.every).max(now)
+            }
+            (None, _) | (_, None) => now,
+        };
+        self.refill = refill;
+    }
+
     /// Waits until it was run; never without a `[refill]`. Says whether it filled the tables. Safe to cancel.
     ///
     /// # Errors
