@@ -17,6 +17,7 @@ mod relation;
 mod remedy;
 mod resolve;
 mod slot;
+mod sources;
 mod strange;
 mod trial;
 
@@ -33,6 +34,7 @@ pub use relation::{ColumnFacts, Reference, RelationFacts, relation, unpathed};
 pub use remedy::{Remedy, has_way_back, remedy};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
+pub use sources::{Source, Sources, sources};
 pub use strange::{encoding, readable, strange};
 pub use trial::try_conversions;
 

@@ -8,6 +8,7 @@ mod doctor;
 mod filled;
 mod init;
 mod lag;
+mod office;
 mod plan;
 mod quarantine;
 mod repair;

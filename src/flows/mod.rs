@@ -15,7 +15,7 @@ pub use copy::{
     Agenda, Asked, AtWork, Copying, First, How, Progress, Scheduled, Wanted, asked, fill,
     last_swaps, not_applied, refuse, set_state,
 };
-pub use forward::{Forward, Halted, Known, Sides, last_refill, parked};
+pub use forward::{Forward, Halted, Known, LastRefill, Sides, last_refill, parked};
 pub use meter::{BUCKETS_MS, Meter, Reading};
 pub use reverse::{Reverse, bind};
 pub use verify::{Bad, Verified, verify};

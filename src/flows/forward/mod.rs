@@ -34,7 +34,7 @@ use crate::wire::control::Control;
 
 use batcher::Gather;
 use beside::{Asking, Heart, Lookout, Of, Overdue, Refiller};
-pub use beside::{Known, last_refill};
+pub use beside::{Known, LastRefill, last_refill};
 use copies::Copies;
 pub use sender::parked;
 use sender::{Outcome, Writer};
@@ -58,8 +58,8 @@ pub struct Sides<'a> {
     pub lease: Lease,
     /// Tables to copy while the others stream.
     pub agenda: Agenda,
-    /// How long ago the refill was run.
-    pub refilled: Option<Duration>,
+    /// When the refill was run.
+    pub refilled: LastRefill,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub nonce: String,
     /// What the cloud's tables are.
@@ -134,7 +134,7 @@ impl<'a> Forward<'a> {
             &sides.settings.desktop.endpoint,
             replicator,
             (refill, tables.clone()),
-            sides.refilled,
+            &sides.refilled,
         );
         let copies = Copies::new(
             sides.settings,
