@@ -2,7 +2,7 @@
 
 use super::show;
 use crate::limits;
-use crate::service::{RefillStatus, Status, ThenStatus};
+use crate::observe::{RefillStatus, Status, ThenStatus};
 
 pub(super) fn statements(status: &Status) {
     if let Some(refill) = &status.refill {

@@ -7,11 +7,10 @@ use tokio::runtime::Builder;
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use super::homeward::forget_on_schedule;
-use super::verify::verify_on_schedule;
-use super::web::serve;
 use crate::config::Settings;
 use crate::flows::Meter;
+use crate::http::serve;
+use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
 /// Ends it when dropped.

@@ -22,7 +22,7 @@ use crate::apply::{Applier, Lease};
 use crate::capture::{Capture, Start};
 use crate::catalog::of_stream;
 use crate::config::Settings;
-use crate::fault::{Decision, Fault, Kind, Side};
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::{Agenda, Progress};
 use crate::flows::meter::Meter;
 use crate::fold::Book;
@@ -191,8 +191,8 @@ impl<'a> Forward<'a> {
             return ended;
         };
         if let Err(fault) = &ended {
-            if fault.decision() == Decision::Again {
-                // The slot is free when the next session asks for it.
+            if matches!(fault.kind, Kind::Planned | Kind::NoRoom) {
+                // Both servers are well: the slot is free when the next session asks for it.
                 tokio::select! {
                     () = capture.finish() => {}
                     _ = self.desktop.ended() => {}
