@@ -92,7 +92,7 @@ async fn filled(office: &Office, nr: i32, what: &str) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn u15_what_the_office_changes_is_refilled_at_once_and_never_in_a_circle() {
+async fn what_the_office_changes_is_refilled_at_once_and_never_in_a_circle() {
     let office = Office::with_tables(&newest(), SETTINGS, DESKTOP, CLOUD).await;
     let mut service = office.run();
     filled(&office, 7, "job 7").await;
@@ -271,7 +271,7 @@ async fn u15_what_the_office_changes_is_refilled_at_once_and_never_in_a_circle()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn u02_a_phones_entry_reaches_parents_and_copies_once_and_the_statement_knows_which_tables_brought_it()
+async fn a_phones_entry_reaches_parents_and_copies_once_and_the_statement_knows_which_tables_brought_it()
  {
     let settings = SETTINGS
         .replace("select fill()", "call fill_by_itself()")

@@ -121,12 +121,12 @@ impl Refiller {
         (self.turn, self.running) = (Some(turn), None);
         match ran? {
             Ran::Well { why, took, wrote } => {
-                let changed = why.changed().map(|tables| tables.join(", "));
+                let tables = why.changed().map(|tables| tables.join(", "));
                 tracing::info!(
                     ms = took.as_millis() as u64,
                     rows = wrote,
                     why = why.word(),
-                    changed,
+                    tables,
                     "refilled"
                 );
                 // By the clock also what others wrote there goes to the cloud.
