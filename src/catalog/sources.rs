@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Error};
 
-use super::mention::Mentioned;
+use super::sql_identifiers::Mentioned;
 use super::strange::readable;
 use crate::limits;
 use crate::model::Name;

@@ -7,6 +7,7 @@
 
 mod agree;
 mod check;
+mod cloud;
 mod document;
 mod dotenv;
 mod endpoint;
@@ -30,6 +31,7 @@ mod url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use cloud::cloud_at;
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
 pub use mapping::{
     CloudTable, Flow, KeptOut, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table,

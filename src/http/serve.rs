@@ -21,25 +21,40 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
 use crate::config::Settings;
-use crate::flows::Meter;
+use crate::flows::Counters;
 use crate::limits;
-use crate::observe::Onlooker;
+use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
 
+/// Prometheus' text format.
+pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(crate) async fn serve(settings: Settings, meter: Arc<Meter>) {
+pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
     let Some(address) = settings.listen.http else {
         return;
     };
     let listener = listen(address).await;
     tracing::debug!(%address, "listening");
-    let office = Arc::new(Office {
+    let office = Arc::new(HttpState {
         settings,
         meter,
         last: Mutex::default(),
     });
+    serve_on(listener, move |request| {
+        let office = office.clone();
+        async move { office.answer(&request).await }
+    })
+    .await;
+}
+
+/// Serves what `answer` says to each request, as long as it is polled; inside a `LocalSet`.
+pub(super) async fn serve_on<Answer, Answered>(listener: TcpListener, answer: Answer)
+where
+    Answer: Fn(Request<Incoming>) -> Answered + Clone + 'static,
+    Answered: Future<Output = Response<Full<Bytes>>> + 'static,
+{
     let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -49,9 +64,9 @@ pub(crate) async fn serve(settings: Settings, meter: Arc<Meter>) {
         let Ok(permit) = room.clone().try_acquire_owned() else {
             continue;
         };
-        let office = office.clone();
+        let answer = answer.clone();
         spawn_local(async move {
-            serve_one(stream, office).await;
+            serve_one(stream, answer).await;
             drop(permit);
         });
     }
@@ -72,10 +87,14 @@ async fn listen(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Office>) {
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let office = office.clone();
-        async move { Ok::<_, Infallible>(office.answer(&request).await) }
+async fn serve_one<Answer, Answered>(stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer)
+where
+    Answer: Fn(Request<Incoming>) -> Answered,
+    Answered: Future<Output = Response<Full<Bytes>>>,
+{
+    let answer = service_fn(|request: Request<Incoming>| {
+        let answered = answer(request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -83,16 +102,16 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Offi
     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-struct Office {
+struct HttpState {
     settings: Settings,
-    meter: Arc<Meter>,
+    meter: Arc<Counters>,
     last: Mutex<Last>,
 }
 
 /// The last sample, and how it was taken.
 #[derive(Default)]
 struct Last {
-    onlooker: Option<Onlooker>,
+    observer: Option<Observer>,
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
     tried: Option<(Instant, Option<String>)>,
@@ -105,16 +124,13 @@ struct Known {
     failed: Option<String>,
 }
 
-impl Office {
+impl HttpState {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-            let headers = refused.headers_mut();
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        if let Some(refused) = refused(request) {
             return refused;
         }
         match request.uri().path() {
-            "/" => page(),
+            "/" => page(PAGE),
             "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => ready(&self.look().await),
             "/status.json" => document(&self.look().await),
@@ -123,11 +139,7 @@ impl Office {
                 let status = known.status.as_ref();
                 let status = status.map(|(status, age)| (&**status, *age));
                 let body = render(status, known.failed.is_none(), &self.meter.read());
-                typed(
-                    StatusCode::OK,
-                    "text/plain; version=0.0.4; charset=utf-8",
-                    body,
-                )
+                typed(StatusCode::OK, METRICS, body)
             }
             _ => text(
                 StatusCode::NOT_FOUND,
@@ -143,7 +155,7 @@ impl Office {
         if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
             let sampled = timeout(
                 limits::HTTP_SAMPLE_MAX,
-                Onlooker::status_over(&mut last.onlooker, &self.settings),
+                Observer::status_over(&mut last.observer, &self.settings),
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {
@@ -197,19 +209,31 @@ fn document(known: &Known) -> Response<Full<Bytes>> {
     typed(StatusCode::OK, "application/json", body.to_string())
 }
 
-fn page() -> Response<Full<Bytes>> {
-    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned());
+/// Nothing here is changed by asking.
+pub(super) fn refused(request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return None;
+    }
+    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    let headers = refused.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(refused)
+}
+
+/// A page that asks nobody but us.
+pub(super) fn page(html: &str) -> Response<Full<Bytes>> {
+    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", html.to_owned());
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
     page.headers_mut()
         .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     page
 }
 
-fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
+pub(super) fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
     typed(code, "text/plain; charset=utf-8", body)
 }
 
-fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(super) fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = code;
     let headers = answer.headers_mut();

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::half::InCloud;
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
-use super::sample::{Onlooker, Sample, Seen, State};
+use super::sample::{CheckpointView, Observer, Sample, State};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -31,6 +31,25 @@ pub enum Verdict {
     Stopped,
     /// It isn't running.
     Down,
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 6] = [
+        Verdict::CaughtUp,
+        Verdict::CatchingUp,
+        Verdict::NeedsYou,
+        Verdict::Stalled,
+        Verdict::Stopped,
+        Verdict::Down,
+    ];
+
+    /// The word for it in documents.
+    pub fn word(self) -> String {
+        let word = serde_json::to_value(self).ok();
+        let word = word.as_ref().and_then(|word| word.as_str());
+        word.unwrap_or_default().to_owned()
+    }
 }
 
 /// The `status` document; source: the contract. Unknown numbers are null.
@@ -179,7 +198,7 @@ impl TableStatus {
     }
 }
 
-impl Onlooker {
+impl Observer {
     /// Takes a sample of everything.
     ///
     /// # Errors
@@ -211,15 +230,8 @@ impl Onlooker {
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());
-        let verdict = match forward.state {
-            _ if !running && service.last_words.is_some() => Verdict::Stopped,
-            _ if !running => Verdict::Down,
-            State::Down => Verdict::CatchingUp,
-            State::Stalled | State::SlotLost => Verdict::Stalled,
-            _ if broken || tables.iter().any(TableStatus::needs_you) => Verdict::NeedsYou,
-            State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
-            State::Streaming => Verdict::CaughtUp,
-        };
+        let broken = broken || tables.iter().any(TableStatus::needs_you);
+        let verdict = verdict_of(running, service.last_words.is_some(), forward.state, broken);
         Ok(Status {
             schema: 1,
             verdict,
@@ -245,15 +257,15 @@ impl Onlooker {
     /// # Errors
     /// When a side can't be reached or asked.
     pub async fn status_over(
-        left: &mut Option<Onlooker>,
+        left: &mut Option<Observer>,
         settings: &Settings,
     ) -> Result<Status, Fault> {
-        let onlooker = match left.take() {
-            Some(onlooker) => onlooker,
-            None => Onlooker::connect(settings).await?,
+        let observer = match left.take() {
+            Some(observer) => observer,
+            None => Observer::connect(settings).await?,
         };
-        let status = onlooker.status(settings).await?;
-        *left = Some(onlooker);
+        let status = observer.status(settings).await?;
+        *left = Some(observer);
         Ok(status)
     }
 
@@ -304,7 +316,7 @@ impl Onlooker {
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
-    async fn service(&self, settings: &Settings, seen: &Seen) -> Result<Service, Fault> {
+    async fn service(&self, settings: &Settings, seen: &CheckpointView) -> Result<Service, Fault> {
         let running = self.is_running(settings, seen).await?;
         let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
             from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
@@ -318,7 +330,7 @@ impl Onlooker {
 
 impl Service {
     /// As its lease has it, and the desktop where it reads the slot.
-    pub(super) fn of(running: bool, streams: Option<String>, seen: &Seen) -> Service {
+    pub(super) fn of(running: bool, streams: Option<String>, seen: &CheckpointView) -> Service {
         Service {
             running,
             since: streams.or_else(|| seen.since.clone().filter(|_| running)),
@@ -394,6 +406,24 @@ impl InCloud<'_> {
             last_swap: row.get(11),
         };
         Ok(rows.iter().map(table).collect())
+    }
+}
+
+/// What it all comes to, of one office or of each of many.
+pub(super) fn verdict_of(
+    is_running: bool,
+    has_last_words: bool,
+    state: State,
+    is_broken: bool,
+) -> Verdict {
+    match state {
+        _ if !is_running && has_last_words => Verdict::Stopped,
+        _ if !is_running => Verdict::Down,
+        State::Down => Verdict::CatchingUp,
+        State::Stalled | State::SlotLost => Verdict::Stalled,
+        _ if is_broken => Verdict::NeedsYou,
+        State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
+        State::Streaming => Verdict::CaughtUp,
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Instant;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
-use super::agenda::Goal;
-use super::beside;
-use super::budget::{exceeded, give_up};
+use super::background;
 use super::session::session;
+use super::session_plan::RunMode;
+use super::wal_limit::{exceeded, give_up};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind};
 use crate::limits;
@@ -19,13 +19,13 @@ use crate::limits;
 /// The fault that stopped the service.
 pub async fn run(
     settings: &Settings,
-    mut goal: Goal,
+    mut goal: RunMode,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     // It ends with us.
     let _beside = match goal.ends {
         true => None,
-        false => beside::start(settings, &goal.meter),
+        false => background::start(settings, &goal),
     };
     let mut watches = !goal.ends && !goal.standby;
     loop {
@@ -43,7 +43,7 @@ pub async fn run(
 /// One session after the other.
 async fn sessions(
     settings: &Settings,
-    goal: &mut Goal,
+    goal: &mut RunMode,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     let pauses = ExponentialBuilder::default()
@@ -77,12 +77,15 @@ async fn sessions(
             tracing::info!("{fault}");
             continue;
         }
-        if let Kind::Weather(side) | Kind::Slow(side) = fault.kind {
+        if let Kind::Transient(side) | Kind::Slow(side) = fault.kind {
             goal.meter.reconnect(side);
         }
         if let Kind::Slow(side) = fault.kind {
             goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
             tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
+        }
+        if decision != Decision::Again {
+            goal.health.failed(&fault, &goal.meter);
         }
         attempt += 1;
         let wait = pause.next().unwrap_or(limits::RETRY_MAX);

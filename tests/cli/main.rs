@@ -13,6 +13,7 @@ mod alone;
 mod browser;
 mod create;
 mod doctor;
+mod fleet;
 mod init;
 mod lineage;
 mod listen;

@@ -32,14 +32,14 @@ type Running = Pin<Box<dyn Future<Output = (Vec<String>, Result<Duration, String
 
 impl Then {
     pub(super) fn new(settings: &Settings, replicator: &str, tables: &Tables) -> Then {
-        let homes = tables.homes().iter();
+        let reverses = tables.reverse_tables().iter();
         Then {
             desktop: settings.desktop.endpoint.clone(),
             replicator: replicator.to_owned(),
             sql: settings.reverse.then.clone(),
             due: Some(Instant::now()),
             // Any of them may have brought rows before a program ended.
-            tables: homes.map(|home| home.name.clone()).collect(),
+            tables: reverses.map(|reverse| reverse.name.clone()).collect(),
             since: None,
             running: None,
         }
@@ -131,7 +131,7 @@ async fn work(
     };
     failpoint::reach("then_ran");
     let took = since.elapsed();
-    let noted = "update tandem.home set then_at = clock_timestamp(), then_failed = $2, then_ms = $3, then_tables = $4 where replicator = $1";
+    let noted = "update tandem.reverse set then_at = clock_timestamp(), then_failed = $2, then_ms = $3, then_tables = $4 where replicator = $1";
     let ms = i64::try_from(took.as_millis()).ok();
     let params: [(&(dyn ToSql + Sync), Type); 4] = [
         (&replicator, Type::TEXT),

@@ -17,7 +17,7 @@ use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::model::{Tables, sqlstate};
-use crate::plan::home::{alone, keep, mark_text, restore};
+use crate::plan::reverse::{alone, keep, mark_text, restore};
 use crate::wire::control;
 
 /// Runs it again and again, never twice at once.
@@ -289,9 +289,9 @@ impl Turn {
     async fn fill(&mut self, client: &Client) -> Result<Filled, Error> {
         let owned = self
             .tables
-            .homes()
+            .reverse_tables()
             .iter()
-            .any(|home| !home.owned.is_empty());
+            .any(|reverse| !reverse.owned.is_empty());
         if !self.ends_itself || owned {
             let error = match self.fill_whole(client).await {
                 Ok(filled) => return Ok(filled),
@@ -317,9 +317,9 @@ impl Turn {
     /// Where the cloud owns columns of what it fills, the statement runs between keeping them and giving them back.
     async fn fill_whole(&self, client: &Client) -> Result<Filled, Error> {
         let replicator = &self.replicator;
-        let owned = self.tables.homes().iter();
+        let owned = self.tables.reverse_tables().iter();
         let owned: Vec<_> = owned
-            .filter(|home| !home.owned.is_empty())
+            .filter(|reverse| !reverse.owned.is_empty())
             .enumerate()
             .collect();
         let mut first = vec![
@@ -328,17 +328,17 @@ impl Turn {
         ];
         if !owned.is_empty() {
             first.extend([alone(replicator), mark_text(replicator)]);
-            first.extend(owned.iter().map(|(at, home)| keep(home, *at)));
+            first.extend(owned.iter().map(|(at, reverse)| keep(reverse, *at)));
         }
         client.batch_execute(&first.join("; ")).await?;
         failpoint::reach("refill_kept");
         client.batch_execute(&self.refill.sql).await?;
         failpoint::reach("refill_ran");
-        for (at, home) in owned {
-            let rows = client.query_typed(&restore(home, at), &[]).await?;
+        for (at, reverse) in owned {
+            let rows = client.query_typed(&restore(reverse, at), &[]).await?;
             let rows: i64 = rows.first().map_or(0, |row| row.get(0));
             if rows > 0 {
-                tracing::info!(table = %home.name, rows, "kept what the cloud owns");
+                tracing::info!(table = %reverse.name, rows, "kept what the cloud owns");
             }
         }
         // Triggers that wait for the end write too.
