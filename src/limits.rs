@@ -271,6 +271,27 @@ pub const FILL_JOBS: usize = 4;
 
 /// A refill may take as long as its period, but at least so long.
 pub const REFILL_MIN: Duration = Duration::from_secs(60);
+/// How often the counters of what a refill reads are looked at: one statement. A server reports a session's changes at most
+/// once a second, so looking more often would hardly see more.
+pub const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// After so many looks it is found out anew what the refill reads: a minute.
+pub const WATCH_FINDS_EVERY: u32 = 60;
+/// For so many looks the counters of a refill's own session are waited for once it has ended.
+pub const WATCH_SETTLES_MAX: u32 = 60;
+/// So many bytes of what a refill reads are looked at row by row, the smallest tables first: a tenth of a second.
+pub const SIGHT_BYTES: u64 = 64 * 1024 * 1024;
+/// That rests so many times as long as it took.
+pub const SIGHT_SHARE: u32 = 20;
+/// Where the desktop refused it, it is asked again so much later.
+pub const SIGHT_AGAIN: Duration = Duration::from_secs(30);
+/// It waits so long for a table that somebody has locked.
+pub const SIGHT_LOCK: Duration = Duration::from_millis(100);
+/// A failed refill is tried again after twice the time each time, so often; then by the clock.
+pub const REFILL_DOUBLES: u32 = 10;
+/// Functions call functions: so deep their text is read...
+pub const TEXTS_DEEP: usize = 8;
+/// ...and of so many.
+pub const TEXTS_MAX: usize = 1_000;
 
 /// A table that was filled with at least so many rows gets statistics at once.
 pub const ANALYZE_ROWS_MIN: u64 = 100;
@@ -316,6 +337,8 @@ pub const REVERSE_STATEMENT_MAX: Duration = Duration::from_secs(30);
 pub const REVERSE_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 /// How soon the office's statement behind a poll is tried again when it failed.
 pub const THEN_AGAIN: Duration = Duration::from_secs(10);
+/// For so long it waits for a burst of what comes home to end.
+pub const THEN_WAITS_MAX: Duration = Duration::from_secs(5);
 
 /// Values of a row too large to be kept that stay all the same: its key is among them.
 pub const KEPT_VALUE_BYTES: usize = 8 * 1024;

@@ -10,6 +10,7 @@ mod fleet;
 mod init;
 mod lag;
 mod manager;
+mod office;
 mod place;
 mod plan;
 mod quarantine;

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::show;
+use super::{office, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::model::listed;
@@ -245,19 +245,7 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     if let Some(settings) = &status.settings {
         settings_told(settings);
     }
-    if let Some(refill) = &status.refill {
-        let how = match (&refill.failed, refill.took_ms) {
-            (Some(why), _) => format!("FAILED: {why}"),
-            (None, Some(took)) => format!("took {}", show::seconds(Some(took))),
-            (None, None) => "is running".to_owned(),
-        };
-        show::result(&format!("  refill    of {}   {how}", refill.started));
-    }
-    if let Some(then) = &status.then
-        && let Some(why) = &then.failed
-    {
-        show::result(&format!("  then      FAILED: {why}"));
-    }
+    office::statements(status);
     if let Some(verified) = &status.verified {
         compared(verified);
     }

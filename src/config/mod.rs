@@ -41,7 +41,9 @@ pub use mapping::{
 };
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
-pub use sections::{Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify};
+pub use sections::{
+    Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify, When,
+};
 pub use show::{Row, as_text, quoted};
 pub use units::duration;
 

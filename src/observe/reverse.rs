@@ -51,6 +51,10 @@ pub struct ThenStatus {
     pub ran: Option<String>,
     /// Why it failed.
     pub failed: Option<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: Option<i64>,
+    /// The tables that had brought rows.
+    pub tables: Option<Vec<String>>,
 }
 
 /// What both sides wanted otherwise; the images stay in `tandem.conflict` (P16).
@@ -192,12 +196,14 @@ impl Observer {
             return Ok(None);
         }
         let sql = format!(
-            "select to_char(then_at at time zone 'UTC', {TIME}), then_failed from tandem.reverse where replicator = $1 and then_at is not null"
+            "select to_char(then_at at time zone 'UTC', {TIME}), then_failed, then_ms, then_tables from tandem.reverse where replicator = $1 and then_at is not null"
         );
         let rows = self.ours(desktop, Side::Desktop, &sql).await?;
         Ok(rows.first().map(|row| ThenStatus {
             ran: row.get(0),
             failed: row.get(1),
+            took_ms: row.get(2),
+            tables: row.get(3),
         }))
     }
 

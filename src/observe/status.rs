@@ -142,8 +142,20 @@ pub struct RefillStatus {
     pub started: String,
     /// How long it took, in milliseconds; null while it runs.
     pub took_ms: Option<i64>,
-    /// Why it failed.
+    /// Why it failed, until it goes well again.
     pub failed: Option<String>,
+    /// Why it ran: `clock`, `changed`, `again` behind a failure, `start` where nobody knew what had changed before.
+    pub why: Option<String>,
+    /// The tables whose change made it run; null where none did.
+    pub changed: Option<Vec<String>>,
+    /// Rows that it inserted, changed and deleted; null where that can't be known.
+    pub wrote: Option<i64>,
+    /// How often it has run.
+    pub runs: i64,
+    /// The tables whose changes make it run; null where only the clock does.
+    pub watched: Option<Vec<String>>,
+    /// Why not all changes are seen.
+    pub trouble: Option<String>,
 }
 
 /// One table.
@@ -289,7 +301,7 @@ impl Observer {
             return Ok(None);
         }
         let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed from tandem.refill where replicator = $1";
+            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed, wrote, runs, watched, trouble from tandem.refill where replicator = $1";
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = desktop.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
@@ -297,6 +309,12 @@ impl Observer {
             started: row.get(0),
             took_ms: row.get(1),
             failed: row.get(2),
+            why: row.get(3),
+            changed: row.get(4),
+            wrote: row.get(5),
+            runs: row.get(6),
+            watched: row.get(7),
+            trouble: row.get(8),
         }))
     }
 

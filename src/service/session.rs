@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -24,8 +23,8 @@ use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{
-    Agenda, CopyRequest, Forward, InitialCopy, Reverse, Sides, agree_again, bind, check_keys,
-    check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
+    Agenda, CopyRequest, Forward, InitialCopy, LastRefill, Reverse, Sides, agree_again, bind,
+    check_keys, check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
 };
 use crate::fold::StreamState;
 use crate::install::{
@@ -435,8 +434,8 @@ impl Session<'_> {
         fill(with, wanted).await
     }
 
-    /// How long ago the refill was run.
-    async fn refilled(&self) -> Result<Option<Duration>, Fault> {
+    /// When the refill was run.
+    async fn refilled(&self) -> Result<LastRefill, Fault> {
         let asked = last_refill(&self.desktop.client, &self.lease.replicator);
         let silent = |_| {
             Fault::wire(

@@ -35,7 +35,7 @@ use crate::wire::control::Control;
 
 use batcher::Batcher;
 use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, SwapRequests};
-pub use beside::{Known, last_refill};
+pub use beside::{Known, LastRefill, last_refill};
 use copies::Copies;
 pub use sender::parked;
 use sender::{Outcome, Sender};
@@ -59,8 +59,8 @@ pub struct Sides<'a> {
     pub lease: Lease,
     /// Tables to copy while the others stream.
     pub agenda: Agenda,
-    /// How long ago the refill was run.
-    pub refilled: Option<Duration>,
+    /// When the refill was run.
+    pub refilled: LastRefill,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub nonce: String,
     /// What the cloud's tables are.
@@ -138,7 +138,7 @@ impl<'a> Forward<'a> {
             &sides.settings.desktop.endpoint,
             replicator,
             (refill, tables.clone()),
-            sides.refilled,
+            &sides.refilled,
         );
         let copies = Copies::new(
             sides.settings,

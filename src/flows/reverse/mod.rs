@@ -111,7 +111,7 @@ impl Reverse {
                 row_bytes: settings.forward.memory_max / 2,
             },
             ticks: ticks(settings.reverse.every),
-            then: Then::new(settings, &lease.replicator),
+            then: Then::new(settings, &lease.replicator, tables),
             broken: BTreeSet::new(),
             told: HashSet::new(),
             retry_at: Instant::now() + limits::PARKED_RETRY_EVERY,
@@ -174,11 +174,14 @@ impl Reverse {
                 self.stop_table(reverse, why).await?;
             } else if !its.is_empty() {
                 let outcome = self.deliver(reverse, its).await?;
+                if outcome.0 {
+                    self.then.note(&reverse.name);
+                }
                 (written, settled) = (written | outcome.0, settled | outcome.1);
             }
         }
+        self.then.ask(settled);
         if written {
-            self.then.ask();
             self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
         }
         self.retry_parked().await?;
