@@ -94,7 +94,6 @@ pub(super) async fn session(
     let first = goal.reloads.leads(sides);
     let mut taken = taken?;
     look_for_reloads(&cloud.client, &replicator, (goal, first)).await?;
-    goal.health.leads(&replicator);
     let lease = Lease {
         replicator,
         slot: settings.forward.slot.clone(),
