@@ -1,4 +1,6 @@
-//! The one place that knows which operating system this is: signals, processes, names.
+//! The one place that knows which operating system this is: signals, processes, names, service managers.
+
+pub mod systemd;
 
 use tokio_util::sync::CancellationToken;
 

@@ -21,7 +21,7 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
 use crate::config::Settings;
-use crate::flows::Counters;
+use crate::flows::{Alive, Counters};
 use crate::limits;
 use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
@@ -31,17 +31,12 @@ pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
-    let Some(address) = settings.listen.http else {
+pub(crate) async fn serve(office: Arc<HttpState>) {
+    let Some(address) = office.settings.listen.http else {
         return;
     };
     let listener = listen(address).await;
     tracing::debug!(%address, "listening");
-    let office = Arc::new(HttpState {
-        settings,
-        meter,
-        last: Mutex::default(),
-    });
     serve_on(listener, move |request| {
         let office = office.clone();
         async move { office.answer(&request).await }
@@ -102,7 +97,8 @@ where
     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-struct HttpState {
+/// What is shown of an office, to everybody who asks.
+pub(crate) struct HttpState {
     settings: Settings,
     meter: Arc<Counters>,
     last: Mutex<Last>,
@@ -118,20 +114,28 @@ struct Last {
 }
 
 /// What is known now.
-struct Known {
-    status: Option<(Arc<Status>, Duration)>,
+pub(super) struct Known {
+    pub(super) status: Option<(Arc<Status>, Duration)>,
     /// Why it isn't of this moment.
-    failed: Option<String>,
+    pub(super) failed: Option<String>,
 }
 
 impl HttpState {
+    pub(crate) fn new(settings: Settings, meter: Arc<Counters>) -> Arc<HttpState> {
+        Arc::new(HttpState {
+            settings,
+            meter,
+            last: Mutex::default(),
+        })
+    }
+
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if let Some(refused) = refused(request) {
             return refused;
         }
         match request.uri().path() {
             "/" => page(PAGE),
-            "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+            "/healthz" => healthy(&self.meter.alive),
             "/readyz" => ready(&self.look().await),
             "/status.json" => document(&self.look().await),
             "/metrics" => {
@@ -149,7 +153,7 @@ impl HttpState {
     }
 
     /// The last sample if it is young, else a new one.
-    async fn look(&self) -> Known {
+    pub(super) async fn look(&self) -> Known {
         let mut last = self.last.lock().await;
         let young = |tried: Instant| tried.elapsed() < limits::HTTP_SAMPLE_EVERY;
         if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
@@ -171,6 +175,18 @@ impl HttpState {
         Known {
             status: status.map(|(status, taken)| (status.clone(), taken.elapsed())),
             failed: last.tried.as_ref().and_then(|(_, failed)| failed.clone()),
+        }
+    }
+}
+
+/// Healthy: the service itself works; whether both sides are there is another question.
+fn healthy(alive: &Alive) -> Response<Full<Bytes>> {
+    match alive.is_stuck() {
+        false => text(StatusCode::OK, "ok\n".to_owned()),
+        true => {
+            let seconds = alive.silent_for().as_secs();
+            let body = format!("stuck: the service has not moved for {seconds} s; start it anew\n");
+            text(StatusCode::SERVICE_UNAVAILABLE, body)
         }
     }
 }

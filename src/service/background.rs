@@ -8,7 +8,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::lifesign::speak;
 use super::session_plan::RunMode;
 use crate::config::Settings;
-use crate::http::serve;
+use crate::http::{HttpState, serve, tell};
 use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
@@ -26,10 +26,12 @@ pub(super) fn start(settings: &Settings, goal: &RunMode) -> Option<Background> {
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
             return;
         };
+        let shown = HttpState::new(settings.clone(), meter.clone());
         let all = async {
             tokio::join!(
                 speak(settings.clone(), health, stands_by, meter.clone()),
-                serve(settings.clone(), meter.clone()),
+                serve(shown.clone()),
+                tell(shown),
                 verify_on_schedule(settings.clone()),
                 forget_on_schedule(settings, meter)
             );

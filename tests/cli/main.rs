@@ -25,4 +25,6 @@ mod schemas;
 mod screens;
 mod secrets;
 mod status;
+#[cfg(unix)]
+mod supervised;
 mod update;
