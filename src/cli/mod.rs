@@ -1,5 +1,6 @@
 //! The command line: a file per command; `show` renders what they found.
 
+mod alert;
 mod ask;
 mod bootstrap;
 mod completions;
@@ -56,6 +57,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "swap",
             "quarantine",
             "config",
+            "alert",
             "uninstall",
             "completions",
         ],
@@ -139,6 +141,8 @@ enum Command {
     Quarantine(quarantine::Options),
     /// The settings: each value and where it came from, or whether they make sense
     Config(settings::Options),
+    /// Send a test by mail or webhook, as alerts are sent
+    Alert(alert::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
     /// A shell's completions of these commands and options
@@ -268,6 +272,13 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         Command::Completions(options) => (Ok(completions::completions(options)), Mode::Question),
         Command::Config(options) => (
             with_settings(common, async |settings| settings::config(options, settings)).await,
+            Mode::Question,
+        ),
+        Command::Alert(options) => (
+            with_settings(common, async |settings| {
+                alert::alert(options, settings).await
+            })
+            .await,
             Mode::Question,
         ),
         Command::Uninstall(options) => (

@@ -94,7 +94,15 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
     removal.rest.push(if texts(others).await?.is_empty() {
         "drop schema tandem cascade".to_owned()
     } else {
-        let kept = ["home", "ledger", "conflict", "publication", "slot", "seen"];
+        let kept = [
+            "home",
+            "ledger",
+            "conflict",
+            "publication",
+            "slot",
+            "seen",
+            "alert",
+        ];
         kept.map(|kept| format!("delete from tandem.{kept} where replicator = {who}"))
             .join("; ")
     });

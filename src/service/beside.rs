@@ -1,27 +1,39 @@
 //! What goes on beside the sessions, on a thread of its own, so that it answers however busy they are: the HTTP listener,
-//! comparisons of both sides, and forgetting old conflicts.
+//! comparisons of both sides, forgetting old conflicts, and alerts.
 
 use std::sync::Arc;
 
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::alerts;
 use super::homeward::forget_on_schedule;
 use super::verify::verify_on_schedule;
 use super::web::serve;
 use crate::config::Settings;
+use crate::fault::Fault;
 use crate::flows::Meter;
 use crate::wire::control;
 
 /// Ends it when dropped.
 pub(super) struct Beside {
     _stop: DropGuard,
+    last_words: oneshot::Sender<alerts::LastWords>,
 }
 
-/// Starts it. Without it all else goes on.
-pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
+impl Beside {
+    /// Ends it; people are told first why the service ends, if they are to be told.
+    pub(super) async fn end(self, why: &Fault) {
+        alerts::say_last_words(self.last_words, why).await;
+    }
+}
+
+/// Starts it. Without it all else goes on. `leads`: this program doesn't stand by for another one.
+pub(super) fn start(settings: &Settings, meter: &Arc<Meter>, leads: bool) -> Option<Beside> {
     let stop = CancellationToken::new();
+    let (last_words, heard) = oneshot::channel();
     let (settings, meter, stopped) = (settings.clone(), meter.clone(), stop.clone());
     let work = move || {
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
@@ -31,7 +43,8 @@ pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
             tokio::join!(
                 serve(settings.clone(), meter.clone()),
                 verify_on_schedule(settings.clone()),
-                forget_on_schedule(settings, meter)
+                forget_on_schedule(settings.clone(), meter),
+                alerts::watch(settings, leads, heard)
             );
         };
         let both = async {
@@ -44,9 +57,10 @@ pub(super) fn start(settings: &Settings, meter: &Arc<Meter>) -> Option<Beside> {
     match thread.spawn(work) {
         Ok(_) => Some(Beside {
             _stop: stop.drop_guard(),
+            last_words,
         }),
         Err(error) => {
-            tracing::warn!("neither metrics nor comparisons: {error}");
+            tracing::warn!("neither metrics nor comparisons nor alerts: {error}");
             None
         }
     }

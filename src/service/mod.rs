@@ -1,6 +1,7 @@
 //! Running unattended: one session after the other, with pauses between, until told to stop.
 
 mod agenda;
+mod alerts;
 mod around;
 mod beside;
 mod budget;
@@ -19,6 +20,7 @@ mod parked;
 mod peek;
 mod session;
 mod status;
+mod status_words;
 mod supervise;
 mod swaps;
 mod telling;

@@ -9,6 +9,7 @@ use tokio_postgres::types::Type;
 use super::half::InCloud;
 use super::homeward::{ReverseCounts, ReverseSample, ThenStatus};
 use super::observe::{Onlooker, Sample, Seen, State};
+use crate::alert::{AlertStatus, kept, ways};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -60,6 +61,8 @@ pub struct Status {
     pub snapshot_held_ms: Option<i64>,
     /// The last comparison of both sides that the service made; null where it made none.
     pub verified: Option<VerifiedStatus>,
+    /// Whether people hear of what is wrong; null where nobody is to be told.
+    pub alert: Option<AlertStatus>,
     /// When the cloud committed our last transaction, in seconds since 1970.
     #[serde(skip)]
     pub last_commit: Option<f64>,
@@ -162,8 +165,13 @@ pub struct TableStatus {
 impl TableStatus {
     /// It waits for a person.
     pub fn needs_you(&self) -> bool {
+        self.waits_for_person() || self.parked > 0
+    }
+
+    /// It waits for a person itself, not only rows of it.
+    pub fn waits_for_person(&self) -> bool {
         // A state that nobody knows is nothing to be at ease about.
-        TableState::read(&self.state).is_none_or(TableState::waits_for_person) || self.parked > 0
+        TableState::read(&self.state).is_none_or(TableState::waits_for_person)
     }
 }
 
@@ -194,8 +202,11 @@ impl Onlooker {
             .verified
             .as_ref()
             .is_some_and(|verified| !verified.equal);
+        let alert = self.alerts(settings).await?;
+        let silent = { alert.as_ref() }.is_some_and(|alert| alert.broken().next().is_some());
         let broken = failed
             || differs
+            || silent
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());
@@ -220,6 +231,7 @@ impl Onlooker {
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
+            alert,
             last_commit: sums.last_commit,
             up_to: sums.up_to,
             transactions: sums.transactions,
@@ -243,6 +255,15 @@ impl Onlooker {
         let status = onlooker.status(settings).await?;
         *left = Some(onlooker);
         Ok(status)
+    }
+
+    /// Whether people hear of what is wrong; none where the settings have nobody to tell.
+    async fn alerts(&self, settings: &Settings) -> Result<Option<AlertStatus>, Fault> {
+        if !settings.alert.is_on() {
+            return Ok(None);
+        }
+        let memory = kept(&self.desktop.client, Side::Desktop, &self.replicator).await?;
+        Ok(memory.map(|memory| memory.status(&ways(&settings.alert))))
     }
 
     async fn given_up(&self, settings: &Settings) -> Result<Option<String>, Fault> {

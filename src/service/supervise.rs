@@ -23,21 +23,25 @@ pub async fn run(
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     // It ends with us.
-    let _beside = match goal.ends {
+    let beside = match goal.ends {
         true => None,
-        false => beside::start(settings, &goal.meter),
+        false => beside::start(settings, &goal.meter, !goal.standby),
     };
     let mut watches = !goal.ends && !goal.standby;
-    loop {
+    let ended = loop {
         let bytes = tokio::select! {
-            ended = sessions(settings, &mut goal, stop) => return ended,
+            ended = sessions(settings, &mut goal, stop) => break ended,
             bytes = exceeded(settings), if watches => bytes,
         };
         match give_up(settings, bytes).await {
             Ok(ours) => watches = ours,
             Err(fault) => tracing::error!("the slot can't be given up: {fault}; trying again"),
         }
+    };
+    if let (Err(fault), Some(beside)) = (&ended, beside) {
+        beside.end(fault).await;
     }
+    ended
 }
 
 /// One session after the other.

@@ -7,6 +7,7 @@
 //! catalog queries through the same sockets and the same TLS.
 
 pub mod control;
+mod dial;
 mod error;
 mod login;
 mod quiet;
@@ -14,6 +15,7 @@ mod session;
 mod socket;
 mod tls;
 
+pub use dial::{Dialed, dial};
 pub use error::{ServerError, WireError};
 pub use session::{Incoming, Mode, Session};
 

@@ -12,7 +12,7 @@ const FLOORS: &[&[&str]] = &[
     &["service", "demo"],
     &["flows"],
     &["install"],
-    &["apply", "catalog", "capture", "spill"],
+    &["apply", "catalog", "capture", "spill", "alert"],
     &["plan", "fold", "decode"],
     &["wire"],
     &["fault"],
