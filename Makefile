@@ -4,8 +4,8 @@
 SHM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
 export TANDEM_PG_TMP ?= $(or $(SHM),$(or $(TMPDIR),/tmp))
 
-# Tests at once. More than cores is quicker, since they mostly wait, on a machine that has nothing else to do.
-THREADS ?= $(shell getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2)
+# Tests at once: they mostly wait. Those that don't take two places (.config/nextest.toml).
+THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))))
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: help demo test busy soak bench stages servers newest

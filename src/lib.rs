@@ -54,12 +54,12 @@
 //!
 //! # Looking
 //!
-//! `service::Onlooker` asks both databases; `status`, `lag`, `top`, the metrics and the page show the sample that it takes, and
+//! [`observe::Onlooker`] asks both databases; `status`, `lag`, `top`, the metrics and the page show the sample that it takes, and
 //! all of them work with the service down, but for the last two, which it serves itself on a thread beside its sessions.
 //! Since when the oldest missing transaction has been waiting only the stream knows; it says so in the name of its connection
 //! to the desktop, and where nobody streams an onlooker peeks at what the slot would send.
 //! `flows::verify` compares by hashed ranges ([`plan::verify`]) and looks again until what differs has stood still while the
-//! other side caught up; `repair` goes through the copy's diff. `service::doctor` checks in order of dependency.
+//! other side caught up; `repair` goes through the copy's diff. [`doctor`] checks in order of dependency.
 //!
 //! # Floors
 //!
@@ -67,7 +67,9 @@
 //!
 //! ```text
 //! cli                      arguments in, exit code out; show renders
-//! service      demo        one session after the other; lease, logs, observing, checking, proposing settings
+//! service                  one session after the other; lease, history, logs
+//! demo   http              the demonstration · metrics and the page
+//! observe  doctor  init    what both sides say, for whoever looks · checking · proposing settings
 //! flows                    what it does from start to finish: agree, copy, forward, reverse, compare
 //! install                  what sql/ installs; publishing; watching
 //! alert                    telling people: what is due, and the ways to them
@@ -110,13 +112,17 @@ pub mod cli;
 pub mod config;
 pub mod decode;
 pub mod demo;
+pub mod doctor;
 pub mod failpoint;
 pub mod fault;
 pub mod flows;
 pub mod fold;
+pub mod http;
+pub mod init;
 pub mod install;
 pub mod limits;
 pub mod model;
+pub mod observe;
 pub mod plan;
 pub mod platform;
 pub mod service;

@@ -932,6 +932,24 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
        and s.step = (p_part ->> 'step')::integer and s.ctid <> all (p_but) and (p_only is null or s.ctid = any (p_only))
 $$;
 
+-- Those of the staged rows `p_rows` that are still to be written: none whose row a later part has written since. `p_refused`:
+-- what has been refused beside them.
+create function tandem.still_due(p_replicator text, p_epoch bigint, p_parts jsonb, p_rows tid[], p_refused tid[]) returns tid[]
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    with staged as (
+        select s.ctid as at, s."table", s.step,
+               array(select s.cells[k.i::integer] from jsonb_array_elements_text(p -> 'key') with ordinality as k(i, nth) order by k.nth) as key
+          from jsonb_array_elements(p_parts) as p
+          join tandem.staging as s
+            on s.replicator = p_replicator and s.epoch = p_epoch and s."table" = p ->> 'table' and s.step = (p ->> 'step')::integer)
+    select coalesce(array_agg(due.at), '{}') from staged as due
+     where due.at = any (p_rows)
+       and not exists (
+           select from staged as later
+            where later."table" = due."table" and later.key = due.key and later.step > due.step
+              and later.at <> all (p_rows) and later.at <> all (p_refused))
+$$;
+
 -- Which of the staged rows `p_rows` break a constraint, now that all are written: rows without a parent, or with the
 -- values of another row. `p_find` says where in their table they are.
 create function tandem.breaks(p_constraint oid, p_find text, p_rows tid[]) returns tid[]
@@ -980,6 +998,8 @@ declare
     last_codes text[]; last_whys text[];
     moved boolean; waits boolean; known integer; late boolean := false;
     code text; message text; detail text; con_name text; con_table text; con_schema text; con oid; broken tid[];
+    -- a row may stand in several parts of its table, one behind the other
+    repeated constant boolean := (select count(*) > count(distinct p ->> 'table') from jsonb_array_elements(p_parts) as p);
 begin
     loop
         rounds := rounds + 1;
@@ -1025,7 +1045,13 @@ begin
                     end loop;
                 end loop;
                 exit when waits or not moved or cardinality(left_over) = 0;
-                todo := left_over;
+                todo := case when repeated then tandem.still_due(p_replicator, p_epoch, p_parts, left_over, bad) else left_over end;
+                if cardinality(todo) = 0 then
+                    left_over := '{}';
+                    last_codes := '{}';
+                    last_whys := '{}';
+                    exit;
+                end if;
             end loop;
             if not waits then
                 bad := bad || left_over;

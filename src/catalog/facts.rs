@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio_postgres::Client;
 
+use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::Lsn;
 
@@ -127,4 +128,15 @@ impl Facts {
         }
         Ok(())
     }
+}
+
+/// The replicator's name: the settings', else made of the desktop's identity.
+pub fn replicator_name(settings: &Settings, desktop: &Facts) -> String {
+    let made = || {
+        format!(
+            "{}-{}-{}",
+            desktop.system_id, desktop.database, settings.forward.slot
+        )
+    };
+    settings.replicator.clone().unwrap_or_else(made)
 }

@@ -21,7 +21,7 @@ mod strange;
 mod trial;
 
 pub use drift::{Drift, drift, is_remembered, remember};
-pub use facts::{Facts, VERSION_MIN, facts};
+pub use facts::{Facts, VERSION_MIN, facts, replicator_name};
 pub use fleeting::fleeting;
 pub use footprint::{Changed, Footprint, footprints};
 pub use measure::{Ambiguous, measure, measure_home};

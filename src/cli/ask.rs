@@ -4,8 +4,8 @@ use std::io::{BufRead, IsTerminal};
 
 use super::show;
 use crate::fault::{Fault, Kind};
+use crate::init::Question;
 use crate::model::listed;
-use crate::service::Question;
 
 /// Tables that a question names; it may be about hundreds.
 const PLACES_SHOWN: usize = 8;

@@ -13,7 +13,8 @@ use super::{Common, all_named, filled, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::flows::Progress;
-use crate::service::{self, Filled, Goal, Onlooker};
+use crate::observe::{Filled, Onlooker};
+use crate::service::{self, Goal};
 use crate::{limits, platform};
 
 /// Set up both sides, then copy all tables from one snapshot; repeat it to resume.

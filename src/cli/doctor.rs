@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::show;
 use crate::config::{Endpoint, Host, Settings};
+use crate::doctor::{Check, CheckOutcome, NOT_REACHED, doctor as examine};
 use crate::fault::{Exit, Fault};
 use crate::model::{alike, listed};
-use crate::service::{Check, CheckOutcome, NOT_REACHED, doctor as examine};
 use crate::{limits, platform};
 
 /// Check both sides and the settings; each problem comes with what mends it. Changes nothing.

@@ -6,7 +6,7 @@ use super::screen::number;
 use super::show;
 use crate::limits;
 use crate::model::{alike, listed};
-use crate::service::Filled;
+use crate::observe::Filled;
 
 /// The document of a first copy.
 #[derive(Serialize)]

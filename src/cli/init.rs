@@ -7,7 +7,7 @@ use clap::Args;
 use super::{ask, show};
 use crate::config::{self, Sources};
 use crate::fault::{Exit, Fault};
-use crate::service::{
+use crate::init::{
     Asker, Creation, Homeward, Update, bring_home, create, missing, propose, update, write_new,
 };
 

@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::{duration, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::service::{Onlooker, Sample, State};
+use crate::observe::{Onlooker, Sample, State};
 
 /// Shows how far the cloud is behind, hop by hop.
 #[derive(Args)]

@@ -1,6 +1,7 @@
 //! What a bootstrap or a swap would do: counts from transactions that only read, and SQL that can be pasted.
 
 use super::show;
+use crate::catalog::replicator_name;
 use crate::catalog::{Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
@@ -8,8 +9,8 @@ use crate::flows::{Compared, agree, check_keys, compare, only_look};
 use crate::install::{is_installed, planned_statements};
 use crate::limits;
 use crate::model::{Key, Table, Tables, listed};
+use crate::observe::Swapped;
 use crate::plan::quote;
-use crate::service::{Swapped, name_of};
 use crate::wire::control::{self, Control};
 
 /// Both sides, and what they agree on.
@@ -64,7 +65,7 @@ impl Sides {
             let first = fault.hint.unwrap_or(fault.what);
             show::result(&format!("-- first, on the desktop: {first}"));
         }
-        let replicator = name_of(settings, &self.identity);
+        let replicator = replicator_name(settings, &self.identity);
         for (side, control) in [(Side::Desktop, &self.desktop), (Side::Cloud, &self.cloud)] {
             let installed = is_installed(&control.client, side).await?;
             let statements =

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand};
 use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
+use crate::observe::{Conflict, Onlooker, ParkedRow};
 use crate::platform;
-use crate::service::{Conflict, Onlooker, ParkedRow};
 
 /// Rows that one side refused, and why. tandem tries them again by itself: after each batch, and now and then.
 #[derive(Args)]

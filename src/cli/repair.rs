@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Common, all_named, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::service::{BadRow, Onlooker, TableVerified};
+use crate::observe::{BadRow, Onlooker, TableVerified};
 use crate::{limits, platform};
 
 /// Show the statements that would make both sides equal. With --apply a guarded diff does it, in the service if it runs.

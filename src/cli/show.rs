@@ -9,7 +9,7 @@ use clap::ColorChoice;
 use crate::config::Problems;
 use crate::fault::Fault;
 use crate::model::Lsn;
-use crate::service::{Sample, State};
+use crate::observe::{Sample, State};
 
 /// What `--color` says, for what goes to standard output.
 static COLORS: OnceLock<ColorChoice> = OnceLock::new();

@@ -6,11 +6,11 @@ use super::show;
 use crate::alert::AlertStatus;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::platform;
-use crate::service::{
+use crate::observe::{
     CloudHalf, Onlooker, ReverseSample, Sample, Service, State, Status, TableStatus, Verdict,
     VerifiedStatus,
 };
+use crate::platform;
 
 /// One screen: is it running, is it caught up, what needs you. Works when the service is down.
 #[derive(Args)]

@@ -9,7 +9,8 @@ use super::plan::Sides;
 use super::{Common, show};
 use crate::config::{Flow, Settings};
 use crate::fault::{Exit, Fault, Kind};
-use crate::service::{Goal, Onlooker, Swapped};
+use crate::observe::{Onlooker, Swapped};
+use crate::service::Goal;
 use crate::{limits, platform, service};
 
 /// A staging swap now: a table is read whole, and the cloud's rows of the desktop made equal to it by a diff.

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
-use crate::service::{Onlooker, Status, TableStatus, Verdict};
+use crate::observe::{Onlooker, Status, TableStatus, Verdict};
 
 /// The same as status and lag, live, full screen. Only looks.
 #[derive(Args)]
@@ -361,7 +361,7 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
-    use crate::service::{Sample, Service, State};
+    use crate::observe::{Sample, Service, State};
 
     fn table(name: &str, state: &str, parked: i64) -> TableStatus {
         TableStatus {

@@ -6,10 +6,11 @@ use clap::Args;
 
 use super::show;
 use crate::catalog::facts;
+use crate::catalog::replicator_name;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind, Side};
 use crate::install::{Removal, in_cloud, on_desktop, remove_from_cloud, remove_from_desktop};
-use crate::service::{Onlooker, name_of};
+use crate::observe::Onlooker;
 use crate::wire::control::{self, Control};
 
 /// Remove slot, publication and schemas; give tables their replica identity back. All rows stay.
@@ -32,7 +33,7 @@ pub(super) async fn uninstall(options: &Options, settings: &Settings) -> Result<
     };
     let desktop = connect(Side::Desktop, &settings.desktop.endpoint).await?;
     let identity = facts(&desktop.client, Side::Desktop).await?;
-    let replicator = name_of(settings, &identity);
+    let replicator = replicator_name(settings, &identity);
     let cloud = connect(Side::Cloud, &settings.cloud.endpoint).await;
     let of_desktop = on_desktop(&desktop.client, &replicator).await?;
     let cloud = match cloud {

@@ -7,7 +7,7 @@ use super::{all_named, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::limits;
-use crate::service::{BadRow, Onlooker, TableVerified};
+use crate::observe::{BadRow, Onlooker, TableVerified};
 
 /// Compare both sides row by row; changes nothing. What differs is looked at again after the cloud has caught up.
 #[derive(Args)]

@@ -9,7 +9,7 @@ use super::{duration, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::limits;
-use crate::service::Onlooker;
+use crate::observe::Onlooker;
 
 /// Returns when the cloud has all that the desktop had committed when the command started.
 #[derive(Args)]

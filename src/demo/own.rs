@@ -19,7 +19,7 @@ use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
 use crate::model::alike;
-use crate::service::Onlooker;
+use crate::observe::Onlooker;
 use crate::wire::{Mode, Session};
 
 /// How the demo of a schema runs.

@@ -15,8 +15,8 @@ use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree;
 use crate::model::Tables;
+use crate::observe::{Onlooker, State};
 use crate::plan::{cloud_digest, desktop_digest};
-use crate::service::{Onlooker, State};
 use crate::wire::control::{self, Control};
 
 const SETTINGS: &str = include_str!("../../deploy/powerca.toml");

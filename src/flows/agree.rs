@@ -364,3 +364,12 @@ async fn look(
         .map_err(|error| wire(&error.into()))?;
     Ok(found)
 }
+
+/// The names of tables that were served before, or whose first copy has begun.
+pub async fn known_tables(cloud: &Client, replicator: &str) -> Result<BTreeSet<String>, Fault> {
+    // One that was copied before and waits for a new copy is known, too: it must not end what the others go on with.
+    let sql = "select \"table\" from tandem.table_state where replicator = $1 and state <> 'removed' and (state <> 'waiting' or copied_at is not null)";
+    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}

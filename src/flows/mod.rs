@@ -9,7 +9,7 @@ mod refusal_words;
 mod reverse;
 mod verify;
 
-pub use agree::{agree, agree_again, check_keys, check_keys_again, examine};
+pub use agree::{agree, agree_again, check_keys, check_keys_again, examine, known_tables};
 pub use compare::{Compared, compare, only_look};
 pub use copy::{
     Agenda, Asked, AtWork, Copying, First, How, Progress, Scheduled, Wanted, asked, fill,

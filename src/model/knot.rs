@@ -13,3 +13,11 @@ pub struct Knot {
     /// Why a row must not go and come again; none where nobody else would notice.
     pub rooted: Option<String>,
 }
+
+impl Knot {
+    /// Whether its rows exchange unique values only in the order of whoever did it: no NULL loosens them, and none may go and
+    /// come again.
+    pub fn is_unbending(&self) -> bool {
+        !self.stiff.is_empty() && self.rooted.is_some()
+    }
+}

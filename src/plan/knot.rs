@@ -1,6 +1,6 @@
 //! Rows that wait for one another are tried together: `tandem.knit` in `sql/cloud`.
 
-use super::careful::{COPY_STEP, place};
+use super::careful::{COPY_STEP, parked_key, place};
 use super::guard::Guard;
 use super::planner::Manner;
 use super::quote::{ident, table as qualified};
@@ -82,6 +82,7 @@ pub(super) fn knit(parts: &[Part<'_>], manner: &Manner<'_>) -> Option<Statement>
         serde_json::json!({
             "table": part.table.name,
             "step": part.number,
+            "key": parked_key(part.table).iter().map(|at| at + 1).collect::<Vec<_>>(),
             "write": part.text(),
             "loosen": part.loosen(&Rows::Chosen).unwrap_or_default(),
             "find": part.find().unwrap_or_default(),

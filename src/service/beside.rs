@@ -9,12 +9,11 @@ use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::alerts;
-use super::homeward::forget_on_schedule;
-use super::verify::verify_on_schedule;
-use super::web::serve;
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::flows::Meter;
+use crate::http::serve;
+use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
 /// Ends it when dropped.

@@ -8,8 +8,7 @@ use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::lease::name_of;
-use crate::catalog::{self, facts};
+use crate::catalog::{self, facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::limits;
@@ -63,7 +62,7 @@ async fn connect(settings: &Settings) -> Result<Control, Fault> {
 pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<bool, Fault> {
     let (desktop, slot) = (connect(settings).await?, &settings.forward.slot);
     let identity = facts(&desktop.client, Side::Desktop).await?;
-    let replicator = name_of(settings, &identity);
+    let replicator = replicator_name(settings, &identity);
     let kept = i64::try_from(bytes).unwrap_or(i64::MAX);
     let sql = "update tandem.slot set given_up_at = now(), given_up_bytes = $3 where replicator = $1 and slot = $2 returning true";
     let params: [(&(dyn ToSql + Sync), Type); 3] = [

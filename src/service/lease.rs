@@ -13,17 +13,6 @@ use crate::fault::{Fault, Kind, Side};
 use crate::wire::control::Control;
 use crate::{limits, platform};
 
-/// The replicator's name: the settings', else made of the desktop's identity.
-pub fn name_of(settings: &Settings, desktop: &Facts) -> String {
-    let made = || {
-        format!(
-            "{}-{}-{}",
-            desktop.system_id, desktop.database, settings.forward.slot
-        )
-    };
-    settings.replicator.clone().unwrap_or_else(made)
-}
-
 /// Takes the lease. One whose holder is known to be dead is taken at once; another one is waited for
 /// as long as its term lasts, and if it was renewed by then, its holder lives; whoever stands by waits without end.
 ///

@@ -18,15 +18,6 @@ use crate::limits;
 use crate::model::{Misfit, Tables, WayBack, alike, listed};
 use crate::wire::control;
 
-/// The names of tables that were served before, or whose first copy has begun.
-pub(super) async fn served(cloud: &Client, replicator: &str) -> Result<BTreeSet<String>, Fault> {
-    // One that was copied before and waits for a new copy is known, too: it must not end what the others go on with.
-    let sql = "select \"table\" from tandem.table_state where replicator = $1 and state <> 'removed' and (state <> 'waiting' or copied_at is not null)";
-    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
-    Ok(rows.iter().map(|row| row.get(0)).collect())
-}
-
 /// Tables that have stopped until both sides fit, as far as the cloud knows.
 pub(super) async fn unfit(cloud: &Client, replicator: &str) -> Result<Halted, Fault> {
     let sql = "select \"table\" from tandem.table_state where replicator = $1 and state = 'stopped' and fingerprint = ''";

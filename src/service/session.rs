@@ -12,17 +12,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::agenda::{Goal, Remembered};
 use super::budget::is_given_up;
-use super::lease::{acquire, name_of};
-use super::misfits::{mended, note_misfits, say_stopped, served, take_up_homes, unfit};
+use super::lease::acquire;
+use super::misfits::{mended, note_misfits, say_stopped, take_up_homes, unfit};
 use super::telling::telling;
 use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release, unstage};
-use crate::catalog::{self, Facts, Footprint, facts};
+use crate::catalog::{self, Facts, Footprint, facts, replicator_name};
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{
     Agenda, First, Forward, Reverse, Sides, Wanted, agree_again, bind, check_keys,
-    check_keys_again, fill, last_refill, not_applied, parked, set_state,
+    check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
 };
 use crate::fold::Book;
 use crate::install::{
@@ -61,11 +61,11 @@ pub(super) async fn session(
         return Ok(());
     };
     let (cloud, desktop, identity, cloud_identity) = connected?;
-    let replicator = name_of(settings, &identity);
+    let replicator = replicator_name(settings, &identity);
     let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
     let served = match unknown || goal.ends {
         true => BTreeSet::new(),
-        false => served(&cloud.client, &replicator).await?,
+        false => known_tables(&cloud.client, &replicator).await?,
     };
     let agreeing = agree_again(settings, &desktop.client, &cloud.client, &served);
     let Some(tables) = stop.run_until_cancelled(agreeing).await else {

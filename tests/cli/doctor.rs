@@ -7,7 +7,7 @@ use crate::support::office::{Office, Plan, came_home, exec, until, value};
 use crate::support::servers::newest;
 use serde_json::Value;
 use tandem::demo::cluster::Mode;
-use tandem::service::CHECK_IDS;
+use tandem::doctor::CHECK_IDS;
 
 const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n[[table]]\nname = \"item\"\n[[table]]\nname = \"child\"\nkey = [\"code\"]\n\
     [[table]]\nname = \"visits\"\nflow = \"reverse\"\n";

@@ -8,8 +8,8 @@ use tandem::wire::control::Control;
 use tokio::process::Command;
 
 use crate::support::office::{PATIENCE, Service, connect_to, exec, finish, tandem, until};
-use crate::support::poll;
 use crate::support::servers::newest;
+use crate::support::{Nobody, poll};
 
 /// In no word of any program, and unlike itself when it is encoded for a URL.
 const CANARY: &str = "cAnary/7 b#rd";
@@ -277,7 +277,7 @@ async fn p16_a_wrong_password_is_exit_2_at_once_and_is_not_shown() {
 #[tokio::test(flavor = "multi_thread")]
 async fn p16_an_unreachable_server_is_exit_4_or_weather_and_nothing_is_shown() {
     let bench = bench().await;
-    let port = tandem::demo::cluster::free_port().unwrap();
+    let nobody = Nobody::new();
     for place in PLACES {
         let caller = Caller::new(
             &bench.cluster,
@@ -285,7 +285,7 @@ async fn p16_an_unreachable_server_is_exit_4_or_weather_and_nothing_is_shown() {
             place,
             CANARY,
             ENCODED,
-            port,
+            nobody.port(),
         );
         for question in ["lag", "wait"] {
             let (code, said) = caller.ask(&[question]).await;

@@ -10,9 +10,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::bouncer::{Bouncer, BouncerError};
-use crate::support::poll;
 use crate::support::proxy::Proxy;
 use crate::support::servers::{Pair, newest, versions};
+use crate::support::{Nobody, poll};
 use tandem::demo::cluster::{Cluster, ClusterSpec, Mode, find_binaries};
 
 /// Far beyond what anything here takes, also on a busy machine.
@@ -443,12 +443,8 @@ fn a_closed_side_closes_the_other_and_a_dropped_proxy_its_port() {
 
 #[tokio::test]
 async fn the_proxy_serves_asynchronous_tests_and_follows_a_failover() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let proxy = Proxy::start("127.0.0.1", nobody).unwrap();
+    let nobody = Nobody::new();
+    let proxy = Proxy::start("127.0.0.1", nobody.port()).unwrap();
     let _lost = tokio::net::TcpStream::connect(("127.0.0.1", proxy.port()))
         .await
         .unwrap();

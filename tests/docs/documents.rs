@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use tandem::service::CHECK_IDS;
+use tandem::doctor::CHECK_IDS;
 
 use super::page::{files, marked, must_be_empty, read, rows, section, sections};
 
@@ -30,14 +30,23 @@ fn each_metric_stands_in_the_contract() {
     assert!(made.len() > 10, "{made:?}");
     assert_eq!(
         written, made,
-        "docs/contract.md (left) has other metrics than src/service (right)"
+        "docs/contract.md (left) has other metrics than src/http (right)"
     );
 }
 
 /// The fields of every type that becomes a document.
 fn documents() -> Vec<(String, BTreeSet<String>)> {
     let mut found = Vec::new();
-    for (path, text) in files(&["src/service", "src/cli"], &["rs"]) {
+    for (path, text) in files(
+        &[
+            "src/observe",
+            "src/doctor",
+            "src/init",
+            "src/service",
+            "src/cli",
+        ],
+        &["rs"],
+    ) {
         for after in text.split("#[derive(").skip(1) {
             let (derived, after) = after.split_once(")]").unwrap();
             let head = after

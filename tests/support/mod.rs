@@ -21,7 +21,10 @@ pub mod servers;
 pub mod terminal;
 pub mod watched;
 
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
+
+use socket2::{Domain, Socket, Type};
 
 /// Looks again and again until `found` has something, for what has no event to wait for (a port of another
 /// process, a file that goes away); `None` when it hasn't within `patience`.
@@ -33,6 +36,22 @@ pub fn poll<T>(patience: Duration, mut found: impl FnMut() -> Option<T>) -> Opti
             return got;
         }
         std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A loopback port where nobody listens: held as long as this lives, so that nobody else is given it.
+pub struct Nobody(Socket);
+
+impl Nobody {
+    pub fn new() -> Nobody {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let anywhere = std::net::SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&anywhere.into()).unwrap();
+        Nobody(socket)
+    }
+
+    pub fn port(&self) -> u16 {
+        self.0.local_addr().unwrap().as_socket().unwrap().port()
     }
 }
 

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpStream;
 
 use super::office::{Office, PATIENCE};
 use super::servers::newest;
+use tandem::demo::cluster::free_port;
 
 /// Two tables.
 pub const DDL: &str =
@@ -25,13 +26,8 @@ pub async fn watched(more: &str) -> Watched {
 
 /// More tables, too.
 pub async fn watched_with(more: &str, tables: &str, desktop: &str, cloud: &str) -> Watched {
-    // Free a moment ago: whoever takes it in between makes the test fail, not pass.
-    let port = TcpListener::bind("127.0.0.1:0")
-        .await
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    // Free a moment ago, and not one of those that clients are given.
+    let port = free_port().unwrap();
     let settings = format!(
         "[heartbeat]\nevery = \"500ms\"\n[listen]\nhttp = \"127.0.0.1:{port}\"\n{more}[[table]]\nname = \"item\"\nmax_shrink = 1\n[[table]]\nname = \"other\"\n{tables}"
     );

@@ -6,7 +6,7 @@ use crate::config::Settings;
 use crate::fault::Fault;
 use crate::limits;
 use crate::model::sqlstate;
-use crate::service::{State, Status, TableStatus, Verdict};
+use crate::observe::{State, Status, TableStatus, Verdict};
 
 /// Rows that wait, of one table, one direction and one reason.
 pub(super) struct Refused {

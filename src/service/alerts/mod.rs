@@ -17,8 +17,8 @@ use crate::alert::{About, Condition, Keeper, Memory, Way, send, ways};
 use crate::config::{Settings, TimeOfDay};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
+use crate::observe::{Onlooker, Status};
 use crate::platform;
-use crate::service::{Onlooker, Status};
 
 /// The service ends for a reason that doesn't pass; whoever sends it waits for the answer.
 pub(super) struct LastWords {

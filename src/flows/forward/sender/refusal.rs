@@ -7,7 +7,7 @@ use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied, way_of};
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
-use crate::model::{Halt, Key, TableId, Tables, WayBack, sqlstate};
+use crate::model::{Halt, Key, Knot, Table, TableId, Tables, WayBack, sqlstate};
 use crate::wire::ServerError;
 
 impl Writer {
@@ -30,8 +30,9 @@ impl Writer {
     }
 
     /// A table whose folded form meets a constraint between its rows is tried in source order. A step whose rows are
-    /// refused is tried row by row, and those that are refused alone are parked. Where the table itself is
-    /// refused it stops, and the others go on.
+    /// refused is tried row by row, and those that are refused alone are parked; what is tried with it stands in source order
+    /// before, where only that lets its rows exchange unique values. Where the table itself is refused it stops, and the
+    /// others go on.
     ///
     /// # Errors
     /// When no table is to blame.
@@ -49,15 +50,15 @@ impl Writer {
         if error.code == sqlstate::KEPT_OUT {
             self.planner.count(table);
         }
-        // Equal rows have no order among themselves.
-        let ordered =
-            self.tables.get(table).key != Key::Multiset && job.changes() <= limits::IN_ORDER_MAX;
+        let few = job.changes() <= limits::IN_ORDER_MAX;
         let form = &mut job.form;
         let moves = step.is_some_and(|step| form.moves.contains(&step));
-        if meets_another(error) && ordered && form.ordered.insert(table) {
+        if meets_another(error) && few && form.put_in_order(self.tables.get(table)) {
             form.careful.clear();
         } else if lies_in_rows(error) && moves {
             self.halt(form, copy_moved(table, &words(error)));
+        } else if few && form.put_unbending_in_order(step, table, &self.tables) {
+            form.careful.clear();
         } else if !form.try_carefully(step, error) {
             let halt = self.why(table, error);
             self.halt(form, halt);
@@ -118,6 +119,31 @@ impl Form {
     fn ask_at_once(&mut self, table: Option<TableId>, error: &ServerError) -> bool {
         let late = table.is_none() && blames_table(error) && lies_in_rows(error);
         late && !std::mem::replace(&mut self.at_once, true)
+    }
+
+    /// Puts a table's changes in source order; false where they are already, or where its rows are equal and have none.
+    fn put_in_order(&mut self, table: &Table) -> bool {
+        table.key != Key::Multiset && self.ordered.insert(table.id)
+    }
+
+    /// Does so for all tables whose rows are going to be tried with this step and can exchange unique values in no other way
+    /// than the one in which it was done; false where there are none any more.
+    fn put_unbending_in_order(
+        &mut self,
+        step: Option<usize>,
+        table: TableId,
+        all: &Tables,
+    ) -> bool {
+        let table = all.get(table);
+        let tied = all
+            .iter()
+            .filter(|other| step.is_some() && other.is_tied_to(table));
+        let unbending = tied.filter(|other| other.knot.as_ref().is_some_and(Knot::is_unbending));
+        let mut any = false;
+        for other in unbending {
+            any |= self.put_in_order(other);
+        }
+        any
     }
 
     /// Says that a step is to be tried row by row; false where that wouldn't help.

@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::misfits::served;
-use super::observe::Onlooker;
+use super::sample::Onlooker;
 use super::status::TableStatus;
 use crate::config::Settings;
 use crate::fault::Fault;
-use crate::flows::agree_again;
+use crate::flows::{agree_again, known_tables};
 use crate::model::TableState;
 use crate::plan::owned_count;
 
@@ -76,7 +75,7 @@ impl Onlooker {
     /// Rows in the cloud, by table; what can't be counted is left out.
     async fn counts(&self, settings: &Settings) -> BTreeMap<String, i64> {
         let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
-        let Ok(served) = served(cloud, &self.replicator).await else {
+        let Ok(served) = known_tables(cloud, &self.replicator).await else {
             return BTreeMap::new();
         };
         let Ok(tables) = agree_again(settings, desktop, cloud, &served).await else {

@@ -7,11 +7,10 @@ use serde::Serialize;
 use tokio::time::sleep;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::misfits::served;
-use super::observe::Onlooker;
+use super::sample::Onlooker;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Bad, Verified, agree_again, verify};
+use crate::flows::{Bad, Verified, agree_again, known_tables, verify};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Tables;
@@ -95,7 +94,7 @@ impl Onlooker {
         let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
         let installed = is_installed(cloud, Side::Cloud).await?;
         let served = match installed {
-            true => served(cloud, &self.replicator).await?,
+            true => known_tables(cloud, &self.replicator).await?,
             false => BTreeSet::new(),
         };
         let tables = agree_again(settings, desktop, cloud, &served).await?;
@@ -307,7 +306,7 @@ impl Onlooker {
 }
 
 /// Compares both sides again and again, as the settings want; what can't be asked now is asked later.
-pub(super) async fn verify_on_schedule(settings: Settings) {
+pub(crate) async fn verify_on_schedule(settings: Settings) {
     let Some(every) = settings.verify.every else {
         return;
     };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
-use super::homeward::ReverseSample;
-use super::observe::{Onlooker, Seen};
+use super::reverse::ReverseSample;
+use super::sample::{Onlooker, Seen};
 use super::status::{Service, TableStatus, VerifiedStatus};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::observe::Onlooker;
+use super::sample::Onlooker;
 use crate::fault::{Fault, Side};
 use crate::fold::SWAP;
 

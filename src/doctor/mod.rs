@@ -23,7 +23,7 @@ use crate::plan::quote::table as qualified;
 use crate::wire::control::{self, Control};
 
 /// All checks, in the order in which they are made.
-pub const IDS: [&str; 68] = [
+pub const CHECK_IDS: [&str; 68] = [
     // The desktop's server.
     "desktop_reachable",
     "desktop_version",
@@ -120,7 +120,7 @@ pub enum CheckOutcome {
 /// One check of the `doctor` document; source: the contract.
 #[derive(Clone, Debug, Serialize)]
 pub struct Check {
-    /// One of [`IDS`].
+    /// One of [`CHECK_IDS`].
     pub id: &'static str,
     /// `desktop`, `cloud` or `both`.
     pub side: &'static str,
@@ -146,20 +146,20 @@ impl Check {
 
 /// Checks, as they are made.
 #[derive(Default)]
-pub(super) struct Report {
+struct Report {
     checks: Vec<Check>,
 }
 
 /// Something that is wrong with one thing: what, and what mends it.
-pub(super) struct Wrong {
-    pub(super) what: String,
-    pub(super) fix: Option<String>,
+struct Wrong {
+    what: String,
+    fix: Option<String>,
     /// The thing, where the same may be wrong with many.
-    pub(super) of: Option<String>,
+    of: Option<String>,
 }
 
 impl Wrong {
-    pub(super) fn new(what: impl Into<String>, fix: impl Into<String>) -> Wrong {
+    fn new(what: impl Into<String>, fix: impl Into<String>) -> Wrong {
         Wrong {
             what: what.into(),
             fix: Some(fix.into()),
@@ -177,7 +177,7 @@ impl Wrong {
     }
 
     /// The same may be wrong with others, and is said once then. `name` stands in the words.
-    pub(super) fn of(self, name: &str) -> Wrong {
+    fn of(self, name: &str) -> Wrong {
         let of = Some(name.to_owned());
         Wrong { of, ..self }
     }
@@ -185,7 +185,7 @@ impl Wrong {
 
 impl Report {
     fn push(&mut self, id: &'static str, outcome: CheckOutcome, wrong: Wrong, why: Option<&str>) {
-        debug_assert!(IDS.contains(&id), "{id}");
+        debug_assert!(CHECK_IDS.contains(&id), "{id}");
         self.checks.push(Check {
             id,
             side: side_of(id),
@@ -197,20 +197,20 @@ impl Report {
         });
     }
 
-    pub(super) fn ok(&mut self, id: &'static str, what: impl Into<String>) {
+    fn ok(&mut self, id: &'static str, what: impl Into<String>) {
         self.push(id, CheckOutcome::Ok, Wrong::nothing(what.into()), None);
     }
 
-    pub(super) fn warn(&mut self, id: &'static str, why: &str, wrong: Wrong) {
+    fn warn(&mut self, id: &'static str, why: &str, wrong: Wrong) {
         self.push(id, CheckOutcome::Warn, wrong, Some(why));
     }
 
-    pub(super) fn fail(&mut self, id: &'static str, why: &str, wrong: Wrong) {
+    fn fail(&mut self, id: &'static str, why: &str, wrong: Wrong) {
         self.push(id, CheckOutcome::Fail, wrong, Some(why));
     }
 
     /// One check for each thing that is wrong; one that is fine where none is.
-    pub(super) fn each(
+    fn each(
         &mut self,
         id: &'static str,
         fine: &str,
@@ -231,13 +231,13 @@ impl Report {
     }
 
     /// What can't be known from here.
-    pub(super) fn skip(&mut self, id: &'static str, what: String) {
+    fn skip(&mut self, id: &'static str, what: String) {
         self.push(id, CheckOutcome::Skipped, Wrong::nothing(what), None);
     }
 
     /// Everything that wasn't reached.
     fn skip_the_rest(&mut self) {
-        let left: Vec<_> = { IDS.iter() }.filter(|id| !self.has(id)).collect();
+        let left: Vec<_> = { CHECK_IDS.iter() }.filter(|id| !self.has(id)).collect();
         for id in left {
             let what = NOT_REACHED.to_owned();
             self.skip(id, what);
@@ -255,7 +255,7 @@ fn side_of(id: &str) -> &'static str {
 
 /// Where a check stands among all.
 fn place(id: &str) -> usize {
-    let known = IDS.iter().position(|known| *known == id);
+    let known = CHECK_IDS.iter().position(|known| *known == id);
     known.unwrap_or_default()
 }
 

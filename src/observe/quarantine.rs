@@ -7,11 +7,10 @@ use serde::Serialize;
 use tokio::time::sleep;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::misfits::served;
-use super::observe::{Onlooker, one};
+use super::sample::{Onlooker, one};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
-use crate::flows::agree_again;
+use crate::flows::{agree_again, known_tables};
 use crate::fold::{REFIT, RETRY};
 use crate::install::is_installed;
 use crate::limits;
@@ -141,7 +140,7 @@ impl Onlooker {
     /// them, else the desktop's. Tables that no longer fit have none.
     async fn keys(&self, settings: &Settings) -> BTreeMap<(String, String), Vec<String>> {
         let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
-        let Ok(served) = served(cloud, &self.replicator).await else {
+        let Ok(served) = known_tables(cloud, &self.replicator).await else {
             return BTreeMap::new();
         };
         let Ok(tables) = agree_again(settings, desktop, cloud, &served).await else {

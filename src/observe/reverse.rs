@@ -9,11 +9,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::half::InCloud;
-use super::misfits::served;
-use super::observe::Onlooker;
+use super::sample::Onlooker;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Meter, agree_again};
+use crate::flows::{Meter, agree_again, known_tables};
 use crate::install::{is_installed, queue_again};
 use crate::limits;
 
@@ -113,7 +112,7 @@ impl Onlooker {
         names: &[&str],
     ) -> Result<usize, Fault> {
         let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
-        let served = served(cloud, &self.replicator).await?;
+        let served = known_tables(cloud, &self.replicator).await?;
         let tables = agree_again(settings, desktop, cloud, &served).await?;
         let misfits = tables.misfits().iter();
         if let Some(misfit) = { misfits }.find(|misfit| names.contains(&misfit.name.as_str())) {
@@ -351,7 +350,7 @@ impl InCloud<'_> {
 
 /// Lets old conflicts go, now and then; what can't be asked now is asked later. Until something streams the sessions say
 /// what is wrong with a side, and nobody else knocks there.
-pub(super) async fn forget_on_schedule(settings: Settings, meter: Arc<Meter>) {
+pub(crate) async fn forget_on_schedule(settings: Settings, meter: Arc<Meter>) {
     while meter.read().batches == 0 {
         sleep(limits::CONFLICTS_BEGIN).await;
     }

@@ -20,16 +20,16 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
-use super::observe::Onlooker;
-use super::status::{Status, Verdict};
 use crate::config::Settings;
 use crate::flows::Meter;
 use crate::limits;
+use crate::observe::Onlooker;
+use crate::observe::{Status, Verdict};
 
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(super) async fn serve(settings: Settings, meter: Arc<Meter>) {
+pub(crate) async fn serve(settings: Settings, meter: Arc<Meter>) {
     let Some(address) = settings.listen.http else {
         return;
     };

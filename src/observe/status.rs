@@ -7,8 +7,8 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
-use super::homeward::{ReverseCounts, ReverseSample, ThenStatus};
-use super::observe::{Onlooker, Sample, Seen, State};
+use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
+use super::sample::{Onlooker, Sample, Seen, State};
 use crate::alert::{AlertStatus, kept, ways};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};

@@ -4,9 +4,9 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use super::observe::State;
-use super::status::Status;
 use crate::flows::{BUCKETS_MS, Reading};
+use crate::observe::State;
+use crate::observe::Status;
 
 /// All metrics: of the last sample of both sides, if there is one, and how old it is; and what the program counted itself.
 pub(super) fn render(

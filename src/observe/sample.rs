@@ -9,10 +9,9 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::half::InCloud;
-use super::homeward::ReverseSample;
-use super::lease::name_of;
 use super::peek::Missing;
-use crate::catalog::{Facts, facts};
+use super::reverse::ReverseSample;
+use crate::catalog::{Facts, facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::limits;
@@ -127,7 +126,7 @@ impl Onlooker {
         let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         facts(&cloud.client, Side::Cloud).await?;
-        let replicator = name_of(settings, &identity);
+        let replicator = replicator_name(settings, &identity);
         Ok(Onlooker {
             desktop,
             cloud,

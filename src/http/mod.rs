@@ -1,0 +1,6 @@
+//! What the service answers over HTTP: metrics, health, and a page for a browser.
+
+mod metrics;
+mod serve;
+
+pub(crate) use serve::serve;
