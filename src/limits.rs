@@ -71,9 +71,9 @@ pub const ALERT_LOOK_PATIENCE: Duration = Duration::from_secs(20);
 /// Nobody looked for so long: the computer slept, and what was before says nothing any more.
 pub const ALERT_GAP_MAX: Duration = Duration::from_secs(90);
 /// A message takes so long at most, from the first packet to the server's word that it has it.
-pub const ALERT_SEND_MAX: Duration = Duration::from_secs(30);
+pub const ALERT_SEND_MAX: Duration = Duration::from_secs(20);
 /// The same of the last one, before the program ends.
-pub const ALERT_LAST_MAX: Duration = Duration::from_secs(45);
+pub const ALERT_LAST_MAX: Duration = Duration::from_secs(30);
 /// A message that didn't arrive is tried again after this long...
 pub const ALERT_RETRY_FIRST: Duration = Duration::from_secs(5);
 /// ...and, after more and more such tries in vain, so seldom.
