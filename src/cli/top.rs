@@ -413,6 +413,7 @@ mod tests {
             up_to: None,
             wal_limit_in_s: None,
             verified: None,
+            alert: None,
             last_commit: None,
             transactions: None,
             parked: (1, 0),
