@@ -141,6 +141,9 @@ pub const REFUSED_AGAIN_EVERY: Duration = Duration::from_secs(600);
 /// A table that no longer fits is looked at again so often: somebody mends it and sees it go on.
 pub const MISFITS_EVERY: Duration = Duration::from_secs(5);
 
+/// A slot that was just left is looked at this often: nothing tells when the server's process is gone.
+pub const SLOT_LOOK_EVERY: Duration = Duration::from_millis(100);
+
 /// A stopping session waits this long for the server's goodbye.
 pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
 
@@ -323,20 +326,20 @@ pub const MOVED_ROWS_MAX: usize = 200_000;
 pub const IN_ORDER_MAX: usize = 20_000;
 
 /// How often rows that wait for one another on the desktop are tried together, each time without one more of them.
-pub const HOME_TIED_TRIES: u32 = 50;
+pub const REVERSE_TIED_TRIES: u32 = 50;
 
 /// Entries of the outbox that are read at once: what names them is in the desktop's log, and held in memory.
-pub const HOME_ENTRIES: usize = 1_000;
+pub const REVERSE_ENTRIES: usize = 1_000;
 /// Rows that are known to have been refused, so that each is said once; then all may be said again.
-pub const HOME_TOLD: usize = 1_000;
+pub const REVERSE_TOLD: usize = 1_000;
 /// So few rows are looked for one by one on the desktop, by an index where it has one.
-pub const HOME_PROBED_MAX: usize = 10;
+pub const REVERSE_PROBED_MAX: usize = 10;
 /// Bytes of their rows.
-pub const HOME_BYTES: u64 = 4 * 1024 * 1024;
+pub const REVERSE_BYTES: u64 = 4 * 1024 * 1024;
 /// A statement of the way home may take so long, on either side.
-pub const HOME_STATEMENT_MAX: Duration = Duration::from_secs(30);
+pub const REVERSE_STATEMENT_MAX: Duration = Duration::from_secs(30);
 /// It waits so long for a row that the office program has; meanwhile the program may wait for another one.
-pub const HOME_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
+pub const REVERSE_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 /// How soon the office's statement behind a poll is tried again when it failed.
 pub const THEN_AGAIN: Duration = Duration::from_secs(10);
 

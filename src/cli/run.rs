@@ -36,9 +36,9 @@ pub(super) async fn run(
         tracing::info!("finishing the current batch; a second signal stops at once");
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tandem starts");
-    let goal = service::Goal {
+    let goal = service::RunMode {
         standby: options.standby,
-        ..service::Goal::service()
+        ..service::RunMode::service()
     };
     tokio::select! {
         ended = service::run(settings, goal, &stop) => {

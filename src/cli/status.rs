@@ -7,7 +7,7 @@ use crate::alert::AlertStatus;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::observe::{
-    CloudHalf, Onlooker, ReverseSample, Sample, Service, State, Status, TableStatus, Verdict,
+    CloudHalf, Observer, ReverseSample, Sample, Service, State, Status, TableStatus, Verdict,
     VerifiedStatus,
 };
 use crate::platform;
@@ -29,8 +29,8 @@ pub(super) struct Options {
 
 pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let asked = async {
-        let onlooker = Onlooker::connect(settings).await?;
-        onlooker.status(settings).await
+        let observer = Observer::connect(settings).await?;
+        observer.status(settings).await
     };
     let status = match asked.await {
         Ok(status) => status,
@@ -53,7 +53,7 @@ pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exi
 
 /// A side is away: what the other one tells.
 async fn unknown(options: &Options, settings: &Settings, fault: &Fault) {
-    let (desktop, cloud) = tokio::join!(Onlooker::half(settings), Onlooker::cloud_half(settings));
+    let (desktop, cloud) = tokio::join!(Observer::half(settings), Observer::cloud_half(settings));
     if options.json {
         let known = cloud.ok().flatten();
         let known = known.as_ref();

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::flows::{BUCKETS_MS, Reading};
+use crate::flows::{BUCKETS_MS, CounterSnapshot};
 use crate::observe::State;
 use crate::observe::Status;
 
@@ -12,7 +12,7 @@ use crate::observe::Status;
 pub(super) fn render(
     status: Option<(&Status, Duration)>,
     fresh: bool,
-    reading: &Reading,
+    reading: &CounterSnapshot,
 ) -> String {
     let mut page = Page(String::new());
     let streams = status.is_some_and(|(status, _)| {
@@ -160,7 +160,7 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             table.ruled_out,
             table.quarantined,
         ];
-        let home = table.reverse.as_ref().map(|counts| {
+        let reverse = table.reverse.as_ref().map(|counts| {
             [
                 counts.applied,
                 counts.folded,
@@ -168,7 +168,7 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
                 counts.quarantined,
             ]
         });
-        for (direction, counts) in [("forward", Some(out)), ("reverse", home)] {
+        for (direction, counts) in [("forward", Some(out)), ("reverse", reverse)] {
             let outcomes = ["applied", "folded", "ruled_out", "quarantined"];
             for (outcome, count) in outcomes.iter().zip(counts.into_iter().flatten()) {
                 let labels = [
@@ -274,7 +274,7 @@ mod tests {
 
     #[test]
     fn without_a_sample_it_is_down_and_says_what_it_knows() {
-        let page = render(None, false, &Reading::default());
+        let page = render(None, false, &CounterSnapshot::default());
         assert!(page.contains("\ntandem_up 0\n") || page.contains("tandem_up 0\n"));
         assert!(page.contains("tandem_batches_total 0\n"));
         assert!(!page.contains("tandem_lag_seconds"));

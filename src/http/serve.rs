@@ -21,21 +21,21 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
 use crate::config::Settings;
-use crate::flows::Meter;
+use crate::flows::Counters;
 use crate::limits;
-use crate::observe::Onlooker;
+use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
 
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(crate) async fn serve(settings: Settings, meter: Arc<Meter>) {
+pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
     let Some(address) = settings.listen.http else {
         return;
     };
     let listener = listen(address).await;
     tracing::debug!(%address, "listening");
-    let office = Arc::new(Office {
+    let office = Arc::new(HttpState {
         settings,
         meter,
         last: Mutex::default(),
@@ -72,7 +72,7 @@ async fn listen(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Office>) {
+async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<HttpState>) {
     let answer = service_fn(move |request: Request<Incoming>| {
         let office = office.clone();
         async move { Ok::<_, Infallible>(office.answer(&request).await) }
@@ -83,16 +83,16 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Offi
     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-struct Office {
+struct HttpState {
     settings: Settings,
-    meter: Arc<Meter>,
+    meter: Arc<Counters>,
     last: Mutex<Last>,
 }
 
 /// The last sample, and how it was taken.
 #[derive(Default)]
 struct Last {
-    onlooker: Option<Onlooker>,
+    observer: Option<Observer>,
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
     tried: Option<(Instant, Option<String>)>,
@@ -105,7 +105,7 @@ struct Known {
     failed: Option<String>,
 }
 
-impl Office {
+impl HttpState {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if request.method() != Method::GET && request.method() != Method::HEAD {
             let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
@@ -143,7 +143,7 @@ impl Office {
         if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
             let sampled = timeout(
                 limits::HTTP_SAMPLE_MAX,
-                Onlooker::status_over(&mut last.onlooker, &self.settings),
+                Observer::status_over(&mut last.observer, &self.settings),
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
 use super::reverse::ReverseSample;
-use super::sample::{Onlooker, Seen};
+use super::sample::{CheckpointView, Observer};
 use super::status::{Service, TableStatus, VerifiedStatus};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
@@ -23,7 +23,7 @@ pub(super) struct InCloud<'a> {
 /// What the cloud alone tells: all but what is missing there.
 pub struct CloudHalf {
     /// The checkpoint.
-    pub seen: Seen,
+    pub seen: CheckpointView,
     /// When the last transaction that is in the cloud committed on the desktop, in ISO 8601.
     pub up_to: Option<String>,
     /// The service, as its lease has it.
@@ -45,7 +45,7 @@ impl InCloud<'_> {
     }
 }
 
-impl Onlooker {
+impl Observer {
     pub(super) fn in_cloud(&self) -> InCloud<'_> {
         InCloud {
             client: &self.cloud.client,

@@ -17,7 +17,7 @@ pub use half::CloudHalf;
 pub use quarantine::ParkedRow;
 pub(crate) use reverse::forget_on_schedule;
 pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
-pub use sample::{Onlooker, Sample, Seen, State};
+pub use sample::{CheckpointView, Observer, Sample, State};
 pub use status::{RefillStatus, Service, Status, TableStatus, Verdict, VerifiedStatus};
 pub use swaps::Swapped;
 pub(crate) use verify::verify_on_schedule;

@@ -72,7 +72,7 @@ pub struct Sample {
 
 /// The checkpoint row as an onlooker sees it.
 #[derive(Clone, Debug, Default)]
-pub struct Seen {
+pub struct CheckpointView {
     /// The checkpoint; none before the tables were filled.
     pub lsn: Option<Lsn>,
     /// The lease was renewed in time.
@@ -93,7 +93,7 @@ pub struct Seen {
     pub copying: bool,
 }
 
-impl Seen {
+impl CheckpointView {
     /// The cloud has all that was committed before a marker, in all tables that go on.
     pub fn has(&self, marker: Lsn) -> bool {
         self.lsn.is_some_and(|lsn| lsn >= marker) && !self.copying
@@ -101,7 +101,7 @@ impl Seen {
 }
 
 /// Both sides, connected for looking.
-pub struct Onlooker {
+pub struct Observer {
     /// The desktop.
     pub desktop: Control,
     /// The cloud.
@@ -112,12 +112,12 @@ pub struct Onlooker {
     pub replicator: String,
 }
 
-impl Onlooker {
+impl Observer {
     /// Connects both sides.
     ///
     /// # Errors
     /// When one can't be reached, or is no server for tandem.
-    pub async fn connect(settings: &Settings) -> Result<Onlooker, Fault> {
+    pub async fn connect(settings: &Settings) -> Result<Observer, Fault> {
         let (desktop, cloud) = tokio::join!(
             control::connect(&settings.desktop.endpoint),
             control::connect(&settings.cloud.endpoint)
@@ -127,7 +127,7 @@ impl Onlooker {
         let identity = facts(&desktop.client, Side::Desktop).await?;
         facts(&cloud.client, Side::Cloud).await?;
         let replicator = replicator_name(settings, &identity);
-        Ok(Onlooker {
+        Ok(Observer {
             desktop,
             cloud,
             identity,
@@ -139,7 +139,7 @@ impl Onlooker {
     ///
     /// # Errors
     /// When the query fails.
-    pub async fn checkpoint(&self) -> Result<Option<Seen>, Fault> {
+    pub async fn checkpoint(&self) -> Result<Option<CheckpointView>, Fault> {
         self.in_cloud().checkpoint().await
     }
 
@@ -165,7 +165,11 @@ impl Onlooker {
     ///
     /// # Errors
     /// When a query fails.
-    pub async fn is_running(&self, settings: &Settings, seen: &Seen) -> Result<bool, Fault> {
+    pub async fn is_running(
+        &self,
+        settings: &Settings,
+        seen: &CheckpointView,
+    ) -> Result<bool, Fault> {
         if seen.holder.as_deref().is_some_and(platform::is_gone) {
             return Ok(false);
         }
@@ -219,7 +223,7 @@ impl Onlooker {
     pub async fn sample(&self, settings: &Settings) -> Result<Sample, Fault> {
         let Some(first) = self.checkpoint().await? else {
             return self
-                .finish(settings, State::Down, &Seen::default(), None)
+                .finish(settings, State::Down, &CheckpointView::default(), None)
                 .await;
         };
         if !self.is_running(settings, &first).await? {
@@ -257,7 +261,7 @@ impl Onlooker {
         &self,
         settings: &Settings,
         state: State,
-        seen: &Seen,
+        seen: &CheckpointView,
         lag_ms: Option<i64>,
     ) -> Result<Sample, Fault> {
         let sql = "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
@@ -327,7 +331,7 @@ impl Onlooker {
 
 impl InCloud<'_> {
     /// The checkpoint; none when tandem never ran here.
-    pub(super) async fn checkpoint(&self) -> Result<Option<Seen>, Fault> {
+    pub(super) async fn checkpoint(&self) -> Result<Option<CheckpointView>, Fault> {
         let cloud = self.client;
         let installed = one(
             cloud,
@@ -345,7 +349,7 @@ impl InCloud<'_> {
                    to_char(held_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
                    from tandem.checkpoint as c where replicator = $1";
         let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
-        Ok(row.map(|row| Seen {
+        Ok(row.map(|row| CheckpointView {
             lsn: row
                 .get::<_, Option<String>>(0)
                 .and_then(|text| text.parse().ok()),

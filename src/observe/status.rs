@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use super::half::InCloud;
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
-use super::sample::{Onlooker, Sample, Seen, State};
+use super::sample::{CheckpointView, Observer, Sample, State};
 use crate::alert::{AlertStatus, kept, ways};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
@@ -175,7 +175,7 @@ impl TableStatus {
     }
 }
 
-impl Onlooker {
+impl Observer {
     /// Takes a sample of everything.
     ///
     /// # Errors
@@ -245,15 +245,15 @@ impl Onlooker {
     /// # Errors
     /// When a side can't be reached or asked.
     pub async fn status_over(
-        left: &mut Option<Onlooker>,
+        left: &mut Option<Observer>,
         settings: &Settings,
     ) -> Result<Status, Fault> {
-        let onlooker = match left.take() {
-            Some(onlooker) => onlooker,
-            None => Onlooker::connect(settings).await?,
+        let observer = match left.take() {
+            Some(observer) => observer,
+            None => Observer::connect(settings).await?,
         };
-        let status = onlooker.status(settings).await?;
-        *left = Some(onlooker);
+        let status = observer.status(settings).await?;
+        *left = Some(observer);
         Ok(status)
     }
 
@@ -307,7 +307,7 @@ impl Onlooker {
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
-    async fn service(&self, settings: &Settings, seen: &Seen) -> Result<Service, Fault> {
+    async fn service(&self, settings: &Settings, seen: &CheckpointView) -> Result<Service, Fault> {
         let running = self.is_running(settings, seen).await?;
         let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
             from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
@@ -321,7 +321,7 @@ impl Onlooker {
 
 impl Service {
     /// As its lease has it, and the desktop where it reads the slot.
-    pub(super) fn of(running: bool, streams: Option<String>, seen: &Seen) -> Service {
+    pub(super) fn of(running: bool, streams: Option<String>, seen: &CheckpointView) -> Service {
         Service {
             running,
             since: streams.or_else(|| seen.since.clone().filter(|_| running)),

@@ -3,12 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::agenda::Remembered;
 use super::session::Session;
+use super::session_plan::Remembered;
 use crate::catalog::{self, Changed, Drift, Footprint, footprints};
 use crate::fault::{Fault, Side};
 use crate::limits;
-use crate::model::{Param, Statement, TableId, WayBack, alike, listed, oid};
+use crate::model::{Param, Recovery, Statement, TableId, alike, listed, oid};
 
 /// What both sides are like, and which tables that makes doubtful.
 #[derive(Default)]
@@ -83,7 +83,9 @@ impl Session<'_> {
             }
             Err(error) => return Err(wire(error)),
         };
-        let halts = halts.into_iter().filter(|halt| halt.way == WayBack::Copy);
+        let halts = halts
+            .into_iter()
+            .filter(|halt| halt.way == Recovery::Recopy);
         let halts: Vec<_> = halts.collect();
         let said = halts
             .iter()

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::agenda::Goal;
-use crate::apply::{Request, Taken, take};
+use super::session_plan::RunMode;
+use crate::apply::{LeaseState, Request, take};
 use crate::catalog::Facts;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
@@ -23,9 +23,9 @@ pub(super) async fn acquire(
     settings: &Settings,
     (replicator, desktop): (&str, &Facts),
     cloud: &Control,
-    goal: &Goal,
+    goal: &RunMode,
     stop: &CancellationToken,
-) -> Result<Taken, Fault> {
+) -> Result<LeaseState, Fault> {
     let term = (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN);
     let holder = match goal.ends {
         true => platform::passing_holder(),

@@ -5,10 +5,10 @@ use std::time::Instant;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
-use super::agenda::Goal;
-use super::beside;
-use super::budget::{exceeded, give_up};
+use super::background;
 use super::session::session;
+use super::session_plan::RunMode;
+use super::wal_limit::{exceeded, give_up};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind};
 use crate::limits;
@@ -19,13 +19,13 @@ use crate::limits;
 /// The fault that stopped the service.
 pub async fn run(
     settings: &Settings,
-    mut goal: Goal,
+    mut goal: RunMode,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     // It ends with us.
-    let beside = match goal.ends {
+    let background = match goal.ends {
         true => None,
-        false => beside::start(settings, &goal.meter, !goal.standby),
+        false => background::start(settings, &goal.meter, !goal.standby),
     };
     let mut watches = !goal.ends && !goal.standby;
     let ended = loop {
@@ -38,8 +38,8 @@ pub async fn run(
             Err(fault) => tracing::error!("the slot can't be given up: {fault}; trying again"),
         }
     };
-    if let (Err(fault), Some(beside)) = (&ended, beside) {
-        beside.end(fault).await;
+    if let (Err(fault), Some(background)) = (&ended, background) {
+        background.end(fault).await;
     }
     ended
 }
@@ -47,7 +47,7 @@ pub async fn run(
 /// One session after the other.
 async fn sessions(
     settings: &Settings,
-    goal: &mut Goal,
+    goal: &mut RunMode,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     let pauses = ExponentialBuilder::default()
@@ -81,7 +81,7 @@ async fn sessions(
             tracing::info!("{fault}");
             continue;
         }
-        if let Kind::Weather(side) | Kind::Slow(side) = fault.kind {
+        if let Kind::Transient(side) | Kind::Slow(side) = fault.kind {
             goal.meter.reconnect(side);
         }
         if let Kind::Slow(side) = fault.kind {

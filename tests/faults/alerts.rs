@@ -67,7 +67,7 @@ async fn p15_what_is_wrong_is_told_once_and_its_end_too() {
 
     // The summary of the day is due from its first minute on.
     let summary = told(&mut hook, "daily").await;
-    assert_eq!(summary["replicator"], office.onlooker().await.replicator);
+    assert_eq!(summary["replicator"], office.observer().await.replicator);
     if let Some(letters) = &letters {
         let letter = letters.letter();
         assert!(

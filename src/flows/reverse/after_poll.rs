@@ -94,7 +94,7 @@ async fn work(desktop: Endpoint, replicator: String, sql: String) -> Result<Dura
     };
     failpoint::reach("then_ran");
     let took = since.elapsed();
-    let noted = "update tandem.home set then_at = clock_timestamp(), then_failed = $2 where replicator = $1";
+    let noted = "update tandem.reverse set then_at = clock_timestamp(), then_failed = $2 where replicator = $1";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&failed, Type::TEXT)];
     let reset = client

@@ -17,7 +17,7 @@ use crate::alert::{About, Condition, Keeper, Memory, Way, send, ways};
 use crate::config::{Settings, TimeOfDay};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
-use crate::observe::{Onlooker, Status};
+use crate::observe::{Observer, Status};
 use crate::platform;
 
 /// The service ends for a reason that doesn't pass; whoever sends it waits for the answer.
@@ -75,7 +75,7 @@ struct Watch<'s> {
     unkept: bool,
     /// It is this program that does the work, not one for which it stands by.
     leads: bool,
-    onlooker: Option<Onlooker>,
+    observer: Option<Observer>,
     /// Ways that carry something.
     busy: BTreeSet<Way>,
     carrying: JoinSet<Carried>,
@@ -96,7 +96,7 @@ impl<'s> Watch<'s> {
             loaded: false,
             unkept: false,
             leads,
-            onlooker: None,
+            observer: None,
             busy: BTreeSet::new(),
             carrying: JoinSet::new(),
         }
@@ -159,9 +159,9 @@ impl<'s> Watch<'s> {
     /// How the office is.
     async fn condition(&mut self) -> Condition {
         let asked = async {
-            let status = Onlooker::status_over(&mut self.onlooker, self.settings).await?;
-            let refused = match &self.onlooker {
-                Some(onlooker) => refused(onlooker).await?,
+            let status = Observer::status_over(&mut self.observer, self.settings).await?;
+            let refused = match &self.observer {
+                Some(observer) => refused(observer).await?,
                 None => Vec::new(),
             };
             Ok::<_, Fault>((status, refused))
@@ -176,15 +176,15 @@ impl<'s> Watch<'s> {
             Ok(Err(fault)) => fault,
             Err(_) => Fault::new(Kind::Internal, "a side does not answer").next("tandem doctor"),
         };
-        self.onlooker = None;
+        self.observer = None;
         let other = timeout(limits::ALERT_LOOK_PATIENCE, other_side(self.settings)).await;
         assess::of_fault(&fault, other.ok().flatten())
     }
 
     /// Learns whose state it is, and who does the work.
     fn recognize(&mut self, status: &Status) {
-        if let Some(onlooker) = &self.onlooker {
-            self.about.replicator = onlooker.replicator.clone();
+        if let Some(observer) = &self.observer {
+            self.about.replicator = observer.replicator.clone();
         }
         if let Some(holder) = &status.service.holder {
             self.leads = *holder == platform::holder();
@@ -194,7 +194,7 @@ impl<'s> Watch<'s> {
     async fn load(&mut self) {
         let name = self.about.replicator.clone();
         // A name that nobody chose is made of what the desktop says; until it does, nothing can be found.
-        if self.settings.replicator.is_none() && self.onlooker.is_none() && self.keeper.is_none() {
+        if self.settings.replicator.is_none() && self.observer.is_none() && self.keeper.is_none() {
             return;
         }
         let keeper = self.keeper.insert(Keeper::new(self.settings, name));
@@ -288,14 +288,14 @@ impl<'s> Watch<'s> {
 }
 
 /// Rows that wait in the quarantine, by what keeps them there.
-async fn refused(onlooker: &Onlooker) -> Result<Vec<assess::Refused>, Fault> {
+async fn refused(observer: &Observer) -> Result<Vec<assess::Refused>, Fault> {
     let sql = "select \"table\", direction, sqlstate, count(*) from tandem.quarantine where replicator = $1 group by 1, 2, 3 order by 4 desc, 1, 2, 3";
-    let client = &onlooker.cloud.client;
+    let client = &observer.cloud.client;
     if !crate::install::is_installed(client, Side::Cloud).await? {
         return Ok(Vec::new());
     }
     let rows = client
-        .query_typed(sql, &[(&onlooker.replicator, Type::TEXT)])
+        .query_typed(sql, &[(&observer.replicator, Type::TEXT)])
         .await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
     let row = |row: &tokio_postgres::Row| assess::Refused {
@@ -309,7 +309,7 @@ async fn refused(onlooker: &Onlooker) -> Result<Vec<assess::Refused>, Fault> {
 
 /// What the side tells that answers.
 async fn other_side(settings: &Settings) -> Option<String> {
-    let (desktop, cloud) = tokio::join!(Onlooker::half(settings), Onlooker::cloud_half(settings));
+    let (desktop, cloud) = tokio::join!(Observer::half(settings), Observer::cloud_half(settings));
     match (desktop, cloud) {
         (Ok(Some((_, Some(held)))), _) => Some(format!(
             "the desktop answers, and keeps {} MB of WAL for us",

@@ -7,10 +7,10 @@ mod lookout;
 mod refill;
 mod swap_requests;
 
-pub(super) use heartbeat::{Heart, Of};
-pub(super) use lag_report::Overdue;
+pub(super) use heartbeat::{Heartbeat, HeartbeatOf};
+pub(super) use lag_report::LagReporter;
 pub use lookout::Known;
 pub(super) use lookout::Lookout;
 pub(super) use refill::Refiller;
 pub use refill::last_refill;
-pub(super) use swap_requests::Asking;
+pub(super) use swap_requests::SwapRequests;

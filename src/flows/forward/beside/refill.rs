@@ -14,7 +14,7 @@ use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::model::Tables;
-use crate::plan::home::{alone, keep, mark_text, restore};
+use crate::plan::reverse::{alone, keep, mark_text, restore};
 use crate::wire::control;
 
 /// Runs it again and again, never twice at once.
@@ -177,12 +177,15 @@ async fn fill(
     sql: &str,
     tables: &Tables,
 ) -> Result<(), tokio_postgres::Error> {
-    let owned = tables.homes().iter().filter(|home| !home.owned.is_empty());
+    let owned = tables
+        .reverse_tables()
+        .iter()
+        .filter(|reverse| !reverse.owned.is_empty());
     let owned: Vec<_> = owned.enumerate().collect();
     if owned.is_empty() {
         return client.batch_execute(sql).await;
     }
-    let kept = owned.iter().map(|(at, home)| keep(home, *at));
+    let kept = owned.iter().map(|(at, reverse)| keep(reverse, *at));
     let before: Vec<_> = ["begin".to_owned(), alone(replicator), mark_text(replicator)]
         .into_iter()
         .chain(kept)
@@ -191,11 +194,11 @@ async fn fill(
     failpoint::reach("refill_kept");
     client.batch_execute(sql).await?;
     failpoint::reach("refill_ran");
-    for (at, home) in owned {
-        let rows = client.query_typed(&restore(home, at), &[]).await?;
+    for (at, reverse) in owned {
+        let rows = client.query_typed(&restore(reverse, at), &[]).await?;
         let rows: i64 = rows.first().map_or(0, |row| row.get(0));
         if rows > 0 {
-            tracing::info!(table = %home.name, rows, "kept what the cloud owns");
+            tracing::info!(table = %reverse.name, rows, "kept what the cloud owns");
         }
     }
     client.batch_execute("commit").await

@@ -10,7 +10,7 @@ const FRAME_HEADER: usize = 1 + 8 + 8 + 8;
 const MESSAGE_HEADER: usize = 1 + 4;
 
 /// Takes a frame piece by piece.
-pub(super) struct Trimmer {
+pub(super) struct OversizedRow {
     /// Bytes of the frame that are still to come.
     remaining: usize,
     whole: usize,
@@ -38,10 +38,10 @@ enum Field {
     Length,
 }
 
-impl Trimmer {
+impl OversizedRow {
     /// For a frame of so many bytes.
-    pub(super) fn new(length: usize) -> Trimmer {
-        Trimmer {
+    pub(super) fn new(length: usize) -> OversizedRow {
+        OversizedRow {
             remaining: length,
             whole: length,
             fixed: Vec::new(),
@@ -176,7 +176,7 @@ mod tests {
         #[test]
         fn a_large_row_keeps_its_small_values_however_it_is_cut(large in limits::KEPT_VALUE_BYTES + 1..3 * limits::KEPT_VALUE_BYTES, piece in 1..5000usize) {
             let whole = frame(large);
-            let mut trimmer = Trimmer::new(whole.len());
+            let mut trimmer = OversizedRow::new(whole.len());
             for part in whole.chunks(piece) {
                 trimmer.feed(part);
             }
@@ -191,7 +191,7 @@ mod tests {
 
         #[test]
         fn foreign_bytes_never_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut trimmer = Trimmer::new(bytes.len());
+            let mut trimmer = OversizedRow::new(bytes.len());
             trimmer.feed(&bytes);
             let _ = trimmer.finish();
         }

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use super::array::TextArray;
 use super::diff::diff;
 use super::knot::{Part, knit};
-use super::planner::Manner;
+use super::planner::WriteContext;
 use super::source::Rows;
 use crate::limits;
-use crate::model::{Cell, Key, Param, Shape, Statement, Step, Table, Work, oid};
+use crate::model::{Cell, Key, Param, Statement, Step, StepKind, StepShape, Table, oid};
 
 /// The statements of a careful step.
 pub(super) struct Careful {
@@ -31,7 +31,7 @@ impl Careful {
         table: &Table,
         number: usize,
         finish: Vec<Statement>,
-        manner: &Manner<'_>,
+        manner: &WriteContext<'_>,
     ) -> Careful {
         let place = place(table, number, manner);
         Careful {
@@ -46,7 +46,7 @@ impl Careful {
 }
 
 /// Where a step's rows stand in the staging table: replicator, epoch, table and step.
-pub(super) fn place(table: &Table, number: usize, manner: &Manner<'_>) -> Vec<Param> {
+pub(super) fn place(table: &Table, number: usize, manner: &WriteContext<'_>) -> Vec<Param> {
     vec![
         Param::string(manner.replicator),
         Param::int8(manner.epoch),
@@ -123,7 +123,7 @@ pub(super) fn parked_key(table: &Table) -> Vec<usize> {
 }
 
 /// Writes the staged rows of a step by halves. Answers one row of JSON: the rows that were parked.
-fn try_staged(part: &Part<'_>, manner: &Manner<'_>) -> Statement {
+fn try_staged(part: &Part<'_>, manner: &WriteContext<'_>) -> Statement {
     let table = part.table;
     let key = parked_key(table);
     let mut params = place(table, part.number, manner);
@@ -149,7 +149,7 @@ fn try_staged(part: &Part<'_>, manner: &Manner<'_>) -> Statement {
 }
 
 /// Parks the refused ones of rows that `tandem.knit` has tried. Answers as [`try_staged`] does.
-fn park(part: &Part<'_>, manner: &Manner<'_>) -> Statement {
+fn park(part: &Part<'_>, manner: &WriteContext<'_>) -> Statement {
     let table = part.table;
     let mut params = place(table, part.number, manner);
     params.extend([
@@ -172,7 +172,7 @@ fn park(part: &Part<'_>, manner: &Manner<'_>) -> Statement {
 }
 
 /// Tries the staged rows of some steps: where rows may wait for one another, those of all steps together.
-pub(super) fn try_parts(parts: &[Part<'_>], manner: &Manner<'_>) -> Vec<Statement> {
+pub(super) fn try_parts(parts: &[Part<'_>], manner: &WriteContext<'_>) -> Vec<Statement> {
     match parts {
         [only] if only.table.knot.is_none() || only.shape.waits() => {
             vec![try_staged(only, manner)]
@@ -186,13 +186,16 @@ pub(super) fn try_parts(parts: &[Part<'_>], manner: &Manner<'_>) -> Vec<Statemen
 
 /// Tries parked rows again, those first that have waited longest: of each of these tables, each kind of work and each set
 /// of unsent columns. Rows of several tables are tried together.
-pub fn retry(kinds: &[(&Table, Work, Vec<usize>)], manner: &Manner<'_>) -> Vec<Statement> {
+pub fn retry(
+    kinds: &[(&Table, StepKind, Vec<usize>)],
+    manner: &WriteContext<'_>,
+) -> Vec<Statement> {
     let parts = kinds.iter().enumerate();
     let parts = parts.map(|(number, (table, work, unsent))| {
-        let shape = Shape {
+        let shape = StepShape {
             unsent: unsent.clone(),
             mixed_keys: true,
-            ..Shape::default()
+            ..StepShape::default()
         };
         Part::new(table, number, *work, &shape)
     });
@@ -226,7 +229,7 @@ pub fn retry(kinds: &[(&Table, Work, Vec<usize>)], manner: &Manner<'_>) -> Vec<S
     statements.extend(returning.map(|part| Statement {
         table: Some(part.table.id),
         ..Statement::bookkeeping(
-            super::write::text(part.table, Work::Recall, &part.shape, &Rows::Staged),
+            super::write::text(part.table, StepKind::Requeue, &part.shape, &Rows::Staged),
             place(part.table, part.number, manner),
         )
     }));
@@ -265,18 +268,18 @@ pub fn widened<'a>(tables: impl Iterator<Item = &'a Table>) -> Option<[Statement
 }
 
 /// Tries all rows of a copy, those of a table without a key only as far as they are missing.
-pub fn try_whole(tables: &[&Table], manner: &Manner<'_>) -> Vec<Statement> {
+pub fn try_whole(tables: &[&Table], manner: &WriteContext<'_>) -> Vec<Statement> {
     let multiset = |table: &&&Table| table.key == Key::Multiset;
     let narrow = tables.iter().filter(multiset);
     let narrow = narrow.map(|table| diff(table, manner, COPY_STEP, false).narrow);
     let parts = tables.iter().map(|table| {
         let work = match table.key {
-            Key::Multiset => Work::AddCopies,
-            Key::Columns(_) => Work::Upsert,
+            Key::Multiset => StepKind::AddCopies,
+            Key::Columns(_) => StepKind::Upsert,
         };
-        let shape = Shape {
+        let shape = StepShape {
             mixed_keys: true,
-            ..Shape::default()
+            ..StepShape::default()
         };
         Part::new(table, COPY_STEP, work, &shape)
     });
@@ -284,7 +287,7 @@ pub fn try_whole(tables: &[&Table], manner: &Manner<'_>) -> Vec<Statement> {
     narrow.chain(tried).collect()
 }
 
-/// Copies have steps from here on: `tandem.unstage` tells them from those of the stream.
+/// Copies have steps from here on: `tandem.clear_staging` tells them from those of the stream.
 pub const COPY_STEP: usize = 1 << 30;
 /// The keys of rows that are too large to be copied.
 pub const TOO_LARGE_STEP: usize = COPY_STEP + 1;
@@ -294,16 +297,16 @@ pub const UNREADABLE_STEP: usize = COPY_STEP + 3;
 pub const TOUCHED_STEP: usize = COPY_STEP + 2;
 
 /// Parks those rows.
-pub fn park_too_large(table: &Table, manner: &Manner<'_>) -> Statement {
+pub fn park_too_large(table: &Table, manner: &WriteContext<'_>) -> Statement {
     let key = table.key_arriving();
     let unsent = (0..table.arriving.len()).filter(|index| !key.contains(index));
-    let shape = Shape {
+    let shape = StepShape {
         unsent: unsent.collect(),
         too_large: Some(0),
-        ..Shape::default()
+        ..StepShape::default()
     };
     try_staged(
-        &Part::new(table, TOO_LARGE_STEP, Work::Upsert, &shape),
+        &Part::new(table, TOO_LARGE_STEP, StepKind::Upsert, &shape),
         manner,
     )
 }
@@ -329,7 +332,7 @@ pub fn void_parked(table: &Table, replicator: &str) -> Statement {
 }
 
 /// The same, but for rows that were changed after they were read: what waits of them is newer.
-pub fn void_untouched(table: &Table, manner: &Manner<'_>) -> Statement {
+pub fn void_untouched(table: &Table, manner: &WriteContext<'_>) -> Statement {
     let names = parked_key(table).into_iter();
     let names: Vec<_> = names
         .map(|index| format!("u.cells[{}]", index + 1))

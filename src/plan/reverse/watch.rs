@@ -1,13 +1,13 @@
 //! What the outbox's triggers watch, and entries for rows that are there already.
 
-use super::super::careful::place;
 use super::super::compare::cell;
 use super::super::guard::{Guard, belongs, is_mobile};
-use super::super::planner::Manner;
+use super::super::mobile_rows::outbox_key;
+use super::super::planner::WriteContext;
 use super::super::quote::{ident, literal, table as qualified};
-use super::super::returns::outbox_key;
+use super::super::row_by_row::place;
 use super::super::source::{self, Rows, all, image, key};
-use crate::model::{Home, Statement, Table, Tenant};
+use crate::model::{ReverseTable, Statement, Table, Tenant};
 
 /// Predicates of the triggers: over `new`, over `old` and `new`, over `old`. None where nothing is to be noted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,19 +21,19 @@ pub struct Watching {
 }
 
 /// The phone's rows, and on any row the columns that are the cloud's own.
-pub fn watching(home: &Home) -> Watching {
-    let owner = home.owner.as_ref().filter(|_| home.rows);
+pub fn watching(reverse: &ReverseTable) -> Watching {
+    let owner = reverse.owner.as_ref().filter(|_| reverse.rows);
     let mobile = owner.map(|owner| {
         move |row: &str| {
             let mobile = is_mobile(Some(owner), row);
-            format!("{mobile} and {}", tenants(&home.tenant, row))
+            format!("{mobile} and {}", tenants(&reverse.tenant, row))
         }
     });
-    let own: Vec<_> = cloud_names(home)
+    let own: Vec<_> = cloud_names(reverse)
         .map(|name| format!("old.{name}::text is distinct from new.{name}::text"))
         .collect();
     let changed = (!own.is_empty()).then(|| {
-        let tenants = tenants(&home.tenant, "new");
+        let tenants = tenants(&reverse.tenant, "new");
         format!("{tenants} and ({})", own.join(" or "))
     });
     let moved = mobile
@@ -48,10 +48,10 @@ pub fn watching(home: &Home) -> Watching {
 }
 
 /// The cloud's columns of which its own on the desktop are made.
-fn cloud_names(home: &Home) -> impl Iterator<Item = String> {
-    let uses = { home.owned.iter() }.flat_map(|at| home.columns[*at].from.uses());
-    uses.filter(|index| home.names.iter().all(|named| named.arriving != **index))
-        .map(|index| ident(&home.arriving[*index].name))
+fn cloud_names(reverse: &ReverseTable) -> impl Iterator<Item = String> {
+    let uses = { reverse.owned.iter() }.flat_map(|at| reverse.columns[*at].from.uses());
+    uses.filter(|index| reverse.names.iter().all(|named| named.arriving != **index))
+        .map(|index| ident(&reverse.arriving[*index].name))
 }
 
 /// A trigger's condition can't look into other tables: rows of tables that find their tenant there are all noted.
@@ -64,31 +64,31 @@ fn tenants(tenant: &Tenant, row: &str) -> String {
 }
 
 /// What an outbox entry names a stored row `t` by.
-fn name(home: &Home) -> String {
-    let cells = { home.names.iter() }.map(|named| cell(&home.arriving[named.arriving].name));
+fn name(reverse: &ReverseTable) -> String {
+    let cells = { reverse.names.iter() }.map(|named| cell(&reverse.arriving[named.arriving].name));
     format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
 }
 
 /// The phone's rows in the cloud, as a predicate on `t`.
-pub fn phones_in_cloud(home: &Home) -> String {
-    let mobile = is_mobile(home.owner.as_ref(), "t");
-    format!("{mobile} and {}", belongs(&home.tenant, "t"))
+pub fn phones_in_cloud(reverse: &ReverseTable) -> String {
+    let mobile = is_mobile(reverse.owner.as_ref(), "t");
+    format!("{mobile} and {}", belongs(&reverse.tenant, "t"))
 }
 
 /// Entries for all rows of the phone that are in the cloud: before the triggers, or once more.
-pub fn queue_all(home: &Home, replicator: &str) -> String {
+pub fn queue_all(reverse: &ReverseTable, replicator: &str) -> String {
     format!(
         "insert into tandem.outbox (replicator, \"table\", key, op) select {}, {}, {}, 'Q' from {} as t where {}",
         literal(replicator),
-        literal(&home.name),
-        name(home),
-        qualified(&home.cloud),
-        phones_in_cloud(home),
+        literal(&reverse.name),
+        name(reverse),
+        qualified(&reverse.cloud),
+        phones_in_cloud(reverse),
     )
 }
 
 /// Entries for rows of a staged copy that look otherwise in columns of the cloud's own than the cloud's do.
-pub fn queue_differing(table: &Table, manner: &Manner<'_>, step: usize) -> Statement {
+pub fn queue_differing(table: &Table, manner: &WriteContext<'_>, step: usize) -> Statement {
     let source = source::source(
         table,
         &all(table),

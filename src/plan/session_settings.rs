@@ -9,7 +9,7 @@ use crate::wire::PINNED;
 
 /// What all transactions of a session share.
 #[derive(Clone, Debug)]
-pub struct Opening {
+pub struct TransactionSettings {
     /// The longest that a statement may take: `[cloud] statement_timeout`.
     pub statement_timeout: Duration,
     /// The longest that it may wait for a lock.
@@ -18,10 +18,10 @@ pub struct Opening {
     pub confined: bool,
 }
 
-impl Opening {
+impl TransactionSettings {
     /// In the cloud.
-    pub fn cloud(statement_timeout: Duration, confined: bool) -> Opening {
-        Opening {
+    pub fn cloud(statement_timeout: Duration, confined: bool) -> TransactionSettings {
+        TransactionSettings {
             statement_timeout,
             lock_timeout: limits::CLOUD_LOCK_TIMEOUT,
             confined,
@@ -29,10 +29,10 @@ impl Opening {
     }
 
     /// On the desktop, which must not wait for us.
-    pub fn desktop() -> Opening {
-        Opening {
-            statement_timeout: limits::HOME_STATEMENT_MAX,
-            lock_timeout: limits::HOME_LOCK_TIMEOUT,
+    pub fn desktop() -> TransactionSettings {
+        TransactionSettings {
+            statement_timeout: limits::REVERSE_STATEMENT_MAX,
+            lock_timeout: limits::REVERSE_LOCK_TIMEOUT,
             confined: false,
         }
     }
@@ -41,7 +41,7 @@ impl Opening {
 /// BEGIN, and the settings. Poolers hand the connection to others between two transactions, so the
 /// settings are local to each. `tandem.apply` names this transaction, and so can neither be forged
 /// nor leak: triggers that look for it see only our own writes as ours.
-pub fn opening(opening: &Opening) -> Vec<Statement> {
+pub fn opening(opening: &TransactionSettings) -> Vec<Statement> {
     let own = [
         ("statement_timeout", milliseconds(opening.statement_timeout)),
         ("lock_timeout", milliseconds(opening.lock_timeout)),

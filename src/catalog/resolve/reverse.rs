@@ -1,22 +1,22 @@
 //! The way home: what the desktop's table takes from the cloud's.
 
-use super::super::mention::mentions;
-use super::super::narrow::{Misfit, misfit_home};
+use super::super::narrow::{NarrowingMismatch, misfit_reverse};
 use super::super::relation::ColumnFacts;
+use super::super::sql_identifiers::mentions;
 use super::complaint::{Complaints, Sort};
-use super::knot::knot_at_home;
+use super::knot::reverse_knot;
 use super::{Mapping, Resolver, Sides, add, column, derive, empty, on_desktop};
 use crate::config::{Flow, KeptOut, Narrow, OnConflict, OnMobileRow};
-use crate::model::{Home, Key, Named, Source, Table};
+use crate::model::{Key, Named, ReverseTable, Source, Table};
 
 impl Resolver<'_> {
     /// What of a table comes home; none where nothing does. `forward` is what goes the other way.
-    pub(super) fn home(
+    pub(super) fn reverse(
         &self,
         sides: &Sides<'_>,
         forward: Option<&Table>,
         complaints: &mut Complaints,
-    ) -> Option<Home> {
+    ) -> Option<ReverseTable> {
         let wanted = self.wanted;
         let rows = wanted.flow != Flow::Forward;
         if !rows && wanted.cloud_owned.is_empty() {
@@ -47,7 +47,7 @@ impl Resolver<'_> {
             way.unfilled(complaints);
         }
         let mapping = way.mapping;
-        let mut home = Home {
+        let mut reverse = ReverseTable {
             name: wanted.name.clone(),
             desktop: desktop.name.clone(),
             partitioned: desktop.kind == 'p',
@@ -77,17 +77,18 @@ impl Resolver<'_> {
             knot: None,
             fingerprint: String::new(),
         };
-        home.vanishes = wanted.on_mobile_row == OnMobileRow::Apply || home.tenant.via.is_some();
-        home.fingerprint = super::digest(&format!("{}|{}|{home:?}", desktop.oid, cloud.oid));
+        reverse.vanishes =
+            wanted.on_mobile_row == OnMobileRow::Apply || reverse.tenant.via.is_some();
+        reverse.fingerprint = super::digest(&format!("{}|{}|{reverse:?}", desktop.oid, cloud.oid));
         // What the triggers watch doesn't depend on it.
-        let key: Vec<_> = { home.key.iter() }
-            .map(|at| &home.columns[*at].name)
+        let key: Vec<_> = { reverse.key.iter() }
+            .map(|at| &reverse.columns[*at].name)
             .collect();
-        home.indexed = { desktop.indexes.iter() }.any(|index| {
+        reverse.indexed = { desktop.indexes.iter() }.any(|index| {
             index.len() == key.len() && index.iter().all(|column| key.contains(&column))
         });
-        home.knot = knot_at_home(&home, desktop);
-        Some(home)
+        reverse.knot = reverse_knot(&reverse, desktop);
+        Some(reverse)
     }
 
     /// Rows of the phone have to be told from the desktop's, where both are read.
@@ -216,23 +217,23 @@ impl Way<'_> {
         let index = self.mapping.arrives(from);
         let mut column = derive::taking(from, to, index);
         let name = &to.name;
-        match misfit_home(from, to) {
+        match misfit_reverse(from, to) {
             None => {}
-            Some(Misfit::Narrower(_)) if self.of.wanted.narrow == Narrow::Quarantine => {
+            Some(NarrowingMismatch::Narrower(_)) if self.of.wanted.narrow == Narrow::Quarantine => {
                 column.narrower = Some(to.full_type.clone());
             }
-            Some(Misfit::Zone) => match &self.of.settings.desktop.time_zone {
+            Some(NarrowingMismatch::Zone) => match &self.of.settings.desktop.time_zone {
                 Some(zone) => column.from = derive::zoned(from, index, zone),
                 None => complaints.add(Sort::Type, format!(
                     "column {name}: {} in the cloud, {} on the desktop: only one of them says which time zone it means; set desktop.time_zone, or convert it in [table.reverse]",
                     from.full_type, to.full_type
                 )),
             },
-            Some(Misfit::Narrower(why)) => complaints.add(
+            Some(NarrowingMismatch::Narrower(why)) => complaints.add(
                 Sort::Length,
                 format!("column {name}: {why}; widen it on the desktop, convert it in [table.reverse], or say narrow = \"quarantine\""),
             ),
-            Some(Misfit::Unlike(why)) => {
+            Some(NarrowingMismatch::Unlike(why)) => {
                 complaints.add(Sort::Type, format!("column {name}: {why}; convert it in [table.reverse]"));
             }
         }

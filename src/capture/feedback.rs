@@ -10,7 +10,7 @@ use crate::model::{Committed, Received};
 
 /// What a session knows about its two ends.
 #[derive(Debug)]
-pub struct Pulse {
+pub struct FeedbackTimer {
     received: Received,
     committed: Committed,
     every: Duration,
@@ -25,7 +25,7 @@ pub struct Pulse {
 
 /// The next thing to do.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Due {
+pub enum Action {
     /// Report positions; `ask` for a reply.
     Report {
         /// Nothing has come for a while.
@@ -37,15 +37,15 @@ pub enum Due {
     At(Instant),
 }
 
-impl Pulse {
+impl FeedbackTimer {
     /// Starts at a checkpoint. `sender_timeout` is the server's `wal_sender_timeout`, zero for none.
-    pub fn new(now: Instant, start: Committed, sender_timeout: Duration) -> Pulse {
+    pub fn new(now: Instant, start: Committed, sender_timeout: Duration) -> FeedbackTimer {
         let third = if sender_timeout.is_zero() {
             limits::FEEDBACK_EVERY
         } else {
             sender_timeout / 3
         };
-        Pulse {
+        FeedbackTimer {
             received: Received(start.lsn()),
             committed: start,
             every: limits::FEEDBACK_EVERY.min(third),
@@ -85,10 +85,10 @@ impl Pulse {
     }
 
     /// What is due now. Asking for it does it: the answer is carried out by the caller.
-    pub fn due(&mut self, now: Instant) -> Due {
+    pub fn due(&mut self, now: Instant) -> Action {
         let silent = now.saturating_duration_since(self.last_frame);
         if silent >= limits::SILENCE_MAX {
-            return Due::Silent;
+            return Action::Silent;
         }
         let ask = silent >= limits::SILENCE_BEFORE_ASKING && !self.asked;
         let every = match self.news {
@@ -100,14 +100,14 @@ impl Pulse {
             self.news = false;
             self.asked |= ask;
             self.last_report = now;
-            return Due::Report { ask };
+            return Action::Report { ask };
         }
         let ask_at = if self.asked {
             limits::SILENCE_MAX
         } else {
             limits::SILENCE_BEFORE_ASKING
         };
-        Due::At((self.last_report + every).min(self.last_frame + ask_at))
+        Action::At((self.last_report + every).min(self.last_frame + ask_at))
     }
 
     /// What has arrived and what is in the cloud.
@@ -125,9 +125,10 @@ mod tests {
         start + Duration::from_secs(seconds)
     }
 
-    fn pulse(start: Instant) -> Pulse {
-        let mut pulse = Pulse::new(start, Committed::proven(Lsn(100)), Duration::from_secs(60));
-        assert_eq!(pulse.due(start), Due::Report { ask: false });
+    fn pulse(start: Instant) -> FeedbackTimer {
+        let mut pulse =
+            FeedbackTimer::new(start, Committed::proven(Lsn(100)), Duration::from_secs(60));
+        assert_eq!(pulse.due(start), Action::Report { ask: false });
         pulse
     }
 
@@ -148,8 +149,8 @@ mod tests {
         );
         pulse.committed(Committed::proven(Lsn(500)));
         let soon = start + limits::NEWS_EVERY;
-        assert_eq!(pulse.due(start), Due::At(soon), "not for each batch");
-        assert_eq!(pulse.due(soon), Due::Report { ask: false });
+        assert_eq!(pulse.due(start), Action::At(soon), "not for each batch");
+        assert_eq!(pulse.due(soon), Action::Report { ask: false });
         pulse.committed(Committed::proven(Lsn(400)));
         assert_eq!(
             pulse.positions().1,
@@ -162,11 +163,11 @@ mod tests {
     fn p13_silence_is_asked_about_then_ends_the_session_within_30_s() {
         let start = Instant::now();
         let mut pulse = pulse(start);
-        assert_eq!(pulse.due(at(1, start)), Due::At(at(10, start)));
-        assert_eq!(pulse.due(at(10, start)), Due::Report { ask: true });
-        assert_eq!(pulse.due(at(20, start)), Due::Report { ask: false });
-        assert_eq!(pulse.due(at(21, start)), Due::At(at(25, start)));
-        assert_eq!(pulse.due(at(25, start)), Due::Silent);
+        assert_eq!(pulse.due(at(1, start)), Action::At(at(10, start)));
+        assert_eq!(pulse.due(at(10, start)), Action::Report { ask: true });
+        assert_eq!(pulse.due(at(20, start)), Action::Report { ask: false });
+        assert_eq!(pulse.due(at(21, start)), Action::At(at(25, start)));
+        assert_eq!(pulse.due(at(25, start)), Action::Silent);
         pulse.frame(
             at(26, start),
             &Frame::Keepalive {
@@ -176,7 +177,7 @@ mod tests {
         );
         assert_eq!(
             pulse.due(at(26, start)),
-            Due::Report { ask: false },
+            Action::Report { ask: false },
             "a requested reply is sent at once"
         );
     }
@@ -184,8 +185,9 @@ mod tests {
     #[test]
     fn reports_come_three_times_within_a_short_sender_timeout() {
         let start = Instant::now();
-        let mut pulse = Pulse::new(start, Committed::proven(Lsn(1)), Duration::from_secs(3));
-        assert_eq!(pulse.due(start), Due::Report { ask: false });
-        assert_eq!(pulse.due(start), Due::At(at(1, start)));
+        let mut pulse =
+            FeedbackTimer::new(start, Committed::proven(Lsn(1)), Duration::from_secs(3));
+        assert_eq!(pulse.due(start), Action::Report { ask: false });
+        assert_eq!(pulse.due(start), Action::At(at(1, start)));
     }
 }

@@ -6,12 +6,12 @@ use super::{
     Coming, MINE, Over, all_there, columns, hash, is_mobile, key_columns, look, phones_on_desktop,
     same_key, target,
 };
-use crate::model::{Column, Home, Knot, Mark, Statement};
+use crate::model::{Column, Knot, LogicalMessage, ReverseTable, Statement};
 
 /// Notes these entries as the last ones of their keys; later ones stay. What follows writes only what is noted so.
-pub fn claim(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
+pub fn claim(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Statement {
     let over = Over {
-        home,
+        reverse,
         taken: Vec::new(),
     };
     let (replicator_is, table_is) = over.whose();
@@ -27,23 +27,23 @@ pub fn claim(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
 
 /// Names what this transaction is about to write in the desktop's log, so that forward knows it for ours: each row's key,
 /// and how it will look; no look for one that goes. What a trigger makes of it looks otherwise.
-pub fn mark(home: &Home, replicator: &str, rows: &[Coming], gone: bool) -> Statement {
+pub fn mark(reverse: &ReverseTable, replicator: &str, rows: &[Coming], gone: bool) -> Statement {
     let over = match gone {
-        true => Over::names(home),
-        false => Over::all(home),
+        true => Over::names(reverse),
+        false => Over::all(reverse),
     };
     let (replicator_is, table_is) = over.whose();
-    let key = fingerprint(home, &key_columns(home));
+    let key = fingerprint(reverse, &key_columns(reverse));
     let look = match gone {
         true => "'-'".to_owned(),
-        false => fingerprint(home, &columns(home, 0..home.columns.len())),
+        false => fingerprint(reverse, &columns(reverse, 0..reverse.columns.len())),
     };
     let sql = format!(
         "with {} select pg_logical_emit_message(true, '{prefix}', \
-         (select h.nonce from tandem.home as h where h.replicator = {replicator_is}) \
+         (select h.nonce from tandem.reverse as h where h.replicator = {replicator_is}) \
          || (select coalesce(string_agg(concat(E'\\n', {key}, ' ', {look}, ' ', replace({table_is}, E'\\n', ' ')), ''), '') from src))",
         over.source(),
-        prefix = Mark::REVERSE,
+        prefix = LogicalMessage::REVERSE,
     );
     over.statement(replicator, rows, sql)
 }
@@ -56,14 +56,14 @@ pub fn bare_mark(replicator: &str) -> Statement {
 /// The same as a statement of its own.
 pub fn mark_text(replicator: &str) -> String {
     format!(
-        "select pg_logical_emit_message(true, '{}', (select h.nonce from tandem.home as h where h.replicator = {}))",
-        Mark::REVERSE,
+        "select pg_logical_emit_message(true, '{}', (select h.nonce from tandem.reverse as h where h.replicator = {}))",
+        LogicalMessage::REVERSE,
         literal(replicator)
     )
 }
 
 /// The row's columns as bytes that the log's reader can make too: `n`, or `v`, the length, and the text.
-fn fingerprint(home: &Home, columns: &[(usize, &Column)]) -> String {
+fn fingerprint(reverse: &ReverseTable, columns: &[(usize, &Column)]) -> String {
     let cells = columns.iter().map(|(_, column)| {
         let plain = format!(
             "concat(src.{}::{})",
@@ -71,7 +71,7 @@ fn fingerprint(home: &Home, columns: &[(usize, &Column)]) -> String {
             column.compare_type
         );
         // The reader has it in UTF-8.
-        let cell = match home.charset.filter(|charset| charset.is_bare()) {
+        let cell = match reverse.charset.filter(|charset| charset.is_bare()) {
             Some(charset) => {
                 let encoding = literal(charset.encoding.name());
                 format!("tandem.from_office({plain}, {encoding})")
@@ -92,27 +92,27 @@ fn fingerprint(home: &Home, columns: &[(usize, &Column)]) -> String {
 
 /// Locks the rows that are about to be written, so that what they are compared with is what is there.
 fn lock(over: &Over<'_>, replicator: &str, rows: &[Coming]) -> Statement {
-    let home = over.home;
+    let reverse = over.reverse;
     let sql = format!(
         "with {}, {} select count(*) from (select from {} as t join mine on {} for update of t) as locked",
         over.source(),
         MINE,
-        target(home),
-        same_key(home, "mine", rows),
+        target(reverse),
+        same_key(reverse, "mine", rows),
     );
     over.statement(replicator, rows, sql)
 }
 
 /// What is on the desktop of the rows at hand.
-fn there(home: &Home, rows: &[Coming]) -> String {
+fn there(reverse: &ReverseTable, rows: &[Coming]) -> String {
     format!(
         "there as materialized (select distinct on (mine.\"tandem key\") mine.\"tandem key\" as name, t.tableoid as part, t.ctid as at, \
          {} as hash, {} as mobile, to_jsonb(t) as image from mine join {} as t on {} \
          order by mine.\"tandem key\", 5 desc, t.ctid)",
-        hash(home, "t"),
-        is_mobile(home, "mine.\"tandem last\""),
-        target(home),
-        same_key(home, "mine", rows),
+        hash(reverse, "t"),
+        is_mobile(reverse, "mine.\"tandem last\""),
+        target(reverse),
+        same_key(reverse, "mine", rows),
     )
 }
 
@@ -153,33 +153,38 @@ fn wanted(verdicts: &str) -> String {
 ///
 /// `loosely`: rows that may wait for one another are written with NULL where they would, to be filled by [`fill`]; or they
 /// go, to be inserted by it.
-pub fn put(home: &Home, replicator: &str, rows: &[Coming], loosely: bool) -> Vec<Statement> {
-    let over = Over::all(home);
-    let knot = home.knot.as_ref().filter(|_| loosely);
+pub fn put(
+    reverse: &ReverseTable,
+    replicator: &str,
+    rows: &[Coming],
+    loosely: bool,
+) -> Vec<Statement> {
+    let over = Over::all(reverse);
+    let knot = reverse.knot.as_ref().filter(|_| loosely);
     let loose = knot.map_or(&[][..], |knot| &knot.loose);
     let source = over.source();
-    let writes = !home.keeps_desktop;
+    let writes = !reverse.keeps_desktop;
     let kept = if writes { "cloud" } else { "desktop" };
     let (also_changed, also_removed) = match writes {
         true => (", 'changed'", ", 'removed'"),
         false => ("", ""),
     };
-    let hash = hash(home, "mine");
+    let hash = hash(reverse, "mine");
     // Where the desktop doesn't say whose a row is, one that looks alike is as good as ours.
-    let equal = match home.desktop_owner {
+    let equal = match reverse.desktop_owner {
         Some(_) => String::new(),
         None => format!(" and there.hash <> {hash}"),
     };
-    let target = target(home);
-    let filled: Vec<_> = { home.columns.iter() }
+    let target = target(reverse);
+    let filled: Vec<_> = { reverse.columns.iter() }
         .map(|column| ident(&column.name))
         .collect();
     let value = |(at, column): (usize, &Column)| match loose.contains(&at) {
         true => format!("null::{}", column.base_type),
         false => format!("src.{}", ident(&column.name)),
     };
-    let set: Vec<_> = { home.columns.iter().enumerate() }
-        .filter(|(at, _)| !home.is_key(*at))
+    let set: Vec<_> = { reverse.columns.iter().enumerate() }
+        .filter(|(at, _)| !reverse.is_key(*at))
         .map(|column| format!("{} = {}", ident(&column.1.name), value(column)))
         .collect();
     let found = format!(
@@ -203,13 +208,14 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming], loosely: bool) -> Vec
     };
     let (mut names, mut values) = (
         filled.clone(),
-        home.columns
+        reverse
+            .columns
             .iter()
             .enumerate()
             .map(value)
             .collect::<Vec<_>>(),
     );
-    names_owner(home, &mut names, &mut values);
+    names_owner(reverse, &mut names, &mut values);
     let (done, changed) = match (set.is_empty(), knot.is_some_and(makes_way)) {
         (true, _) => ("(select count(*) from inserted)", String::new()),
         (false, true) => (
@@ -225,7 +231,7 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming], loosely: bool) -> Vec
     // Where the desktop would generate what names the row, the cloud's value is insisted on; elsewhere these words do nothing.
     let inserted = format!(
         "inserted as (insert into {} ({}) overriding system value select {} from judged as src where src.\"tandem verdict\" in ('insert'{also_removed}) returning 1)",
-        super::qualified(&home.desktop),
+        super::qualified(&reverse.desktop),
         names.join(", "),
         values.join(", ")
     );
@@ -242,7 +248,7 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming], loosely: bool) -> Vec
          stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'taken' then 'taken' when 'reused' then 'kept' \
            when 'changed' then {changed} when 'removed' then {changed} end from judged as j \
            where l.key_hash = j.\"tandem hash\") {VERDICTS}{gone} from judged{}",
-        there(home, rows),
+        there(reverse, rows),
         note(
             &over,
             &[
@@ -252,7 +258,7 @@ pub fn put(home: &Home, replicator: &str, rows: &[Coming], loosely: bool) -> Vec
                 ("removed", kept)
             ]
         ),
-        all_there(home, INSERT + UPDATE, done, &wanted),
+        all_there(reverse, INSERT + UPDATE, done, &wanted),
         changed = if writes { "null" } else { "'desktop'" },
     );
     vec![
@@ -267,45 +273,45 @@ fn makes_way(knot: &Knot) -> bool {
 }
 
 /// The row is the phone's, where the desktop says that.
-fn names_owner(home: &Home, names: &mut Vec<String>, values: &mut Vec<String>) {
-    if let (Some((column, base)), Some(owner)) = (&home.desktop_owner, &home.owner) {
+fn names_owner(reverse: &ReverseTable, names: &mut Vec<String>, values: &mut Vec<String>) {
+    if let (Some((column, base)), Some(owner)) = (&reverse.desktop_owner, &reverse.owner) {
         names.push(ident(column));
         values.push(format!("{}::{base}", literal(&owner.mobile)));
     }
 }
 
 /// Fills what [`put`] has left empty in the rows that this transaction has written, or inserts those that have gone.
-pub fn fill(home: &Home, replicator: &str, rows: &[Coming]) -> Option<Statement> {
-    let knot = home.knot.as_ref()?;
-    let over = Over::all(home);
-    let (source, target) = (over.source(), target(home));
+pub fn fill(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Option<Statement> {
+    let knot = reverse.knot.as_ref()?;
+    let over = Over::all(reverse);
+    let (source, target) = (over.source(), target(reverse));
     let sql = if makes_way(knot) {
-        let mut names: Vec<_> = home
+        let mut names: Vec<_> = reverse
             .columns
             .iter()
             .map(|column| ident(&column.name))
             .collect();
         let mut values: Vec<_> = names.iter().map(|name| format!("src.{name}")).collect();
-        names_owner(home, &mut names, &mut values);
+        names_owner(reverse, &mut names, &mut values);
         format!(
             "with {source}, {MINE} insert into {} ({}) overriding system value select {} from mine as src \
              where coalesce(current_setting('{GONE}', true), '[]')::jsonb ? src.\"tandem key\"",
-            super::qualified(&home.desktop),
+            super::qualified(&reverse.desktop),
             names.join(", "),
             values.join(", "),
         )
     } else if knot.loose.is_empty() {
         return None;
     } else {
-        let loose = columns(home, knot.loose.iter().copied());
+        let loose = columns(reverse, knot.loose.iter().copied());
         let set: Vec<_> = { loose.iter() }
             .map(|(_, column)| format!("{0} = mine.{0}", ident(&column.name)))
             .collect();
         format!(
             "with {source}, {MINE} update {target} as t set {} from mine where {} and {} and t.xmin = pg_current_xact_id()::xid and {} <> {}",
             set.join(", "),
-            same_key(home, "mine", rows),
-            phones_on_desktop(home),
+            same_key(reverse, "mine", rows),
+            phones_on_desktop(reverse),
             look("t", &loose),
             look("mine", &loose),
         )
@@ -314,11 +320,11 @@ pub fn fill(home: &Home, replicator: &str, rows: &[Coming]) -> Option<Statement>
 }
 
 /// Removes rows that the phone deleted, if the settings let it; else they are kept, and known as such.
-pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
-    let over = Over::names(home);
-    let writes = !home.keeps_desktop;
+pub fn remove(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
+    let over = Over::names(reverse);
+    let writes = !reverse.keeps_desktop;
     let also = if writes { ", 'deleted'" } else { "" };
-    let (delete, differs) = match home.deletes {
+    let (delete, differs) = match reverse.deletes {
         true => ("'delete'", "'deleted'"),
         false => ("'keep'", "'keep'"),
     };
@@ -333,14 +339,14 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
            from judged as j where l.key_hash = j.\"tandem hash\") {VERDICTS} from judged{}",
         over.source(),
         MINE,
-        there(home, rows),
-        target(home),
+        there(reverse, rows),
+        target(reverse),
         note(
             &over,
             &[("deleted", if writes { "cloud" } else { "desktop" })]
         ),
         all_there(
-            home,
+            reverse,
             DELETE,
             "(select count(*) from gone)",
             &wanted(&format!("'delete'{also}"))
@@ -354,19 +360,19 @@ pub fn remove(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> 
 }
 
 /// Remembers how the rows stand now, whatever the desktop's triggers made of them: a later difference is the desktop's.
-pub fn remember(home: &Home, replicator: &str, rows: &[Coming]) -> Statement {
-    let over = Over::names(home);
+pub fn remember(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Statement {
+    let over = Over::names(reverse);
     // A table that doesn't say whose its rows are has only those that we wrote, and others that are taken.
-    let mobile = phones_on_desktop(home);
+    let mobile = phones_on_desktop(reverse);
     let sql = format!(
         "with {}, {}, now as (select mine.\"tandem hash\" as name, min(case when t.ctid is not null then {} end) as hash from mine \
          left join {} as t on {} and {mobile} group by 1) \
          update tandem.ledger as l set hash = now.hash from now where l.key_hash = now.name and l.state is null",
         over.source(),
         MINE,
-        hash(home, "t"),
-        target(home),
-        same_key(home, "mine", rows),
+        hash(reverse, "t"),
+        target(reverse),
+        same_key(reverse, "mine", rows),
     );
     over.statement(replicator, rows, sql)
 }

@@ -3,25 +3,25 @@
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use super::park::Parking;
+use super::quarantine::Quarantine;
 use crate::model::{
-    Change, Counts, Halt, Hand, Key, Layout, Name, Oid, Old, Operation, Relation, TableId, Tables,
-    Tuple, WayBack,
+    Change, ChangeOrigin, Counts, Key, Layout, Name, Oid, Old, Operation, Recovery, Relation,
+    TableId, TableStop, Tables, Tuple,
 };
 
 /// What is known of the tables while the stream runs: which have stopped, and which of their rows wait.
 #[derive(Clone, Default)]
-pub struct Book {
+pub struct StreamState {
     stopped: BTreeSet<TableId>,
     /// Tables that stop with the batch at hand, once it is sent.
     stopping: BTreeSet<TableId>,
     /// Rows in the quarantine.
-    pub parking: Parking,
+    pub parking: Quarantine,
 }
 
 /// Sorts changes by table; it remembers how each table's tuples are laid out.
 #[derive(Default)]
-pub struct Sorter {
+pub struct Classifier {
     known: HashMap<Oid, (Arc<Relation>, Known)>,
 }
 
@@ -31,15 +31,15 @@ enum Known {
     Foreign,
     Ours(TableId, Arc<Layout>),
     /// The desktop's table is no longer the one that was mapped.
-    Misfit(Halt),
+    Misfit(TableStop),
 }
 
 /// What a change is to us, whatever has become of its table.
-pub enum Sorted {
+pub enum Classified {
     /// No table of ours.
     Foreign,
     /// The desktop's table doesn't fit any more.
-    Misfit(Halt),
+    Misfit(TableStop),
     /// All rows are gone.
     Emptied(TableId),
     /// A row that isn't ours to send, before and after.
@@ -62,7 +62,7 @@ pub struct Effect {
     /// The row is the phone's, before and after.
     pub mobile: bool,
     /// By whom it was made.
-    pub hand: Hand,
+    pub hand: ChangeOrigin,
     /// Which transaction of the batch it belongs to: whatever is decided from images is decided transaction by
     /// transaction, so that it doesn't matter which of them a batch gathers (P17).
     pub transaction: u32,
@@ -79,7 +79,7 @@ pub enum Before {
     Sent(Old),
 }
 
-impl Book {
+impl StreamState {
     /// The table stops with the batch at hand: until that is sent or put back, its changes count as missed.
     pub fn stop_for_now(&mut self, table: TableId) {
         self.stopping.insert(table);
@@ -147,40 +147,40 @@ impl Book {
     }
 }
 
-impl Sorted {
+impl Classified {
     /// The same, as a change of this transaction of the batch.
-    pub fn of_transaction(mut self, transaction: u32) -> Sorted {
-        if let Sorted::Effect(_, effect) = &mut self {
+    pub fn of_transaction(mut self, transaction: u32) -> Classified {
+        if let Classified::Effect(_, effect) = &mut self {
             effect.transaction = transaction;
         }
         self
     }
 }
 
-impl Sorter {
+impl Classifier {
     /// Sorts one change.
-    pub fn sort(&mut self, change: &Change, tables: &Tables) -> Sorted {
+    pub fn sort(&mut self, change: &Change, tables: &Tables) -> Classified {
         let (table, layout) = match self.look_up(&change.relation, tables) {
-            Known::Foreign => return Sorted::Foreign,
-            Known::Misfit(halt) => return Sorted::Misfit(halt),
+            Known::Foreign => return Classified::Foreign,
+            Known::Misfit(halt) => return Classified::Misfit(halt),
             Known::Ours(table, layout) => (table, layout),
         };
         if change.operation == Operation::Truncate {
             return match &tables.get(table).leaves {
-                None => Sorted::Emptied(table),
+                None => Classified::Emptied(table),
                 // What of it was left can't be told from one partition.
                 Some(_) => {
                     let why = "a partition of the desktop's table was emptied; it is copied anew";
-                    Sorted::Misfit(Halt {
+                    Classified::Misfit(TableStop {
                         table,
                         why: why.to_owned(),
-                        way: WayBack::Copy,
+                        way: Recovery::Recopy,
                     })
                 }
             };
         }
-        if change.hand == Hand::Echo {
-            return Sorted::RuledOut(table);
+        if change.hand == ChangeOrigin::Echo {
+            return Classified::RuledOut(table);
         }
         let keyed = tables.get(table).key != Key::Multiset;
         let effect = effect(&change.operation, layout, change.too_large.is_some());
@@ -190,7 +190,7 @@ impl Sorter {
                 let too_large = change
                     .too_large
                     .filter(|_| effect.after.as_ref().is_some_and(Tuple::has_unchanged));
-                Sorted::Effect(
+                Classified::Effect(
                     table,
                     Effect {
                         too_large,
@@ -199,7 +199,7 @@ impl Sorter {
                     },
                 )
             }
-            None => Sorted::RuledOut(table),
+            None => Classified::RuledOut(table),
         }
     }
 
@@ -210,8 +210,9 @@ impl Sorter {
             return known.clone();
         }
         let by_name = tables.named(&relation.schema, &relation.name);
-        let misfit =
-            |table: TableId, why: String, way: WayBack| Known::Misfit(Halt { table, why, way });
+        let misfit = |table: TableId, why: String, way: Recovery| {
+            Known::Misfit(TableStop { table, why, way })
+        };
         let known = match (by_name, tables.with_oid(relation.oid)) {
             (None, None) => Known::Foreign,
             (None, Some(table)) if table.desktop_oid == relation.oid => {
@@ -220,15 +221,15 @@ impl Sorter {
                     relation: relation.name.clone(),
                 };
                 let why = format!("the desktop's table was renamed to {}", now.in_full());
-                misfit(table.id, why, WayBack::Fit)
+                misfit(table.id, why, Recovery::WhenSchemaFits)
             }
             (Some(table), _) if table.desktop_oid != relation.oid => {
                 let why = "the desktop's table was dropped and made again; it is copied anew";
-                misfit(table.id, why.to_owned(), WayBack::Copy)
+                misfit(table.id, why.to_owned(), Recovery::Recopy)
             }
             (_, Some(table)) | (Some(table), None) => match table.layout(relation) {
                 Ok(layout) => Known::Ours(table.id, Arc::new(layout)),
-                Err(why) => misfit(table.id, why, WayBack::Fit),
+                Err(why) => misfit(table.id, why, Recovery::WhenSchemaFits),
             },
         };
         self.known
@@ -285,7 +286,7 @@ fn effect(operation: &Operation, layout: Arc<Layout>, trimmed: bool) -> Option<E
         after,
         too_large: None,
         mobile: !was_ours && !is_ours,
-        hand: Hand::Theirs,
+        hand: ChangeOrigin::Desktop,
         transaction: 0,
     })
 }

@@ -13,17 +13,17 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::apply::Lease;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Halted, agree_again};
+use crate::flows::{StoppedTables, agree_again};
 use crate::limits;
-use crate::model::{Misfit, Tables, WayBack, alike, listed};
+use crate::model::{Recovery, SchemaMismatch, Tables, alike, listed};
 use crate::wire::control;
 
 /// Tables that have stopped until both sides fit, as far as the cloud knows.
-pub(super) async fn unfit(cloud: &Client, replicator: &str) -> Result<Halted, Fault> {
+pub(super) async fn unfit(cloud: &Client, replicator: &str) -> Result<StoppedTables, Fault> {
     let sql = "select \"table\" from tandem.table_state where replicator = $1 and state = 'stopped' and fingerprint = ''";
     let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
-    let names = rows.iter().map(|row| (row.get(0), WayBack::Refit));
+    let names = rows.iter().map(|row| (row.get(0), Recovery::WhenAccepted));
     Ok(names.collect())
 }
 
@@ -35,7 +35,7 @@ const OF_HOLDER: &str =
 pub(super) async fn note_misfits(
     cloud: &Client,
     lease: &Lease,
-    misfits: impl Iterator<Item = &Misfit>,
+    misfits: impl Iterator<Item = &SchemaMismatch>,
 ) -> Result<(), Fault> {
     let sql = format!(
         "update tandem.table_state set state = 'stopped', fingerprint = '', why = $4, \
@@ -86,15 +86,15 @@ pub(super) fn say_stopped<'t, Why: AsRef<str> + PartialEq>(
 }
 
 /// What fits comes home again, whatever had stopped it; but for what was emptied, which says nothing of single rows.
-pub(super) async fn take_up_homes(
+pub(super) async fn take_up_reverse(
     cloud: &Client,
     replicator: &str,
     tables: &Tables,
 ) -> Result<(), Fault> {
     let sql = "update tandem.reverse_state as s set why = null where s.replicator = $1 and s.\"table\" = any ($2) and s.why is not null \
         and not exists (select from tandem.outbox as o where o.replicator = s.replicator and o.\"table\" = s.\"table\" and o.op = 'T')";
-    let names: Vec<&str> = { tables.homes().iter() }
-        .map(|home| home.name.as_str())
+    let names: Vec<&str> = { tables.reverse_tables().iter() }
+        .map(|reverse| reverse.name.as_str())
         .collect();
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
@@ -109,7 +109,7 @@ pub(super) async fn mended(
     settings: &Settings,
     lease: &Lease,
     (tables, taken_up): (&Arc<Tables>, &TakenUp),
-    mut halted: watch::Receiver<Halted>,
+    mut halted: watch::Receiver<StoppedTables>,
 ) -> Fault {
     let began = tables.misfits().iter();
     let mut waiting: Waiting = { began.map(|misfit| (misfit.name.clone(), None)) }.collect();
@@ -134,7 +134,7 @@ pub(super) async fn mended(
         for (name, way) in new {
             if known.insert(name.clone()) {
                 let again = match way {
-                    WayBack::Refit => Some(Instant::now() + limits::REFUSED_AGAIN_EVERY),
+                    Recovery::WhenAccepted => Some(Instant::now() + limits::REFUSED_AGAIN_EVERY),
                     _ => taken_up.again(&name),
                 };
                 waiting.entry(name).or_insert(again);

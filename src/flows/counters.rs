@@ -10,7 +10,7 @@ pub const BUCKETS_MS: [u64; 10] = [5, 10, 25, 50, 100, 250, 500, 1_000, 5_000, 3
 
 /// Counts since the program started.
 #[derive(Debug, Default)]
-pub struct Meter {
+pub struct Counters {
     buckets: [AtomicU64; BUCKETS_MS.len()],
     batches: AtomicU64,
     batch_micros: AtomicU64,
@@ -20,7 +20,7 @@ pub struct Meter {
 
 /// What they are now.
 #[derive(Clone, Debug, Default)]
-pub struct Reading {
+pub struct CounterSnapshot {
     /// For each of [`BUCKETS_MS`] how many batches took no longer.
     pub buckets: Vec<u64>,
     /// Batches that the cloud committed.
@@ -35,7 +35,7 @@ pub struct Reading {
     pub cloud_reconnects: u64,
 }
 
-impl Meter {
+impl Counters {
     /// The cloud has committed a batch.
     pub fn batch(&self, took: Duration, rows: usize) {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
@@ -56,9 +56,9 @@ impl Meter {
     }
 
     /// All counts.
-    pub fn read(&self) -> Reading {
+    pub fn read(&self) -> CounterSnapshot {
         let load = |count: &AtomicU64| count.load(Ordering::Relaxed);
-        Reading {
+        CounterSnapshot {
             buckets: self.buckets.iter().map(load).collect(),
             batches: load(&self.batches),
             batch_time: Duration::from_micros(load(&self.batch_micros)),
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_batch_stands_in_all_buckets_that_hold_it() {
-        let meter = Meter::default();
+        let meter = Counters::default();
         meter.batch(Duration::from_millis(20), 3);
         meter.batch(Duration::from_secs(60), 4);
         meter.reconnect(Side::Cloud);

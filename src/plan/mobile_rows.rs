@@ -6,20 +6,20 @@ use super::kept::{Counted, UPDATE};
 use super::quote::{ident, literal, table as qualified};
 use super::source::{Rows, all, changeable, differs, image, key, source};
 use super::write::{delete_found, matches, sent, update_differing};
-use crate::model::{Column, Key, Shape, Source, Table};
+use crate::model::{Column, Key, Source, StepShape, Table};
 
 /// Entries for the outbox: the desktop has something else in columns that are the cloud's own, and gets the cloud's again. Equal
 /// rows of a table without a key can't be told apart, so whether these agree is asked when the entry is read.
-pub(super) fn recall(table: &Table, shape: &Shape, rows: &Rows) -> String {
+pub(super) fn recall(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let mut columns = key(table);
     let differs = match table.key {
         Key::Multiset => String::new(),
         Key::Columns(_) => {
             let owned = compared(table, shape);
             columns.extend(owned.iter().copied());
-            let mixed = Shape {
+            let mixed = StepShape {
                 mixed_keys: true,
-                ..Shape::default()
+                ..StepShape::default()
             };
             format!(
                 " where exists (select from {} as t where {} and {} and {} *<> {})",
@@ -41,14 +41,14 @@ pub(super) fn recall(table: &Table, shape: &Shape, rows: &Rows) -> String {
 }
 
 /// Columns of the cloud's own that a recalled row says.
-fn compared<'a>(table: &'a Table, shape: &Shape) -> Vec<(usize, &'a Column)> {
+fn compared<'a>(table: &'a Table, shape: &StepShape) -> Vec<(usize, &'a Column)> {
     let mut owned = all(table);
     owned.retain(|(_, column)| column.cloud_owned);
     sent(table, owned, shape)
 }
 
 /// The arriving columns that a recalled row is named by, and compared by.
-pub(super) fn recalled(table: &Table, shape: &Shape) -> Vec<usize> {
+pub(super) fn recalled(table: &Table, shape: &StepShape) -> Vec<usize> {
     let mut taken = table.naming();
     if table.key != Key::Multiset {
         let owned = compared(table, shape);
@@ -73,15 +73,15 @@ pub(super) fn outbox_key(table: &Table) -> String {
 }
 
 /// Notes that the desktop changed rows of the phone's, or removed them: nothing of it is written, and both images are kept.
-pub(super) fn note(table: &Table, shape: &Shape, rows: &Rows, gone: bool) -> String {
+pub(super) fn note(table: &Table, shape: &StepShape, rows: &Rows, gone: bool) -> String {
     let image = match gone {
         true => "null::jsonb as \"tandem desktop\"".to_owned(),
         false => on_desktop(table, shape, rows),
     };
     let extra = [image];
-    let mixed = Shape {
+    let mixed = StepShape {
         mixed_keys: true,
-        ..Shape::default()
+        ..StepShape::default()
     };
     format!(
         "with {} insert into tandem.conflict (replicator, \"table\", kind, key, kept, desktop, cloud) \
@@ -97,7 +97,7 @@ pub(super) fn note(table: &Table, shape: &Shape, rows: &Rows, gone: bool) -> Str
 }
 
 /// The desktop's row, as far as it was sent.
-fn on_desktop(table: &Table, shape: &Shape, rows: &Rows) -> String {
+fn on_desktop(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let cells = { table.arriving.iter().enumerate() }
         .filter(|(index, _)| !shape.unsent.contains(index))
         .map(|(index, column)| format!("{} as {}", rows.cell(index), ident(&column.name)));
@@ -123,7 +123,7 @@ fn told(table: &Table, found: &str, image: &str) -> String {
 }
 
 /// Changes rows of the phone's as the desktop did; one that the phone deleted stays deleted.
-pub(super) fn change_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String {
+pub(super) fn change_mobile(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let changing = sent(table, changeable(table), shape);
     if changing.is_empty() {
         return "select".to_owned();
@@ -161,7 +161,7 @@ pub(super) fn change_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String
 }
 
 /// Removes rows of the phone's as the desktop did.
-pub(super) fn remove_mobile(table: &Table, shape: &Shape, rows: &Rows) -> String {
+pub(super) fn remove_mobile(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let guard = Guard::of_mobile(table);
     let found = format!("{} and {}", matches(table, shape), guard.deletable());
     let told = told(table, &found, "null::jsonb");

@@ -7,17 +7,17 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
 
 use super::around::Around;
-use super::misfits::TakenUp;
+use super::schema_drift::TakenUp;
 use super::session::{Ready, Session};
 use crate::catalog::Footprint;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Agenda, How, Meter, Progress, Scheduled, Wanted, asked, last_swaps};
+use crate::flows::{Agenda, CopyRequest, Counters, How, Progress, Scheduled, asked, last_swaps};
 use crate::limits;
 use crate::model::{Lsn, Table, TableState};
 
 /// What a session is for.
 #[derive(Clone, Debug)]
-pub struct Goal {
+pub struct RunMode {
     /// The program has just started: stopped tables get another try.
     pub fresh: bool,
     /// It ends when everything that is asked for is copied; else it serves until it is told to stop.
@@ -35,15 +35,15 @@ pub struct Goal {
     /// How far the first fill is.
     pub progress: Arc<Progress>,
     /// What is counted for the metrics.
-    pub meter: Arc<Meter>,
+    pub meter: Arc<Counters>,
     /// Tables that were taken up because they fitted again.
     pub taken_up: TakenUp,
 }
 
-impl Goal {
+impl RunMode {
     /// Serve.
-    pub fn service() -> Goal {
-        Goal {
+    pub fn service() -> RunMode {
+        RunMode {
             fresh: true,
             ends: false,
             restart: false,
@@ -58,10 +58,10 @@ impl Goal {
     }
 
     /// Copy what is missing or asked for.
-    pub fn copies() -> Goal {
-        Goal {
+    pub fn copies() -> RunMode {
+        RunMode {
             ends: true,
-            ..Goal::service()
+            ..RunMode::service()
         }
     }
 }
@@ -170,7 +170,7 @@ impl Session<'_> {
             };
             if let Some(how) = how {
                 let table = table.id;
-                ready.agenda.wanted.push(Wanted {
+                ready.agenda.wanted.push(CopyRequest {
                     table,
                     how,
                     asked: ids,

@@ -11,18 +11,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::alerts;
 use crate::config::Settings;
 use crate::fault::Fault;
-use crate::flows::Meter;
+use crate::flows::Counters;
 use crate::http::serve;
 use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
 /// Ends it when dropped.
-pub(super) struct Beside {
+pub(super) struct Background {
     _stop: DropGuard,
     last_words: oneshot::Sender<alerts::LastWords>,
 }
 
-impl Beside {
+impl Background {
     /// Ends it; people are told first why the service ends, if they are to be told.
     pub(super) async fn end(self, why: &Fault) {
         alerts::say_last_words(self.last_words, why).await;
@@ -30,7 +30,7 @@ impl Beside {
 }
 
 /// Starts it. Without it all else goes on. `leads`: this program doesn't stand by for another one.
-pub(super) fn start(settings: &Settings, meter: &Arc<Meter>, leads: bool) -> Option<Beside> {
+pub(super) fn start(settings: &Settings, meter: &Arc<Counters>, leads: bool) -> Option<Background> {
     let stop = CancellationToken::new();
     let (last_words, heard) = oneshot::channel();
     let (settings, meter, stopped) = (settings.clone(), meter.clone(), stop.clone());
@@ -54,7 +54,7 @@ pub(super) fn start(settings: &Settings, meter: &Arc<Meter>, leads: bool) -> Opt
     };
     let thread = std::thread::Builder::new().name("beside".to_owned());
     match thread.spawn(work) {
-        Ok(_) => Some(Beside {
+        Ok(_) => Some(Background {
             _stop: stop.drop_guard(),
             last_words,
         }),

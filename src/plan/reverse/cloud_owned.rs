@@ -4,31 +4,31 @@
 use super::super::kept::UPDATE;
 use super::super::quote::{ident, literal};
 use super::{Coming, MINE, Over, all_there, columns, is_desktops, key_columns, look, target};
-use crate::model::{Column, Home, Mark, Statement};
+use crate::model::{Column, LogicalMessage, ReverseTable, Statement};
 
 /// Gives the desktop's rows what the cloud has in its own columns. Answers for each entry whether that changed anything.
-pub fn level(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
+pub fn level(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let over = Over {
-        home,
-        taken: used(home),
+        reverse,
+        taken: used(reverse),
     };
     let source = over.source();
     let lock = format!(
         "with {source}, {MINE} select count(*) from (select from {} as t where {} in (select {} from mine) and {} for update of t) as locked",
-        target(home),
-        look("t", &key_columns(home)),
-        look("mine", &key_columns(home)),
-        is_desktops(home),
+        target(reverse),
+        look("t", &key_columns(reverse)),
+        look("mine", &key_columns(reverse)),
+        is_desktops(reverse),
     );
     let sql = format!(
         "with {source}, {MINE}, {}, named as (select distinct mine.\"tandem entry\" as entry, {} as name from mine) \
          select coalesce(jsonb_agg(jsonb_build_array(named.entry, case when exists (select from updated where updated.name = named.name) \
          then 'update' else 'same' end)), '[]'), ({}) from named{}",
-        levelled(home, "mine"),
-        look("mine", &key_columns(home)),
+        levelled(reverse, "mine"),
+        look("mine", &key_columns(reverse)),
         exactly(replicator),
         all_there(
-            home,
+            reverse,
             UPDATE,
             "(select count(*) from updated)",
             "(select count(*) from lacking join surplus using (\"tandem name\", \"tandem turn\"))"
@@ -45,18 +45,18 @@ pub fn level(home: &Home, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
 /// and again.
 fn exactly(replicator: &str) -> String {
     format!(
-        "select pg_logical_emit_message(true, '{}', concat(h.nonce, E'\\n{}'))::text from tandem.home as h where h.replicator = {} \
+        "select pg_logical_emit_message(true, '{}', concat(h.nonce, E'\\n{}'))::text from tandem.reverse as h where h.replicator = {} \
          and exists (select from updated) and not exists (select from updated where not updated.exact)",
-        Mark::REVERSE,
-        Mark::LEVELED,
+        LogicalMessage::REVERSE,
+        LogicalMessage::LEVELED,
         literal(replicator),
     )
 }
 
 /// The cloud's columns that name a row, and those of its own.
-fn used(home: &Home) -> Vec<usize> {
-    let own = { home.owned.iter() }.flat_map(|at| home.columns[*at].from.uses());
-    let names = home.names.iter().map(|named| &named.arriving);
+fn used(reverse: &ReverseTable) -> Vec<usize> {
+    let own = { reverse.owned.iter() }.flat_map(|at| reverse.columns[*at].from.uses());
+    let names = reverse.names.iter().map(|named| &named.arriving);
     let mut used: Vec<usize> = names.chain(own).copied().collect();
     used.sort_unstable();
     used.dedup();
@@ -64,9 +64,9 @@ fn used(home: &Home) -> Vec<usize> {
 }
 
 /// CTEs that end in `updated`, over the rows of `wanted`: as many as `tandem copies` says of each name and look.
-fn levelled(home: &Home, wanted: &str) -> String {
-    let owned = columns(home, home.owned.iter().copied());
-    let (key, target) = (key_columns(home), target(home));
+fn levelled(reverse: &ReverseTable, wanted: &str) -> String {
+    let owned = columns(reverse, reverse.owned.iter().copied());
+    let (key, target) = (key_columns(reverse), target(reverse));
     let values = owned.iter().map(|(_, column)| {
         let name = ident(&column.name);
         format!("(array_agg({wanted}.{name}))[1] as {name}")
@@ -91,7 +91,7 @@ fn levelled(home: &Home, wanted: &str) -> String {
         values.join(", "),
         look("t", &key),
         look("t", &owned),
-        is_desktops(home),
+        is_desktops(reverse),
         set.collect::<Vec<_>>().join(", "),
         look("t", &owned),
     )
@@ -100,7 +100,7 @@ fn levelled(home: &Home, wanted: &str) -> String {
 /// A tick that comes home while a refill runs would be lost between its being kept and given back: one at a time.
 pub fn alone(replicator: &str) -> String {
     format!(
-        "select pg_advisory_xact_lock(hashtext('tandem.home'), hashtext({}))",
+        "select pg_advisory_xact_lock(hashtext('tandem.reverse'), hashtext({}))",
         literal(replicator)
     )
 }
@@ -111,29 +111,29 @@ fn keeper(at: usize) -> String {
 }
 
 /// Keeps the columns of the cloud's own, before a refill in the same transaction. `at` tells tables apart.
-pub fn keep(home: &Home, at: usize) -> String {
-    let kept = kept(home);
+pub fn keep(reverse: &ReverseTable, at: usize) -> String {
+    let kept = kept(reverse);
     format!(
         "create temporary table {} on commit drop as select {kept}, count(*) as \"tandem copies\" from {} as t where {} group by {kept}",
         keeper(at).trim_start_matches("pg_temp."),
-        target(home),
-        is_desktops(home)
+        target(reverse),
+        is_desktops(reverse)
     )
 }
 
 /// Gives them back behind it. Says how many rows that changed.
-pub fn restore(home: &Home, at: usize) -> String {
+pub fn restore(reverse: &ReverseTable, at: usize) -> String {
     format!(
         "with kept as (select k.* from {} as k), {} select count(*) from updated",
         keeper(at),
-        levelled(home, "kept")
+        levelled(reverse, "kept")
     )
 }
 
-fn kept(home: &Home) -> String {
+fn kept(reverse: &ReverseTable) -> String {
     let named = |column: &Column| format!("t.{}", ident(&column.name));
-    let key = key_columns(home);
-    let owned = columns(home, home.owned.iter().copied());
+    let key = key_columns(reverse);
+    let owned = columns(reverse, reverse.owned.iter().copied());
     let all: Vec<_> = { key.iter().chain(&owned) }
         .map(|(_, column)| named(column))
         .collect();

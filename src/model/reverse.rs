@@ -4,7 +4,7 @@ use super::{Arriving, Charset, Column, Knot, Name, Owner, Tenant};
 
 /// A table of which something comes home.
 #[derive(Clone, Debug)]
-pub struct Home {
+pub struct ReverseTable {
     /// `name` in the settings.
     pub name: String,
     /// The desktop's table, which is written.
@@ -21,9 +21,9 @@ pub struct Home {
     pub arriving: Vec<Arriving>,
     /// The desktop's columns that they fill.
     pub columns: Vec<Column>,
-    /// What an outbox entry names a row by: these of [`Home::arriving`]. NULL may stand in those that are not marked.
+    /// What an outbox entry names a row by: these of [`ReverseTable::arriving`]. NULL may stand in those that are not marked.
     pub names: Vec<Named>,
-    /// The desktop's columns that name a row there: these of [`Home::columns`].
+    /// The desktop's columns that name a row there: these of [`ReverseTable::columns`].
     pub key: Vec<usize>,
     /// An index of the desktop's finds a row by its key.
     pub indexed: bool,
@@ -31,7 +31,7 @@ pub struct Home {
     pub counted: bool,
     /// The phone's rows come home.
     pub rows: bool,
-    /// Columns that are the cloud's own on any row: these of [`Home::columns`].
+    /// Columns that are the cloud's own on any row: these of [`ReverseTable::columns`].
     pub owned: Vec<usize>,
     /// How the cloud's rows say who made them.
     pub owner: Option<Owner>,
@@ -58,13 +58,13 @@ pub struct Home {
 /// A column of an outbox entry's key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Named {
-    /// This one of [`Home::arriving`].
+    /// This one of [`ReverseTable::arriving`].
     pub arriving: usize,
     /// The cloud refuses NULL there.
     pub not_null: bool,
 }
 
-impl Home {
+impl ReverseTable {
     /// Whether one of the desktop's columns is part of the key.
     pub fn is_key(&self, column: usize) -> bool {
         self.key.contains(&column)

@@ -3,14 +3,14 @@
 //! Both sides get values as text and parse them as the base type of the column that they go to, as forward does.
 
 mod adopt;
-mod level;
+mod cloud_owned;
 mod read;
 mod rows;
 mod verdict;
 mod watch;
 
 pub use adopt::{Told, adopt};
-pub use level::{alone, keep, level, restore};
+pub use cloud_owned::{alone, keep, level, restore};
 pub use read::{Budget, Found, read};
 pub use rows::{bare_mark, claim, fill, mark, mark_text, put, remember, remove};
 pub use verdict::Verdict;
@@ -20,7 +20,7 @@ use super::array::TextArray;
 use super::guard::equals;
 use super::quote::{ident, literal, table as qualified};
 use super::source::{self, Rows, value};
-use crate::model::{Cell, Column, Home, Param, SaidBy, Source, Statement, oid};
+use crate::model::{Cell, Column, Param, ReverseTable, SaidBy, Source, Statement, oid};
 
 /// A row on its way home, or what names one that is gone.
 #[derive(Clone, Debug)]
@@ -29,7 +29,7 @@ pub struct Coming {
     pub entry: u64,
     /// What names it, as an array constant.
     pub key: String,
-    /// The cloud's values, one for each of [`Home::arriving`]; of a row that is gone only those that name it.
+    /// The cloud's values, one for each of [`ReverseTable::arriving`]; of a row that is gone only those that name it.
     pub cells: Vec<Option<String>>,
     /// In a table without a key, so many rows look like this.
     pub copies: u64,
@@ -44,21 +44,21 @@ const MINE: &str = "mine as materialized (select src.*, l.hash as \"tandem last\
 
 /// A statement over rows in arrays: those of `taken`, then [`EXTRAS`], then what else it takes.
 struct Over<'a> {
-    home: &'a Home,
+    reverse: &'a ReverseTable,
     taken: Vec<usize>,
 }
 
 impl<'a> Over<'a> {
     /// All that travels.
-    fn all(home: &'a Home) -> Over<'a> {
-        let taken = (0..home.arriving.len()).collect();
-        Over { home, taken }
+    fn all(reverse: &'a ReverseTable) -> Over<'a> {
+        let taken = (0..reverse.arriving.len()).collect();
+        Over { reverse, taken }
     }
 
     /// What names a row.
-    fn names(home: &'a Home) -> Over<'a> {
-        let taken = home.names.iter().map(|named| named.arriving).collect();
-        Over { home, taken }
+    fn names(reverse: &'a ReverseTable) -> Over<'a> {
+        let taken = reverse.names.iter().map(|named| named.arriving).collect();
+        Over { reverse, taken }
     }
 
     fn rows(&self) -> Rows {
@@ -72,20 +72,20 @@ impl<'a> Over<'a> {
             let mut uses = column.from.uses().iter();
             uses.all(|index| self.taken.contains(index))
         };
-        let columns = self.home.columns.iter().filter(known);
+        let columns = self.reverse.columns.iter().filter(known);
         let list = columns.map(|column| {
             let value = match &column.from {
                 Source::Constant(value) => {
                     format!("{}::{}", self.office(&literal(value)), column.base_type)
                 }
-                _ => value(&self.home.arriving, column, &|index| {
+                _ => value(&self.reverse.arriving, column, &|index| {
                     self.office(&rows.cell(index))
                 }),
             };
             format!("{value} as {}", ident(&column.name))
         });
         let cloud = self.taken.iter().map(|index| {
-            let name = ident(&self.home.arriving[*index].name);
+            let name = ident(&self.reverse.arriving[*index].name);
             format!("{} as {name}", rows.cell(*index))
         });
         let cloud: Vec<_> = cloud.collect();
@@ -110,7 +110,7 @@ impl<'a> Over<'a> {
     /// A text as the desktop has it.
     fn office(&self, text: &str) -> String {
         match self
-            .home
+            .reverse
             .charset
             .filter(|charset| charset.said_by == SaidBy::Setting)
         {
@@ -150,32 +150,32 @@ impl<'a> Over<'a> {
         arrays.extend([keys, entries, copies]);
         let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
         params.push(Param::text(oid::TEXT, replicator));
-        params.push(Param::text(oid::TEXT, &*self.home.name));
+        params.push(Param::text(oid::TEXT, &*self.reverse.name));
         Statement::bookkeeping(sql, params)
     }
 }
 
 /// The desktop's table. The children of an ordinary one are tables of their own.
-pub fn target(home: &Home) -> String {
-    let only = if home.partitioned { "" } else { "only " };
-    format!("{only}{}", qualified(&home.desktop))
+pub fn target(reverse: &ReverseTable) -> String {
+    let only = if reverse.partitioned { "" } else { "only " };
+    format!("{only}{}", qualified(&reverse.desktop))
 }
 
 /// Refuses what a trigger of the desktop's keeps out without an error, and what somebody replaced between our look and our
 /// write: fewer rows were written than had to be.
-fn all_there(home: &Home, does: u8, done: &str, wanted: &str) -> String {
+fn all_there(reverse: &ReverseTable, does: u8, done: &str, wanted: &str) -> String {
     format!(
         " where case when {done} < {wanted} then not tandem.kept_out({}::regclass, {does}, {done}, {wanted}) else true end",
-        literal(&qualified(&home.desktop))
+        literal(&qualified(&reverse.desktop))
     )
 }
 
-fn columns(home: &Home, which: impl Iterator<Item = usize>) -> Vec<(usize, &Column)> {
-    which.map(|at| (at, &home.columns[at])).collect()
+fn columns(reverse: &ReverseTable, which: impl Iterator<Item = usize>) -> Vec<(usize, &Column)> {
+    which.map(|at| (at, &reverse.columns[at])).collect()
 }
 
-fn key_columns(home: &Home) -> Vec<(usize, &Column)> {
-    columns(home, home.key.iter().copied())
+fn key_columns(reverse: &ReverseTable) -> Vec<(usize, &Column)> {
+    columns(reverse, reverse.key.iter().copied())
 }
 
 /// A row's look, in the form in which stored and arriving values are comparable.
@@ -184,19 +184,19 @@ fn look(row: &str, columns: &[(usize, &Column)]) -> String {
 }
 
 /// A short form of all that comes home of a row.
-fn hash(home: &Home, row: &str) -> String {
-    let all = columns(home, 0..home.columns.len());
+fn hash(reverse: &ReverseTable, row: &str) -> String {
+    let all = columns(reverse, 0..reverse.columns.len());
     format!("md5({})", look(row, &all))
 }
 
 /// True for a stored row `t` that has the key of `row`. An index of the desktop's can serve it where no part of the key is
 /// NULL.
-fn same_key(home: &Home, row: &str, rows: &[Coming]) -> String {
+fn same_key(reverse: &ReverseTable, row: &str, rows: &[Coming]) -> String {
     let has_null = { rows.iter() }.any(|coming| {
-        let mut names = home.names.iter();
+        let mut names = reverse.names.iter();
         names.any(|named| coming.cells[named.arriving].is_none())
     });
-    let key = key_columns(home);
+    let key = key_columns(reverse);
     let plain = |column: &Column| matches!(column.from, Source::Arriving(_));
     if has_null || !key.iter().all(|(_, column)| plain(column)) {
         return format!("{} = {}", look("t", &key), look(row, &key));
@@ -209,13 +209,13 @@ fn same_key(home: &Home, row: &str, rows: &[Coming]) -> String {
 }
 
 /// The rows of the desktop's table that came from a phone, as a predicate on `t`; all, where it doesn't say so.
-pub fn phones_on_desktop(home: &Home) -> String {
-    is_mobile(home, "''")
+pub fn phones_on_desktop(reverse: &ReverseTable) -> String {
+    is_mobile(reverse, "''")
 }
 
 /// True for a stored row `t` that came from a phone. Where the desktop doesn't say so, one that we wrote did.
-fn is_mobile(home: &Home, last: &str) -> String {
-    match (&home.desktop_owner, &home.owner) {
+fn is_mobile(reverse: &ReverseTable, last: &str) -> String {
+    match (&reverse.desktop_owner, &reverse.owner) {
         (Some((column, base)), Some(owner)) => {
             format!(
                 "coalesce({}, false)",
@@ -227,9 +227,9 @@ fn is_mobile(home: &Home, last: &str) -> String {
 }
 
 /// True for a stored row `t` that the desktop made.
-pub(super) fn is_desktops(home: &Home) -> String {
-    match &home.desktop_owner {
-        Some(_) => format!("not {}", is_mobile(home, "null")),
+pub(super) fn is_desktops(reverse: &ReverseTable) -> String {
+    match &reverse.desktop_owner {
+        Some(_) => format!("not {}", is_mobile(reverse, "null")),
         None => "true".to_owned(),
     }
 }

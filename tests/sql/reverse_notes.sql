@@ -92,7 +92,10 @@ with src as materialized (
     select to_jsonb(c)
     from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
   from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies))
-select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tandem.home as h where h.replicator = $6) || (
+select pg_logical_emit_message(true, 'tandem.reverse', (
+    select h.nonce
+    from tandem.reverse as h
+    where h.replicator = $6) || (
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."about" is distinct from null then concat('v', octet_length(convert_to(concat(src."about"::text),
                       'UTF8')), ':', concat(src."about"::text)) else 'n' end || case
@@ -119,7 +122,10 @@ with src as materialized (
     select to_jsonb(c)
     from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
   from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies))
-select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tandem.home as h where h.replicator = $6) || (
+select pg_logical_emit_message(true, 'tandem.reverse', (
+    select h.nonce
+    from tandem.reverse as h
+    where h.replicator = $6) || (
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."about" is distinct from null then concat('v', octet_length(convert_to(concat(src."about"::text),
                       'UTF8')), ':', concat(src."about"::text)) else 'n' end || case

@@ -8,11 +8,11 @@ use std::collections::HashMap;
 use super::keyed::{key, put};
 use super::multiset::image;
 use crate::limits;
-use crate::model::{Cell, Key, Layout, Table, TableId, Tuple, Work};
+use crate::model::{Cell, Key, Layout, StepKind, Table, TableId, Tuple};
 
 /// One row that waits in the quarantine.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Parked {
+pub struct QuarantinedRow {
     /// How the row should look, laid out as [`Table::own_layout`] says; none when it should be gone, or is not kept here.
     pub tuple: Option<Tuple>,
     /// Arriving columns that were not sent.
@@ -20,14 +20,14 @@ pub struct Parked {
     /// In a table without a key: how many such rows are missing; less than none when so many are still to go.
     pub copies: i64,
     /// What could not be done with it.
-    pub work: Work,
+    pub work: StepKind,
     /// It is parked for its size: what is unsent of it is nowhere but on the desktop, and trying again is in vain.
     pub too_large: bool,
     /// It is parked because a value can't be read: trying again is in vain.
     pub unreadable: bool,
 }
 
-impl Parked {
+impl QuarantinedRow {
     /// What a later version lacks can't be filled in from this one.
     pub(super) fn lacks_values(&self) -> bool {
         self.too_large || !self.work.removes() && self.tuple.is_none()
@@ -35,11 +35,11 @@ impl Parked {
 }
 
 /// The parked rows of one table, by key.
-pub type ParkedRows = HashMap<Vec<u8>, Parked>;
+pub type ParkedRows = HashMap<Vec<u8>, QuarantinedRow>;
 
 /// The parked rows of all tables.
 #[derive(Clone, Debug, Default)]
-pub struct Parking {
+pub struct Quarantine {
     tables: HashMap<TableId, ParkedRows>,
     /// What the kept tuples hold.
     bytes: usize,
@@ -53,7 +53,7 @@ pub fn parking_name(table: &Table, layout: &Layout, tuple: &Tuple) -> Option<Vec
     }
 }
 
-impl Parking {
+impl Quarantine {
     /// The parked rows of a table, if there are any.
     pub fn of(&self, table: TableId) -> Option<&ParkedRows> {
         self.tables.get(&table).filter(|rows| !rows.is_empty())
@@ -71,7 +71,7 @@ impl Parking {
     }
 
     /// Parks a row, in place of an earlier version of it. Its values are kept only while there is room (P12).
-    pub fn park(&mut self, table: TableId, name: Vec<u8>, mut row: Parked) {
+    pub fn park(&mut self, table: TableId, name: Vec<u8>, mut row: QuarantinedRow) {
         self.leave(table, &name);
         let bytes = size(&row);
         if self.bytes + bytes > limits::PARKED_KEPT_BYTES {
@@ -97,7 +97,7 @@ impl Parking {
     }
 }
 
-fn size(row: &Parked) -> usize {
+fn size(row: &QuarantinedRow) -> usize {
     row.tuple.as_ref().map_or(0, Tuple::bytes)
 }
 

@@ -88,7 +88,10 @@ with src as materialized (
     select to_jsonb(c)
     from (select u.c0 as "visit_no", u.c1 as "done") as c) as "tandem cloud"
   from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies))
-select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tandem.home as h where h.replicator = $6) || (
+select pg_logical_emit_message(true, 'tandem.reverse', (
+    select h.nonce
+    from tandem.reverse as h
+    where h.replicator = $6) || (
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."visit_no" is distinct from null then concat('v', octet_length(convert_to(concat(src."visit_no"::integer),
                       'UTF8')), ':', concat(src."visit_no"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', encode(sha256(convert_to(case
@@ -111,7 +114,10 @@ with src as materialized (
   select u.c0::integer as "visit_no", u.key as "tandem key", u.entry::bigint as "tandem entry", u.copies::bigint as "tandem copies",
   md5(concat($5, '/', $6, '/', u.key)) as "tandem hash", (select to_jsonb(c) from (select u.c0 as "visit_no") as c) as "tandem cloud"
   from unnest($1, $2, $3, $4) as u(c0, key, entry, copies))
-select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tandem.home as h where h.replicator = $5) || (
+select pg_logical_emit_message(true, 'tandem.reverse', (
+    select h.nonce
+    from tandem.reverse as h
+    where h.replicator = $5) || (
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."visit_no" is distinct from null then concat('v', octet_length(convert_to(concat(src."visit_no"::integer),
                       'UTF8')), ':', concat(src."visit_no"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', '-',
@@ -452,7 +458,7 @@ where l.key_hash = src."tandem hash" and l.entry < src."tandem entry" and (l.sta
 --   $5: visits
 
 -- level, 1 of 3
-select pg_advisory_xact_lock(hashtext('tandem.home'), hashtext('office-1'));
+select pg_advisory_xact_lock(hashtext('tandem.reverse'), hashtext('office-1'));
 
 -- level, 2 of 3
 with src as materialized (
@@ -537,7 +543,7 @@ named as (
 select coalesce(jsonb_agg(jsonb_build_array(named.entry, case when exists (select from updated where updated.name = named.name) then 'update'
       else 'same' end)), '[]'), (
   select pg_logical_emit_message(true, 'tandem.reverse', concat(h.nonce, E'\n='))::text
-  from tandem.home as h
+  from tandem.reverse as h
   where h.replicator = 'office-1' and exists (select from updated) and not exists (select from updated where not updated.exact))
 from named
 where case when (select count(*) from updated) < (

@@ -39,7 +39,7 @@ pub(super) async fn patiently(
         Side::Cloud => "in the cloud",
     };
     Err(Fault::new(
-        Kind::Weather(side),
+        Kind::Transient(side),
         format!("table {table} is locked {users} all the time"),
     )
     .hint("a transaction that stays open on it blocks the set-up; it is tried again"))

@@ -4,23 +4,23 @@ use bytes::{BufMut, BytesMut};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 
-use super::transaction::{Applier, NotApplied, Script};
+use super::transaction::{Applier, ApplyError, Script};
 use crate::limits;
 use crate::model::Statement;
 use crate::wire::WireError;
 
 /// A table that is being filled.
-pub struct Filling<'a> {
+pub struct CopyIn<'a> {
     applier: &'a mut Applier,
     buffer: BytesMut,
 }
 
-impl<'a> Filling<'a> {
+impl<'a> CopyIn<'a> {
     /// Begins: `sql` opens a transaction and ends in `COPY ... FROM STDIN`. Nothing else may be outstanding.
     ///
     /// # Errors
-    /// As [`NotApplied`] says; the transaction is over then.
-    pub async fn begin(applier: &'a mut Applier, sql: &str) -> Result<Filling<'a>, NotApplied> {
+    /// As [`ApplyError`] says; the transaction is over then.
+    pub async fn begin(applier: &'a mut Applier, sql: &str) -> Result<CopyIn<'a>, ApplyError> {
         let session = applier.session();
         session.query(sql).await?;
         loop {
@@ -37,7 +37,7 @@ impl<'a> Filling<'a> {
             }
         }
         let buffer = BytesMut::with_capacity(2 * limits::COPY_BYTES);
-        Ok(Filling { applier, buffer })
+        Ok(CopyIn { applier, buffer })
     }
 
     /// Takes a line of the other side's `COPY ... TO`, with its newline.
@@ -66,8 +66,8 @@ impl<'a> Filling<'a> {
     /// went in: a trigger keeps some out without an error.
     ///
     /// # Errors
-    /// As [`NotApplied`] says.
-    pub async fn commit(mut self, rows: u64, end: Vec<Statement>) -> Result<bool, NotApplied> {
+    /// As [`ApplyError`] says.
+    pub async fn commit(mut self, rows: u64, end: Vec<Statement>) -> Result<bool, ApplyError> {
         if !self.buffer.is_empty() {
             self.send().await?;
         }
@@ -112,14 +112,14 @@ impl<'a> Filling<'a> {
 }
 
 /// Leaves a transaction that failed; the answer has been read to its end.
-async fn undone(applier: &mut Applier, error: WireError) -> NotApplied {
+async fn undone(applier: &mut Applier, error: WireError) -> ApplyError {
     let error = match error {
         WireError::Server(error) if error.severity == "ERROR" => error,
         error => return error.into(),
     };
     let session = applier.session();
     match session.run("rollback").await {
-        Ok(()) => NotApplied::Refused {
+        Ok(()) => ApplyError::Refused {
             table: None,
             step: None,
             error,

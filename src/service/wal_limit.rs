@@ -2,7 +2,6 @@
 //! tables are copied anew when the cloud is back.
 
 use std::future::pending;
-use std::time::Duration;
 
 use tokio::time::sleep;
 use tokio_postgres::Client;
@@ -87,9 +86,8 @@ pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<bool, Fau
                 return Err(Fault::wire(Side::Desktop, &error));
             }
             Err(_) => {
-                let pause = Duration::from_millis(100);
-                sleep(pause).await;
-                left = left.saturating_sub(pause);
+                sleep(limits::SLOT_LOOK_EVERY).await;
+                left = left.saturating_sub(limits::SLOT_LOOK_EVERY);
             }
         }
     }

@@ -87,7 +87,10 @@ with src as materialized (
     select to_jsonb(c)
     from (select u.c0 as "id", u.c1 as "lead") as c) as "tandem cloud"
   from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies))
-select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tandem.home as h where h.replicator = $6) || (
+select pg_logical_emit_message(true, 'tandem.reverse', (
+    select h.nonce
+    from tandem.reverse as h
+    where h.replicator = $6) || (
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."id" is distinct from null then concat('v', octet_length(convert_to(concat(src."id"::integer),
                       'UTF8')), ':', concat(src."id"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', encode(sha256(convert_to(case
@@ -110,7 +113,10 @@ with src as materialized (
   select u.c0::integer as "id", u.key as "tandem key", u.entry::bigint as "tandem entry", u.copies::bigint as "tandem copies",
   md5(concat($5, '/', $6, '/', u.key)) as "tandem hash", (select to_jsonb(c) from (select u.c0 as "id") as c) as "tandem cloud"
   from unnest($1, $2, $3, $4) as u(c0, key, entry, copies))
-select pg_logical_emit_message(true, 'tandem.reverse', (select h.nonce from tandem.home as h where h.replicator = $5) || (
+select pg_logical_emit_message(true, 'tandem.reverse', (
+    select h.nonce
+    from tandem.reverse as h
+    where h.replicator = $5) || (
     select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
                 when src."id" is distinct from null then concat('v', octet_length(convert_to(concat(src."id"::integer),
                       'UTF8')), ':', concat(src."id"::integer)) else 'n' end, 'UTF8')), 'hex'), ' ', '-', ' ', replace($6,

@@ -3,7 +3,7 @@
 use super::super::compare::cell;
 use super::super::guard::{Guard, belongs, is_mobile};
 use super::super::quote::{array, ident, literal, table as qualified};
-use crate::model::Home;
+use crate::model::ReverseTable;
 use crate::wire::PINNED;
 
 /// How much of the outbox is read at once.
@@ -52,8 +52,8 @@ impl Found {
 /// Reads the oldest entries of these tables, but for those whose way home has stopped, notes that it was looked, and answers rows as [`Found`] says. Two statements
 /// of the simple protocol: the settings are the transaction's own, so a pooler may stand between. Rows that a policy hides
 /// would look as if they were gone: an error instead, and where we are known to be confined by policies, `hidden`.
-pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
-    let confined = homes.iter().any(|home| home.confined);
+pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget) -> String {
+    let confined = reverse_tables.iter().any(|reverse| reverse.confined);
     let own = [("row_security", "off")];
     let own = own.iter().filter(|_| !confined);
     let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
@@ -61,11 +61,13 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
         .chain(own)
         .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)));
     let settings: Vec<_> = settings.collect();
-    let names = array(homes.iter().map(|home| home.name.as_str()));
-    let width = { homes.iter() }.map(|home| home.arriving.len()).max();
+    let names = array(reverse_tables.iter().map(|reverse| reverse.name.as_str()));
+    let width = { reverse_tables.iter() }
+        .map(|reverse| reverse.arriving.len())
+        .max();
     let width = width.unwrap_or_default();
-    let parts: Vec<_> = { homes.iter() }
-        .map(|home| part(home, width, confined))
+    let parts: Vec<_> = { reverse_tables.iter() }
+        .map(|reverse| part(reverse, width, confined))
         .collect();
     let cells: Vec<_> = (0..width)
         .map(|at| format!("case when f.bytes <= {} then f.c{at} end", budget.row_bytes))
@@ -104,24 +106,24 @@ pub fn read(homes: &[&Home], replicator: &str, budget: &Budget) -> String {
     )
 }
 
-fn part(home: &Home, width: usize, confined: bool) -> String {
-    if home.counted {
-        return counted(home, width);
+fn part(reverse: &ReverseTable, width: usize, confined: bool) -> String {
+    if reverse.counted {
+        return counted(reverse, width);
     }
-    let (name, target) = (literal(&home.name), qualified(&home.cloud));
+    let (name, target) = (literal(&reverse.name), qualified(&reverse.cloud));
     // The key is known of a row that is gone, too.
     let cells = (0..width).map(|at| {
-        let cell = match home.arriving.get(at) {
+        let cell = match reverse.arriving.get(at) {
             None => "null::text".to_owned(),
-            Some(column) => match home.names.iter().position(|named| named.arriving == at) {
+            Some(column) => match reverse.names.iter().position(|named| named.arriving == at) {
                 Some(nth) => format!("k.key[{}]", nth + 1),
                 None => cell(&column.name),
             },
         };
         format!("{cell} as c{at}")
     });
-    let found = home.names.iter().enumerate().map(|(nth, named)| {
-        let column = &home.arriving[named.arriving];
+    let found = reverse.names.iter().enumerate().map(|(nth, named)| {
+        let column = &reverse.arriving[named.arriving];
         let (stored, wanted) = (
             format!("t.{}", ident(&column.name)),
             format!("k.key[{}]", nth + 1),
@@ -136,67 +138,67 @@ fn part(home: &Home, width: usize, confined: bool) -> String {
     format!(
         "select k.\"table\", k.id, k.ids, k.new, k.key, {} as state, k.again, 1::bigint as copies, coalesce(octet_length(t::text), 0)::bigint as bytes, {} \
          from k{} left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
-        state(home, confined),
+        state(reverse, confined),
         cells.collect::<Vec<_>>().join(", "),
-        match hides(home, confined) {
+        match hides(reverse, confined) {
             true => " left join gone on gone.\"table\" = k.\"table\" and gone.key = k.key",
             false => "",
         },
         found.join(" and "),
-        belongs(&home.tenant, "t"),
+        belongs(&reverse.tenant, "t"),
     )
 }
 
 /// A row that isn't seen may be hidden: a policy may apply, and rows don't go there without an entry.
-fn hides(home: &Home, confined: bool) -> bool {
-    confined && !home.vanishes
+fn hides(reverse: &ReverseTable, confined: bool) -> bool {
+    confined && !reverse.vanishes
 }
 
-fn state(home: &Home, confined: bool) -> String {
-    let hidden = match hides(home, confined) {
+fn state(reverse: &ReverseTable, confined: bool) -> String {
+    let hidden = match hides(reverse, confined) {
         true => {
             "when t.ctid is null and k.last in ('I', 'U', 'Q') and coalesce(gone.id, 0) <= k.id then 'hidden' "
         }
         false => "",
     };
     let gone = format!("when k.emptied then 'emptied' {hidden}when t.ctid is null then 'gone'");
-    match &home.owner {
+    match &reverse.owner {
         None => format!("case {gone} else 'desktop' end"),
         Some(_) => format!(
             "case {gone} when {} then 'mobile' when {} then 'desktop' else 'other' end",
-            is_mobile(home.owner.as_ref(), "t"),
-            Guard::of_home(home).owned(),
+            is_mobile(reverse.owner.as_ref(), "t"),
+            Guard::of_reverse(reverse).owned(),
         ),
     }
 }
 
 /// Of a table without a key: each look in the cloud's own columns, and how many of the desktop's rows have it.
-fn counted(home: &Home, width: usize) -> String {
-    let (name, target) = (literal(&home.name), qualified(&home.cloud));
+fn counted(reverse: &ReverseTable, width: usize) -> String {
+    let (name, target) = (literal(&reverse.name), qualified(&reverse.cloud));
     let named = |nth: usize| format!("k.key[{}]", nth + 1);
-    let is_name = |at: usize| home.names.iter().position(|name| name.arriving == at);
-    let cells = (0..width).map(|at| match (home.arriving.get(at), is_name(at)) {
+    let is_name = |at: usize| reverse.names.iter().position(|name| name.arriving == at);
+    let cells = (0..width).map(|at| match (reverse.arriving.get(at), is_name(at)) {
         (None, _) => format!("null::text as c{at}"),
         (Some(_), Some(nth)) => format!("{} as c{at}", named(nth)),
         (Some(_), None) => format!("l.c{at}"),
     });
-    let looks: Vec<_> = (0..home.arriving.len())
+    let looks: Vec<_> = (0..reverse.arriving.len())
         .filter(|at| is_name(*at).is_none())
         .collect();
     let looked: String = { looks.iter() }
-        .map(|at| format!(", {} as c{at}", cell(&home.arriving[*at].name)))
+        .map(|at| format!(", {} as c{at}", cell(&reverse.arriving[*at].name)))
         .collect();
     let groups: String = { looks.iter() }.map(|at| format!(", c{at}")).collect();
     let typed = |value: &dyn Fn(usize) -> String| {
-        let cells = home.names.iter().enumerate().map(|(nth, named)| {
-            let base = &home.arriving[named.arriving].base_type;
+        let cells = reverse.names.iter().enumerate().map(|(nth, named)| {
+            let base = &reverse.arriving[named.arriving].base_type;
             format!("{}::{base}::text", value(nth))
         });
         format!("array[{}]::text", cells.collect::<Vec<_>>().join(", "))
     };
     let stored = typed(&|nth| {
-        let at = home.names[nth].arriving;
-        format!("t.{}", ident(&home.arriving[at].name))
+        let at = reverse.names[nth].arriving;
+        format!("t.{}", ident(&reverse.arriving[at].name))
     });
     let wanted = typed(&named);
     format!(
@@ -205,6 +207,6 @@ fn counted(home: &Home, width: usize) -> String {
          from k left join (select name{groups}, count(*) as copies from (select {stored} as name{looked} from {target} as t where {}) as r group by name{groups}) as l \
          on l.name = {wanted} where k.\"table\" = {name}",
         cells.collect::<Vec<_>>().join(", "),
-        Guard::of_home(home).owned(),
+        Guard::of_reverse(reverse).owned(),
     )
 }

@@ -3,7 +3,7 @@
 use super::super::array::TextArray;
 use super::super::quote::{ident, literal};
 use super::{Over, hash};
-use crate::model::{Cell, Home, Param, Statement, oid};
+use crate::model::{Cell, Param, ReverseTable, Statement, oid};
 
 /// How the desktop has a row of the phone's, as forward wrote it.
 #[derive(Clone, Debug)]
@@ -18,16 +18,16 @@ pub struct Told {
 
 /// Remembers these rows as they were left, so that only what the desktop does to them from then on is a change that nobody
 /// has seen. Older than what the ledger knows already does nothing.
-pub fn adopt(home: &Home, replicator: &str, rows: &[Told]) -> Statement {
+pub fn adopt(reverse: &ReverseTable, replicator: &str, rows: &[Told]) -> Statement {
     let over = Over {
-        home,
+        reverse,
         taken: Vec::new(),
     };
-    let columns = home.columns.iter().map(|column| {
+    let columns = reverse.columns.iter().map(|column| {
         let text = over.office(&format!("(u.told::jsonb ->> {})", literal(&column.name)));
         format!(", {text}::{} as {}", column.base_type, ident(&column.name))
     });
-    let names = { home.columns.iter() }.map(|column| literal(&column.name));
+    let names = { reverse.columns.iter() }.map(|column| literal(&column.name));
     let sql = format!(
         "with src as materialized (select u.entry::bigint as \"tandem entry\", md5(concat($4::text, '/', $5::text, '/', u.key)) as \"tandem hash\", \
            u.told is null as \"tandem gone\"{} from unnest($1, $2, $3) as u(key, entry, told) \
@@ -36,7 +36,7 @@ pub fn adopt(home: &Home, replicator: &str, rows: &[Told]) -> Statement {
          from src where l.key_hash = src.\"tandem hash\" and l.entry < src.\"tandem entry\" and (l.state is null or l.state = 'desktop')",
         columns.collect::<String>(),
         names.collect::<Vec<_>>().join(", "),
-        hash(home, "src"),
+        hash(reverse, "src"),
     );
     let mut arrays = [TextArray::new(), TextArray::new(), TextArray::new()];
     for row in rows {
@@ -48,6 +48,6 @@ pub fn adopt(home: &Home, replicator: &str, rows: &[Told]) -> Statement {
     }
     let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
     params.push(Param::text(oid::TEXT, replicator));
-    params.push(Param::text(oid::TEXT, &*home.name));
+    params.push(Param::text(oid::TEXT, &*reverse.name));
     Statement::bookkeeping(sql, params)
 }
