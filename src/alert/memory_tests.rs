@@ -161,7 +161,7 @@ fn a_restart_neither_tells_it_again_nor_forgets_it() {
     office.goes(60, &["a"]);
     office.restart();
     office.goes(10, &[]);
-    assert_eq!(office.events(), [(6, Event::Alert), (75, Event::Recovered)]);
+    assert_eq!(office.events(), [(6, Event::Alert), (76, Event::Recovered)]);
     // What nobody was told of has to last from the start on.
     let mut office = Office::new();
     office.goes(3, &["a"]);

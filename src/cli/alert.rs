@@ -11,6 +11,8 @@ use crate::platform;
 
 /// Whether people hear of what is wrong (`[alert]` in the settings).
 #[derive(Args)]
+#[command(after_help = "Examples:
+  tandem alert test          exit 0: all arrived; 1: one did not; 2: nobody is to be told")]
 pub(super) struct Options {
     #[command(subcommand)]
     command: What,
