@@ -58,6 +58,8 @@
 //! all of them work with the service down, but for the last two, which it serves itself on a thread beside its sessions.
 //! Since when the oldest missing transaction has been waiting only the stream knows; it says so in the name of its connection
 //! to the desktop, and where nobody streams an onlooker peeks at what the slot would send.
+//! [`observe::FleetObserver`] asks the cloud alone, about all of its replicators: each says there with every heartbeat how it is,
+//! beside its sessions (`service::lifesign`). What a renewed lease or a table's state says already is not said again.
 //! `flows::verify` compares by hashed ranges ([`plan::verify`]) and looks again until what differs has stood still while the
 //! other side caught up; `repair` goes through the copy's diff. [`doctor`] checks in order of dependency.
 //!

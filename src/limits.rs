@@ -49,6 +49,13 @@ pub const SLOWER_MAX: u32 = 4;
 /// Who waits for the lease looks so often whether it is free.
 pub const STANDBY_EVERY: Duration = Duration::from_secs(2);
 
+/// A replicator says so often at most in the cloud that it lives, however short its heartbeat is: nobody looks more often.
+pub const LIFESIGN_EVERY_MIN: Duration = Duration::from_secs(1);
+/// It may take so long, below the shortest term of a lease; then the next one is tried...
+pub const LIFESIGN_MAX: Duration = Duration::from_secs(10);
+/// ...and so much of it is for asking the desktop, which may be away.
+pub const LIFESIGN_DESKTOP_MAX: Duration = Duration::from_secs(4);
+
 /// Browsers and scrapers that are served at once.
 pub const HTTP_CONNECTIONS_MAX: usize = 64;
 /// The longest that one may take to send its request.

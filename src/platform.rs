@@ -97,11 +97,13 @@ fn started(process: u32) -> Option<String> {
     behind_name.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// Cancels `stop` at the first request to end, and `now` at the second.
+/// Cancels `stop` at the first request to end, and `now` at the second. Both are listened for from the start: what comes
+/// between one and the other counts.
 pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> std::io::Result<()> {
-    next_signal().await?;
+    let mut signals = Signals::listen()?;
+    signals.next().await?;
     stop.cancel();
-    next_signal().await?;
+    signals.next().await?;
     now.cancel();
     Ok(())
 }
@@ -113,23 +115,44 @@ pub async fn interrupted() {
     }
 }
 
+/// Requests to end.
 #[cfg(unix)]
-async fn next_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
+struct Signals {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+#[cfg(unix)]
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        use tokio::signal::unix::{SignalKind, signal};
+        Ok(Signals {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+        })
     }
-    Ok(())
+
+    async fn next(&mut self) -> std::io::Result<()> {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+        }
+        Ok(())
+    }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
+struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals)
+    }
+
+    async fn next(&mut self) -> std::io::Result<()> {
+        tokio::signal::ctrl_c().await
+    }
 }
 
 /// A file that is to take another's place belongs to whom that belongs.

@@ -32,10 +32,33 @@ create table tandem.checkpoint (
     held_since timestamptz,
     held_until timestamptz not null default 'epoch',
     term interval not null default '30 s',
+    -- when the holder gave it back by itself; null while somebody has it, or since it ended without a word
+    released_at timestamptz,
     last_words text,
     -- the holder's
     version text
 ) with (fillfactor = 40);
+
+-- What each replicator last said of itself: one small write with each heartbeat, beside the batches, also while nothing else
+-- moves. It renews no lease and decides nothing; `tandem fleet` shows it.
+create table tandem.lifesign (
+    replicator text primary key references tandem.checkpoint on delete cascade,
+    at timestamptz not null,
+    -- the process that said it, and its program
+    holder text not null,
+    version text not null,
+    -- as `tandem lag` has it; null: it could not tell
+    state text,
+    -- why it stands still
+    why text,
+    -- why a statement of the office's fails
+    failing text,
+    -- how long the oldest missing transaction has been waiting
+    lag_ms bigint,
+    desktop_lsn pg_lsn,
+    wal_held_bytes bigint,
+    wal_held_bytes_max bigint not null
+) with (fillfactor = 20);
 
 create table tandem.table_state (
     replicator text not null references tandem.checkpoint on delete cascade,
@@ -306,7 +329,7 @@ begin
            set epoch = o_epoch, holder = p_holder,
                held_since = case when holder = p_holder then coalesce(held_since, clock_timestamp()) else clock_timestamp() end,
                term = p_term, held_until = clock_timestamp() + p_term,
-               last_words = null, version = p_version
+               released_at = null, last_words = null, version = p_version
          where replicator = p_replicator;
     end if;
 end $$;

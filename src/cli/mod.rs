@@ -7,6 +7,7 @@ mod completions;
 mod demo;
 mod doctor;
 mod filled;
+mod fleet;
 mod init;
 mod lag;
 mod plan;
@@ -48,7 +49,10 @@ pub struct Arguments {
 /// The commands by what people want, in their order.
 const GROUPS: [(&str, &[&str]); 3] = [
     ("First time", &["demo", "init", "doctor", "bootstrap"]),
-    ("Every day", &["run", "status", "lag", "top", "wait"]),
+    (
+        "Every day",
+        &["run", "status", "lag", "top", "wait", "fleet"],
+    ),
     (
         "When in doubt",
         &[
@@ -84,7 +88,6 @@ fn grouped() -> clap::Command {
 const HELP: &str = "Examples:
   tandem doctor && tandem bootstrap --plan
   tandem lag --max 30s || notify     replication is late
-
 Exit status:
   0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
 
@@ -131,6 +134,8 @@ enum Command {
     Top(top::Options),
     /// Return when the cloud has all that the desktop has now
     Wait(wait::Options),
+    /// Every replicator of a cloud, one line each  (--watch, --listen)
+    Fleet(fleet::Options),
     /// Compare both sides row by row; changes nothing
     Verify(verify::Options),
     /// Show the statements that would make them equal  (--apply runs them)
@@ -221,6 +226,10 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         ),
         Command::Wait(options) => (
             with_settings(common, async |settings| wait::wait(options, settings).await).await,
+            Mode::Question,
+        ),
+        Command::Fleet(options) => (
+            Box::pin(fleet::fleet(common, options)).await,
             Mode::Question,
         ),
         Command::Bootstrap(options) => (

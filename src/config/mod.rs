@@ -8,6 +8,7 @@
 mod agree;
 mod alert;
 mod check;
+mod cloud;
 mod document;
 mod dotenv;
 mod endpoint;
@@ -32,6 +33,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 pub use alert::{Alert, Mail, MailTls, TimeOfDay, Webhook, WebhookFormat};
+pub use cloud::cloud_at;
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
 pub use mapping::{
     CloudTable, Flow, KeptOut, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table,

@@ -26,6 +26,8 @@ use crate::limits;
 use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
 
+/// Prometheus' text format.
+pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
@@ -40,6 +42,19 @@ pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
         meter,
         last: Mutex::default(),
     });
+    serve_on(listener, move |request| {
+        let office = office.clone();
+        async move { office.answer(&request).await }
+    })
+    .await;
+}
+
+/// Serves what `answer` says to each request, as long as it is polled; inside a `LocalSet`.
+pub(super) async fn serve_on<Answer, Answered>(listener: TcpListener, answer: Answer)
+where
+    Answer: Fn(Request<Incoming>) -> Answered + Clone + 'static,
+    Answered: Future<Output = Response<Full<Bytes>>> + 'static,
+{
     let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -49,9 +64,9 @@ pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
         let Ok(permit) = room.clone().try_acquire_owned() else {
             continue;
         };
-        let office = office.clone();
+        let answer = answer.clone();
         spawn_local(async move {
-            serve_one(stream, office).await;
+            serve_one(stream, answer).await;
             drop(permit);
         });
     }
@@ -72,10 +87,14 @@ async fn listen(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<HttpState>) {
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let office = office.clone();
-        async move { Ok::<_, Infallible>(office.answer(&request).await) }
+async fn serve_one<Answer, Answered>(stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer)
+where
+    Answer: Fn(Request<Incoming>) -> Answered,
+    Answered: Future<Output = Response<Full<Bytes>>>,
+{
+    let answer = service_fn(|request: Request<Incoming>| {
+        let answered = answer(request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -107,14 +126,11 @@ struct Known {
 
 impl HttpState {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-            let headers = refused.headers_mut();
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        if let Some(refused) = refused(request) {
             return refused;
         }
         match request.uri().path() {
-            "/" => page(),
+            "/" => page(PAGE),
             "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => ready(&self.look().await),
             "/status.json" => document(&self.look().await),
@@ -123,11 +139,7 @@ impl HttpState {
                 let status = known.status.as_ref();
                 let status = status.map(|(status, age)| (&**status, *age));
                 let body = render(status, known.failed.is_none(), &self.meter.read());
-                typed(
-                    StatusCode::OK,
-                    "text/plain; version=0.0.4; charset=utf-8",
-                    body,
-                )
+                typed(StatusCode::OK, METRICS, body)
             }
             _ => text(
                 StatusCode::NOT_FOUND,
@@ -197,19 +209,31 @@ fn document(known: &Known) -> Response<Full<Bytes>> {
     typed(StatusCode::OK, "application/json", body.to_string())
 }
 
-fn page() -> Response<Full<Bytes>> {
-    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned());
+/// Nothing here is changed by asking.
+pub(super) fn refused(request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return None;
+    }
+    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    let headers = refused.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(refused)
+}
+
+/// A page that asks nobody but us.
+pub(super) fn page(html: &str) -> Response<Full<Bytes>> {
+    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", html.to_owned());
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
     page.headers_mut()
         .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     page
 }
 
-fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
+pub(super) fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
     typed(code, "text/plain; charset=utf-8", body)
 }
 
-fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(super) fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = code;
     let headers = answer.headers_mut();

@@ -2,7 +2,9 @@
 //! needn't run for it.
 
 mod filled;
+mod fleet;
 mod half;
+mod on_desktop;
 mod peek;
 mod quarantine;
 mod reverse;
@@ -13,7 +15,9 @@ mod swaps;
 mod verify;
 
 pub use filled::Filled;
+pub use fleet::{Fleet, FleetObserver, QuarantineCounts, Replicator, StoppedTable};
 pub use half::CloudHalf;
+pub(crate) use on_desktop::{OnDesktop, failing, on_desktop};
 pub use quarantine::ParkedRow;
 pub(crate) use reverse::forget_on_schedule;
 pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};

@@ -34,6 +34,25 @@ pub enum Verdict {
     Down,
 }
 
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 6] = [
+        Verdict::CaughtUp,
+        Verdict::CatchingUp,
+        Verdict::NeedsYou,
+        Verdict::Stalled,
+        Verdict::Stopped,
+        Verdict::Down,
+    ];
+
+    /// The word for it in documents.
+    pub fn word(self) -> String {
+        let word = serde_json::to_value(self).ok();
+        let word = word.as_ref().and_then(|word| word.as_str());
+        word.unwrap_or_default().to_owned()
+    }
+}
+
 /// The `status` document; source: the contract. Unknown numbers are null.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -210,15 +229,8 @@ impl Observer {
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());
-        let verdict = match forward.state {
-            _ if !running && service.last_words.is_some() => Verdict::Stopped,
-            _ if !running => Verdict::Down,
-            State::Down => Verdict::CatchingUp,
-            State::Stalled | State::SlotLost => Verdict::Stalled,
-            _ if broken || tables.iter().any(TableStatus::needs_you) => Verdict::NeedsYou,
-            State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
-            State::Streaming => Verdict::CaughtUp,
-        };
+        let broken = broken || tables.iter().any(TableStatus::needs_you);
+        let verdict = verdict_of(running, service.last_words.is_some(), forward.state, broken);
         Ok(Status {
             schema: 1,
             verdict,
@@ -397,6 +409,24 @@ impl InCloud<'_> {
             last_swap: row.get(11),
         };
         Ok(rows.iter().map(table).collect())
+    }
+}
+
+/// What it all comes to, of one office or of each of many.
+pub(super) fn verdict_of(
+    is_running: bool,
+    has_last_words: bool,
+    state: State,
+    is_broken: bool,
+) -> Verdict {
+    match state {
+        _ if !is_running && has_last_words => Verdict::Stopped,
+        _ if !is_running => Verdict::Down,
+        State::Down => Verdict::CatchingUp,
+        State::Stalled | State::SlotLost => Verdict::Stalled,
+        _ if is_broken => Verdict::NeedsYou,
+        State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
+        State::Streaming => Verdict::CaughtUp,
     }
 }
 

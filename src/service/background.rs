@@ -1,7 +1,5 @@
 //! What goes on beside the sessions, on a thread of its own, so that it answers however busy they are: the HTTP listener,
-//! comparisons of both sides, forgetting old conflicts, and alerts.
-
-use std::sync::Arc;
+//! comparisons of both sides, the sign of life in the cloud, forgetting old conflicts, and alerts.
 
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
@@ -9,9 +7,10 @@ use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::alerts;
+use super::lifesign::speak;
+use super::session_plan::RunMode;
 use crate::config::Settings;
 use crate::fault::Fault;
-use crate::flows::Counters;
 use crate::http::serve;
 use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
@@ -29,28 +28,30 @@ impl Background {
     }
 }
 
-/// Starts it. Without it all else goes on. `leads`: this program doesn't stand by for another one.
-pub(super) fn start(settings: &Settings, meter: &Arc<Counters>, leads: bool) -> Option<Background> {
+/// Starts it. Without it all else goes on.
+pub(super) fn start(settings: &Settings, goal: &RunMode) -> Option<Background> {
     let stop = CancellationToken::new();
     let (last_words, heard) = oneshot::channel();
-    let (settings, meter, stopped) = (settings.clone(), meter.clone(), stop.clone());
+    let (settings, meter, stopped) = (settings.clone(), goal.meter.clone(), stop.clone());
+    let (health, stands_by) = (goal.health.clone(), goal.standby);
     let work = move || {
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
             return;
         };
-        let both = async {
+        let all = async {
             tokio::join!(
+                speak(settings.clone(), health, stands_by, meter.clone()),
                 serve(settings.clone(), meter.clone()),
                 verify_on_schedule(settings.clone()),
                 forget_on_schedule(settings.clone(), meter),
-                alerts::watch(settings, leads, heard)
+                alerts::watch(settings, !stands_by, heard)
             );
         };
-        let both = async {
-            stopped.run_until_cancelled(Box::pin(both)).await;
+        let all = async {
+            stopped.run_until_cancelled(Box::pin(all)).await;
             control::goodbyes().await;
         };
-        LocalSet::new().block_on(&runtime, Box::pin(both));
+        LocalSet::new().block_on(&runtime, Box::pin(all));
     };
     let thread = std::thread::Builder::new().name("beside".to_owned());
     match thread.spawn(work) {
@@ -59,7 +60,9 @@ pub(super) fn start(settings: &Settings, meter: &Arc<Counters>, leads: bool) -> 
             last_words,
         }),
         Err(error) => {
-            tracing::warn!("neither metrics nor comparisons nor alerts: {error}");
+            tracing::warn!(
+                "neither metrics nor comparisons nor alerts nor a sign of life: {error}"
+            );
             None
         }
     }

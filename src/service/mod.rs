@@ -4,6 +4,7 @@ mod alerts;
 mod around;
 mod background;
 mod lease;
+mod lifesign;
 mod lineage;
 mod log;
 mod schema_drift;
@@ -13,6 +14,7 @@ mod supervise;
 mod telling;
 mod wal_limit;
 
+pub use lifesign::SessionHealth;
 pub use log::{Logging, start_log, start_log_to};
 pub use schema_drift::TakenUp;
 pub use session_plan::RunMode;

@@ -90,6 +90,7 @@ pub(super) async fn session(
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
     let mut taken = acquire(settings, (&replicator, &identity), &cloud, goal, stop).await?;
+    goal.health.leads(&replicator);
     let lease = Lease {
         replicator,
         slot: settings.forward.slot.clone(),

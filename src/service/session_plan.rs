@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
 
 use super::around::Around;
+use super::lifesign::SessionHealth;
 use super::schema_drift::TakenUp;
 use super::session::{Ready, Session};
 use crate::catalog::Footprint;
@@ -36,6 +37,8 @@ pub struct RunMode {
     pub progress: Arc<Progress>,
     /// What is counted for the metrics.
     pub meter: Arc<Counters>,
+    /// How its sessions are.
+    pub health: SessionHealth,
     /// Tables that were taken up because they fitted again.
     pub taken_up: TakenUp,
 }
@@ -53,6 +56,7 @@ impl RunMode {
             jobs: limits::FILL_JOBS,
             progress: Arc::default(),
             meter: Arc::default(),
+            health: SessionHealth::default(),
             taken_up: TakenUp::default(),
         }
     }

@@ -25,7 +25,7 @@ pub async fn run(
     // It ends with us.
     let background = match goal.ends {
         true => None,
-        false => background::start(settings, &goal.meter, !goal.standby),
+        false => background::start(settings, &goal),
     };
     let mut watches = !goal.ends && !goal.standby;
     let ended = loop {
@@ -87,6 +87,9 @@ async fn sessions(
         if let Kind::Slow(side) = fault.kind {
             goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
             tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
+        }
+        if decision != Decision::Again {
+            goal.health.failed(&fault, &goal.meter);
         }
         attempt += 1;
         let wait = pause.next().unwrap_or(limits::RETRY_MAX);

@@ -14,6 +14,7 @@ mod alone;
 mod browser;
 mod create;
 mod doctor;
+mod fleet;
 mod init;
 mod lineage;
 mod listen;

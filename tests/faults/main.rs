@@ -12,6 +12,7 @@ mod support;
 mod alerts;
 mod crash;
 mod fault_visibility;
+mod fleet;
 mod history;
 mod lease;
 mod long_outages;
