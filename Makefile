@@ -24,6 +24,7 @@ servers: ## finds PostgreSQL's server programs, installs them if there are none
 newest: servers ## the newest PostgreSQL and PgBouncer as well, where they can be had
 	@sh deploy/postgres.sh --install newest >/dev/null || echo "the newest PostgreSQL can't be had here: tests run on what there is"
 	@sh deploy/postgres.sh --with-pgbouncer >/dev/null || echo "PgBouncer can't be had here: its tests are skipped by name"
+	@sh deploy/postgres.sh --with-smtp >/dev/null || echo "aiosmtpd can't be had here: tests of mail are skipped by name"
 
 test: newest ## everything
 ifeq ($(NEXTEST),yes)

@@ -74,6 +74,7 @@
 //! observe  doctor  init    what both sides say, for whoever looks · checking · proposing settings
 //! flows                    what it does from start to finish: agree, copy, forward, reverse, compare
 //! install                  what sql/ installs; publishing; watching
+//! alert                    telling people: what is due, and the ways to them
 //! apply  catalog  capture  spill   I/O: one script, one transaction · what the databases look like · the
 //!                          stream · a large transaction on disk
 //! plan   fold     decode   pure: bytes and values in, values out; no clock, no socket, no log
@@ -105,6 +106,7 @@
 //! Traits for many sources and targets, a local state database, DDL replication, a query builder,
 //! plug-ins, protocol 2 streaming, `LISTEN`, replication origins.
 
+pub mod alert;
 pub mod apply;
 pub mod capture;
 pub mod catalog;

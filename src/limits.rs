@@ -82,6 +82,39 @@ pub const STATUS_LINE_EVERY: Duration = Duration::from_secs(10);
 /// With more lag than this it isn't ready.
 pub const READY_LAG_MAX: Duration = Duration::from_secs(60);
 
+/// The office is looked at so often for alerts, where `after` isn't shorter...
+pub const ALERT_LOOK_MAX: Duration = Duration::from_secs(15);
+/// ...and so often at most: each look writes a marker on the desktop.
+pub const ALERT_LOOK_MIN: Duration = Duration::from_secs(1);
+/// A look takes so long at most; then a side doesn't answer.
+pub const ALERT_LOOK_PATIENCE: Duration = Duration::from_secs(20);
+/// Nobody looked for so long: the computer slept, and what was before says nothing any more.
+pub const ALERT_GAP_MAX: Duration = Duration::from_secs(90);
+/// A message takes so long at most, from the first packet to the server's word that it has it.
+pub const ALERT_SEND_MAX: Duration = Duration::from_secs(20);
+/// The same of the last one, before the program ends.
+pub const ALERT_LAST_MAX: Duration = Duration::from_secs(30);
+/// A message that didn't arrive is tried again after this long...
+pub const ALERT_RETRY_FIRST: Duration = Duration::from_secs(5);
+/// ...and, after more and more such tries in vain, so seldom.
+pub const ALERT_RETRY_MAX: Duration = Duration::from_secs(600);
+/// In this time...
+pub const ALERT_HOUR: Duration = Duration::from_secs(3600);
+/// ...there are so many messages at most, however much comes and goes: who gets more reads none.
+pub const ALERTS_IN_HOUR: usize = 6;
+/// Who was told what is written to a database in so long at most.
+pub const ALERT_KEEP_MAX: Duration = Duration::from_secs(10);
+/// So many reasons stand in a message.
+pub const ALERT_REASONS: usize = 20;
+/// So many are told apart: of more it only matters that they are many.
+pub const ALERT_TROUBLES: usize = 200;
+/// Letters of one reason, and of an answer that refuses a message.
+pub const ALERT_WORDS: usize = 400;
+/// Bytes of a web server's answer that are read to say why it refuses.
+pub const ALERT_ANSWER_BYTES: usize = 4096;
+/// Bytes of its head.
+pub const ALERT_ANSWER_HEAD: usize = 64 * 1024;
+
 /// Rows of one range that is compared by its sum: where one differs so many hashes cross the network.
 pub const VERIFY_RANGE_ROWS: u64 = 256;
 /// So many ranges are looked at row by row at once.

@@ -194,6 +194,13 @@ create table tandem.verified (
     unknown text[] not null default '{}'
 );
 
+-- Who was told what when something was wrong (`[alert]`), as a document; the desktop has the same. The newer one counts.
+create table tandem.alert (
+    replicator text primary key references tandem.checkpoint on delete cascade,
+    memory text not null,
+    kept_at timestamptz not null
+);
+
 -- Rows that a person took out of the quarantine: they stay as the cloud has them until they change again.
 create table tandem.dropped (
     id bigint primary key,

@@ -124,6 +124,13 @@ create table tandem.refill (
     seen jsonb
 );
 
+-- Who was told what when something was wrong (`[alert]`), as a document; the cloud has the same. The newer one counts.
+create table tandem.alert (
+    replicator text primary key,
+    memory text not null,
+    kept_at timestamptz not null
+);
+
 -- The way home: whose outbox the ledger is about, and the word by which our own writes are known in the log.
 create table tandem.reverse (
     replicator text primary key,

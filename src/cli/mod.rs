@@ -1,5 +1,6 @@
 //! The command line: a file per command; `show` renders what they found.
 
+mod alert;
 mod ask;
 mod bootstrap;
 mod completions;
@@ -68,6 +69,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "quarantine",
             "config",
             "reload",
+            "alert",
             "uninstall",
             "service",
             "completions",
@@ -155,6 +157,8 @@ enum Command {
     Config(settings::Options),
     /// Make the running service read its settings again
     Reload(reload::Options),
+    /// Send a test by mail or webhook, as alerts are sent
+    Alert(alert::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
     /// (Windows) Run it by the service manager: install, start, stop, status, uninstall
@@ -327,6 +331,13 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         ),
         Command::Reload(options) => (
             Box::pin(reload::reload(common, options)).await,
+            Mode::Question,
+        ),
+        Command::Alert(options) => (
+            with_settings(common, async |settings| {
+                alert::alert(options, settings).await
+            })
+            .await,
             Mode::Question,
         ),
         Command::Uninstall(options) => (

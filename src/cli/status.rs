@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::{office, show};
+use crate::alert::AlertStatus;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::model::listed;
@@ -189,7 +190,7 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         Verdict::NeedsYou => show::Mark::Needs,
         Verdict::Stalled | Verdict::Stopped | Verdict::Down => show::Mark::Bad,
     };
-    show::verdict(mark, &format!("{:<46} {ways}", verdict(status)));
+    show::verdict(mark, &format!("{:<46} {ways}", status.headline()));
     let forward = &status.forward;
     let service = &status.service;
     show::result("");
@@ -249,6 +250,9 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     if let Some(verified) = &status.verified {
         compared(verified);
     }
+    if let Some(alert) = &status.alert {
+        alerts(alert);
+    }
     let conflicts: i64 = status.tables.iter().map(|table| table.conflicts).sum();
     if conflicts > 0 {
         show::result(&format!(
@@ -264,8 +268,26 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         "  measured {:.1} s ago",
         forward.measured_age_ms as f64 / 1000.0
     ));
-    if let Some(next) = next(status) {
+    if let Some(next) = status.next() {
         show::result(&format!("  next: {next}"));
+    }
+}
+
+/// Whether people hear of what is wrong.
+fn alerts(alert: &AlertStatus) {
+    for way in alert.broken() {
+        let (since, why) = (way.failed_since.as_deref(), way.failed.as_deref());
+        show::result(&format!(
+            "  alerts    by {} DO NOT ARRIVE since {}: {}",
+            way.way.word(),
+            since.unwrap_or("unknown"),
+            why.unwrap_or("unknown")
+        ));
+    }
+    if let (Some(since), Some(told)) = (&alert.open_since, &alert.told_at) {
+        show::result(&format!(
+            "  alerts    something is wrong since {since}; people were told of it at {told}"
+        ));
     }
 }
 
@@ -286,34 +308,8 @@ fn polled(reverse: &ReverseSample) -> String {
     }
 }
 
-/// The settings that were read last can't be taken up.
-fn is_bad(status: &Status) -> bool {
-    let outcome = status.settings.as_ref().map(|settings| settings.outcome);
-    outcome == Some(ReloadOutcome::Bad)
-}
-
-/// The first line, in words.
-pub(super) fn verdict(status: &Status) -> String {
-    let needing = status.tables.iter().filter(|table| table.needs_you());
-    match (status.verdict, needing.count()) {
-        (Verdict::CaughtUp, _) => "caught up".to_owned(),
-        (Verdict::CatchingUp, _) => "catching up".to_owned(),
-        (Verdict::NeedsYou, 0) if is_bad(status) => {
-            "running, its settings file needs you".to_owned()
-        }
-        (Verdict::NeedsYou, 0) => "running, a statement of the office's needs you".to_owned(),
-        (Verdict::NeedsYou, 1) => "running, one table needs you".to_owned(),
-        (Verdict::NeedsYou, tables) => format!("running, {tables} tables need you"),
-        (Verdict::Stalled, _) => "STALLED: it runs, but the cloud does not move".to_owned(),
-        (Verdict::Stopped, _) => "STOPPED".to_owned(),
-        (Verdict::Down, _) => "not running".to_owned(),
-    }
-}
-
 fn tables(tables: &[TableStatus], all: bool) {
-    // A swap that was refused says nothing of the stream.
-    let lives = ["streaming", "swap_only", "swap_refused"];
-    let live = { tables.iter() }.filter(|table| lives.contains(&table.state.as_str()));
+    let live = { tables.iter() }.filter(|table| table.is_live());
     let (live, known) = (
         live.count(),
         tables.iter().filter(|table| table.state != "removed"),
@@ -349,32 +345,4 @@ fn held(forward: &Sample) {
         show::bytes(held),
         show::bytes(Some(most))
     ));
-}
-
-fn next(status: &Status) -> Option<&'static str> {
-    let refused = { status.tables.iter() }.any(|table| table.state == "swap_refused");
-    let parked = status.tables.iter().any(|table| table.parked > 0);
-    let stopped = status.tables.iter().any(|table| table.state == "stopped");
-    let says_next =
-        { status.service.last_words.as_ref() }.is_some_and(|words| words.contains("next: "));
-    match status.verdict {
-        Verdict::Stopped if says_next => None,
-        Verdict::Down if status.forward.cloud_lsn.is_none() => {
-            Some("tandem doctor, then tandem bootstrap")
-        }
-        Verdict::Stopped | Verdict::Down => Some("tandem run"),
-        Verdict::NeedsYou if stopped && parked => {
-            Some("tandem doctor shows what mends a table; tandem quarantine list")
-        }
-        Verdict::NeedsYou if stopped => Some("tandem doctor shows what mends it"),
-        Verdict::NeedsYou if parked => Some("tandem quarantine list"),
-        Verdict::NeedsYou if refused => Some("tandem swap TABLE --plan"),
-        Verdict::NeedsYou if { status.verified.as_ref() }.is_some_and(|last| !last.equal) => {
-            Some("tandem repair")
-        }
-        Verdict::NeedsYou if is_bad(status) => Some("tandem config check, then tandem reload"),
-        Verdict::NeedsYou => Some("mend what stands there, then: tandem bootstrap --table TABLE"),
-        Verdict::Stalled => Some("tandem lag"),
-        Verdict::CaughtUp | Verdict::CatchingUp => None,
-    }
 }

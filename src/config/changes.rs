@@ -16,7 +16,7 @@ pub struct Changes {
 }
 
 /// Schedules and limits, which nothing depends on that a session has begun.
-const AT_ONCE: [&str; 12] = [
+const AT_ONCE: [&str; 15] = [
     "forward.batch_rows",
     "forward.batch_bytes",
     "forward.batch_wait",
@@ -26,6 +26,9 @@ const AT_ONCE: [&str; 12] = [
     "reverse.then",
     "refill.sql",
     "refill.every",
+    "refill.when",
+    "refill.min_every",
+    "refill.watch",
     "heartbeat.every",
     "verify.every",
     "listen.http",
@@ -54,7 +57,7 @@ impl Changes {
 
     fn add(&mut self, key: &str) {
         let list = match key {
-            key if AT_ONCE.contains(&key) => &mut self.at_once,
+            key if AT_ONCE.contains(&key) || key.starts_with("alert.") => &mut self.at_once,
             key if BY_RESTART.contains(&key) => &mut self.by_restart,
             // Also what nobody thought of here.
             _ => &mut self.by_session,
@@ -78,10 +81,11 @@ impl Settings {
         for (name, differs) in [
             ("desktop", self.desktop != later.desktop),
             ("cloud", self.cloud != later.cloud),
+            ("alert.mail", self.alert != later.alert),
         ] {
             let section = format!("{name}.");
             let said = |keys: &[String]| keys.iter().any(|key| key.starts_with(&section));
-            if differs && !said(&changes.by_session) {
+            if differs && !said(&changes.by_session) && !said(&changes.at_once) {
                 changes.add(&format!("{name}.password"));
             }
         }

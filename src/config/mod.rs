@@ -6,6 +6,7 @@
 //! keeps that list whole.
 
 mod agree;
+mod alert;
 mod changes;
 mod check;
 mod cloud;
@@ -32,6 +33,7 @@ mod url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use alert::{Alert, Mail, MailTls, TimeOfDay, Webhook, WebhookFormat};
 pub use changes::Changes;
 pub use cloud::cloud_at;
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
@@ -102,6 +104,8 @@ pub struct Settings {
     pub listen: Listen,
     /// The log.
     pub log: Log,
+    /// Who is told when something is wrong.
+    pub alert: Alert,
     /// The tables, in the file's order; there may be none.
     pub tables: Vec<Table>,
     /// What doesn't stop anything but should be said, such as an ignored password file.
@@ -158,6 +162,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
     let verify = sections::verify(reader);
     let listen = sections::listen(reader);
     let log = sections::log(reader, folder);
+    let alert = alert::alert(reader, &around, &mut warnings);
     let tables = table::tables(reader, &forward);
     reader.finish();
     let (desktop, cloud) = desktop.zip(cloud)?;
@@ -177,6 +182,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
         verify,
         listen,
         log,
+        alert,
         tables,
         warnings,
         rows,

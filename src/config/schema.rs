@@ -181,6 +181,16 @@ impl<'d> Section<'_, 'd> {
         key: &str,
         limits: &Limits<Duration>,
     ) -> Option<Duration> {
+        self.duration_or(key, None, limits)
+    }
+
+    /// A time span, or "off", which isn't the default.
+    pub(super) fn duration_or(
+        &mut self,
+        key: &str,
+        default: Option<Duration>,
+        limits: &Limits<Duration>,
+    ) -> Option<Duration> {
         let read = |input: &Input<'d>| {
             if off(input) {
                 Ok(None)
@@ -188,7 +198,7 @@ impl<'d> Section<'_, 'd> {
                 duration(input, limits).map(Some)
             }
         };
-        self.or_default(key, None, read, |span| {
+        self.or_default(key, default, read, |span| {
             span.map_or_else(|| "off".to_owned(), units::show_duration)
         })
     }

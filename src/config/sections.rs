@@ -214,6 +214,7 @@ pub(super) fn replicator(reader: &mut Reader<'_>) -> Option<String> {
         "verify",
         "listen",
         "log",
+        "alert",
         "table",
     ] {
         top.expect(section);

@@ -207,6 +207,17 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             failed,
         );
     }
+    if let Some(alert) = &status.alert {
+        page.head(
+            "tandem_alert_failed",
+            "1 if the last message to people did not arrive that way",
+            "gauge",
+        );
+        for way in &alert.ways {
+            let failed = f64::from(u8::from(way.failed.is_some()));
+            page.line("tandem_alert_failed", &[("way", way.way.word())], failed);
+        }
+    }
     if let Some(verified) = &status.verified {
         page.gauge(
             "tandem_verified_equal",

@@ -11,6 +11,7 @@ mod reload;
 mod reverse;
 mod sample;
 mod status;
+mod status_words;
 mod swaps;
 mod verify;
 

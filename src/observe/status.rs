@@ -10,6 +10,7 @@ use super::half::InCloud;
 use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
 use super::sample::{CheckpointView, Observer, Sample, State};
+use crate::alert::{AlertStatus, kept, ways};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -82,6 +83,8 @@ pub struct Status {
     pub snapshot_held_ms: Option<i64>,
     /// The last comparison of both sides that the service made; null where it made none.
     pub verified: Option<VerifiedStatus>,
+    /// Whether people hear of what is wrong; null where nobody is to be told.
+    pub alert: Option<AlertStatus>,
     /// When the cloud committed our last transaction, in seconds since 1970.
     #[serde(skip)]
     pub last_commit: Option<f64>,
@@ -196,8 +199,13 @@ pub struct TableStatus {
 impl TableStatus {
     /// It waits for a person.
     pub fn needs_you(&self) -> bool {
+        self.waits_for_person() || self.parked > 0
+    }
+
+    /// It waits for a person itself, not only rows of it.
+    pub fn waits_for_person(&self) -> bool {
         // A state that nobody knows is nothing to be at ease about.
-        TableState::read(&self.state).is_none_or(TableState::waits_for_person) || self.parked > 0
+        TableState::read(&self.state).is_none_or(TableState::waits_for_person)
     }
 }
 
@@ -233,8 +241,11 @@ impl Observer {
             false => None,
         };
         let bad = |unread: &SettingsStatus| unread.outcome == ReloadOutcome::Bad;
+        let alert = self.alerts(settings).await?;
+        let silent = { alert.as_ref() }.is_some_and(|alert| alert.broken().next().is_some());
         let broken = failed
             || differs
+            || silent
             || unread.as_ref().is_some_and(bad)
             || refill
                 .as_ref()
@@ -254,6 +265,7 @@ impl Observer {
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
+            alert,
             last_commit: sums.last_commit,
             up_to: sums.up_to,
             transactions: sums.transactions,
@@ -277,6 +289,15 @@ impl Observer {
         let status = observer.status(settings).await?;
         *left = Some(observer);
         Ok(status)
+    }
+
+    /// Whether people hear of what is wrong; none where the settings have nobody to tell.
+    async fn alerts(&self, settings: &Settings) -> Result<Option<AlertStatus>, Fault> {
+        if !settings.alert.is_on() {
+            return Ok(None);
+        }
+        let memory = kept(&self.desktop.client, Side::Desktop, &self.replicator).await?;
+        Ok(memory.map(|memory| memory.status(&ways(&settings.alert))))
     }
 
     async fn given_up(&self, settings: &Settings) -> Result<Option<String>, Fault> {

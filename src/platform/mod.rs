@@ -96,7 +96,7 @@ fn host() -> String {
 }
 
 /// This computer's name.
-fn name() -> String {
+pub fn name() -> String {
     let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = from_kernel
         .or_else(|| std::env::var("COMPUTERNAME").ok())

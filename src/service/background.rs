@@ -1,15 +1,18 @@
 //! What goes on beside the sessions, on a thread of its own, so that it answers however busy they are: the HTTP listener,
-//! comparisons of both sides, the sign of life in the cloud, and forgetting old conflicts.
+//! comparisons of both sides, the sign of life in the cloud, forgetting old conflicts, and alerts.
 
 use std::sync::Arc;
 
 use tokio::runtime::Builder;
+use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::alerts;
 use super::lifesign::{SessionHealth, speak};
 use super::session_plan::RunMode;
 use crate::config::Settings;
+use crate::fault::Fault;
 use crate::flows::{Counters, Reloads};
 use crate::http::{HttpState, serve, tell};
 use crate::observe::{forget_on_schedule, verify_on_schedule};
@@ -18,11 +21,20 @@ use crate::wire::control;
 /// Ends it when dropped.
 pub(super) struct Background {
     _stop: DropGuard,
+    last_words: oneshot::Sender<alerts::LastWords>,
+}
+
+impl Background {
+    /// Ends it; people are told first why the service ends, if they are to be told.
+    pub(super) async fn end(self, why: &Fault) {
+        alerts::say_last_words(self.last_words, why).await;
+    }
 }
 
 /// Starts it. Without it all else goes on.
 pub(super) fn start(goal: &RunMode) -> Option<Background> {
     let stop = CancellationToken::new();
+    let (last_words, heard) = oneshot::channel();
     let (reloads, meter, stopped) = (goal.reloads.clone(), goal.meter.clone(), stop.clone());
     let (health, stands_by) = (goal.health.clone(), goal.standby);
     let work = move || {
@@ -36,7 +48,8 @@ pub(super) fn start(goal: &RunMode) -> Option<Background> {
                 serve(shown.clone()),
                 tell(shown),
                 verify_on_schedule(&reloads),
-                forget_on_schedule(&reloads, meter)
+                forget_on_schedule(&reloads, meter),
+                alerts::watch(&reloads, !stands_by, heard)
             );
         };
         let all = async {
@@ -49,9 +62,12 @@ pub(super) fn start(goal: &RunMode) -> Option<Background> {
     match thread.spawn(work) {
         Ok(_) => Some(Background {
             _stop: stop.drop_guard(),
+            last_words,
         }),
         Err(error) => {
-            tracing::warn!("neither metrics nor comparisons nor a sign of life: {error}");
+            tracing::warn!(
+                "neither metrics nor comparisons nor alerts nor a sign of life: {error}"
+            );
             None
         }
     }

@@ -1,5 +1,6 @@
 //! Running unattended: one session after the other, with pauses between, until told to stop.
 
+mod alerts;
 mod around;
 mod background;
 mod lease;

@@ -39,15 +39,15 @@ async fn serve(
 ) -> Result<(), Fault> {
     let reloads = goal.reloads.clone();
     // It ends with us.
-    let _beside = match goal.ends {
+    let background = match goal.ends {
         true => None,
         false => background::start(&goal),
     };
     let mut watches = !goal.ends && !goal.standby;
     let meter = goal.meter.clone();
-    loop {
+    let ended = loop {
         let bytes = tokio::select! {
-            ended = sessions(settings, &mut goal, stop) => return ended,
+            ended = sessions(settings, &mut goal, stop) => break ended,
             never = meter.alive.show(show_every(), systemd::alive) => match never {},
             bytes = exceeded(&reloads), if watches => bytes,
         };
@@ -56,7 +56,11 @@ async fn serve(
             Ok(ours) => watches = ours,
             Err(fault) => tracing::error!("the slot can't be given up: {fault}; trying again"),
         }
+    };
+    if let (Err(fault), Some(background)) = (&ended, background) {
+        background.end(fault).await;
     }
+    ended
 }
 
 /// Often enough for whoever watches, also when one sign comes late.

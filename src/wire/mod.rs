@@ -7,6 +7,7 @@
 //! catalog queries through the same sockets and the same TLS.
 
 pub mod control;
+mod dial;
 mod error;
 mod http;
 mod login;
@@ -15,6 +16,7 @@ mod session;
 mod socket;
 mod tls;
 
+pub use dial::{Dialed, dial};
 pub use error::{ServerError, WireError};
 pub use http::get;
 pub use session::{Incoming, Mode, Session};

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alert;
 mod alone;
 mod browser;
 mod create;

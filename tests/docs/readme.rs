@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::mailbox::Hook;
 use crate::support::office::{Office, Service, came_home, exec, finish, tandem, until, value};
 use crate::support::servers::newest;
 use tokio::process::Command;
@@ -110,7 +111,7 @@ fn stays(line: &str) -> bool {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_readme_and_help_does_what_is_said() {
-    let office = office().await;
+    let (office, hook) = (office().await, Hook::start().await);
     let mut service: Option<Service> = None;
     let mut ran = BTreeSet::new();
     let readme = shown_by_readme();
@@ -139,6 +140,14 @@ async fn every_command_of_readme_and_help_does_what_is_said() {
         let here = match line.starts_with("tandem init") {
             true if !line.contains("--update") => init(&office),
             _ => here,
+        };
+        // Somebody to tell.
+        let here = match line.starts_with("tandem alert") {
+            true => format!(
+                "TANDEM_ALERT_WEBHOOK_URL=http://127.0.0.1:{}/x {here}",
+                hook.port
+            ),
+            false => here,
         };
         let here = match line.strip_prefix("tandem fleet --cloud ") {
             Some(rest) => {

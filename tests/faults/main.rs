@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod crash;
 mod fault_visibility;
 mod fleet;
