@@ -84,7 +84,6 @@ fn grouped() -> clap::Command {
 }
 
 const HELP: &str = "Examples:
-  tandem doctor && tandem bootstrap --plan
   tandem lag --max 30s || notify     replication is late
 
 Exit status:

@@ -405,8 +405,8 @@ async fn installed(wine: &Wine, office: &Office, data: &Path) {
     let mut command = wine.program(Path::new(&setup));
     command
         .arg("/S")
-        .arg(format!("/DESKTOP={desktop}"))
-        .arg(format!("/CLOUD={cloud}"))
+        .env("TANDEM_DESKTOP_URL", desktop)
+        .env("TANDEM_CLOUD_URL", cloud)
         .env("TANDEM_DESKTOP_PASSWORD", word);
     let (code, _, _) = finish(&mut command).await;
     let log = std::fs::read(program.join("setup.log")).unwrap_or_default();
@@ -425,7 +425,7 @@ async fn installed(wine: &Wine, office: &Office, data: &Path) {
     let secrets = std::fs::read_to_string(data.join(".env")).unwrap();
     assert_eq!(
         secrets,
-        "DESKTOP_DB_PASSWORD='pa'\\''ss \"wörd\" %20 $x'\r\n"
+        "DESKTOP_DB_PASSWORD='pa'\"'\"'ss \"wörd\" %20 $x'\r\n"
     );
     exec(
         &office.desktop,
