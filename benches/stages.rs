@@ -6,9 +6,9 @@ use std::collections::BTreeSet;
 use bytes::{BufMut, Bytes, BytesMut};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use tandem::decode::Assembler;
-use tandem::fold::{Book, Sorter, fold};
+use tandem::fold::{Classifier, StreamState, fold};
 use tandem::model::{Arriving, Column, Key, Lsn, Name, Source, Table, Tables, Transaction};
-use tandem::plan::{BatchForm, Manner, Planner};
+use tandem::plan::{BatchForm, Planner, WriteContext};
 
 const ROWS: u64 = 10_000;
 
@@ -141,8 +141,8 @@ fn stages(criterion: &mut Criterion) {
             fold(
                 &transactions,
                 &changing,
-                &mut Sorter::default(),
-                &mut Book::default(),
+                &mut Classifier::default(),
+                &mut StreamState::default(),
                 &BTreeSet::new(),
             )
         })
@@ -152,8 +152,8 @@ fn stages(criterion: &mut Criterion) {
             fold(
                 &transactions,
                 &quiet,
-                &mut Sorter::default(),
-                &mut Book::default(),
+                &mut Classifier::default(),
+                &mut StreamState::default(),
                 &BTreeSet::new(),
             )
         })
@@ -162,14 +162,14 @@ fn stages(criterion: &mut Criterion) {
         let batch = fold(
             &transactions,
             &changing,
-            &mut Sorter::default(),
-            &mut Book::default(),
+            &mut Classifier::default(),
+            &mut StreamState::default(),
             &BTreeSet::new(),
         );
         bench.iter_batched(
             || batch.steps.clone(),
             |steps| {
-                let manner = Manner {
+                let manner = WriteContext {
                     replicator: "office",
                     epoch: 1,
                     end: Lsn(1),
@@ -177,7 +177,7 @@ fn stages(criterion: &mut Criterion) {
                     again: false,
                 };
                 let form = BatchForm {
-                    careful: &BTreeSet::new(),
+                    row_by_row: &BTreeSet::new(),
                     stopped: &|_| false,
                 };
                 let statements = Planner::default().statements(steps, &[], &shared, &manner, &form);

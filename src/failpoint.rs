@@ -39,8 +39,8 @@ pub const ALL: [&str; 36] = [
     "large_committed",
     // The way home.
     "outbox_read",
-    "home_sent",
-    "home_written",
+    "reverse_sent",
+    "reverse_written",
     "outbox_settled",
     "parked_queued",
     "then_ran",

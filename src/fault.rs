@@ -30,7 +30,7 @@ impl fmt::Display for Side {
 #[derive(Debug)]
 pub enum Kind {
     /// A connection was lost, couldn't be made, or the server said something that passes.
-    Weather(Side),
+    Transient(Side),
     /// A statement took longer than it may; it gets more time.
     Slow(Side),
     /// Nothing is wrong: the session ends on purpose, and the next one takes up what is new.
@@ -145,9 +145,12 @@ impl Fault {
         match error {
             WireError::Server(server) => Fault::server(side, server),
             WireError::Io(_) | WireError::Timeout(_) | WireError::Closed => {
-                let away = Fault::new(Kind::Weather(side), format!("the {side} cannot be reached"))
-                    .cause(error)
-                    .next("tandem doctor");
+                let away = Fault::new(
+                    Kind::Transient(side),
+                    format!("the {side} cannot be reached"),
+                )
+                .cause(error)
+                .next("tandem doctor");
                 match has_no_route(error) {
                     true => away.hint("that address is IPv6, and this network has no way there; Supabase's session pooler has IPv4 (its host is in the dashboard under Connect)"),
                     false => away,
@@ -178,10 +181,10 @@ impl Fault {
         let fault = |kind, what: String| Fault::new(kind, what).cause(error);
         match (error.class(), error.code.as_str()) {
             (_, sqlstate::READ_ONLY_SQL_TRANSACTION) => {
-                fault(Kind::Weather(side), format!("the {side} is read-only"))
+                fault(Kind::Transient(side), format!("the {side} is read-only"))
             }
             (_, sqlstate::DISK_FULL) => {
-                fault(Kind::Weather(side), format!("the {side}'s disk is full"))
+                fault(Kind::Transient(side), format!("the {side}'s disk is full"))
             }
             // The desktop's statements have limits of their own.
             (_, sqlstate::QUERY_CANCELED)
@@ -191,16 +194,16 @@ impl Fault {
                 fault(Kind::Slow(side), what.to_owned())
             }
             _ if is_paused(error) => fault(
-                Kind::Weather(side),
+                Kind::Transient(side),
                 format!("the {side}'s project is paused or away"),
             )
             .hint("a paused Supabase project is resumed in its dashboard; its pooler says so"),
             _ if is_crowded(error) => fault(
-                Kind::Weather(side),
+                Kind::Transient(side),
                 format!("the {side} has no connection left for us"),
             ),
             (_, sqlstate::CANNOT_CONNECT_NOW) => fault(
-                Kind::Weather(side),
+                Kind::Transient(side),
                 format!("the {side} is starting or stopping"),
             ),
             (_, sqlstate::LEASE_LOST) => {
@@ -208,7 +211,7 @@ impl Fault {
                     .hint("nothing of ours was written after that; run one tandem per replicator")
             }
             (_, sqlstate::STAGING_EMPTIED) => fault(
-                Kind::Weather(side),
+                Kind::Transient(side),
                 "the copy has to be made again".to_owned(),
             ),
             ("28", _) => fault(
@@ -225,7 +228,7 @@ impl Fault {
                 format!("the {side} does not allow this to our user"),
             ),
             _ if is_transient(error) => {
-                fault(Kind::Weather(side), format!("the {side} is busy or away"))
+                fault(Kind::Transient(side), format!("the {side} is busy or away"))
             }
             _ => fault(
                 Kind::Unknown,
@@ -237,7 +240,7 @@ impl Fault {
     /// What to do about it.
     pub fn decision(&self) -> Decision {
         match self.kind {
-            Kind::Weather(_) | Kind::Slow(_) | Kind::NoRoom => Decision::Retry,
+            Kind::Transient(_) | Kind::Slow(_) | Kind::NoRoom => Decision::Retry,
             Kind::Planned => Decision::Again,
             Kind::Refused(_) | Kind::Input => Decision::Stop(Exit::Input),
             Kind::Interrupted => Decision::Stop(Exit::Interrupted),

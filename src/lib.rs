@@ -25,8 +25,8 @@
 //! - A transaction too large for memory, or one that empties a table, goes through [`spill`]: on disk by
 //!   key, folded part by part into the cloud's staging table, and from there into its tables in one
 //!   transaction ([`plan::staged`]).
-//! - A step that the cloud refuses is tried row by row ([`plan::BatchForm::careful`]). What is refused alone is
-//!   parked in `tandem.quarantine`, known to the fold ([`fold::Parking`]), and tried again later. Rows that may wait for one
+//! - A step that the cloud refuses is tried row by row ([`plan::BatchForm::row_by_row`]). What is refused alone is
+//!   parked in `tandem.quarantine`, known to the fold ([`fold::Quarantine`]), and tried again later. Rows that may wait for one
 //!   another ([`model::Knot`]), of one table or of several, are tried together.
 //!
 //! # The path of a whole table
@@ -42,7 +42,7 @@
 //!
 //! ```text
 //! triggers    -> outbox    an entry for each row that others than we touch: appended, never merged        (in the cloud)
-//! plan::home  -> poll      entries and their rows as they are now, in one statement
+//! plan::reverse  -> poll      entries and their rows as they are now, in one statement
 //!             -> desktop   one transaction: our mark in the log, the ledger, rows, by halves where refused
 //!             -> cloud     exactly these entries go; what was refused is parked
 //! ```
@@ -50,14 +50,16 @@
 //! `flows::reverse` runs beside the stream, in the same session. A crash in between repeats what was written: the ledger knows
 //! the last entry of each key, and an equal row isn't written. [`fold::Echoes`] knows our own writes when the stream brings
 //! them; a change that the desktop makes to what the cloud owns becomes a step that writes nothing but an outbox entry
-//! ([`model::Work::Recall`]), and one to a phone's row a note or an update ([`model::Work::Note`], [`model::Shape::mobile`]).
+//! ([`model::StepKind::Requeue`]), and one to a phone's row a note or an update ([`model::StepKind::RecordChange`], [`model::StepShape::mobile`]).
 //!
 //! # Looking
 //!
-//! [`observe::Onlooker`] asks both databases; `status`, `lag`, `top`, the metrics and the page show the sample that it takes, and
+//! [`observe::Observer`] asks both databases; `status`, `lag`, `top`, the metrics and the page show the sample that it takes, and
 //! all of them work with the service down, but for the last two, which it serves itself on a thread beside its sessions.
 //! Since when the oldest missing transaction has been waiting only the stream knows; it says so in the name of its connection
 //! to the desktop, and where nobody streams an onlooker peeks at what the slot would send.
+//! [`observe::FleetObserver`] asks the cloud alone, about all of its replicators: each says there with every heartbeat how it is,
+//! beside its sessions (`service::lifesign`). What a renewed lease or a table's state says already is not said again.
 //! `flows::verify` compares by hashed ranges ([`plan::verify`]) and looks again until what differs has stood still while the
 //! other side caught up; `repair` goes through the copy's diff. [`doctor`] checks in order of dependency.
 //!

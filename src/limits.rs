@@ -49,6 +49,13 @@ pub const SLOWER_MAX: u32 = 4;
 /// Who waits for the lease looks so often whether it is free.
 pub const STANDBY_EVERY: Duration = Duration::from_secs(2);
 
+/// A replicator says so often at most in the cloud that it lives, however short its heartbeat is: nobody looks more often.
+pub const LIFESIGN_EVERY_MIN: Duration = Duration::from_secs(1);
+/// It may take so long, below the shortest term of a lease; then the next one is tried...
+pub const LIFESIGN_MAX: Duration = Duration::from_secs(10);
+/// ...and so much of it is for asking the desktop, which may be away.
+pub const LIFESIGN_DESKTOP_MAX: Duration = Duration::from_secs(4);
+
 /// Browsers and scrapers that are served at once.
 pub const HTTP_CONNECTIONS_MAX: usize = 64;
 /// The longest that one may take to send its request.
@@ -107,6 +114,9 @@ pub const LOOK_MAX: Duration = Duration::from_secs(60);
 pub const REFUSED_AGAIN_EVERY: Duration = Duration::from_secs(600);
 /// A table that no longer fits is looked at again so often: somebody mends it and sees it go on.
 pub const MISFITS_EVERY: Duration = Duration::from_secs(5);
+
+/// A slot that was just left is looked at this often: nothing tells when the server's process is gone.
+pub const SLOT_LOOK_EVERY: Duration = Duration::from_millis(100);
 
 /// A stopping session waits this long for the server's goodbye.
 pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
@@ -261,6 +271,27 @@ pub const FILL_JOBS: usize = 4;
 
 /// A refill may take as long as its period, but at least so long.
 pub const REFILL_MIN: Duration = Duration::from_secs(60);
+/// How often the counters of what a refill reads are looked at: one statement. A server reports a session's changes at most
+/// once a second, so looking more often would hardly see more.
+pub const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// After so many looks it is found out anew what the refill reads: a minute.
+pub const WATCH_FINDS_EVERY: u32 = 60;
+/// For so many looks the counters of a refill's own session are waited for once it has ended.
+pub const WATCH_SETTLES_MAX: u32 = 60;
+/// So many bytes of what a refill reads are looked at row by row, the smallest tables first: a tenth of a second.
+pub const SIGHT_BYTES: u64 = 64 * 1024 * 1024;
+/// That rests so many times as long as it took.
+pub const SIGHT_SHARE: u32 = 20;
+/// Where the desktop refused it, it is asked again so much later.
+pub const SIGHT_AGAIN: Duration = Duration::from_secs(30);
+/// It waits so long for a table that somebody has locked.
+pub const SIGHT_LOCK: Duration = Duration::from_millis(100);
+/// A failed refill is tried again after twice the time each time, so often; then by the clock.
+pub const REFILL_DOUBLES: u32 = 10;
+/// Functions call functions: so deep their text is read...
+pub const TEXTS_DEEP: usize = 8;
+/// ...and of so many.
+pub const TEXTS_MAX: usize = 1_000;
 
 /// A table that was filled with at least so many rows gets statistics at once.
 pub const ANALYZE_ROWS_MIN: u64 = 100;
@@ -290,22 +321,24 @@ pub const MOVED_ROWS_MAX: usize = 200_000;
 pub const IN_ORDER_MAX: usize = 20_000;
 
 /// How often rows that wait for one another on the desktop are tried together, each time without one more of them.
-pub const HOME_TIED_TRIES: u32 = 50;
+pub const REVERSE_TIED_TRIES: u32 = 50;
 
 /// Entries of the outbox that are read at once: what names them is in the desktop's log, and held in memory.
-pub const HOME_ENTRIES: usize = 1_000;
+pub const REVERSE_ENTRIES: usize = 1_000;
 /// Rows that are known to have been refused, so that each is said once; then all may be said again.
-pub const HOME_TOLD: usize = 1_000;
+pub const REVERSE_TOLD: usize = 1_000;
 /// So few rows are looked for one by one on the desktop, by an index where it has one.
-pub const HOME_PROBED_MAX: usize = 10;
+pub const REVERSE_PROBED_MAX: usize = 10;
 /// Bytes of their rows.
-pub const HOME_BYTES: u64 = 4 * 1024 * 1024;
+pub const REVERSE_BYTES: u64 = 4 * 1024 * 1024;
 /// A statement of the way home may take so long, on either side.
-pub const HOME_STATEMENT_MAX: Duration = Duration::from_secs(30);
+pub const REVERSE_STATEMENT_MAX: Duration = Duration::from_secs(30);
 /// It waits so long for a row that the office program has; meanwhile the program may wait for another one.
-pub const HOME_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
+pub const REVERSE_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 /// How soon the office's statement behind a poll is tried again when it failed.
 pub const THEN_AGAIN: Duration = Duration::from_secs(10);
+/// For so long it waits for a burst of what comes home to end.
+pub const THEN_WAITS_MAX: Duration = Duration::from_secs(5);
 
 /// Values of a row too large to be kept that stay all the same: its key is among them.
 pub const KEPT_VALUE_BYTES: usize = 8 * 1024;
@@ -349,3 +382,15 @@ pub const SERVICE_PRESHUTDOWN: Duration = Duration::from_secs(30);
 pub const SERVICE_POLL: Duration = Duration::from_millis(100);
 /// ...and gives up after this: a batch that is being written is finished first.
 pub const SERVICE_CHANGE_MAX: Duration = Duration::from_secs(120);
+/// How often the cloud is asked whether somebody wants the settings to be read again, while no session streams that hears of it.
+pub const RELOAD_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// While one streams and is behind, every so many times: the message that somebody asks waits behind all else.
+pub const RELOAD_LOOKS_BEHIND: u32 = 6;
+/// Both sides may take so long to say whether a session can begin with other settings: keys of new tables are measured.
+pub const RELOAD_CHECK_MAX: Duration = Duration::from_secs(600);
+/// The session that takes them up may take so long until it streams; then whoever asks is told that it takes longer.
+pub const RELOAD_PROOF_MAX: Duration = Duration::from_secs(30);
+/// Whoever asks waits so long until the service has heard of it...
+pub const RELOAD_HEARD_MAX: Duration = Duration::from_secs(60);
+/// ...and then so long for the answer: longer than the service takes for it.
+pub const RELOAD_ANSWER_MAX: Duration = Duration::from_secs(660);

@@ -28,14 +28,14 @@ use std::time::Duration;
 use report::Report;
 use rival::Rival;
 use scene::Scene;
-use shape::Shape;
+use shape::StepShape;
 
 /// What to measure, by the environment: `BENCH_ROUNDS=3 BENCH_RTT=0,20,80 BENCH_SHAPES=one,tpcb BENCH_SCALE=1
 /// BENCH_FIRST=20 BENCH_JSON=FILE`.
 struct Plan {
     rounds: usize,
     round_trips: Vec<Duration>,
-    shapes: Vec<Shape>,
+    shapes: Vec<StepShape>,
     scale: f64,
     /// What a phone's insert pays: it has no backlog, but a name among the shapes.
     phone: bool,
@@ -56,14 +56,14 @@ impl Plan {
             let named = |names: &String| names.split(',').any(|name| name == one);
             shapes.as_ref().is_none_or(named)
         };
-        let wanted = |shape: &Shape| asked(shape.name());
+        let wanted = |shape: &StepShape| asked(shape.name());
         Plan {
             rounds: number("BENCH_ROUNDS", 3.0) as usize,
             round_trips: trips
                 .split(',')
                 .map(|trip| Duration::from_millis(trip.parse().unwrap()))
                 .collect(),
-            shapes: Shape::ALL.into_iter().filter(wanted).collect(),
+            shapes: StepShape::ALL.into_iter().filter(wanted).collect(),
             phone: asked("phone"),
             scale: number("BENCH_SCALE", 1.0),
             first: number("BENCH_FIRST", 1.0),

@@ -7,11 +7,11 @@ use serde_json::{Value, json};
 
 use crate::rival::Rival;
 use crate::scene::Drained;
-use crate::shape::Shape;
+use crate::shape::StepShape;
 
 #[derive(Default)]
 pub struct Report {
-    drains: BTreeMap<(Duration, Shape, Rival), Vec<Drained>>,
+    drains: BTreeMap<(Duration, StepShape, Rival), Vec<Drained>>,
     times: BTreeMap<(Duration, Rival), Vec<f64>>,
 }
 
@@ -37,7 +37,7 @@ impl Report {
         Report::default()
     }
 
-    pub fn drained(&mut self, trip: Duration, shape: Shape, rival: Rival, drained: Drained) {
+    pub fn drained(&mut self, trip: Duration, shape: StepShape, rival: Rival, drained: Drained) {
         self.drains
             .entry((trip, shape, rival))
             .or_default()
@@ -48,7 +48,7 @@ impl Report {
         self.times.entry((trip, rival)).or_default().extend(times);
     }
 
-    fn line(&self, trip: Duration, shape: Shape, rival: Rival) -> Option<Line> {
+    fn line(&self, trip: Duration, shape: StepShape, rival: Rival) -> Option<Line> {
         let drains = self.drains.get(&(trip, shape, rival))?;
         let of = |figure: fn(&Drained) -> f64| median(drains.iter().map(figure).collect());
         Some(Line {
@@ -59,7 +59,7 @@ impl Report {
     }
 
     /// Each round's ratio, and of these the median: a slow minute hits both.
-    fn ratio(&self, trip: Duration, shape: Shape, to: Rival) -> f64 {
+    fn ratio(&self, trip: Duration, shape: StepShape, to: Rival) -> f64 {
         let of = |rival| {
             self.drains
                 .get(&(trip, shape, rival))
@@ -74,7 +74,7 @@ impl Report {
         )
     }
 
-    pub fn print_drain(&self, trip: Duration, shape: Shape) {
+    pub fn print_drain(&self, trip: Duration, shape: StepShape) {
         println!("\n{}, {} ms round trips", shape.words(), trip.as_millis());
         println!(
             "  {:<14} {:>10} {:>12} {:>9}",

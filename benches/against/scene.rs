@@ -16,7 +16,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::proxy::Proxy;
 use crate::rival::Rival;
-use crate::shape::{NAMES, Shape, TABLES};
+use crate::shape::{NAMES, StepShape, TABLES};
 use crate::usage::Usage;
 
 const DESKTOP: &str = "office";
@@ -57,7 +57,7 @@ pub struct Drained {
 }
 
 impl Scene {
-    pub async fn set(shapes: &[Shape], scale: f64) -> Scene {
+    pub async fn set(shapes: &[StepShape], scale: f64) -> Scene {
         let binaries = find_binaries(None).unwrap();
         let binaries = match std::env::var("BENCH_PG")
             .ok()
@@ -102,7 +102,7 @@ impl Scene {
         for side in [&scene.desktop, &scene.cloud, &scene.native] {
             run(side, TABLES).await;
         }
-        run(&scene.desktop, &Shape::seed(shapes, scale)).await;
+        run(&scene.desktop, &StepShape::seed(shapes, scale)).await;
         run(&scene.desktop, "vacuum analyze").await;
         let server = &scene.cloud_server;
         scene.write_settings((server.host(), server.port()));
@@ -196,7 +196,7 @@ impl Scene {
     }
 
     /// Does the work while nobody reads.
-    pub async fn prepare(&self, shape: Shape, scale: f64) -> Backlog {
+    pub async fn prepare(&self, shape: StepShape, scale: f64) -> Backlog {
         let (work, rows) = shape.work(scale);
         run(&self.desktop, "set synchronous_commit = off").await;
         run(&self.desktop, &work).await;
@@ -365,7 +365,7 @@ impl Scene {
     }
 
     /// Applied = received, on both receivers.
-    pub async fn assert_equal(&self, shape: Shape) {
+    pub async fn assert_equal(&self, shape: StepShape) {
         for table in shape.tables() {
             let sql = format!(
                 "select count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)), 0) from {table} t"

@@ -2,7 +2,7 @@
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Shape {
+pub enum StepShape {
     /// One row per transaction, each with a key of its own: half inserts, half updates.
     One,
     /// TPC-B: three updates and an insert per transaction.
@@ -33,48 +33,48 @@ pub const NAMES: [&str; 10] = [
     "finish",
 ];
 
-impl Shape {
-    pub const ALL: [Shape; 5] = [
-        Shape::One,
-        Shape::Tpcb,
-        Shape::Thousand,
-        Shape::Million,
-        Shape::Mixed,
+impl StepShape {
+    pub const ALL: [StepShape; 5] = [
+        StepShape::One,
+        StepShape::Tpcb,
+        StepShape::Thousand,
+        StepShape::Million,
+        StepShape::Mixed,
     ];
 
     pub fn name(self) -> &'static str {
         match self {
-            Shape::One => "one",
-            Shape::Tpcb => "tpcb",
-            Shape::Thousand => "thousand",
-            Shape::Million => "million",
-            Shape::Mixed => "mixed",
+            StepShape::One => "one",
+            StepShape::Tpcb => "tpcb",
+            StepShape::Thousand => "thousand",
+            StepShape::Million => "million",
+            StepShape::Mixed => "mixed",
         }
     }
 
     pub fn words(self) -> &'static str {
         match self {
-            Shape::One => "one row per transaction",
-            Shape::Tpcb => "TPC-B, 4 rows per transaction",
-            Shape::Thousand => "1,000 rows per transaction",
-            Shape::Million => "one update of 1,000,000 rows",
-            Shape::Mixed => "100 rows: 40 insert, 40 update, 20 delete",
+            StepShape::One => "one row per transaction",
+            StepShape::Tpcb => "TPC-B, 4 rows per transaction",
+            StepShape::Thousand => "1,000 rows per transaction",
+            StepShape::Million => "one update of 1,000,000 rows",
+            StepShape::Mixed => "100 rows: 40 insert, 40 update, 20 delete",
         }
     }
 
     pub fn feels_distance(self) -> bool {
-        matches!(self, Shape::One | Shape::Thousand)
+        matches!(self, StepShape::One | StepShape::Thousand)
     }
 
     /// What the tables hold before the first backlog.
-    pub fn seed(shapes: &[Shape], scale: f64) -> String {
+    pub fn seed(shapes: &[StepShape], scale: f64) -> String {
         let rows = |many: f64| (many * scale) as u64;
         let words = "rpad('words of row ' || i, 90, '.')";
         let filled = [
-            (Shape::One, rows(200_000.0)),
-            (Shape::Thousand, rows(500_000.0)),
-            (Shape::Million, rows(1_000_000.0)),
-            (Shape::Mixed, rows(300_000.0)),
+            (StepShape::One, rows(200_000.0)),
+            (StepShape::Thousand, rows(500_000.0)),
+            (StepShape::Million, rows(1_000_000.0)),
+            (StepShape::Mixed, rows(300_000.0)),
         ];
         let filled = filled.iter().filter(|(shape, _)| shapes.contains(shape));
         let filled = filled.map(|(shape, rows)| {
@@ -109,13 +109,13 @@ impl Shape {
             )
         };
         match self {
-            Shape::One => (each("one", times(100_000.0), 1), times(100_000.0)),
-            Shape::Thousand => (each("thousand", times(300.0), 1000), times(300.0) * 1000),
-            Shape::Million => (
+            StepShape::One => (each("one", times(100_000.0), 1), times(100_000.0)),
+            StepShape::Thousand => (each("thousand", times(300.0), 1000), times(300.0) * 1000),
+            StepShape::Million => (
                 format!("update million set n = n + 1 where id <= {}", times(1_000_000.0)),
                 times(1_000_000.0),
             ),
-            Shape::Tpcb => (
+            StepShape::Tpcb => (
                 format!(
                     "do $$ declare base bigint; a int; t int; b int; begin select coalesce(max(hid), 0) into base from history;
                     for i in 1 .. {} loop
@@ -129,7 +129,7 @@ impl Shape {
                 ),
                 times(25_000.0) * 4,
             ),
-            Shape::Mixed => (
+            StepShape::Mixed => (
                 format!(
                     "do $$ declare base bigint; low bigint; begin select max(id), min(id) into base, low from mixed;
                     for i in 0 .. {} - 1 loop
@@ -148,11 +148,11 @@ impl Shape {
     /// The tables that it changes.
     pub fn tables(self) -> &'static [&'static str] {
         match self {
-            Shape::One => &["one"],
-            Shape::Thousand => &["thousand"],
-            Shape::Million => &["million"],
-            Shape::Mixed => &["mixed"],
-            Shape::Tpcb => &["account", "teller", "branch", "history"],
+            StepShape::One => &["one"],
+            StepShape::Thousand => &["thousand"],
+            StepShape::Million => &["million"],
+            StepShape::Mixed => &["mixed"],
+            StepShape::Tpcb => &["account", "teller", "branch", "history"],
         }
     }
 }

@@ -59,7 +59,7 @@ create table tandem.slot (
 
 -- Heartbeats, as many as the cloud may know last. One that the cloud knows and that isn't here was written in a history
 -- that this database doesn't have: it was restored from a backup or an image.
-create table tandem.beat (
+create table tandem.heartbeat (
     replicator text not null,
     name text not null,
     lsn pg_lsn not null default pg_current_wal_insert_lsn(),
@@ -94,14 +94,14 @@ $$;
 
 -- A heartbeat: a message in the log, by which the cloud knows how far it is, and its name here. Those go that the cloud
 -- has left behind.
-create function tandem.beat(p_replicator text, p_name text, p_prefix text, p_slot text) returns void
+create function tandem.heartbeat(p_replicator text, p_name text, p_prefix text, p_slot text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
-    delete from tandem.beat as b where b.replicator = p_replicator and b.lsn < (
-        select max(c.lsn) from tandem.beat as c
+    delete from tandem.heartbeat as b where b.replicator = p_replicator and b.lsn < (
+        select max(c.lsn) from tandem.heartbeat as c
          where c.replicator = p_replicator
            and c.lsn < (select s.confirmed_flush_lsn from pg_replication_slots as s where s.slot_name = p_slot));
-    insert into tandem.beat (replicator, name) values (p_replicator, p_name);
+    insert into tandem.heartbeat (replicator, name) values (p_replicator, p_name);
     perform pg_logical_emit_message(true, p_prefix, p_name);
 end $$;
 
@@ -111,18 +111,31 @@ create table tandem.refill (
     started_at timestamptz not null,
     ended_at timestamptz,
     failed text,
-    runs bigint not null default 0
+    runs bigint not null default 0,
+    -- clock: it was time; changed: what it reads had changed, namely these tables; again: it had failed; start: nobody knew
+    why text check (why in ('clock', 'changed', 'again', 'start')),
+    changed text[],
+    -- rows that it inserted, changed and deleted; null where that can't be known
+    wrote bigint,
+    -- the tables whose changes make it run, and why not all of them are seen; null where only the clock does
+    watched text[],
+    trouble text,
+    -- the counters of those tables behind it, its own writes included: as long as they stay so, nothing has changed
+    seen jsonb
 );
 
 -- The way home: whose outbox the ledger is about, and the word by which our own writes are known in the log.
-create table tandem.home (
+create table tandem.reverse (
     replicator text primary key,
     cloud_system_id text not null,
     cloud_timeline integer not null,
     nonce text not null,
     -- the office's statement behind polls that wrote rows: when it ran, and why it failed
     then_at timestamptz,
-    then_failed text
+    then_failed text,
+    -- how long it took, and for which tables it ran
+    then_ms bigint,
+    then_tables text[]
 );
 
 -- For each key that came home the last outbox entry: an older one, of a program that slept, writes nothing.
@@ -155,18 +168,18 @@ create table tandem.conflict (
 );
 
 -- Binds the ledger to the cloud at hand. Another one, or one that went back in time, counts its entries anew.
-create function tandem.bind_home(p_replicator text, p_system_id text, p_timeline integer) returns text
+create function tandem.bind_reverse(p_replicator text, p_system_id text, p_timeline integer) returns text
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 declare
-    known tandem.home;
+    known tandem.reverse;
 begin
-    insert into tandem.home (replicator, cloud_system_id, cloud_timeline, nonce)
+    insert into tandem.reverse (replicator, cloud_system_id, cloud_timeline, nonce)
     values (p_replicator, p_system_id, p_timeline, gen_random_uuid()::text)
     on conflict do nothing;
-    select * into known from tandem.home where replicator = p_replicator for update;
+    select * into known from tandem.reverse where replicator = p_replicator for update;
     if (known.cloud_system_id, known.cloud_timeline) <> (p_system_id, p_timeline) then
         update tandem.ledger set entry = 0 where replicator = p_replicator;
-        update tandem.home set cloud_system_id = p_system_id, cloud_timeline = p_timeline where replicator = p_replicator;
+        update tandem.reverse set cloud_system_id = p_system_id, cloud_timeline = p_timeline where replicator = p_replicator;
     end if;
     return known.nonce;
 end $$;

@@ -36,16 +36,16 @@ begin
       from tandem.publication p join tandem.published u on u.publication = p.publication
      where p.replicator = who order by p.publication, u.replicator
     on conflict do nothing;
-    delete from tandem.beat where replicator = who;
+    delete from tandem.heartbeat where replicator = who;
     delete from tandem.seen where replicator = who;
-    delete from tandem.home where replicator = who;
+    delete from tandem.reverse where replicator = who;
     delete from tandem.ledger where replicator = who;
     delete from tandem.conflict where replicator = who;
     delete from tandem.publication where replicator = who;
     delete from tandem.slot where replicator = who;
     if not exists (select from tandem.slot) and not exists (select from tandem.publication)
        and not exists (select from tandem.published)
-       and not exists (select from tandem.home)
+       and not exists (select from tandem.reverse)
        and not exists (select from tandem.replica_identity) then
         drop schema tandem cascade;
     end if;

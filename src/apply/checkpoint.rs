@@ -59,7 +59,7 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
         optional(oid::PG_LSN, step.from.map(|lsn| lsn.to_string())),
         Param::text(oid::PG_LSN, step.to.to_string()),
         optional(oid::INT8, step.committed_at.map(|time| time.0.to_string())),
-        optional(oid::TEXT, batch.and_then(|batch| batch.beat.clone())),
+        optional(oid::TEXT, batch.and_then(|batch| batch.heartbeat.clone())),
         Param::text(
             oid::INT8,
             batch.map_or(0, |batch| batch.transactions).to_string(),
@@ -79,13 +79,13 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
 }
 
 /// Fails unless the lease is still ours; for transactions that don't move the checkpoint.
-pub fn hold(lease: &Lease) -> Statement {
+pub fn assert_lease(lease: &Lease) -> Statement {
     let params = vec![Param::string(&*lease.replicator), Param::int8(lease.epoch)];
     Statement::bookkeeping("select tandem.hold($1, $2)", params)
 }
 
 /// Empties the staging table of what predecessors left, and of the stream's own rows or of those of `copies`.
-pub fn unstage(lease: &Lease, copies: bool) -> Statement {
+pub fn clear_staging(lease: &Lease, copies: bool) -> Statement {
     let params = vec![
         Param::string(&*lease.replicator),
         Param::int8(lease.epoch),
@@ -96,7 +96,7 @@ pub fn unstage(lease: &Lease, copies: bool) -> Statement {
 
 /// What the checkpoint row said when the lease was taken, or why it wasn't.
 #[derive(Clone, Debug)]
-pub struct Taken {
+pub struct LeaseState {
     /// Ours now, or still another's.
     pub taken: bool,
     /// The epoch that we have, or the other has.
@@ -112,7 +112,7 @@ pub struct Taken {
     /// The timeline on which it was written.
     pub timeline: i32,
     /// The last heartbeat that is in it.
-    pub beat: Option<String>,
+    pub heartbeat: Option<String>,
     /// The slot that it belongs to.
     pub slot: String,
     /// The desktop's database that it belongs to.
@@ -142,7 +142,11 @@ pub struct Request<'a> {
 ///
 /// # Errors
 /// When the query fails.
-pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<Taken, WireError> {
+pub async fn take(
+    cloud: &Client,
+    request: &Request<'_>,
+    force: bool,
+) -> Result<LeaseState, WireError> {
     let term = format!("{} milliseconds", request.term.as_millis());
     let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 9] = [
         (&request.replicator, Type::TEXT),
@@ -166,7 +170,7 @@ pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<
     let lsn: Option<String> = row.get(4);
     let checkpoint = lsn.map(|text| text.parse::<Lsn>()).transpose();
     let checkpoint = checkpoint.map_err(|error| WireError::Protocol(error.to_string()))?;
-    Ok(Taken {
+    Ok(LeaseState {
         taken: row.get(0),
         epoch: row.get::<_, i64>(1).unsigned_abs(),
         holder: row.get(2),
@@ -176,7 +180,7 @@ pub async fn take(cloud: &Client, request: &Request<'_>, force: bool) -> Result<
         slot: row.get(6),
         database: row.get(7),
         timeline: row.get(8),
-        beat: row.get(9),
+        heartbeat: row.get(9),
     })
 }
 
@@ -195,7 +199,7 @@ pub async fn release(
         (&epoch, Type::INT8),
         (&last_words, Type::TEXT),
     ];
-    let sql = "update tandem.checkpoint set held_until = now(), last_words = $3 where replicator = $1 and epoch = $2";
+    let sql = "update tandem.checkpoint set held_until = now(), released_at = now(), last_words = $3 where replicator = $1 and epoch = $2";
     cloud.query_typed(sql, &params).await?;
     Ok(())
 }

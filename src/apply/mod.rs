@@ -5,13 +5,15 @@
 //! session reads the checkpoint under lock.
 
 mod checkpoint;
-mod filling;
+mod copy_in;
 mod pipe;
 mod staging;
 mod transaction;
 
-pub use checkpoint::{Advance, Lease, Request, Taken, advance, hold, release, take, unstage};
-pub use filling::Filling;
+pub use checkpoint::{
+    Advance, Lease, LeaseState, Request, advance, assert_lease, clear_staging, release, take,
+};
+pub use copy_in::CopyIn;
 pub use pipe::Pipe;
 pub use staging::{StagedRow, Stager};
-pub use transaction::{Answer, Applier, Done, NotApplied, Script};
+pub use transaction::{Answer, Applied, Applier, ApplyError, Script};

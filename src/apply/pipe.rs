@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep_until, timeout};
 
-use super::transaction::{Applier, Done, Group, NotApplied, Script};
+use super::transaction::{Applied, Applier, ApplyError, Group, Script};
 use crate::failpoint;
 use crate::limits;
 use crate::wire::WireError;
@@ -20,7 +20,7 @@ use crate::wire::WireError;
 /// A connection with several transactions on their way.
 pub struct Pipe {
     scripts: mpsc::Sender<Numbered>,
-    answers: mpsc::UnboundedReceiver<Result<Done, NotApplied>>,
+    answers: mpsc::UnboundedReceiver<Result<Applied, ApplyError>>,
     task: JoinHandle<Applier>,
     /// Failures so far: what was sent before the last one is void.
     failures: u64,
@@ -62,13 +62,13 @@ impl Pipe {
         let _ = self.scripts.try_send(Numbered { script, failures });
     }
 
-    /// What became of the oldest transaction that is outstanding. After [`NotApplied::Refused`] and
-    /// [`NotApplied::Undone`] all that were sent behind it are void and get no answer; after
-    /// [`NotApplied::Wire`] the connection is gone. Safe to cancel.
+    /// What became of the oldest transaction that is outstanding. After [`ApplyError::Refused`] and
+    /// [`ApplyError::Undone`] all that were sent behind it are void and get no answer; after
+    /// [`ApplyError::Wire`] the connection is gone. Safe to cancel.
     ///
     /// # Errors
-    /// As [`NotApplied`] says.
-    pub async fn answer(&mut self) -> Result<Done, NotApplied> {
+    /// As [`ApplyError`] says.
+    pub async fn answer(&mut self) -> Result<Applied, ApplyError> {
         let answer = self.answers.recv().await;
         let answer = answer.unwrap_or(Err(WireError::Closed.into()));
         if answer.is_err() {
@@ -99,7 +99,7 @@ impl Pump {
     async fn run(
         mut self,
         mut orders: mpsc::Receiver<Numbered>,
-        answers: mpsc::UnboundedSender<Result<Done, NotApplied>>,
+        answers: mpsc::UnboundedSender<Result<Applied, ApplyError>>,
     ) -> Applier {
         loop {
             let room = self.sent.len() < limits::IN_FLIGHT_MAX;
@@ -132,7 +132,7 @@ impl Pump {
                 },
                 () = sleep_until(late.unwrap_or(self.answered).into()), if late.is_some() => Err(WireError::Timeout(patience.as_secs()).into()),
             };
-            let gone = matches!(outcome, Err(NotApplied::Wire(_)));
+            let gone = matches!(outcome, Err(ApplyError::Wire(_)));
             if answers.send(outcome).is_err() || gone {
                 return self.applier;
             }
@@ -140,7 +140,7 @@ impl Pump {
     }
 
     /// Takes the front's answer; a failure empties the pipe.
-    async fn take(&mut self, answer: Result<Done, NotApplied>) -> Result<Done, NotApplied> {
+    async fn take(&mut self, answer: Result<Applied, ApplyError>) -> Result<Applied, ApplyError> {
         self.answered = Instant::now();
         let outstanding = match &answer {
             Ok(_) => {
@@ -148,10 +148,10 @@ impl Pump {
                 self.sent.pop_front();
                 return answer;
             }
-            Err(NotApplied::Wire(_)) => return answer,
-            Err(NotApplied::Refused { .. }) => self.sent.len(),
+            Err(ApplyError::Wire(_)) => return answer,
+            Err(ApplyError::Refused { .. }) => self.sent.len(),
             // Its own answer was read to the end.
-            Err(NotApplied::Undone) => self.sent.len() - 1,
+            Err(ApplyError::Undone) => self.sent.len() - 1,
         };
         self.sent.clear();
         self.failures += 1;
@@ -161,7 +161,7 @@ impl Pump {
 }
 
 /// The answer to what was sent first; never, when nothing is outstanding. Safe to cancel.
-async fn front(applier: &mut Applier, sent: &mut VecDeque<Group>) -> Result<Done, NotApplied> {
+async fn front(applier: &mut Applier, sent: &mut VecDeque<Group>) -> Result<Applied, ApplyError> {
     match sent.front_mut() {
         Some(group) => applier.answer(group).await,
         None => pending().await,

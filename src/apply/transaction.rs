@@ -61,7 +61,7 @@ impl Script {
 
 /// A transaction that is committed.
 #[derive(Debug)]
-pub struct Done {
+pub struct Applied {
     /// The new checkpoint, if the script moved it.
     pub committed: Option<Committed>,
     /// What the statements answered, in their order.
@@ -83,7 +83,7 @@ pub struct Answer {
 
 /// A transaction that left nothing behind, or whose fate is unknown.
 #[derive(Debug, thiserror::Error)]
-pub enum NotApplied {
+pub enum ApplyError {
     /// The connection failed: the transaction may or may not be committed. Read the checkpoint.
     #[error(transparent)]
     Wire(#[from] WireError),
@@ -131,7 +131,7 @@ impl Applier {
     ///
     /// # Errors
     /// As [`Session::connect`].
-    pub async fn connect_home(
+    pub async fn connect_reverse(
         endpoint: &Endpoint,
         statement_timeout: Duration,
     ) -> Result<Applier, WireError> {
@@ -164,17 +164,17 @@ impl Applier {
     /// Runs one script while nothing else is outstanding.
     ///
     /// # Errors
-    /// As [`NotApplied`] says.
-    pub async fn run(&mut self, script: Script) -> Result<Done, NotApplied> {
+    /// As [`ApplyError`] says.
+    pub async fn run(&mut self, script: Script) -> Result<Applied, ApplyError> {
         let patience = self.patience;
         let answered = timeout(patience, Box::pin(self.exchange(script))).await;
         answered.map_err(|_| WireError::Timeout(patience.as_secs()))?
     }
 
-    async fn exchange(&mut self, script: Script) -> Result<Done, NotApplied> {
+    async fn exchange(&mut self, script: Script) -> Result<Applied, ApplyError> {
         let mut group = self.put(script).await?;
         let answer = self.answer(&mut group).await;
-        if let Err(NotApplied::Refused { .. }) = &answer {
+        if let Err(ApplyError::Refused { .. }) = &answer {
             self.empty(1).await?;
         }
         answer
@@ -208,7 +208,7 @@ impl Applier {
     }
 
     /// Waits for the answer to the first group that is outstanding. Safe to cancel: what has come of it is kept.
-    pub(super) async fn answer(&mut self, group: &mut Group) -> Result<Done, NotApplied> {
+    pub(super) async fn answer(&mut self, group: &mut Group) -> Result<Applied, ApplyError> {
         loop {
             match self.session.next().await {
                 Ok(Message::ReadyForQuery(body)) => return group.finish(body.status()),
@@ -216,7 +216,7 @@ impl Applier {
                 Err(WireError::Server(error)) if error.severity == "ERROR" => {
                     let at = group.answers.finished();
                     let (table, step) = group.sent.get(at).copied().unwrap_or_default();
-                    return Err(NotApplied::Refused { table, step, error });
+                    return Err(ApplyError::Refused { table, step, error });
                 }
                 Err(error) => return Err(error.into()),
             }
@@ -305,11 +305,11 @@ pub(super) struct Group {
 
 impl Group {
     /// The transaction is committed only if COMMIT says so itself.
-    fn finish(&mut self, status: u8) -> Result<Done, NotApplied> {
+    fn finish(&mut self, status: u8) -> Result<Applied, ApplyError> {
         let Answers { tags, rows, .. } = std::mem::take(&mut self.answers);
         let whole = tags.len() == self.sent.len() + 1 && status == b'I';
         if !whole || tags.last().map(String::as_str) != Some(self.end) {
-            return Err(NotApplied::Undone);
+            return Err(ApplyError::Undone);
         }
         let count = |tag: &String| tag.rsplit(' ').next().and_then(|count| count.parse().ok());
         let answers = self.sent.iter().zip(rows).zip(&tags);
@@ -319,7 +319,7 @@ impl Group {
             row,
             rows: count(tag).unwrap_or_default(),
         });
-        Ok(Done {
+        Ok(Applied {
             committed: { self.checkpoint }
                 .filter(|_| self.end == "COMMIT")
                 .map(Committed::proven),

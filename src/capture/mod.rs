@@ -4,15 +4,15 @@
 //! positions on its own timer however busy the rest is. What to say and when is the pulse's
 //! decision; this module only carries it out.
 
+mod feedback;
 mod frame;
 mod lines;
-mod pulse;
+mod oversized_row;
 mod stream;
 mod table;
-mod trim;
 
+pub use feedback::{Action, FeedbackTimer};
 pub use frame::{BadFrame, Frame};
 pub use lines::{array, values};
-pub use pulse::{Due, Pulse};
 pub use stream::{Capture, Delivery, Piece, Start, budget};
-pub use table::{Line, Sight, TableReader};
+pub use table::{Line, SnapshotPoint, TableReader};

@@ -12,9 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
+use super::feedback::{Action, FeedbackTimer};
 use super::frame::{Frame, status};
-use super::pulse::{Due, Pulse};
-use super::trim::Trimmer;
+use super::oversized_row::OversizedRow;
 use crate::config::Endpoint;
 use crate::failpoint;
 use crate::limits;
@@ -98,7 +98,7 @@ impl Capture {
             }
             let pump = Pump {
                 session,
-                pulse: Pulse::new(Instant::now(), start.from, start.sender_timeout),
+                pulse: FeedbackTimer::new(Instant::now(), start.from, start.sender_timeout),
                 budget: Arc::new(Semaphore::new(
                     budget(start.memory_max).min(Semaphore::MAX_PERMITS as u64) as usize,
                 )),
@@ -209,11 +209,11 @@ fn start_replication(start: &Start) -> String {
 
 struct Pump {
     session: Session,
-    pulse: Pulse,
+    pulse: FeedbackTimer,
     budget: Arc<Semaphore>,
     memory_max: u64,
     /// A row that is too large and still arriving.
-    trimming: Option<Trimmer>,
+    trimming: Option<OversizedRow>,
     to_flow: mpsc::UnboundedSender<Result<Delivery, WireError>>,
     committed: watch::Receiver<Committed>,
     enough: watch::Receiver<bool>,
@@ -239,14 +239,14 @@ impl Pump {
         let (mut reads, mut last_read) = (0, Instant::now());
         loop {
             let wake = match self.pulse.due(Instant::now()) {
-                Due::Report { ask } => {
+                Action::Report { ask } => {
                     self.report(ask).await?;
                     continue;
                 }
-                Due::Silent => return Err(WireError::Timeout(limits::SILENCE_MAX.as_secs())),
-                Due::At(when) => when,
+                Action::Silent => return Err(WireError::Timeout(limits::SILENCE_MAX.as_secs())),
+                Action::At(when) => when,
             };
-            let rest = self.trimming.as_ref().map(Trimmer::remaining);
+            let rest = self.trimming.as_ref().map(OversizedRow::remaining);
             let size = permits(&waiting, budget(self.memory_max));
             self.wanted.store(u64::from(size), Ordering::Release);
             tokio::select! {
@@ -319,7 +319,7 @@ impl Pump {
         match incoming {
             Incoming::Message(message) => self.take(message, waiting),
             Incoming::Large(length) => {
-                self.trimming = Some(Trimmer::new(length));
+                self.trimming = Some(OversizedRow::new(length));
                 Ok(())
             }
         }
@@ -336,7 +336,7 @@ impl Pump {
             return Ok(());
         }
         let too_large = Some(trimmer.whole());
-        if let Some(frame) = self.trimming.take().and_then(Trimmer::finish) {
+        if let Some(frame) = self.trimming.take().and_then(OversizedRow::finish) {
             self.take_frame(frame, too_large, waiting)?;
         }
         Ok(())

@@ -14,7 +14,7 @@ pub struct TableReader {
 
 /// What a transaction of a [`TableReader`] sees.
 #[derive(Clone, Debug)]
-pub struct Sight {
+pub struct SnapshotPoint {
     /// The transactions whose rows it sees.
     pub snapshot: Snapshot,
     /// All of them committed before this position.
@@ -60,7 +60,7 @@ impl TableReader {
     ///
     /// # Errors
     /// When the connection fails.
-    pub async fn look(&mut self) -> Result<Sight, WireError> {
+    pub async fn look(&mut self) -> Result<SnapshotPoint, WireError> {
         // The position is asked for last: whatever the snapshot sees was in the log before.
         let sql = format!(
             "rollback; {BEGIN}; select pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text"
@@ -68,7 +68,7 @@ impl TableReader {
         let row = self.session.row(&sql).await?.unwrap_or_default();
         let cell = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
         let strange = |error: String| WireError::Protocol(error);
-        Ok(Sight {
+        Ok(SnapshotPoint {
             snapshot: cell(0)
                 .parse()
                 .map_err(|error: crate::model::NotASnapshot| strange(error.to_string()))?,

@@ -7,7 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::publication::{Publication, part, publication, publish_whole};
-use crate::model::{Halt, Name, Table, TableId, Tables, WayBack};
+use crate::model::{Name, Recovery, Table, TableId, TableStop, Tables};
 use crate::wire::WireError;
 
 /// What was found.
@@ -16,7 +16,7 @@ pub enum Drift {
     /// There is no publication of this name.
     Gone,
     /// Tables whose changes don't all reach us any more, or may not have, and why.
-    Halts(Vec<Halt>),
+    Halts(Vec<TableStop>),
 }
 
 /// All that a look asks for, a row for each table and each of its partitions.
@@ -105,7 +105,7 @@ pub async fn drift(
         (&replicator, Type::TEXT),
     ];
     let rows = desktop.query_typed(sql, &params).await?;
-    let mut halts: Vec<Halt> = Vec::new();
+    let mut halts: Vec<TableStop> = Vec::new();
     for row in rows {
         let id: i64 = row.get(0);
         let found = tables.iter().find(|table| i64::from(table.id.0) == id);
@@ -116,13 +116,13 @@ pub async fn drift(
         let verdict = place(table, &row).or_else(|| sent(table, &row, (name, &published)));
         if let Some((why, way)) = verdict {
             let table = table.id;
-            halts.push(Halt { table, why, way });
+            halts.push(TableStop { table, why, way });
         }
     }
     Ok(Drift::Halts(halts))
 }
 
-type Verdict = Option<(String, WayBack)>;
+type Verdict = Option<(String, Recovery)>;
 
 /// Whether it is the table that was agreed on.
 fn place(table: &Table, row: &Row) -> Verdict {
@@ -135,7 +135,7 @@ fn place(table: &Table, row: &Row) -> Verdict {
     });
     if gone && table.leaves.is_none() {
         let why = "the desktop's table was dropped or renamed".to_owned();
-        return Some((why, WayBack::Fit));
+        return Some((why, Recovery::WhenSchemaFits));
     }
     if another {
         return copy("the desktop's table was dropped and made again; it is copied anew");
@@ -163,7 +163,7 @@ fn sent(table: &Table, row: &Row, (name, published): (&str, &Publication)) -> Ve
     }
     let narrow = |why: String, fix: &str| match published.ours {
         true => copy(&format!("{why}; it is put right and the table copied anew")),
-        false => Some((format!("{why}; {fix}"), WayBack::Fit)),
+        false => Some((format!("{why}; {fix}"), Recovery::WhenSchemaFits)),
     };
     if let Some(why) = published.leaves_out(table) {
         return narrow(why, &published.mend());
@@ -207,7 +207,7 @@ fn since(seen: &[Option<String>], now: &[Option<String>], name: &str) -> String 
 }
 
 fn copy(why: &str) -> Verdict {
-    Some((why.to_owned(), WayBack::Copy))
+    Some((why.to_owned(), Recovery::Recopy))
 }
 
 /// Remembers of these tables what is published now: from here on they are whole.

@@ -3,8 +3,8 @@
 use tokio_postgres::Client;
 
 use crate::fault::Side;
-use crate::model::{Home, Key, Source, Table};
-use crate::plan::home::{phones_in_cloud, phones_on_desktop, target};
+use crate::model::{Key, ReverseTable, Source, Table};
+use crate::plan::reverse::{phones_in_cloud, phones_on_desktop, target};
 use crate::plan::{Guard, admitted, from, quote};
 use crate::wire::WireError;
 
@@ -91,30 +91,30 @@ pub async fn measure(
 ///
 /// # Errors
 /// When the query fails.
-pub async fn measure_home(
+pub async fn measure_reverse(
     client: &Client,
-    home: &Home,
+    reverse: &ReverseTable,
     side: Side,
 ) -> Result<Option<Ambiguous>, WireError> {
-    if !home.rows || home.counted {
+    if !reverse.rows || reverse.counted {
         return Ok(None);
     }
     let key: Vec<_> = match side {
-        Side::Cloud => { home.names.iter() }
-            .map(|named| home.arriving[named.arriving].name.clone())
+        Side::Cloud => { reverse.names.iter() }
+            .map(|named| reverse.arriving[named.arriving].name.clone())
             .collect(),
-        Side::Desktop => { home.key.iter() }
-            .map(|at| home.columns[*at].name.clone())
+        Side::Desktop => { reverse.key.iter() }
+            .map(|at| reverse.columns[*at].name.clone())
             .collect(),
     };
     let (of, of_phones) = match side {
-        Side::Cloud => (quote::table(&home.cloud), phones_in_cloud(home)),
-        Side::Desktop => (target(home), phones_on_desktop(home)),
+        Side::Cloud => (quote::table(&reverse.cloud), phones_in_cloud(reverse)),
+        Side::Desktop => (target(reverse), phones_on_desktop(reverse)),
     };
     let names: Vec<_> = key.iter().map(|name| quote::ident(name)).collect();
     let (keys, rows) = count(client, &of, &names.join(", "), &of_phones).await?;
     Ok((keys > 0).then(|| Ambiguous {
-        table: home.name.clone(),
+        table: reverse.name.clone(),
         side,
         key,
         keys,

@@ -4,12 +4,12 @@
 //! once, before a row moves. Behind it a table has a key and a column has a mapping.
 
 mod bond;
+mod conversion_check;
 mod drift;
 mod facts;
 mod fleeting;
 mod footprint;
 mod measure;
-mod mention;
 mod narrow;
 mod order;
 mod publication;
@@ -17,23 +17,25 @@ mod relation;
 mod remedy;
 mod resolve;
 mod slot;
+mod sources;
+mod sql_identifiers;
 mod strange;
-mod trial;
 
+pub use conversion_check::try_conversions;
 pub use drift::{Drift, drift, is_remembered, remember};
 pub use facts::{Facts, VERSION_MIN, facts, replicator_name};
 pub use fleeting::fleeting;
 pub use footprint::{Changed, Footprint, footprints};
-pub use measure::{Ambiguous, measure, measure_home};
+pub use measure::{Ambiguous, measure, measure_reverse};
 pub use publication::{
     Narrowed, Publication, WAY_BACK, narrowed, of_stream, publication, publication_gone,
     publish_whole,
 };
-pub use relation::{ColumnFacts, Reference, RelationFacts, relation, unpathed};
+pub use relation::{ColumnFacts, Reference, RelationFacts, begin_with_empty_search_path, relation};
 pub use remedy::{Remedy, has_way_back, remedy};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
-pub use slot::{Slot, SlotFacts, create, drop_slot, slot, switch_point};
+pub use slot::{Slot, SlotFacts, create, drop_slot, released, slot, switch_point};
+pub use sources::{Source, Sources, sources};
 pub use strange::{encoding, readable, strange};
-pub use trial::try_conversions;
 
 pub use order::{Tie, parents_first};

@@ -8,7 +8,7 @@ const HEADER: i32 = 4;
 
 /// Why a column doesn't take the values of another one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Misfit {
+pub(super) enum NarrowingMismatch {
     /// Some of them: it holds less.
     Narrower(String),
     /// Any of them: it holds something else.
@@ -17,43 +17,43 @@ pub(super) enum Misfit {
     Zone,
 }
 
-impl Misfit {
+impl NarrowingMismatch {
     /// In plain words.
     pub(super) fn words(&self) -> &str {
         match self {
-            Misfit::Narrower(why) | Misfit::Unlike(why) => why,
-            Misfit::Zone => "only one of them says which time zone it means",
+            NarrowingMismatch::Narrower(why) | NarrowingMismatch::Unlike(why) => why,
+            NarrowingMismatch::Zone => "only one of them says which time zone it means",
         }
     }
 }
 
 /// Why values of the desktop's `from` may not fit into the cloud's `to`; none when all fit.
-pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<Misfit> {
+pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<NarrowingMismatch> {
     misfit_between((from, "on the desktop"), (to, "in the cloud"))
 }
 
 /// Why values of the cloud's `from` may not fit into the desktop's `to`; none when all fit.
-pub(super) fn misfit_home(from: &ColumnFacts, to: &ColumnFacts) -> Option<Misfit> {
+pub(super) fn misfit_reverse(from: &ColumnFacts, to: &ColumnFacts) -> Option<NarrowingMismatch> {
     misfit_between((from, "in the cloud"), (to, "on the desktop"))
 }
 
 fn misfit_between(
     (from, sent): (&ColumnFacts, &str),
     (to, held): (&ColumnFacts, &str),
-) -> Option<Misfit> {
+) -> Option<NarrowingMismatch> {
     let says = |why: &str| {
         Some(format!(
             "{} {sent}, {} {held}: {why}",
             from.full_type, to.full_type
         ))
     };
-    let narrower = |why: &str| says(why).map(Misfit::Narrower);
-    let unlike = || says("these types do not hold the same values").map(Misfit::Unlike);
+    let narrower = |why: &str| says(why).map(NarrowingMismatch::Narrower);
+    let unlike = || says("these types do not hold the same values").map(NarrowingMismatch::Unlike);
     if let (Some(one), Some(other)) = (from.item(), to.item()) {
         return match misfit_between((&one, sent), (&other, held)) {
             None => None,
-            Some(Misfit::Narrower(_)) => narrower("some elements would not fit"),
-            Some(Misfit::Unlike(_) | Misfit::Zone) => unlike(),
+            Some(NarrowingMismatch::Narrower(_)) => narrower("some elements would not fit"),
+            Some(NarrowingMismatch::Unlike(_) | NarrowingMismatch::Zone) => unlike(),
         };
     }
     if from.category == 'E' && to.category == 'E' {
@@ -97,9 +97,9 @@ fn misfit_between(
         ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp") => {
             let digits = |column: &ColumnFacts| precision(column).map_or(6, |held| held.digits);
             if from.type_name != "date" && digits(from) > digits(to) {
-                return says("parts of a second would be lost").map(Misfit::Unlike);
+                return says("parts of a second would be lost").map(NarrowingMismatch::Unlike);
             }
-            return Some(Misfit::Zone);
+            return Some(NarrowingMismatch::Zone);
         }
         ("date", "timestamp") | ("json", "jsonb") | ("jsonb", "json") | ("cidr", "inet") => {
             return None;
@@ -343,7 +343,7 @@ mod tests {
             (time("timestamp", -1), time("timestamptz", 0), false),
             (time("timestamptz", 3), time("timestamp", 0), false),
         ] {
-            let zone = misfit(&from, &to) == Some(Misfit::Zone);
+            let zone = misfit(&from, &to) == Some(NarrowingMismatch::Zone);
             assert_eq!(zone, only_zone, "{} -> {}", from.modifier, to.modifier);
         }
     }

@@ -159,7 +159,7 @@ fn columns() -> String {
 }
 
 /// Looks a table up; none when it doesn't exist. Types come qualified whatever the search path of a
-/// later session is, so call this inside [`unpathed`]'s transaction.
+/// later session is, so call this inside [`begin_with_empty_search_path`]'s transaction.
 ///
 /// # Errors
 /// When a query fails.
@@ -350,7 +350,7 @@ async fn reaches(client: &Client, oid: u32) -> Result<Vec<Reach>, WireError> {
 ///
 /// # Errors
 /// When the server refuses.
-pub async fn unpathed(client: &Client) -> Result<(), WireError> {
+pub async fn begin_with_empty_search_path(client: &Client) -> Result<(), WireError> {
     client
         .batch_execute(
             "begin isolation level repeatable read read only; set local search_path = pg_catalog",

@@ -1,6 +1,6 @@
 //! What the settings say where a column can't take the values of another one as they are.
 
-use super::narrow::{Misfit, is_text, misfit, misfit_home};
+use super::narrow::{NarrowingMismatch, is_text, misfit, misfit_reverse};
 use super::relation::ColumnFacts;
 use crate::fault::Side;
 use crate::plan::quote;
@@ -28,7 +28,7 @@ pub fn remedy(
 ) -> Option<Remedy> {
     let found = match receiver {
         Side::Cloud => misfit(from, to),
-        Side::Desktop => misfit_home(from, to),
+        Side::Desktop => misfit_reverse(from, to),
     };
     let convert = |why: &str| {
         conversion(from, to, zone).map(|sql| Remedy::Convert {
@@ -37,15 +37,15 @@ pub fn remedy(
         })
     };
     match found? {
-        Misfit::Narrower(why) => convert(&why).or(Some(Remedy::Narrow(why))),
-        Misfit::Unlike(why) => convert(&why),
-        Misfit::Zone => None,
+        NarrowingMismatch::Narrower(why) => convert(&why).or(Some(Remedy::Narrow(why))),
+        NarrowingMismatch::Unlike(why) => convert(&why),
+        NarrowingMismatch::Zone => None,
     }
 }
 
 /// Whether what `to` holds can go back into `from` as it is, or where it fits: else a way back has to be written.
 pub fn has_way_back(from: &ColumnFacts, to: &ColumnFacts) -> bool {
-    !matches!(misfit_home(to, from), Some(Misfit::Unlike(_)))
+    !matches!(misfit_reverse(to, from), Some(NarrowingMismatch::Unlike(_)))
 }
 
 /// SQL that makes a value of the one type into one of the other; none where there is no usual way. It is immutable, as conversions

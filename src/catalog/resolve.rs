@@ -3,12 +3,12 @@
 mod complaint;
 mod computed;
 mod derive;
-mod home;
 mod key;
 mod knot;
 mod orphan;
 mod parent;
 mod place;
+mod reverse;
 
 use complaint::Complaints;
 pub use complaint::{Mismatch, Sort};
@@ -16,14 +16,14 @@ use key::{digest, fingerprint, is_indexed, key};
 pub use knot::{knot, ties};
 use orphan::orphaned;
 
-use super::narrow::{Misfit, misfit};
+use super::narrow::{NarrowingMismatch, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use super::remedy::conversion;
 use crate::config::{
     Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted, as_text, quoted,
 };
 use crate::fault::Side;
-use crate::model::{Arriving, Column, Home, Lookup, Owner, Reads, Source, Table, Tenant};
+use crate::model::{Arriving, Column, Lookup, Owner, Reads, ReverseTable, Source, Table, Tenant};
 use crate::plan::quote;
 
 /// A table of the settings with what both catalogs say about it.
@@ -41,7 +41,7 @@ pub struct Resolved {
     /// What forward sends of it.
     pub table: Option<Table>,
     /// What comes home of it.
-    pub home: Option<Home>,
+    pub reverse: Option<ReverseTable>,
 }
 
 /// Makes the table of `all[at]`, or says everything that stands in its way.
@@ -124,12 +124,14 @@ impl Resolver<'_> {
             complaints.push("row security of the cloud hides rows from our user; run sql/cloud/role.sql for this table too".to_owned());
         }
         let mut table = (wanted.flow != Flow::Reverse).then(|| self.outward(&sides, complaints));
-        let home = self.home(&sides, table.as_ref(), complaints);
+        let reverse = self.reverse(&sides, table.as_ref(), complaints);
         if let Some(table) = &mut table {
-            table.returns = home.as_ref().is_some_and(|home| !home.owned.is_empty());
-            table.both_ways = home.as_ref().is_some_and(|home| home.rows);
+            table.returns = reverse
+                .as_ref()
+                .is_some_and(|reverse| !reverse.owned.is_empty());
+            table.both_ways = reverse.as_ref().is_some_and(|reverse| reverse.rows);
         }
-        Some(Resolved { table, home })
+        Some(Resolved { table, reverse })
     }
 
     /// What forward sends.
@@ -287,17 +289,17 @@ impl Resolver<'_> {
         let mut column = derive::taking(from, to, index);
         match misfit(from, to) {
             None => {}
-            Some(Misfit::Narrower(_)) if self.wanted.narrow == Narrow::Quarantine => {
+            Some(NarrowingMismatch::Narrower(_)) if self.wanted.narrow == Narrow::Quarantine => {
                 column.narrower = Some(to.full_type.clone());
             }
-            Some(Misfit::Zone) => match &self.settings.desktop.time_zone {
+            Some(NarrowingMismatch::Zone) => match &self.settings.desktop.time_zone {
                 Some(zone) => column.from = derive::zoned(from, index, zone),
                 None => complaints.add(Sort::Type, format!(
                     "column {}: {} on the desktop, {} in the cloud: only one of them says which time zone it means; set desktop.time_zone, or convert it",
                     to.name, from.full_type, to.full_type
                 )),
             },
-            Some(Misfit::Narrower(why)) => {
+            Some(NarrowingMismatch::Narrower(why)) => {
                 let what = format!("column {}: {why}; widen it in the cloud, convert it, or say narrow = \"quarantine\"", to.name);
                 // The other type must hold all that the column has: else widening it would round.
                 match misfit(to, from) {
@@ -305,7 +307,7 @@ impl Resolver<'_> {
                     Some(_) => complaints.add(Sort::Length, what),
                 }
             }
-            Some(Misfit::Unlike(why)) => complaints.mended_by(
+            Some(NarrowingMismatch::Unlike(why)) => complaints.mended_by(
                 Sort::Type,
                 format!("column {}: {why}; convert it", to.name),
                 format!(

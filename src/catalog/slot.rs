@@ -1,9 +1,13 @@
 //! The replication slot on the desktop.
 
+use std::time::Instant;
+
+use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::config::Endpoint;
+use crate::limits;
 use crate::model::Lsn;
 use crate::plan::quote;
 use crate::wire::{Mode, PINNED, Session, WireError};
@@ -100,6 +104,23 @@ pub async fn drop_slot(desktop: &Client, name: &str) -> Result<(), WireError> {
     let sql =
         "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_name = $1";
     desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
+    Ok(())
+}
+
+/// Waits until nobody reads the slot any more, up to [`limits::GOODBYE_MAX`]: a server's process that was told to end may still
+/// be decoding.
+///
+/// # Errors
+/// When the query fails.
+pub async fn released(desktop: &Client, name: &str) -> Result<(), WireError> {
+    let until = Instant::now() + limits::GOODBYE_MAX;
+    while slot(desktop, name)
+        .await?
+        .is_some_and(|slot| slot.active_pid.is_some())
+        && Instant::now() < until
+    {
+        sleep(limits::SLOT_LOOK_EVERY).await;
+    }
     Ok(())
 }
 

@@ -13,8 +13,8 @@ use super::{Common, all_named, filled, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::flows::Progress;
-use crate::observe::{Filled, Onlooker};
-use crate::service::{self, Goal};
+use crate::observe::{Filled, Observer};
+use crate::service::{self, RunMode};
 use crate::{limits, platform};
 
 /// Set up both sides, then copy all tables from one snapshot; repeat it to resume.
@@ -56,21 +56,21 @@ pub(super) async fn bootstrap(
     if options.plan {
         return plan(options, settings, &tables).await;
     }
-    let seen = match Onlooker::connect(settings).await {
-        Ok(onlooker) => onlooker.checkpoint().await?.map(|seen| (onlooker, seen)),
+    let seen = match Observer::connect(settings).await {
+        Ok(observer) => observer.checkpoint().await?.map(|seen| (observer, seen)),
         Err(fault) => return Err(fault),
     };
     let copied = seen.as_ref().is_some_and(|(_, seen)| seen.lsn.is_some());
-    if let Some((onlooker, seen)) = &seen
-        && onlooker.is_running(settings, seen).await?
+    if let Some((observer, seen)) = &seen
+        && observer.is_running(settings, seen).await?
         && tables.is_empty()
     {
         return Err(Fault::new(Kind::LeaseHeld, "tandem is running for this replicator, and copies what is missing by itself")
             .hint("nothing was changed; one table is copied anew with --table, everything when the service is stopped")
             .next("tandem status"));
     }
-    if let Some((onlooker, _)) = seen.filter(|_| copied && !tables.is_empty() && !options.restart) {
-        return again(&onlooker, settings, &tables, options).await;
+    if let Some((observer, _)) = seen.filter(|_| copied && !tables.is_empty() && !options.restart) {
+        return again(&observer, settings, &tables, options).await;
     }
     if !tables.is_empty() {
         return Err(Fault::new(
@@ -85,12 +85,12 @@ pub(super) async fn bootstrap(
 
 /// Copies tables anew; of those that come home, all of the phone's rows come once more.
 async fn again(
-    onlooker: &Onlooker,
+    observer: &Observer,
     settings: &Settings,
     tables: &[&str],
     options: &Options,
 ) -> Result<Exit, Fault> {
-    let home = onlooker.bring_home_again(settings, tables).await?;
+    let home = observer.bring_home_again(settings, tables).await?;
     if home > 0 {
         let queued = "the phones' rows are queued, and come home once more";
         match options.json {
@@ -108,7 +108,7 @@ async fn again(
         }
         return Ok(Exit::Fine);
     }
-    let copied = swap::carry_out(onlooker, settings, &forward, options.yes).await?;
+    let copied = swap::carry_out(observer, settings, &forward, options.yes).await?;
     swap::say(&copied, options.json, ("", "were"));
     Ok(match copied.iter().any(|copied| copied.refused.is_some()) {
         true => Exit::BadNews,
@@ -119,12 +119,12 @@ async fn again(
 /// Copies everything that is missing, and says how far it is.
 async fn fill(common: &Common, options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let progress = Arc::new(Progress::default());
-    let goal = Goal {
+    let goal = RunMode {
         restart: options.restart,
         remove_extras: options.yes,
         jobs: usize::from(options.jobs),
         progress: progress.clone(),
-        ..Goal::copies()
+        ..RunMode::copies()
     };
     let stop = CancellationToken::new();
     let mut pace = Pace::default();
@@ -152,7 +152,7 @@ async fn fill(common: &Common, options: &Options, settings: &Settings) -> Result
     if copied.tables > 0 {
         say(&screen::words(&copied, &mut pace));
     }
-    let filled = Onlooker::connect(settings).await?.filled(settings).await?;
+    let filled = Observer::connect(settings).await?.filled(settings).await?;
     filled::say(&filled, options.json, common.verbose > 0);
     say("next: tandem run");
     Ok(match filled.iter().any(Filled::has_trouble) {

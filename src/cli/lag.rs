@@ -9,7 +9,7 @@ use tokio::time::sleep;
 use super::{duration, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::observe::{Onlooker, Sample, State};
+use crate::observe::{Observer, Sample, State};
 
 /// Shows how far the cloud is behind, hop by hop.
 #[derive(Args)]
@@ -31,13 +31,14 @@ pub(super) struct Options {
 
 /// Samples that are drawn.
 const HISTORY: usize = 60;
-const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// Between two samples.
+pub(super) const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn lag(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
-    let onlooker = Onlooker::connect(settings).await?;
+    let observer = Observer::connect(settings).await?;
     let mut lags = VecDeque::new();
     loop {
-        let sample = onlooker.sample(settings).await?.aged();
+        let sample = observer.sample(settings).await?.aged();
         match (options.json, options.watch) {
             (true, _) => show::document(&sample),
             (false, true) if show::result_is_seen() => {

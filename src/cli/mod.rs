@@ -6,12 +6,15 @@ mod completions;
 mod demo;
 mod doctor;
 mod filled;
+mod fleet;
 mod init;
 mod lag;
 mod manager;
+mod office;
 mod place;
 mod plan;
 mod quarantine;
+mod reload;
 mod repair;
 mod run;
 mod screen;
@@ -50,7 +53,10 @@ pub struct Arguments {
 /// The commands by what people want, in their order.
 const GROUPS: [(&str, &[&str]); 3] = [
     ("First time", &["demo", "init", "doctor", "bootstrap"]),
-    ("Every day", &["run", "status", "lag", "top", "wait"]),
+    (
+        "Every day",
+        &["run", "status", "lag", "top", "wait", "fleet"],
+    ),
     (
         "When in doubt",
         &[
@@ -59,6 +65,7 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "swap",
             "quarantine",
             "config",
+            "reload",
             "uninstall",
             "service",
             "completions",
@@ -85,7 +92,6 @@ fn grouped() -> clap::Command {
 
 const HELP: &str = "Examples:
   tandem lag --max 30s || notify     replication is late
-
 Exit status:
   0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
 
@@ -132,6 +138,8 @@ enum Command {
     Top(top::Options),
     /// Return when the cloud has all that the desktop has now
     Wait(wait::Options),
+    /// Every replicator of a cloud, one line each  (--watch, --listen)
+    Fleet(fleet::Options),
     /// Compare both sides row by row; changes nothing
     Verify(verify::Options),
     /// Show the statements that would make them equal  (--apply runs them)
@@ -142,6 +150,8 @@ enum Command {
     Quarantine(quarantine::Options),
     /// The settings: each value and where it came from, or whether they make sense
     Config(settings::Options),
+    /// Make the running service read its settings again
+    Reload(reload::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
     /// (Windows) Run it by the service manager: install, start, stop, status, uninstall
@@ -236,6 +246,10 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             with_settings(common, async |settings| wait::wait(options, settings).await).await,
             Mode::Question,
         ),
+        Command::Fleet(options) => (
+            Box::pin(fleet::fleet(common, options)).await,
+            Mode::Question,
+        ),
         Command::Bootstrap(options) => (
             with_settings(common, async |settings| {
                 bootstrap::bootstrap(common, options, settings).await
@@ -293,6 +307,10 @@ async fn dispatch(arguments: &Arguments) -> u8 {
                 manager::Action::Run => Mode::Service,
                 _ => Mode::Question,
             },
+        ),
+        Command::Reload(options) => (
+            Box::pin(reload::reload(common, options)).await,
+            Mode::Question,
         ),
         Command::Uninstall(options) => (
             with_settings(common, async |settings| {

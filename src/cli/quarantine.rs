@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
-use crate::observe::{Conflict, Onlooker, ParkedRow};
+use crate::observe::{Conflict, Observer, ParkedRow};
 use crate::platform;
 
 /// Rows that one side refused, and why. tandem tries them again by itself: after each batch, and now and then.
@@ -86,29 +86,29 @@ pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result
         .as_deref()
         .map(|name| super::named(settings, name));
     let table = table.transpose()?;
-    let onlooker = Onlooker::connect(settings).await?;
-    let mut rows = onlooker.parked(settings).await?;
+    let observer = Observer::connect(settings).await?;
+    let mut rows = observer.parked(settings).await?;
     rows.retain(|row| {
         table.as_ref().is_none_or(|table| row.table == *table)
             && choice.id.is_none_or(|id| row.id == id)
     });
     match &options.what {
         What::List(list) => {
-            let mut conflicts = onlooker.conflicts(CONFLICTS).await?;
+            let mut conflicts = observer.conflicts(CONFLICTS).await?;
             conflicts.retain(|conflict| {
                 choice.id.is_none() && table.as_ref().is_none_or(|table| conflict.table == *table)
             });
             Ok(say(rows, conflicts, list.json))
         }
-        What::Retry(_) => retry(&onlooker, settings, &rows).await,
+        What::Retry(_) => retry(&observer, settings, &rows).await,
         What::Drop(drop) if drop.conflicts => {
-            let noted = onlooker.take_note(table).await?;
+            let noted = observer.take_note(table).await?;
             show::result(&format!(
                 "{noted} conflicts are no longer said; both versions stay in tandem.conflict"
             ));
             Ok(Exit::Fine)
         }
-        What::Drop(drop) => drop_rows(&onlooker, &drop.choice, &rows).await,
+        What::Drop(drop) => drop_rows(&observer, &drop.choice, &rows).await,
     }
 }
 
@@ -188,7 +188,7 @@ fn counted(rows: usize) -> String {
 }
 
 async fn retry(
-    onlooker: &Onlooker,
+    observer: &Observer,
     settings: &Settings,
     rows: &[ParkedRow],
 ) -> Result<Exit, Fault> {
@@ -196,14 +196,14 @@ async fn retry(
         show::result("nothing of that is in quarantine");
         return Ok(Exit::Fine);
     }
-    let seen = onlooker.checkpoint().await?.unwrap_or_default();
-    if !onlooker.is_running(settings, &seen).await? {
+    let seen = observer.checkpoint().await?.unwrap_or_default();
+    if !observer.is_running(settings, &seen).await? {
         show::progress("the service is not running; it tries them when it starts");
         show::progress("next: tandem run");
         return Ok(Exit::NotRunning);
     }
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let left = onlooker.try_again(&ids, PATIENCE).await?;
+    let left = observer.try_again(&ids, PATIENCE).await?;
     show::result(&format!(
         "{} got through, {} still in quarantine",
         counted(ids.len() - left.len()),
@@ -217,7 +217,7 @@ async fn retry(
 }
 
 async fn drop_rows(
-    onlooker: &Onlooker,
+    observer: &Observer,
     choice: &Choice,
     rows: &[ParkedRow],
 ) -> Result<Exit, Fault> {
@@ -229,7 +229,7 @@ async fn drop_rows(
         );
     }
     let ids: Vec<_> = rows.iter().map(|row| row.id).collect();
-    let dropped = onlooker.drop_parked(&ids, &platform::holder()).await?;
+    let dropped = observer.drop_parked(&ids, &platform::holder()).await?;
     let dropped = usize::try_from(dropped).unwrap_or_default();
     show::result(&format!(
         "{} given up; both sides keep what they have until they change again",

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::{Common, all_named, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::observe::{BadRow, Onlooker, TableVerified};
+use crate::observe::{BadRow, Observer, TableVerified};
 use crate::{limits, platform};
 
 /// Show the statements that would make both sides equal. With --apply a guarded diff does it, in the service if it runs.
@@ -48,10 +48,10 @@ pub(super) async fn repair(
 ) -> Result<Exit, Fault> {
     let _logging = common.log_to_people()?;
     let names = all_named(settings, &options.tables)?;
-    let onlooker = Onlooker::connect(settings).await?;
+    let observer = Observer::connect(settings).await?;
     let verified = {
         let say = |_: &TableVerified| {};
-        onlooker
+        observer
             .verify(settings, &names, limits::REPAIR_SHOWN, &say)
             .await?
     };
@@ -73,7 +73,7 @@ pub(super) async fn repair(
         (_, true) if unknown => Exit::CannotTell,
         (_, true) => Exit::Fine,
         (false, false) => Exit::BadNews,
-        (true, false) => apply(&onlooker, settings, &unequal).await?,
+        (true, false) => apply(&observer, settings, &unequal).await?,
     };
     if options.json {
         let applied = options.apply && !tables.is_empty();
@@ -90,7 +90,7 @@ pub(super) async fn repair(
 
 /// Copies the tables anew, by the diff and under the guards of `bootstrap --table`; the phone's rows come home once more.
 async fn apply(
-    onlooker: &Onlooker,
+    observer: &Observer,
     settings: &Settings,
     unequal: &[&TableVerified],
 ) -> Result<Exit, Fault> {
@@ -101,7 +101,7 @@ async fn apply(
         .iter()
         .filter(|table| table.rows.iter().any(|row| !row.owned));
     let anew: Vec<_> = anew.map(|table| table.table.as_str()).collect();
-    onlooker.bring_home_again(settings, &anew).await?;
+    observer.bring_home_again(settings, &anew).await?;
     for table in unequal {
         let keys = |which: &dyn Fn(&BadRow) -> bool| -> Vec<Vec<_>> {
             { table.rows.iter() }
@@ -110,22 +110,22 @@ async fn apply(
                 .collect()
         };
         let extra = keys(&|row| row.homeward && row.what == "extra");
-        onlooker.remove_at_home(&table.table, &extra).await?;
+        observer.remove_reverse(&table.table, &extra).await?;
         let owned = keys(&|row| row.owned);
-        onlooker.give_again(&table.table, &owned).await?;
+        observer.give_again(&table.table, &owned).await?;
     }
     let forward: Vec<_> = { anew.iter() }
         .filter(|name| swap::goes_out(settings, name))
         .copied()
         .collect();
     if !forward.is_empty() {
-        let copied = swap::carry_out(onlooker, settings, &forward, false).await?;
+        let copied = swap::carry_out(observer, settings, &forward, false).await?;
         if let Some(refused) = copied.iter().find_map(|copied| copied.refused.as_ref()) {
             show::progress(&format!("refused: {refused}"));
             return Ok(Exit::BadNews);
         }
     }
-    let again = onlooker.verify(settings, names, 0, &|_| {}).await?;
+    let again = observer.verify(settings, names, 0, &|_| {}).await?;
     let left: Vec<_> = again.iter().filter(|table| !table.is_equal()).collect();
     for table in &left {
         show::progress(&format!(

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Common, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
+use crate::flows::Reloads;
 use crate::{platform, service};
 
 /// Streams until Ctrl-C or SIGTERM: then finishes the batch and ends with 0. A second signal stops at once; both are safe.
@@ -30,6 +31,9 @@ pub(super) async fn run(
     }
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     let signals = tokio::spawn(platform::watch_signals(stop.clone(), now.clone()));
+    let reloads = Reloads::reading(super::sources(common));
+    let tells = reloads.clone();
+    tokio::spawn(platform::watch_reloads(move || tells.tell(), stop.clone()));
     let told = stop.clone();
     tokio::spawn(async move {
         told.cancelled().await;
@@ -37,9 +41,10 @@ pub(super) async fn run(
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tandem starts");
     platform::service::is_running();
-    let goal = service::Goal {
+    let goal = service::RunMode {
         standby: options.standby,
-        ..service::Goal::service()
+        reloads,
+        ..service::RunMode::service()
     };
     tokio::select! {
         ended = service::run(settings, goal, &stop) => {

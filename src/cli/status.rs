@@ -2,14 +2,15 @@
 
 use clap::Args;
 
-use super::show;
+use super::{office, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
+use crate::model::listed;
 use crate::observe::{
-    CloudHalf, Onlooker, ReverseSample, Sample, Service, State, Status, TableStatus, Verdict,
-    VerifiedStatus,
+    CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, Service, SettingsStatus, State,
+    Status, TableStatus, Verdict, VerifiedStatus,
 };
-use crate::platform;
+use crate::{limits, platform};
 
 /// One screen: is it running, is it caught up, what needs you. Works when the service is down.
 #[derive(Args)]
@@ -28,8 +29,8 @@ pub(super) struct Options {
 
 pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let asked = async {
-        let onlooker = Onlooker::connect(settings).await?;
-        onlooker.status(settings).await
+        let observer = Observer::connect(settings).await?;
+        observer.status(settings).await
     };
     let status = match asked.await {
         Ok(status) => status,
@@ -52,7 +53,7 @@ pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exi
 
 /// A side is away: what the other one tells.
 async fn unknown(options: &Options, settings: &Settings, fault: &Fault) {
-    let (desktop, cloud) = tokio::join!(Onlooker::half(settings), Onlooker::cloud_half(settings));
+    let (desktop, cloud) = tokio::join!(Observer::half(settings), Observer::cloud_half(settings));
     if options.json {
         let known = cloud.ok().flatten();
         let known = known.as_ref();
@@ -141,6 +142,33 @@ fn running(service: &Service, holder: &str) -> String {
     )
 }
 
+/// Settings that were read again and don't count.
+fn settings_told(settings: &SettingsStatus) {
+    let why = settings.why.as_deref().unwrap_or_default();
+    let how = match settings.outcome {
+        ReloadOutcome::Bad => format!("BAD, those before go on: {why}"),
+        ReloadOutcome::Unreachable => format!("could not be checked, those before go on: {why}"),
+        _ => format!(
+            "{} {} a restart",
+            listed(&settings.restart, limits::NAMES_SHOWN),
+            if settings.restart.len() == 1 {
+                "needs"
+            } else {
+                "need"
+            }
+        ),
+    };
+    // A mistake and its place; `config check` shows all of them.
+    let lines: Vec<_> = how.lines().map(str::trim).collect();
+    let place = lines.iter().find_map(|line| line.strip_prefix("--> "));
+    show::result(&format!(
+        "  settings  of {}   {}{}",
+        settings.read,
+        lines.first().unwrap_or(&"").replace("error: ", ""),
+        place.map_or(String::new(), |place| format!(", {place}"))
+    ));
+}
+
 fn compared(verified: &VerifiedStatus) {
     let how = match verified.equal {
         true if verified.unknown.is_empty() => "both sides are equal".to_owned(),
@@ -214,19 +242,10 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         ));
     }
     tables(&status.tables, all);
-    if let Some(refill) = &status.refill {
-        let how = match (&refill.failed, refill.took_ms) {
-            (Some(why), _) => format!("FAILED: {why}"),
-            (None, Some(took)) => format!("took {}", show::seconds(Some(took))),
-            (None, None) => "is running".to_owned(),
-        };
-        show::result(&format!("  refill    of {}   {how}", refill.started));
+    if let Some(settings) = &status.settings {
+        settings_told(settings);
     }
-    if let Some(then) = &status.then
-        && let Some(why) = &then.failed
-    {
-        show::result(&format!("  then      FAILED: {why}"));
-    }
+    office::statements(status);
     if let Some(verified) = &status.verified {
         compared(verified);
     }
@@ -267,12 +286,21 @@ fn polled(reverse: &ReverseSample) -> String {
     }
 }
 
+/// The settings that were read last can't be taken up.
+fn is_bad(status: &Status) -> bool {
+    let outcome = status.settings.as_ref().map(|settings| settings.outcome);
+    outcome == Some(ReloadOutcome::Bad)
+}
+
 /// The first line, in words.
 pub(super) fn verdict(status: &Status) -> String {
     let needing = status.tables.iter().filter(|table| table.needs_you());
     match (status.verdict, needing.count()) {
         (Verdict::CaughtUp, _) => "caught up".to_owned(),
         (Verdict::CatchingUp, _) => "catching up".to_owned(),
+        (Verdict::NeedsYou, 0) if is_bad(status) => {
+            "running, its settings file needs you".to_owned()
+        }
         (Verdict::NeedsYou, 0) => "running, a statement of the office's needs you".to_owned(),
         (Verdict::NeedsYou, 1) => "running, one table needs you".to_owned(),
         (Verdict::NeedsYou, tables) => format!("running, {tables} tables need you"),
@@ -344,6 +372,7 @@ fn next(status: &Status) -> Option<&'static str> {
         Verdict::NeedsYou if { status.verified.as_ref() }.is_some_and(|last| !last.equal) => {
             Some("tandem repair")
         }
+        Verdict::NeedsYou if is_bad(status) => Some("tandem config check, then tandem reload"),
         Verdict::NeedsYou => Some("mend what stands there, then: tandem bootstrap --table TABLE"),
         Verdict::Stalled => Some("tandem lag"),
         Verdict::CaughtUp | Verdict::CatchingUp => None,

@@ -9,8 +9,8 @@ use super::plan::Sides;
 use super::{Common, show};
 use crate::config::{Flow, Settings};
 use crate::fault::{Exit, Fault, Kind};
-use crate::observe::{Onlooker, Swapped};
-use crate::service::Goal;
+use crate::observe::{Observer, Swapped};
+use crate::service::RunMode;
 use crate::{limits, platform, service};
 
 /// A staging swap now: a table is read whole, and the cloud's rows of the desktop made equal to it by a diff.
@@ -57,8 +57,8 @@ pub(super) async fn swap(
         say(&planned, options.json, ("", "would be"));
         return Ok(exit(&planned));
     }
-    let onlooker = Onlooker::connect(settings).await?;
-    if onlooker
+    let observer = Observer::connect(settings).await?;
+    if observer
         .checkpoint()
         .await?
         .is_none_or(|seen| seen.lsn.is_none())
@@ -70,7 +70,7 @@ pub(super) async fn swap(
         .hint("nothing was changed")
         .next("tandem bootstrap"));
     }
-    let swapped = carry_out(&onlooker, settings, &tables, options.allow_shrink).await?;
+    let swapped = carry_out(&observer, settings, &tables, options.allow_shrink).await?;
     say(&swapped, options.json, ("", "were"));
     Ok(exit(&swapped))
 }
@@ -86,29 +86,29 @@ fn exit(tables: &[Swapped]) -> Exit {
 
 /// Has tables swapped, by the service if it runs, else by ourselves.
 pub(super) async fn carry_out(
-    onlooker: &Onlooker,
+    observer: &Observer,
     settings: &Settings,
     tables: &[&str],
     allow_shrink: bool,
 ) -> Result<Vec<Swapped>, Fault> {
-    let seen = onlooker.checkpoint().await?.unwrap_or_default();
-    let running = onlooker.is_running(settings, &seen).await?;
+    let seen = observer.checkpoint().await?.unwrap_or_default();
+    let running = observer.is_running(settings, &seen).await?;
     let who = platform::in_words(&platform::holder());
-    let ids = onlooker.ask_for_swaps(tables, (&who, allow_shrink)).await?;
+    let ids = observer.ask_for_swaps(tables, (&who, allow_shrink)).await?;
     if running {
-        onlooker.stir().await?;
+        observer.stir().await?;
     } else {
-        service::run(settings, Goal::copies(), &CancellationToken::new()).await?;
+        service::run(settings, RunMode::copies(), &CancellationToken::new()).await?;
     }
     loop {
-        let (swapped, open) = onlooker.swapped(&ids).await?;
+        let (swapped, open) = observer.swapped(&ids).await?;
         if open == 0 {
             return Ok(swapped);
         }
-        let seen = onlooker.checkpoint().await?.unwrap_or_default();
-        if !onlooker.is_running(settings, &seen).await? {
+        let seen = observer.checkpoint().await?.unwrap_or_default();
+        if !observer.is_running(settings, &seen).await? {
             return Err(Fault::new(
-                Kind::Weather(crate::fault::Side::Cloud),
+                Kind::Transient(crate::fault::Side::Cloud),
                 "the service stopped before it had swapped the tables",
             )
             .hint("nothing is half-done; ask again")

@@ -17,7 +17,7 @@ use tokio::time::sleep;
 use super::{show, status};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
-use crate::observe::{Onlooker, Status, TableStatus, Verdict};
+use crate::observe::{Observer, Status, TableStatus, Verdict};
 
 /// The same as status and lag, live, full screen. Only looks.
 #[derive(Args)]
@@ -89,9 +89,9 @@ pub(super) async fn top(
 
 /// Takes samples as long as it is polled.
 async fn look(settings: &Settings, told: watch::Sender<Known>) -> std::convert::Infallible {
-    let mut onlooker = None;
+    let mut observer = None;
     loop {
-        let sampled = Onlooker::status_over(&mut onlooker, settings).await;
+        let sampled = Observer::status_over(&mut observer, settings).await;
         told.send_modify(|known| {
             known.samples += 1;
             match sampled {
@@ -407,6 +407,7 @@ mod tests {
             forward,
             then: None,
             service: Service::default(),
+            settings: None,
             refill: None,
             snapshot_held_ms: None,
             slot_given_up: None,

@@ -10,7 +10,7 @@ use crate::catalog::replicator_name;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind, Side};
 use crate::install::{Removal, in_cloud, on_desktop, remove_from_cloud, remove_from_desktop};
-use crate::observe::Onlooker;
+use crate::observe::Observer;
 use crate::wire::control::{self, Control};
 
 /// Remove slot, publication and schemas; give tables their replica identity back. All rows stay.
@@ -111,9 +111,9 @@ async fn refuse_while_it_runs(settings: &Settings, of_cloud: &Removal) -> Result
     if of_cloud.is_nothing() {
         return Ok(());
     }
-    let onlooker = Onlooker::connect(settings).await?;
-    let seen = onlooker.checkpoint().await?.unwrap_or_default();
-    if onlooker.is_running(settings, &seen).await? {
+    let observer = Observer::connect(settings).await?;
+    let seen = observer.checkpoint().await?.unwrap_or_default();
+    if observer.is_running(settings, &seen).await? {
         return Err(
             Fault::new(Kind::Input, "tandem is running for this replicator")
                 .hint("stop the service first; nothing was changed"),

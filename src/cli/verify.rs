@@ -7,7 +7,7 @@ use super::{all_named, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::limits;
-use crate::observe::{BadRow, Onlooker, TableVerified};
+use crate::observe::{BadRow, Observer, TableVerified};
 
 /// Compare both sides row by row; changes nothing. What differs is looked at again after the cloud has caught up.
 #[derive(Args)]
@@ -44,7 +44,7 @@ struct Table<'a> {
 
 pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let names = all_named(settings, &options.tables)?;
-    let onlooker = Onlooker::connect(settings).await?;
+    let observer = Observer::connect(settings).await?;
     let say = |table: &TableVerified| {
         if !options.json {
             line(table, options.keys);
@@ -57,7 +57,7 @@ pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exi
     } else {
         0
     };
-    let verified = onlooker.verify(settings, &names, valued, &say).await?;
+    let verified = observer.verify(settings, &names, valued, &say).await?;
     let equal = verified.iter().all(TableVerified::is_equal);
     if options.json {
         let tables = verified.iter().map(|table| Table {
@@ -73,7 +73,7 @@ pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exi
             tables: tables.collect(),
         });
     } else {
-        show::result(&closing(&onlooker, settings, &verified).await?);
+        show::result(&closing(&observer, settings, &verified).await?);
     }
     Ok(match equal {
         true => Exit::Fine,
@@ -84,7 +84,7 @@ pub(super) async fn verify(options: &Options, settings: &Settings) -> Result<Exi
 
 /// What it comes to, and what to do.
 async fn closing(
-    onlooker: &Onlooker,
+    observer: &Observer,
     settings: &Settings,
     verified: &[TableVerified],
 ) -> Result<String, Fault> {
@@ -104,8 +104,8 @@ async fn closing(
             ),
         });
     }
-    let seen = onlooker.checkpoint().await?.unwrap_or_default();
-    Ok(match onlooker.is_running(settings, &seen).await? {
+    let seen = observer.checkpoint().await?.unwrap_or_default();
+    Ok(match observer.is_running(settings, &seen).await? {
         true => "both sides differ; next: tandem repair".to_owned(),
         false => "both sides differ, and tandem is not running: what was changed since it stopped has not travelled; next: tandem run".to_owned(),
     })

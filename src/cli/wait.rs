@@ -9,7 +9,7 @@ use super::{duration, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::limits;
-use crate::observe::Onlooker;
+use crate::observe::Observer;
 
 /// Returns when the cloud has all that the desktop had committed when the command started.
 #[derive(Args)]
@@ -27,22 +27,22 @@ pub(super) struct Options {
 
 pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let started = Instant::now();
-    let onlooker = Onlooker::connect(settings).await?;
-    let marker = onlooker.mark().await?;
+    let observer = Observer::connect(settings).await?;
+    let marker = observer.mark().await?;
     let home = match options.reverse {
-        true => onlooker.waiting_home().await?,
+        true => observer.waiting_reverse().await?,
         false => Vec::new(),
     };
     loop {
-        let seen = onlooker.checkpoint().await?.unwrap_or_default();
+        let seen = observer.checkpoint().await?.unwrap_or_default();
         let waiting = match home.is_empty() {
             true => 0,
-            false => onlooker.still_waiting(&home).await?,
+            false => observer.still_waiting(&home).await?,
         };
         if seen.has(marker) && waiting == 0 {
-            return say_who_is_left_out(&onlooker).await;
+            return say_who_is_left_out(&observer).await;
         }
-        let running = onlooker.is_running(settings, &seen).await?;
+        let running = observer.is_running(settings, &seen).await?;
         // A service that has just been started takes a moment until it can be seen.
         let most = limits::STARTING_MAX;
         let patience = options.timeout.map_or(most, |timeout| timeout.min(most));
@@ -78,8 +78,8 @@ pub(super) async fn wait(options: &Options, settings: &Settings) -> Result<Exit,
 }
 
 /// The checkpoint has come, but rows of stopped tables haven't.
-async fn say_who_is_left_out(onlooker: &Onlooker) -> Result<Exit, Fault> {
-    let troubled = onlooker.troubled().await?;
+async fn say_who_is_left_out(observer: &Observer) -> Result<Exit, Fault> {
+    let troubled = observer.troubled().await?;
     for (table, state, why) in &troubled {
         show::result(&format!("{table}   {state}   {why}"));
     }

@@ -6,7 +6,9 @@
 //! keeps that list whole.
 
 mod agree;
+mod changes;
 mod check;
+mod cloud;
 mod document;
 mod dotenv;
 mod endpoint;
@@ -30,6 +32,8 @@ mod url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use changes::Changes;
+pub use cloud::cloud_at;
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
 pub use mapping::{
     CloudTable, Flow, KeptOut, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table,
@@ -37,7 +41,9 @@ pub use mapping::{
 };
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
-pub use sections::{Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify};
+pub use sections::{
+    Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify, When,
+};
 pub use show::{Row, as_text, quoted};
 pub use units::duration;
 

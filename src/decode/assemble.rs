@@ -8,7 +8,9 @@ use bytes::Bytes;
 use super::message::{Message, message_in};
 use super::reader::Damage;
 use crate::limits;
-use crate::model::{Change, Charset, Hand, Mark, Oid, Operation, Relation, Timestamp, Transaction};
+use crate::model::{
+    Change, ChangeOrigin, Charset, LogicalMessage, Oid, Operation, Relation, Timestamp, Transaction,
+};
 
 /// Messages that are readable but don't follow one another as the protocol says.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -46,7 +48,7 @@ impl Assembler {
     }
 
     /// The logical messages of the open transaction so far.
-    pub fn open_marks(&self) -> &[Mark] {
+    pub fn open_marks(&self) -> &[LogicalMessage] {
         self.open.as_ref().map_or(&[], |open| &open.marks)
     }
 
@@ -101,7 +103,7 @@ impl Assembler {
                 transaction.end = end;
                 return Ok(Some(transaction));
             }
-            Message::Mark {
+            Message::LogicalMessage {
                 transactional: true,
                 mark,
             } => {
@@ -116,7 +118,7 @@ impl Assembler {
             }
             // A message outside transactions proves nothing (it isn't even flushed when it is sent);
             // types are described by name only, and values travel as text.
-            Message::Mark { .. } | Message::Origin { .. } | Message::Type { .. } => {}
+            Message::LogicalMessage { .. } | Message::Origin { .. } | Message::Type { .. } => {}
         }
         Ok(None)
     }
@@ -162,7 +164,7 @@ impl Assembler {
             .as_mut()
             .ok_or(Disorder::OutOfPlace("a row change"))?;
         open.changes.push(Change {
-            hand: Hand::Theirs,
+            hand: ChangeOrigin::Desktop,
             relation: relation.clone(),
             operation,
             too_large: None,

@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::reader::{Damage, Reader};
 use crate::model::{
-    Charset, Identity, Lsn, Mark, Oid, Old, Relation, RelationColumn, Timestamp, Tuple,
+    Charset, Identity, LogicalMessage, Lsn, Oid, Old, Relation, RelationColumn, Timestamp, Tuple,
 };
 
 /// A message of protocol version 1.
@@ -74,11 +74,11 @@ pub enum Message {
         relations: Vec<Oid>,
     },
     /// A logical message.
-    Mark {
+    LogicalMessage {
         /// Belongs to the transaction, instead of standing for itself.
         transactional: bool,
         /// What it says.
-        mark: Mark,
+        mark: LogicalMessage,
     },
 }
 
@@ -263,8 +263,8 @@ fn mark(fields: &mut Reader<'_>) -> Result<Message, Damage> {
     let prefix = fields.string("a prefix without its end")?;
     let length = fields.u32("cut off in the content's length")? as usize;
     let content = fields.bytes(length, "content longer than its message")?;
-    Ok(Message::Mark {
+    Ok(Message::LogicalMessage {
         transactional,
-        mark: Mark { prefix, content },
+        mark: LogicalMessage { prefix, content },
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::catalog::ColumnFacts;
-use crate::catalog::{RelationFacts, relation, unpathed};
+use crate::catalog::{RelationFacts, begin_with_empty_search_path, relation};
 use crate::config::{Flow, Table};
 use crate::fault::{Fault, Side};
 use crate::limits;
@@ -205,7 +205,9 @@ impl<'a> Changes<'a> {
 
 async fn look(control: &Control, side: Side, name: &Name) -> Result<Option<RelationFacts>, Fault> {
     let client = &control.client;
-    unpathed(client).await.map_err(Fault::at(side))?;
+    begin_with_empty_search_path(client)
+        .await
+        .map_err(Fault::at(side))?;
     let facts = relation(client, name).await.map_err(Fault::at(side))?;
     let ended = client.batch_execute("commit").await;
     ended.map_err(Fault::at(side))?;

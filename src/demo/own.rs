@@ -19,7 +19,7 @@ use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
 use crate::model::alike;
-use crate::observe::Onlooker;
+use crate::observe::Observer;
 use crate::wire::{Mode, Session};
 
 /// How the demo of a schema runs.
@@ -59,8 +59,8 @@ pub async fn demo_schema(own: &Own, say: Say<'_>, stop: &CancellationToken) -> R
     fill(&mut changes, say).await?;
     bootstrap(own, &stage, say).await?;
     let mut service = stage.start_service(&own.program)?;
-    let onlooker = Onlooker::connect(&stage.settings).await?;
-    stage.caught_up(&onlooker, &mut service).await?;
+    let observer = Observer::connect(&stage.settings).await?;
+    stage.caught_up(&observer, &mut service).await?;
     say("tandem run: every change of the desktop's rows travels from now on");
     played(own, &stage, &script, say).await?;
     let began = Instant::now();
@@ -71,7 +71,7 @@ pub async fn demo_schema(own: &Own, say: Say<'_>, stop: &CancellationToken) -> R
         ticks.tick().await;
         round += 1;
         changes.round(round).await?;
-        let sample = onlooker.sample(&stage.settings).await?;
+        let sample = observer.sample(&stage.settings).await?;
         let lag = sample
             .lag_ms
             .map_or("unknown".to_owned(), |lag| format!("{lag} ms"));
@@ -88,9 +88,9 @@ pub async fn demo_schema(own: &Own, say: Say<'_>, stop: &CancellationToken) -> R
         }
     }
     tell_changes(&changes, say);
-    stage.caught_up(&onlooker, &mut service).await?;
-    stage.came_home(&onlooker).await?;
-    stage.caught_up(&onlooker, &mut service).await?;
+    stage.caught_up(&observer, &mut service).await?;
+    stage.came_home(&observer).await?;
+    stage.caught_up(&observer, &mut service).await?;
     let equal = verify(own, &stage, say).await?;
     let triggers = [
         &["CREATE", "TRIGGER"][..],

@@ -15,7 +15,7 @@ use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree;
 use crate::model::Tables;
-use crate::observe::{Onlooker, State};
+use crate::observe::{Observer, State};
 use crate::plan::{cloud_digest, desktop_digest};
 use crate::wire::control::{self, Control};
 
@@ -73,11 +73,11 @@ pub async fn demo(
 ) -> Result<bool, Fault> {
     let stage = Stage::build(script, say).await?;
     let mut service = stage.start_service(&script.program)?;
-    let onlooker = Onlooker::connect(&stage.settings).await?;
+    let observer = Observer::connect(&stage.settings).await?;
     let tables = agree(&stage.settings, &stage.desktop.client, &stage.cloud.client).await?;
     say("tandem run: publishing the tables and copying them from one snapshot");
     let began = Instant::now();
-    stage.caught_up(&onlooker, &mut service).await?;
+    stage.caught_up(&observer, &mut service).await?;
     say(&format!(
         "  copied and streaming after {:.1} s",
         began.elapsed().as_secs_f64()
@@ -88,11 +88,11 @@ pub async fn demo(
     );
     say("");
     stage
-        .traffic(script, &onlooker, &mut service, say, stop)
+        .traffic(script, &observer, &mut service, say, stop)
         .await?;
     say("");
-    stage.caught_up(&onlooker, &mut service).await?;
-    stage.came_home(&onlooker).await?;
+    stage.caught_up(&observer, &mut service).await?;
+    stage.came_home(&observer).await?;
     let equal = stage.compare(&tables, say).await? & stage.compare_home(say).await?;
     if script.keep {
         say(&format!(
@@ -196,10 +196,10 @@ impl Stage {
     /// Waits until the cloud has all that the desktop has committed by now.
     pub(super) async fn caught_up(
         &self,
-        onlooker: &Onlooker,
+        observer: &Observer,
         service: &mut Child,
     ) -> Result<(), Fault> {
-        let marker = onlooker.mark().await?;
+        let marker = observer.mark().await?;
         let mut ticks = interval(Duration::from_millis(20));
         loop {
             ticks.tick().await;
@@ -209,7 +209,7 @@ impl Stage {
                 let end: Vec<_> = end.into_iter().rev().collect();
                 return Err(Fault::new(Kind::Unknown, "the service ended").cause(end.join("\n")));
             }
-            let seen = onlooker.checkpoint().await?.unwrap_or_default();
+            let seen = observer.checkpoint().await?.unwrap_or_default();
             if seen.has(marker) {
                 return Ok(());
             }
@@ -220,7 +220,7 @@ impl Stage {
     async fn traffic(
         &self,
         script: &Script,
-        onlooker: &Onlooker,
+        observer: &Observer,
         service: &mut Child,
         say: &(dyn Fn(&str) + Sync),
         stop: &CancellationToken,
@@ -254,7 +254,7 @@ impl Stage {
             }
             if began.elapsed() >= next_line {
                 next_line += Duration::from_secs(1);
-                let sample = onlooker.sample(&self.settings).await?;
+                let sample = observer.sample(&self.settings).await?;
                 let lag = sample
                     .lag_ms
                     .map_or("unknown".to_owned(), |lag| format!("{lag} ms"));
@@ -333,10 +333,10 @@ impl Stage {
     }
 
     /// Waits until the desktop has all that the phones have done by now.
-    pub(super) async fn came_home(&self, onlooker: &Onlooker) -> Result<(), Fault> {
-        let waiting = onlooker.waiting_home().await?;
+    pub(super) async fn came_home(&self, observer: &Observer) -> Result<(), Fault> {
+        let waiting = observer.waiting_reverse().await?;
         let mut ticks = interval(Duration::from_millis(20));
-        while onlooker.still_waiting(&waiting).await? > 0 {
+        while observer.still_waiting(&waiting).await? > 0 {
             ticks.tick().await;
         }
         Ok(())

@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{CheckOutcome, Report, Wrong, cloud_tables, disk, rows};
-use crate::catalog::{Ambiguous, Mismatch, Sort, measure, measure_home};
+use crate::catalog::{Ambiguous, Mismatch, Sort, measure, measure_reverse};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::examine;
@@ -244,13 +244,13 @@ async fn keys(
             ambiguous.extend(found.is_some().then_some(&table.name));
             wrong.extend(found.map(|found| note(found, fix)));
         }
-        for home in tables.homes() {
-            let found = measure_home(client, home, side)
+        for reverse in tables.reverse_tables() {
+            let found = measure_reverse(client, reverse, side)
                 .await
                 .map_err(Fault::at(side))?;
             let fix = format!(
                 "key = [...] # of {} in tandem.toml: a longer one",
-                home.name
+                reverse.name
             );
             wrong.extend(found.map(|found| note(found, fix)));
         }

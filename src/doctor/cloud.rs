@@ -132,10 +132,10 @@ async fn exposure(client: &Client, report: &mut Report) -> Result<(), Fault> {
 
 async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let names = cloud_tables(settings);
-    let (mut out, mut home) = (Vec::new(), Vec::new());
+    let (mut out, mut reverse) = (Vec::new(), Vec::new());
     for table in &settings.tables {
         out.push(table.flow != Flow::Reverse);
-        home.push(table.flow != Flow::Forward || !table.cloud_owned.is_empty());
+        reverse.push(table.flow != Flow::Forward || !table.cloud_owned.is_empty());
     }
     let sql = "select w.name, w.outward, w.home, current_user::text, \
         array_remove(array[case when not has_table_privilege(c.oid, 'select') then 'SELECT' end, \
@@ -149,7 +149,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&names, Type::TEXT_ARRAY),
         (&out, Type::BOOL_ARRAY),
-        (&home, Type::BOOL_ARRAY),
+        (&reverse, Type::BOOL_ARRAY),
     ];
     let found = rows((client, Side::Cloud), sql, &params).await?;
     let user = |row: &Row| ident(&row.get::<_, String>(3));

@@ -130,9 +130,10 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
 
 async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let names = desktop_tables(settings);
-    let homes = settings.tables.iter();
-    let homes = homes.map(|table| table.flow != Flow::Forward || !table.cloud_owned.is_empty());
-    let homes: Vec<_> = homes.collect();
+    let reverse_tables = settings.tables.iter();
+    let reverse_tables =
+        reverse_tables.map(|table| table.flow != Flow::Forward || !table.cloud_owned.is_empty());
+    let reverse_tables: Vec<_> = reverse_tables.collect();
     let sql = "select w.name, c.oid is null, coalesce(has_table_privilege(c.oid, 'select'), false), coalesce(pg_has_role(c.relowner, 'usage'), false), \
         pg_get_userbyid(c.relowner)::text, coalesce(row_security_active(c.oid), false), current_user::text, w.home, \
         coalesce(has_table_privilege(c.oid, 'insert') and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'), false), \
@@ -142,7 +143,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
     let streams: Vec<_> = settings.tables.iter().map(is_published).collect();
     let params: [(&(dyn ToSql + Sync), Type); 4] = [
         (&names, Type::TEXT_ARRAY),
-        (&homes, Type::BOOL_ARRAY),
+        (&reverse_tables, Type::BOOL_ARRAY),
         (&settings.forward.publication, Type::TEXT),
         (&streams, Type::BOOL_ARRAY),
     ];

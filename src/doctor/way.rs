@@ -6,7 +6,7 @@ use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::{Report, Wrong};
-use crate::apply::{Applier, NotApplied, Pipe, Script};
+use crate::apply::{Applier, ApplyError, Pipe, Script};
 use crate::config::{Endpoint, Host, Settings};
 use crate::limits;
 use crate::wire::{Mode, Session, WireError};
@@ -113,7 +113,7 @@ async fn pooler(endpoint: &Endpoint) -> Result<bool, WireError> {
 /// Sends two transactions behind one another, which change nothing, and waits for both answers.
 async fn pipelines(endpoint: &Endpoint) -> Result<(), String> {
     let said =
-        |error: NotApplied| format!("transactions that follow one another don't pass: {error}");
+        |error: ApplyError| format!("transactions that follow one another don't pass: {error}");
     let applier = Applier::connect(endpoint, limits::PIPE_PATIENCE).await;
     let mut pipe = Pipe::over(applier.map_err(|error| error.to_string())?);
     for _ in 0..2 {

@@ -7,14 +7,14 @@ use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
 use crate::catalog::{
-    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, fleeting, knot, measure, measure_home,
-    narrowed, parents_first, publication, publish_whole, relation, resolve, ties, try_conversions,
-    unpathed,
+    Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, begin_with_empty_search_path, fleeting,
+    knot, measure, measure_reverse, narrowed, parents_first, publication, publish_whole, relation,
+    resolve, ties, try_conversions,
 };
 use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
-use crate::model::{Home, Misfit, Name, Source, Table, Tables, alike, listed};
+use crate::model::{Name, ReverseTable, SchemaMismatch, Source, Table, Tables, alike, listed};
 use crate::wire::WireError;
 
 /// Reads both catalogs and resolves every table of the settings.
@@ -88,12 +88,12 @@ async fn weigh(
         cloud: cloud.as_ref(),
     });
     let pairs: Vec<_> = pairs.collect();
-    let (mut tables, mut homes, mut mismatches) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut tables, mut reverse_tables, mut mismatches) = (Vec::new(), Vec::new(), Vec::new());
     for at in 0..pairs.len() {
         match resolve(settings, &pairs, at) {
             Ok(resolved) => {
                 tables.extend(resolved.table);
-                homes.extend(resolved.home);
+                reverse_tables.extend(resolved.reverse);
             }
             Err(found) => mismatches.extend(found),
         }
@@ -106,12 +106,12 @@ async fn weigh(
             &table.columns,
         )
     });
-    let homeward = homes.iter().map(|home| {
+    let homeward = reverse_tables.iter().map(|reverse| {
         (
-            &home.name,
+            &reverse.name,
             (desktop, Side::Desktop),
-            &home.arriving,
-            &home.columns,
+            &reverse.arriving,
+            &reverse.columns,
         )
     });
     for (name, side, arriving, columns) in outward.chain(homeward) {
@@ -130,24 +130,25 @@ async fn weigh(
         let misfits = set_aside(settings, &mismatches);
         let fits = |name: &str| misfits.iter().all(|misfit| misfit.name != name);
         tables.retain(|table| fits(&table.name));
-        homes.retain(|home| fits(&home.name));
-        let tables = Tables::new(in_order(tables, &pairs)).with_homes(homes);
+        reverse_tables.retain(|reverse| fits(&reverse.name));
+        let tables = Tables::new(in_order(tables, &pairs)).with_reverse_tables(reverse_tables);
         return Ok(Ok(tables.with_misfits(misfits)));
     }
     // All at once: what the other tables' keys are like is asked too.
-    let (others, home): (Vec<_>, Vec<_>) = (tables.iter().collect(), homes.iter().collect());
-    for found in ambiguous(&others, &home, desktop, cloud).await? {
+    let (others, reverse): (Vec<_>, Vec<_>) =
+        (tables.iter().collect(), reverse_tables.iter().collect());
+    for found in ambiguous(&others, &reverse, desktop, cloud).await? {
         mismatches.push(Mismatch::new(&found.table, Sort::Key, found.words()));
     }
     Ok(Err(mismatches))
 }
 
 /// Each table with all that doesn't fit of it.
-fn set_aside(settings: &Settings, mismatches: &[Mismatch]) -> Vec<Misfit> {
+fn set_aside(settings: &Settings, mismatches: &[Mismatch]) -> Vec<SchemaMismatch> {
     let misfit = |table: &config::Table| {
         let own = mismatches.iter().filter(|found| found.table == table.name);
         let why: Vec<_> = own.map(|found| found.what.as_str()).collect();
-        (!why.is_empty()).then(|| Misfit {
+        (!why.is_empty()).then(|| SchemaMismatch {
             name: table.name.clone(),
             desktop: table.desktop_name(),
             why: why.join("; "),
@@ -281,11 +282,11 @@ fn in_order(mut tables: Vec<Table>, pairs: &[Pair<'_>]) -> Vec<Table> {
 /// All such keys of all tables, on both sides, with counts.
 pub async fn check_keys(
     tables: &[&Table],
-    homes: &[&Home],
+    reverse_tables: &[&ReverseTable],
     desktop: &Client,
     cloud: &Client,
 ) -> Result<(), Fault> {
-    check_keys_again(tables, homes, (desktop, cloud), &BTreeSet::new())
+    check_keys_again(tables, reverse_tables, (desktop, cloud), &BTreeSet::new())
         .await
         .map(drop)
 }
@@ -296,11 +297,11 @@ pub async fn check_keys(
 /// All such keys of the other tables.
 pub async fn check_keys_again(
     tables: &[&Table],
-    homes: &[&Home],
+    reverse_tables: &[&ReverseTable],
     (desktop, cloud): (&Client, &Client),
     served: &BTreeSet<String>,
 ) -> Result<BTreeMap<String, String>, Fault> {
-    let found = ambiguous(tables, homes, desktop, cloud).await?;
+    let found = ambiguous(tables, reverse_tables, desktop, cloud).await?;
     let (known, refused): (Vec<_>, Vec<_>) =
         { found.into_iter() }.partition(|found| served.contains(&found.table));
     if refused.is_empty() {
@@ -327,7 +328,7 @@ fn said<'t>(wrong: impl Iterator<Item = (impl AsRef<str> + PartialEq, &'t str)>)
 
 async fn ambiguous(
     tables: &[&Table],
-    homes: &[&Home],
+    reverse_tables: &[&ReverseTable],
     desktop: &Client,
     cloud: &Client,
 ) -> Result<Vec<Ambiguous>, Fault> {
@@ -338,14 +339,14 @@ async fn ambiguous(
             measured.map_err(|error| Fault::wire(side, &error))
         })
     });
-    let home = homes.iter().flat_map(|home| {
+    let reverse = reverse_tables.iter().flat_map(|reverse| {
         sides.map(|(client, side)| async move {
-            let measured = measure_home(client, home, side).await;
+            let measured = measure_reverse(client, reverse, side).await;
             measured.map_err(|error| Fault::wire(side, &error))
         })
     });
-    let (out, home) = tokio::try_join!(try_join_all(out), try_join_all(home))?;
-    Ok(out.into_iter().chain(home).flatten().collect())
+    let (out, reverse) = tokio::try_join!(try_join_all(out), try_join_all(reverse))?;
+    Ok(out.into_iter().chain(reverse).flatten().collect())
 }
 
 async fn look(
@@ -354,7 +355,9 @@ async fn look(
     names: impl Iterator<Item = Name>,
 ) -> Result<Vec<Option<RelationFacts>>, Fault> {
     let wire = |error: &WireError| Fault::wire(side, error);
-    unpathed(client).await.map_err(|error| wire(&error))?;
+    begin_with_empty_search_path(client)
+        .await
+        .map_err(|error| wire(&error))?;
     let names: Vec<_> = names.collect();
     let found = try_join_all(names.iter().map(|name| relation(client, name))).await;
     let found = found.map_err(|error| wire(&error))?;

@@ -3,19 +3,21 @@
 mod agree;
 mod compare;
 mod copy;
+mod counters;
 mod forward;
-mod meter;
 mod refusal_words;
+mod reloads;
 mod reverse;
 mod verify;
 
 pub use agree::{agree, agree_again, check_keys, check_keys_again, examine, known_tables};
 pub use compare::{Compared, compare, only_look};
 pub use copy::{
-    Agenda, Asked, AtWork, Copying, First, How, Progress, Scheduled, Wanted, asked, fill,
-    last_swaps, not_applied, refuse, set_state,
+    Agenda, AtWork, CopyRequest, Copying, How, InitialCopy, Progress, Scheduled, SwapRequest,
+    asked, fill, last_swaps, not_applied, refuse, set_state,
 };
-pub use forward::{Forward, Halted, Known, Sides, last_refill, parked};
-pub use meter::{BUCKETS_MS, Meter, Reading};
+pub use counters::{BUCKETS_MS, CounterSnapshot, Counters};
+pub use forward::{Forward, Known, LastRefill, Sides, StoppedTables, last_refill, parked};
+pub use reloads::{News, Reloads, Tried};
 pub use reverse::{Reverse, bind};
 pub use verify::{Bad, Verified, verify};

@@ -96,7 +96,7 @@ pub async fn verify(
     // Some at a time: of each only the rows that differ are kept.
     let at_once = match both.way {
         Way::Abroad { named: false } => limits::VERIFY_RANGES_SENT,
-        Way::Abroad { named: true } | Way::AtHome => limits::VERIFY_RANGES,
+        Way::Abroad { named: true } | Way::InReverse => limits::VERIFY_RANGES,
     };
     for some in ranges.0.chunks(at_once) {
         suspects.append(&mut both.rows(Which::Ranges(some.to_vec(), ranges.1)).await?);
@@ -217,12 +217,12 @@ impl Both<'_> {
         }
         let keys: Vec<_> = verified.bad.keys().copied().collect();
         // Of the phone's rows the cloud's own names count, of the desktop's theirs.
-        let home = self.what.homeward();
+        let reverse = self.what.homeward();
         let digits = self
             .what
             .desktop
             .charset
-            .filter(|_| self.way == Way::AtHome);
+            .filter(|_| self.way == Way::InReverse);
         let texts = |row: &Row, at: usize, of_desktop: bool| {
             let mut texts: Vec<Option<String>> = row.get(at);
             if let Some(charset) = digits.filter(|_| of_desktop) {
@@ -235,7 +235,7 @@ impl Both<'_> {
         // Each reading may send the whole table.
         let at_once = match self.way {
             Way::Abroad { named: false } => keys.len(),
-            Way::Abroad { named: true } | Way::AtHome => limits::VERIFY_NAMED,
+            Way::Abroad { named: true } | Way::InReverse => limits::VERIFY_NAMED,
         };
         let first = first.chunks(at_once).map(|some| (some, true));
         let rest = rest.chunks(at_once).map(|some| (some, false));
@@ -253,7 +253,7 @@ impl Both<'_> {
                 false => cloud.push(row),
             };
             self.ask(reading, &params, &mut add).await?;
-            for (rows, of_desktop) in match home {
+            for (rows, of_desktop) in match reverse {
                 true => [(desktop, true), (cloud, false)],
                 false => [(cloud, false), (desktop, true)],
             } {

@@ -8,7 +8,8 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use crate::model::{
-    Cell, Change, Column, Hand, Mark, Operation, Relation, Table, TableId, Tables, Tuple,
+    Cell, Change, ChangeOrigin, Column, LogicalMessage, Operation, Relation, Table, TableId,
+    Tables, Tuple,
 };
 
 /// A row by the hash of its key.
@@ -24,8 +25,10 @@ pub struct Echoes {
 
 impl Echoes {
     /// What the transaction names, if it is one of ours: anybody may write such a message, but nobody else knows the nonce.
-    pub fn of(marks: &[Mark], nonce: &str, tables: &Tables) -> Option<Echoes> {
-        let texts = marks.iter().filter(|mark| mark.prefix == Mark::REVERSE);
+    pub fn of(marks: &[LogicalMessage], nonce: &str, tables: &Tables) -> Option<Echoes> {
+        let texts = marks
+            .iter()
+            .filter(|mark| mark.prefix == LogicalMessage::REVERSE);
         let texts = texts.filter_map(|mark| std::str::from_utf8(&mark.content).ok());
         let mut rows = HashMap::new();
         let (mut ours, mut leveled) = (false, false);
@@ -36,7 +39,7 @@ impl Echoes {
             }
             ours = true;
             for line in lines {
-                leveled |= line == Mark::LEVELED;
+                leveled |= line == LogicalMessage::LEVELED;
                 let mut words = line.splitn(3, ' ');
                 let (Some(key), Some(look), Some(name)) =
                     (words.next(), words.next(), words.next())
@@ -59,10 +62,10 @@ impl Echoes {
     }
 
     /// By whom the changes of rows were made that aren't named.
-    fn others(&self) -> Hand {
+    fn others(&self) -> ChangeOrigin {
         match self.leveled {
-            true => Hand::Leveled,
-            false => Hand::Ours,
+            true => ChangeOrigin::Leveled,
+            false => ChangeOrigin::OwnTransaction,
         }
     }
 
@@ -87,7 +90,7 @@ impl Echoes {
         for (change, seen) in changes.iter_mut().zip(seen) {
             let echo = seen.is_some_and(|seen| seen.names().all(is_echo));
             change.hand = match echo {
-                true => Hand::Echo,
+                true => ChangeOrigin::Echo,
                 false => self.others(),
             };
         }
@@ -116,7 +119,9 @@ impl Seen {
         let table: &Table = tables
             .named(&relation.schema, &relation.name)
             .or_else(|| tables.with_oid(relation.oid))?;
-        let home = tables.home(&table.name).filter(|home| home.rows)?;
+        let reverse = tables
+            .reverse_table(&table.name)
+            .filter(|reverse| reverse.rows)?;
         let (old, new) = match &change.operation {
             Operation::Insert(new) => (None, Some(new.clone())),
             Operation::Delete(old) => (Some(&old.tuple), None),
@@ -130,8 +135,8 @@ impl Seen {
             }
             Operation::Truncate => return None,
         };
-        let key: Vec<_> = home.key.iter().map(|at| &home.columns[*at]).collect();
-        let all: Vec<_> = home.columns.iter().collect();
+        let key: Vec<_> = reverse.key.iter().map(|at| &reverse.columns[*at]).collect();
+        let all: Vec<_> = reverse.columns.iter().collect();
         let new = new.map(|new| (hash(&new, relation, &key), hash(&new, relation, &all)));
         let new = match new {
             Some((key, look)) => Some((key?, look?)),
@@ -157,7 +162,7 @@ impl Seen {
     }
 }
 
-/// The same that the message's statement makes of the row (`plan::home::mark`); none where a value was not sent.
+/// The same that the message's statement makes of the row (`plan::reverse::mark`); none where a value was not sent.
 fn hash(tuple: &Tuple, relation: &Relation, columns: &[&Column]) -> Option<String> {
     let cells: Vec<_> = tuple.cells().collect();
     let mut text = Vec::new();

@@ -3,13 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::admit::{Before, Effect};
+use super::classify::{Before, Effect};
 use super::net::{Net, Version};
-use super::park::ParkedRows;
+use super::quarantine::ParkedRows;
 use super::steps::Steps;
 use super::track::Moment;
 use crate::limits;
-use crate::model::{Cell, Counts, Halt, Layout, Old, Step, Table, Tuple, WayBack, Work};
+use crate::model::{Cell, Counts, Layout, Old, Recovery, Step, StepKind, Table, TableStop, Tuple};
 
 /// What a batch does to the rows of one table, by key.
 #[derive(Default)]
@@ -182,11 +182,11 @@ impl Nets {
         table: &Table,
         parked: Option<&ParkedRows>,
         counts: &mut Counts,
-    ) -> Result<Finished, Halt> {
-        let halt = |why: String| Halt {
+    ) -> Result<Finished, TableStop> {
+        let halt = |why: String| TableStop {
             table: table.id,
             why,
-            way: WayBack::Mend,
+            way: Recovery::Operator,
         };
         if self.unsent_key {
             return Err(halt("a column of the key was not sent (a stored-apart value that did not change); choose a key without it".to_owned()));
@@ -209,7 +209,7 @@ impl Nets {
                 Some((work, row, shape)) => {
                     tally.applied += row.messages;
                     tally.folded += messages - row.messages;
-                    tally.deletes += i64::from(deleted && work == Work::Delete);
+                    tally.deletes += i64::from(deleted && work == StepKind::Delete);
                     steps.push(work, row, shape);
                 }
             }

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use super::admit::Effect;
+use super::classify::Effect;
 use super::keyed::{Nets, key};
 use super::steps::{Steps, shape};
-use crate::model::{Counts, Hand, Row, Shape, Step, Table, Work};
+use crate::model::{ChangeOrigin, Counts, Row, Step, StepKind, StepShape, Table};
 
 /// Changes of the phone's rows of one table, by transaction and key: a change that a later one takes back is noted all the
 /// same, whether or not both are in one batch (P17).
@@ -37,7 +37,7 @@ impl Mobile {
         if known.is_none_or(|part| part.transaction != effect.transaction) {
             self.transactions.push(Part {
                 transaction: effect.transaction,
-                ours: effect.hand != Hand::Theirs,
+                ours: effect.hand != ChangeOrigin::Desktop,
                 nets: Nets::default(),
             });
         }
@@ -72,10 +72,10 @@ impl Mobile {
                 };
                 row.messages = 0;
                 let work = match work {
-                    Work::Delete => Work::NoteGone,
-                    _ => Work::Note,
+                    StepKind::Delete => StepKind::RecordDelete,
+                    _ => StepKind::RecordChange,
                 };
-                steps.push(work, row, Shape::default());
+                steps.push(work, row, StepShape::default());
             }
         }
         steps.list
@@ -85,7 +85,7 @@ impl Mobile {
     fn written(self, table: &Table, counts: &mut Counts) -> Vec<Step> {
         let own = table.own_layout();
         let mut index: HashMap<Vec<u8>, usize> = HashMap::new();
-        let mut rows: Vec<(Work, Row)> = Vec::new();
+        let mut rows: Vec<(StepKind, Row)> = Vec::new();
         for part in self.transactions {
             for net in part.nets.list() {
                 let known = (net.existed || part.ours) && net.live.rows() <= 1;
@@ -109,7 +109,7 @@ impl Mobile {
         for (work, row) in rows {
             counts.applied += row.messages;
             counts.folded -= row.messages;
-            let shape = Shape {
+            let shape = StepShape {
                 mobile: true,
                 ..shape(table, &row, work)
             };
@@ -120,10 +120,10 @@ impl Mobile {
 }
 
 /// A later transaction's effect on the same row.
-fn follow(before: &mut (Work, Row), (work, mut row): (Work, Row)) {
+fn follow(before: &mut (StepKind, Row), (work, mut row): (StepKind, Row)) {
     match (before.0, work) {
-        (Work::Delete, _) => {}
-        (_, Work::Delete) => *before = (work, row),
+        (StepKind::Delete, _) => {}
+        (_, StepKind::Delete) => *before = (work, row),
         _ => {
             row.tuple = row
                 .layout

@@ -1,29 +1,29 @@
 //! A run of whole transactions to the rows that have to be written. Pure.
 //!
-//! [`Book`] decides whose a row is (the table's mapping, the owner, the tenant); [`Folder`] lets many
+//! [`StreamState`] decides whose a row is (the table's mapping, the owner, the tenant); [`Folder`] lets many
 //! changes of one key become one, and [`fold`] does so for a batch. Tables whose folded form the cloud's other
 //! constraints refuse are kept in source order.
 
-mod admit;
+mod classify;
 mod echo;
 mod keyed;
 mod mobile;
 mod multiset;
 mod net;
 mod order;
-mod park;
+mod quarantine;
 mod steps;
 mod track;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use admit::{Before, Book, Effect, Sorted, Sorter};
+pub use classify::{Before, Classified, Classifier, Effect, StreamState};
 pub use echo::Echoes;
 pub use keyed::key;
-pub use park::{Parked, ParkedRows, Parking, name_of_cells, parking_name};
+pub use quarantine::{ParkedRows, Quarantine, QuarantinedRow, name_of_cells, parking_name};
 
 use crate::model::{
-    Batch, Counts, Halt, Key, Step, Table, TableId, Tables, Transaction, WayBack, Work,
+    Batch, Counts, Key, Recovery, Step, StepKind, Table, TableId, TableStop, Tables, Transaction,
 };
 
 /// The desktop's heartbeat carries this prefix.
@@ -34,14 +34,16 @@ pub const RETRY: &str = "tandem.retry";
 pub const REFIT: &str = "refit";
 /// Whoever has asked for a swap, in the cloud, writes this prefix into the desktop's log.
 pub const SWAP: &str = "tandem.swap";
+/// Whoever has asked, in the cloud, that the settings are read again, writes this prefix into the desktop's log.
+pub const RELOAD: &str = "tandem.reload";
 
 /// Folds a run of transactions. Changes of the tables in `ordered` are not folded: each is a write of its own, in
 /// source order.
 pub fn fold(
     transactions: &[Transaction],
     tables: &Tables,
-    sorter: &mut Sorter,
-    book: &mut Book,
+    sorter: &mut Classifier,
+    book: &mut StreamState,
     ordered: &BTreeSet<TableId>,
 ) -> Batch {
     let mut folder = Folder::default();
@@ -51,7 +53,7 @@ pub fn fold(
         let mut in_order = Vec::new();
         for change in &transaction.changes {
             let sorted = sorter.sort(change, tables).of_transaction(number);
-            if let Sorted::Effect(table, effect) = &sorted
+            if let Classified::Effect(table, effect) = &sorted
                 && !effect.mobile
                 && ordered.contains(table)
                 && !book.is_stopped(*table)
@@ -109,43 +111,48 @@ impl Folder {
     ///
     /// # Errors
     /// The table can't go on.
-    pub fn take(&mut self, sorted: Sorted, tables: &Tables, book: &Book) -> Result<(), Halt> {
+    pub fn take(
+        &mut self,
+        sorted: Classified,
+        tables: &Tables,
+        book: &StreamState,
+    ) -> Result<(), TableStop> {
         let (table, effect) = match sorted {
-            Sorted::Foreign => return Ok(()),
+            Classified::Foreign => return Ok(()),
             // Without all its values such a row has no name.
-            Sorted::Effect(table, effect)
+            Classified::Effect(table, effect)
                 if effect.too_large.is_some() && tables.get(table).key == Key::Multiset =>
             {
                 let why = format!(
                     "a row of {} bytes is larger than half of forward.memory_max, and without a key it can't be put aside; raise forward.memory_max",
                     effect.too_large.unwrap_or_default()
                 );
-                let way = WayBack::Mend;
+                let way = Recovery::Operator;
                 let streams = self.counts(table, book);
                 return if streams {
-                    Err(Halt { table, why, way })
+                    Err(TableStop { table, why, way })
                 } else {
                     Ok(())
                 };
             }
-            Sorted::Effect(table, effect) => (table, Some(effect)),
-            Sorted::RuledOut(table) => (table, None),
-            Sorted::Misfit(Halt { table, why, way }) => {
+            Classified::Effect(table, effect) => (table, Some(effect)),
+            Classified::RuledOut(table) => (table, None),
+            Classified::Misfit(TableStop { table, why, way }) => {
                 let streams = self.counts(table, book);
                 return if streams {
-                    Err(Halt { table, why, way })
+                    Err(TableStop { table, why, way })
                 } else {
                     Ok(())
                 };
             }
             // A transaction with a TRUNCATE is staged; here it can only come for a table that has stopped.
-            Sorted::Emptied(table) => {
+            Classified::Emptied(table) => {
                 let why = "the desktop's table was emptied; it is copied anew".to_owned();
                 let streams = self.counts(table, book);
-                let halt = Halt {
+                let halt = TableStop {
                     table,
                     why,
-                    way: WayBack::Copy,
+                    way: Recovery::Recopy,
                 };
                 return if streams { Err(halt) } else { Ok(()) };
             }
@@ -165,7 +172,7 @@ impl Folder {
         &mut self,
         (table, effect): (TableId, Effect),
         (voided, moves): (bool, bool),
-        (tables, book): (&Tables, &Book),
+        (tables, book): (&Tables, &StreamState),
     ) {
         if moves && voided {
             return;
@@ -198,7 +205,7 @@ impl Folder {
         }
     }
 
-    fn counts(&mut self, table: TableId, book: &Book) -> bool {
+    fn counts(&mut self, table: TableId, book: &StreamState) -> bool {
         book.counts(table, self.counts.entry(table).or_default())
     }
 
@@ -228,7 +235,7 @@ impl Folder {
     }
 
     /// The rows that have to be written, in writing order, and what became of the messages.
-    pub fn finish(mut self, tables: &Tables, parking: &Parking) -> Batch {
+    pub fn finish(mut self, tables: &Tables, parking: &Quarantine) -> Batch {
         let mut batch = Batch::default();
         for (table, nets) in self.keyed {
             let counts = self.counts.entry(table).or_default();
@@ -258,7 +265,7 @@ impl Folder {
     }
 }
 
-fn finish(mut batch: Batch, transactions: &[Transaction], book: &mut Book) -> Batch {
+fn finish(mut batch: Batch, transactions: &[Transaction], book: &mut StreamState) -> Batch {
     if let Some(last) = transactions.last() {
         batch.end = last.end;
         batch.committed_at = last.committed_at;
@@ -268,7 +275,7 @@ fn finish(mut batch: Batch, transactions: &[Transaction], book: &mut Book) -> Ba
         .iter()
         .rev()
         .flat_map(|transaction| transaction.marks.iter().rev());
-    batch.beat = marks
+    batch.heartbeat = marks
         .filter(|mark| mark.prefix == HEARTBEAT)
         .find_map(|mark| String::from_utf8(mark.content.to_vec()).ok());
     for halt in &batch.halts {
@@ -282,10 +289,10 @@ fn finish(mut batch: Batch, transactions: &[Transaction], book: &mut Book) -> Ba
 pub fn write_order(step: &Step) -> (u8, i32, bool) {
     let table = i32::from(step.table.0);
     match step.work {
-        Work::RemoveCopies => (0, -table, false),
-        Work::Rekey | Work::Upsert | Work::AddCopies => (1, table, step.shape.fresh),
-        Work::Delete => (2, -table, false),
-        Work::Recall | Work::Note | Work::NoteGone => (3, table, false),
+        StepKind::RemoveCopies => (0, -table, false),
+        StepKind::Rekey | StepKind::Upsert | StepKind::AddCopies => (1, table, step.shape.fresh),
+        StepKind::Delete => (2, -table, false),
+        StepKind::Requeue | StepKind::RecordChange | StepKind::RecordDelete => (3, table, false),
     }
 }
 

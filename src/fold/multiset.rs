@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::admit::{Before, Effect};
+use super::classify::{Before, Effect};
 use super::keyed::put;
-use super::park::ParkedRows;
+use super::quarantine::ParkedRows;
 use crate::limits;
-use crate::model::{Cell, Counts, Hand, Layout, Row, Shape, Step, TableId, Tuple, Work};
+use crate::model::{
+    Cell, ChangeOrigin, Counts, Layout, Row, Step, StepKind, StepShape, TableId, Tuple,
+};
 
 /// How many copies of each row a batch adds or removes.
 #[derive(Default)]
@@ -114,7 +116,7 @@ impl Bag {
         parked: Option<&ParkedRows>,
         counts: &mut Counts,
     ) -> Vec<Step> {
-        let mut steps: BTreeMap<(Work, Shape), Vec<Row>> = BTreeMap::new();
+        let mut steps: BTreeMap<(StepKind, StepShape), Vec<Row>> = BTreeMap::new();
         for entry in self.entries {
             let Entry {
                 mut row,
@@ -137,7 +139,9 @@ impl Bag {
                         messages: 0,
                         ..row.clone()
                     };
-                    let recalled = steps.entry((Work::Recall, Shape::default())).or_default();
+                    let recalled = steps
+                        .entry((StepKind::Requeue, StepShape::default()))
+                        .or_default();
                     recalled.push(name);
                 }
                 if let Some((newest, _)) = track.come.last() {
@@ -164,25 +168,25 @@ impl Bag {
             });
             counts.applied += written;
             counts.folded += messages - written;
-            let gone = (gone > 0).then_some((Work::RemoveCopies, row, gone));
+            let gone = (gone > 0).then_some((StepKind::RemoveCopies, row, gone));
             let come = come
                 .into_iter()
-                .map(|(row, count)| (Work::AddCopies, row, count));
+                .map(|(row, count)| (StepKind::AddCopies, row, count));
             for (work, mut row, count) in gone.into_iter().chain(come) {
                 row.count = count;
                 row.messages = written.min(count);
                 written -= row.messages;
-                let shape = Shape {
+                let shape = StepShape {
                     parked: waiting.is_some(),
-                    unreadable: work == Work::AddCopies
+                    unreadable: work == StepKind::AddCopies
                         && count > 0
                         && row.layout.is_unreadable(&row.tuple),
-                    ..Shape::default()
+                    ..StepShape::default()
                 };
                 steps.entry((work, shape)).or_default().push(row);
             }
         }
-        let step = |((work, shape), rows): ((Work, Shape), Vec<Row>)| Step {
+        let step = |((work, shape), rows): ((StepKind, StepShape), Vec<Row>)| Step {
             table,
             work,
             shape,
@@ -216,7 +220,7 @@ impl Track {
         }
         self.copies += copies;
         // What came home is in the cloud already.
-        if effect.hand == Hand::Theirs {
+        if effect.hand == ChangeOrigin::Desktop {
             let look = bytes_of(&row.layout.look(&row.tuple));
             *self.looks.entry(look).or_default() += copies;
         }
@@ -286,7 +290,7 @@ mod tests {
     #[test]
     fn u08_what_came_home_to_a_row_on_its_way_is_not_sent_back_and_asked_for_again() {
         let (unticked, ticked) = (row(1, (0, 0), 9), row(1, (0, 1), 9));
-        let insert = change_of(Operation::Insert(unticked.clone()), Hand::Theirs);
+        let insert = change_of(Operation::Insert(unticked.clone()), ChangeOrigin::Desktop);
         let leveled = Operation::Update {
             old: Some(Old {
                 tuple: unticked.clone(),
@@ -294,16 +298,19 @@ mod tests {
             }),
             new: ticked,
         };
-        let changes = vec![insert, change_of(leveled, Hand::Ours)];
+        let changes = vec![insert, change_of(leveled, ChangeOrigin::OwnTransaction)];
         let batch = fold_all(&transactions(changes, 1), &ticking(), &[]);
         let [recall, add] = &batch.steps[..] else {
             panic!("{:?}", batch.steps)
         };
         let (recall, add) = match recall.work {
-            Work::Recall => (recall, add),
+            StepKind::Requeue => (recall, add),
             _ => (add, recall),
         };
-        assert_eq!((recall.work, add.work), (Work::Recall, Work::AddCopies));
+        assert_eq!(
+            (recall.work, add.work),
+            (StepKind::Requeue, StepKind::AddCopies)
+        );
         assert_eq!((add.rows[0].count, &add.rows[0].tuple), (1, &unticked));
     }
 }

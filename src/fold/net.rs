@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use super::keyed::{same_content, unsent};
-use super::park::Parked;
+use super::quarantine::QuarantinedRow;
 use super::steps::shape;
 use super::track::{Moment, Track, Tracked};
-use crate::model::{Layout, Old, Row, Shape, Table, Tuple, Work};
+use crate::model::{Layout, Old, Row, StepKind, StepShape, Table, Tuple};
 
 /// The net effect on one key.
 pub(super) struct Net {
@@ -125,9 +125,9 @@ impl Net {
     pub(super) fn settle(
         mut self,
         table: &Table,
-        (parked, tracked): (Option<&Parked>, Option<&Tracked>),
+        (parked, tracked): (Option<&QuarantinedRow>, Option<&Tracked>),
         own: &Layout,
-    ) -> Option<(Work, Row, Shape)> {
+    ) -> Option<(StepKind, Row, StepShape)> {
         let version = self.live.one.take();
         let reborn = tracked.is_some_and(|tracked| tracked.reborn);
         let unchanged = match (&self.image, &version) {
@@ -141,8 +141,8 @@ impl Net {
             return None;
         }
         let (work, mut tuple, origin) = match version {
-            Some(version) => (Work::Upsert, version.tuple, version.origin),
-            None => (Work::Delete, self.witness, None),
+            Some(version) => (StepKind::Upsert, version.tuple, version.origin),
+            None => (StepKind::Delete, self.witness, None),
         };
         if let Some(image) = parked.and_then(|parked| parked.tuple.as_ref())
             && self.too_large.is_none()
@@ -153,15 +153,17 @@ impl Net {
             // It is inserted as it was made; what came later of columns that are the cloud's own is undone.
             tuple = self.layout.with_look_of(tuple, born);
         }
-        let lacks = work == Work::Upsert && unsent(&self.layout, &tuple);
-        let parked_for_size = parked.is_some_and(Parked::lacks_values).then_some(0);
+        let lacks = work == StepKind::Upsert && unsent(&self.layout, &tuple);
+        let parked_for_size = parked
+            .is_some_and(QuarantinedRow::lacks_values)
+            .then_some(0);
         let too_large = self.too_large.or(parked_for_size).filter(|_| lacks);
         let moved = origin.is_some() && unsent(&self.layout, &tuple);
         let old = match origin.filter(|_| moved) {
             Some(origin) => Some(*origin),
             None => self.image.filter(|_| table.is_looked_up),
         };
-        let fresh = work == Work::Upsert
+        let fresh = work == StepKind::Upsert
             && !self.existed
             && parked.is_none()
             && too_large.is_none()
@@ -176,11 +178,11 @@ impl Net {
             messages: self.messages.min(1),
         };
         let shape = shape(table, &row, work);
-        let shape = Shape {
+        let shape = StepShape {
             fresh: fresh && !moved && !shape.unreadable && shape.null_keys.is_empty(),
             moved: moved && too_large.is_none(),
             parked: parked.is_some(),
-            reborn: reborn && work == Work::Upsert,
+            reborn: reborn && work == StepKind::Upsert,
             too_large,
             ..shape
         };

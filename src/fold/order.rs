@@ -3,11 +3,11 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::admit::{Before, Effect};
+use super::classify::{Before, Effect};
 use super::keyed::{key, unsent};
-use super::park::{Parked, Parking};
+use super::quarantine::{Quarantine, QuarantinedRow};
 use super::steps::shape;
-use crate::model::{Layout, Row, Shape, Step, Table, TableId, Tables, Tuple, Work};
+use crate::model::{Layout, Row, Step, StepKind, StepShape, Table, TableId, Tables, Tuple};
 
 /// Neighbouring changes of tables with a key that one statement can carry out together.
 #[derive(Default)]
@@ -44,7 +44,7 @@ impl Runs {
         &mut self,
         effects: Vec<(TableId, Effect)>,
         tables: &Tables,
-        parking: &Parking,
+        parking: &Quarantine,
     ) {
         // A row that goes and comes again within a transaction is the same row: what the cloud owns of it stays. One that is
         // made in it is inserted with what the transaction leaves there.
@@ -76,7 +76,7 @@ impl Runs {
     }
 
     /// `comes_again`: a later change of the same transaction makes a row with the key that this one takes away.
-    fn push(&mut self, table: &Table, effect: Effect, (parking, comes_again): (&Parking, bool)) {
+    fn push(&mut self, table: &Table, effect: Effect, (parking, comes_again): (&Quarantine, bool)) {
         let Effect {
             layout,
             before,
@@ -97,7 +97,7 @@ impl Runs {
             (Before::Sent(old), None) => {
                 self.add(
                     table,
-                    Work::Delete,
+                    StepKind::Delete,
                     row(old.tuple, None, 1),
                     (parking, false),
                 );
@@ -111,20 +111,27 @@ impl Runs {
                 };
                 if unsent(&layout, &new) {
                     let row = row(new, Some(old.tuple), 1);
-                    self.add(table, Work::Rekey, row, (parking, past.parked));
+                    self.add(table, StepKind::Rekey, row, (parking, past.parked));
                 } else {
                     if !comes_again {
                         let gone = row(old.tuple, None, 0);
-                        self.add(table, Work::Delete, gone, (parking, false));
+                        self.add(table, StepKind::Delete, gone, (parking, false));
                     }
-                    self.add(table, Work::Upsert, row(new, None, 1), (parking, false));
+                    self.add(table, StepKind::Upsert, row(new, None, 1), (parking, false));
                 }
             }
             (Before::Sent(old), Some(new)) => {
                 let image = Some(old.tuple).filter(|_| old.whole && table.is_looked_up);
-                self.add(table, Work::Upsert, row(new, image, 1), (parking, false));
+                self.add(
+                    table,
+                    StepKind::Upsert,
+                    row(new, image, 1),
+                    (parking, false),
+                );
             }
-            (_, Some(new)) => self.add(table, Work::Upsert, row(new, None, 1), (parking, false)),
+            (_, Some(new)) => {
+                self.add(table, StepKind::Upsert, row(new, None, 1), (parking, false))
+            }
             (Before::Absent | Before::Unsent, None) => {}
         }
     }
@@ -133,20 +140,20 @@ impl Runs {
     fn add(
         &mut self,
         table: &Table,
-        work: Work,
+        work: StepKind,
         mut row: Row,
-        (parking, parked): (&Parking, bool),
+        (parking, parked): (&Quarantine, bool),
     ) {
         let past = self.past(table, &row.layout, &row.tuple, parking);
         let own = table.own_layout();
-        if let (Some(image), Work::Upsert, None) = (&past.image, work, self.too_large) {
+        if let (Some(image), StepKind::Upsert, None) = (&past.image, work, self.too_large) {
             row.tuple = row.layout.merge(row.tuple, image, &own);
         }
         let name = key(&row.layout, &row.tuple).unwrap_or_default();
-        let lacks = work == Work::Upsert && unsent(&row.layout, &row.tuple);
+        let lacks = work == StepKind::Upsert && unsent(&row.layout, &row.tuple);
         let too_large = self.too_large.or(past.lacks_values.then_some(0));
         let too_large = too_large.filter(|_| lacks);
-        if work == Work::Upsert {
+        if work == StepKind::Upsert {
             let now = Image {
                 tuple: own.adopt(&row.tuple, &row.layout),
                 lacks_values: too_large.is_some(),
@@ -155,7 +162,7 @@ impl Runs {
         } else {
             self.images.remove(&(table.id, name.clone()));
         }
-        let shape = Shape {
+        let shape = StepShape {
             parked: past.parked || parked,
             too_large,
             ..shape(table, &row, work)
@@ -166,7 +173,7 @@ impl Runs {
             .rev()
             .find(|step| step.table == table.id);
         let last =
-            last.filter(|last| last.work == work && last.shape == shape && work != Work::Rekey);
+            last.filter(|last| last.work == work && last.shape == shape && work != StepKind::Rekey);
         let keys = self.keys.entry(table.id).or_default();
         if let Some(last) = last
             && keys.insert(name.clone())
@@ -183,7 +190,7 @@ impl Runs {
         });
     }
 
-    fn past(&self, table: &Table, layout: &Layout, tuple: &Tuple, parking: &Parking) -> Past {
+    fn past(&self, table: &Table, layout: &Layout, tuple: &Tuple, parking: &Quarantine) -> Past {
         let name = key(layout, tuple).unwrap_or_default();
         let parked = parking.of(table.id).and_then(|rows| rows.get(&name));
         let image = self.images.get(&(table.id, name));
@@ -195,7 +202,7 @@ impl Runs {
             parked: parked.is_some(),
             lacks_values: match image {
                 Some(image) => image.lacks_values,
-                None => parked.is_some_and(Parked::lacks_values),
+                None => parked.is_some_and(QuarantinedRow::lacks_values),
             },
         }
     }

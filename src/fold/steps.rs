@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::model::{Cell, Key, Layout, Row, Shape, Source, Step, Table, TableId, Tuple, Work};
+use crate::model::{
+    Cell, Key, Layout, Row, Source, Step, StepKind, StepShape, Table, TableId, Tuple,
+};
 
 /// What rows that one statement can serve have in common.
-pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
-    let mut shape = Shape::default();
-    if work != Work::Delete {
+pub(super) fn shape(table: &Table, row: &Row, work: StepKind) -> StepShape {
+    let mut shape = StepShape::default();
+    if work != StepKind::Delete {
         for (slot, cell) in row.layout.slots.iter().zip(row.tuple.cells()) {
             if let (Some(slot), Cell::Unchanged) = (slot, cell) {
                 shape.unsent.push(usize::from(*slot));
@@ -34,7 +36,7 @@ pub(super) fn shape(table: &Table, row: &Row, work: Work) -> Shape {
 pub(super) struct Steps {
     table: TableId,
     pub(super) list: Vec<Step>,
-    index: HashMap<(Work, Shape), usize>,
+    index: HashMap<(StepKind, StepShape), usize>,
 }
 
 impl Steps {
@@ -47,7 +49,7 @@ impl Steps {
     }
 
     pub(super) fn removes_and_writes(&self) -> bool {
-        let removes = |step: &Step| step.work == Work::Delete;
+        let removes = |step: &Step| step.work == StepKind::Delete;
         self.list.iter().any(removes) && !self.list.iter().all(removes)
     }
 
@@ -60,15 +62,15 @@ impl Steps {
             count: 1,
             messages: 0,
         };
-        let unsent = shape(table, &row, Work::Recall).unsent;
-        let shape = Shape {
+        let unsent = shape(table, &row, StepKind::Requeue).unsent;
+        let shape = StepShape {
             unsent,
-            ..Shape::default()
+            ..StepShape::default()
         };
-        self.push(Work::Recall, row, shape);
+        self.push(StepKind::Requeue, row, shape);
     }
 
-    pub(super) fn push(&mut self, work: Work, row: Row, shape: Shape) {
+    pub(super) fn push(&mut self, work: StepKind, row: Row, shape: StepShape) {
         let at = *self
             .index
             .entry((work, shape))

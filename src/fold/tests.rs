@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Arriving, Cell, Change, Column, Hand, Identity, Lsn, Name, Old, Operation, Owner, Relation,
-    RelationColumn, Source, Table, Timestamp, Tuple,
+    Arriving, Cell, Change, ChangeOrigin, Column, Identity, Lsn, Name, Old, Operation, Owner,
+    Relation, RelationColumn, Source, Table, Timestamp, Tuple,
 };
 
 /// `(id, body, note)`; `body` may be sent as unchanged.
@@ -194,7 +194,7 @@ pub(crate) fn history(store: &mut Store, acts: &[Act], identity: Identity) -> Ve
             _ => continue,
         };
         changes.push(Change {
-            hand: Hand::Theirs,
+            hand: ChangeOrigin::Desktop,
             relation: relation.clone(),
             operation,
             too_large: None,
@@ -233,11 +233,11 @@ fn apply(store: &mut Store, steps: &[Step]) {
             let cells: Vec<_> = row.tuple.cells().collect();
             let id = number(cells[1]).unwrap();
             match step.work {
-                Work::Recall | Work::Note | Work::NoteGone => {}
-                Work::Delete => {
+                StepKind::Requeue | StepKind::RecordChange | StepKind::RecordDelete => {}
+                StepKind::Delete => {
                     store.remove(&id);
                 }
-                Work::Rekey => {
+                StepKind::Rekey => {
                     let old: Vec<_> = row.old.as_ref().unwrap().cells().collect();
                     let under = store.remove(&number(old[1]).unwrap()).unwrap();
                     store.insert(
@@ -248,7 +248,7 @@ fn apply(store: &mut Store, steps: &[Step]) {
                         ),
                     );
                 }
-                Work::Upsert => {
+                StepKind::Upsert => {
                     let under = store.get(&id).copied();
                     assert!(
                         under.is_some() || step.shape.unsent.is_empty(),
@@ -263,7 +263,7 @@ fn apply(store: &mut Store, steps: &[Step]) {
                         ),
                     );
                 }
-                Work::AddCopies | Work::RemoveCopies => panic!("copies of a keyed row"),
+                StepKind::AddCopies | StepKind::RemoveCopies => panic!("copies of a keyed row"),
             }
         }
     }
@@ -278,8 +278,8 @@ pub(crate) fn fold_all(
     fold(
         transactions,
         tables,
-        &mut Sorter::default(),
-        &mut Book::default(),
+        &mut Classifier::default(),
+        &mut StreamState::default(),
         &ordered,
     )
 }
@@ -327,7 +327,7 @@ proptest! {
         let relation = relation(Identity::Full);
         let gone = start.iter().map(|(id, content)| Operation::Delete(Old { whole: true, tuple: row(*id, *content, 1) }));
         let back = start.iter().map(|(id, content)| Operation::Insert(row(*id, *content, 2)));
-        let changes = gone.chain(back).map(|operation| Change { relation: relation.clone(), operation, hand: Hand::Theirs, too_large: None }).collect();
+        let changes = gone.chain(back).map(|operation| Change { relation: relation.clone(), operation, hand: ChangeOrigin::Desktop, too_large: None }).collect();
         let key = if multiset { Key::Multiset } else { Key::Columns(vec![0]) };
         let batch = fold_all(&transactions(changes, usize::MAX), &table(key), &[]);
         conserved(&batch);
@@ -339,7 +339,7 @@ proptest! {
         let relation = relation(Identity::Full);
         let adds_of = adds.iter().map(|id| Operation::Insert(row(*id, (0, 0), 9)));
         let removes_of = removes.iter().map(|id| Operation::Delete(Old { whole: true, tuple: row(*id, (0, 0), 3) }));
-        let changes = adds_of.chain(removes_of).map(|operation| Change { relation: relation.clone(), operation, hand: Hand::Theirs, too_large: None }).collect();
+        let changes = adds_of.chain(removes_of).map(|operation| Change { relation: relation.clone(), operation, hand: ChangeOrigin::Desktop, too_large: None }).collect();
         let batch = fold_all(&transactions(changes, 7), &table(Key::Multiset), &[]);
         conserved(&batch);
         for id in 0..4u8 {
@@ -347,7 +347,7 @@ proptest! {
             let mut net = 0;
             for step in &batch.steps {
                 for row in step.rows.iter().filter(|row| number(row.tuple.cells().nth(1).unwrap()) == Some(id)) {
-                    net += if step.work == Work::AddCopies { row.count as i64 } else { -(row.count as i64) };
+                    net += if step.work == StepKind::AddCopies { row.count as i64 } else { -(row.count as i64) };
                 }
             }
             prop_assert_eq!(net, count(&adds) - count(&removes));
@@ -356,10 +356,10 @@ proptest! {
 }
 
 fn change(operation: Operation) -> Change {
-    change_of(operation, Hand::Theirs)
+    change_of(operation, ChangeOrigin::Desktop)
 }
 
-pub(crate) fn change_of(operation: Operation, hand: Hand) -> Change {
+pub(crate) fn change_of(operation: Operation, hand: ChangeOrigin) -> Change {
     Change {
         hand,
         relation: relation(Identity::Full),
@@ -374,11 +374,11 @@ fn f21_a_key_that_names_two_rows_stops_the_table_with_its_values() {
         change(Operation::Insert(row(7, (1, 1), 0))),
         change(Operation::Insert(row(7, (2, 2), 0))),
     ];
-    let mut book = Book::default();
+    let mut book = StreamState::default();
     let batch = fold(
         &transactions(changes, 9),
         &table(Key::Columns(vec![0])),
-        &mut Sorter::default(),
+        &mut Classifier::default(),
         &mut book,
         &BTreeSet::new(),
     );
@@ -403,8 +403,8 @@ fn a_new_version_inserted_before_the_old_one_is_deleted_is_one_row() {
     let batch = fold(
         &transactions(changes, 9),
         &table(Key::Columns(vec![0])),
-        &mut Sorter::default(),
-        &mut Book::default(),
+        &mut Classifier::default(),
+        &mut StreamState::default(),
         &BTreeSet::new(),
     );
     assert!(batch.halts.is_empty());
@@ -443,8 +443,8 @@ fn p4_rows_that_came_from_a_phone_are_ruled_out() {
     let batch = fold(
         &transactions(changes, 9),
         &table(Key::Columns(vec![0])),
-        &mut Sorter::default(),
-        &mut Book::default(),
+        &mut Classifier::default(),
+        &mut StreamState::default(),
         &BTreeSet::new(),
     );
     assert!(batch.steps.is_empty());

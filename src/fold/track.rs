@@ -6,14 +6,14 @@
 //! did for it, is undone if the cloud doesn't agree, also where a later change hides it. Each of these is decided at
 //! the end of a transaction, so that it doesn't matter which of them a batch gathers (P17).
 
-use super::admit::Effect;
-use crate::model::{Hand, Layout, Tuple};
+use super::classify::Effect;
+use crate::model::{ChangeOrigin, Layout, Tuple};
 
 /// One change's place in the batch.
 #[derive(Clone, Copy)]
 pub(super) struct Moment {
     transaction: u32,
-    hand: Hand,
+    hand: ChangeOrigin,
 }
 
 /// A row of a table with columns of the cloud's own.
@@ -82,7 +82,7 @@ impl Track {
             self.before = image.or_else(|| now.cloned());
             self.may_differ = false;
         }
-        self.may_differ |= matches!(moment.hand, Hand::Theirs | Hand::Leveled);
+        self.may_differ |= matches!(moment.hand, ChangeOrigin::Desktop | ChangeOrigin::Leveled);
     }
 
     /// A change says that the row was there all the time: what came first was a new version of it.

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use crate::flows::{BUCKETS_MS, Reading};
+use crate::flows::{BUCKETS_MS, CounterSnapshot};
 use crate::observe::State;
 use crate::observe::Status;
 
@@ -12,9 +12,9 @@ use crate::observe::Status;
 pub(super) fn render(
     status: Option<(&Status, Duration)>,
     fresh: bool,
-    reading: &Reading,
+    reading: &CounterSnapshot,
 ) -> String {
-    let mut page = Page(String::new());
+    let mut page = Page::default();
     let streams = status.is_some_and(|(status, _)| {
         let moves = matches!(status.forward.state, State::Streaming | State::CatchingUp);
         status.service.running && moves
@@ -72,7 +72,7 @@ pub(super) fn render(
     ] {
         page.line("tandem_reconnects_total", &[("side", side)], count as f64);
     }
-    page.0
+    page.text()
 }
 
 /// `older`: so long ago the numbers were true, and the lag has grown by that since.
@@ -160,7 +160,7 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             table.ruled_out,
             table.quarantined,
         ];
-        let home = table.reverse.as_ref().map(|counts| {
+        let reverse = table.reverse.as_ref().map(|counts| {
             [
                 counts.applied,
                 counts.folded,
@@ -168,7 +168,7 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
                 counts.quarantined,
             ]
         });
-        for (direction, counts) in [("forward", Some(out)), ("reverse", home)] {
+        for (direction, counts) in [("forward", Some(out)), ("reverse", reverse)] {
             let outcomes = ["applied", "folded", "ruled_out", "quarantined"];
             for (outcome, count) in outcomes.iter().zip(counts.into_iter().flatten()) {
                 let labels = [
@@ -216,14 +216,21 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
     }
 }
 
-struct Page(String);
+/// A page of metrics as it grows.
+#[derive(Default)]
+pub(super) struct Page(String);
 
 impl Page {
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
+    /// The whole page.
+    pub(super) fn text(self) -> String {
+        self.0
+    }
+
+    pub(super) fn head(&mut self, name: &str, help: &str, kind: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: f64) {
         self.head(name, help, "gauge");
         self.line(name, &[], value);
     }
@@ -233,7 +240,7 @@ impl Page {
         self.line(name, &[], value as f64);
     }
 
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub(super) fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let escaped = labels.iter().map(|(label, value)| {
             let value = value
                 .replace('\\', "\\\\")
@@ -256,14 +263,14 @@ mod tests {
 
     #[test]
     fn names_of_tables_cannot_break_the_format() {
-        let mut page = Page(String::new());
+        let mut page = Page::default();
         page.line("x", &[("table", "a\"b\\c\nd")], 1.0);
         assert_eq!(page.0, "x{table=\"a\\\"b\\\\c\\nd\"} 1\n");
     }
 
     #[test]
     fn without_a_sample_it_is_down_and_says_what_it_knows() {
-        let page = render(None, false, &Reading::default());
+        let page = render(None, false, &CounterSnapshot::default());
         assert!(page.contains("\ntandem_up 0\n") || page.contains("tandem_up 0\n"));
         assert!(page.contains("tandem_batches_total 0\n"));
         assert!(!page.contains("tandem_lag_seconds"));

@@ -2,6 +2,7 @@
 //! sample of both sides that `status` takes, at most once a second.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,25 +22,64 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
 use crate::config::Settings;
-use crate::flows::Meter;
+use crate::flows::{Counters, Reloads};
 use crate::limits;
-use crate::observe::Onlooker;
+use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
 
+/// Prometheus' text format.
+pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(crate) async fn serve(settings: Settings, meter: Arc<Meter>) {
-    let Some(address) = settings.listen.http else {
-        return;
-    };
-    let listener = listen(address).await;
-    tracing::debug!(%address, "listening");
-    let office = Arc::new(Office {
-        settings,
+pub(crate) async fn serve(reloads: &Reloads, meter: Arc<Counters>) {
+    let mut news = reloads.news();
+    let mut settings = news.next().await;
+    let mut open: Option<(SocketAddr, TcpListener)> = None;
+    let office = Arc::new(HttpState {
+        reloads: reloads.clone(),
         meter,
         last: Mutex::default(),
     });
+    loop {
+        // The listener stays where only other settings changed.
+        open = open.filter(|(address, _)| Some(*address) == settings.listen.http);
+        if let (None, Some(address)) = (&open, settings.listen.http) {
+            tokio::select! {
+                listener = listen(address) => {
+                    tracing::debug!(%address, "listening");
+                    open = Some((address, listener));
+                }
+                now = news.next() => {
+                    settings = now;
+                    continue;
+                }
+            }
+        }
+        let served = async {
+            let Some((_, listener)) = &open else {
+                return pending().await;
+            };
+            let office = office.clone();
+            let answer = move |request| {
+                let office = office.clone();
+                async move { office.answer(&request).await }
+            };
+            serve_on(listener, answer).await;
+        };
+        tokio::select! {
+            () = served => {}
+            now = news.next() => settings = now,
+        }
+    }
+}
+
+/// Serves what `answer` says to each request, as long as it is polled; inside a `LocalSet`.
+pub(super) async fn serve_on<Answer, Answered>(listener: &TcpListener, answer: Answer)
+where
+    Answer: Fn(Request<Incoming>) -> Answered + Clone + 'static,
+    Answered: Future<Output = Response<Full<Bytes>>> + 'static,
+{
     let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -49,9 +89,9 @@ pub(crate) async fn serve(settings: Settings, meter: Arc<Meter>) {
         let Ok(permit) = room.clone().try_acquire_owned() else {
             continue;
         };
-        let office = office.clone();
+        let answer = answer.clone();
         spawn_local(async move {
-            serve_one(stream, office).await;
+            serve_one(stream, answer).await;
             drop(permit);
         });
     }
@@ -72,10 +112,14 @@ async fn listen(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Office>) {
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let office = office.clone();
-        async move { Ok::<_, Infallible>(office.answer(&request).await) }
+async fn serve_one<Answer, Answered>(stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer)
+where
+    Answer: Fn(Request<Incoming>) -> Answered,
+    Answered: Future<Output = Response<Full<Bytes>>>,
+{
+    let answer = service_fn(|request: Request<Incoming>| {
+        let answered = answer(request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -83,16 +127,18 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Offi
     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-struct Office {
-    settings: Settings,
-    meter: Arc<Meter>,
+struct HttpState {
+    reloads: Reloads,
+    meter: Arc<Counters>,
     last: Mutex<Last>,
 }
 
 /// The last sample, and how it was taken.
 #[derive(Default)]
 struct Last {
-    onlooker: Option<Onlooker>,
+    /// The settings that the connections belong to.
+    settings: Option<Arc<Settings>>,
+    observer: Option<Observer>,
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
     tried: Option<(Instant, Option<String>)>,
@@ -105,16 +151,13 @@ struct Known {
     failed: Option<String>,
 }
 
-impl Office {
+impl HttpState {
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-            let headers = refused.headers_mut();
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        if let Some(refused) = refused(request) {
             return refused;
         }
         match request.uri().path() {
-            "/" => page(),
+            "/" => page(PAGE),
             "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
             "/readyz" => ready(&self.look().await),
             "/status.json" => document(&self.look().await),
@@ -123,11 +166,7 @@ impl Office {
                 let status = known.status.as_ref();
                 let status = status.map(|(status, age)| (&**status, *age));
                 let body = render(status, known.failed.is_none(), &self.meter.read());
-                typed(
-                    StatusCode::OK,
-                    "text/plain; version=0.0.4; charset=utf-8",
-                    body,
-                )
+                typed(StatusCode::OK, METRICS, body)
             }
             _ => text(
                 StatusCode::NOT_FOUND,
@@ -140,10 +179,16 @@ impl Office {
     async fn look(&self) -> Known {
         let mut last = self.last.lock().await;
         let young = |tried: Instant| tried.elapsed() < limits::HTTP_SAMPLE_EVERY;
-        if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
+        let settings = self.reloads.settings();
+        if let Some(settings) = settings
+            && last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried))
+        {
+            if { last.settings.as_ref() }.is_none_or(|of| !Arc::ptr_eq(of, &settings)) {
+                (last.observer, last.settings) = (None, Some(settings.clone()));
+            }
             let sampled = timeout(
                 limits::HTTP_SAMPLE_MAX,
-                Onlooker::status_over(&mut last.onlooker, &self.settings),
+                Observer::status_over(&mut last.observer, &settings),
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {
@@ -197,19 +242,31 @@ fn document(known: &Known) -> Response<Full<Bytes>> {
     typed(StatusCode::OK, "application/json", body.to_string())
 }
 
-fn page() -> Response<Full<Bytes>> {
-    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned());
+/// Nothing here is changed by asking.
+pub(super) fn refused(request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return None;
+    }
+    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    let headers = refused.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(refused)
+}
+
+/// A page that asks nobody but us.
+pub(super) fn page(html: &str) -> Response<Full<Bytes>> {
+    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", html.to_owned());
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
     page.headers_mut()
         .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     page
 }
 
-fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
+pub(super) fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
     typed(code, "text/plain; charset=utf-8", body)
 }
 
-fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(super) fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = code;
     let headers = answer.headers_mut();

@@ -28,7 +28,9 @@ pub use question::{Asker, Question};
 pub use update::{Update, update};
 pub use written::write_new;
 
-use crate::catalog::{RelationFacts, encoding, readable, relation, strange, unpathed};
+use crate::catalog::{
+    RelationFacts, begin_with_empty_search_path, encoding, readable, relation, strange,
+};
 use crate::config::{self, Flow, Settings, Sources, as_text, quoted};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
@@ -229,7 +231,7 @@ async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault
         .query_typed(&sql, &[(&others, tokio_postgres::types::Type::TEXT_ARRAY)])
         .await;
     let rows = rows.map_err(Fault::at(side))?;
-    unpathed(client)
+    begin_with_empty_search_path(client)
         .await
         .map_err(|error| Fault::wire(side, &error))?;
     let mut all = Vec::new();

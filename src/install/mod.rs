@@ -3,7 +3,7 @@
 //!
 //! DDL happens here and nowhere else: in any schema it makes Supabase's API reload.
 
-mod patience;
+mod lock_retry;
 mod publish;
 mod remove;
 mod schema;

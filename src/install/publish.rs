@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::patience::patiently;
+use super::lock_retry::patiently;
 use crate::catalog::publication;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};

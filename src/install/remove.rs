@@ -90,11 +90,18 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
     }
     let who = quote::literal(replicator);
     let others = "select 'others' from (select replicator from tandem.slot union all select replicator from tandem.publication \
-        union all select replicator from tandem.published union all select replicator from tandem.home union all select replicator from tandem.replica_identity) as used where replicator <> $1 limit 1";
+        union all select replicator from tandem.published union all select replicator from tandem.reverse union all select replicator from tandem.replica_identity) as used where replicator <> $1 limit 1";
     removal.rest.push(if texts(others).await?.is_empty() {
         "drop schema tandem cascade".to_owned()
     } else {
-        let kept = ["home", "ledger", "conflict", "publication", "slot", "seen"];
+        let kept = [
+            "reverse",
+            "ledger",
+            "conflict",
+            "publication",
+            "slot",
+            "seen",
+        ];
         kept.map(|kept| format!("delete from tandem.{kept} where replicator = {who}"))
             .join("; ")
     });

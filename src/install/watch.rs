@@ -3,13 +3,13 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::patience::patiently;
+use super::lock_retry::patiently;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
-use crate::model::{Home, Tables, listed};
-use crate::plan::home::{Watching, queue_all, watching};
+use crate::model::{ReverseTable, Tables, listed};
 use crate::plan::quote::{array, literal, table as qualified};
+use crate::plan::reverse::{Watching, queue_all, watching};
 
 /// Sees to it that all that is to come home is noted, also what was there before, and nothing else.
 ///
@@ -18,16 +18,16 @@ use crate::plan::quote::{array, literal, table as qualified};
 pub async fn watch(cloud: &Client, replicator: &str, tables: &Tables) -> Result<(), Fault> {
     forget_others(cloud, replicator, tables).await?;
     let mut new = Vec::new();
-    for home in tables.homes() {
-        if !is_watched(cloud, replicator, home).await? {
-            let name = home.cloud.to_string();
-            let step = watching_step(replicator, home);
+    for reverse in tables.reverse_tables() {
+        if !is_watched(cloud, replicator, reverse).await? {
+            let name = reverse.cloud.to_string();
+            let step = watching_step(replicator, reverse);
             let watched = patiently((cloud, Side::Cloud), &name, &step).await;
-            watched.map_err(|fault| owned_by_another(fault, home))?;
+            watched.map_err(|fault| owned_by_another(fault, reverse))?;
             failpoint::reach("table_watched");
-            new.push(&home.name);
+            new.push(&reverse.name);
         }
-        queue_once(cloud, replicator, home).await?;
+        queue_once(cloud, replicator, reverse).await?;
     }
     if !new.is_empty() {
         let names = listed(new, limits::NAMES_SHOWN);
@@ -38,10 +38,13 @@ pub async fn watch(cloud: &Client, replicator: &str, tables: &Tables) -> Result<
 
 /// What set-up does in the cloud behind its schema, for reading and pasting.
 pub(super) fn all_statements(replicator: &str, tables: &Tables) -> Vec<String> {
-    let homes = tables.homes().iter();
-    let watch = homes.map(|home| format!("{};", watching_step(replicator, home)));
-    let rows = tables.homes().iter().filter(|home| home.rows);
-    let queue = rows.map(|home| format!("{};", queue_all(home, replicator)));
+    let reverse_tables = tables.reverse_tables().iter();
+    let watch = reverse_tables.map(|reverse| format!("{};", watching_step(replicator, reverse)));
+    let rows = tables
+        .reverse_tables()
+        .iter()
+        .filter(|reverse| reverse.rows);
+    let queue = rows.map(|reverse| format!("{};", queue_all(reverse, replicator)));
     watch.chain(queue).collect()
 }
 
@@ -49,13 +52,17 @@ pub(super) fn all_statements(replicator: &str, tables: &Tables) -> Vec<String> {
 ///
 /// # Errors
 /// When the server refuses.
-pub async fn queue_again(cloud: &Client, replicator: &str, home: &Home) -> Result<(), Fault> {
+pub async fn queue_again(
+    cloud: &Client,
+    replicator: &str,
+    reverse: &ReverseTable,
+) -> Result<(), Fault> {
     let sql = format!(
         "begin; delete from tandem.outbox where replicator = {who} and \"table\" = {name} and op = 'T'; {}; \
          update tandem.reverse_state set why = null, queued = true where replicator = {who} and \"table\" = {name}; commit",
-        queue_all(home, replicator),
+        queue_all(reverse, replicator),
         who = literal(replicator),
-        name = literal(&home.name),
+        name = literal(&reverse.name),
     );
     let done = cloud.batch_execute(&sql).await;
     if done.is_err() {
@@ -64,20 +71,20 @@ pub async fn queue_again(cloud: &Client, replicator: &str, home: &Home) -> Resul
     done.map_err(Fault::at(Side::Cloud))
 }
 
-fn watching_step(replicator: &str, home: &Home) -> String {
+fn watching_step(replicator: &str, reverse: &ReverseTable) -> String {
     let Watching {
         insert,
         update,
         delete,
-    } = watching(home);
+    } = watching(reverse);
     let optional = |sql: Option<String>| sql.map_or("null".to_owned(), |sql| literal(&sql));
-    let key = { home.names.iter() }.map(|named| &home.arriving[named.arriving].name);
+    let key = { reverse.names.iter() }.map(|named| &reverse.arriving[named.arriving].name);
     format!(
         "select tandem.watch({}, {}, {}::regclass, {}, {}::text[], {}, {}, {})",
         literal(replicator),
-        literal(&home.name),
-        literal(&qualified(&home.cloud)),
-        literal(&home.fingerprint),
+        literal(&reverse.name),
+        literal(&qualified(&reverse.cloud)),
+        literal(&reverse.fingerprint),
         literal(&array(key)),
         optional(insert),
         optional(update),
@@ -85,15 +92,19 @@ fn watching_step(replicator: &str, home: &Home) -> String {
     )
 }
 
-async fn is_watched(cloud: &Client, replicator: &str, home: &Home) -> Result<bool, Fault> {
+async fn is_watched(
+    cloud: &Client,
+    replicator: &str,
+    reverse: &ReverseTable,
+) -> Result<bool, Fault> {
     let sql = format!(
         "select tandem.is_watched($1, $2, {}::regclass, $3)",
-        literal(&qualified(&home.cloud))
+        literal(&qualified(&reverse.cloud))
     );
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&replicator, Type::TEXT),
-        (&home.name, Type::TEXT),
-        (&home.fingerprint, Type::TEXT),
+        (&reverse.name, Type::TEXT),
+        (&reverse.fingerprint, Type::TEXT),
     ];
     let rows = cloud.query_typed(&sql, &params).await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
@@ -101,16 +112,16 @@ async fn is_watched(cloud: &Client, replicator: &str, home: &Home) -> Result<boo
 }
 
 /// Every later write is noted by the triggers, and those before them have ended; what both find comes twice, harmlessly.
-async fn queue_once(cloud: &Client, replicator: &str, home: &Home) -> Result<(), Fault> {
+async fn queue_once(cloud: &Client, replicator: &str, reverse: &ReverseTable) -> Result<(), Fault> {
     let sql = "select queued from tandem.reverse_state where replicator = $1 and \"table\" = $2";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&replicator, Type::TEXT), (&home.name, Type::TEXT)];
+        [(&replicator, Type::TEXT), (&reverse.name, Type::TEXT)];
     let rows = cloud.query_typed(sql, &params).await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
-    if !home.rows || rows.first().is_some_and(|row| row.get(0)) {
+    if !reverse.rows || rows.first().is_some_and(|row| row.get(0)) {
         return Ok(());
     }
-    queue_again(cloud, replicator, home).await?;
+    queue_again(cloud, replicator, reverse).await?;
     failpoint::reach("phones_rows_queued");
     Ok(())
 }
@@ -119,8 +130,11 @@ async fn queue_once(cloud: &Client, replicator: &str, home: &Home) -> Result<(),
 async fn forget_others(cloud: &Client, replicator: &str, tables: &Tables) -> Result<(), Fault> {
     // What no longer fits is noted all the same, and comes home when it does.
     let misfits = tables.misfits().iter().map(|misfit| misfit.name.as_str());
-    let homes = tables.homes().iter().map(|home| home.name.as_str());
-    let names: Vec<&str> = homes.chain(misfits).collect();
+    let reverse_tables = tables
+        .reverse_tables()
+        .iter()
+        .map(|reverse| reverse.name.as_str());
+    let names: Vec<&str> = reverse_tables.chain(misfits).collect();
     let sql = "select \"table\" from tandem.reverse_state where replicator = $1 and \"table\" <> all ($2)";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
@@ -143,13 +157,13 @@ async fn forget_others(cloud: &Client, replicator: &str, tables: &Tables) -> Res
     Ok(())
 }
 
-fn owned_by_another(fault: Fault, home: &Home) -> Fault {
+fn owned_by_another(fault: Fault, reverse: &ReverseTable) -> Fault {
     match fault.kind {
-        Kind::Weather(_) => fault,
+        Kind::Transient(_) => fault,
         _ => fault.hint(format!(
             "tandem's user needs the right TRIGGER on {} in the cloud: GRANT TRIGGER ON {} TO it",
-            home.cloud,
-            qualified(&home.cloud)
+            reverse.cloud,
+            qualified(&reverse.cloud)
         )),
     }
 }

@@ -12,7 +12,7 @@ pub struct Batch {
     /// For each table that was touched: what became of its messages (P7).
     pub counts: Vec<(TableId, Counts)>,
     /// Tables that can't go on, and why.
-    pub halts: Vec<Halt>,
+    pub halts: Vec<TableStop>,
     /// Where the last transaction ends.
     pub end: Lsn,
     /// When the last transaction committed on the desktop.
@@ -20,7 +20,7 @@ pub struct Batch {
     /// How many transactions.
     pub transactions: u64,
     /// What the desktop's last heartbeat in this batch said.
-    pub beat: Option<String>,
+    pub heartbeat: Option<String>,
     /// Tables whose changes can't be folded (a key changed while a column was not sent).
     pub needs_order: Vec<TableId>,
 }
@@ -31,16 +31,16 @@ pub struct Step {
     /// The table.
     pub table: TableId,
     /// What to do with the rows.
-    pub work: Work,
+    pub work: StepKind,
     /// What the rows have in common.
-    pub shape: Shape,
+    pub shape: StepShape,
     /// The rows; never empty.
     pub rows: Vec<Row>,
 }
 
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Work {
+pub enum StepKind {
     /// Make the row with this key look like this: update what differs, insert what is missing.
     Upsert,
     /// Move a row to another key; its unsent columns stay as they are.
@@ -53,46 +53,49 @@ pub enum Work {
     AddCopies,
     /// Nothing is written: the desktop has in columns that are the cloud's own what the row says. Where the cloud has
     /// something else, the desktop gets that again.
-    Recall,
+    Requeue,
     /// Nothing is written: the desktop changed a row of the phone's, which is noted...
-    Note,
+    RecordChange,
     /// ...or removed it.
-    NoteGone,
+    RecordDelete,
 }
 
-impl Work {
+impl StepKind {
     /// Whether it takes rows away and adds none.
     pub fn removes(self) -> bool {
         match self {
-            Work::Delete | Work::RemoveCopies => true,
-            Work::Upsert | Work::Rekey | Work::AddCopies | Work::Recall => false,
-            Work::Note | Work::NoteGone => false,
+            StepKind::Delete | StepKind::RemoveCopies => true,
+            StepKind::Upsert | StepKind::Rekey | StepKind::AddCopies | StepKind::Requeue => false,
+            StepKind::RecordChange | StepKind::RecordDelete => false,
         }
     }
 
     /// Whether it only notes something, and writes no row.
     pub fn only_notes(self) -> bool {
-        matches!(self, Work::Recall | Work::Note | Work::NoteGone)
+        matches!(
+            self,
+            StepKind::Requeue | StepKind::RecordChange | StepKind::RecordDelete
+        )
     }
 
     /// The word for it in the state tables.
     pub fn word(self) -> &'static str {
         match self {
-            Work::Upsert => "upsert",
-            Work::Rekey => "rekey",
-            Work::Delete => "delete",
-            Work::RemoveCopies => "remove",
-            Work::AddCopies => "add",
-            Work::Recall => "recall",
-            Work::Note => "note",
-            Work::NoteGone => "note gone",
+            StepKind::Upsert => "upsert",
+            StepKind::Rekey => "rekey",
+            StepKind::Delete => "delete",
+            StepKind::RemoveCopies => "remove",
+            StepKind::AddCopies => "add",
+            StepKind::Requeue => "recall",
+            StepKind::RecordChange => "note",
+            StepKind::RecordDelete => "note gone",
         }
     }
 }
 
 /// Rows of one step share this, so that one statement fits them all.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Shape {
+pub struct StepShape {
     /// Columns of the key that are NULL in every row: `=` never finds them.
     pub null_keys: Vec<usize>,
     /// In some rows other columns of the key may be NULL: these rows were not gathered by that.
@@ -116,7 +119,7 @@ pub struct Shape {
     pub unreadable: bool,
 }
 
-impl Shape {
+impl StepShape {
     /// The rows are parked without a try.
     pub fn waits(&self) -> bool {
         self.too_large.is_some() || self.unreadable
@@ -130,7 +133,7 @@ pub struct Row {
     pub layout: Arc<Layout>,
     /// Its cells; for a delete at least the key's.
     pub tuple: Tuple,
-    /// For [`Work::Rekey`] and moved rows the row under its old key, and for tables in which others look
+    /// For [`StepKind::Rekey`] and moved rows the row under its old key, and for tables in which others look
     /// something up the row as it was, both in the same layout.
     pub old: Option<Tuple>,
     /// For copies: how many.
@@ -175,42 +178,42 @@ impl Counts {
 
 /// A table that must stop, found before anything was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Halt {
+pub struct TableStop {
     /// The table.
     pub table: TableId,
     /// Why, in plain words.
     pub why: String,
     /// What it waits for.
-    pub way: WayBack,
+    pub way: Recovery,
 }
 
 /// What a table that can't go on waits for. Its way back is always a new copy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WayBack {
+pub enum Recovery {
     /// A person: the state is `stopped`.
-    Mend,
+    Operator,
     /// Its other side: it is `stopped`, and taken up as soon as both fit again.
-    Fit,
+    WhenSchemaFits,
     /// The same, seen by what a server refused: where both fit all the same, it is tried again now and then.
-    Refit,
+    WhenAccepted,
     /// A person who says that so many rows may go: the state is `held`.
-    Allow,
+    WhenAllowed,
     /// Nothing: the next session copies it. The state is `waiting`.
-    Copy,
+    Recopy,
 }
 
-impl WayBack {
+impl Recovery {
     /// It goes on by itself when both sides fit.
     pub fn is_fitting(self) -> bool {
-        matches!(self, WayBack::Fit | WayBack::Refit)
+        matches!(self, Recovery::WhenSchemaFits | Recovery::WhenAccepted)
     }
 
     /// The table's state.
     pub fn state(self) -> &'static str {
         match self {
-            WayBack::Mend | WayBack::Fit | WayBack::Refit => "stopped",
-            WayBack::Allow => "held",
-            WayBack::Copy => "waiting",
+            Recovery::Operator | Recovery::WhenSchemaFits | Recovery::WhenAccepted => "stopped",
+            Recovery::WhenAllowed => "held",
+            Recovery::Recopy => "waiting",
         }
     }
 }

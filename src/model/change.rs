@@ -90,12 +90,12 @@ pub enum Operation {
 
 /// By whom a change was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Hand {
+pub enum ChangeOrigin {
     /// By the office program, or whoever writes there.
     #[default]
-    Theirs,
+    Desktop,
     /// In a transaction of ours, by a trigger or of a row that was not named.
-    Ours,
+    OwnTransaction,
     /// In a transaction of ours that gave rows what the cloud owns of them, exactly as the cloud had it.
     Leveled,
     /// By us, exactly so: it came from the cloud.
@@ -110,21 +110,21 @@ pub struct Change {
     /// What happened.
     pub operation: Operation,
     /// By whom.
-    pub hand: Hand,
+    pub hand: ChangeOrigin,
     /// The row had so many bytes that it could not be kept: its large values are left out, as if they were unsent.
     pub too_large: Option<u64>,
 }
 
 /// A message that somebody put into the log with `pg_logical_emit_message`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct LogicalMessage {
     /// Says whose message it is.
     pub prefix: String,
     /// What it says.
     pub content: Bytes,
 }
 
-impl Mark {
+impl LogicalMessage {
     /// The prefix by which a transaction of ours that writes what came from the cloud is known.
     pub const REVERSE: &str = "tandem.reverse";
     /// The line of such a message which says that rows got what the cloud owns of them, exactly so.
@@ -145,7 +145,7 @@ pub struct Transaction {
     /// Its row changes in order.
     pub changes: Vec<Change>,
     /// Its logical messages in order.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<LogicalMessage>,
     /// Bytes of the frames it came in: what it costs to keep.
     pub bytes: usize,
 }

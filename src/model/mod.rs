@@ -5,11 +5,11 @@ mod batch;
 mod change;
 mod charset;
 mod encoding;
-mod home;
 mod knot;
 mod layout;
 mod lsn;
 mod name;
+mod reverse;
 mod snapshot;
 pub mod sqlstate;
 mod state;
@@ -19,18 +19,18 @@ mod tables;
 mod tuple;
 
 pub use alike::{alike, listed};
-pub use batch::{Batch, Counts, Halt, Row, Shape, Step, WayBack, Work};
+pub use batch::{Batch, Counts, Recovery, Row, Step, StepKind, StepShape, TableStop};
 pub use change::{
-    Change, Hand, Identity, Mark, Oid, Old, Operation, Relation, RelationColumn, Timestamp,
-    Transaction,
+    Change, ChangeOrigin, Identity, LogicalMessage, Oid, Old, Operation, Relation, RelationColumn,
+    Timestamp, Transaction,
 };
 pub use charset::{Charset, SaidBy, UNREADABLE, is_unreadable, shown};
 pub use encoding::Encoding;
-pub use home::{Home, Named};
 pub use knot::Knot;
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use name::Name;
+pub use reverse::{Named, ReverseTable};
 pub use snapshot::{NotASnapshot, Snapshot};
 pub use state::TableState;
 pub use statement::{Param, Statement, oid};
@@ -38,5 +38,5 @@ pub use table::{
     Arriving, Column, Key, Lookup, Owner, Parent, Reach, Reads, Source, Table, TableId, Tenant,
     TenantColumn, Via,
 };
-pub use tables::{Misfit, Tables};
+pub use tables::{SchemaMismatch, Tables};
 pub use tuple::{BadTuple, Cell, Cells, Tuple};

@@ -4,11 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::name::Name;
 use super::table::{Column, Source, Table, TableId};
-use super::{Home, Oid};
+use super::{Oid, ReverseTable};
 
 /// A table that no longer fits the settings or the other side (P8: it stops alone).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Misfit {
+pub struct SchemaMismatch {
     /// Its name in the settings.
     pub name: String,
     /// The desktop's table.
@@ -21,8 +21,8 @@ pub struct Misfit {
 #[derive(Clone, Debug, Default)]
 pub struct Tables {
     list: Vec<Table>,
-    homes: Vec<Home>,
-    misfits: Vec<Misfit>,
+    reverse_tables: Vec<ReverseTable>,
+    misfits: Vec<SchemaMismatch>,
     by_desktop: HashMap<Name, TableId>,
     by_oid: HashMap<Oid, TableId>,
 }
@@ -41,7 +41,7 @@ impl Tables {
         }
         Tables {
             list,
-            homes: Vec::new(),
+            reverse_tables: Vec::new(),
             misfits: Vec::new(),
             by_desktop,
             by_oid,
@@ -50,42 +50,51 @@ impl Tables {
 
     /// With what comes home.
     #[must_use]
-    pub fn with_homes(self, homes: Vec<Home>) -> Self {
-        Tables { homes, ..self }
+    pub fn with_reverse_tables(self, reverse_tables: Vec<ReverseTable>) -> Self {
+        Tables {
+            reverse_tables,
+            ..self
+        }
     }
 
     /// With those that no longer fit, and stand still until they do.
     #[must_use]
-    pub fn with_misfits(self, misfits: Vec<Misfit>) -> Self {
+    pub fn with_misfits(self, misfits: Vec<SchemaMismatch>) -> Self {
         Tables { misfits, ..self }
     }
 
     /// Tables of the settings that were served before and no longer fit.
-    pub fn misfits(&self) -> &[Misfit] {
+    pub fn misfits(&self) -> &[SchemaMismatch] {
         &self.misfits
     }
 
     /// What comes home, table by table.
-    pub fn homes(&self) -> &[Home] {
-        &self.homes
+    pub fn reverse_tables(&self) -> &[ReverseTable] {
+        &self.reverse_tables
     }
 
     /// The way home of the table of this name in the settings.
-    pub fn home(&self, name: &str) -> Option<&Home> {
-        self.homes.iter().find(|home| home.name == name)
+    pub fn reverse_table(&self, name: &str) -> Option<&ReverseTable> {
+        self.reverse_tables
+            .iter()
+            .find(|reverse| reverse.name == name)
     }
 
     /// Policies of the cloud confine us to our tenant's rows.
     pub fn are_confined(&self) -> bool {
-        self.list.iter().any(|table| table.confined) || self.homes.iter().any(|home| home.confined)
+        self.list.iter().any(|table| table.confined)
+            || self.reverse_tables.iter().any(|reverse| reverse.confined)
     }
 
     /// The names of all tables, whichever way they go or would if they fitted.
     pub fn names(&self) -> BTreeSet<&str> {
         let forward = self.list.iter().map(|table| table.name.as_str());
-        let home = self.homes.iter().map(|home| home.name.as_str());
+        let reverse = self
+            .reverse_tables
+            .iter()
+            .map(|reverse| reverse.name.as_str());
         let misfits = self.misfits.iter().map(|misfit| misfit.name.as_str());
-        forward.chain(home).chain(misfits).collect()
+        forward.chain(reverse).chain(misfits).collect()
     }
 
     /// The table with this number.

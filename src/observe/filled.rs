@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::sample::Onlooker;
+use super::sample::Observer;
 use super::status::TableStatus;
 use crate::config::Settings;
 use crate::fault::Fault;
@@ -45,7 +45,7 @@ impl Filled {
     }
 }
 
-impl Onlooker {
+impl Observer {
     /// All tables of the settings, those with trouble first, then the largest.
     ///
     /// # Errors

@@ -2,9 +2,12 @@
 //! needn't run for it.
 
 mod filled;
+mod fleet;
 mod half;
+mod on_desktop;
 mod peek;
 mod quarantine;
+mod reload;
 mod reverse;
 mod sample;
 mod status;
@@ -12,11 +15,14 @@ mod swaps;
 mod verify;
 
 pub use filled::Filled;
+pub use fleet::{Fleet, FleetObserver, QuarantineCounts, Replicator, StoppedTable};
 pub use half::CloudHalf;
+pub(crate) use on_desktop::{OnDesktop, failing, on_desktop};
 pub use quarantine::ParkedRow;
+pub use reload::{ReloadCaller, ReloadOutcome, Reloaded, SettingsStatus};
 pub(crate) use reverse::forget_on_schedule;
 pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
-pub use sample::{Onlooker, Sample, Seen, State};
+pub use sample::{CheckpointView, Observer, Sample, State};
 pub use status::{RefillStatus, Service, Status, TableStatus, Verdict, VerifiedStatus};
 pub use swaps::Swapped;
 pub(crate) use verify::verify_on_schedule;

@@ -4,11 +4,11 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::Onlooker;
+use super::sample::Observer;
 use crate::config::Settings;
 use crate::decode::{Message, message};
 use crate::limits;
-use crate::model::{Lsn, Mark, Timestamp};
+use crate::model::{LogicalMessage, Lsn, Timestamp};
 
 /// What is missing in the cloud.
 pub(super) enum Missing {
@@ -20,7 +20,7 @@ pub(super) enum Missing {
     Since(Timestamp),
 }
 
-impl Onlooker {
+impl Observer {
     /// Reads what the slot would send, without moving it, where nobody else reads it and little log is kept. Whatever
     /// keeps it from an answer leaves the answer unknown: the log is no place to fail for who only looks.
     pub(super) async fn peek(&self, settings: &Settings, checkpoint: Lsn) -> Missing {
@@ -84,7 +84,11 @@ impl Onlooker {
                 ) => {
                     open = Some(committed_at).filter(|_| commit >= checkpoint);
                 }
-                (Message::Mark { mark, .. }, _) if mark.prefix == Mark::REVERSE => open = None,
+                (Message::LogicalMessage { mark, .. }, _)
+                    if mark.prefix == LogicalMessage::REVERSE =>
+                {
+                    open = None
+                }
                 (Message::Commit { .. }, _) => open = None,
                 (
                     Message::Insert { .. }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::{Onlooker, one};
+use super::sample::{Observer, one};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::flows::{agree_again, known_tables};
@@ -37,7 +37,7 @@ pub struct ParkedRow {
     pub tries: i64,
 }
 
-impl Onlooker {
+impl Observer {
     /// Rows that wait in the quarantine.
     ///
     /// # Errors
@@ -86,11 +86,11 @@ impl Onlooker {
     pub async fn try_again(&self, ids: &[i64], patience: Duration) -> Result<Vec<i64>, Fault> {
         let asked = "update tandem.quarantine set tried_at = 'epoch' where replicator = $1 and id = any($2)";
         self.on_parked(asked, ids).await?;
-        let home = "select tandem.queue_parked($1, interval '10 years')";
+        let reverse = "select tandem.queue_parked($1, interval '10 years')";
         one(
             &self.cloud.client,
             Side::Cloud,
-            home,
+            reverse,
             &[(&self.replicator, Type::TEXT)],
         )
         .await?;
@@ -155,15 +155,18 @@ impl Onlooker {
             });
             (("forward".to_owned(), table.name.clone()), names.collect())
         });
-        let home = tables
-            .homes()
+        let reverse = tables
+            .reverse_tables()
             .iter()
-            .filter(|home| !home.counted)
-            .map(|home| {
-                let names =
-                    { home.names.iter() }.map(|named| home.arriving[named.arriving].name.clone());
-                (("reverse".to_owned(), home.name.clone()), names.collect())
+            .filter(|reverse| !reverse.counted)
+            .map(|reverse| {
+                let names = { reverse.names.iter() }
+                    .map(|named| reverse.arriving[named.arriving].name.clone());
+                (
+                    ("reverse".to_owned(), reverse.name.clone()),
+                    names.collect(),
+                )
             });
-        out.chain(home).collect()
+        out.chain(reverse).collect()
     }
 }

@@ -9,10 +9,10 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::half::InCloud;
-use super::sample::Onlooker;
+use super::sample::Observer;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Meter, agree_again, known_tables};
+use crate::flows::{Counters, Reloads, agree_again, known_tables};
 use crate::install::{is_installed, queue_again};
 use crate::limits;
 
@@ -51,6 +51,10 @@ pub struct ThenStatus {
     pub ran: Option<String>,
     /// Why it failed.
     pub failed: Option<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: Option<i64>,
+    /// The tables that had brought rows.
+    pub tables: Option<Vec<String>>,
 }
 
 /// What both sides wanted otherwise; the images stay in `tandem.conflict` (P16).
@@ -72,12 +76,12 @@ pub struct Conflict {
 
 const TIME: &str = "'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'";
 
-impl Onlooker {
+impl Observer {
     /// The entries that wait now.
     ///
     /// # Errors
     /// When the cloud can't be asked.
-    pub async fn waiting_home(&self) -> Result<Vec<i64>, Fault> {
+    pub async fn waiting_reverse(&self) -> Result<Vec<i64>, Fault> {
         let cloud = &self.cloud.client;
         if !is_installed(cloud, Side::Cloud).await? {
             return Ok(Vec::new());
@@ -120,35 +124,35 @@ impl Onlooker {
             return Err(Fault::new(Kind::Input, what)
                 .hint("nothing was changed; it goes on by itself when that is mended"));
         }
-        let homes = tables.homes().iter();
-        let homes: Vec<_> = homes
-            .filter(|home| home.rows && names.contains(&home.name.as_str()))
+        let reverse_tables = tables.reverse_tables().iter();
+        let reverse_tables: Vec<_> = reverse_tables
+            .filter(|reverse| reverse.rows && names.contains(&reverse.name.as_str()))
             .collect();
-        for home in &homes {
+        for reverse in &reverse_tables {
             let sql = "select exists (select from tandem.reverse_state where replicator = $1 and \"table\" = $2)";
             let params: [(&(dyn ToSql + Sync), Type); 2] =
-                [(&self.replicator, Type::TEXT), (&home.name, Type::TEXT)];
+                [(&self.replicator, Type::TEXT), (&reverse.name, Type::TEXT)];
             let rows = self.cloud.client.query_typed(sql, &params).await;
             let rows = rows.map_err(Fault::at(Side::Cloud))?;
             if !rows.first().is_some_and(|row| row.get(0)) {
                 let what = format!(
                     "{} is not watched yet, so nothing of it comes home",
-                    home.name
+                    reverse.name
                 );
                 return Err(Fault::new(Kind::Input, what)
                     .hint("nothing was changed; the service sees to it when it starts")
                     .next("tandem run"));
             }
-            queue_again(&self.cloud.client, &self.replicator, home).await?;
+            queue_again(&self.cloud.client, &self.replicator, reverse).await?;
         }
-        Ok(homes.len())
+        Ok(reverse_tables.len())
     }
 
     /// Has rows of the phone's that only the desktop has removed there, as if the phone had deleted them.
     ///
     /// # Errors
     /// When the cloud can't be asked.
-    pub async fn remove_at_home(
+    pub async fn remove_reverse(
         &self,
         table: &str,
         keys: &[Vec<Option<String>>],
@@ -192,12 +196,14 @@ impl Onlooker {
             return Ok(None);
         }
         let sql = format!(
-            "select to_char(then_at at time zone 'UTC', {TIME}), then_failed from tandem.home where replicator = $1 and then_at is not null"
+            "select to_char(then_at at time zone 'UTC', {TIME}), then_failed, then_ms, then_tables from tandem.reverse where replicator = $1 and then_at is not null"
         );
         let rows = self.ours(desktop, Side::Desktop, &sql).await?;
         Ok(rows.first().map(|row| ThenStatus {
             ran: row.get(0),
             failed: row.get(1),
+            took_ms: row.get(2),
+            tables: row.get(3),
         }))
     }
 
@@ -350,14 +356,16 @@ impl InCloud<'_> {
 
 /// Lets old conflicts go, now and then; what can't be asked now is asked later. Until something streams the sessions say
 /// what is wrong with a side, and nobody else knocks there.
-pub(crate) async fn forget_on_schedule(settings: Settings, meter: Arc<Meter>) {
+pub(crate) async fn forget_on_schedule(reloads: &Reloads, meter: Arc<Counters>) {
+    let mut news = reloads.news();
     while meter.read().batches == 0 {
         sleep(limits::CONFLICTS_BEGIN).await;
     }
+    let mut settings = news.next().await;
     loop {
         let gone = async {
-            let onlooker = Onlooker::connect(&settings).await?;
-            onlooker.forget_conflicts().await
+            let observer = Observer::connect(&settings).await?;
+            observer.forget_conflicts().await
         };
         let pause = match gone.await {
             Ok(Some(gone)) => {
@@ -373,5 +381,6 @@ pub(crate) async fn forget_on_schedule(settings: Settings, meter: Arc<Meter>) {
             }
         };
         sleep(pause).await;
+        settings = reloads.settings().unwrap_or(settings);
     }
 }

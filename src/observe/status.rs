@@ -7,8 +7,9 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
+use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
-use super::sample::{Onlooker, Sample, Seen, State};
+use super::sample::{CheckpointView, Observer, Sample, State};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -33,6 +34,25 @@ pub enum Verdict {
     Down,
 }
 
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 6] = [
+        Verdict::CaughtUp,
+        Verdict::CatchingUp,
+        Verdict::NeedsYou,
+        Verdict::Stalled,
+        Verdict::Stopped,
+        Verdict::Down,
+    ];
+
+    /// The word for it in documents.
+    pub fn word(self) -> String {
+        let word = serde_json::to_value(self).ok();
+        let word = word.as_ref().and_then(|word| word.as_str());
+        word.unwrap_or_default().to_owned()
+    }
+}
+
 /// The `status` document; source: the contract. Unknown numbers are null.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -48,6 +68,8 @@ pub struct Status {
     pub then: Option<ThenStatus>,
     /// The service.
     pub service: Service,
+    /// Settings that the running service read again and that don't count; null where all do.
+    pub settings: Option<SettingsStatus>,
     /// The office's refill, where tandem runs it.
     pub refill: Option<RefillStatus>,
     /// When the slot was given up, since the desktop kept too much WAL for it, in ISO 8601; null where it wasn't.
@@ -120,8 +142,20 @@ pub struct RefillStatus {
     pub started: String,
     /// How long it took, in milliseconds; null while it runs.
     pub took_ms: Option<i64>,
-    /// Why it failed.
+    /// Why it failed, until it goes well again.
     pub failed: Option<String>,
+    /// Why it ran: `clock`, `changed`, `again` behind a failure, `start` where nobody knew what had changed before.
+    pub why: Option<String>,
+    /// The tables whose change made it run; null where none did.
+    pub changed: Option<Vec<String>>,
+    /// Rows that it inserted, changed and deleted; null where that can't be known.
+    pub wrote: Option<i64>,
+    /// How often it has run.
+    pub runs: i64,
+    /// The tables whose changes make it run; null where only the clock does.
+    pub watched: Option<Vec<String>>,
+    /// Why not all changes are seen.
+    pub trouble: Option<String>,
 }
 
 /// One table.
@@ -167,7 +201,7 @@ impl TableStatus {
     }
 }
 
-impl Onlooker {
+impl Observer {
     /// Takes a sample of everything.
     ///
     /// # Errors
@@ -194,20 +228,19 @@ impl Onlooker {
             .verified
             .as_ref()
             .is_some_and(|verified| !verified.equal);
+        let unread = match running {
+            true => settings_status(&self.in_cloud()).await?,
+            false => None,
+        };
+        let bad = |unread: &SettingsStatus| unread.outcome == ReloadOutcome::Bad;
         let broken = failed
             || differs
+            || unread.as_ref().is_some_and(bad)
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());
-        let verdict = match forward.state {
-            _ if !running && service.last_words.is_some() => Verdict::Stopped,
-            _ if !running => Verdict::Down,
-            State::Down => Verdict::CatchingUp,
-            State::Stalled | State::SlotLost => Verdict::Stalled,
-            _ if broken || tables.iter().any(TableStatus::needs_you) => Verdict::NeedsYou,
-            State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
-            State::Streaming => Verdict::CaughtUp,
-        };
+        let broken = broken || tables.iter().any(TableStatus::needs_you);
+        let verdict = verdict_of(running, service.last_words.is_some(), forward.state, broken);
         Ok(Status {
             schema: 1,
             verdict,
@@ -217,6 +250,7 @@ impl Onlooker {
             forward: forward.aged(),
             then,
             service,
+            settings: unread,
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
@@ -233,15 +267,15 @@ impl Onlooker {
     /// # Errors
     /// When a side can't be reached or asked.
     pub async fn status_over(
-        left: &mut Option<Onlooker>,
+        left: &mut Option<Observer>,
         settings: &Settings,
     ) -> Result<Status, Fault> {
-        let onlooker = match left.take() {
-            Some(onlooker) => onlooker,
-            None => Onlooker::connect(settings).await?,
+        let observer = match left.take() {
+            Some(observer) => observer,
+            None => Observer::connect(settings).await?,
         };
-        let status = onlooker.status(settings).await?;
-        *left = Some(onlooker);
+        let status = observer.status(settings).await?;
+        *left = Some(observer);
         Ok(status)
     }
 
@@ -267,7 +301,7 @@ impl Onlooker {
             return Ok(None);
         }
         let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed from tandem.refill where replicator = $1";
+            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed, wrote, runs, watched, trouble from tandem.refill where replicator = $1";
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = desktop.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
@@ -275,6 +309,12 @@ impl Onlooker {
             started: row.get(0),
             took_ms: row.get(1),
             failed: row.get(2),
+            why: row.get(3),
+            changed: row.get(4),
+            wrote: row.get(5),
+            runs: row.get(6),
+            watched: row.get(7),
+            trouble: row.get(8),
         }))
     }
 
@@ -286,7 +326,7 @@ impl Onlooker {
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
-    async fn service(&self, settings: &Settings, seen: &Seen) -> Result<Service, Fault> {
+    async fn service(&self, settings: &Settings, seen: &CheckpointView) -> Result<Service, Fault> {
         let running = self.is_running(settings, seen).await?;
         let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
             from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
@@ -300,7 +340,7 @@ impl Onlooker {
 
 impl Service {
     /// As its lease has it, and the desktop where it reads the slot.
-    pub(super) fn of(running: bool, streams: Option<String>, seen: &Seen) -> Service {
+    pub(super) fn of(running: bool, streams: Option<String>, seen: &CheckpointView) -> Service {
         Service {
             running,
             since: streams.or_else(|| seen.since.clone().filter(|_| running)),
@@ -376,6 +416,24 @@ impl InCloud<'_> {
             last_swap: row.get(11),
         };
         Ok(rows.iter().map(table).collect())
+    }
+}
+
+/// What it all comes to, of one office or of each of many.
+pub(super) fn verdict_of(
+    is_running: bool,
+    has_last_words: bool,
+    state: State,
+    is_broken: bool,
+) -> Verdict {
+    match state {
+        _ if !is_running && has_last_words => Verdict::Stopped,
+        _ if !is_running => Verdict::Down,
+        State::Down => Verdict::CatchingUp,
+        State::Stalled | State::SlotLost => Verdict::Stalled,
+        _ if is_broken => Verdict::NeedsYou,
+        State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
+        State::Streaming => Verdict::CaughtUp,
     }
 }
 

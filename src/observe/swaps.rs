@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::Onlooker;
+use super::sample::Observer;
 use crate::fault::{Fault, Side};
 use crate::fold::SWAP;
 
@@ -37,9 +37,9 @@ pub struct Swapped {
     pub guarded: bool,
 }
 
-impl Onlooker {
+impl Observer {
     /// Asks for swaps of tables by their names; returns their numbers. The service has to be told by
-    /// [`Onlooker::stir`] if it runs.
+    /// [`Observer::stir`] if it runs.
     ///
     /// # Errors
     /// When the cloud can't be asked.

@@ -7,10 +7,10 @@ use serde::Serialize;
 use tokio::time::sleep;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::Onlooker;
+use super::sample::Observer;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Bad, Verified, agree_again, known_tables, verify};
+use crate::flows::{Bad, Reloads, Verified, agree_again, known_tables, verify};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Tables;
@@ -78,7 +78,7 @@ impl TableVerified {
     }
 }
 
-impl Onlooker {
+impl Observer {
     /// Compares these tables, or all; says each as soon as it is done. Of so many rows of each table the values are read,
     /// too.
     ///
@@ -110,9 +110,12 @@ impl Onlooker {
                 ..TableVerified::default()
             };
             let out = tables.iter().find(|table| table.name == wanted.name);
-            let home = tables.home(&wanted.name);
-            let rows = out.map(outward).into_iter().chain(home.and_then(homeward));
-            let beside = { home.and_then(owned).into_iter() }.chain(out.and_then(looked_up));
+            let reverse = tables.reverse_table(&wanted.name);
+            let rows = out
+                .map(outward)
+                .into_iter()
+                .chain(reverse.and_then(homeward));
+            let beside = { reverse.and_then(owned).into_iter() }.chain(out.and_then(looked_up));
             for what in rows.chain(beside) {
                 let catch_up = async || match installed {
                     true => self.catch_up(settings, what.homeward()).await,
@@ -187,7 +190,7 @@ impl Onlooker {
     }
 
     /// Waits until the receiving side has what the other one has now; not for a service that doesn't run, nor without end.
-    async fn catch_up(&self, settings: &Settings, home: bool) -> Result<(), Fault> {
+    async fn catch_up(&self, settings: &Settings, reverse: bool) -> Result<(), Fault> {
         let since = Instant::now();
         let marker = self.mark().await?;
         let mut waiting = None;
@@ -196,7 +199,7 @@ impl Onlooker {
             if seen.has(marker) {
                 // What the desktop did to the cloud's own columns was queued by the stream, so that is asked behind it.
                 let ids = match waiting.take() {
-                    None if home => self.waiting_home().await?,
+                    None if reverse => self.waiting_reverse().await?,
                     ids => ids.unwrap_or_default(),
                 };
                 if ids.is_empty() || self.still_waiting(&ids).await? == 0 {
@@ -228,7 +231,7 @@ impl Onlooker {
             false => Known::default(),
         };
         let may_be_kept = differs
-            && what.sort == Sort::Home
+            && what.sort == Sort::ReverseTable
             && is_installed(&self.desktop.client, Side::Desktop).await?;
         let mut uncounted = parked.copies;
         // Rows that both sides have are named, with a key or without.
@@ -271,7 +274,7 @@ impl Onlooker {
         // What the desktop did to the cloud's own columns of a row that waits waits with it.
         let direction = match what.sort {
             Sort::Out | Sort::LookedUp => &["forward"][..],
-            Sort::Home => &["reverse"],
+            Sort::ReverseTable => &["reverse"],
             Sort::Owned => &["reverse", "forward"],
         };
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
@@ -306,27 +309,36 @@ impl Onlooker {
 }
 
 /// Compares both sides again and again, as the settings want; what can't be asked now is asked later.
-pub(crate) async fn verify_on_schedule(settings: Settings) {
-    let Some(every) = settings.verify.every else {
-        return;
-    };
-    let mut pause = limits::VERIFY_FIRST.min(every);
+pub(crate) async fn verify_on_schedule(reloads: &Reloads) {
+    let mut news = reloads.news();
+    let mut settings = news.next().await;
+    let mut pause = None;
     loop {
-        sleep(pause).await;
-        pause = limits::VERIFY_FIRST.min(every);
+        let Some(every) = settings.verify.every else {
+            settings = news.next().await;
+            continue;
+        };
+        let first = limits::VERIFY_FIRST.min(every);
+        tokio::select! {
+            () = sleep(pause.take().unwrap_or(first)) => {}
+            now = news.next() => {
+                settings = now;
+                continue;
+            }
+        }
         let verified = async {
-            let onlooker = Onlooker::connect(&settings).await?;
-            let seen = onlooker.checkpoint().await?.unwrap_or_default();
-            let since = onlooker.last_verified().await?;
+            let observer = Observer::connect(&settings).await?;
+            let seen = observer.checkpoint().await?.unwrap_or_default();
+            let since = observer.last_verified().await?;
             let due = since.is_none_or(|since| since >= every);
             if due && seen.lsn.is_some() && !seen.copying {
-                onlooker.verify_and_note(&settings).await?;
+                observer.verify_and_note(&settings).await?;
                 return Ok(Some(every));
             }
             Ok::<_, Fault>(since.map(|since| every.saturating_sub(since)))
         };
         match verified.await {
-            Ok(Some(left)) => pause = left.max(limits::VERIFY_FIRST.min(every)),
+            Ok(Some(left)) => pause = Some(left.max(first)),
             Ok(None) => {}
             Err(fault) => {
                 tracing::warn!("both sides could not be compared, tried again soon: {fault}")

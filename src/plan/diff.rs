@@ -1,17 +1,17 @@
 //! A whole table that was staged, against the cloud's owned rows.
 
-use super::careful::{TOUCHED_STEP, cap_parked, parked_key, place};
 use super::compare::{cell, from, row};
 use super::digest::admitted;
 use super::guard::{Guard, has_parent, referred};
 use super::kept::{DELETE, INSERT, UPDATE};
 use super::orphan::{noticing, remember};
-use super::planner::Manner;
+use super::planner::WriteContext;
 use super::quote::{ident, literal, table as qualified};
+use super::row_by_row::{TOUCHED_STEP, cap_parked, parked_key, place};
 use super::source::{Rows, all, assignments, differs, image, insertion, key, rest, source};
 use super::write::update_differing;
 use crate::limits;
-use crate::model::{Key, Source, Statement, Table, Work, sqlstate};
+use crate::model::{Key, Source, Statement, StepKind, Table, sqlstate};
 
 /// The statements that make the cloud's owned rows equal to the staged ones.
 pub struct Diff {
@@ -85,7 +85,7 @@ pub fn copy_out(table: &Table, which: Which) -> String {
 /// Makes the diff's statements for the rows of `step`, where `touched` without those that the stream has changed since
 /// they were read. `$1` is the replicator, `$2` the epoch, `$3` the table's name, `$4` the step. What is inserted,
 /// updated and removed is counted in settings of the transaction (`tandem.inserted` and so on).
-pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> Diff {
+pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool) -> Diff {
     let params = place(table, step, manner);
     let statement = |sql: String| Statement {
         sql: sql.into(),
@@ -148,8 +148,8 @@ pub fn diff(table: &Table, manner: &Manner<'_>, step: usize, touched: bool) -> D
     };
     let park = |which: &str, code: &str, why: &str| {
         let work = match table.key {
-            Key::Multiset => Work::RemoveCopies,
-            Key::Columns(_) => Work::Delete,
+            Key::Multiset => StepKind::RemoveCopies,
+            Key::Columns(_) => StepKind::Delete,
         };
         let park = statement(format!(
             "{extras}, held as (select {name} as key, min({cells}) as cells, count(*) as copies from extra join {target} as t on {found} where {which} group by 1) \

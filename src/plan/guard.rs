@@ -2,7 +2,7 @@
 //! [`Guard`], and a guard can only be made from a table: there is no way to leave it out.
 
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Home, Lookup, Owner, Reach, Table, Tenant, Via};
+use crate::model::{Lookup, Owner, Reach, ReverseTable, Table, Tenant, Via};
 
 /// The predicates that limit a statement to a replicator's own rows.
 pub struct Guard {
@@ -18,8 +18,8 @@ impl Guard {
     }
 
     /// The guard of the desktop's rows in the cloud, called `t`, of which something comes home.
-    pub(super) fn of_home(home: &Home) -> Guard {
-        Guard::made(&home.tenant, home.owner.as_ref(), "t")
+    pub(super) fn of_reverse(reverse: &ReverseTable) -> Guard {
+        Guard::made(&reverse.tenant, reverse.owner.as_ref(), "t")
     }
 
     /// The guard of the phone's rows, called `t`: for what the settings let the desktop do to them.

@@ -1,30 +1,35 @@
 //! Rows that wait for one another are tried together: `tandem.knit` in `sql/cloud`.
 
-use super::careful::{COPY_STEP, parked_key, place};
 use super::guard::Guard;
-use super::planner::Manner;
+use super::planner::WriteContext;
 use super::quote::{ident, table as qualified};
+use super::row_by_row::{COPY_STEP, parked_key, place};
 use super::source::{Rows, all, image, insertion_but, key, source};
 use super::write::{matches, parents_are_ours, sent, text};
 use crate::limits;
-use crate::model::{Column, Knot, Param, Shape, Statement, Table, Work};
+use crate::model::{Column, Knot, Param, Statement, StepKind, StepShape, Table};
 
 /// A step whose rows are in the staging table.
 pub(super) struct Part<'a> {
     pub(super) table: &'a Table,
     pub(super) number: usize,
-    pub(super) work: Work,
-    pub(super) shape: Shape,
+    pub(super) work: StepKind,
+    pub(super) shape: StepShape,
 }
 
 impl<'a> Part<'a> {
-    pub(super) fn new(table: &'a Table, number: usize, work: Work, shape: &Shape) -> Part<'a> {
+    pub(super) fn new(
+        table: &'a Table,
+        number: usize,
+        work: StepKind,
+        shape: &StepShape,
+    ) -> Part<'a> {
         Part {
             table,
             number,
             work,
             // One by one it doesn't matter what was there.
-            shape: Shape {
+            shape: StepShape {
                 fresh: false,
                 ..shape.clone()
             },
@@ -51,16 +56,18 @@ impl<'a> Part<'a> {
             return None;
         }
         match self.work {
-            Work::Upsert => loosen_upsert(table, knot, shape, rows),
-            Work::Delete if !knot.loose.is_empty() => Some(loosen_delete(table, knot, shape, rows)),
-            Work::Delete if knot.rooted.is_none() => Some(self.text()),
+            StepKind::Upsert => loosen_upsert(table, knot, shape, rows),
+            StepKind::Delete if !knot.loose.is_empty() => {
+                Some(loosen_delete(table, knot, shape, rows))
+            }
+            StepKind::Delete if knot.rooted.is_none() => Some(self.text()),
             _ => None,
         }
     }
 
     /// Where chosen rows of it stand now.
     fn find(&self) -> Option<String> {
-        (self.work == Work::Upsert && !self.shape.mobile).then(|| {
+        (self.work == StepKind::Upsert && !self.shape.mobile).then(|| {
             let at = ["u.ctid as \"tandem at\"".to_owned()];
             format!(
                 "with {} select src.\"tandem at\" as staged, t.tableoid as part, t.ctid as at from src join {} as t on {} and {}",
@@ -74,7 +81,7 @@ impl<'a> Part<'a> {
 }
 
 /// Writes the staged rows of all parts, as many as can stand together, and marks the others.
-pub(super) fn knit(parts: &[Part<'_>], manner: &Manner<'_>) -> Option<Statement> {
+pub(super) fn knit(parts: &[Part<'_>], manner: &WriteContext<'_>) -> Option<Statement> {
     let first = parts.first()?;
     let said = parts.iter().map(|part| {
         let knot = part.table.knot.as_ref();
@@ -106,12 +113,12 @@ pub(super) fn knit(parts: &[Part<'_>], manner: &Manner<'_>) -> Option<Statement>
 }
 
 /// Loosens all rows of a copy, so that those of others can be written.
-pub fn loosen_whole(table: &Table, manner: &Manner<'_>) -> Option<Statement> {
-    let shape = Shape {
+pub fn loosen_whole(table: &Table, manner: &WriteContext<'_>) -> Option<Statement> {
+    let shape = StepShape {
         mixed_keys: true,
-        ..Shape::default()
+        ..StepShape::default()
     };
-    let part = Part::new(table, COPY_STEP, Work::Upsert, &shape);
+    let part = Part::new(table, COPY_STEP, StepKind::Upsert, &shape);
     let sql = part.loosen(&Rows::Staged)?;
     Some(Statement {
         sql: sql.into(),
@@ -121,7 +128,7 @@ pub fn loosen_whole(table: &Table, manner: &Manner<'_>) -> Option<Statement> {
     })
 }
 
-fn loosen_upsert(table: &Table, knot: &Knot, shape: &Shape, rows: &Rows) -> Option<String> {
+fn loosen_upsert(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> Option<String> {
     let columns = sent(table, all(table), shape);
     let known = |list: &[usize]| -> Vec<(usize, &Column)> {
         let mut known = columns.clone();
@@ -183,7 +190,7 @@ fn loosen_upsert(table: &Table, knot: &Knot, shape: &Shape, rows: &Rows) -> Opti
     Some(format!("with {source}{} {last}", before.concat()))
 }
 
-fn loosen_delete(table: &Table, knot: &Knot, shape: &Shape, rows: &Rows) -> String {
+fn loosen_delete(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> String {
     let names: Vec<_> = knot
         .loose
         .iter()

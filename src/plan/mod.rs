@@ -5,22 +5,22 @@
 //! the column's base type and then assigned (P11): nothing is shortened in silence.
 
 mod array;
-mod careful;
 mod compare;
 mod diff;
 mod digest;
 mod direct;
 mod follow;
 mod guard;
-pub mod home;
 mod kept;
 mod knot;
-mod open;
+mod mobile_rows;
 mod orphan;
 mod planner;
 pub mod quote;
-mod returns;
+pub mod reverse;
+mod row_by_row;
 mod sequence;
+mod session_settings;
 mod shrink;
 mod source;
 mod staged;
@@ -29,10 +29,6 @@ pub mod verify;
 mod weigh;
 mod write;
 
-pub use careful::{
-    COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, cap_parked, park_too_large, retry,
-    try_whole, void_parked, void_untouched, widened,
-};
 pub use compare::{compared, deletable_count, from, owned_count, rows_out};
 pub use diff::{Diff, Which, copy_out, diff};
 pub use digest::{admitted, cloud_digest, desktop_digest};
@@ -40,10 +36,14 @@ pub use direct::{Direct, Pages, direct};
 pub use follow::{follow_all, follow_own};
 pub use guard::Guard;
 pub use knot::loosen_whole;
-pub use open::{Opening, at_once, hash_joins, opening};
 pub use orphan::heal;
-pub use planner::{BatchForm, Manner, Planner};
+pub use planner::{BatchForm, Planner, WriteContext};
+pub use row_by_row::{
+    COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, cap_parked, park_too_large, retry,
+    try_whole, void_parked, void_untouched, widened,
+};
 pub use sequence::past_keys;
+pub use session_settings::{TransactionSettings, at_once, hash_joins, opening};
 pub use staged::{StagedForm, StagedStep, are_there, staged};
 pub use unreadable::park_unreadable;
 pub use weigh::{so_far, waiting, weigh, weighed};

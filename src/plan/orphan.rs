@@ -6,7 +6,7 @@ use super::quote::{literal, table as qualified};
 use super::source::{Rows, all, differs, source, value, value_or_null};
 use super::write::{matches, sent, update_differing};
 use crate::limits;
-use crate::model::{Column, Param, Shape, Source, Statement, Table, oid};
+use crate::model::{Column, Param, Source, Statement, StepShape, Table, oid};
 
 /// What a row's memory is found by: the hash under which the quarantine knows it.
 const NAME: &str = "\"tandem orphan\"";
@@ -120,12 +120,12 @@ pub fn heal(child: &Table) -> Option<Statement> {
         return None;
     }
     let kept = remembered(child);
-    let shape = Shape {
+    let shape = StepShape {
         unsent: { 0..child.arriving.len() }
             .filter(|index| !kept.contains(index))
             .collect(),
         mixed_keys: true,
-        ..Shape::default()
+        ..StepShape::default()
     };
     let columns = sent(child, all(child), &shape);
     let orphaned = child.orphaned();

@@ -5,29 +5,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::array::TextArray;
-use super::careful::{Careful, try_parts};
 use super::follow::follow;
 use super::knot::Part;
+use super::row_by_row::{Careful, try_parts};
 use super::shrink::shrink;
 use super::source::Rows;
 use super::write::{extras, plain_insert, taken, text, uncounted};
 use crate::limits;
 use crate::model::{
-    Cell, Counts, Layout, Lsn, Param, Row, Shape, Statement, Step, Table, TableId, Tables, Work,
+    Cell, Counts, Layout, Lsn, Param, Row, Statement, Step, StepKind, StepShape, Table, TableId,
+    Tables,
 };
 
 /// Makes statements, and remembers their texts.
 #[derive(Default)]
 pub struct Planner {
-    texts: HashMap<(TableId, Work, Shape), Arc<str>>,
+    texts: HashMap<(TableId, StepKind, StepShape), Arc<str>>,
     /// The same for many new rows.
-    plain: HashMap<(TableId, Work, Shape), Option<Arc<str>>>,
+    plain: HashMap<(TableId, StepKind, StepShape), Option<Arc<str>>>,
     /// Tables with something that may keep rows out without an error, whose rows are counted.
     counted: BTreeSet<TableId>,
 }
 
 /// How the steps of a batch are to be written.
-pub struct Manner<'a> {
+pub struct WriteContext<'a> {
     /// Whose rows they are in the staging table and the quarantine.
     pub replicator: &'a str,
     /// Our turn.
@@ -43,7 +44,7 @@ pub struct Manner<'a> {
 /// How the steps of a batch are carried out.
 pub struct BatchForm<'a> {
     /// Steps whose rows are tried one by one, and parked where the cloud refuses them.
-    pub careful: &'a BTreeSet<usize>,
+    pub row_by_row: &'a BTreeSet<usize>,
     /// Tables that nothing is written to.
     pub stopped: &'a dyn Fn(TableId) -> bool,
 }
@@ -56,7 +57,7 @@ impl Planner {
         steps: Vec<Step>,
         counts: &[(TableId, Counts)],
         tables: &Arc<Tables>,
-        manner: &Manner<'_>,
+        manner: &WriteContext<'_>,
         form: &BatchForm<'_>,
     ) -> impl Iterator<Item = Statement> + Send + use<> {
         let followed = follow(&steps, tables, form.stopped);
@@ -64,7 +65,7 @@ impl Planner {
         let mut finishes = finishes(&steps, tables, form, manner);
         let plans = steps.into_iter().enumerate().map(|(number, step)| {
             let table = tables.get(step.table);
-            let way = if form.careful.contains(&number) {
+            let way = if form.row_by_row.contains(&number) {
                 let finish = finishes.remove(&number).unwrap_or_default();
                 Way::Careful(Careful::of(table, number, finish, manner))
             } else {
@@ -151,10 +152,11 @@ fn finishes(
     steps: &[Step],
     tables: &Tables,
     form: &BatchForm<'_>,
-    manner: &Manner<'_>,
+    manner: &WriteContext<'_>,
 ) -> HashMap<usize, Vec<Statement>> {
-    let careful = { steps.iter().enumerate() }.filter(|(number, _)| form.careful.contains(number));
-    let parts = careful
+    let row_by_row =
+        { steps.iter().enumerate() }.filter(|(number, _)| form.row_by_row.contains(number));
+    let parts = row_by_row
         .map(|(number, step)| Part::new(tables.get(step.table), number, step.work, &step.shape));
     let parts: Vec<_> = parts.collect();
     let together =
@@ -194,8 +196,8 @@ fn write(
             });
             Box::new(written.chain(then))
         }
-        Way::Careful(careful) => {
-            let Careful { stage, finish } = careful;
+        Way::Careful(row_by_row) => {
+            let Careful { stage, finish } = row_by_row;
             let mut first = 0;
             let staged = pieces(step, &tables).map(move |piece| {
                 let statement = stage.fill(table.get(id), &piece, first);
@@ -249,18 +251,26 @@ pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
             }
         }
         match step.work {
-            Work::AddCopies | Work::RemoveCopies => {
+            StepKind::AddCopies | StepKind::RemoveCopies => {
                 counts.push(Cell::Text(row.count.to_string().as_bytes()));
             }
-            Work::Rekey => push_origin(row, &mut origins),
-            Work::Upsert | Work::Delete | Work::Recall | Work::Note | Work::NoteGone => {}
+            StepKind::Rekey => push_origin(row, &mut origins),
+            StepKind::Upsert
+            | StepKind::Delete
+            | StepKind::Requeue
+            | StepKind::RecordChange
+            | StepKind::RecordDelete => {}
         }
     }
     let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
     match step.work {
-        Work::Rekey => params.extend(origins.into_iter().map(TextArray::finish)),
-        Work::AddCopies | Work::RemoveCopies => params.push(counts.finish()),
-        Work::Upsert | Work::Delete | Work::Recall | Work::Note | Work::NoteGone => {}
+        StepKind::Rekey => params.extend(origins.into_iter().map(TextArray::finish)),
+        StepKind::AddCopies | StepKind::RemoveCopies => params.push(counts.finish()),
+        StepKind::Upsert
+        | StepKind::Delete
+        | StepKind::Requeue
+        | StepKind::RecordChange
+        | StepKind::RecordDelete => {}
     }
     params
 }

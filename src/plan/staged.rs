@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use super::careful::{place, try_parts, void_parked};
 use super::diff::diff;
 use super::follow::follow_all;
-use super::home::queue_differing;
 use super::knot::Part;
-use super::planner::Manner;
+use super::planner::WriteContext;
+use super::reverse::queue_differing;
+use super::row_by_row::{place, try_parts, void_parked};
 use super::shrink::shrink;
 use super::source::{Rows, key, source};
 use super::write::text;
-use crate::model::{Counts, Key, Param, Shape, Statement, Table, TableId, Tables, Work};
+use crate::model::{Counts, Key, Param, Statement, StepKind, StepShape, Table, TableId, Tables};
 
 /// A step whose rows are in the staging table.
 #[derive(Clone, Debug)]
@@ -19,9 +19,9 @@ pub struct StagedStep {
     /// The table.
     pub table: TableId,
     /// What to do with the rows.
-    pub work: Work,
+    pub work: StepKind,
     /// What they have in common.
-    pub shape: Shape,
+    pub shape: StepShape,
     /// How many rows.
     pub rows: u64,
     /// The table was emptied first: these are all the rows that it has.
@@ -31,14 +31,14 @@ pub struct StagedStep {
 impl StagedStep {
     /// It needs rows as they stand under other keys, so that its own can't be parked.
     pub fn moves(&self) -> bool {
-        self.shape.moved || self.work == Work::Rekey
+        self.shape.moved || self.work == StepKind::Rekey
     }
 }
 
 /// How staged steps are carried out.
 pub struct StagedForm<'a> {
     /// Steps that are tried row by row.
-    pub careful: &'a BTreeSet<usize>,
+    pub row_by_row: &'a BTreeSet<usize>,
     /// Tables in which a step may remove a key that another one writes.
     pub rekeyed: &'a BTreeSet<TableId>,
     /// Rows are removed first, because a new row may need their unique values; else last.
@@ -52,10 +52,10 @@ pub fn staged(
     steps: &[(usize, StagedStep)],
     counts: &[(TableId, Counts)],
     tables: &Tables,
-    manner: &Manner<'_>,
+    manner: &WriteContext<'_>,
     form: &StagedForm<'_>,
 ) -> Vec<Statement> {
-    let careful = form.careful;
+    let row_by_row = form.row_by_row;
     let mut statements = shrink(counts, tables);
     for (number, step) in steps {
         statements.push(are_there(
@@ -75,13 +75,15 @@ pub fn staged(
     for (number, step) in steps {
         let table = i32::from(step.table.0);
         match step.work {
-            Work::RemoveCopies => order.push((0, -table, *number, step)),
-            Work::Delete => order.push((last, -table, *number, step)),
-            Work::Recall | Work::Note | Work::NoteGone => order.push((3, table, *number, step)),
-            Work::Rekey | Work::Upsert | Work::AddCopies => {
+            StepKind::RemoveCopies => order.push((0, -table, *number, step)),
+            StepKind::Delete => order.push((last, -table, *number, step)),
+            StepKind::Requeue | StepKind::RecordChange | StepKind::RecordDelete => {
+                order.push((3, table, *number, step))
+            }
+            StepKind::Rekey | StepKind::Upsert | StepKind::AddCopies => {
                 order.push((1, table, *number, step));
                 // Trying takes the rows out of the staging table, and they say what is to be removed: it comes before.
-                if step.whole && !careful.contains(number) {
+                if step.whole && !row_by_row.contains(number) {
                     order.push((last, -table, *number, step));
                 }
             }
@@ -92,7 +94,7 @@ pub fn staged(
     order.sort_by_key(|(phase, table, number, step)| (*phase, *table, !step.shape.moved, *number));
     for (phase, _, number, step) in order {
         let table = tables.get(step.table);
-        let tried = careful.contains(&number) || step.shape.parked || step.shape.waits();
+        let tried = row_by_row.contains(&number) || step.shape.parked || step.shape.waits();
         let part = Part::new(table, number, step.work, &step.shape);
         // What may wait for one another is tried together.
         if run
@@ -127,7 +129,7 @@ pub fn staged(
 
 /// Fails unless the staging table holds exactly the rows that were sent: a crash of the cloud empties
 /// unlogged tables, and behind a pooler the client doesn't notice.
-pub fn are_there(table: &Table, number: usize, rows: u64, manner: &Manner<'_>) -> Statement {
+pub fn are_there(table: &Table, number: usize, rows: u64, manner: &WriteContext<'_>) -> Statement {
     let mut params = place(table, number, manner);
     params.push(Param::int8(rows));
     Statement::bookkeeping("select tandem.staged($1, $2, $3, $4, $5)", params)
@@ -138,8 +140,8 @@ pub fn are_there(table: &Table, number: usize, rows: u64, manner: &Manner<'_>) -
 fn whole(
     table: &Table,
     number: usize,
-    manner: &Manner<'_>,
-    (phase, careful): (u8, bool),
+    manner: &WriteContext<'_>,
+    (phase, row_by_row): (u8, bool),
 ) -> Vec<Statement> {
     let diff = diff(table, manner, number, false);
     let void = void_parked(table, manner.replicator);
@@ -151,7 +153,7 @@ fn whole(
     let differing = table
         .returns
         .then(|| queue_differing(table, manner, number));
-    match (phase, careful) {
+    match (phase, row_by_row) {
         (_, true) => {
             let narrow = (table.key == Key::Multiset).then_some(diff.narrow);
             [void]
@@ -173,14 +175,18 @@ fn whole(
 
 /// Takes out deletes of keys that the same transaction writes too: keys that are only spelled in another way, and
 /// keys that one row leaves and another one takes over.
-fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) -> Vec<Statement> {
+fn same_keys(
+    table: &Table,
+    steps: &[(usize, StagedStep)],
+    manner: &WriteContext<'_>,
+) -> Vec<Statement> {
     let of_table = |step: &&(usize, StagedStep)| step.1.table == table.id && !step.1.whole;
     let mine: Vec<_> = { steps.iter().filter(of_table) }
         .filter(|(_, step)| !step.shape.mobile)
         .collect();
     let writes: Vec<_> = mine
         .iter()
-        .filter(|(_, step)| step.work == Work::Upsert)
+        .filter(|(_, step)| step.work == StepKind::Upsert)
         .collect();
     if writes.is_empty() {
         return Vec::new();
@@ -197,7 +203,9 @@ fn same_keys(table: &Table, steps: &[(usize, StagedStep)], manner: &Manner<'_>) 
             format!("w.{name} is not distinct from src.{name}")
         })
         .collect();
-    let gone = mine.iter().filter(|(_, step)| step.work == Work::Delete);
+    let gone = mine
+        .iter()
+        .filter(|(_, step)| step.work == StepKind::Delete);
     let statements = gone.map(|(number, _)| {
         let at = ["u.ctid as \"tandem at\"".to_owned()];
         let deletes = source(table, &columns, &Rows::Staged, &at);

@@ -7,8 +7,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::{
-    Arriving, Cell, Column, Identity, Key, Lsn, Name, Owner, Relation, RelationColumn, Row, Shape,
-    Source, Statement, Step, Table, TableId, Tables, Tenant, TenantColumn, Tuple, Work,
+    Arriving, Cell, Column, Identity, Key, Lsn, Name, Owner, Relation, RelationColumn, Row, Source,
+    Statement, Step, StepKind, StepShape, Table, TableId, Tables, Tenant, TenantColumn, Tuple,
 };
 
 fn table(key: Key) -> Table {
@@ -87,7 +87,7 @@ fn row(table: &Table) -> Row {
     }
 }
 
-const MANNER: Manner<'_> = Manner {
+const MANNER: WriteContext<'_> = WriteContext {
     replicator: "office",
     epoch: 1,
     end: Lsn(1),
@@ -98,7 +98,7 @@ const MANNER: Manner<'_> = Manner {
 fn plan(steps: Vec<Step>, table: Table) -> Vec<Statement> {
     let tables = Arc::new(Tables::new(vec![table]));
     let form = BatchForm {
-        careful: &BTreeSet::new(),
+        row_by_row: &BTreeSet::new(),
         stopped: &|_| false,
     };
     let statements = Planner::default().statements(steps, &[], &tables, &MANNER, &form);
@@ -110,13 +110,13 @@ fn plan(steps: Vec<Step>, table: Table) -> Vec<Statement> {
 
 proptest! {
     #[test]
-    fn p4_owner_and_tenant_stand_in_every_statement(work in prop::sample::select(vec![Work::Upsert, Work::Delete, Work::Rekey, Work::RemoveCopies]), null_key in any::<bool>(), unsent in any::<bool>()) {
-        let multiset = work == Work::RemoveCopies;
+    fn p4_owner_and_tenant_stand_in_every_statement(work in prop::sample::select(vec![StepKind::Upsert, StepKind::Delete, StepKind::Rekey, StepKind::RemoveCopies]), null_key in any::<bool>(), unsent in any::<bool>()) {
+        let multiset = work == StepKind::RemoveCopies;
         let table = table(if multiset { Key::Multiset } else { Key::Columns(vec![0]) });
-        let shape = Shape {
+        let shape = StepShape {
             null_keys: if null_key && !multiset { vec![0] } else { Vec::new() },
-            unsent: if unsent && matches!(work, Work::Upsert | Work::Rekey) { vec![1] } else { Vec::new() },
-            ..Shape::default()
+            unsent: if unsent && matches!(work, StepKind::Upsert | StepKind::Rekey) { vec![1] } else { Vec::new() },
+            ..StepShape::default()
         };
         let step = Step { table: TableId(0), work, shape, rows: vec![row(&table)] };
         let statement = plan(vec![step], table).remove(0);
@@ -159,8 +159,8 @@ fn an_array_of_arrays_of_values_is_one_parameter_per_column() {
     let rows = vec![row(&table), row(&table), row(&table)];
     let step = Step {
         table: TableId(0),
-        work: Work::Upsert,
-        shape: Shape::default(),
+        work: StepKind::Upsert,
+        shape: StepShape::default(),
         rows,
     };
     let statement = plan(vec![step], table).remove(0);

@@ -1,11 +1,11 @@
 //! Rows with a value that can't be read: its bytes mean nothing in the desktop's encoding. They wait in the quarantine, whole,
 //! until the value is corrected, or the settings name another encoding and the table is read anew.
 
-use super::careful::{UNREADABLE_STEP, parked_key, place};
-use super::planner::Manner;
+use super::planner::WriteContext;
 use super::quote::literal;
+use super::row_by_row::{UNREADABLE_STEP, parked_key, place};
 use super::source::Rows;
-use crate::model::{Charset, Key, Param, Statement, Table, Work, oid};
+use crate::model::{Charset, Key, Param, Statement, StepKind, Table, oid};
 
 /// Refuses each row with its reason.
 pub(super) fn refuse(table: &Table, rows: &Rows) -> String {
@@ -37,10 +37,10 @@ fn words(table: &Table) -> String {
 }
 
 /// Parks such rows of a copy.
-pub fn park_unreadable(table: &Table, manner: &Manner<'_>) -> Statement {
+pub fn park_unreadable(table: &Table, manner: &WriteContext<'_>) -> Statement {
     let work = match table.key {
-        Key::Multiset => Work::AddCopies,
-        Key::Columns(_) => Work::Upsert,
+        Key::Multiset => StepKind::AddCopies,
+        Key::Columns(_) => StepKind::Upsert,
     };
     let key = parked_key(table).into_iter();
     let key: Vec<_> = key.map(|index| format!("u.cells[{}]", index + 1)).collect();

@@ -10,10 +10,10 @@ pub use beside::{differing_in, following, looked_up, owned, queueing};
 use super::compare::{as_it_is, from, output};
 use super::digest::{admitted, compared};
 use super::guard::Guard;
-use super::home::{phones_in_cloud, phones_on_desktop};
 use super::quote::{ident, literal, table as qualified};
+use super::reverse::{phones_in_cloud, phones_on_desktop};
 use super::source::{held, key, sent};
-use crate::model::{Arriving, Charset, Column, Home, Key, Source, Table};
+use crate::model::{Arriving, Charset, Column, Key, ReverseTable, Source, Table};
 
 /// How one side's rows are looked at.
 #[derive(Clone, Debug)]
@@ -55,7 +55,7 @@ pub enum Sort {
     /// The desktop's rows, as they go out.
     Out,
     /// The phone's rows, as they come home.
-    Home,
+    ReverseTable,
     /// Columns of the cloud's own on the desktop's rows, as they come home.
     Owned,
     /// Columns that follow a parent's; both looks are the cloud's.
@@ -90,7 +90,7 @@ pub struct Comparison {
 impl Comparison {
     /// The desktop is the side that receives.
     pub fn homeward(&self) -> bool {
-        matches!(self.sort, Sort::Home | Sort::Owned)
+        matches!(self.sort, Sort::ReverseTable | Sort::Owned)
     }
 
     /// Only rows that both sides have count: others are another comparison's.
@@ -142,28 +142,28 @@ fn beside_computed(table: &Table) -> Vec<&Column> {
 }
 
 /// The phone's rows of a table; none where only columns come home.
-pub fn homeward(home: &Home) -> Option<Comparison> {
-    if !home.rows || home.counted {
+pub fn homeward(reverse: &ReverseTable) -> Option<Comparison> {
+    if !reverse.rows || reverse.counted {
         return None;
     }
-    let named: Vec<_> = home.key.iter().map(|at| &home.columns[*at]).collect();
-    let outbox: Vec<_> = { home.names.iter() }
-        .map(|named| home.arriving[named.arriving].name.clone())
+    let named: Vec<_> = reverse.key.iter().map(|at| &reverse.columns[*at]).collect();
+    let outbox: Vec<_> = { reverse.names.iter() }
+        .map(|named| reverse.arriving[named.arriving].name.clone())
         .collect();
-    let columns: Vec<_> = home.columns.iter().collect();
-    let sent = |columns: &[&Column]| all_sent(&home.arriving, columns);
+    let columns: Vec<_> = reverse.columns.iter().collect();
+    let sent = |columns: &[&Column]| all_sent(&reverse.arriving, columns);
     Some(Comparison {
-        table: home.name.clone(),
-        sort: Sort::Home,
+        table: reverse.name.clone(),
+        sort: Sort::ReverseTable,
         keyed: true,
-        extras: home.desktop_owner.is_some(),
+        extras: reverse.desktop_owner.is_some(),
         desktop: Look {
-            charset: home.charset,
+            charset: reverse.charset,
             ..Look::new(
-                super::home::target(home),
-                phones_on_desktop(home),
-                all_stored(&home.arriving, &columns),
-                all_stored(&home.arriving, &named),
+                super::reverse::target(reverse),
+                phones_on_desktop(reverse),
+                all_stored(&reverse.arriving, &columns),
+                all_stored(&reverse.arriving, &named),
             )
         },
         cloud: Look {
@@ -172,8 +172,8 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
                 .map(|name| format!("t.{}", ident(name)))
                 .collect(),
             ..Look::new(
-                qualified(&home.cloud),
-                phones_in_cloud(home),
+                qualified(&reverse.cloud),
+                phones_in_cloud(reverse),
                 sent(&columns),
                 sent(&named),
             )
@@ -181,15 +181,15 @@ pub fn homeward(home: &Home) -> Option<Comparison> {
         sent: outbox.iter().map(|_| true).collect(),
         key: outbox,
         columns: Vec::new(),
-        abroad: abroad(home, &columns, &named),
+        abroad: abroad(reverse, &columns, &named),
     })
 }
 
 /// How the cloud's rows are looked at on the desktop; none where it would have to read them in its own encoding first.
-fn abroad(home: &Home, columns: &[&Column], named: &[&Column]) -> Option<Abroad> {
-    let names = home.names.iter().map(|named| named.arriving).collect();
-    let abroad = Abroad::new(&home.arriving, (columns, named), Some(names), None);
-    home.charset.is_none().then_some(abroad)
+fn abroad(reverse: &ReverseTable, columns: &[&Column], named: &[&Column]) -> Option<Abroad> {
+    let names = reverse.names.iter().map(|named| named.arriving).collect();
+    let abroad = Abroad::new(&reverse.arriving, (columns, named), Some(names), None);
+    reverse.charset.is_none().then_some(abroad)
 }
 
 fn all_sent(arriving: &[Arriving], columns: &[&Column]) -> Vec<String> {

@@ -1,9 +1,9 @@
 //! How many rows a copy inserts and leaves alone, where its rows are tried one by one and no statement counts them.
 
-use super::careful::{COPY_STEP, place};
 use super::guard::Guard;
-use super::planner::Manner;
+use super::planner::WriteContext;
 use super::quote::{literal, table as qualified};
+use super::row_by_row::{COPY_STEP, place};
 use super::source::{Rows, all, differs, image, key, rest, source};
 use crate::limits;
 use crate::model::{Key, Param, Statement, Table, oid};
@@ -11,7 +11,7 @@ use crate::model::{Key, Param, Statement, Table, oid};
 /// Notes, before the rows of a copy are tried, how many rows of ours there are, and how many staged rows are in the cloud as
 /// they should be. Where that can't be said (values that can't be read keep the others from being compared), it is noted as
 /// unknown.
-pub fn weigh(table: &Table, manner: &Manner<'_>) -> Statement {
+pub fn weigh(table: &Table, manner: &WriteContext<'_>) -> Statement {
     let equal = match table.key {
         // Only what is missing is tried.
         Key::Multiset => "null".to_owned(),
@@ -37,7 +37,7 @@ pub fn weigh(table: &Table, manner: &Manner<'_>) -> Statement {
 }
 
 /// Notes, after they were tried, how many are new.
-pub fn weighed(table: &Table, manner: &Manner<'_>) -> Statement {
+pub fn weighed(table: &Table, manner: &WriteContext<'_>) -> Statement {
     let sql = format!(
         "select tandem.weighed(({})) where $1 <> '' and $2 >= 0 and $3 <> '' and $4 >= 0",
         ours(table)
@@ -71,7 +71,7 @@ fn ours(table: &Table) -> String {
     )
 }
 
-fn about(table: &Table, manner: &Manner<'_>, sql: String) -> Statement {
+fn about(table: &Table, manner: &WriteContext<'_>, sql: String) -> Statement {
     Statement {
         sql: sql.into(),
         params: place(table, COPY_STEP, manner),

@@ -4,15 +4,14 @@ use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
 use super::kept::{Counted, DELETE, INSERT, UPDATE};
 use super::orphan::{forget, naming, noticing, remember};
 use super::quote::{ident, literal, table as qualified};
-use super::returns;
 use super::source::{
     Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
 };
-use super::unreadable;
-use crate::model::{Column, Key, Shape, Source, Table, Work};
+use super::{mobile_rows, unreadable};
+use crate::model::{Column, Key, Source, StepKind, StepShape, Table};
 
 /// What a step's statement says.
-pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> String {
+pub(super) fn text(table: &Table, work: StepKind, shape: &StepShape, rows: &Rows) -> String {
     if let Some(bytes) = shape.too_large {
         return format!("select tandem.too_large({bytes})");
     }
@@ -20,24 +19,26 @@ pub(super) fn text(table: &Table, work: Work, shape: &Shape, rows: &Rows) -> Str
         return unreadable::refuse(table, rows);
     }
     match work {
-        Work::Upsert if shape.mobile => returns::change_mobile(table, shape, rows),
-        Work::Delete if shape.mobile => returns::remove_mobile(table, shape, rows),
-        Work::Recall => returns::recall(table, shape, rows),
-        Work::Note | Work::NoteGone => returns::note(table, shape, rows, work == Work::NoteGone),
-        Work::Upsert => upsert(table, shape, rows),
-        Work::Delete => delete(table, shape, rows),
-        Work::Rekey => rekey(table, shape, rows),
-        Work::AddCopies => add_copies(table, rows),
-        Work::RemoveCopies => remove_copies(table, rows),
+        StepKind::Upsert if shape.mobile => mobile_rows::change_mobile(table, shape, rows),
+        StepKind::Delete if shape.mobile => mobile_rows::remove_mobile(table, shape, rows),
+        StepKind::Requeue => mobile_rows::recall(table, shape, rows),
+        StepKind::RecordChange | StepKind::RecordDelete => {
+            mobile_rows::note(table, shape, rows, work == StepKind::RecordDelete)
+        }
+        StepKind::Upsert => upsert(table, shape, rows),
+        StepKind::Delete => delete(table, shape, rows),
+        StepKind::Rekey => rekey(table, shape, rows),
+        StepKind::AddCopies => add_copies(table, rows),
+        StepKind::RemoveCopies => remove_copies(table, rows),
     }
 }
 
 /// Arriving columns that a step's statement takes.
-pub(super) fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
+pub(super) fn taken(table: &Table, work: StepKind, shape: &StepShape) -> Vec<usize> {
     match (work, &table.key) {
-        (Work::Delete, _) => table.key_arriving(),
-        (Work::Recall, _) => returns::recalled(table, shape),
-        (Work::NoteGone, _) => table.naming(),
+        (StepKind::Delete, _) => table.key_arriving(),
+        (StepKind::Requeue, _) => mobile_rows::recalled(table, shape),
+        (StepKind::RecordDelete, _) => table.naming(),
         _ => (0..table.arriving.len())
             .filter(|index| !shape.unsent.contains(index))
             .collect(),
@@ -45,11 +46,12 @@ pub(super) fn taken(table: &Table, work: Work, shape: &Shape) -> Vec<usize> {
 }
 
 /// The names of what a step's array parameters hold beside its arriving columns.
-pub(super) fn extras(table: &Table, work: Work) -> Vec<String> {
+pub(super) fn extras(table: &Table, work: StepKind) -> Vec<String> {
+    use StepKind::*;
     match work {
-        Work::Rekey => origin_names(table),
-        Work::AddCopies | Work::RemoveCopies => vec!["copies".to_owned()],
-        Work::Upsert | Work::Delete | Work::Recall | Work::Note | Work::NoteGone => Vec::new(),
+        Rekey => origin_names(table),
+        AddCopies | RemoveCopies => vec!["copies".to_owned()],
+        Upsert | Delete | Requeue | RecordChange | RecordDelete => Vec::new(),
     }
 }
 
@@ -61,12 +63,12 @@ fn origin_names(table: &Table) -> Vec<String> {
 /// Finds the stored row by its key. `=` can use an index; NULL in a key is told apart by shape, but for
 /// conversions, of which only the cloud knows when they give NULL, and for rows of mixed shapes. For these the image's
 /// text is compared where it is the same for equal values, since a join can be hashed by it.
-pub(super) fn matches(table: &Table, shape: &Shape) -> String {
+pub(super) fn matches(table: &Table, shape: &StepShape) -> String {
     matches_row(table, shape, "t")
 }
 
 /// The same for a stored row of another name.
-fn matches_row(table: &Table, shape: &Shape, row: &str) -> String {
+fn matches_row(table: &Table, shape: &StepShape, row: &str) -> String {
     let tests = key(table).into_iter().map(|(index, column)| {
         let name = ident(&column.name);
         let converted = matches!(column.from, Source::Converted { .. });
@@ -93,7 +95,7 @@ fn matches_row(table: &Table, shape: &Shape, row: &str) -> String {
 pub(super) fn sent<'a>(
     table: &Table,
     columns: Vec<(usize, &'a Column)>,
-    shape: &Shape,
+    shape: &StepShape,
 ) -> Vec<(usize, &'a Column)> {
     let known = |column: &Column| {
         column
@@ -119,10 +121,10 @@ pub(super) fn sent<'a>(
 
 /// Update what differs by join, insert what is missing by anti-join: both see the same snapshot.
 /// `ON CONFLICT DO UPDATE` would lock rows that are equal and burn their sequences.
-fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
+fn upsert(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let columns = sent(table, all(table), shape);
     if shape.moved {
-        let full = Shape {
+        let full = StepShape {
             unsent: Vec::new(),
             ..shape.clone()
         };
@@ -155,19 +157,19 @@ fn upsert(table: &Table, shape: &Shape, rows: &Rows) -> String {
 /// steps, and where fewer may be written than are sent.
 pub(super) fn plain_insert(
     table: &Table,
-    work: Work,
-    shape: &Shape,
+    work: StepKind,
+    shape: &StepShape,
     rows: &Rows,
 ) -> Option<String> {
-    let fresh = work == Work::Upsert && shape.fresh && !shape.mobile && !shape.moved;
+    let fresh = work == StepKind::Upsert && shape.fresh && !shape.mobile && !shape.moved;
     let counts = table.lets_keep_out || shape.waits() || table.tenant.via.is_some();
-    if counts || !(fresh || work == Work::AddCopies) {
+    if counts || !(fresh || work == StepKind::AddCopies) {
         return None;
     }
     let columns = all(table);
     let (names, values) = insertion(table, &columns);
     let (ctes, times) = match work {
-        Work::AddCopies => (
+        StepKind::AddCopies => (
             copies(table, &columns, rows),
             ", generate_series(1, src.\"tandem copies\")",
         ),
@@ -191,7 +193,7 @@ pub(super) fn uncounted(table: &Table) -> String {
 }
 
 /// An upsert whose rows are read from `from`.
-fn write(table: &Table, shape: &Shape, rows: &Rows, (ctes, from): (&str, &str)) -> String {
+fn write(table: &Table, shape: &StepShape, rows: &Rows, (ctes, from): (&str, &str)) -> String {
     let (target, guard, found) = (
         qualified(&table.cloud),
         Guard::of(table),
@@ -277,7 +279,7 @@ fn leaving(table: &Table, from: &str, found: &str) -> String {
 }
 
 /// A row that takes its tenant from a parent needs one of ours; where that column was not sent, it has it already.
-pub(super) fn parents_are_ours(table: &Table, shape: &Shape) -> String {
+pub(super) fn parents_are_ours(table: &Table, shape: &StepShape) -> String {
     let Some(via) = &table.tenant.via else {
         return String::new();
     };
@@ -340,7 +342,7 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
     )
 }
 
-fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
+fn delete(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let goes_too = format!(
         "exists (select from src where {}) and {}",
         matches_row(table, shape, "c"),
@@ -352,7 +354,7 @@ fn delete(table: &Table, shape: &Shape, rows: &Rows) -> String {
 /// Deletes rows that the guard lets go, and does something besides. Rows `c` for which `goes_too` is true go with them.
 pub(super) fn delete_found(
     table: &Table,
-    shape: &Shape,
+    shape: &StepShape,
     rows: &Rows,
     (guard, besides): (&Guard, &str),
     goes_too: &str,
@@ -381,7 +383,7 @@ pub(super) fn delete_found(
 }
 
 /// A row whose key changes while a column was not sent: moved where it stands.
-fn rekey(table: &Table, shape: &Shape, rows: &Rows) -> String {
+fn rekey(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let columns = sent(table, all(table), shape);
     let olds = key(table).into_iter().map(|(index, column)| {
         let value = value(&table.arriving, column, &|arriving| rows.origin(arriving));

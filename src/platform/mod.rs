@@ -110,12 +110,41 @@ fn started(process: u32) -> Option<String> {
     behind_name.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// Cancels `stop` at the first request to end, and `now` at the second.
+/// Cancels `stop` at the first request to end, and `now` at the second. Both are listened for from the start: what comes
+/// between one and the other counts.
 pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> std::io::Result<()> {
-    here::next_signal().await?;
+    let mut signals = here::Signals::listen()?;
+    signals.next().await?;
     stop.cancel();
-    here::next_signal().await?;
+    signals.next().await?;
     now.cancel();
+    Ok(())
+}
+
+/// Calls `reload` at each request to read the settings again. A terminal that is closed sends the same signal, and ends its
+/// programs.
+#[cfg(unix)]
+pub async fn watch_reloads(reload: impl Fn(), stop: CancellationToken) -> std::io::Result<()> {
+    use std::io::IsTerminal;
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    let had_terminal = std::io::stdin().is_terminal();
+    while hangup.recv().await.is_some() {
+        if had_terminal && !std::io::stdin().is_terminal() {
+            stop.cancel();
+        } else {
+            reload();
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere nothing of the kind is sent; the service manager's own control does it.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub async fn watch_reloads(_reload: impl Fn(), _stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 

@@ -5,13 +5,18 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::agenda::Goal;
-use crate::apply::{Request, Taken, take};
+use super::session_plan::RunMode;
+use crate::apply::{LeaseState, Request, take};
 use crate::catalog::Facts;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::wire::control::Control;
 use crate::{limits, platform};
+
+/// How long a lease lasts that isn't renewed.
+pub(super) fn term(settings: &Settings) -> Duration {
+    (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN)
+}
 
 /// Takes the lease. One whose holder is known to be dead is taken at once; another one is waited for
 /// as long as its term lasts, and if it was renewed by then, its holder lives; whoever stands by waits without end.
@@ -23,10 +28,9 @@ pub(super) async fn acquire(
     settings: &Settings,
     (replicator, desktop): (&str, &Facts),
     cloud: &Control,
-    goal: &Goal,
+    goal: &RunMode,
     stop: &CancellationToken,
-) -> Result<Taken, Fault> {
-    let term = (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN);
+) -> Result<LeaseState, Fault> {
     let holder = match goal.ends {
         true => platform::passing_holder(),
         false => platform::holder(),
@@ -38,7 +42,7 @@ pub(super) async fn acquire(
         database: &desktop.database,
         slot: &settings.forward.slot,
         holder: &holder,
-        term,
+        term: term(settings),
     };
     let wire = |error| Fault::wire(Side::Cloud, &error);
     let first = take(&cloud.client, &request, false).await.map_err(wire)?;

@@ -1,9 +1,10 @@
 //! Whether checkpoint, slot and desktop belong together (P2, P13), and new slots.
 
+use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::session::Session;
-use crate::apply::Taken;
+use crate::apply::LeaseState;
 use crate::catalog::{self, WAY_BACK, facts};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
@@ -11,7 +12,7 @@ use crate::model::Committed;
 
 impl Session<'_> {
     /// The checkpoint must belong to this desktop and this slot (P13).
-    pub(super) fn check_lineage(&self, taken: &Taken) -> Result<(), Fault> {
+    pub(super) fn check_lineage(&self, taken: &LeaseState) -> Result<(), Fault> {
         let differs = |what: &str, had: &str, has: &str| {
             Err(Fault::new(Kind::Lineage, format!("the cloud's checkpoint belongs to another {what}"))
                 .cause(format!("the checkpoint says {had}, the settings lead to {has}"))
@@ -30,7 +31,7 @@ impl Session<'_> {
     }
 
     /// A later timeline is one and the same history where it began at or after the checkpoint.
-    pub(super) async fn check_timeline(&self, taken: &Taken) -> Result<(), Fault> {
+    pub(super) async fn check_timeline(&self, taken: &LeaseState) -> Result<(), Fault> {
         let (had, has) = (taken.timeline, self.identity.timeline);
         let Some(checkpoint) = taken.checkpoint.filter(|_| had != has) else {
             return Ok(());
@@ -66,24 +67,29 @@ impl Session<'_> {
 
     /// The heartbeat that the cloud knows last was written by this desktop: one that was restored from an image has the same
     /// names and numbers, but not that.
-    async fn check_beat(&self, beat: Option<&str>) -> Result<(), Fault> {
-        let Some(beat) = beat else { return Ok(()) };
-        let sql = "select exists (select from tandem.beat where replicator = $1 and name = $2)";
-        let params: [(&(dyn ToSql + Sync), Type); 2] =
-            [(&self.lease.replicator, Type::TEXT), (&beat, Type::TEXT)];
+    async fn check_beat(&self, heartbeat: Option<&str>) -> Result<(), Fault> {
+        let Some(heartbeat) = heartbeat else {
+            return Ok(());
+        };
+        let sql =
+            "select exists (select from tandem.heartbeat where replicator = $1 and name = $2)";
+        let params: [(&(dyn ToSql + Sync), Type); 2] = [
+            (&self.lease.replicator, Type::TEXT),
+            (&heartbeat, Type::TEXT),
+        ];
         let rows = self.desktop.client.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
         if rows.first().is_some_and(|row| row.get(0)) {
             return Ok(());
         }
         Err(Fault::new(Kind::Lineage, "the desktop's history is not the one that the cloud has; stopping")
-            .cause(format!("the cloud knows heartbeat {beat}, which this desktop has not written"))
+            .cause(format!("the cloud knows heartbeat {heartbeat}, which this desktop has not written"))
             .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed")
             .next(WAY_BACK))
     }
 
     /// The desktop has all that the cloud has, and wrote it itself.
-    pub(super) async fn check_history(&self, taken: &Taken) -> Result<(), Fault> {
+    pub(super) async fn check_history(&self, taken: &LeaseState) -> Result<(), Fault> {
         let Some(checkpoint) = taken.checkpoint else {
             return Ok(());
         };
@@ -95,12 +101,12 @@ impl Session<'_> {
                 .hint("the desktop was restored from a backup or an image; nothing was written after this was noticed")
                 .next(WAY_BACK));
         }
-        self.check_beat(taken.beat.as_deref()).await
+        self.check_beat(taken.heartbeat.as_deref()).await
     }
 
     /// Forgets how far the cloud is, so that everything is copied anew; the state then belongs to the desktop and the slot
     /// of the settings.
-    pub(super) async fn forget(&self, taken: &mut Taken) -> Result<(), Fault> {
+    pub(super) async fn forget(&self, taken: &mut LeaseState) -> Result<(), Fault> {
         let (identity, slot) = (self.identity, &self.settings.forward.slot);
         let sql = "update tandem.checkpoint set lsn = null, beat = null, committed_at = null, system_id = $3, timeline = $4, database = $5, slot = $6 \
             where replicator = $1 and epoch = $2";
@@ -224,4 +230,16 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// A slot that somebody reads can't be made anew.
+pub(super) async fn check_slot_is_free(desktop: &Client, name: &str) -> Result<(), Fault> {
+    let slot = catalog::slot(desktop, name).await;
+    let slot = slot.map_err(Fault::at(Side::Desktop))?;
+    let reader = slot.and_then(|slot| slot.active_pid);
+    reader.map_or(Ok(()), |pid| {
+        let what = format!("slot {name} is read by process {pid} of the desktop's server");
+        Err(Fault::new(Kind::Input, what)
+            .hint("nothing was changed; stop whatever reads it, and try again"))
+    })
 }

@@ -1,18 +1,21 @@
 //! Running unattended: one session after the other, with pauses between, until told to stop.
 
-mod agenda;
 mod around;
-mod beside;
-mod budget;
+mod background;
 mod lease;
+mod lifesign;
 mod lineage;
 mod log;
-mod misfits;
+mod reload;
+mod schema_drift;
 mod session;
+mod session_plan;
 mod supervise;
 mod telling;
+mod wal_limit;
 
-pub use agenda::Goal;
+pub use lifesign::SessionHealth;
 pub use log::{Logging, start_log, start_log_to};
-pub use misfits::TakenUp;
+pub use schema_drift::TakenUp;
+pub use session_plan::RunMode;
 pub use supervise::run;

@@ -2,35 +2,37 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
-use super::agenda::{Goal, Remembered};
-use super::budget::is_given_up;
 use super::lease::acquire;
-use super::misfits::{mended, note_misfits, say_stopped, take_up_homes, unfit};
+use super::lineage::check_slot_is_free;
+use super::reload::{look_for_reloads, or_superseded};
+use super::schema_drift::{mended, note_misfits, say_stopped, take_up_reverse, unfit};
+use super::session_plan::{Remembered, RunMode};
 use super::telling::telling;
-use crate::apply::{Advance, Applier, Lease, Script, Taken, advance, hold, release, unstage};
+use super::wal_limit::is_given_up;
+use crate::apply::{
+    Advance, Applier, Lease, LeaseState, Script, advance, assert_lease, clear_staging, release,
+};
 use crate::catalog::{self, Facts, Footprint, facts, replicator_name};
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Decision, Fault, Kind, Side};
 use crate::flows::{
-    Agenda, First, Forward, Reverse, Sides, Wanted, agree_again, bind, check_keys,
-    check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
+    Agenda, CopyRequest, Forward, InitialCopy, LastRefill, Reverse, Sides, agree_again, bind,
+    check_keys, check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
 };
-use crate::fold::Book;
+use crate::fold::StreamState;
 use crate::install::{
     ensure_publication, ensure_schema, is_installed, published_besides, unpublish, watch,
 };
 use crate::limits;
 use crate::model::{Committed, Lsn, TableId, Tables, listed};
-use crate::plan::{Opening, opening};
+use crate::plan::{TransactionSettings, opening};
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
@@ -41,7 +43,7 @@ use crate::wire::control::{self, Control};
 pub(super) async fn session(
     settings: &Settings,
     stop: &CancellationToken,
-    goal: &mut Goal,
+    goal: &mut RunMode,
 ) -> Result<(), Fault> {
     let connect = async {
         // The cloud first: no stream is opened while it is away.
@@ -78,16 +80,21 @@ pub(super) async fn session(
     // Where tandem never was, a key that doesn't hold is found before anything is changed.
     let measured = unknown || goal.restart;
     if measured {
-        let (all, homes): (Vec<_>, Vec<_>) =
-            (tables.iter().collect(), tables.homes().iter().collect());
-        check_keys(&all, &homes, &desktop.client, &cloud.client).await?;
+        let all: Vec<_> = tables.iter().collect();
+        let reverse_tables: Vec<_> = tables.reverse_tables().iter().collect();
+        check_keys(&all, &reverse_tables, &desktop.client, &cloud.client).await?;
     }
     ensure_schema(&cloud.client, Side::Cloud).await?;
     ensure_schema(&desktop.client, Side::Desktop).await?;
     if goal.restart && !unknown {
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
-    let mut taken = acquire(settings, (&replicator, &identity), &cloud, goal, stop).await?;
+    let taken = acquire(settings, (&replicator, &identity), &cloud, goal, stop).await;
+    let sides = taken.is_ok().then_some((&identity, &cloud_identity));
+    let first = goal.reloads.leads(sides);
+    let mut taken = taken?;
+    look_for_reloads(&cloud.client, &replicator, (goal, first)).await?;
+    goal.health.leads(&replicator);
     let lease = Lease {
         replicator,
         slot: settings.forward.slot.clone(),
@@ -107,15 +114,16 @@ pub(super) async fn session(
         given_up,
     };
     let ended = Box::pin(run.run(&mut taken, stop, goal)).await;
+    goal.reloads.rests();
     let last_words = ended.as_ref().err().map(|fault| match &fault.next {
         Some(next) => format!("{fault}; next: {next}"),
         None => fault.to_string(),
     });
-    if ended
-        .as_ref()
-        .is_err_and(|fault| matches!(fault.decision(), Decision::Retry | Decision::Again))
-        && !stop.is_cancelled()
-    {
+    let comes_back = |fault: &Fault| {
+        let goes_on = matches!(fault.decision(), Decision::Retry | Decision::Again);
+        goes_on || goal.reloads.can_go_back()
+    };
+    if ended.as_ref().is_err_and(comes_back) && !stop.is_cancelled() {
         // We come back at once, and are still the one that runs.
         return ended;
     }
@@ -136,7 +144,7 @@ pub(super) struct Session<'a> {
     pub(super) cloud_identity: &'a Facts,
     pub(super) tables: &'a Arc<Tables>,
     pub(super) lease: Lease,
-    pub(super) goal: Goal,
+    pub(super) goal: RunMode,
     /// Tables that were served before: where they don't fit any more they stop alone.
     pub(super) served: BTreeSet<String>,
     /// All keys were measured a moment ago.
@@ -148,7 +156,7 @@ pub(super) struct Session<'a> {
 /// What a stream starts with.
 pub(super) struct Ready {
     pub(super) checkpoint: Option<Committed>,
-    pub(super) book: Book,
+    pub(super) book: StreamState,
     pub(super) agenda: Agenda,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub(super) nonce: String,
@@ -159,9 +167,9 @@ pub(super) struct Ready {
 impl Session<'_> {
     async fn run(
         &self,
-        taken: &mut Taken,
+        taken: &mut LeaseState,
         stop: &CancellationToken,
-        goal: &mut Goal,
+        goal: &mut RunMode,
     ) -> Result<(), Fault> {
         if !goal.restart {
             self.check_lineage(taken)?;
@@ -175,7 +183,7 @@ impl Session<'_> {
         }
         let remembered = self.remembered().await?;
         let statement_timeout = self.settings.cloud.statement_timeout * (1 << self.goal.slower);
-        let opening = Opening::cloud(statement_timeout, self.tables.are_confined());
+        let opening = TransactionSettings::cloud(statement_timeout, self.tables.are_confined());
         let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
             .await
             .map_err(Fault::at(Side::Cloud))?;
@@ -214,6 +222,7 @@ impl Session<'_> {
             progress: self.goal.progress.clone(),
             meter: self.goal.meter.clone(),
             halted: tell.clone(),
+            reloads: self.goal.reloads.clone(),
         };
         let forward = Forward::start(
             sides,
@@ -225,14 +234,20 @@ impl Session<'_> {
         .await?;
         let reverse = match self.goal.ends {
             true => None,
-            false => Reverse::start(self.settings, self.tables, &self.lease, tell).await?,
+            false => {
+                let told = (tell, self.goal.reloads.news());
+                Reverse::start(self.settings, self.tables, &self.lease, told).await?
+            }
         };
+        self.goal.reloads.streams();
         tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.names().len(), epoch = self.lease.epoch, "streaming");
         let ending = stop.child_token();
+        let tables = (self.tables, &self.goal.taken_up);
+        let mended = mended(settings, &self.lease, tables, halted);
         let mut both = Box::pin(telling(&self.goal, both_ways(forward, reverse, &ending)));
         tokio::select! {
             ended = &mut both => ended,
-            fault = mended(settings, &self.lease, (self.tables, &self.goal.taken_up), halted) => {
+            fault = or_superseded(mended, &self.goal) => {
                 // The slot is free when the next session asks for it.
                 ending.cancel();
                 both.await.and(Err(fault))
@@ -243,15 +258,15 @@ impl Session<'_> {
     /// Publishes, makes the slot, fills; says where the stream starts.
     async fn set_up(
         &self,
-        taken: &Taken,
+        taken: &LeaseState,
         remembered: &HashMap<String, Remembered>,
         applier: &mut Applier,
-        opening: &Opening,
+        opening: &TransactionSettings,
     ) -> Result<Ready, Fault> {
         let desktop = &self.desktop.client;
         let mut ready = Ready {
             agenda: self.scheduled().await?,
-            book: Book::default(),
+            book: StreamState::default(),
             checkpoint: taken.checkpoint,
             nonce: self.prepare_homes().await?,
             prints: BTreeMap::new(),
@@ -263,7 +278,7 @@ impl Session<'_> {
         let around = self.look_around(remembered, !first).await?;
         self.put_on_agenda(remembered, (first, &around), &mut ready)
             .await?;
-        let new = |wanted: &&Wanted| !wanted.how.is_swap();
+        let new = |wanted: &&CopyRequest| !wanted.how.is_swap();
         let mut new: Vec<_> = ready.agenda.wanted.iter().filter(new).cloned().collect();
         let ambiguous = match self.measured {
             true => BTreeMap::new(),
@@ -273,7 +288,7 @@ impl Session<'_> {
                 check_keys_again(&tables, &[], sides, &self.served).await?
             }
         };
-        let why = |wanted: &Wanted| ambiguous.get(&self.tables.get(wanted.table).name);
+        let why = |wanted: &CopyRequest| ambiguous.get(&self.tables.get(wanted.table).name);
         let stopped: Vec<_> = { new.iter() }
             .filter_map(|wanted| Some((wanted.table, why(wanted)?)))
             .collect();
@@ -320,7 +335,7 @@ impl Session<'_> {
             set_state(replicator, self.tables.get(new.table), "waiting", None)
         });
         let mut statements = self::opening(opening);
-        statements.push(hold(&self.lease));
+        statements.push(assert_lease(&self.lease));
         statements.extend(waiting);
         say_stopped(
             stopped
@@ -334,7 +349,7 @@ impl Session<'_> {
         }
         statements.extend(self.remember_prints(&around));
         // What earlier sessions left.
-        statements.push(unstage(&self.lease, true));
+        statements.push(clear_staging(&self.lease, true));
         let done = applier.run(Script::staying(statements)).await;
         done.map_err(not_applied)?;
         ready.prints = around.prints;
@@ -348,7 +363,7 @@ impl Session<'_> {
             ready.checkpoint = Some(first.await?);
             failpoint::reach("checkpoint_made");
             ready.agenda.wanted.clear();
-            ready.book = Book::default();
+            ready.book = StreamState::default();
             for table in self.fill(&slot, &new, applier, opening).await? {
                 ready.book.stop(table);
             }
@@ -364,19 +379,19 @@ impl Session<'_> {
         let (cloud, replicator) = (&self.cloud.client, &self.lease.replicator);
         let nonce = bind(self.desktop, replicator, self.cloud_identity).await?;
         watch(cloud, replicator, self.tables).await?;
-        take_up_homes(cloud, replicator, self.tables).await?;
-        let only_home = { self.tables.homes().iter() }
-            .filter(|home| self.tables.iter().all(|table| table.name != home.name));
-        for home in only_home {
+        take_up_reverse(cloud, replicator, self.tables).await?;
+        let only_home = { self.tables.reverse_tables().iter() }
+            .filter(|reverse| self.tables.iter().all(|table| table.name != reverse.name));
+        for reverse in only_home {
             let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state) values ($1, $2, $3, $4, 'streaming') \
                 on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
                 since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = null";
-            let in_cloud = home.cloud.to_string();
+            let in_cloud = reverse.cloud.to_string();
             let params: [(&(dyn ToSql + Sync), Type); 4] = [
                 (replicator, Type::TEXT),
-                (&home.name, Type::TEXT),
+                (&reverse.name, Type::TEXT),
                 (&in_cloud, Type::TEXT),
-                (&home.fingerprint, Type::TEXT),
+                (&reverse.fingerprint, Type::TEXT),
             ];
             let done = cloud.query_typed(sql, &params).await;
             done.map_err(Fault::at(Side::Cloud))?;
@@ -401,11 +416,11 @@ impl Session<'_> {
     async fn fill(
         &self,
         slot: &catalog::Slot,
-        wanted: &[Wanted],
+        wanted: &[CopyRequest],
         applier: &mut Applier,
-        opening: &Opening,
+        opening: &TransactionSettings,
     ) -> Result<BTreeSet<TableId>, Fault> {
-        let with = First {
+        let with = InitialCopy {
             settings: self.settings,
             applier,
             opening,
@@ -419,8 +434,8 @@ impl Session<'_> {
         fill(with, wanted).await
     }
 
-    /// How long ago the refill was run.
-    async fn refilled(&self) -> Result<Option<Duration>, Fault> {
+    /// When the refill was run.
+    async fn refilled(&self) -> Result<LastRefill, Fault> {
         let asked = last_refill(&self.desktop.client, &self.lease.replicator);
         let silent = |_| {
             Fault::wire(
@@ -435,7 +450,7 @@ impl Session<'_> {
         &self,
         at: Lsn,
         applier: &mut Applier,
-        settings: &Opening,
+        settings: &TransactionSettings,
     ) -> Result<Committed, Fault> {
         let mut statements = opening(settings);
         let step = Advance {
@@ -463,7 +478,7 @@ async fn both_ways(
         return forward.run(stop).await;
     };
     let ending = stop.child_token();
-    let (out, home) = tokio::join!(
+    let (out, reverse) = tokio::join!(
         async {
             let ended = Box::pin(forward.run(&ending)).await;
             ending.cancel();
@@ -475,7 +490,7 @@ async fn both_ways(
             ended
         }
     );
-    out.and(home)
+    out.and(reverse)
 }
 
 fn no_checkpoint() -> Fault {
@@ -483,16 +498,4 @@ fn no_checkpoint() -> Fault {
         Kind::Internal,
         "internal check failed: the first checkpoint is missing",
     )
-}
-
-/// A slot that somebody reads can't be made anew.
-async fn check_slot_is_free(desktop: &Client, name: &str) -> Result<(), Fault> {
-    let slot = catalog::slot(desktop, name).await;
-    let slot = slot.map_err(Fault::at(Side::Desktop))?;
-    let reader = slot.and_then(|slot| slot.active_pid);
-    reader.map_or(Ok(()), |pid| {
-        let what = format!("slot {name} is read by process {pid} of the desktop's server");
-        Err(Fault::new(Kind::Input, what)
-            .hint("nothing was changed; stop whatever reads it, and try again"))
-    })
 }

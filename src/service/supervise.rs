@@ -5,10 +5,11 @@ use std::time::Instant;
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
-use super::agenda::Goal;
-use super::beside;
-use super::budget::{exceeded, give_up};
+use super::background;
+use super::reload::reload_when_wanted;
 use super::session::session;
+use super::session_plan::RunMode;
+use super::wal_limit::{exceeded, give_up};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind};
 use crate::limits;
@@ -19,21 +20,36 @@ use crate::limits;
 /// The fault that stopped the service.
 pub async fn run(
     settings: &Settings,
-    mut goal: Goal,
+    goal: RunMode,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
+    goal.reloads.begin(settings);
+    let reloads = goal.reloads.clone();
+    tokio::select! {
+        ended = serve(settings, goal, stop) => ended,
+        never = reload_when_wanted(&reloads) => match never {},
+    }
+}
+
+async fn serve(
+    settings: &Settings,
+    mut goal: RunMode,
+    stop: &CancellationToken,
+) -> Result<(), Fault> {
+    let reloads = goal.reloads.clone();
     // It ends with us.
     let _beside = match goal.ends {
         true => None,
-        false => beside::start(settings, &goal.meter),
+        false => background::start(&goal),
     };
     let mut watches = !goal.ends && !goal.standby;
     loop {
         let bytes = tokio::select! {
             ended = sessions(settings, &mut goal, stop) => return ended,
-            bytes = exceeded(settings), if watches => bytes,
+            bytes = exceeded(&reloads), if watches => bytes,
         };
-        match give_up(settings, bytes).await {
+        let now = reloads.settings();
+        match give_up(now.as_deref().unwrap_or(settings), bytes).await {
             Ok(ours) => watches = ours,
             Err(fault) => tracing::error!("the slot can't be given up: {fault}; trying again"),
         }
@@ -43,7 +59,7 @@ pub async fn run(
 /// One session after the other.
 async fn sessions(
     settings: &Settings,
-    goal: &mut Goal,
+    goal: &mut RunMode,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
     let pauses = ExponentialBuilder::default()
@@ -57,6 +73,8 @@ async fn sessions(
     let mut planned = false;
     loop {
         let started = Instant::now();
+        let now = goal.reloads.take_up();
+        let settings = now.as_deref().unwrap_or(settings);
         let fault = match Box::pin(session(settings, stop, goal)).await {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
@@ -65,10 +83,23 @@ async fn sessions(
         let waits = goal.standby && matches!(fault.kind, Kind::LeaseHeld | Kind::LeaseLost);
         let decision = fault.decision();
         if matches!(decision, Decision::Stop(_)) && !waits {
-            return Err(fault);
+            if stop.is_cancelled() || !goal.reloads.go_back(&fault.to_string()) {
+                return Err(fault);
+            }
+            let hint = fault.hint.as_deref();
+            tracing::error!(
+                hint,
+                "the settings that were read again don't work, those before count again: {fault}"
+            );
+            continue;
         }
         if stop.is_cancelled() {
             return Ok(());
+        }
+        if goal.reloads.is_outdated() {
+            // Others are there, which a person waits for.
+            tracing::info!("{fault}");
+            continue;
         }
         if started.elapsed() >= limits::RETRY_RESET_AFTER {
             (pause, attempt, planned) = (pauses.build(), 0, false);
@@ -77,12 +108,15 @@ async fn sessions(
             tracing::info!("{fault}");
             continue;
         }
-        if let Kind::Weather(side) | Kind::Slow(side) = fault.kind {
+        if let Kind::Transient(side) | Kind::Slow(side) = fault.kind {
             goal.meter.reconnect(side);
         }
         if let Kind::Slow(side) = fault.kind {
             goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
             tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
+        }
+        if decision != Decision::Again {
+            goal.health.failed(&fault, &goal.meter);
         }
         attempt += 1;
         let wait = pause.next().unwrap_or(limits::RETRY_MAX);
@@ -102,6 +136,7 @@ async fn sessions(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
+            () = goal.reloads.outdated() => {}
         }
     }
 }

@@ -4,15 +4,15 @@ use std::future::Future;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::agenda::Goal;
 use super::session::Session;
+use super::session_plan::RunMode;
 use crate::fault::Fault;
 use crate::flows::Copying;
 use crate::install::publish;
 use crate::limits;
 
 /// Carries out `work`, and says now and then how far the copying is. Who copies and ends is watched by whoever started it.
-pub(super) async fn telling<T>(goal: &Goal, work: impl Future<Output = T>) -> T {
+pub(super) async fn telling<T>(goal: &RunMode, work: impl Future<Output = T>) -> T {
     if goal.ends {
         return work.await;
     }

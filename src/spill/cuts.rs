@@ -8,10 +8,10 @@ use proptest::prelude::*;
 
 use super::{Bounds, Spill};
 use crate::fold::tests::{change_of, fold_all, number, table, transactions};
-use crate::fold::{Book, write_order};
+use crate::fold::{StreamState, write_order};
 use crate::model::{
-    Cell, Change, Counts, Hand, Key, Old, Operation, Step, TableId, Tables, Transaction, Tuple,
-    Work,
+    Cell, Change, ChangeOrigin, Counts, Key, Old, Operation, Step, StepKind, TableId, Tables,
+    Transaction, Tuple,
 };
 
 const ITEM: TableId = TableId(0);
@@ -44,12 +44,12 @@ fn old(id: u8, look: Look) -> Old {
 /// What one transaction does: by whom, and to which rows.
 #[derive(Clone, Debug)]
 struct Plan {
-    hand: Hand,
+    hand: ChangeOrigin,
     acts: Vec<(u8, u8, Look, u8)>,
 }
 
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
-    let hand = prop_oneof![6 => Just(Hand::Theirs), 2 => Just(Hand::Leveled), 1 => Just(Hand::Ours), 1 => Just(Hand::Echo)];
+    let hand = prop_oneof![6 => Just(ChangeOrigin::Desktop), 2 => Just(ChangeOrigin::Leveled), 1 => Just(ChangeOrigin::OwnTransaction), 1 => Just(ChangeOrigin::Echo)];
     let look = (0..3u8, 0..3u8, prop::bool::weighted(0.3)).prop_map(|(body, tick, mobile)| Look {
         body,
         tick,
@@ -68,7 +68,7 @@ fn carry_out(rows: &mut Rows, plan: &Plan) -> Vec<Change> {
         let (id, other, there) = (*id, *other, rows.get(id).copied());
         match (plan.hand, there) {
             // We give desktop rows the cloud's own columns, and nothing else.
-            (Hand::Leveled, Some(was)) if !was.mobile => {
+            (ChangeOrigin::Leveled, Some(was)) if !was.mobile => {
                 let now = Look {
                     tick: wanted.tick,
                     ..was
@@ -80,7 +80,7 @@ fn carry_out(rows: &mut Rows, plan: &Plan) -> Vec<Change> {
                 });
             }
             // We write the phone's rows.
-            (Hand::Echo | Hand::Ours, Some(was)) if was.mobile => {
+            (ChangeOrigin::Echo | ChangeOrigin::OwnTransaction, Some(was)) if was.mobile => {
                 let now = Look {
                     mobile: true,
                     ..*wanted
@@ -91,7 +91,7 @@ fn carry_out(rows: &mut Rows, plan: &Plan) -> Vec<Change> {
                     new: tuple(id, now),
                 });
             }
-            (Hand::Echo | Hand::Ours, None) => {
+            (ChangeOrigin::Echo | ChangeOrigin::OwnTransaction, None) => {
                 let now = Look {
                     mobile: true,
                     ..*wanted
@@ -99,12 +99,12 @@ fn carry_out(rows: &mut Rows, plan: &Plan) -> Vec<Change> {
                 rows.insert(id, now);
                 push(Operation::Insert(tuple(id, now)));
             }
-            (Hand::Leveled | Hand::Echo | Hand::Ours, _) => {}
-            (Hand::Theirs, None) => {
+            (ChangeOrigin::Leveled | ChangeOrigin::Echo | ChangeOrigin::OwnTransaction, _) => {}
+            (ChangeOrigin::Desktop, None) => {
                 rows.insert(id, *wanted);
                 push(Operation::Insert(tuple(id, *wanted)));
             }
-            (Hand::Theirs, Some(was)) => match kind {
+            (ChangeOrigin::Desktop, Some(was)) => match kind {
                 0 => {
                     rows.remove(&id);
                     push(Operation::Delete(old(id, was)));
@@ -234,15 +234,15 @@ impl Cloud {
 
     fn write(&mut self, step: &Step, (id, body, tick): (u8, Option<u8>, Option<u8>)) {
         match step.work {
-            Work::Upsert if step.shape.mobile => {
+            StepKind::Upsert if step.shape.mobile => {
                 if let Some(known) = self.phones.get_mut(&id) {
                     *known = body.unwrap();
                 }
             }
-            Work::Delete if step.shape.mobile => {
+            StepKind::Delete if step.shape.mobile => {
                 self.phones.remove(&id);
             }
-            Work::Upsert => {
+            StepKind::Upsert => {
                 let new = (body.unwrap(), tick.unwrap());
                 let row = self.desks.entry(id).or_insert(new);
                 row.0 = new.0;
@@ -251,19 +251,21 @@ impl Cloud {
                     self.recalled.remove(&id);
                 }
             }
-            Work::Delete => {
+            StepKind::Delete => {
                 self.desks.remove(&id);
                 // Nothing is given to a row that is gone.
                 self.recalled.remove(&id);
             }
-            Work::Recall => {
+            StepKind::Requeue => {
                 if self.desks.get(&id).is_some_and(|row| Some(row.1) != tick) {
                     self.recalled.insert(id);
                 }
             }
-            Work::Note => self.notes.push((id, body)),
-            Work::NoteGone => self.notes.push((id, None)),
-            Work::Rekey | Work::AddCopies | Work::RemoveCopies => panic!("{:?}", step.work),
+            StepKind::RecordChange => self.notes.push((id, body)),
+            StepKind::RecordDelete => self.notes.push((id, None)),
+            StepKind::Rekey | StepKind::AddCopies | StepKind::RemoveCopies => {
+                panic!("{:?}", step.work)
+            }
         }
     }
 }
@@ -319,7 +321,7 @@ fn over_disk(mut cloud: Cloud, history: &[Transaction], tables: &Tables) -> Clou
             spill.push(change, tables).unwrap();
         }
     }
-    let book = Book::default();
+    let book = StreamState::default();
     let remainder = spill.remainder(&book);
     let mut counts = remainder.counts.get(&ITEM).copied().unwrap_or_default();
     let mut steps = Vec::new();
@@ -372,7 +374,7 @@ type Bag = BTreeMap<(u8, u8), Vec<u8>>;
 /// The cloud's rows, names that are in the outbox, and how many messages came and were done.
 type CloudBag = (Bag, BTreeSet<(u8, u8)>, u64, u64);
 
-fn fill(bag: &mut Bag, transaction: &[(u8, (u8, u8), u8)], hand: Hand) -> Vec<Change> {
+fn fill(bag: &mut Bag, transaction: &[(u8, (u8, u8), u8)], hand: ChangeOrigin) -> Vec<Change> {
     let mut changes = Vec::new();
     let look = |(_, body): (u8, u8), tick| Look {
         body,
@@ -383,11 +385,11 @@ fn fill(bag: &mut Bag, transaction: &[(u8, (u8, u8), u8)], hand: Hand) -> Vec<Ch
         let rows = bag.entry(*name).or_default();
         let was = rows.last().copied();
         let operation = match (kind, was, hand) {
-            (0 | 1, _, Hand::Theirs) => {
+            (0 | 1, _, ChangeOrigin::Desktop) => {
                 rows.push(*tick);
                 Operation::Insert(tuple(name.0, look(*name, *tick)))
             }
-            (2, Some(was), Hand::Theirs) => {
+            (2, Some(was), ChangeOrigin::Desktop) => {
                 rows.pop();
                 Operation::Delete(old(name.0, look(*name, was)))
             }
@@ -421,9 +423,9 @@ fn bags_in_batches(
             let [id, body, tick] = [1, 2, 3].map(|at| number(cells[at]).unwrap());
             let ticks = rows.entry((id, body)).or_default();
             match step.work {
-                Work::AddCopies => (0..row.count).for_each(|_| ticks.push(tick)),
-                Work::RemoveCopies => drop(ticks.drain(..row.count as usize)),
-                Work::Recall => drop(recalled.insert((id, body))),
+                StepKind::AddCopies => (0..row.count).for_each(|_| ticks.push(tick)),
+                StepKind::RemoveCopies => drop(ticks.drain(..row.count as usize)),
+                StepKind::Requeue => drop(recalled.insert((id, body))),
                 other => panic!("{other:?}"),
             }
         }
@@ -453,7 +455,7 @@ proptest! {
         }
         let cloud: CloudBag = (desktop.clone(), BTreeSet::new(), 0, 0);
         let history: Vec<_> = { plans.iter() }.map(|(transaction, leveled)| {
-            let hand = if *leveled { Hand::Leveled } else { Hand::Theirs };
+            let hand = if *leveled { ChangeOrigin::Leveled } else { ChangeOrigin::Desktop };
             let changes = fill(&mut desktop, transaction, hand);
             transactions(changes, usize::MAX).pop().unwrap_or(EMPTY)
         }).collect();

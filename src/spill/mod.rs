@@ -20,11 +20,11 @@ use std::sync::Arc;
 use part::Part;
 use record::{Record, flags};
 
-use crate::fold::{Before, Book, Effect, Folder, Sorted, Sorter, parking_name};
+use crate::fold::{Before, Classified, Classifier, Effect, Folder, StreamState, parking_name};
 use crate::limits;
 use crate::model::{
-    Change, Counts, Halt, Key, Layout, Lsn, Mark, TableId, Tables, Timestamp, Transaction, Tuple,
-    WayBack,
+    Change, Counts, Key, Layout, LogicalMessage, Lsn, Recovery, TableId, TableStop, Tables,
+    Timestamp, Transaction, Tuple,
 };
 
 /// A row by its table and its key.
@@ -62,14 +62,14 @@ pub struct Spill {
     emptied: BTreeMap<TableId, (u64, Counts)>,
     /// What needs no row: changes of rows that aren't ours.
     ruled_out: BTreeMap<TableId, u64>,
-    misfits: BTreeMap<TableId, (Halt, u64)>,
+    misfits: BTreeMap<TableId, (TableStop, u64)>,
     /// Tables with rows that took a new key: the old and the new one may be in different parts.
     rekeyed: BTreeSet<TableId>,
     records: u64,
     /// The transaction at hand, by its identifier and its number among those that are kept together.
     transaction: (u32, u32),
     buffer: Vec<u8>,
-    sorter: Sorter,
+    sorter: Classifier,
     /// What the transaction is, once it is whole.
     pub facts: Facts,
 }
@@ -82,7 +82,7 @@ pub struct Facts {
     /// When it committed.
     pub committed_at: Timestamp,
     /// Its logical messages.
-    pub marks: Vec<Mark>,
+    pub marks: Vec<LogicalMessage>,
     /// How many transactions it is: one, but for the changes that waited for a copy, which are counted already.
     pub transactions: u64,
     /// Tables that stream once it is written.
@@ -95,7 +95,7 @@ pub struct Remainder {
     /// What became of messages that no part holds.
     pub counts: BTreeMap<TableId, Counts>,
     /// Tables that can't go on.
-    pub halts: Vec<Halt>,
+    pub halts: Vec<TableStop>,
     /// Tables whose rows are all those that the transaction left.
     pub emptied: Vec<TableId>,
     /// Tables in which one key may have a row in one part and none in another: what is written counts.
@@ -118,7 +118,7 @@ impl Spill {
             records: 0,
             transaction: (0, 0),
             buffer: Vec::new(),
-            sorter: Sorter::default(),
+            sorter: Classifier::default(),
             facts: Facts::default(),
         }
     }
@@ -175,34 +175,34 @@ impl Spill {
     /// When the disk has no room, or fails.
     pub fn push(&mut self, change: &Change, tables: &Tables) -> io::Result<()> {
         match self.sorter.sort(change, tables) {
-            Sorted::Foreign => Ok(()),
-            Sorted::RuledOut(table) => {
+            Classified::Foreign => Ok(()),
+            Classified::RuledOut(table) => {
                 *self.ruled_out.entry(table).or_default() += 1;
                 Ok(())
             }
-            Sorted::Misfit(halt) => {
+            Classified::Misfit(halt) => {
                 self.misfits.entry(halt.table).or_insert((halt, 0)).1 += 1;
                 Ok(())
             }
-            Sorted::Emptied(table) => {
+            Classified::Emptied(table) => {
                 let entry = self.emptied.entry(table).or_default();
                 entry.0 = self.records;
                 entry.1.truncated += 1;
                 Ok(())
             }
-            Sorted::Effect(table, effect)
+            Classified::Effect(table, effect)
                 if effect.too_large.is_some() && tables.get(table).key == Key::Multiset =>
             {
                 let why = "a row is larger than half of forward.memory_max, and without a key it can't be put aside; raise forward.memory_max";
-                let halt = Halt {
+                let halt = TableStop {
                     table,
                     why: why.to_owned(),
-                    way: WayBack::Mend,
+                    way: Recovery::Operator,
                 };
                 self.misfits.entry(table).or_insert((halt, 0)).1 += 1;
                 Ok(())
             }
-            Sorted::Effect(table, effect) => self.put(table, effect, tables),
+            Classified::Effect(table, effect) => self.put(table, effect, tables),
         }
     }
 
@@ -271,10 +271,10 @@ impl Spill {
             "more than {} rows took a new key in one transaction while a large value was not sent; give the desktop's table REPLICA IDENTITY FULL",
             self.bounds.moved_rows
         );
-        let halt = Halt {
+        let halt = TableStop {
             table,
             why,
-            way: WayBack::Copy,
+            way: Recovery::Recopy,
         };
         self.misfits.entry(table).or_insert((halt, 0)).1 += 1;
         Ok(())
@@ -331,7 +331,7 @@ impl Spill {
     }
 
     /// What needs no part.
-    pub fn remainder(&self, book: &Book) -> Remainder {
+    pub fn remainder(&self, book: &StreamState) -> Remainder {
         let mut remainder = Remainder::default();
         let mut add = |table: TableId, counts: Counts| {
             let mut folder = Counts::default();
@@ -373,7 +373,7 @@ impl Spill {
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn next_part(&mut self, tables: &Tables, book: &Book) -> io::Result<Option<Folder>> {
+    pub fn next_part(&mut self, tables: &Tables, book: &StreamState) -> io::Result<Option<Folder>> {
         while let Some((depth, mut part)) = self.parts.pop() {
             if part.is_empty() {
                 continue;
@@ -403,7 +403,7 @@ impl Spill {
         record: &Record,
         (before, after): (Before, Option<Tuple>),
         tables: &Tables,
-        book: &Book,
+        book: &StreamState,
     ) {
         let effect = Effect {
             layout: self.layouts[record.layout as usize].clone(),

@@ -5,7 +5,7 @@ use std::io;
 use bytes::{Buf, Bytes};
 
 use crate::fold::{Before, Effect};
-use crate::model::{Hand, Old, TableId, Tuple};
+use crate::model::{ChangeOrigin, Old, TableId, Tuple};
 
 /// The row leaves its name for another one, and is not deleted.
 pub(super) const LEAVES: u8 = 1;
@@ -40,20 +40,20 @@ pub(super) struct Record {
 pub(super) fn flags(effect: &Effect) -> u8 {
     let mobile = if effect.mobile { MOBILE } else { 0 };
     let hand = match effect.hand {
-        Hand::Theirs | Hand::Echo => 0,
-        Hand::Ours => OURS,
-        Hand::Leveled => LEVELED,
+        ChangeOrigin::Desktop | ChangeOrigin::Echo => 0,
+        ChangeOrigin::OwnTransaction => OURS,
+        ChangeOrigin::Leveled => LEVELED,
     };
     mobile | hand
 }
 
 impl Record {
     /// By whom the change was made.
-    pub(super) fn hand(&self) -> Hand {
+    pub(super) fn hand(&self) -> ChangeOrigin {
         match self.flags {
-            flags if flags & LEVELED != 0 => Hand::Leveled,
-            flags if flags & OURS != 0 => Hand::Ours,
-            _ => Hand::Theirs,
+            flags if flags & LEVELED != 0 => ChangeOrigin::Leveled,
+            flags if flags & OURS != 0 => ChangeOrigin::OwnTransaction,
+            _ => ChangeOrigin::Desktop,
         }
     }
 

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{Bounds, Spill};
-use crate::fold::Book;
+use crate::fold::StreamState;
 use crate::fold::tests::{Store, acts, history, number, table, transactions};
-use crate::model::{Cell, Counts, Identity, Key, Step, TableId, Tables, Work};
+use crate::model::{Cell, Counts, Identity, Key, Step, StepKind, TableId, Tables};
 
 /// The steps of all parts, what became of the messages, and whether rows took new keys.
 fn spilled(
@@ -20,7 +20,7 @@ fn spilled(
         spill.push(change, tables).unwrap();
     }
     spill.finish(transaction);
-    let book = Book::default();
+    let book = StreamState::default();
     let remainder = spill.remainder(&book);
     assert!(remainder.halts.is_empty(), "{:?}", remainder.halts);
     let mut counts = remainder
@@ -48,7 +48,7 @@ fn spilled(
 fn apply(store: &mut Store, steps: &[Step], rekeyed: bool) {
     let before = store.clone();
     let mut written = BTreeMap::new();
-    for step in steps.iter().filter(|step| step.work == Work::Upsert) {
+    for step in steps.iter().filter(|step| step.work == StepKind::Upsert) {
         for row in &step.rows {
             let cells: Vec<_> = row.tuple.cells().collect();
             let id = number(cells[1]).unwrap();
@@ -70,7 +70,7 @@ fn apply(store: &mut Store, steps: &[Step], rekeyed: bool) {
         }
     }
     store.extend(&written);
-    for step in steps.iter().filter(|step| step.work == Work::Delete) {
+    for step in steps.iter().filter(|step| step.work == StepKind::Delete) {
         for row in &step.rows {
             let id = number(row.tuple.cells().nth(1).unwrap()).unwrap();
             if !(rekeyed && written.contains_key(&id)) {

@@ -220,7 +220,7 @@ tenant = false
     .await;
     let mut service = office.run();
     office.caught_up(&mut service).await;
-    let home = [
+    let reverse = [
         r#"select string_agg(t::text, ';' order by "Nr.%") from "F.1"."Be.such" as t"#,
         "select string_agg(t::text, ';' order by id) from \"line\nbreak\" as t",
     ];
@@ -247,7 +247,7 @@ tenant = false
         value(&office.cloud, "select t::text from \"Blatt\"\"x\" as t").await,
         "(1,7,Bob,14)"
     );
-    for sql in home {
+    for sql in reverse {
         assert_eq!(
             value(&office.cloud, sql).await,
             value(&office.desktop, sql).await

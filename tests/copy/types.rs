@@ -22,7 +22,7 @@ struct Example {
     sent: String,
     /// None: it waits.
     arrives: Option<String>,
-    home: String,
+    reverse: String,
 }
 
 /// A row of the table.
@@ -32,7 +32,7 @@ struct Row {
     desktop: String,
     cloud: String,
     out: String,
-    home: String,
+    reverse: String,
     examples: Vec<Example>,
 }
 
@@ -64,14 +64,14 @@ fn example(text: &str) -> Example {
         _ if text.contains("` arrives as `") => Some(values[1].clone()),
         _ => Some(sent.clone()),
     };
-    let home = match text.contains("` and comes home as `") {
+    let reverse = match text.contains("` and comes home as `") {
         true => values[2].clone(),
         false => sent.clone(),
     };
     Example {
         sent,
         arrives,
-        home,
+        reverse,
     }
 }
 
@@ -81,7 +81,7 @@ async fn rows(sides: [&Control; 2]) -> Vec<Row> {
     let mut rows = Vec::new();
     for (at, line) in lines.enumerate() {
         let cells: Vec<_> = line.trim_matches('|').split(" | ").map(str::trim).collect();
-        let [desktop, cloud, out, home, examples] = cells[..] else {
+        let [desktop, cloud, out, reverse, examples] = cells[..] else {
             panic!("five cells: {line}");
         };
         let examples = examples.split("; ").filter(|text| !text.is_empty());
@@ -90,7 +90,7 @@ async fn rows(sides: [&Control; 2]) -> Vec<Row> {
             desktop: quoted(desktop)[0].clone(),
             cloud: quoted(cloud)[0].clone(),
             out: out.to_owned(),
-            home: home.to_owned(),
+            reverse: reverse.to_owned(),
             examples: examples.map(example).collect(),
         });
     }
@@ -466,16 +466,22 @@ async fn p11_each_pair_of_types_comes_home_as_the_documentation_says() {
         ..Default::default()
     })
     .unwrap();
-    let text = assert_verdicts(&office, &named, |row| &row.home).await;
+    let text = assert_verdicts(&office, &named, |row| &row.reverse).await;
     std::fs::write(
         office.file(),
         format!("{text}\n[heartbeat]\nevery = \"200ms\"\n"),
     )
     .unwrap();
     let mut service = office.run();
-    let going: Vec<_> = named.iter().filter(|(_, row)| row.home != "no").collect();
+    let going: Vec<_> = named
+        .iter()
+        .filter(|(_, row)| row.reverse != "no")
+        .collect();
     let at_home = |row: &Row, from: i32| -> Vec<(i32, String)> {
-        let texts = row.good().into_iter().map(|example| example.home.clone());
+        let texts = row
+            .good()
+            .into_iter()
+            .map(|example| example.reverse.clone());
         (from..).zip(texts).collect()
     };
     office.caught_up(&mut service).await;

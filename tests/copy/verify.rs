@@ -511,7 +511,7 @@ async fn p15_what_a_side_can_not_evaluate_is_compared_at_the_other() {
     assert!(bytes < size, "{bytes} of {size}");
     exec(&office.cloud, "update odd set note = 'DAMAGED' where id in (7, 77); delete from odd where id in (8, 88); insert into odd values (90001, 'EXTRA', null); \
         update typed set feels = 'sad' where id in (2, 4); delete from loose where ctid in (select ctid from loose where a = 3 and note is null limit 2); insert into loose values (3, 'Z')").await;
-    exec(&office.desktop, "begin; select pg_logical_emit_message(true, 'tandem.reverse', (select nonce from tandem.home)); delete from diary where id = 5; commit").await;
+    exec(&office.desktop, "begin; select pg_logical_emit_message(true, 'tandem.reverse', (select nonce from tandem.reverse)); delete from diary where id = 5; commit").await;
     office.caught_up(&mut service).await;
     let (code, document) = verified(&office, &["--keys"]).await;
     assert_eq!(code, 1, "{document}");

@@ -104,6 +104,7 @@ fn stays(line: &str) -> bool {
     line.starts_with("tandem run")
         || line.starts_with("tandem top")
         || line.contains("--watch")
+        || line.contains("--listen")
         || line.contains("--keep")
 }
 
@@ -139,6 +140,15 @@ async fn every_command_of_readme_and_help_does_what_is_said() {
             true if !line.contains("--update") => init(&office),
             _ => here,
         };
+        let here = match line.strip_prefix("tandem fleet --cloud ") {
+            Some(rest) => {
+                let (_, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                let cloud = url(&office.straight().cloud.endpoint);
+                let rest = rest.replace(":9188", ":0");
+                format!("tandem fleet --cloud {cloud} {rest}")
+            }
+            None => here,
+        };
         if stays(&line) {
             assert!(begins(&office, &here).await, "{line}");
             continue;
@@ -162,20 +172,21 @@ async fn every_command_of_readme_and_help_does_what_is_said() {
 
 /// The two databases, and a file that isn't there yet.
 fn init(office: &Office) -> String {
-    let url = |endpoint: &tandem::config::Endpoint| {
-        let tandem::config::Host::Tcp(host) = &endpoint.host else {
-            panic!("a port")
-        };
-        format!(
-            "postgres://{}@{host}:{}/{}",
-            endpoint.user, endpoint.port, endpoint.database
-        )
-    };
     let straight = office.straight();
     format!(
         "tandem init --desktop {} --cloud {} --out proposed.toml",
         url(&straight.desktop.endpoint),
         url(&straight.cloud.endpoint)
+    )
+}
+
+fn url(endpoint: &tandem::config::Endpoint) -> String {
+    let tandem::config::Host::Tcp(host) = &endpoint.host else {
+        panic!("a port")
+    };
+    format!(
+        "postgres://{}@{host}:{}/{}",
+        endpoint.user, endpoint.port, endpoint.database
     )
 }
 

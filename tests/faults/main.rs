@@ -11,6 +11,7 @@ mod support;
 
 mod crash;
 mod fault_visibility;
+mod fleet;
 mod history;
 mod lease;
 mod long_outages;

@@ -178,7 +178,7 @@ async fn p10_idle_source_whose_other_tables_churn_1_gb_keeps_two_heartbeats_of_w
             exec(&office.desktop, "insert into churn select repeat(md5(n::text), 32768) from generate_series(1, 16) n; truncate churn").await;
         }
         let held = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint from pg_replication_slots where slot_name = 'tandem'";
-        let beat = "select beat from tandem.checkpoint";
+        let heartbeat = "select beat from tandem.checkpoint";
         let mut beats = 0;
         while number(held).await > HELD_MAX {
             assert!(
@@ -187,7 +187,7 @@ async fn p10_idle_source_whose_other_tables_churn_1_gb_keeps_two_heartbeats_of_w
                 number(held).await >> 20
             );
             // The server says where its oldest transaction is every 15 s by itself, and with each checkpoint.
-            let last = value(&office.cloud, beat).await;
+            let last = value(&office.cloud, heartbeat).await;
             exec(&office.desktop, "checkpoint").await;
             until(
                 &office.cloud,

@@ -449,11 +449,11 @@ async fn p8_p5_without_a_setting_phones_write_utf8_and_with_an_encoding_the_serv
         .await;
         came_home(&office).await;
         office.caught_up(&mut service).await;
-        let (home, waiting) = match database {
+        let (reverse, waiting) = match database {
             SQL_ASCII => (format!("1=f{umlaut}r 2=\\346\\227\\245\\346\\234\\254"), 0),
             _ => (format!("1=f{umlaut}r"), 1),
         };
-        assert_eq!(at_home(&office).await, home);
+        assert_eq!(at_home(&office).await, reverse);
         parked(&office, waiting).await;
         let echoed = format!(
             "select ruled_out = {} and applied = 0 from tandem.table_state where \"table\" = 'diary'",

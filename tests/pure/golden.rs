@@ -159,7 +159,7 @@ fn the_messages_join_into_the_transactions_that_were_made() {
 fn is_outside(bytes: &Bytes) -> bool {
     matches!(
         message(bytes),
-        Ok(Message::Mark {
+        Ok(Message::LogicalMessage {
             transactional: false,
             ..
         })

@@ -8,9 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 use tandem::decode::Assembler;
-use tandem::fold::{Book, Sorter, fold};
+use tandem::fold::{Classifier, StreamState, fold};
 use tandem::model::{
-    Arriving, Cell, Column, Key, Lsn, Name, Source, Step, Table, Tables, Transaction, Work,
+    Arriving, Cell, Column, Key, Lsn, Name, Source, Step, StepKind, Table, Tables, Transaction,
 };
 
 type Store = BTreeMap<u8, (u8, u8)>;
@@ -223,15 +223,15 @@ fn write(store: &mut Store, steps: &[Step]) {
             let cells: Vec<_> = row.tuple.cells().collect();
             let id = number(cells[0]).unwrap();
             let under = match step.work {
-                Work::Delete => {
+                StepKind::Delete => {
                     store.remove(&id);
                     continue;
                 }
-                Work::Rekey => {
+                StepKind::Rekey => {
                     let old = row.old.as_ref().unwrap().cells().next().unwrap();
                     store.remove(&number(old).unwrap())
                 }
-                Work::Upsert => store.get(&id).copied(),
+                StepKind::Upsert => store.get(&id).copied(),
                 other => panic!("{other:?} of a keyed row"),
             };
             let sent = |at: usize, under: Option<u8>| {
@@ -263,7 +263,7 @@ impl Dice {
 
 /// Folds what waits; in order where that is asked for.
 fn batch(waiting: &[Transaction], tables: &Tables, epoch: u64, from: u64) -> Batch {
-    let (mut sorter, mut book) = (Sorter::default(), Book::default());
+    let (mut sorter, mut book) = (Classifier::default(), StreamState::default());
     let mut ordered = BTreeSet::new();
     loop {
         let folded = fold(waiting, tables, &mut sorter, &mut book, &ordered);

@@ -127,7 +127,7 @@ async fn p16_old_conflicts_go_by_themselves() {
     let left = "select string_agg(kind || key[1] || ' ' || (now()::date - noticed_at::date), ', ' order by id) = 'changed1 100, changed2 100, mobile5 450' from tandem.conflict";
     exec(
         &office.desktop,
-        &old.replace("tandem.conflict_of", "tandem.home"),
+        &old.replace("tandem.conflict_of", "tandem.reverse"),
     )
     .await;
     exec(

@@ -292,7 +292,7 @@ async fn f37_u02_the_offices_statement_behind_a_poll_is_run_shown_and_run_again(
     came_home(&office).await;
     until(
         &office.desktop,
-        "select then_failed like '%no week%' from tandem.home",
+        "select then_failed like '%no week%' from tandem.reverse",
     )
     .await;
     let (code, out, _) = office.ask(&["status"]).await;
@@ -307,7 +307,7 @@ async fn f37_u02_the_offices_statement_behind_a_poll_is_run_shown_and_run_again(
     until(&office.desktop, "select count(*) = 2 from work").await;
     until(
         &office.desktop,
-        "select then_failed is null from tandem.home",
+        "select then_failed is null from tandem.reverse",
     )
     .await;
     let (code, out, _) = office.ask(&["lag", "--json"]).await;
@@ -384,7 +384,7 @@ async fn p14_an_older_entry_never_overwrites_what_a_newer_one_brought() {
     assert_eq!(service.stop().await, 0);
     exec(
         &office.desktop,
-        "update tandem.home set cloud_timeline = cloud_timeline + 1",
+        "update tandem.reverse set cloud_timeline = cloud_timeline + 1",
     )
     .await;
     exec(&office.cloud, "update diary set note = 'three'").await;

@@ -35,6 +35,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --       from "public"."clients" as tp
 --       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
 --       or t."source" is null)
+--   $3[0].key: [1,2]
 --   $3[0].loosen: with src as materialized (
 --       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --       from tandem.staging as u
@@ -265,6 +266,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --   $1: office-1
 --   $2: 7
 --   $3[0].find: 
+--   $3[0].key: [1,2]
 --   $3[0].loosen: with src as materialized (
 --       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch"
 --       from tandem.staging as u
@@ -373,6 +375,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --       from "public"."clients" as tp
 --       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
 --       or t."source" is null)
+--   $3[0].key: [1,2]
 --   $3[0].loosen: with src as materialized (
 --       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --       from tandem.staging as u
@@ -610,6 +613,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --       from "public"."clients" as tp
 --       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
 --       or t."source" is null)
+--   $3[0].key: [1,2]
 --   $3[0].loosen: with src as materialized (
 --       select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --       from tandem.staging as u
@@ -930,6 +934,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --       from "public"."clients" as tp
 --       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
 --       or t."source" is null)
+--   $3[0].key: [1,2]
 --   $3[0].loosen: with src as materialized (
 --       select u.cells[1]::integer as "staff no", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --       from tandem.staging as u

@@ -46,18 +46,18 @@ set constraints all immediate;
 select set_config('enable_nestloop', 'off', true);
 
 -- one refill or poll at a time
-select pg_advisory_xact_lock(hashtext('tandem.home'), hashtext('office-1'));
+select pg_advisory_xact_lock(hashtext('tandem.reverse'), hashtext('office-1'));
 
 -- our mark in the desktop's log
 select pg_logical_emit_message(true, 'tandem.reverse', (
     select h.nonce
-    from tandem.home as h
+    from tandem.reverse as h
     where h.replicator = 'office-1'));
 
 -- the same as text
 select pg_logical_emit_message(true, 'tandem.reverse', (
     select h.nonce
-    from tandem.home as h
+    from tandem.reverse as h
     where h.replicator = 'office-1'))
 
 -- a poll of several tables

@@ -8,7 +8,7 @@ use tandem::config::{self, Endpoint, Settings, Sources};
 use tandem::demo::cluster::{Binaries, Cluster, ClusterSpec};
 use tandem::flows::agree;
 use tandem::model::{Key, Table, Tables};
-use tandem::observe::Onlooker;
+use tandem::observe::Observer;
 use tandem::plan::{cloud_digest, desktop_digest};
 use tandem::wire::control::{self, Control};
 use tokio::process::{Child, Command};
@@ -295,8 +295,8 @@ impl Office {
     /// Waits until the cloud has all that the desktop has committed by now. Panics when the service
     /// ends or takes too long.
     pub async fn caught_up(&self, service: &mut Service) {
-        let onlooker = self.onlooker().await;
-        let marker = onlooker.mark().await.unwrap();
+        let observer = self.observer().await;
+        let marker = observer.mark().await.unwrap();
         let arrives = async {
             let mut ticks = interval(Duration::from_millis(10));
             loop {
@@ -304,7 +304,7 @@ impl Office {
                 if let Some(status) = service.child.try_wait().unwrap() {
                     panic!("tandem ended with {status}");
                 }
-                let seen = onlooker.checkpoint().await.unwrap().unwrap_or_default();
+                let seen = observer.checkpoint().await.unwrap().unwrap_or_default();
                 if seen.has(marker) {
                     return;
                 }
@@ -321,8 +321,8 @@ impl Office {
     }
 
     /// Both sides as the commands see them, but straight to the servers.
-    pub async fn onlooker(&self) -> Onlooker {
-        Onlooker::connect(&self.straight()).await.unwrap()
+    pub async fn observer(&self) -> Observer {
+        Observer::connect(&self.straight()).await.unwrap()
     }
 
     /// The settings, with the proxies left out.

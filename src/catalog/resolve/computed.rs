@@ -36,12 +36,12 @@ impl Resolver<'_> {
 
     /// Who made a row has to be read on the desktop, and written there on the way home.
     pub(super) fn tells_phones(&self, owner: &ColumnFacts, complaints: &mut Complaints) {
-        let home = self.wanted.flow != Flow::Forward;
-        if owner.computed && home || !owner.sent && self.wanted.stream {
+        let reverse = self.wanted.flow != Flow::Forward;
+        if owner.computed && reverse || !owner.sent && self.wanted.stream {
             complaints.push(format!(
                 "column {} of the desktop says who made a row, but it is computed there, so it can't be {}; make it an ordinary column",
                 owner.name,
-                if home { "written" } else { "read" },
+                if reverse { "written" } else { "read" },
             ));
         }
     }

@@ -1,8 +1,8 @@
 //! Columns that are made of what arrives: conversions and time zones.
 
-use super::super::mention::mentions;
 use super::super::narrow::is_text;
 use super::super::relation::{ColumnFacts, RelationFacts};
+use super::super::sql_identifiers::mentions;
 use super::complaint::Complaints;
 use super::{Mapping, Resolver, Sides, column, written};
 use crate::model::{Charset, Column, Owner, Reads, Source};

@@ -3,7 +3,7 @@
 use super::super::bond::Unique;
 use super::super::order::Tie;
 use super::super::relation::RelationFacts;
-use crate::model::{Column, Home, Key, Knot, Source, Table};
+use crate::model::{Column, Key, Knot, ReverseTable, Source, Table};
 
 /// What has to be written before a table, by its foreign keys and otherwise: by lookups, and by what names its tenant.
 pub fn ties(table: &Table, cloud: &RelationFacts, otherwise: impl Iterator<Item = u32>) -> Tie {
@@ -25,15 +25,18 @@ pub fn knot(table: &Table, cloud: &RelationFacts, circle: (usize, &[u32])) -> Op
 }
 
 /// The same of the desktop's rows, on the way home.
-pub(super) fn knot_at_home(home: &Home, desktop: &RelationFacts) -> Option<Knot> {
+pub(super) fn reverse_knot(reverse: &ReverseTable, desktop: &RelationFacts) -> Option<Knot> {
     let receiver = Receiver {
         facts: desktop,
-        columns: &home.columns,
-        key: { home.key.iter() }
-            .map(|at| home.columns[*at].name.as_str())
+        columns: &reverse.columns,
+        key: { reverse.key.iter() }
+            .map(|at| reverse.columns[*at].name.as_str())
             .collect(),
-        counted: home.counted || !home.rows,
-        owner: home.desktop_owner.as_ref().map(|(name, _)| name.as_str()),
+        counted: reverse.counted || !reverse.rows,
+        owner: reverse
+            .desktop_owner
+            .as_ref()
+            .map(|(name, _)| name.as_str()),
         tenant: Vec::new(),
     };
     receiver.knot((0, &[desktop.oid]))

@@ -2,10 +2,10 @@
 
 use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
 use super::state::{not_applied, refusal, set};
-use crate::apply::NotApplied;
+use crate::apply::ApplyError;
 use crate::fault::Fault;
 use crate::flows::refusal_words::lies_in_rows;
-use crate::model::{Statement, Table, WayBack};
+use crate::model::{Recovery, Statement, Table};
 use crate::plan::loosen_whole;
 
 impl Merge<'_> {
@@ -14,7 +14,7 @@ impl Merge<'_> {
         let mut refused: Vec<Option<String>> = vec![None; copies.len()];
         for (copy, refused) in copies.iter().zip(&mut refused) {
             if let Some(why) = too_large(self.tables.get(copy.staged.table()), &copy.staged) {
-                *refused = Some(self.stop_copy(copy, (WayBack::Mend, why)).await?);
+                *refused = Some(self.stop_copy(copy, (Recovery::Operator, why)).await?);
             }
         }
         let mut by_row = false;
@@ -32,7 +32,7 @@ impl Merge<'_> {
             let whole = { left.iter() }.filter(|copy| by_row || is_new(copy));
             let end = whole.flat_map(|copy| self.settled(copy)).collect();
             let outcome = self.settle(&tables, statements, end).await?;
-            let (Err(NotApplied::Refused { table: blamed, .. }), Some(error)) =
+            let (Err(ApplyError::Refused { table: blamed, .. }), Some(error)) =
                 (&outcome, refusal(&outcome))
             else {
                 outcome.map_err(not_applied)?;

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 
 use crate::decode::Assembler;
-use crate::fold::{Before, Effect, Sorted, Sorter};
+use crate::fold::{Before, Classified, Classifier, Effect};
 use crate::limits;
 use crate::model::{
     Cell, Change, Lsn, Snapshot, Table, TableId, Tables, Timestamp, Transaction, Tuple,
@@ -14,12 +14,12 @@ use crate::model::{
 use crate::spill::{Facts, Spill};
 
 /// Changes of tables that are being copied.
-pub(in crate::flows) struct Watch {
+pub(in crate::flows) struct ChangeTracker {
     snapshot: Snapshot,
     /// Each table, and whether it streams meanwhile.
     tables: BTreeMap<TableId, bool>,
-    sorter: Sorter,
-    touched: Touched,
+    sorter: Classifier,
+    touched: ChangedKeys,
     held: Box<Spill>,
     /// When the last transaction with held changes committed.
     committed_at: Timestamp,
@@ -29,26 +29,29 @@ pub(in crate::flows) struct Watch {
 
 /// Names of rows: their keys' arriving cells, or all cells, and NULL elsewhere.
 #[derive(Default)]
-pub(in crate::flows) struct Touched {
+pub(in crate::flows) struct ChangedKeys {
     names: HashSet<(TableId, Tuple)>,
     bytes: usize,
 }
 
 /// What has come of it when the copies are merged.
 pub(in crate::flows) struct Watched {
-    pub(in crate::flows) touched: Touched,
+    pub(in crate::flows) touched: ChangedKeys,
     /// None where nothing waits.
     pub(in crate::flows) held: Option<Box<Spill>>,
     pub(in crate::flows) spoiled: BTreeSet<TableId>,
 }
 
-impl Watch {
-    pub(in crate::flows) fn new(snapshot: Snapshot, tables: BTreeMap<TableId, bool>) -> Watch {
-        Watch {
+impl ChangeTracker {
+    pub(in crate::flows) fn new(
+        snapshot: Snapshot,
+        tables: BTreeMap<TableId, bool>,
+    ) -> ChangeTracker {
+        ChangeTracker {
             snapshot,
             tables,
-            sorter: Sorter::default(),
-            touched: Touched::default(),
+            sorter: Classifier::default(),
+            touched: ChangedKeys::default(),
             held: Box::default(),
             committed_at: Timestamp::default(),
             spoiled: BTreeSet::new(),
@@ -107,27 +110,29 @@ impl Watch {
         failed
     }
 
-    fn of(&self, sorted: &Sorted) -> Option<(TableId, bool)> {
+    fn of(&self, sorted: &Classified) -> Option<(TableId, bool)> {
         let table = match sorted {
-            Sorted::Foreign => return None,
-            Sorted::Misfit(halt) => halt.table,
-            Sorted::Emptied(table) | Sorted::RuledOut(table) | Sorted::Effect(table, _) => *table,
+            Classified::Foreign => return None,
+            Classified::Misfit(halt) => halt.table,
+            Classified::Emptied(table)
+            | Classified::RuledOut(table)
+            | Classified::Effect(table, _) => *table,
         };
         self.tables.get(&table).map(|streams| (table, *streams))
     }
 
-    fn note(&mut self, table: &Table, sorted: Sorted) {
+    fn note(&mut self, table: &Table, sorted: Classified) {
         match sorted {
-            Sorted::Effect(_, effect) => self.touched.add(table, &effect),
-            Sorted::Misfit(_) | Sorted::Emptied(_) => {
+            Classified::Effect(_, effect) => self.touched.add(table, &effect),
+            Classified::Misfit(_) | Classified::Emptied(_) => {
                 self.spoiled.insert(table.id);
             }
-            Sorted::Foreign | Sorted::RuledOut(_) => {}
+            Classified::Foreign | Classified::RuledOut(_) => {}
         }
         if self.touched.bytes > limits::TOUCHED_BYTES_MAX {
             let streaming = self.tables.iter().filter(|(_, streams)| **streams);
             self.spoiled.extend(streaming.map(|(table, _)| *table));
-            self.touched = Touched::default();
+            self.touched = ChangedKeys::default();
         }
     }
 
@@ -147,7 +152,7 @@ impl Watch {
     }
 }
 
-impl Touched {
+impl ChangedKeys {
     fn add(&mut self, table: &Table, effect: &Effect) {
         let before = match &effect.before {
             Before::Sent(old) => Some(&old.tuple),

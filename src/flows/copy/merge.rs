@@ -4,17 +4,17 @@ use std::collections::BTreeSet;
 
 use super::stage::{Staged, guarded, measure, unstage_table};
 use super::state::{not_applied, refusal, set, settled, stop_state, way_of};
-use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, unstage};
+use crate::apply::{Applier, ApplyError, Lease, Script, StagedRow, Stager, clear_staging};
 use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
-use crate::model::{Key, Lsn, Statement, Table, TableId, Tables, Tuple, WayBack};
-use crate::plan::home::queue_differing;
+use crate::model::{Key, Lsn, Recovery, Statement, Table, TableId, Tables, Tuple};
+use crate::plan::reverse::queue_differing;
 use crate::plan::{
-    COPY_STEP, Diff, Manner, Opening, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, are_there,
-    cap_parked, diff, follow_all, follow_own, hash_joins, park_too_large, park_unreadable, so_far,
-    void_parked, void_untouched,
+    COPY_STEP, Diff, TOO_LARGE_STEP, TOUCHED_STEP, TransactionSettings, UNREADABLE_STEP,
+    WriteContext, are_there, cap_parked, diff, follow_all, follow_own, hash_joins, park_too_large,
+    park_unreadable, so_far, void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 
@@ -23,7 +23,7 @@ pub(in crate::flows) struct Merge<'a> {
     /// The connection to the cloud.
     pub applier: &'a mut Applier,
     /// Settings of each transaction.
-    pub opening: &'a Opening,
+    pub opening: &'a TransactionSettings,
     /// Who writes.
     pub lease: &'a Lease,
     /// All tables.
@@ -185,7 +185,7 @@ impl Merge<'_> {
     /// # Errors
     /// As [`Merge::all`].
     pub(super) async fn clear(mut self) -> Result<BTreeSet<TableId>, Fault> {
-        let clear = [unstage(self.lease, true)];
+        let clear = [clear_staging(self.lease, true)];
         self.run(clear).await.map_err(not_applied)?;
         Ok(self.stopped)
     }
@@ -196,7 +196,7 @@ impl Merge<'_> {
         let (table, staged) = (self.tables.get(copy.staged.table()), copy.staged);
         if let Some(why) = too_large(table, &staged) {
             return self
-                .stop_copy(copy, (WayBack::Mend, why))
+                .stop_copy(copy, (Recovery::Operator, why))
                 .await
                 .map(Merging::Refused);
         }
@@ -341,8 +341,8 @@ impl Merge<'_> {
         diff(table, &self.manner(), COPY_STEP, copy.touched)
     }
 
-    pub(super) fn manner(&self) -> Manner<'_> {
-        Manner {
+    pub(super) fn manner(&self) -> WriteContext<'_> {
+        WriteContext {
             replicator: &self.lease.replicator,
             epoch: self.lease.epoch,
             end: self.before,
@@ -358,7 +358,7 @@ impl Merge<'_> {
         written: &[&Table],
         statements: Vec<Statement>,
         end: Vec<Statement>,
-    ) -> Result<Result<(), NotApplied>, Fault> {
+    ) -> Result<Result<(), ApplyError>, Fault> {
         loop {
             let stopped = |table| self.stopped.contains(&table);
             let followers =
@@ -371,7 +371,7 @@ impl Merge<'_> {
             let outcome = self.run(all.collect::<Vec<_>>()).await;
             failpoint::reach("copy_merged");
             let follower = match &outcome {
-                Err(NotApplied::Refused {
+                Err(ApplyError::Refused {
                     table: Some(of), ..
                 }) if written.iter().all(|table| table.id != *of) => *of,
                 _ => return Ok(outcome),
@@ -390,7 +390,7 @@ impl Merge<'_> {
     pub(super) fn settled(&self, copy: &Copied) -> Vec<Statement> {
         let table = self.tables.get(copy.staged.table());
         let settled = settled(&self.lease.replicator, table, self.before, self.pending);
-        let mut settled = vec![settled, self.unstage(table)];
+        let mut settled = vec![settled, self.clear_staging(table)];
         if !copy.asked.is_empty() {
             settled.push(self.swapped(copy, None));
         }
@@ -401,7 +401,7 @@ impl Merge<'_> {
     pub(super) async fn judge(
         &mut self,
         copy: &Copied,
-        outcome: Result<(), NotApplied>,
+        outcome: Result<(), ApplyError>,
     ) -> Result<Option<String>, Fault> {
         match refusal(&outcome).cloned() {
             Some(error) => self.stop_copy(copy, of_table(&error)).await.map(Some),
@@ -413,7 +413,7 @@ impl Merge<'_> {
     pub(super) async fn stop_copy(
         &mut self,
         copy: &Copied,
-        why: (WayBack, String),
+        why: (Recovery, String),
     ) -> Result<String, Fault> {
         let asked = !copy.asked.is_empty();
         let noted = asked.then(|| self.swapped(copy, Some((why.0, &why.1))));
@@ -424,12 +424,12 @@ impl Merge<'_> {
     pub(super) async fn stop(
         &mut self,
         table: &Table,
-        (way, why): (WayBack, String),
+        (way, why): (Recovery, String),
         noted: Option<Statement>,
     ) -> Result<String, Fault> {
         let stopped = [
             stop_state(&self.lease.replicator, table, way, &why),
-            self.unstage(table),
+            self.clear_staging(table),
         ];
         let stopped = stopped.into_iter().chain(noted);
         self.run(stopped).await.map_err(not_applied)?;
@@ -442,7 +442,7 @@ impl Merge<'_> {
     pub(super) async fn run(
         &mut self,
         statements: impl IntoIterator<Item = Statement>,
-    ) -> Result<(), NotApplied> {
+    ) -> Result<(), ApplyError> {
         let all = guarded(self.opening, self.lease, self.alone, statements);
         self.applier.run(Script::staying(all)).await.map(drop)
     }
@@ -454,7 +454,7 @@ impl Merge<'_> {
         are_there(table, COPY_STEP, copy.staged.rows(), &self.manner())
     }
 
-    pub(super) fn unstage(&self, table: &Table) -> Statement {
+    pub(super) fn clear_staging(&self, table: &Table) -> Statement {
         unstage_table(self.lease, table)
     }
 }
@@ -476,7 +476,7 @@ impl Copied {
 }
 
 /// What a table that the cloud refuses waits for, and why.
-pub(super) fn of_table(error: &ServerError) -> (WayBack, String) {
+pub(super) fn of_table(error: &ServerError) -> (Recovery, String) {
     (way_of(error), words(error))
 }
 

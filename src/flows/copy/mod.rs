@@ -15,14 +15,14 @@ mod state;
 mod swap;
 mod worker;
 
-pub(super) use concurrent_changes::{Watch, Watched};
-pub use initial::{First, fill};
+pub(super) use concurrent_changes::{ChangeTracker, Watched};
+pub use initial::{InitialCopy, fill};
 pub use merge::How;
 pub(super) use merge::{Copied, Merge, Merged};
 pub use progress::{AtWork, Copying, Progress};
-pub use requests::{Asked, asked, last_swaps, refuse};
+pub use requests::{SwapRequest, asked, last_swaps, refuse};
 pub(super) use schedule::Ready;
-pub use schedule::{Agenda, Scheduled, Wanted};
+pub use schedule::{Agenda, CopyRequest, Scheduled};
 pub(super) use stage::Refusal;
 pub(super) use state::{is_ours, not_applied_on, settle_states, stop_state, way_of};
 pub use state::{not_applied, set_state};

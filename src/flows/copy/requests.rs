@@ -10,7 +10,7 @@ use crate::limits;
 
 /// A row of `tandem.swap` that nothing has come of yet.
 #[derive(Clone, Debug)]
-pub struct Asked {
+pub struct SwapRequest {
     /// Its number.
     pub id: i64,
     /// The table's name in the settings.
@@ -23,7 +23,7 @@ pub struct Asked {
 ///
 /// # Errors
 /// When the cloud can't be asked.
-pub async fn asked(cloud: &Client, replicator: &str) -> Result<Vec<Asked>, Fault> {
+pub async fn asked(cloud: &Client, replicator: &str) -> Result<Vec<SwapRequest>, Fault> {
     let patience = format!("{} seconds", limits::SWAP_ASKED_MAX.as_secs());
     let late = "update tandem.swap set ended_at = now(), refused = 'nobody waited for it any more' \
         where replicator = $1 and ended_at is null and asked_at < now() - $2::interval";
@@ -34,7 +34,7 @@ pub async fn asked(cloud: &Client, replicator: &str) -> Result<Vec<Asked>, Fault
     let open = "select id, \"table\", allow_shrink from tandem.swap where replicator = $1 and ended_at is null order by id";
     let rows = cloud.query_typed(open, &params[..1]).await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
-    let asked = rows.iter().map(|row| Asked {
+    let asked = rows.iter().map(|row| SwapRequest {
         id: row.get(0),
         table: row.get(1),
         allow_shrink: row.get(2),

@@ -2,15 +2,15 @@
 
 use std::time::{Duration, Instant};
 
-use super::concurrent_changes::Touched;
+use super::concurrent_changes::ChangedKeys;
 use super::merge::{Copied, How};
 use super::stage::Refusal;
-use crate::capture::Sight;
+use crate::capture::SnapshotPoint;
 use crate::model::TableId;
 
 /// A table to copy.
 #[derive(Clone, Debug)]
-pub struct Wanted {
+pub struct CopyRequest {
     /// The table.
     pub table: TableId,
     /// What for.
@@ -19,10 +19,10 @@ pub struct Wanted {
     pub asked: Vec<i64>,
 }
 
-impl Wanted {
+impl CopyRequest {
     /// By the clock.
-    pub(in crate::flows) fn swap(table: TableId) -> Wanted {
-        Wanted {
+    pub(in crate::flows) fn swap(table: TableId) -> CopyRequest {
+        CopyRequest {
             table,
             how: How::Swap {
                 allow_shrink: false,
@@ -47,7 +47,7 @@ pub struct Scheduled {
 #[derive(Clone, Debug, Default)]
 pub struct Agenda {
     /// Now.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<CopyRequest>,
     /// Again and again.
     pub scheduled: Vec<Scheduled>,
 }
@@ -56,9 +56,9 @@ pub struct Agenda {
 pub(in crate::flows) struct Ready {
     pub(in crate::flows) copies: Vec<Copied>,
     /// Tables whose copies come to nothing, and why.
-    pub(in crate::flows) unread: Vec<(Wanted, Refusal)>,
-    pub(in crate::flows) touched: Touched,
-    pub(in crate::flows) sight: Sight,
+    pub(in crate::flows) unread: Vec<(CopyRequest, Refusal)>,
+    pub(in crate::flows) touched: ChangedKeys,
+    pub(in crate::flows) sight: SnapshotPoint,
     /// Changes wait until they are merged.
     pub(in crate::flows) pending: bool,
 }

@@ -3,11 +3,11 @@
 
 use super::stage::run;
 use super::state::not_applied;
-use crate::apply::{Applier, Lease, NotApplied};
+use crate::apply::{Applier, ApplyError, Lease};
 use crate::fault::Fault;
 use crate::limits;
 use crate::model::{Key, Source, Statement, Table, Tables, alike, listed, sqlstate};
-use crate::plan::{Opening, past_keys};
+use crate::plan::{TransactionSettings, past_keys};
 
 /// Sets the sequences that make keys past the highest key; those that are further stay.
 ///
@@ -15,7 +15,7 @@ use crate::plan::{Opening, past_keys};
 /// When the connection fails, or the lease is lost. What we have no right to is said, and left.
 pub(super) async fn set_past_keys(
     applier: &mut Applier,
-    (opening, lease): (&Opening, &Lease),
+    (opening, lease): (&TransactionSettings, &Lease),
     tables: &Tables,
 ) -> Result<(), Fault> {
     let mut left = Vec::new();
@@ -26,7 +26,7 @@ pub(super) async fn set_past_keys(
         }
         match run(applier, opening, lease, statements).await {
             Ok(()) => {}
-            Err(NotApplied::Refused { error, .. }) if error.code != sqlstate::LEASE_LOST => {
+            Err(ApplyError::Refused { error, .. }) if error.code != sqlstate::LEASE_LOST => {
                 left.push((error.code.clone(), (&table.name, error)));
             }
             Err(error) => return Err(not_applied(error)),

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold};
+use crate::apply::{Applier, ApplyError, Lease, Script, StagedRow, Stager, assert_lease};
 use crate::capture::{Line, TableReader, array};
 use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
-use crate::model::{Cell, Param, Statement, Table, TableId, WayBack};
+use crate::model::{Cell, Param, Recovery, Statement, Table, TableId};
 use crate::plan::{
-    COPY_STEP, Opening, TOO_LARGE_STEP, UNREADABLE_STEP, Which, copy_out, opening, quote,
+    COPY_STEP, TOO_LARGE_STEP, TransactionSettings, UNREADABLE_STEP, Which, copy_out, opening,
+    quote,
 };
 
 use super::progress::{Course, Progress};
@@ -21,7 +22,7 @@ pub(in crate::flows) struct Staging<'a> {
     /// The connection.
     pub applier: &'a mut Applier,
     /// Settings of each transaction.
-    pub opening: &'a Opening,
+    pub opening: &'a TransactionSettings,
     /// Who writes.
     pub lease: &'a Lease,
     /// Half of it is the most that one row may have, in bytes.
@@ -68,7 +69,7 @@ impl Staged {
 }
 
 /// What a table that a server refuses waits for, and why.
-pub(in crate::flows) type Refusal = (WayBack, String);
+pub(in crate::flows) type Refusal = (Recovery, String);
 
 /// Why a table was not read.
 enum Unread {
@@ -118,7 +119,7 @@ impl Staging<'_> {
         reader: &mut TableReader,
         table: &Table,
     ) -> Result<Staged, Unread> {
-        self.run([self.unstage(table)]).await?;
+        self.run([self.clear_staging(table)]).await?;
         failpoint::reach("staging_emptied");
         let limit = self.memory_max / 2;
         let mut course = self.progress.read(&table.name);
@@ -135,7 +136,7 @@ impl Staging<'_> {
             return Ok(staged(read, 0));
         }
         course.undo();
-        self.run([self.unstage(table)]).await?;
+        self.run([self.clear_staging(table)]).await?;
         // Escapes may double a line.
         let line = 2 * limit + 1024;
         let read = self
@@ -213,7 +214,7 @@ impl Staging<'_> {
         done.map(drop).map_err(not_applied)
     }
 
-    fn unstage(&self, table: &Table) -> Statement {
+    fn clear_staging(&self, table: &Table) -> Statement {
         unstage_table(self.lease, table)
     }
 }
@@ -229,7 +230,7 @@ fn is_bad(cells: &[Option<Vec<u8>>]) -> bool {
 /// BEGIN, settings, the statements, and the lease's fence. It comes last where several copies go at once, since each holds
 /// the lease's row until its transaction ends; one that is `alone` has it first too, and keeps others off meanwhile.
 pub(in crate::flows) fn guarded(
-    settings: &Opening,
+    settings: &TransactionSettings,
     lease: &Lease,
     alone: bool,
     statements: impl IntoIterator<Item = Statement>,
@@ -237,14 +238,14 @@ pub(in crate::flows) fn guarded(
     let mut all = opening(settings);
     // The fence says whose transaction it is, too.
     all.push(match alone {
-        true => hold(lease),
+        true => assert_lease(lease),
         false => Statement::bookkeeping(
             "select set_config('tandem.replicator', $1, true)",
             vec![Param::string(&*lease.replicator)],
         ),
     });
     all.extend(statements);
-    all.push(hold(lease));
+    all.push(assert_lease(lease));
     all
 }
 
@@ -264,10 +265,10 @@ pub(super) fn unstage_table(lease: &Lease, table: &Table) -> Statement {
 /// Runs a transaction of its own.
 pub(super) async fn run(
     applier: &mut Applier,
-    settings: &Opening,
+    settings: &TransactionSettings,
     lease: &Lease,
     statements: impl IntoIterator<Item = Statement>,
-) -> Result<(), NotApplied> {
+) -> Result<(), ApplyError> {
     let all = guarded(settings, lease, false, statements);
     applier.run(Script::staying(all)).await.map(drop)
 }
@@ -278,7 +279,7 @@ pub(super) async fn run(
 /// When the connection fails.
 pub(super) async fn measure(
     applier: &mut Applier,
-    settings: &Opening,
+    settings: &TransactionSettings,
     table: &Table,
     rows: u64,
 ) -> Result<(), Fault> {
@@ -290,7 +291,7 @@ pub(super) async fn measure(
     statements.push(Statement::bookkeeping(analyze, Vec::new()));
     match applier.run(Script::staying(statements)).await {
         // Not everybody may; autovacuum does it a little later.
-        Ok(_) | Err(NotApplied::Refused { .. }) => Ok(()),
+        Ok(_) | Err(ApplyError::Refused { .. }) => Ok(()),
         Err(error) => Err(not_applied(error)),
     }
 }

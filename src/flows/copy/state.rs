@@ -1,8 +1,8 @@
 //! A table's state in the cloud, and what a refusal says of it.
 
-use crate::apply::NotApplied;
+use crate::apply::ApplyError;
 use crate::fault::{Fault, Kind, Side, blames_table};
-use crate::model::{Lsn, Param, Statement, Table, WayBack, oid, sqlstate};
+use crate::model::{Lsn, Param, Recovery, Statement, Table, oid, sqlstate};
 use crate::plan::quote::array;
 use crate::wire::ServerError;
 
@@ -16,7 +16,7 @@ pub fn set_state(replicator: &str, table: &Table, state: &str, why: Option<&str>
 pub(in crate::flows) fn stop_state(
     replicator: &str,
     table: &Table,
-    way: WayBack,
+    way: Recovery,
     why: &str,
 ) -> Statement {
     let fingerprint = match way.is_fitting() {
@@ -27,14 +27,14 @@ pub(in crate::flows) fn stop_state(
 }
 
 /// What a table that a server refuses waits for, by the error's code.
-pub(in crate::flows) fn way_of(error: &ServerError) -> WayBack {
+pub(in crate::flows) fn way_of(error: &ServerError) -> Recovery {
     match error.code.as_str() {
-        sqlstate::SHRINKS => WayBack::Allow,
+        sqlstate::SHRINKS => Recovery::WhenAllowed,
         // A table or a column isn't there, or is of another type: that is seen when both sides are looked at again.
         sqlstate::UNDEFINED_TABLE | sqlstate::UNDEFINED_COLUMN | sqlstate::DATATYPE_MISMATCH => {
-            WayBack::Refit
+            Recovery::WhenAccepted
         }
-        _ => WayBack::Mend,
+        _ => Recovery::Operator,
     }
 }
 
@@ -103,9 +103,9 @@ pub(super) fn set(replicator: &str, table: &Table, what: &str, value: &str) -> S
 }
 
 /// The error that lies in the table's own rows or definition.
-pub(super) fn refusal(outcome: &Result<(), NotApplied>) -> Option<&ServerError> {
+pub(super) fn refusal(outcome: &Result<(), ApplyError>) -> Option<&ServerError> {
     match outcome {
-        Err(NotApplied::Refused { error, .. }) if blames_table(error) || is_ours(error) => {
+        Err(ApplyError::Refused { error, .. }) if blames_table(error) || is_ours(error) => {
             Some(error)
         }
         _ => None,
@@ -127,17 +127,17 @@ pub(in crate::flows) fn is_ours(error: &ServerError) -> bool {
 }
 
 /// A transaction of the cloud's that failed for a reason that no table is to blame for.
-pub fn not_applied(error: NotApplied) -> Fault {
+pub fn not_applied(error: ApplyError) -> Fault {
     not_applied_on(Side::Cloud, error)
 }
 
 /// The same on either side.
-pub(in crate::flows) fn not_applied_on(side: Side, error: NotApplied) -> Fault {
+pub(in crate::flows) fn not_applied_on(side: Side, error: ApplyError) -> Fault {
     match error {
-        NotApplied::Wire(error) => Fault::wire(side, &error),
-        NotApplied::Refused { error, .. } => Fault::server(side, &error),
-        NotApplied::Undone => Fault::new(
-            Kind::Weather(side),
+        ApplyError::Wire(error) => Fault::wire(side, &error),
+        ApplyError::Refused { error, .. } => Fault::server(side, &error),
+        ApplyError::Undone => Fault::new(
+            Kind::Transient(side),
             format!("the {side} undid a transaction without saying why"),
         ),
     }

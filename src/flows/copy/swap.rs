@@ -5,7 +5,7 @@ use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
 use super::state::{not_applied, refusal};
 use crate::fault::Fault;
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, swap_words};
-use crate::model::{Param, Statement, Table, TableId, WayBack, oid};
+use crate::model::{Param, Recovery, Statement, Table, TableId, oid};
 use crate::plan::{Diff, quote};
 
 impl Merge<'_> {
@@ -18,7 +18,7 @@ impl Merge<'_> {
     ) -> Result<Merging, Fault> {
         let (table, staged) = (self.tables.get(copy.staged.table()), copy.staged);
         if let Some(why) = too_large(table, &staged) {
-            return self.refuse(copy, (WayBack::Mend, why)).await;
+            return self.refuse(copy, (Recovery::Operator, why)).await;
         }
         let Diff {
             update,
@@ -37,7 +37,7 @@ impl Merge<'_> {
             .chain(self.removal(copy))
             .chain([unspare, recount])
             .collect();
-        let end = vec![self.swapped(copy, None), self.unstage(table)];
+        let end = vec![self.swapped(copy, None), self.clear_staging(table)];
         let plain = { start.iter().cloned() }.chain(update).chain([insert]);
         let mut outcome = self.settle(&[table], plain.collect(), end.clone()).await?;
         if refusal(&outcome).is_some_and(|error| lies_in_rows(error) || is_of_rule(error)) {
@@ -70,11 +70,11 @@ impl Merge<'_> {
     }
 
     /// The swap is refused: the table is left as it is, and goes on.
-    async fn refuse(&mut self, copy: &Copied, why: (WayBack, String)) -> Result<Merging, Fault> {
+    async fn refuse(&mut self, copy: &Copied, why: (Recovery, String)) -> Result<Merging, Fault> {
         let table = self.tables.get(copy.staged.table());
         let noted = [
             self.swapped(copy, Some((why.0, &why.1))),
-            self.unstage(table),
+            self.clear_staging(table),
         ];
         self.run(noted).await.map_err(not_applied)?;
         Ok(Merging::Refused(why.1))
@@ -102,7 +102,7 @@ impl Merge<'_> {
         self.stop(table, (way, why), noted).await.map(drop)
     }
 
-    pub(super) fn swapped(&self, copy: &Copied, refused: Option<(WayBack, &str)>) -> Statement {
+    pub(super) fn swapped(&self, copy: &Copied, refused: Option<(Recovery, &str)>) -> Statement {
         let table = self.tables.get(copy.staged.table());
         let read = copy.staged.read();
         self.ended(table, &copy.asked, Some(read), refused)
@@ -113,7 +113,7 @@ impl Merge<'_> {
         table: &Table,
         asked: &[i64],
         read: Option<u64>,
-        refused: Option<(WayBack, &str)>,
+        refused: Option<(Recovery, &str)>,
     ) -> Statement {
         let optional = |text: Option<&str>| text.map_or(Param::null(oid::TEXT), Param::string);
         let params = vec![
@@ -124,7 +124,7 @@ impl Merge<'_> {
             Param::text(oid::PG_LSN, self.before.to_string()),
             read.map_or(Param::null(oid::INT8), Param::int8),
             optional(refused.map(|(_, why)| why)),
-            Param::boolean(refused.is_some_and(|(way, _)| way == WayBack::Allow)),
+            Param::boolean(refused.is_some_and(|(way, _)| way == Recovery::WhenAllowed)),
         ];
         let sql = "select tandem.swapped($1, $2, $3, $4, $5, $6, $7, $8)";
         Statement::bookkeeping(sql, params)

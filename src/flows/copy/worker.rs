@@ -7,23 +7,23 @@ use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::progress::Progress;
-use super::schedule::Wanted;
+use super::schedule::CopyRequest;
 use super::stage::{Refusal, Staged, Staging, guarded};
 use super::state::{not_applied, set_state};
 use crate::apply::{Applier, Lease, Script};
-use crate::capture::{Sight, TableReader};
+use crate::capture::{SnapshotPoint, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::model::{TableId, Tables};
-use crate::plan::Opening;
+use crate::plan::TransactionSettings;
 
 /// What reading and staging needs.
 #[derive(Clone)]
 pub(in crate::flows) struct Ends {
     pub(in crate::flows) desktop: Endpoint,
     pub(in crate::flows) cloud: Endpoint,
-    pub(in crate::flows) opening: Opening,
+    pub(in crate::flows) opening: TransactionSettings,
     pub(in crate::flows) lease: Lease,
     pub(in crate::flows) memory_max: u64,
     pub(in crate::flows) tables: Arc<Tables>,
@@ -43,7 +43,7 @@ pub(in crate::flows) type Reads = (Vec<Staged>, Option<(TableId, Refusal)>);
 /// What the task says.
 pub(in crate::flows) enum Event {
     Ready,
-    Seen(Sight),
+    Seen(SnapshotPoint),
     Staged(Reads),
     Failed(Fault),
 }
@@ -58,7 +58,7 @@ pub(in crate::flows) enum Order {
 
 impl Ends {
     /// Reads and stages tables in a task of its own.
-    pub(in crate::flows) fn read(self, wanted: &[Wanted]) -> Reading {
+    pub(in crate::flows) fn read(self, wanted: &[CopyRequest]) -> Reading {
         let (events, to_us) = mpsc::channel(1);
         let (to_it, orders) = mpsc::channel(1);
         let (new, all): (Vec<_>, Vec<_>) = {

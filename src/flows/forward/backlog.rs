@@ -6,14 +6,14 @@ use crate::model::{Lsn, Timestamp, Transaction};
 
 /// What has come and isn't in the cloud.
 #[derive(Default)]
-pub(super) struct Missing {
+pub(super) struct Backlog {
     /// Where transactions that carry rows end, and when they committed.
     rows: VecDeque<(Lsn, Timestamp)>,
     /// The others: heartbeats, marks, and what comes from the cloud itself. They count where nothing else waits.
     others: VecDeque<(Lsn, Timestamp)>,
 }
 
-impl Missing {
+impl Backlog {
     /// This one has come.
     pub(super) fn came(&mut self, transaction: &Transaction, carries_rows: bool) {
         let queue = match carries_rows {
@@ -57,7 +57,7 @@ mod tests {
 
     #[test]
     fn p15_the_oldest_that_carries_rows_counts_and_a_heartbeat_only_where_nothing_else_waits() {
-        let mut missing = Missing::default();
+        let mut missing = Backlog::default();
         assert_eq!(missing.oldest(None), None);
         missing.came(&transaction(10, 1), false);
         assert_eq!(missing.oldest(None), Some(Timestamp(1)));

@@ -6,39 +6,39 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::backlog::Missing;
+use super::backlog::Backlog;
 use crate::capture::{Delivery, Piece, budget};
 use crate::config;
 use crate::decode::Assembler;
 use crate::failpoint;
 use crate::fault::{Fault, Kind};
-use crate::flows::copy::Watch;
-use crate::fold::{Echoes, SWAP};
+use crate::flows::copy::ChangeTracker;
+use crate::fold::{Echoes, RELOAD, SWAP};
 use crate::limits;
 use crate::model::{
-    Change, Charset, Hand, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction,
+    Change, ChangeOrigin, Charset, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction,
 };
 use crate::spill::Spill;
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
-pub(super) struct Gathered {
+pub(super) struct PendingBatch {
     pub(super) transactions: Vec<Transaction>,
     pub(super) memory: Option<OwnedSemaphorePermit>,
 }
 
 /// What is written in one cloud transaction.
-pub(super) enum Unit {
+pub(super) enum WorkItem {
     /// Transactions that fit into memory.
-    Batch(Gathered),
+    Batch(PendingBatch),
     /// One that doesn't, or that emptied a table.
     Large(Box<Spill>),
 }
 
 /// What has come and wasn't sent yet.
-pub(super) struct Gather {
+pub(super) struct Batcher {
     assembler: Assembler,
     tables: Arc<Tables>,
-    whole: VecDeque<Waiting>,
+    whole: VecDeque<Queued>,
     /// Memory of messages whose transaction isn't whole yet.
     open: Option<OwnedSemaphorePermit>,
     /// The open transaction's first part, once it has become too large.
@@ -52,15 +52,17 @@ pub(super) struct Gather {
     /// How many of those that wait are large.
     large: usize,
     /// All that the cloud doesn't have, also what is on its way there.
-    missing: Missing,
+    missing: Backlog,
     /// More is there already, and comes at once.
     backlog: bool,
     /// Tables that are being copied.
-    watch: Option<Watch>,
+    watch: Option<ChangeTracker>,
     /// The transactions that came last.
     recent: VecDeque<u32>,
     /// Somebody asked for a swap.
     asked: bool,
+    /// Somebody asked that the settings are read again.
+    reload: bool,
     /// The word that our own writes from the cloud carry.
     nonce: String,
     /// Changes of rows that an open transaction of ours names: they can't be judged before it is whole.
@@ -73,20 +75,20 @@ pub(super) struct Gather {
     memory_max: u64,
 }
 
-enum Waiting {
+enum Queued {
     Whole(Transaction, Option<OwnedSemaphorePermit>),
     Large(Box<Spill>),
 }
 
-impl Gather {
+impl Batcher {
     pub(super) fn new(
         forward: &config::Forward,
         tables: Arc<Tables>,
         nonce: String,
         charset: Option<Charset>,
-    ) -> Gather {
+    ) -> Batcher {
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
-        Gather {
+        Batcher {
             assembler: Assembler::reading(charset),
             tables,
             whole: VecDeque::new(),
@@ -97,11 +99,12 @@ impl Gather {
             since: None,
             cut: failpoint::cut(),
             large: 0,
-            missing: Missing::default(),
+            missing: Backlog::default(),
             backlog: false,
             watch: None,
             recent: VecDeque::new(),
             asked: false,
+            reload: false,
             nonce,
             named: Vec::new(),
             batch_wait: forward.batch_wait,
@@ -157,12 +160,13 @@ impl Gather {
             echoes.judge(&mut transaction.changes, &self.tables);
         }
         self.asked |= { transaction.marks.iter() }.any(|mark| mark.prefix == SWAP);
+        self.reload |= { transaction.marks.iter() }.any(|mark| mark.prefix == RELOAD);
         if let Some(watch) = &mut self.watch {
             let looked = watch.look(&mut transaction, &self.tables);
             looked.map_err(|error| no_room(&error))?;
         }
         let carries_rows = self.spill.is_some() || { transaction.changes.iter() }
-            .any(|change| change.hand != Hand::Echo);
+            .any(|change| change.hand != ChangeOrigin::Echo);
         self.missing.came(&transaction, carries_rows);
         let emptied = |change: &Change| change.operation == Operation::Truncate;
         let large = match self.spill.take() {
@@ -183,13 +187,13 @@ impl Gather {
                 let memory = self.memory(bytes);
                 self.rows += transaction.changes.len();
                 self.bytes += transaction.bytes;
-                self.whole.push_back(Waiting::Whole(transaction, memory));
+                self.whole.push_back(Queued::Whole(transaction, memory));
                 None
             }
         };
         if let Some(spill) = large {
             drop(self.memory(bytes));
-            self.whole.push_back(Waiting::Large(spill));
+            self.whole.push_back(Queued::Large(spill));
             self.large += 1;
         }
         self.since.get_or_insert_with(Instant::now);
@@ -239,12 +243,12 @@ impl Gather {
     }
 
     /// From now on looks out for changes of tables that are being copied.
-    pub(super) fn watch(&mut self, watch: Watch) {
+    pub(super) fn watch(&mut self, watch: ChangeTracker) {
         self.watch = Some(watch);
     }
 
     /// Looks out no longer.
-    pub(super) fn unwatch(&mut self) -> Option<Watch> {
+    pub(super) fn unwatch(&mut self) -> Option<ChangeTracker> {
         self.watch.take()
     }
 
@@ -265,6 +269,18 @@ impl Gather {
         Ok(())
     }
 
+    /// Whether somebody has asked for the settings to be read since this was asked last.
+    pub(super) fn was_told_to_reload(&mut self) -> bool {
+        std::mem::take(&mut self.reload)
+    }
+
+    /// Takes up other limits for batches; memory that is held stays as it is.
+    pub(super) fn limit(&mut self, forward: &config::Forward) {
+        self.batch_wait = forward.batch_wait;
+        self.rows_max = forward.batch_rows as usize;
+        self.bytes_max = usize::try_from(forward.batch_bytes).unwrap_or(usize::MAX);
+    }
+
     /// Puts what has come of the open transaction on disk, and gives its memory back.
     fn spill_open(&mut self) -> Result<(), Fault> {
         let bytes = self.assembler.open_bytes();
@@ -273,7 +289,8 @@ impl Gather {
         if let Some(echoes) = Echoes::of(self.assembler.open_marks(), &self.nonce, &self.tables) {
             let (named, mut others): (Vec<_>, _) =
                 { changes.into_iter() }.partition(|change| echoes.names(change, &self.tables));
-            { others.iter_mut() }.for_each(|change: &mut Change| change.hand = Hand::Ours);
+            { others.iter_mut() }
+                .for_each(|change: &mut Change| change.hand = ChangeOrigin::OwnTransaction);
             self.named.extend(named);
             changes = others;
         }
@@ -294,7 +311,7 @@ impl Gather {
     /// what is on its way; without it nothing is.
     pub(super) fn due(&self, next: Option<Instant>) -> Option<Instant> {
         let since = self.since.filter(|_| !self.whole.is_empty())?;
-        if let Some(Waiting::Large(_)) = self.whole.front() {
+        if let Some(Queued::Large(_)) = self.whole.front() {
             // It needs the connection for itself.
             return next.is_none().then_some(since);
         }
@@ -322,14 +339,14 @@ impl Gather {
     }
 
     /// What is written next: whole transactions up to the settings' limits, at least one if there is one.
-    pub(super) fn next(&mut self) -> Option<Unit> {
+    pub(super) fn next(&mut self) -> Option<WorkItem> {
         let unit = self.unit();
         self.cut = failpoint::cut();
         self.since = (!self.whole.is_empty()).then(Instant::now);
         unit
     }
 
-    fn unit(&mut self) -> Option<Unit> {
+    fn unit(&mut self) -> Option<WorkItem> {
         let (mut transactions, mut memory) = (Vec::new(), None::<OwnedSemaphorePermit>);
         let (mut rows, mut bytes) = (0, 0);
         let most = self
@@ -338,15 +355,15 @@ impl Gather {
         while rows < self.rows_max && bytes < self.bytes_max && transactions.len() < most {
             match self.whole.pop_front() {
                 None => break,
-                Some(Waiting::Large(spill)) if transactions.is_empty() => {
+                Some(Queued::Large(spill)) if transactions.is_empty() => {
                     self.large -= 1;
-                    return Some(Unit::Large(spill));
+                    return Some(WorkItem::Large(spill));
                 }
-                Some(large @ Waiting::Large(_)) => {
+                Some(large @ Queued::Large(_)) => {
                     self.whole.push_front(large);
                     break;
                 }
-                Some(Waiting::Whole(transaction, held)) => {
+                Some(Queued::Whole(transaction, held)) => {
                     rows += transaction.changes.len();
                     bytes += transaction.bytes;
                     self.rows -= transaction.changes.len();
@@ -360,7 +377,7 @@ impl Gather {
                 }
             }
         }
-        (!transactions.is_empty()).then_some(Unit::Batch(Gathered {
+        (!transactions.is_empty()).then_some(WorkItem::Batch(PendingBatch {
             transactions,
             memory,
         }))

@@ -6,19 +6,19 @@ use std::mem::take;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::batcher::Gather;
-use super::sender::Writer;
+use super::batcher::Batcher;
+use super::sender::Sender;
 use crate::apply::Lease;
-use crate::capture::Sight;
-use crate::config::Settings;
+use crate::capture::SnapshotPoint;
+use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind};
 use crate::flows::copy::{
-    Agenda, Copied, Ends, Event, How, Order, Progress, Reading, Reads, Ready, Refusal, Wanted,
-    Watch, Watched,
+    Agenda, ChangeTracker, Copied, CopyRequest, Ends, Event, How, Order, Progress, Reading, Reads,
+    Ready, Refusal, Scheduled, Watched,
 };
 use crate::limits;
-use crate::model::{TableId, Tables, WayBack, listed};
-use crate::plan::Opening;
+use crate::model::{Recovery, TableId, Tables, listed};
+use crate::plan::TransactionSettings;
 use crate::spill::Spill;
 
 /// Copies beside the stream.
@@ -33,7 +33,7 @@ pub(super) struct Copies {
 
 /// Tables that are copied together.
 struct Group {
-    wanted: Vec<Wanted>,
+    wanted: Vec<CopyRequest>,
     /// Copies, no swaps, that were merged or come to nothing.
     decided: Vec<TableId>,
     phase: Phase,
@@ -42,17 +42,17 @@ struct Group {
 
 enum Phase {
     /// Both sides are being connected.
-    Opening,
+    TransactionSettings,
     /// It can look when the stream pauses.
     Ready,
     /// The stream pauses while a snapshot is taken.
     Looking,
     /// The tables are read.
-    Reading(Sight),
+    Reading(SnapshotPoint),
     /// They are staged, and are merged once the cloud has all that the copy has...
-    Staged(Sight, Reads),
+    Staged(SnapshotPoint, Reads),
     /// ...and the stream pauses until they are.
-    Settling(Sight, Reads),
+    Settling(SnapshotPoint, Reads),
     /// They are being merged; then these changes are written.
     Merging(Option<Box<Spill>>),
     /// What had waited is being written.
@@ -62,7 +62,7 @@ enum Phase {
 impl Copies {
     pub(super) fn new(
         settings: &Settings,
-        (opening, lease): (&Opening, &Lease),
+        (opening, lease): (&TransactionSettings, &Lease),
         (tables, progress): (&Arc<Tables>, Arc<Progress>),
         agenda: Agenda,
     ) -> Copies {
@@ -99,13 +99,13 @@ impl Copies {
         self.group.as_ref().is_some_and(|group| {
             !matches!(
                 group.phase,
-                Phase::Opening | Phase::Ready | Phase::Reading(_) | Phase::Staged(..)
+                Phase::TransactionSettings | Phase::Ready | Phase::Reading(_) | Phase::Staged(..)
             )
         })
     }
 
     /// One more table to copy.
-    pub(super) fn want(&mut self, wanted: Wanted) {
+    pub(super) fn want(&mut self, wanted: CopyRequest) {
         let known = self.agenda.wanted.iter_mut();
         match { known }.find(|known| known.table == wanted.table) {
             Some(known) => {
@@ -129,11 +129,35 @@ impl Copies {
         }
     }
 
+    /// Swaps by another clock: each table's next one comes when it would have come by that.
+    pub(super) fn reschedule(&mut self, wanted: &[config::Table]) {
+        let now = Instant::now();
+        let scheduled = &mut self.agenda.scheduled;
+        for table in self.ends.tables.iter() {
+            let every = { wanted.iter() }.find(|wanted| wanted.name == table.name);
+            let every = every.and_then(|wanted| wanted.swap);
+            let known = scheduled.iter_mut().find(|known| known.table == table.id);
+            match (known, every) {
+                (Some(known), Some(every)) if known.every != every => {
+                    let last = known.due.checked_sub(known.every).unwrap_or(now);
+                    (known.every, known.due) = (every, (last + every).max(now));
+                }
+                (None, Some(every)) => scheduled.push(Scheduled {
+                    table: table.id,
+                    every,
+                    due: now + every,
+                }),
+                (Some(_), None) => scheduled.retain(|known| known.table != table.id),
+                (Some(_), Some(_)) | (None, None) => {}
+            }
+        }
+    }
+
     /// Tables that don't stream were filled anew.
     pub(super) fn swap_what_does_not_stream(&mut self) {
         let tables = self.ends.tables.clone();
         for table in tables.iter().filter(|table| !table.stream) {
-            self.want(Wanted::swap(table.id));
+            self.want(CopyRequest::swap(table.id));
         }
     }
 
@@ -148,7 +172,7 @@ impl Copies {
     }
 
     /// Begins what is due.
-    pub(super) fn begin(&mut self, writer: &Writer) -> Result<(), Fault> {
+    pub(super) fn begin(&mut self, sender: &Sender) -> Result<(), Fault> {
         let now = Instant::now();
         if self.group.is_some() {
             return Ok(());
@@ -159,7 +183,7 @@ impl Copies {
         }
         let (mut wanted, stopped): (Vec<_>, Vec<_>) = take(&mut self.agenda.wanted)
             .into_iter()
-            .partition(|wanted| !wanted.how.is_swap() || !writer.book.is_stopped(wanted.table));
+            .partition(|wanted| !wanted.how.is_swap() || !sender.book.is_stopped(wanted.table));
         // A table that has stopped is copied when it goes on.
         if let Some(asked) = stopped.iter().find(|wanted| !wanted.asked.is_empty()) {
             return Err(copy_anew(&self.ends.tables.get(asked.table).name));
@@ -173,14 +197,14 @@ impl Copies {
         self.group = Some(Group {
             wanted,
             decided: Vec::new(),
-            phase: Phase::Opening,
+            phase: Phase::TransactionSettings,
             reading,
         });
         Ok(())
     }
 
     /// Copies are shown; swaps come and go. Those that wait for a turn of their own are among them.
-    fn tell_of(&self, wanted: &[Wanted]) {
+    fn tell_of(&self, wanted: &[CopyRequest]) {
         let copies = wanted.iter().filter(|wanted| !wanted.how.is_swap());
         let names = copies.map(|wanted| (self.ends.tables.get(wanted.table).name.as_str(), 0));
         let names: Vec<_> = names.collect();
@@ -198,7 +222,7 @@ impl Copies {
             }
         }
         due.into_iter()
-            .for_each(|table| self.want(Wanted::swap(table)));
+            .for_each(|table| self.want(CopyRequest::swap(table)));
     }
 
     /// What the reading task says next; never without one. Safe to cancel.
@@ -219,23 +243,23 @@ impl Copies {
     pub(super) fn take(
         &mut self,
         event: Event,
-        gather: &mut Gather,
-        writer: &Writer,
+        batcher: &mut Batcher,
+        sender: &Sender,
     ) -> Result<bool, Fault> {
         let Some(group) = &mut self.group else {
             return Ok(false);
         };
         match event {
             Event::Ready => group.phase = Phase::Ready,
-            Event::Seen(sight) if !gather.is_seen(&sight.snapshot) => {
+            Event::Seen(sight) if !batcher.is_seen(&sight.snapshot) => {
                 tracing::debug!(snapshot = %sight.snapshot, "a transaction of the log is not visible yet; looking again");
                 group.phase = Phase::Ready;
             }
             Event::Seen(sight) => {
                 let tables = group.wanted.iter().map(|wanted| wanted.table);
                 let tables = tables.filter(|table| self.ends.tables.get(*table).stream);
-                let tables = tables.map(|table| (table, !writer.book.is_stopped(table)));
-                gather.watch(Watch::new(sight.snapshot.clone(), tables.collect()));
+                let tables = tables.map(|table| (table, !sender.book.is_stopped(table)));
+                batcher.watch(ChangeTracker::new(sight.snapshot.clone(), tables.collect()));
                 group.order(Order::Read);
                 group.phase = Phase::Reading(sight);
                 return Ok(true);
@@ -251,42 +275,42 @@ impl Copies {
     }
 
     /// Goes on as far as the stream allows.
-    pub(super) fn go_on(&mut self, gather: &mut Gather, writer: &mut Writer) {
+    pub(super) fn go_on(&mut self, batcher: &mut Batcher, sender: &mut Sender) {
         let Some(group) = &mut self.group else {
             return;
         };
-        let quiet = gather.is_empty() && !writer.is_busy();
-        group.phase = match std::mem::replace(&mut group.phase, Phase::Opening) {
-            Phase::Ready if gather.is_calm() => {
+        let quiet = batcher.is_empty() && !sender.is_busy();
+        group.phase = match std::mem::replace(&mut group.phase, Phase::TransactionSettings) {
+            Phase::Ready if batcher.is_calm() => {
                 group.order(Order::Look);
                 Phase::Looking
             }
             Phase::Staged(sight, staged)
-                if writer.checkpoint.lsn() >= sight.before && gather.is_calm() =>
+                if sender.checkpoint.lsn() >= sight.before && batcher.is_calm() =>
             {
                 Phase::Settling(sight, staged)
             }
             phase => phase,
         };
         if quiet {
-            self.settle(gather, writer);
+            self.settle(batcher, sender);
         }
     }
 
     /// Nothing else is on its way.
-    fn settle(&mut self, gather: &mut Gather, writer: &mut Writer) {
+    fn settle(&mut self, batcher: &mut Batcher, sender: &mut Sender) {
         let Some(group) = &mut self.group else {
             return;
         };
-        group.phase = match std::mem::replace(&mut group.phase, Phase::Opening) {
+        group.phase = match std::mem::replace(&mut group.phase, Phase::TransactionSettings) {
             Phase::Settling(sight, reads) => {
-                let Some(watch) = gather.unwatch() else {
+                let Some(watch) = batcher.unwatch() else {
                     self.group = None;
                     return;
                 };
-                let mut watched = watch.end(writer.checkpoint.lsn());
+                let mut watched = watch.end(sender.checkpoint.lsn());
                 let wanted = take(&mut group.wanted);
-                let (copies, unread) = self.sort_out(wanted, reads, &watched, writer);
+                let (copies, unread) = self.sort_out(wanted, reads, &watched, sender);
                 let merged = copies.iter().filter(|copy| !copy.how.is_swap());
                 let merged = merged.map(|copy| copy.staged.table());
                 let refused = unread.iter().filter(|(wanted, _)| !wanted.how.is_swap());
@@ -297,10 +321,10 @@ impl Copies {
                     .for_each(|table| self.ends.progress.merge(&tables.get(*table).name));
                 if let Some(held) = &mut watched.held {
                     let whole = copies.iter().map(|copy| copy.staged.table());
-                    let settles = whole.filter(|table| writer.book.is_stopped(*table));
+                    let settles = whole.filter(|table| sender.book.is_stopped(*table));
                     held.facts.settles = settles.collect();
                 }
-                writer.merge(Ready {
+                sender.merge(Ready {
                     copies,
                     unread,
                     touched: watched.touched,
@@ -314,21 +338,21 @@ impl Copies {
                 return;
             }
             Phase::Merging(Some(held)) => {
-                writer.replay(held);
+                sender.replay(held);
                 Phase::Replaying
             }
             Phase::Merging(None) | Phase::Replaying => {
                 let decided = take(&mut group.decided);
                 self.group = None;
-                return self.tell_end(&decided, writer);
+                return self.tell_end(&decided, sender);
             }
             phase => phase,
         };
     }
 
     /// Says what came of copies. One line for all of them: each table that needs somebody has had its own.
-    fn tell_end(&self, decided: &[TableId], writer: &Writer) {
-        let is_stopped = |table: &&TableId| writer.book.is_stopped(**table);
+    fn tell_end(&self, decided: &[TableId], sender: &Sender) {
+        let is_stopped = |table: &&TableId| sender.book.is_stopped(**table);
         for table in decided {
             let name = &self.ends.tables.get(*table).name;
             self.ends.progress.end(name, is_stopped(&table));
@@ -344,11 +368,11 @@ impl Copies {
     /// What can be merged, and which copies come to nothing; the others are on the agenda again.
     fn sort_out(
         &mut self,
-        wanted: Vec<Wanted>,
+        wanted: Vec<CopyRequest>,
         (staged, refused): Reads,
         watched: &Watched,
-        writer: &Writer,
-    ) -> (Vec<Copied>, Vec<(Wanted, Refusal)>) {
+        sender: &Sender,
+    ) -> (Vec<Copied>, Vec<(CopyRequest, Refusal)>) {
         let (mut copies, mut unread, mut spoiled) = (Vec::new(), Vec::new(), Vec::new());
         for wanted in wanted {
             let table = wanted.table;
@@ -356,13 +380,13 @@ impl Copies {
             let swaps = wanted.how.is_swap();
             match (whole, &refused) {
                 // What it has missed since is not in the copy.
-                _ if swaps && writer.book.is_stopped(table) => {
+                _ if swaps && sender.book.is_stopped(table) => {
                     let why = "the table stopped meanwhile".to_owned();
-                    unread.push((wanted, (WayBack::Mend, why)));
+                    unread.push((wanted, (Recovery::Operator, why)));
                 }
                 _ if watched.spoiled.contains(&table) && self.tries >= limits::SWAP_TRIES => {
                     let why = "too much of it changed while it was read, again and again";
-                    unread.push((wanted, (WayBack::Mend, why.to_owned())));
+                    unread.push((wanted, (Recovery::Operator, why.to_owned())));
                 }
                 _ if watched.spoiled.contains(&table) => spoiled.push(wanted),
                 (Some(staged), _) => copies.push(Copied {
@@ -383,7 +407,7 @@ impl Copies {
     }
 
     /// Tables of which too much changed meanwhile have another try.
-    fn again(&mut self, spoiled: Vec<Wanted>) {
+    fn again(&mut self, spoiled: Vec<CopyRequest>) {
         if spoiled.is_empty() {
             self.tries = 0;
             return;

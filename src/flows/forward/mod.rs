@@ -14,33 +14,34 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::watch::Sender;
+use tokio::sync::watch;
 use tokio::time::sleep_until;
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, Lease};
 use crate::capture::{Capture, Start};
-use crate::catalog::of_stream;
+use crate::catalog::{of_stream, released};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::{Agenda, Progress};
-use crate::flows::meter::Meter;
-use crate::fold::Book;
+use crate::flows::counters::Counters;
+use crate::flows::reloads::Reloads;
+use crate::fold::StreamState;
 use crate::limits;
-use crate::model::{Committed, Halt, Tables, WayBack};
-use crate::plan::Opening;
+use crate::model::{Committed, Recovery, TableStop, Tables};
+use crate::plan::TransactionSettings;
 use crate::wire::WireError;
 use crate::wire::control::Control;
 
-use batcher::Gather;
-use beside::{Asking, Heart, Lookout, Of, Overdue, Refiller};
-pub use beside::{Known, last_refill};
+use batcher::Batcher;
+use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, SwapRequests};
+pub use beside::{Known, LastRefill, last_refill};
 use copies::Copies;
 pub use sender::parked;
-use sender::{Outcome, Writer};
+use sender::{Outcome, Sender};
 
 /// The names of tables that stop until they fit again, each with what it waits for.
-pub type Halted = BTreeMap<String, WayBack>;
+pub type StoppedTables = BTreeMap<String, Recovery>;
 
 /// The connections that a stream uses, and who writes.
 pub struct Sides<'a> {
@@ -53,13 +54,13 @@ pub struct Sides<'a> {
     /// The connection to the cloud.
     pub applier: Applier,
     /// Settings of each cloud transaction.
-    pub opening: Opening,
+    pub opening: TransactionSettings,
     /// Our turn to write.
     pub lease: Lease,
     /// Tables to copy while the others stream.
     pub agenda: Agenda,
-    /// How long ago the refill was run.
-    pub refilled: Option<Duration>,
+    /// When the refill was run.
+    pub refilled: LastRefill,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub nonce: String,
     /// What the cloud's tables are.
@@ -69,9 +70,11 @@ pub struct Sides<'a> {
     /// How far copies are.
     pub progress: Arc<Progress>,
     /// What is counted for the metrics.
-    pub meter: Arc<Meter>,
+    pub meter: Arc<Counters>,
     /// Takes the tables that stop until they fit again.
-    pub halted: Sender<Halted>,
+    pub halted: watch::Sender<StoppedTables>,
+    /// Settings that are read again.
+    pub reloads: Reloads,
 }
 
 /// A stream from a checkpoint on.
@@ -80,10 +83,10 @@ pub struct Forward<'a> {
     desktop: &'a Control,
     replicator: String,
     tables: Arc<Tables>,
-    writer: Writer,
-    gather: Gather,
+    sender: Sender,
+    batcher: Batcher,
     copies: Copies,
-    asking: Asking<'a>,
+    asking: SwapRequests<'a>,
     lookout: Lookout<'a>,
     refiller: Refiller,
     /// It ends when everything is copied.
@@ -93,7 +96,8 @@ pub struct Forward<'a> {
     busy_since: Option<Instant>,
     /// What the writer had done of a large transaction then.
     progress: u64,
-    halted: Sender<Halted>,
+    halted: watch::Sender<StoppedTables>,
+    reloads: Reloads,
 }
 
 impl<'a> Forward<'a> {
@@ -104,7 +108,7 @@ impl<'a> Forward<'a> {
     pub async fn start(
         mut sides: Sides<'a>,
         tables: Arc<Tables>,
-        book: Book,
+        book: StreamState,
         from: Committed,
         sender_timeout: Duration,
     ) -> Result<Forward<'a>, Fault> {
@@ -124,7 +128,7 @@ impl<'a> Forward<'a> {
             .map_err(|error| of_desktop(&error, &forward.publication))?;
         let asked = { sides.agenda.wanted.iter() }.flat_map(|wanted| wanted.asked.iter().copied());
         let replicator = &sides.lease.replicator;
-        let asking = Asking::new(&sides.cloud.client, replicator, tables.clone(), asked);
+        let asking = SwapRequests::new(&sides.cloud.client, replicator, tables.clone(), asked);
         let every = sides.settings.heartbeat.every;
         let (cloud, known) = (&sides.cloud.client, sides.known);
         let lookout = Lookout::start(cloud, replicator, every, tables.clone(), known);
@@ -134,7 +138,7 @@ impl<'a> Forward<'a> {
             &sides.settings.desktop.endpoint,
             replicator,
             (refill, tables.clone()),
-            sides.refilled,
+            &sides.refilled,
         );
         let copies = Copies::new(
             sides.settings,
@@ -152,8 +156,8 @@ impl<'a> Forward<'a> {
             desktop: sides.desktop,
             replicator: sides.lease.replicator.clone(),
             tables: tables.clone(),
-            gather: Gather::new(forward, tables.clone(), sides.nonce, capture.charset()),
-            writer: Writer::new(
+            batcher: Batcher::new(forward, tables.clone(), sides.nonce, capture.charset()),
+            sender: Sender::new(
                 sides.applier,
                 sides.opening,
                 sides.lease,
@@ -166,6 +170,7 @@ impl<'a> Forward<'a> {
             busy_since: None,
             progress: 0,
             halted: sides.halted,
+            reloads: sides.reloads,
         })
     }
 
@@ -176,25 +181,29 @@ impl<'a> Forward<'a> {
     pub async fn run(mut self, stop: &CancellationToken) -> Result<(), Fault> {
         let settings = self.sides;
         let replicator = self.replicator.clone();
-        let of = Of {
+        let of = HeartbeatOf {
             replicator: &replicator,
             slot: &settings.forward.slot,
             publication: &settings.forward.publication,
         };
         let every = settings.heartbeat.every;
-        let mut heart = Heart::start(&self.desktop.client, every, of, self.tables.clone());
+        let mut heartbeat = Heartbeat::start(&self.desktop.client, every, of, self.tables.clone());
         // Somebody may have asked while nobody listened.
         self.asking.look();
-        let mut overdue = Overdue::new(&self.desktop.client, of.slot);
-        let ended = self.stream(stop, &mut heart, &mut overdue).await;
+        let mut overdue = LagReporter::new(&self.desktop.client, of.slot);
+        let ended = self.stream(stop, &mut heartbeat, &mut overdue).await;
         let Some(capture) = self.capture.take() else {
             return ended;
         };
         if let Err(fault) = &ended {
             if matches!(fault.kind, Kind::Planned | Kind::NoRoom) {
                 // Both servers are well: the slot is free when the next session asks for it.
+                let released = async {
+                    capture.finish().await;
+                    released(&self.desktop.client, of.slot).await
+                };
                 tokio::select! {
-                    () = capture.finish() => {}
+                    _ = released => {}
                     _ = self.desktop.ended() => {}
                 }
             } else {
@@ -204,17 +213,17 @@ impl<'a> Forward<'a> {
             return ended;
         }
         tokio::select! {
-            last = self.writer.finish() => {
+            last = self.sender.finish() => {
                 capture.confirm(last?);
                 capture.finish().await;
             }
             // A computer that shuts down tells all its programs at once, and the cloud may be silent.
             _ = self.desktop.ended() => {
                 capture.abandon().await;
-                self.writer.finish().await?;
+                self.sender.finish().await?;
             }
         }
-        self.writer.close().await;
+        self.sender.close().await;
         Ok(())
     }
 
@@ -222,25 +231,30 @@ impl<'a> Forward<'a> {
     async fn stream(
         &mut self,
         stop: &CancellationToken,
-        heart: &mut Heart<'_>,
-        overdue: &mut Overdue<'_>,
+        heartbeat: &mut Heartbeat<'_>,
+        overdue: &mut LagReporter<'_>,
     ) -> Result<(), Fault> {
+        let mut news = self.reloads.news();
         loop {
-            if self.ends && self.copies.are_done() && !self.writer.is_busy() {
+            if self.ends && self.copies.are_done() && !self.sender.is_busy() {
                 return Ok(());
             }
-            if self.gather.was_asked() {
+            if self.batcher.was_asked() {
                 self.asking.look();
             }
-            self.copies.begin(&self.writer)?;
-            self.copies.go_on(&mut self.gather, &mut self.writer);
+            if self.batcher.was_told_to_reload() {
+                self.reloads.ask();
+            }
+            self.copies.begin(&self.sender)?;
+            self.copies.go_on(&mut self.batcher, &mut self.sender);
             let due = self.write_next()?;
-            let parked = self.writer.parked_due();
-            let (oldest, progress) = (self.gather.oldest(), self.writer.progress());
+            let parked = self.sender.parked_due();
+            let (oldest, progress) = (self.batcher.oldest(), self.sender.progress());
+            self.reloads.note_behind(oldest.is_some());
             let (copy_due, pauses) = (self.copies.due(), self.copies.pause_stream());
-            let is_full = self.gather.is_full() || pauses;
+            let is_full = self.batcher.is_full() || pauses;
             if let Some(capture) = &self.capture {
-                capture.pause(self.gather.has_enough() || pauses);
+                capture.pause(self.batcher.has_enough() || pauses);
             }
             let impatient = self
                 .busy_since
@@ -251,38 +265,39 @@ impl<'a> Forward<'a> {
                 () = stop.cancelled() => return Ok(()),
                 end = self.desktop.ended() => {
                     let words = end.server.map_or("the connection ended".to_owned(), |error| error.to_string());
-                    return Err(Fault::new(Kind::Weather(Side::Desktop), "the desktop went away").cause(words));
+                    return Err(Fault::new(Kind::Transient(Side::Desktop), "the desktop went away").cause(words));
                 }
-                outcome = self.writer.outcome() => self.written(outcome?).await?,
+                outcome = self.sender.outcome() => self.written(outcome?).await?,
                 delivery = next(&mut self.capture), if !is_full => match delivery {
-                    Some(Ok(delivery)) => self.gather.take(delivery)?,
+                    Some(Ok(delivery)) => self.batcher.take(delivery)?,
                     Some(Err(error)) => return Err(of_desktop(&error, &self.sides.forward.publication)),
-                    None => return Err(Fault::new(Kind::Weather(Side::Desktop), "the stream ended")),
+                    None => return Err(Fault::new(Kind::Transient(Side::Desktop), "the stream ended")),
                 },
                 event = self.copies.event() => {
-                    if self.copies.take(event, &mut self.gather, &self.writer)? {
-                        heart.beat_soon();
+                    if self.copies.take(event, &mut self.batcher, &self.sender)? {
+                        heartbeat.beat_soon();
                     }
                 }
                 asked = self.asking.answer() => {
-                    self.asking.take(asked?, &mut self.copies, &self.writer).await?;
+                    self.asking.take(asked?, &mut self.copies, &self.sender).await?;
                 }
                 refilled = self.refiller.run() => {
                     if refilled? {
                         self.copies.swap_what_does_not_stream();
                     }
                 }
-                drifted = heart.beat() => {
-                    self.halt(drifted?, heart);
-                    self.writer.see_what_is_wider();
+                drifted = heartbeat.beat() => {
+                    self.halt(drifted?, heartbeat);
+                    self.sender.see_what_is_wider();
                 }
-                changed = self.lookout.look() => self.halt(changed?, heart),
+                changed = self.lookout.look() => self.halt(changed?, heartbeat),
+                settings = news.next() => self.adjust(&settings, heartbeat),
                 () = overdue.tell(oldest, progress) => {}
-                () = at(parked) => self.writer.try_parked(),
+                () = at(parked) => self.sender.try_parked(),
                 () = at(due) => {}
                 () = at(copy_due) => {}
                 () = at(impatient) => {
-                    let progress = self.writer.progress();
+                    let progress = self.sender.progress();
                     if progress != self.progress {
                         (self.progress, self.busy_since) = (progress, Some(Instant::now()));
                         continue;
@@ -297,53 +312,65 @@ impl<'a> Forward<'a> {
         }
     }
 
+    /// Schedules and limits that changed count at once; all else needs a new session.
+    fn adjust(&mut self, settings: &Settings, heartbeat: &mut Heartbeat<'_>) {
+        heartbeat.beat_every(settings.heartbeat.every);
+        self.lookout.look_every(settings.heartbeat.every);
+        self.batcher.limit(&settings.forward);
+        self.sender.limit_pauses(settings.forward.batch_wait);
+        if !self.ends {
+            self.refiller.adjust(settings.refill.clone());
+            self.copies.reschedule(&settings.tables);
+        }
+    }
+
     /// They stop with the next batch, which comes soon.
-    fn halt(&mut self, halts: Vec<Halt>, heart: &mut Heart<'_>) {
-        if self.writer.halt_later(halts) {
-            heart.beat_soon();
+    fn halt(&mut self, halts: Vec<TableStop>, heartbeat: &mut Heartbeat<'_>) {
+        if self.sender.halt_later(halts) {
+            heartbeat.beat_soon();
         }
     }
 
     /// Sends what has gathered, as far as it is time for it; says when it is time for the rest.
     fn write_next(&mut self) -> Result<Option<Instant>, Fault> {
         loop {
-            let idle = !self.writer.is_busy();
-            let next = (!idle).then(|| self.writer.next());
-            match self.gather.due(next) {
-                Some(_) if !self.writer.has_room() => return Ok(None),
+            let idle = !self.sender.is_busy();
+            let next = (!idle).then(|| self.sender.next());
+            match self.batcher.due(next) {
+                Some(_) if !self.sender.has_room() => return Ok(None),
                 Some(due) if due > Instant::now() => return Ok(Some(due)),
                 Some(_) => {}
                 None => {
                     if idle {
                         let wanted = self.capture.as_ref().map_or(0, Capture::starved_of);
-                        self.gather.make_room(wanted)?;
+                        self.batcher.make_room(wanted)?;
                     }
                     return Ok(None);
                 }
             }
-            let Some(unit) = self.gather.next() else {
+            let Some(unit) = self.batcher.next() else {
                 return Ok(None);
             };
-            self.writer.write(unit);
+            self.sender.write(unit);
             self.busy_since.get_or_insert_with(Instant::now);
         }
     }
 
     async fn written(&mut self, outcome: Outcome) -> Result<(), Fault> {
-        let halted = std::mem::take(&mut self.writer.halted);
+        let halted = std::mem::take(&mut self.sender.halted);
         if !halted.is_empty() {
             self.halted.send_modify(|names| names.extend(halted));
         }
         let (committed, copy) = match outcome {
             Outcome::Again => {
-                self.busy_since = self.writer.is_busy().then(Instant::now);
+                self.busy_since = self.sender.is_busy().then(Instant::now);
                 return Ok(());
             }
             Outcome::Committed(committed) => (committed, None),
             Outcome::CopyAgain(why, committed) => (committed, Some(why)),
         };
-        self.busy_since = self.writer.is_busy().then(Instant::now);
-        self.gather.committed(committed.lsn());
+        self.busy_since = self.sender.is_busy().then(Instant::now);
+        self.batcher.committed(committed.lsn());
         match (&self.capture, copy) {
             (_, Some(why)) => Err(Fault::new(Kind::Planned, why)),
             (Some(capture), None) => {
@@ -351,7 +378,7 @@ impl<'a> Forward<'a> {
                 Ok(())
             }
             (None, None) => Err(Fault::new(
-                Kind::Weather(Side::Cloud),
+                Kind::Transient(Side::Cloud),
                 "the cloud answered late",
             )),
         }

@@ -4,17 +4,17 @@
 use std::collections::{HashMap, HashSet};
 
 use super::poll::{Found, State};
-use crate::apply::{Applier, Done as Ran, NotApplied, Script};
+use crate::apply::{Applied as Ran, Applier, ApplyError, Script};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::flows::copy::not_applied_on;
 use crate::flows::refusal_words::lies_in_rows;
 use crate::limits;
-use crate::model::{Home, Statement, sqlstate};
-use crate::plan::home::{
+use crate::model::{ReverseTable, Statement, sqlstate};
+use crate::plan::reverse::{
     Coming, Told, Verdict, adopt, bare_mark, claim, fill, level, mark, put, remember, remove,
 };
-use crate::plan::{Opening, at_once, hash_joins, opening};
+use crate::plan::{TransactionSettings, at_once, hash_joins, opening};
 use crate::wire::ServerError;
 
 /// What became of a row.
@@ -29,7 +29,7 @@ pub(super) enum Outcome {
     /// It doesn't come home: it isn't the phone's, or the settings keep the desktop's version.
     RuledOut,
     /// The desktop refuses it.
-    Parked {
+    QuarantinedRow {
         /// The SQLSTATE.
         code: String,
         /// In words.
@@ -45,20 +45,20 @@ impl Outcome {
             Outcome::Rewritten => "rewritten",
             Outcome::Folded => "folded",
             Outcome::RuledOut => "ruled out",
-            Outcome::Parked { .. } => "parked",
+            Outcome::QuarantinedRow { .. } => "parked",
         }
     }
 
     /// Why it was refused.
     pub(super) fn refusal(&self) -> Option<(&str, &str)> {
         match self {
-            Outcome::Parked { code, why } => Some((code, why)),
+            Outcome::QuarantinedRow { code, why } => Some((code, why)),
             _ => None,
         }
     }
 
     fn parked(code: &str, why: impl Into<String>) -> Outcome {
-        Outcome::Parked {
+        Outcome::QuarantinedRow {
             code: code.to_owned(),
             why: why.into(),
         }
@@ -103,7 +103,7 @@ enum Work {
 /// When the desktop is away.
 pub(super) async fn deliver(
     desktop: &mut Applier,
-    home: &Home,
+    reverse: &ReverseTable,
     replicator: &str,
     found: Vec<Found>,
 ) -> Result<Delivered, Fault> {
@@ -114,12 +114,12 @@ pub(super) async fn deliver(
     let told: Vec<_> = { found.iter() }
         .filter_map(|found| found.told.clone())
         .collect();
-    if !told.is_empty() && !learn(desktop, home, replicator, &told).await? {
+    if !told.is_empty() && !learn(desktop, reverse, replicator, &told).await? {
         return Ok(delivered);
     }
     let mut items: Vec<Item> = Vec::new();
     for found in found {
-        match judge(home, &found) {
+        match judge(reverse, &found) {
             Err(outcome) => delivered.done.push(done(&found, outcome)),
             Ok(work) => {
                 let same = |item: &&mut Item| item.found[0].coming.entry == found.coming.entry;
@@ -144,7 +144,7 @@ pub(super) async fn deliver(
         let written = match items.is_empty() {
             true => Ok(None),
             false => {
-                let written = write(desktop, home, replicator, &items, loosely).await;
+                let written = write(desktop, reverse, replicator, &items, loosely).await;
                 written.map(Some)
             }
         };
@@ -153,36 +153,36 @@ pub(super) async fn deliver(
                 let verdicts = match written {
                     None => HashMap::new(),
                     Some((ran, answers)) => {
-                        verdicts(&ran, &answers).map_err(|cause| unread(home, cause))?
+                        verdicts(&ran, &answers).map_err(|cause| unread(reverse, cause))?
                     }
                 };
                 delivered.done.extend(items.iter().map(|item| {
                     let verdict = verdicts.get(&item.found[0].coming.entry);
                     done(
                         &item.found[0],
-                        outcome(home, &item.found[0], verdict.copied()),
+                        outcome(reverse, &item.found[0], verdict.copied()),
                     )
                 }));
                 if loosely {
                     tied.clear();
                 }
             }
-            Err(NotApplied::Refused { error, .. }) if is_busy(&error) => {
+            Err(ApplyError::Refused { error, .. }) if is_busy(&error) => {
                 // Somebody has the rows; they are tried again with the next poll.
-                tracing::debug!(table = %home.name, "{error}");
+                tracing::debug!(table = %reverse.name, "{error}");
                 return Ok(delivered);
             }
-            Err(NotApplied::Refused { error, .. }) if !is_rows(&error) && blames_table(&error) => {
+            Err(ApplyError::Refused { error, .. }) if !is_rows(&error) && blames_table(&error) => {
                 delivered.broken = Some(format!("the desktop refuses it: {error}"));
                 return Ok(delivered);
             }
-            Err(NotApplied::Refused { error, step, .. }) if is_rows(&error) => {
+            Err(ApplyError::Refused { error, step, .. }) if is_rows(&error) => {
                 if let (true, Some(at)) = (loosely, step.filter(|at| *at < tied.len())) {
                     // It is what the others can do without.
                     let (item, why) = tied.remove(at);
                     delivered.done.push(done(&item.found[0], why));
                     tries += 1;
-                    again = tries < limits::HOME_TIED_TRIES;
+                    again = tries < limits::REVERSE_TIED_TRIES;
                 } else if items.len() > 1 && !loosely {
                     let rest = items.split_off(items.len() / 2);
                     waiting.extend([(rest, false), (items, false)]);
@@ -193,12 +193,12 @@ pub(super) async fn deliver(
                         waiting.push((vec![item], false));
                         continue;
                     }
-                    if error.code == sqlstate::KEPT_OUT && home.lets_keep_out {
+                    if error.code == sqlstate::KEPT_OUT && reverse.lets_keep_out {
                         delivered.done.push(done(&item.found[0], Outcome::RuledOut));
                         continue;
                     }
                     let why = Outcome::parked(&error.code, words(&error));
-                    match home.knot.is_some() && lies_between_rows(&error) {
+                    match reverse.knot.is_some() && lies_between_rows(&error) {
                         true => tied.push((item, why)),
                         false => delivered.done.push(done(&item.found[0], why)),
                     }
@@ -221,18 +221,18 @@ pub(super) async fn deliver(
 /// repeated. False when somebody has the rows.
 async fn learn(
     desktop: &mut Applier,
-    home: &Home,
+    reverse: &ReverseTable,
     replicator: &str,
     told: &[Told],
 ) -> Result<bool, Fault> {
-    let mut statements = opening(&Opening::desktop());
-    statements.push(adopt(home, replicator, told));
+    let mut statements = opening(&TransactionSettings::desktop());
+    statements.push(adopt(reverse, replicator, told));
     match desktop.run(Script::staying(statements)).await {
         Ok(_) => Ok(true),
-        Err(NotApplied::Refused { error, .. }) if is_busy(&error) => Ok(false),
+        Err(ApplyError::Refused { error, .. }) if is_busy(&error) => Ok(false),
         // A type that isn't there any more, for one: the rows themselves say more about it.
-        Err(NotApplied::Refused { error, .. }) => {
-            tracing::debug!(table = %home.name, %error, "not taken over");
+        Err(ApplyError::Refused { error, .. }) => {
+            tracing::debug!(table = %reverse.name, %error, "not taken over");
             Ok(true)
         }
         Err(error) => Err(not_applied_on(Side::Desktop, error)),
@@ -240,13 +240,13 @@ async fn learn(
 }
 
 /// What is to be done with a row; or what becomes of it without the desktop.
-fn judge(home: &Home, found: &Found) -> Result<Work, Outcome> {
+fn judge(reverse: &ReverseTable, found: &Found) -> Result<Work, Outcome> {
     if found.only_told {
         return Err(Outcome::Folded);
     }
-    let owns = !home.owned.is_empty();
+    let owns = !reverse.owned.is_empty();
     match found.state {
-        State::Gone | State::Mobile if home.rows => match found.state {
+        State::Gone | State::Mobile if reverse.rows => match found.state {
             State::Mobile if too_large(found) => {
                 let why = format!(
                     "the row has {} bytes, more than half of forward.memory_max",
@@ -281,8 +281,8 @@ fn done(found: &Found, outcome: Outcome) -> Done {
 }
 
 /// What a verdict of the desktop comes to; without one a later entry was there before.
-fn outcome(home: &Home, found: &Found, verdict: Option<Verdict>) -> Outcome {
-    let ours = |applied| match home.keeps_desktop {
+fn outcome(reverse: &ReverseTable, found: &Found, verdict: Option<Verdict>) -> Outcome {
+    let ours = |applied| match reverse.keeps_desktop {
         true => Outcome::RuledOut,
         false => applied,
     };
@@ -291,7 +291,7 @@ fn outcome(home: &Home, found: &Found, verdict: Option<Verdict>) -> Outcome {
         Some(Verdict::Update | Verdict::Insert | Verdict::Delete) => Outcome::Applied,
         Some(Verdict::Changed | Verdict::Removed | Verdict::Deleted) => ours(Outcome::Applied),
         Some(Verdict::Keep) => Outcome::RuledOut,
-        Some(Verdict::Taken) => Outcome::parked(
+        Some(Verdict::LeaseState) => Outcome::parked(
             sqlstate::KEY_TAKEN,
             "the desktop has a row of its own with this key",
         ),
@@ -307,24 +307,24 @@ fn outcome(home: &Home, found: &Found, verdict: Option<Verdict>) -> Outcome {
 /// another.
 async fn write(
     desktop: &mut Applier,
-    home: &Home,
+    reverse: &ReverseTable,
     replicator: &str,
     items: &[Item],
     loosely: bool,
-) -> Result<(Ran, Vec<usize>), NotApplied> {
+) -> Result<(Ran, Vec<usize>), ApplyError> {
     let rows = |work: Work| -> Vec<Coming> {
         let items = items.iter().filter(|item| item.work == work);
         let found = items.flat_map(|item| &item.found);
         found.map(|found| found.coming.clone()).collect()
     };
     let (puts, removes, levels) = (rows(Work::Put), rows(Work::Remove), rows(Work::Level));
-    let mut statements = opening(&Opening::desktop());
+    let mut statements = opening(&TransactionSettings::desktop());
     let owned = items.iter().any(|item| item.work == Work::Level);
-    if items.len() > limits::HOME_PROBED_MAX && (owned || !home.indexed) {
+    if items.len() > limits::REVERSE_PROBED_MAX && (owned || !reverse.indexed) {
         // Rows in arrays have no statistics: to look for each of many by reading a whole table must not look cheap.
         statements.push(hash_joins());
     }
-    let marks = home.streams && puts.len() + removes.len() > 0;
+    let marks = reverse.streams && puts.len() + removes.len() > 0;
     if !marks {
         statements.push(bare_mark(replicator));
     }
@@ -338,12 +338,12 @@ async fn write(
             continue;
         }
         if marks {
-            statements.push(mark(home, replicator, rows, gone));
+            statements.push(mark(reverse, replicator, rows, gone));
         }
-        statements.push(claim(home, replicator, rows));
+        statements.push(claim(reverse, replicator, rows));
         let work = match gone {
-            true => remove(home, replicator, rows),
-            false => put(home, replicator, rows, loosely),
+            true => remove(reverse, replicator, rows),
+            false => put(reverse, replicator, rows, loosely),
         };
         answering(&mut statements, work);
         if loosely && !gone {
@@ -352,20 +352,20 @@ async fn write(
             for (at, item) in items.iter().enumerate() {
                 let rows = item.found.iter().map(|found| found.coming.clone());
                 let rows: Vec<_> = rows.filter(|_| item.work == Work::Put).collect();
-                let filled = fill(home, replicator, &rows).filter(|_| !rows.is_empty());
+                let filled = fill(reverse, replicator, &rows).filter(|_| !rows.is_empty());
                 statements.extend(filled.map(|filled| Statement {
                     step: Some(at),
                     ..filled
                 }));
             }
         }
-        statements.push(remember(home, replicator, rows));
+        statements.push(remember(reverse, replicator, rows));
     }
     if !levels.is_empty() {
-        statements.push(claim(home, replicator, &levels));
-        answering(&mut statements, level(home, replicator, &levels));
+        statements.push(claim(reverse, replicator, &levels));
+        answering(&mut statements, level(reverse, replicator, &levels));
     }
-    failpoint::reach("home_sent");
+    failpoint::reach("reverse_sent");
     let ran = desktop.run(Script::staying(statements)).await?;
     Ok((ran, answers))
 }
@@ -385,10 +385,10 @@ fn verdicts(ran: &Ran, answers: &[usize]) -> Result<HashMap<u64, Verdict>, Strin
 }
 
 /// The entries stay in the outbox: what was written is found to be so by whoever understands the desktop's answer.
-fn unread(home: &Home, cause: String) -> Fault {
+fn unread(reverse: &ReverseTable, cause: String) -> Fault {
     let what = format!(
         "what the desktop says became of {}'s rows on their way home can't be read",
-        home.name
+        reverse.name
     );
     Fault::new(Kind::Damaged, what)
         .cause(cause)

@@ -21,10 +21,11 @@ use crate::catalog::Facts;
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::Halted;
+use crate::flows::StoppedTables;
 use crate::flows::refusal_words::words;
-use crate::model::{Home, Tables, WayBack};
-use crate::plan::home::Budget;
+use crate::flows::reloads::News;
+use crate::model::{Recovery, ReverseTable, Tables};
+use crate::plan::reverse::Budget;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 use crate::{limits, platform};
@@ -49,7 +50,15 @@ pub struct Reverse {
     /// When parked rows are tried again.
     retry_at: Instant,
     /// Takes the tables that stop until they fit again.
-    halted: Sender<Halted>,
+    halted: Sender<StoppedTables>,
+    /// Settings that are read again.
+    news: News,
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Binds the desktop's ledger to the cloud at hand, and says by which word our own writes are known in the desktop's log.
@@ -62,7 +71,7 @@ pub async fn bind(desktop: &Control, replicator: &str, cloud: &Facts) -> Result<
         (&cloud.system_id, Type::TEXT),
         (&cloud.timeline, Type::INT4),
     ];
-    let sql = "select tandem.bind_home($1, $2, $3)";
+    let sql = "select tandem.bind_reverse($1, $2, $3)";
     let rows = desktop.client.query_typed(sql, &params).await;
     let rows = rows.map_err(Fault::at(Side::Desktop))?;
     let nonce = rows.first().map(|row| row.get(0));
@@ -81,33 +90,33 @@ impl Reverse {
         settings: &Settings,
         tables: &Arc<Tables>,
         lease: &Lease,
-        halted: Sender<Halted>,
+        (halted, news): (Sender<StoppedTables>, News),
     ) -> Result<Option<Reverse>, Fault> {
-        if tables.homes().is_empty() {
+        if tables.reverse_tables().is_empty() {
             return Ok(None);
         }
         let cloud = control::connect(&settings.cloud.endpoint).await;
         let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
         let desktop =
-            Applier::connect_home(&settings.desktop.endpoint, limits::HOME_STATEMENT_MAX).await;
-        let mut ticks = interval(settings.reverse.every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            Applier::connect_reverse(&settings.desktop.endpoint, limits::REVERSE_STATEMENT_MAX)
+                .await;
         Ok(Some(Reverse {
             tables: tables.clone(),
             lease: lease.clone(),
             cloud,
             desktop: desktop.map_err(Fault::at(Side::Desktop))?,
             budget: Budget {
-                entries: limits::HOME_ENTRIES,
-                bytes: limits::HOME_BYTES.min(settings.forward.memory_max / 8),
+                entries: limits::REVERSE_ENTRIES,
+                bytes: limits::REVERSE_BYTES.min(settings.forward.memory_max / 8),
                 row_bytes: settings.forward.memory_max / 2,
             },
-            ticks,
-            then: Then::new(settings, &lease.replicator),
+            ticks: ticks(settings.reverse.every),
+            then: Then::new(settings, &lease.replicator, tables),
             broken: BTreeSet::new(),
             told: HashSet::new(),
             retry_at: Instant::now() + limits::PARKED_RETRY_EVERY,
             halted,
+            news,
         }))
     }
 
@@ -121,6 +130,7 @@ impl Reverse {
                 biased;
                 () = stop.cancelled() => break,
                 () = self.then.run() => {}
+                settings = self.news.next() => self.adjust(&settings),
                 _ = self.ticks.tick() => {
                     let Some(polled) = stop.run_until_cancelled(self.poll()).await else { break };
                     if polled? {
@@ -133,34 +143,45 @@ impl Reverse {
         Ok(())
     }
 
+    /// What changed counts from the next poll on.
+    fn adjust(&mut self, settings: &Settings) {
+        self.then.take_up(settings);
+        if self.ticks.period() != settings.reverse.every {
+            self.ticks = ticks(settings.reverse.every);
+        }
+    }
+
     /// Reads what waits, and delivers it. Says whether there is more.
     async fn poll(&mut self) -> Result<bool, Fault> {
         let tables = self.tables.clone();
-        let Some(found) = self.read(tables.homes()).await? else {
+        let Some(found) = self.read(tables.reverse_tables()).await? else {
             return Ok(true);
         };
         if !found.is_empty() {
             failpoint::reach("outbox_read");
         }
         let (mut written, mut settled) = (false, false);
-        for home in tables.homes() {
+        for reverse in tables.reverse_tables() {
             let its: Vec<_> = { found.iter() }
-                .filter(|found| found.table == home.name)
+                .filter(|found| found.table == reverse.name)
                 .cloned()
                 .collect();
             if its.iter().any(|found| found.state == State::Emptied) {
                 let why = "the cloud's table was emptied by TRUNCATE, which says nothing of single rows; nothing was deleted here";
-                self.stop_table(home, why).await?;
+                self.stop_table(reverse, why).await?;
             } else if its.iter().any(|found| found.state == State::Hidden) {
                 let why = "row security of the cloud hides rows that were not deleted; nothing was deleted here. tandem's user needs a policy for all rows of its tenant, or BYPASSRLS";
-                self.stop_table(home, why).await?;
+                self.stop_table(reverse, why).await?;
             } else if !its.is_empty() {
-                let outcome = self.deliver(home, its).await?;
+                let outcome = self.deliver(reverse, its).await?;
+                if outcome.0 {
+                    self.then.note(&reverse.name);
+                }
                 (written, settled) = (written | outcome.0, settled | outcome.1);
             }
         }
+        self.then.ask(settled);
         if written {
-            self.then.ask();
             self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
         }
         self.retry_parked().await?;
@@ -169,11 +190,11 @@ impl Reverse {
     }
 
     /// Reads what waits; none where a table isn't as it was and has been stopped.
-    async fn read(&mut self, homes: &[Home]) -> Result<Option<Vec<Found>>, Fault> {
+    async fn read(&mut self, reverse_tables: &[ReverseTable]) -> Result<Option<Vec<Found>>, Fault> {
         self.forget_mended().await?;
-        let whole = homes
+        let whole = reverse_tables
             .iter()
-            .filter(|home| !self.broken.contains(&home.name));
+            .filter(|reverse| !self.broken.contains(&reverse.name));
         let whole: Vec<_> = whole.collect();
         let (cloud, who) = (&self.cloud, &self.lease.replicator);
         match poll::read(cloud, &whole, who, &self.budget).await {
@@ -183,17 +204,17 @@ impl Reverse {
         }
         // Each by itself: the others go on (P8).
         let mut broken = Vec::new();
-        for home in whole {
-            match poll::read(cloud, &[home], who, &self.budget).await {
+        for reverse in whole {
+            match poll::read(cloud, &[reverse], who, &self.budget).await {
                 Ok(_) => {}
                 Err(Unread::All(fault)) => return Err(fault),
-                Err(Unread::Table(error)) => broken.push((home, words(&error))),
+                Err(Unread::Table(error)) => broken.push((reverse, words(&error))),
             }
         }
-        for (home, why) in broken {
-            self.broken.insert(home.name.clone());
-            self.stop_table(home, &why).await?;
-            self.look_again(home);
+        for (reverse, why) in broken {
+            self.broken.insert(reverse.name.clone());
+            self.stop_table(reverse, &why).await?;
+            self.look_again(reverse);
         }
         Ok(None)
     }
@@ -217,56 +238,60 @@ impl Reverse {
     }
 
     /// Delivers what was found of one table; says whether that wrote anything, and whether any entry went.
-    async fn deliver(&mut self, home: &Home, found: Vec<Found>) -> Result<(bool, bool), Fault> {
-        let delivered = deliver::deliver(&mut self.desktop, home, &self.lease.replicator, found);
+    async fn deliver(
+        &mut self,
+        reverse: &ReverseTable,
+        found: Vec<Found>,
+    ) -> Result<(bool, bool), Fault> {
+        let delivered = deliver::deliver(&mut self.desktop, reverse, &self.lease.replicator, found);
         let Delivered { done, broken } = delivered.await?;
         let written = { done.iter() }
             .any(|done| matches!(done.outcome, Outcome::Applied | Outcome::Rewritten));
-        self.tell(home, &done);
+        self.tell(reverse, &done);
         if !done.is_empty() {
-            failpoint::reach("home_written");
-            let settled = self.within(poll::settle(&self.cloud, &self.lease, home, &done));
+            failpoint::reach("reverse_written");
+            let settled = self.within(poll::settle(&self.cloud, &self.lease, reverse, &done));
             settled.await?;
             failpoint::reach("outbox_settled");
         }
         if let Some(why) = broken {
-            self.stop_table(home, &why).await?;
-            self.look_again(home);
+            self.stop_table(reverse, &why).await?;
+            self.look_again(reverse);
         }
         Ok((written, !done.is_empty()))
     }
 
     /// Says once which rows the desktop refuses.
-    fn tell(&mut self, home: &Home, done: &[deliver::Done]) {
+    fn tell(&mut self, reverse: &ReverseTable, done: &[deliver::Done]) {
         for row in done {
-            let name = (home.name.clone(), row.key.clone());
+            let name = (reverse.name.clone(), row.key.clone());
             let Some((sqlstate, why)) = row.outcome.refusal() else {
                 self.told.remove(&name);
                 continue;
             };
-            if self.told.len() >= limits::HOME_TOLD {
+            if self.told.len() >= limits::REVERSE_TOLD {
                 self.told.clear();
             }
             if self.told.insert(name) {
-                tracing::warn!(table = %home.name, key = %row.key, sqlstate, why, "quarantined on its way home; the other rows go on");
+                tracing::warn!(table = %reverse.name, key = %row.key, sqlstate, why, "quarantined on its way home; the other rows go on");
             }
         }
     }
 
     /// A side refuses the table: whether it fits is looked at, and when it does again it goes on.
-    fn look_again(&self, home: &Home) {
+    fn look_again(&self, reverse: &ReverseTable) {
         self.halted.send_modify(|halted| {
-            halted.insert(home.name.clone(), WayBack::Refit);
+            halted.insert(reverse.name.clone(), Recovery::WhenAccepted);
         });
     }
 
     /// The table's way home stops alone; what waits of it stays in the outbox.
-    async fn stop_table(&mut self, home: &Home, why: &str) -> Result<(), Fault> {
-        tracing::error!(table = %home.name, why, "nothing of it comes home any more; next: tandem bootstrap --table {}", platform::typed(&home.name));
+    async fn stop_table(&mut self, reverse: &ReverseTable, why: &str) -> Result<(), Fault> {
+        tracing::error!(table = %reverse.name, why, "nothing of it comes home any more; next: tandem bootstrap --table {}", platform::typed(&reverse.name));
         let sql = "update tandem.reverse_state set why = $3, since = now() where replicator = $1 and \"table\" = $2";
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&self.lease.replicator, Type::TEXT),
-            (&home.name, Type::TEXT),
+            (&reverse.name, Type::TEXT),
             (&why, Type::TEXT),
         ];
         let done = self.cloud.client.query_typed(sql, &params).await;
@@ -294,7 +319,7 @@ impl Reverse {
 
     /// A cloud that doesn't answer is away.
     async fn within(&self, asked: impl Future<Output = Result<(), Fault>>) -> Result<(), Fault> {
-        let limit: Duration = limits::HOME_STATEMENT_MAX;
+        let limit: Duration = limits::REVERSE_STATEMENT_MAX;
         let answered = timeout(limit, asked).await;
         answered.map_err(|_| Fault::wire(Side::Cloud, &WireError::Timeout(limit.as_secs())))?
     }

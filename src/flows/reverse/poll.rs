@@ -8,9 +8,9 @@ use super::deliver::{Done, Outcome};
 use crate::apply::Lease;
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::limits;
-use crate::model::Home;
-use crate::plan::home::{Budget, Coming, Found as Place, Told};
+use crate::model::ReverseTable;
 use crate::plan::quote;
+use crate::plan::reverse::{Budget, Coming, Found as Place, Told};
 use crate::wire::control::Control;
 use crate::wire::{ServerError, WireError};
 
@@ -64,15 +64,15 @@ pub(super) enum Unread {
 /// When the cloud can't be asked, or a table isn't as it was.
 pub(super) async fn read(
     cloud: &Control,
-    homes: &[&Home],
+    reverse_tables: &[&ReverseTable],
     replicator: &str,
     budget: &Budget,
 ) -> Result<Vec<Found>, Unread> {
-    if homes.is_empty() {
+    if reverse_tables.is_empty() {
         return Ok(Vec::new());
     }
-    let sql = crate::plan::home::read(homes, replicator, budget);
-    let limit = limits::HOME_STATEMENT_MAX;
+    let sql = crate::plan::reverse::read(reverse_tables, replicator, budget);
+    let limit = limits::REVERSE_STATEMENT_MAX;
     let answered = timeout(limit, cloud.client.simple_query(&sql)).await;
     let answered = answered
         .map_err(|_| WireError::Timeout(limit.as_secs()))
@@ -87,10 +87,10 @@ pub(super) async fn read(
         _ => None,
     });
     let named = |row: &SimpleQueryRow| row.get(Place::TABLE).unwrap_or_default().to_owned();
-    let homes = |name: &str| homes.iter().find(|home| home.name == name);
-    rows.filter(|row| homes(&named(row)).is_some())
+    let reverse_tables = |name: &str| reverse_tables.iter().find(|reverse| reverse.name == name);
+    rows.filter(|row| reverse_tables(&named(row)).is_some())
         .map(|row| {
-            let width = homes(&named(row)).map_or(0, |home| home.arriving.len());
+            let width = reverse_tables(&named(row)).map_or(0, |reverse| reverse.arriving.len());
             found(row, width).ok_or_else(|| {
                 Unread::All(Fault::new(
                     Kind::Internal,
@@ -157,7 +157,7 @@ fn truth(text: &str) -> Option<bool> {
 pub(super) async fn settle(
     cloud: &Control,
     lease: &Lease,
-    home: &Home,
+    reverse: &ReverseTable,
     done: &[Done],
 ) -> Result<(), Fault> {
     let ids: Vec<i64> = done
@@ -167,14 +167,14 @@ pub(super) async fn settle(
         .collect();
     let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
     let of = |text: fn(&Done) -> Option<String>| done.iter().map(text).collect::<Vec<_>>();
-    let tables: Vec<_> = done.iter().map(|_| home.name.as_str()).collect();
+    let tables: Vec<_> = done.iter().map(|_| reverse.name.as_str()).collect();
     let keys: Vec<_> = done.iter().map(|done| done.key.as_str()).collect();
     let outcomes: Vec<_> = done.iter().map(|done| done.outcome.word()).collect();
     let new: Vec<_> = done.iter().map(|done| done.new as i64).collect();
     let codes = of(|done| done.outcome.refusal().map(|(code, _)| code.to_owned()));
     let whys = of(|done| done.outcome.refusal().map(|(_, why)| why.to_owned()));
     let cells = of(|done| match done.outcome {
-        Outcome::Parked { .. } => Some(quote::array_of(&done.cells)),
+        Outcome::QuarantinedRow { .. } => Some(quote::array_of(&done.cells)),
         _ => None,
     });
     let sql = "select tandem.delivered($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";

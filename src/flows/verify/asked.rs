@@ -27,7 +27,7 @@ const LACKS: [&str; 4] = [
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
     /// The sender: only hashes cross the network.
-    AtHome,
+    InReverse,
     /// The receiver, to which they are sent once for each reading. A comparison reads ranges once, then the rows of those that
     /// differ, [`limits::VERIFY_RANGES_SENT`] at a time, then those that differ at most [`limits::VERIFY_LOOKS`] times, then
     /// their values twice at most: so often does the table cross the network, once where both sides are equal. In memory are
@@ -65,7 +65,7 @@ impl<'a> Both<'a> {
             desktop,
             cloud,
             what,
-            way: Way::AtHome,
+            way: Way::InReverse,
         };
         if what.abroad.is_some() && both.lacks(true).await? {
             both.way = Way::Abroad {
@@ -107,7 +107,7 @@ impl<'a> Both<'a> {
     pub(super) fn first(&self) -> Side {
         match self.what.sort {
             Sort::LookedUp => Side::Cloud,
-            Sort::Out | Sort::Home | Sort::Owned => Side::Desktop,
+            Sort::Out | Sort::ReverseTable | Sort::Owned => Side::Desktop,
         }
     }
 

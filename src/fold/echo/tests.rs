@@ -7,14 +7,14 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::fold::tests::table;
-use crate::model::{Home, Identity, Key, Named, Old, RelationColumn, Tenant};
+use crate::model::{Identity, Key, Named, Old, RelationColumn, ReverseTable, Tenant};
 
 const NONCE: &str = "nonce";
 
 fn tables() -> Tables {
     let tables = table(Key::Columns(vec![0]));
     let forward = tables.get(TableId(0)).clone();
-    let home = Home {
+    let reverse = ReverseTable {
         name: forward.name.clone(),
         desktop: forward.desktop.clone(),
         partitioned: false,
@@ -43,7 +43,7 @@ fn tables() -> Tables {
         knot: None,
         fingerprint: String::new(),
     };
-    Tables::new(vec![forward]).with_homes(vec![home])
+    Tables::new(vec![forward]).with_reverse_tables(vec![reverse])
 }
 
 fn relation() -> Arc<Relation> {
@@ -124,7 +124,7 @@ fn change(relation: &Arc<Relation>, id: u8, from: Option<u8>, to: Option<u8>) ->
         relation: relation.clone(),
         operation,
         too_large: None,
-        hand: Hand::Theirs,
+        hand: ChangeOrigin::Desktop,
     })
 }
 
@@ -134,9 +134,9 @@ proptest! {
     #[test]
     fn p5_u18_exactly_what_we_left_is_an_echo(acts in acts(), order in any::<u64>(), forged in any::<bool>()) {
         let (tables, relation) = (tables(), relation());
-        let home = &tables.homes()[0];
-        let key: Vec<_> = vec![&home.columns[0]];
-        let all: Vec<_> = home.columns.iter().collect();
+        let reverse = &tables.reverse_tables()[0];
+        let key: Vec<_> = vec![&reverse.columns[0]];
+        let all: Vec<_> = reverse.columns.iter().collect();
         let (mut changes, mut text) = (Vec::new(), String::from(if forged { "another" } else { NONCE }));
         let mut expected = BTreeMap::new();
         for act in &acts {
@@ -158,13 +158,13 @@ proptest! {
             (order.rotate_left(u32::from(id) * 7) % 5, id, *at)
         });
         let mut changes: Vec<_> = shuffled.into_iter().map(|(_, change)| change).collect();
-        let mark = Mark { prefix: Mark::REVERSE.to_owned(), content: text.into_bytes().into() };
+        let mark = LogicalMessage { prefix: LogicalMessage::REVERSE.to_owned(), content: text.into_bytes().into() };
         let echoes = Echoes::of(std::slice::from_ref(&mark), NONCE, &tables);
         prop_assert_eq!(echoes.is_none(), forged);
         let Some(echoes) = echoes else { return Ok(()) };
         echoes.judge(&mut changes, &tables);
         for change in &changes {
-            let hand = if expected[&id_of(change)] { Hand::Echo } else { Hand::Ours };
+            let hand = if expected[&id_of(change)] { ChangeOrigin::Echo } else { ChangeOrigin::OwnTransaction };
             prop_assert_eq!(change.hand, hand, "{:?}", change);
         }
     }

@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::shape::{Column, Constraint, Ground, Index, Kind, Object, Structure, Table};
-use crate::catalog::{readable, unpathed};
+use crate::catalog::{begin_with_empty_search_path, readable};
 use crate::fault::{Fault, Kind as Sort, Side};
 
 type Given<'a> = (&'a (dyn ToSql + Sync), Type);
@@ -22,7 +22,7 @@ const PINNED: &str = "set local datestyle = iso; set local intervalstyle = postg
 /// # Errors
 /// When the desktop can't be asked.
 pub(super) async fn structure(client: &Client, tables: &[u32]) -> Result<Structure, Fault> {
-    let begun = unpathed(client).await;
+    let begun = begin_with_empty_search_path(client).await;
     begun.map_err(|error| Fault::wire(Side::Desktop, &error))?;
     let read = within(client, tables).await;
     let ended = client.batch_execute("rollback").await;

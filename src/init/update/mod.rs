@@ -14,7 +14,7 @@ use super::open::connected;
 use super::question::{Asker, Decisions};
 use super::written::{aside, maybe_one, written};
 use super::{Entry, broken, entry, list, look, matched, read, unfit, whole};
-use crate::catalog::{Pair, RelationFacts, relation, resolve, unpathed};
+use crate::catalog::{Pair, RelationFacts, begin_with_empty_search_path, relation, resolve};
 use crate::config::{self, Flow, Settings, Sources, Table};
 use crate::fault::{Fault, Kind, Side};
 use crate::wire::control::Control;
@@ -259,7 +259,9 @@ async fn all(
         .filter(|name| all.iter().all(|facts| facts.name != *name))
         .collect();
     let wire = |error| Fault::wire(side, &error);
-    unpathed(&control.client).await.map_err(wire)?;
+    begin_with_empty_search_path(&control.client)
+        .await
+        .map_err(wire)?;
     for name in missed {
         all.extend(relation(&control.client, &name).await.map_err(wire)?);
     }

@@ -2,37 +2,38 @@
 //! parent's. Only rows that both sides have count here.
 
 use super::super::guard::Guard;
-use super::super::home::is_desktops;
 use super::super::quote::{ident, literal, table as qualified};
+use super::super::reverse::is_desktops;
 use super::super::source::parents;
 use super::{Comparison, Look, Sort, abroad, all_sent, all_stored, found_by, names};
-use crate::model::{Column, Home, Key, Source, Table};
+use crate::model::{Column, Key, ReverseTable, Source, Table};
 
 /// The columns of the cloud's own, in the desktop's types: whether the desktop has what the cloud says. None where none comes home.
-pub fn owned(home: &Home) -> Option<Comparison> {
-    if home.owned.is_empty() {
+pub fn owned(reverse: &ReverseTable) -> Option<Comparison> {
+    if reverse.owned.is_empty() {
         return None;
     }
-    let of =
-        |which: &[usize]| -> Vec<&Column> { which.iter().map(|at| &home.columns[*at]).collect() };
-    let (named, own) = (of(&home.key), of(&home.owned));
+    let of = |which: &[usize]| -> Vec<&Column> {
+        which.iter().map(|at| &reverse.columns[*at]).collect()
+    };
+    let (named, own) = (of(&reverse.key), of(&reverse.owned));
     let columns: Vec<_> = named.iter().chain(&own).copied().collect();
-    let outbox: Vec<_> = { home.names.iter() }
-        .map(|named| home.arriving[named.arriving].name.clone())
+    let outbox: Vec<_> = { reverse.names.iter() }
+        .map(|named| reverse.arriving[named.arriving].name.clone())
         .collect();
     Some(Comparison {
-        table: home.name.clone(),
+        table: reverse.name.clone(),
         sort: Sort::Owned,
-        keyed: !home.counted,
+        keyed: !reverse.counted,
         extras: false,
         desktop: Look {
-            charset: home.charset,
+            charset: reverse.charset,
             versions: true,
             ..Look::new(
-                super::super::home::target(home),
-                is_desktops(home),
-                all_stored(&home.arriving, &columns),
-                all_stored(&home.arriving, &named),
+                super::super::reverse::target(reverse),
+                is_desktops(reverse),
+                all_stored(&reverse.arriving, &columns),
+                all_stored(&reverse.arriving, &named),
             )
         },
         cloud: Look {
@@ -41,15 +42,15 @@ pub fn owned(home: &Home) -> Option<Comparison> {
                 .map(|name| format!("t.{}", ident(name)))
                 .collect(),
             ..Look::new(
-                qualified(&home.cloud),
-                Guard::of_home(home).owned(),
-                all_sent(&home.arriving, &columns),
-                all_sent(&home.arriving, &named),
+                qualified(&reverse.cloud),
+                Guard::of_reverse(reverse).owned(),
+                all_sent(&reverse.arriving, &columns),
+                all_sent(&reverse.arriving, &named),
             )
         },
         sent: outbox.iter().map(|_| true).collect(),
         key: outbox,
-        abroad: abroad(home, &columns, &named),
+        abroad: abroad(reverse, &columns, &named),
         columns: columns.iter().map(|column| column.name.clone()).collect(),
     })
 }

@@ -10,20 +10,40 @@ use std::io;
 use std::path::Path;
 
 pub(super) use rights::protect;
-use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+use tokio::signal::windows::{
+    CtrlBreak, CtrlC, CtrlClose, CtrlShutdown, ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown,
+};
 
-/// Returns at the next request to end: Ctrl-C, Ctrl-Break, the console window's end, the computer's, or the service manager's.
-pub(super) async fn next_signal() -> io::Result<()> {
-    let (mut c, mut break_key) = (ctrl_c()?, ctrl_break()?);
-    let (mut close, mut shutdown) = (ctrl_close()?, ctrl_shutdown()?);
-    tokio::select! {
-        _ = c.recv() => {}
-        _ = break_key.recv() => {}
-        _ = close.recv() => {}
-        _ = shutdown.recv() => {}
-        () = serving::asked_to_stop() => {}
+/// Requests to end: Ctrl-C, Ctrl-Break, the console window's end, the computer's, or the service manager's.
+pub(super) struct Signals {
+    ctrl_c: CtrlC,
+    ctrl_break: CtrlBreak,
+    close: CtrlClose,
+    shutdown: CtrlShutdown,
+}
+
+impl Signals {
+    /// Listens from now on.
+    pub(super) fn listen() -> io::Result<Signals> {
+        Ok(Signals {
+            ctrl_c: ctrl_c()?,
+            ctrl_break: ctrl_break()?,
+            close: ctrl_close()?,
+            shutdown: ctrl_shutdown()?,
+        })
     }
-    Ok(())
+
+    /// Returns at the next one.
+    pub(super) async fn next(&mut self) -> io::Result<()> {
+        tokio::select! {
+            _ = self.ctrl_c.recv() => {}
+            _ = self.ctrl_break.recv() => {}
+            _ = self.close.recv() => {}
+            _ = self.shutdown.recv() => {}
+            () = serving::asked_to_stop() => {}
+        }
+        Ok(())
+    }
 }
 
 /// Leaves a new file with what its folder gives it.

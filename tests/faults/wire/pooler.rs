@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tandem::apply::{Applier, NotApplied, Script};
+use tandem::apply::{Applier, ApplyError, Script};
 use tandem::model::{Param, Statement, oid};
-use tandem::plan::{Opening, opening};
+use tandem::plan::{TransactionSettings, opening};
 use tandem::wire::control;
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::timeout;
@@ -17,7 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(60);
 const SCRIPTS: u32 = 20;
 
 fn script(statements: impl IntoIterator<Item = Statement>) -> Script {
-    let mut all = opening(&Opening::cloud(TIMEOUT, false));
+    let mut all = opening(&TransactionSettings::cloud(TIMEOUT, false));
     all.extend(statements);
     Script::staying(all)
 }
@@ -46,7 +46,7 @@ async fn write(mut applier: Applier, writer: u32) -> u32 {
                     .collect();
                 assert_eq!((fails, &written[..]), (false, &[1, 1][..]));
             }
-            Err(NotApplied::Refused { error, .. }) => {
+            Err(ApplyError::Refused { error, .. }) => {
                 assert_eq!(error.code, "22012", "{error}");
                 refused += 1;
             }

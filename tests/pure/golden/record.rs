@@ -89,7 +89,7 @@ async fn receive(stream: &mut Session, golden: &mut Golden) {
             continue;
         };
         match decode::message(message).unwrap() {
-            Decoded::Mark { mark, .. } => ending |= mark.prefix == "golden.end",
+            Decoded::LogicalMessage { mark, .. } => ending |= mark.prefix == "golden.end",
             Decoded::Commit { .. } if ending => return,
             _ => {}
         }

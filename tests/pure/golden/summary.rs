@@ -70,7 +70,7 @@ impl Names {
                     .collect();
                 format!("truncate {}", names.join(" "))
             }
-            Message::Mark {
+            Message::LogicalMessage {
                 transactional,
                 mark,
             } => {

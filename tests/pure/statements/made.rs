@@ -7,16 +7,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tandem::model::{
-    Counts, Home, Key, Lsn, Shape, Source, Statement, Step, Table, TableId, Tables, Work,
+    Counts, Key, Lsn, ReverseTable, Source, Statement, Step, StepKind, StepShape, Table, TableId,
+    Tables,
 };
-use tandem::plan::home::{self, Budget, Coming, Told};
+use tandem::plan::reverse::{self, Budget, Coming, Told};
 use tandem::plan::verify::{self, Comparison, Look, Mending, Reading};
-use tandem::plan::{self, BatchForm, Manner, Opening, Planner, StagedForm, StagedStep, Which};
+use tandem::plan::{
+    self, BatchForm, Planner, StagedForm, StagedStep, TransactionSettings, Which, WriteContext,
+};
 
 use super::golden::{Page, compare};
-use super::tables::{homes, row, tables};
+use super::tables::{reverse_tables, row, tables};
 
-const MANNER: Manner<'_> = Manner {
+const MANNER: WriteContext<'_> = WriteContext {
     replicator: "office-1",
     epoch: 7,
     end: Lsn(0x1A2B_3C4D),
@@ -25,45 +28,45 @@ const MANNER: Manner<'_> = Manner {
 };
 
 /// What a step of a table can be, under a name.
-fn steps(table: &Table) -> Vec<(&'static str, Work, Shape)> {
-    let none = Shape::default;
+fn steps(table: &Table) -> Vec<(&'static str, StepKind, StepShape)> {
+    let none = StepShape::default;
     if table.key == Key::Multiset {
         return vec![
-            ("add copies", Work::AddCopies, none()),
-            ("remove copies", Work::RemoveCopies, none()),
+            ("add copies", StepKind::AddCopies, none()),
+            ("remove copies", StepKind::RemoveCopies, none()),
         ];
     }
     let last = table.arriving.len() - 1;
     let mut steps = vec![
-        ("upsert", Work::Upsert, none()),
+        ("upsert", StepKind::Upsert, none()),
         (
             "upsert of rows that are new",
-            Work::Upsert,
-            Shape {
+            StepKind::Upsert,
+            StepShape {
                 fresh: true,
                 ..none()
             },
         ),
         (
             "upsert of rows that were not there before the batch",
-            Work::Upsert,
-            Shape {
+            StepKind::Upsert,
+            StepShape {
                 reborn: true,
                 ..none()
             },
         ),
         (
             "upsert, a column unsent",
-            Work::Upsert,
-            Shape {
+            StepKind::Upsert,
+            StepShape {
                 unsent: vec![1],
                 ..none()
             },
         ),
         (
             "upsert under another key, a column unsent",
-            Work::Upsert,
-            Shape {
+            StepKind::Upsert,
+            StepShape {
                 unsent: vec![last],
                 moved: true,
                 ..none()
@@ -71,13 +74,13 @@ fn steps(table: &Table) -> Vec<(&'static str, Work, Shape)> {
         ),
         (
             "rekey, a column unsent",
-            Work::Rekey,
-            Shape {
+            StepKind::Rekey,
+            StepShape {
                 unsent: vec![last],
                 ..none()
             },
         ),
-        ("delete", Work::Delete, none()),
+        ("delete", StepKind::Delete, none()),
     ];
     let nullable = table
         .columns
@@ -87,33 +90,41 @@ fn steps(table: &Table) -> Vec<(&'static str, Work, Shape)> {
     if let Some(at) = nullable {
         steps.push((
             "upsert, NULL in the key",
-            Work::Upsert,
-            Shape {
+            StepKind::Upsert,
+            StepShape {
                 null_keys: vec![at],
                 ..none()
             },
         ));
         steps.push((
             "upsert, NULL in some keys",
-            Work::Upsert,
-            Shape {
+            StepKind::Upsert,
+            StepShape {
                 mixed_keys: true,
                 ..none()
             },
         ));
     }
     if table.returns {
-        steps.push(("what the cloud owns is given back", Work::Recall, none()));
+        steps.push((
+            "what the cloud owns is given back",
+            StepKind::Requeue,
+            none(),
+        ));
     }
     if table.changes_mobile {
-        let mobile = || Shape {
+        let mobile = || StepShape {
             mobile: true,
             ..none()
         };
-        steps.push(("a phone's row is noted", Work::Note, none()));
-        steps.push(("a phone's row that goes is noted", Work::NoteGone, none()));
-        steps.push(("a phone's row is changed", Work::Upsert, mobile()));
-        steps.push(("a phone's row is removed", Work::Delete, mobile()));
+        steps.push(("a phone's row is noted", StepKind::RecordChange, none()));
+        steps.push((
+            "a phone's row that goes is noted",
+            StepKind::RecordDelete,
+            none(),
+        ));
+        steps.push(("a phone's row is changed", StepKind::Upsert, mobile()));
+        steps.push(("a phone's row is removed", StepKind::Delete, mobile()));
     }
     steps
 }
@@ -128,12 +139,12 @@ fn planned(
     step: Step,
     counts: &[(TableId, Counts)],
     tables: &Arc<Tables>,
-    careful: bool,
+    row_by_row: bool,
 ) -> Vec<Statement> {
-    let careful: BTreeSet<usize> = careful.then_some(0).into_iter().collect();
+    let row_by_row: BTreeSet<usize> = row_by_row.then_some(0).into_iter().collect();
     let stopped = alone(tables.get(step.table));
     let form = BatchForm {
-        careful: &careful,
+        row_by_row: &row_by_row,
         stopped: &stopped,
     };
     Planner::default()
@@ -147,11 +158,11 @@ fn batch(table: &Table, tables: &Arc<Tables>) -> [Page; 2] {
         &format!("batch_{}", table.name),
         &format!("steps of a batch of {}, whole", table.name),
     );
-    let mut careful = Page::new(
+    let mut row_by_row = Page::new(
         &format!("careful_{}", table.name),
         &format!("steps of a batch of {}, row by row", table.name),
     );
-    let step = |work, shape: &Shape, rows: usize| Step {
+    let step = |work, shape: &StepShape, rows: usize| Step {
         table: table.id,
         work,
         shape: shape.clone(),
@@ -160,8 +171,8 @@ fn batch(table: &Table, tables: &Arc<Tables>) -> [Page; 2] {
     for (title, work, shape) in steps(table) {
         whole.statements(title, &planned(step(work, &shape, 1), &[], tables, false));
         let special = shape.moved || shape.reborn || shape.fresh || !shape.unsent.is_empty();
-        if !special && work != Work::Rekey && !work.only_notes() {
-            careful.statements(title, &planned(step(work, &shape, 1), &[], tables, true));
+        if !special && work != StepKind::Rekey && !work.only_notes() {
+            row_by_row.statements(title, &planned(step(work, &shape, 1), &[], tables, true));
         }
     }
     let (title, work, shape) = steps(table).swap_remove(usize::from(table.key != Key::Multiset));
@@ -170,7 +181,7 @@ fn batch(table: &Table, tables: &Arc<Tables>) -> [Page; 2] {
         &planned(step(work, &shape, 2_000), &[], tables, false),
     );
     let form = BatchForm {
-        careful: &BTreeSet::new(),
+        row_by_row: &BTreeSet::new(),
         stopped: &|_| false,
     };
     let written = planned(step(work, &shape, 1), &[], tables, false).len();
@@ -196,38 +207,38 @@ fn batch(table: &Table, tables: &Arc<Tables>) -> [Page; 2] {
     for (title, shape) in [
         (
             "too large",
-            Shape {
+            StepShape {
                 too_large: Some(9),
                 ..shape.clone()
             },
         ),
         (
             "unreadable",
-            Shape {
+            StepShape {
                 unreadable: true,
                 ..shape.clone()
             },
         ),
     ] {
-        careful.statements(title, &planned(step(work, &shape, 1), &[], tables, true));
+        row_by_row.statements(title, &planned(step(work, &shape, 1), &[], tables, true));
     }
-    careful.statements(
+    row_by_row.statements(
         "rows that wait are tried again",
         &plan::retry(&[(table, work, vec![1])], &MANNER),
     );
-    careful.statement(
+    row_by_row.statement(
         "not too many wait",
         &plan::cap_parked(table, MANNER.replicator),
     );
-    careful.statements(
+    row_by_row.statements(
         "rows get the parents that they came without",
         plan::heal(table).iter(),
     );
-    careful.statements(
+    row_by_row.statements(
         "columns that are wider now",
         plan::widened([table].into_iter()).iter().flatten(),
     );
-    [whole, careful]
+    [whole, row_by_row]
 }
 
 /// Those of a batch that look at how much it deletes: its first ones.
@@ -258,7 +269,7 @@ fn spilled(table: &Table, tables: &Tables) -> Page {
             whole: false,
         };
         let form = StagedForm {
-            careful: &none,
+            row_by_row: &none,
             rekeyed: &BTreeSet::new(),
             deletes_first: false,
             stopped: &stopped,
@@ -277,7 +288,7 @@ fn spilled(table: &Table, tables: &Tables) -> Page {
         whole: true,
     };
     let form = StagedForm {
-        careful: &none,
+        row_by_row: &none,
         rekeyed: &all,
         deletes_first: true,
         stopped: &stopped,
@@ -364,7 +375,7 @@ fn copy(table: &Table, tables: &Tables) -> Page {
     if table.returns {
         page.statement(
             "what the cloud owns comes home",
-            &home::queue_differing(table, &MANNER, plan::COPY_STEP),
+            &reverse::queue_differing(table, &MANNER, plan::COPY_STEP),
         );
     }
     for column in table
@@ -393,12 +404,12 @@ fn copy(table: &Table, tables: &Tables) -> Page {
 }
 
 /// The way home of a table.
-fn homeward(home: &Home) -> Page {
+fn homeward(reverse: &ReverseTable) -> Page {
     let mut page = Page::new(
-        &format!("home_{}", home.name),
-        &format!("{} on its way home", home.name),
+        &format!("reverse_{}", reverse.name),
+        &format!("{} on its way home", reverse.name),
     );
-    let cells = (1..=home.arriving.len()).map(|at| Some(at.to_string()));
+    let cells = (1..=reverse.arriving.len()).map(|at| Some(at.to_string()));
     let rows = [Coming {
         entry: 5,
         key: "{1}".to_owned(),
@@ -406,7 +417,7 @@ fn homeward(home: &Home) -> Page {
         copies: 1,
     }];
     let whose = MANNER.replicator;
-    let watching = home::watching(home);
+    let watching = reverse::watching(reverse);
     for (title, predicate) in [
         ("watched: new", watching.insert),
         ("watched: changed", watching.update),
@@ -416,17 +427,17 @@ fn homeward(home: &Home) -> Page {
     }
     page.part(
         "the phones' rows in the cloud",
-        &home::phones_in_cloud(home),
+        &reverse::phones_in_cloud(reverse),
     );
     page.part(
         "the phones' rows on the desktop",
-        &home::phones_on_desktop(home),
+        &reverse::phones_on_desktop(reverse),
     );
-    page.text("queue what is there", &home::queue_all(home, whose));
+    page.text("queue what is there", &reverse::queue_all(reverse, whose));
     page.text(
         "poll",
-        &home::read(
-            &[home],
+        &reverse::read(
+            &[reverse],
             whose,
             &Budget {
                 entries: 1_000,
@@ -435,14 +446,17 @@ fn homeward(home: &Home) -> Page {
             },
         ),
     );
-    page.statement("claim", &home::claim(home, whose, &rows));
-    page.statement("announce", &home::mark(home, whose, &rows, false));
-    page.statement("announce what goes", &home::mark(home, whose, &rows, true));
-    page.statements("put", &home::put(home, whose, &rows, false));
-    page.statements("put loosely", &home::put(home, whose, &rows, true));
-    page.statements("fill", home::fill(home, whose, &rows).iter());
-    page.statements("remove", &home::remove(home, whose, &rows));
-    page.statement("remember", &home::remember(home, whose, &rows));
+    page.statement("claim", &reverse::claim(reverse, whose, &rows));
+    page.statement("announce", &reverse::mark(reverse, whose, &rows, false));
+    page.statement(
+        "announce what goes",
+        &reverse::mark(reverse, whose, &rows, true),
+    );
+    page.statements("put", &reverse::put(reverse, whose, &rows, false));
+    page.statements("put loosely", &reverse::put(reverse, whose, &rows, true));
+    page.statements("fill", reverse::fill(reverse, whose, &rows).iter());
+    page.statements("remove", &reverse::remove(reverse, whose, &rows));
+    page.statement("remember", &reverse::remember(reverse, whose, &rows));
     let told = [Told {
         entry: 5,
         key: "{1}".to_owned(),
@@ -450,16 +464,19 @@ fn homeward(home: &Home) -> Page {
     }];
     page.statement(
         "take over what the desktop did",
-        &home::adopt(home, whose, &told),
+        &reverse::adopt(reverse, whose, &told),
     );
-    if !home.owned.is_empty() {
-        page.statements("level", &home::level(home, whose, &rows));
-        page.text("keep, before a refill", &home::keep(home, 0));
-        page.text("restore, behind a refill", &home::restore(home, 0));
+    if !reverse.owned.is_empty() {
+        page.statements("level", &reverse::level(reverse, whose, &rows));
+        page.text("keep, before a refill", &reverse::keep(reverse, 0));
+        page.text("restore, behind a refill", &reverse::restore(reverse, 0));
     }
     let comparisons = [
-        ("its rows", verify::homeward(home).filter(|_| home.rows)),
-        ("the cloud's own", verify::owned(home)),
+        (
+            "its rows",
+            verify::homeward(reverse).filter(|_| reverse.rows),
+        ),
+        ("the cloud's own", verify::owned(reverse)),
     ];
     for (title, comparison) in comparisons {
         compared(&mut page, title, comparison.as_ref());
@@ -543,28 +560,31 @@ fn session() -> Page {
     let timeout = Duration::from_secs(600);
     page.statements(
         "in the cloud",
-        &plan::opening(&Opening::cloud(timeout, false)),
+        &plan::opening(&TransactionSettings::cloud(timeout, false)),
     );
     page.statements(
         "in the cloud, confined by policies",
-        &plan::opening(&Opening::cloud(timeout, true)),
+        &plan::opening(&TransactionSettings::cloud(timeout, true)),
     );
-    page.statements("on the desktop", &plan::opening(&Opening::desktop()));
+    page.statements(
+        "on the desktop",
+        &plan::opening(&TransactionSettings::desktop()),
+    );
     page.statement("constraints at once", &plan::at_once());
     page.statement("joins", &plan::hash_joins());
     page.text(
         "one refill or poll at a time",
-        &home::alone(MANNER.replicator),
+        &reverse::alone(MANNER.replicator),
     );
     page.statement(
         "our mark in the desktop's log",
-        &home::bare_mark(MANNER.replicator),
+        &reverse::bare_mark(MANNER.replicator),
     );
-    page.part("the same as text", &home::mark_text(MANNER.replicator));
-    let all = homes();
+    page.part("the same as text", &reverse::mark_text(MANNER.replicator));
+    let all = reverse_tables();
     page.text(
         "a poll of several tables",
-        &home::read(
+        &reverse::read(
             &all.iter().collect::<Vec<_>>(),
             MANNER.replicator,
             &Budget {
@@ -589,7 +609,7 @@ fn each_statement_is_as_it_is_kept() {
             verified(table),
         ]);
     }
-    pages.extend(homes().iter().map(homeward));
+    pages.extend(reverse_tables().iter().map(homeward));
     compare(pages);
 }
 

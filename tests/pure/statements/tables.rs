@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use tandem::model::{
-    Arriving, Cell, Column, Home, Key, Knot, Lookup, Name, Named, Owner, Parent, Reach, Row,
-    Source, Table, Tables, Tenant, TenantColumn, Tuple, Via,
+    Arriving, Cell, Column, Key, Knot, Lookup, Name, Named, Owner, Parent, Reach, ReverseTable,
+    Row, Source, Table, Tables, Tenant, TenantColumn, Tuple, Via,
 };
 
 fn name(relation: &str) -> Name {
@@ -241,8 +241,8 @@ pub fn tables() -> Arc<Tables> {
     Arc::new(Tables::new(vec![clients(), visits(), prices(), staff()]))
 }
 
-fn home(name_: &str, columns: Vec<Column>, sent: &[(&str, &str)]) -> Home {
-    Home {
+fn reverse(name_: &str, columns: Vec<Column>, sent: &[(&str, &str)]) -> ReverseTable {
+    ReverseTable {
         name: name_.to_owned(),
         desktop: name(name_),
         partitioned: false,
@@ -275,7 +275,7 @@ fn home(name_: &str, columns: Vec<Column>, sent: &[(&str, &str)]) -> Home {
 
 /// What comes home: phones' rows with a conversion; one column of the cloud's own; phones' rows without a key; rows that refer to
 /// each other, whose deletes and conflicts leave the desktop as it is.
-pub fn homes() -> Vec<Home> {
+pub fn reverse_tables() -> Vec<ReverseTable> {
     let timefrom = Column {
         from: Source::Converted {
             sql: "date + timefrom".to_owned(),
@@ -299,7 +299,7 @@ pub fn homes() -> Vec<Home> {
         ("note", "text"),
         ("source", "bpchar"),
     ];
-    let diary = home(
+    let diary = reverse(
         "diary",
         vec![
             id(),
@@ -314,17 +314,17 @@ pub fn homes() -> Vec<Home> {
         not_null: true,
         ..column("visit_no", "integer", 0)
     };
-    let visits = Home {
+    let visits = ReverseTable {
         cloud: name("visit"),
         rows: false,
         owned: vec![1],
-        ..home(
+        ..reverse(
             "visits",
             vec![visit_no, column("done", "boolean", 1)],
             &[("visit_no", "integer"), ("done", "boolean")],
         )
     };
-    let notes = Home {
+    let notes = ReverseTable {
         counted: true,
         indexed: false,
         names: vec![
@@ -338,13 +338,13 @@ pub fn homes() -> Vec<Home> {
             },
         ],
         key: vec![0, 1],
-        ..home(
+        ..reverse(
             "notes",
             vec![column("about", "text", 0), column("said", "text", 1)],
             &[("about", "text"), ("said", "text")],
         )
     };
-    let teams = Home {
+    let teams = ReverseTable {
         keeps_desktop: true,
         deletes: false,
         lets_keep_out: true,
@@ -355,7 +355,7 @@ pub fn homes() -> Vec<Home> {
             stiff: Vec::new(),
             rooted: None,
         }),
-        ..home(
+        ..reverse(
             "teams",
             vec![id(), column("lead", "integer", 1)],
             &[("id", "integer"), ("lead", "integer")],

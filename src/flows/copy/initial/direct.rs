@@ -1,7 +1,7 @@
 //! An empty table is filled by COPY: in one transaction, so that nobody sees a part of it, or, where it is large, in
 //! several at once; then a reader sees it grow, and its state says `copying` until it is whole.
 
-use crate::apply::{Filling, NotApplied, hold};
+use crate::apply::{ApplyError, CopyIn, assert_lease};
 use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
 use crate::flows::copy::progress::Course;
@@ -51,7 +51,7 @@ impl Pour<'_> {
             begin.push(halves.taken.clone());
         }
         let begin = format!("{}; {}", begin.join("; "), halves.into);
-        let mut filling = match Filling::begin(staging.applier, &begin).await {
+        let mut filling = match CopyIn::begin(staging.applier, &begin).await {
             Ok(filling) => filling,
             Err(refused) => return not_this(refused, table),
         };
@@ -98,7 +98,7 @@ impl Pour<'_> {
         if self.pages.is_none() {
             end.extend(whole(&staging.lease.replicator, table, rows, self.before));
         }
-        end.push(hold(staging.lease));
+        end.push(assert_lease(staging.lease));
         match filling.commit(rows, end).await {
             Ok(true) => Ok(Poured::Whole(rows)),
             Ok(false) => {
@@ -144,7 +144,7 @@ pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> 
 }
 
 /// Leaves the table as it was.
-async fn given_up(filling: Filling<'_>, course: &mut Course) -> Result<Poured, Fault> {
+async fn given_up(filling: CopyIn<'_>, course: &mut Course) -> Result<Poured, Fault> {
     course.undo();
     let given_up = filling.give_up().await;
     given_up.map_err(Fault::at(Side::Cloud))?;
@@ -152,9 +152,9 @@ async fn given_up(filling: Filling<'_>, course: &mut Course) -> Result<Poured, F
 }
 
 /// What is wrong with single rows is found out another way.
-fn not_this(refused: NotApplied, table: &Table) -> Result<Poured, Fault> {
+fn not_this(refused: ApplyError, table: &Table) -> Result<Poured, Fault> {
     match &refused {
-        NotApplied::Refused { error, .. }
+        ApplyError::Refused { error, .. }
             if error.code == sqlstate::NOT_EMPTY || blames_table(error) || is_ours(error) =>
         {
             tracing::debug!(table = %table.name, %error, "not by COPY");

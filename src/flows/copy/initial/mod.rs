@@ -14,7 +14,7 @@ use crate::capture::TableReader;
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::Wanted;
+use crate::flows::CopyRequest;
 use crate::flows::copy::merge::{Copied, How, Merge};
 use crate::flows::copy::progress::{Copying, Progress};
 use crate::flows::copy::sequences::set_past_keys;
@@ -22,18 +22,18 @@ use crate::flows::copy::stage::{Staging, measure, run};
 use crate::flows::copy::state::{not_applied, set_state, stop_state};
 use crate::limits;
 use crate::model::{Lsn, Statement, Table, TableId, Tables};
-use crate::plan::{Direct, Opening, Pages, direct};
+use crate::plan::{Direct, Pages, TransactionSettings, direct};
 use direct::{Pour, Poured, whole};
-use queue::{Board, Pieces, Work};
+use queue::{CopyQueue, Pieces, Work};
 
 /// What the first fill needs.
-pub struct First<'a> {
+pub struct InitialCopy<'a> {
     /// Both sides.
     pub settings: &'a Settings,
     /// A connection to the cloud.
     pub applier: &'a mut Applier,
     /// Settings of each transaction.
-    pub opening: &'a Opening,
+    pub opening: &'a TransactionSettings,
     /// Who writes.
     pub lease: &'a Lease,
     /// The snapshot to read in.
@@ -52,7 +52,10 @@ pub struct First<'a> {
 ///
 /// # Errors
 /// When a connection fails or the lease is lost; no table is half-filled then, and those that are whole stay so.
-pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId>, Fault> {
+pub async fn fill(
+    with: InitialCopy<'_>,
+    wanted: &[CopyRequest],
+) -> Result<BTreeSet<TableId>, Fault> {
     let connected = TableReader::connect(&with.settings.desktop.endpoint).await;
     let mut reader = connected.map_err(Fault::at(Side::Desktop))?;
     let sizes = sizes(&mut reader, with.tables).await?;
@@ -62,7 +65,7 @@ pub async fn fill(with: First<'_>, wanted: &[Wanted]) -> Result<BTreeSet<TableId
         (with.tables.get(wanted.table).name.as_str(), expected)
     }));
     let pages = sizes.iter().map(|(table, (_, pages))| (*table, *pages));
-    let board = Arc::new(Board::new(wanted, with.tables, pages.collect()));
+    let board = Arc::new(CopyQueue::new(wanted, with.tables, pages.collect()));
     let mut workers = JoinSet::new();
     for _ in 0..with.jobs {
         let worker = Worker {
@@ -141,13 +144,13 @@ async fn sizes(
 /// Copies one table after the other.
 struct Worker {
     settings: Settings,
-    opening: Opening,
+    opening: TransactionSettings,
     lease: Lease,
     snapshot: String,
     consistent: Lsn,
     jobs: usize,
     tables: Arc<Tables>,
-    board: Arc<Board>,
+    board: Arc<CopyQueue>,
     progress: Arc<Progress>,
 }
 
@@ -217,7 +220,7 @@ impl Worker {
 
     async fn table(
         &self,
-        wanted: &Wanted,
+        wanted: &CopyRequest,
         reader: &mut TableReader,
         applier: &mut Applier,
     ) -> Result<(), Fault> {
@@ -243,7 +246,7 @@ impl Worker {
     /// A piece of a table; whoever has the last one finishes the table.
     async fn piece(
         &self,
-        wanted: &Wanted,
+        wanted: &CopyRequest,
         pages: Pages,
         reader: &mut TableReader,
         applier: &mut Applier,
@@ -272,7 +275,7 @@ impl Worker {
                 self.poured(table, rows, applier).await
             }
             Pieces::Broken => {
-                let wanted = Wanted {
+                let wanted = CopyRequest {
                     how: How::Again {
                         allow_shrink: false,
                     },
@@ -295,7 +298,7 @@ impl Worker {
     /// Through the staging table, as a diff.
     async fn copy(
         &self,
-        wanted: &Wanted,
+        wanted: &CopyRequest,
         reader: &mut TableReader,
         applier: &mut Applier,
     ) -> Result<(), Fault> {
@@ -322,7 +325,7 @@ impl Worker {
             asked: wanted.asked.clone(),
             touched: false,
         };
-        self.board.hold(copy);
+        self.board.assert_lease(copy);
         self.merge(applier).await
     }
 

@@ -5,14 +5,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::flows::Wanted;
+use crate::flows::CopyRequest;
 use crate::flows::copy::merge::Copied;
 use crate::limits;
 use crate::model::{Table, TableId, Tables};
 use crate::plan::Pages;
 
 /// What is to be done, and what is done.
-pub(super) struct Board {
+pub(super) struct CopyQueue {
     state: Mutex<State>,
     /// A table is finished, or there are new pieces.
     news: Notify,
@@ -20,9 +20,9 @@ pub(super) struct Board {
 
 struct State {
     /// Not begun, the largest first; each with the tables that it needs.
-    waiting: Vec<(Wanted, BTreeSet<TableId>)>,
+    waiting: Vec<(CopyRequest, BTreeSet<TableId>)>,
     /// Pieces of tables that are filled piece by piece.
-    pieces: Vec<(Wanted, Pages)>,
+    pieces: Vec<(CopyRequest, Pages)>,
     /// Pieces that are not finished, the rows of those that are, and whether one couldn't be filled.
     open_pieces: BTreeMap<TableId, (usize, u64, bool)>,
     pages: BTreeMap<TableId, u64>,
@@ -47,9 +47,9 @@ pub(super) struct Outcome {
 /// The next thing to do.
 pub(super) enum Work {
     /// A table.
-    Table(Wanted),
+    Table(CopyRequest),
     /// A piece of one.
-    Piece(Wanted, Pages),
+    Piece(CopyRequest, Pages),
 }
 
 /// What became of the last piece of a table.
@@ -62,9 +62,13 @@ pub(super) enum Pieces {
     Broken,
 }
 
-impl Board {
-    pub(super) fn new(wanted: &[Wanted], tables: &Tables, pages: BTreeMap<TableId, u64>) -> Board {
-        let with_parents = |wanted: &Wanted| {
+impl CopyQueue {
+    pub(super) fn new(
+        wanted: &[CopyRequest],
+        tables: &Tables,
+        pages: BTreeMap<TableId, u64>,
+    ) -> CopyQueue {
+        let with_parents = |wanted: &CopyRequest| {
             let parents = parents(tables.get(wanted.table), tables);
             (wanted.clone(), parents)
         };
@@ -73,7 +77,7 @@ impl Board {
             let pages = pages.get(&wanted.table).copied().unwrap_or_default();
             (std::cmp::Reverse(pages), wanted.table)
         });
-        Board {
+        CopyQueue {
             state: Mutex::new(State {
                 waiting,
                 pieces: Vec::new(),
@@ -122,7 +126,7 @@ impl Board {
     }
 
     /// The table is filled by these pieces.
-    pub(super) fn split(&self, wanted: &Wanted, pieces: &[Pages]) {
+    pub(super) fn split(&self, wanted: &CopyRequest, pieces: &[Pages]) {
         let mut state = self.state();
         let open = (pieces.len(), 0, false);
         state.open_pieces.insert(wanted.table, open);
@@ -156,7 +160,7 @@ impl Board {
     }
 
     /// A table is staged.
-    pub(super) fn hold(&self, copy: Copied) {
+    pub(super) fn assert_lease(&self, copy: Copied) {
         self.state().held.push(copy);
     }
 

@@ -14,12 +14,12 @@ use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::fold::HEARTBEAT;
 use crate::limits;
-use crate::model::{Halt, Tables};
+use crate::model::{TableStop, Tables};
 use crate::wire::WireError;
 
-pub(in crate::flows::forward) struct Heart<'a> {
+pub(in crate::flows::forward) struct Heartbeat<'a> {
     desktop: &'a Client,
-    of: Of<'a>,
+    of: HeartbeatOf<'a>,
     tables: Arc<Tables>,
     ticks: Interval,
     beats: u64,
@@ -29,25 +29,25 @@ pub(in crate::flows::forward) struct Heart<'a> {
 
 /// Whose heart it is.
 #[derive(Clone, Copy)]
-pub(in crate::flows::forward) struct Of<'a> {
+pub(in crate::flows::forward) struct HeartbeatOf<'a> {
     pub(in crate::flows::forward) replicator: &'a str,
     pub(in crate::flows::forward) slot: &'a str,
     pub(in crate::flows::forward) publication: &'a str,
 }
 
-type Beating<'a> = Pin<Box<dyn Future<Output = Result<Vec<Halt>, Fault>> + Send + 'a>>;
+type Beating<'a> = Pin<Box<dyn Future<Output = Result<Vec<TableStop>, Fault>> + Send + 'a>>;
 
-impl<'a> Heart<'a> {
+impl<'a> Heartbeat<'a> {
     pub(in crate::flows::forward) fn start(
         desktop: &'a Client,
         every: Duration,
-        of: Of<'a>,
+        of: HeartbeatOf<'a>,
         tables: Arc<Tables>,
-    ) -> Heart<'a> {
+    ) -> Heartbeat<'a> {
         // The first beat comes at once: it shows that the whole way works.
         let mut ticks = interval_at(Instant::now(), every);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Heart {
+        Heartbeat {
             desktop,
             of,
             tables,
@@ -62,9 +62,18 @@ impl<'a> Heart<'a> {
         self.ticks.reset_immediately();
     }
 
+    /// Beats as often as that from now on, for the first time at once.
+    pub(in crate::flows::forward) fn beat_every(&mut self, every: Duration) {
+        if self.ticks.period() != every {
+            self.ticks = interval_at(Instant::now(), every);
+            self.ticks
+                .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+    }
+
     /// Waits for the next beat and writes it, then looks whether all tables are still published, and says which
     /// are not. Safe to cancel.
-    pub(in crate::flows::forward) async fn beat(&mut self) -> Result<Vec<Halt>, Fault> {
+    pub(in crate::flows::forward) async fn beat(&mut self) -> Result<Vec<TableStop>, Fault> {
         if self.beating.is_none() {
             self.ticks.tick().await;
             self.beats += 1;
@@ -88,11 +97,11 @@ impl<'a> Heart<'a> {
 async fn beat(
     desktop: &Client,
     name: String,
-    of: Of<'_>,
+    of: HeartbeatOf<'_>,
     tables: Arc<Tables>,
-) -> Result<Vec<Halt>, Fault> {
+) -> Result<Vec<TableStop>, Fault> {
     let beats = async {
-        let sql = "select tandem.beat($1, $2, $3, $4)";
+        let sql = "select tandem.heartbeat($1, $2, $3, $4)";
         let params: [(&(dyn ToSql + Sync), Type); 4] = [
             (&of.replicator, Type::TEXT),
             (&name, Type::TEXT),

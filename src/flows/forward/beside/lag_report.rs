@@ -15,7 +15,7 @@ use crate::limits;
 use crate::model::Timestamp;
 
 /// Tells it.
-pub(in crate::flows::forward) struct Overdue<'a> {
+pub(in crate::flows::forward) struct LagReporter<'a> {
     desktop: &'a Client,
     slot: &'a str,
     ticks: Interval,
@@ -33,11 +33,11 @@ type Told = (Timestamp, bool);
 
 type Telling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
-impl<'a> Overdue<'a> {
-    pub(in crate::flows::forward) fn new(desktop: &'a Client, slot: &'a str) -> Overdue<'a> {
+impl<'a> LagReporter<'a> {
+    pub(in crate::flows::forward) fn new(desktop: &'a Client, slot: &'a str) -> LagReporter<'a> {
         let mut ticks = interval(limits::TELL_EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        Overdue {
+        LagReporter {
             desktop,
             slot,
             ticks,

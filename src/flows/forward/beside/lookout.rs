@@ -13,7 +13,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::catalog::{Facts, Footprint, footprints};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
-use crate::model::{Halt, TableId, Tables, WayBack};
+use crate::model::{Recovery, TableId, TableStop, Tables};
 use crate::plan::quote;
 use crate::wire::WireError;
 
@@ -63,11 +63,20 @@ impl<'a> Lookout<'a> {
         }
     }
 
+    /// Looks as often as that from now on.
+    pub(in crate::flows::forward) fn look_every(&mut self, every: Duration) {
+        if self.ticks.period() != every {
+            self.ticks = interval_at(Instant::now(), every);
+            self.ticks
+                .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+    }
+
     /// Waits until it is time, looks, and says which tables can't go on. Safe to cancel.
     ///
     /// # Errors
     /// When the cloud can't be asked, or what notes the phones' work is gone: the next session sees to it.
-    pub(in crate::flows::forward) async fn look(&mut self) -> Result<Vec<Halt>, Fault> {
+    pub(in crate::flows::forward) async fn look(&mut self) -> Result<Vec<TableStop>, Fault> {
         if self.looking.is_none() {
             self.ticks.tick().await;
             let look = look(
@@ -100,21 +109,21 @@ impl<'a> Lookout<'a> {
         Err(Fault::new(Kind::Planned, what))
     }
 
-    fn changed(&mut self, now: BTreeMap<TableId, Option<Footprint>>) -> Vec<Halt> {
+    fn changed(&mut self, now: BTreeMap<TableId, Option<Footprint>>) -> Vec<TableStop> {
         let mut halts = Vec::new();
         for (table, print) in now {
             let (why, way) = match (print, self.prints.get(&table)) {
                 (None, Some(_)) => {
                     let why = "the cloud's table was dropped or renamed".to_owned();
-                    (why, WayBack::Fit)
+                    (why, Recovery::WhenSchemaFits)
                 }
                 (Some(print), Some(known)) => match print.since(known) {
-                    Some(changed) => (changed.words(), WayBack::Copy),
+                    Some(changed) => (changed.words(), Recovery::Recopy),
                     None => continue,
                 },
                 (_, None) => continue,
             };
-            halts.push(Halt { table, why, way });
+            halts.push(TableStop { table, why, way });
         }
         halts
     }
@@ -142,14 +151,14 @@ async fn watched(
     replicator: &str,
     tables: &Tables,
 ) -> Result<BTreeSet<String>, WireError> {
-    if tables.homes().is_empty() {
+    if tables.reverse_tables().is_empty() {
         return Ok(BTreeSet::new());
     }
-    let names: Vec<_> = { tables.homes().iter() }
-        .map(|home| home.name.as_str())
+    let names: Vec<_> = { tables.reverse_tables().iter() }
+        .map(|reverse| reverse.name.as_str())
         .collect();
-    let clouds: Vec<_> = { tables.homes().iter() }
-        .map(|home| quote::table(&home.cloud))
+    let clouds: Vec<_> = { tables.reverse_tables().iter() }
+        .map(|reverse| quote::table(&reverse.cloud))
         .collect();
     let sql = "select w.name from unnest($2::text[], $3::text[]) as w(name, cloud) \
         join tandem.reverse_state s on s.replicator = $1 and s.\"table\" = w.name \

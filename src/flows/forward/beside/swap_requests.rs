@@ -7,12 +7,12 @@ use std::sync::Arc;
 use tokio_postgres::Client;
 
 use super::super::copies::{Copies, copy_anew};
-use super::super::sender::Writer;
+use super::super::sender::Sender;
 use crate::fault::Fault;
-use crate::flows::copy::{Asked, How, Wanted, asked, refuse};
+use crate::flows::copy::{CopyRequest, How, SwapRequest, asked, refuse};
 use crate::model::Tables;
 
-pub(in crate::flows::forward) struct Asking<'a> {
+pub(in crate::flows::forward) struct SwapRequests<'a> {
     cloud: &'a Client,
     replicator: String,
     tables: Arc<Tables>,
@@ -23,17 +23,17 @@ pub(in crate::flows::forward) struct Asking<'a> {
     known: BTreeSet<i64>,
 }
 
-type Question<'a> = Pin<Box<dyn Future<Output = Result<Vec<Asked>, Fault>> + Send + 'a>>;
+type Question<'a> = Pin<Box<dyn Future<Output = Result<Vec<SwapRequest>, Fault>> + Send + 'a>>;
 
-impl<'a> Asking<'a> {
+impl<'a> SwapRequests<'a> {
     /// `known` are those that are on the agenda already.
     pub(in crate::flows::forward) fn new(
         cloud: &'a Client,
         replicator: &str,
         tables: Arc<Tables>,
         known: impl Iterator<Item = i64>,
-    ) -> Asking<'a> {
-        Asking {
+    ) -> SwapRequests<'a> {
+        SwapRequests {
             cloud,
             replicator: replicator.to_owned(),
             tables,
@@ -57,7 +57,7 @@ impl<'a> Asking<'a> {
     ///
     /// # Errors
     /// When the cloud can't be asked.
-    pub(in crate::flows::forward) async fn answer(&mut self) -> Result<Vec<Asked>, Fault> {
+    pub(in crate::flows::forward) async fn answer(&mut self) -> Result<Vec<SwapRequest>, Fault> {
         let Some(open) = &mut self.open else {
             return std::future::pending().await;
         };
@@ -76,9 +76,9 @@ impl<'a> Asking<'a> {
     /// When a table is asked for that has stopped: it is looked at anew, both sides of it, by the next session.
     pub(in crate::flows::forward) async fn take(
         &self,
-        asked: Vec<Asked>,
+        asked: Vec<SwapRequest>,
         copies: &mut Copies,
-        writer: &Writer,
+        sender: &Sender,
     ) -> Result<(), Fault> {
         let mut stopped = None;
         for asked in asked {
@@ -88,10 +88,10 @@ impl<'a> Asking<'a> {
                 refuse(self.cloud, asked.id, why).await?;
                 continue;
             };
-            if writer.book.is_stopped(table.id) && !copies.has(table.id) {
+            if sender.book.is_stopped(table.id) && !copies.has(table.id) {
                 stopped = Some(table.name.clone());
             }
-            copies.want(Wanted {
+            copies.want(CopyRequest {
                 table: table.id,
                 how: How::Swap {
                     allow_shrink: asked.allow_shrink,

@@ -5,17 +5,17 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::apply::Lease;
-use crate::flows::forward::batcher::Gathered;
-use crate::fold::{Book, HEARTBEAT, REFIT, RETRY, Sorter, fold, parking_name};
+use crate::flows::forward::batcher::PendingBatch;
+use crate::fold::{Classifier, HEARTBEAT, REFIT, RETRY, StreamState, fold, parking_name};
 use crate::limits;
 use crate::model::{
-    Batch, Counts, Halt, Lsn, Statement, Step, Table, TableId, Tables, Transaction, Work,
+    Batch, Counts, Lsn, Statement, Step, StepKind, Table, TableId, TableStop, Tables, Transaction,
 };
-use crate::plan::{Manner, StagedForm, StagedStep, staged};
+use crate::plan::{StagedForm, StagedStep, WriteContext, staged};
 use crate::spill::Facts;
 
 /// What needs the connection for itself.
-pub(super) enum Errand {
+pub(super) enum ExclusiveJob {
     /// Stage a large transaction.
     Stage,
     /// Carry out a staged transaction.
@@ -31,8 +31,8 @@ pub(super) enum Errand {
 }
 
 /// How the steps of what ends at `end` are written by the holder of the lease.
-pub(super) fn manner(lease: &Lease, end: Lsn) -> Manner<'_> {
-    Manner {
+pub(super) fn manner(lease: &Lease, end: Lsn) -> WriteContext<'_> {
+    WriteContext {
         replicator: &lease.replicator,
         epoch: lease.epoch,
         end,
@@ -43,24 +43,24 @@ pub(super) fn manner(lease: &Lease, end: Lsn) -> Manner<'_> {
 
 /// How a batch is written.
 #[derive(Default)]
-pub(super) struct Form {
+pub(super) struct Attempt {
     /// Tables that stop with it.
-    pub(super) halts: Vec<Halt>,
+    pub(super) halts: Vec<TableStop>,
     /// Steps that are tried row by row.
-    pub(super) careful: BTreeSet<usize>,
+    pub(super) row_by_row: BTreeSet<usize>,
     /// Tables whose changes are in source order instead of folded; a staged transaction with any of them has its
     /// deletes first.
-    pub(super) ordered: BTreeSet<TableId>,
+    pub(super) source_order: BTreeSet<TableId>,
     /// It wrote rows, or somebody asks for it: parked rows may find now what they miss.
-    pub(super) stirs: bool,
+    pub(super) wakes_quarantine: bool,
     /// Somebody asks for rows to be tried again that were too long for a column.
-    pub(super) refit: bool,
+    pub(super) recheck_types: bool,
     /// For steps with rows that were parked before: their names.
     pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
     /// It was refused at COMMIT, which doesn't say for which step: constraints are asked with each.
     pub(super) at_once: bool,
     /// Steps that need rows as they stand under other keys, so that theirs can't be parked.
-    pub(super) moves: BTreeSet<usize>,
+    pub(super) rekey_steps: BTreeSet<usize>,
 }
 
 /// A batch. Its rows are not kept: they are folded again when needed.
@@ -68,10 +68,10 @@ pub(super) struct BatchJob {
     transactions: Vec<Transaction>,
     /// Given back when the batch is committed and this is dropped.
     _memory: Option<OwnedSemaphorePermit>,
-    pub(super) form: Form,
+    pub(super) form: Attempt,
 }
 
-impl Form {
+impl Attempt {
     /// The steps that are tried row by row. In source order all later ones of the same table are too: one of them may
     /// change what an earlier one has parked.
     ///
@@ -81,10 +81,14 @@ impl Form {
         let mut tried = BTreeSet::new();
         for (number, step) in steps.iter().enumerate() {
             let shape = &step.shape;
-            let alone = shape.parked || shape.waits() || self.careful.contains(&number);
+            let alone = shape.parked || shape.waits() || self.row_by_row.contains(&number);
             if alone || late.contains(&step.table) {
                 tried.insert(number);
-                late.extend(self.ordered.contains(&step.table).then_some(step.table));
+                late.extend(
+                    self.source_order
+                        .contains(&step.table)
+                        .then_some(step.table),
+                );
             }
         }
         let knots = tried.iter().map(|number| tables.get(steps[*number].table));
@@ -98,15 +102,15 @@ impl Form {
 }
 
 impl BatchJob {
-    pub(super) fn new(gathered: Gathered) -> BatchJob {
-        let Gathered {
+    pub(super) fn new(gathered: PendingBatch) -> BatchJob {
+        let PendingBatch {
             transactions,
             memory,
         } = gathered;
         BatchJob {
             transactions,
             _memory: memory,
-            form: Form::default(),
+            form: Attempt::default(),
         }
     }
 
@@ -125,31 +129,42 @@ impl BatchJob {
     }
 
     /// Folds it; where a table has to stop, again without it, and where one can't be folded, with it in order.
-    pub(super) fn fold(&mut self, tables: &Tables, sorter: &mut Sorter, book: &mut Book) -> Batch {
+    pub(super) fn fold(
+        &mut self,
+        tables: &Tables,
+        sorter: &mut Classifier,
+        book: &mut StreamState,
+    ) -> Batch {
         loop {
-            let mut batch = fold(&self.transactions, tables, sorter, book, &self.form.ordered);
+            let mut batch = fold(
+                &self.transactions,
+                tables,
+                sorter,
+                book,
+                &self.form.source_order,
+            );
             if batch.halts.is_empty() && batch.needs_order.is_empty() {
                 return batch;
             }
             self.form.halts.append(&mut batch.halts);
-            self.form.ordered.extend(batch.needs_order);
+            self.form.source_order.extend(batch.needs_order);
         }
     }
 
     /// Notes under which names the rows of its steps may be parked, and whether parked rows may go on after it.
-    pub(super) fn note(&mut self, batch: &Batch, tables: &Tables, book: &Book) {
+    pub(super) fn note(&mut self, batch: &Batch, tables: &Tables, book: &StreamState) {
         let marks = self
             .transactions
             .iter()
             .flat_map(|transaction| &transaction.marks);
         let mut asked = marks.filter(|mark| mark.prefix == RETRY).peekable();
-        self.form.stirs = !batch.steps.is_empty() || asked.peek().is_some();
-        self.form.refit = asked.any(|mark| mark.content == REFIT);
+        self.form.wakes_quarantine = !batch.steps.is_empty() || asked.peek().is_some();
+        self.form.recheck_types = asked.any(|mark| mark.content == REFIT);
         self.form.names.clear();
-        self.form.moves.clear();
+        self.form.rekey_steps.clear();
         for (number, step) in batch.steps.iter().enumerate() {
-            if step.work == Work::Rekey {
-                self.form.moves.insert(number);
+            if step.work == StepKind::Rekey {
+                self.form.rekey_steps.insert(number);
             }
             if book.parking.of(step.table).is_none() {
                 continue;
@@ -172,7 +187,7 @@ pub(super) struct LargeJob {
     /// Tables in which a step may remove a key that another one writes.
     pub(super) rekeyed: BTreeSet<TableId>,
     pub(super) counts: BTreeMap<TableId, Counts>,
-    pub(super) form: Form,
+    pub(super) form: Attempt,
 }
 
 impl LargeJob {
@@ -180,7 +195,7 @@ impl LargeJob {
     pub(super) fn statements(
         &self,
         tables: &Tables,
-        book: &Book,
+        book: &StreamState,
         lease: &Lease,
     ) -> (Batch, Vec<Statement>) {
         let stopped: BTreeSet<_> = self.form.halts.iter().map(|halt| halt.table).collect();
@@ -196,7 +211,7 @@ impl LargeJob {
             };
             (*table, counts)
         });
-        let beat = self
+        let heartbeat = self
             .facts
             .marks
             .iter()
@@ -207,20 +222,20 @@ impl LargeJob {
             end: self.facts.end,
             committed_at: self.facts.committed_at,
             transactions: self.facts.transactions,
-            beat: { beat }.find_map(|mark| String::from_utf8(mark.content.to_vec()).ok()),
+            heartbeat: { heartbeat }.find_map(|mark| String::from_utf8(mark.content.to_vec()).ok()),
             ..Batch::default()
         };
         let going = self.steps.iter().cloned().enumerate();
         let going: Vec<_> = going
             .filter(|(_, step)| !stopped.contains(&step.table))
             .collect();
-        let manner = Manner {
+        let manner = WriteContext {
             patience: limits::TRY_LONG_MAX,
             ..manner(lease, batch.end)
         };
         let knots = self
             .form
-            .careful
+            .row_by_row
             .iter()
             .filter_map(|number| self.step(Some(*number)));
         let knots: Vec<_> = knots.map(|step| tables.get(step.table)).collect();
@@ -229,11 +244,13 @@ impl LargeJob {
             knots.iter().any(|knot| table.is_tied_to(knot))
         };
         let together = { self.steps.iter().enumerate() }.filter(tied);
-        let careful = together.map(|(number, _)| number);
+        let row_by_row = together.map(|(number, _)| number);
         let form = StagedForm {
-            careful: &careful.chain(self.form.careful.iter().copied()).collect(),
+            row_by_row: &row_by_row
+                .chain(self.form.row_by_row.iter().copied())
+                .collect(),
             rekeyed: &self.rekeyed,
-            deletes_first: !self.form.ordered.is_empty(),
+            deletes_first: !self.form.source_order.is_empty(),
             stopped: &|table| stopped.contains(&table) || book.is_stopped(table),
         };
         let statements = staged(&going, &batch.counts, tables, &manner, &form);

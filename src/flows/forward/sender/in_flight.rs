@@ -9,28 +9,28 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::attempt::{BatchJob, Errand, LargeJob};
-use super::large_transaction::Stumble;
+use super::attempt::{BatchJob, ExclusiveJob, LargeJob};
+use super::large_transaction::JobError;
 use super::pacing::Pace;
-use crate::apply::{Applier, Done, NotApplied, Pipe, Script};
+use crate::apply::{Applied, Applier, ApplyError, Pipe, Script};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::Merged;
-use crate::flows::meter::Meter;
+use crate::flows::counters::Counters;
 
 /// What is on its way.
-pub(super) struct Line {
-    hand: Hand,
-    flights: VecDeque<Flight>,
+pub(super) struct InFlight {
+    hand: Link,
+    flights: VecDeque<SentBatch>,
     /// What goes with the session: a transaction that nobody waits for would hold its locks against the next one.
-    errand: Option<(Errand, AbortOnDropHandle<Returned>)>,
+    errand: Option<(ExclusiveJob, AbortOnDropHandle<Returned>)>,
     pace: Pace,
-    meter: Arc<Meter>,
+    meter: Arc<Counters>,
 }
 
-type Returned = (Applier, Result<Landed, Stumble>);
+type Returned = (Applier, Result<JobResult, JobError>);
 
 /// Who has the connection.
-enum Hand {
+enum Link {
     Idle(Applier),
     Pipe(Pipe),
     /// The errand.
@@ -38,7 +38,7 @@ enum Hand {
 }
 
 /// A batch that was sent.
-struct Flight {
+struct SentBatch {
     job: BatchJob,
     sent: Instant,
     /// Nothing may follow it before it is answered.
@@ -46,9 +46,9 @@ struct Flight {
 }
 
 /// What an errand came to.
-pub(super) enum Landed {
+pub(super) enum JobResult {
     /// A script was carried out.
-    Done(Done),
+    Applied(Applied),
     /// A large transaction is in the staging table.
     Staged(Box<LargeJob>),
     /// Copies are merged.
@@ -56,25 +56,32 @@ pub(super) enum Landed {
 }
 
 /// Something was answered.
-pub(super) enum Landing {
+pub(super) enum Completion {
     /// A batch is in the cloud.
-    Batch(BatchJob, Done),
+    Batch(BatchJob, Applied),
     /// A batch isn't, and so are none of those that were sent behind it.
-    NotBatch(BatchJob, NotApplied, VecDeque<BatchJob>),
+    NotBatch(BatchJob, ApplyError, VecDeque<BatchJob>),
     /// An errand.
-    Errand(Errand, Result<Landed, Stumble>),
+    ExclusiveJob(ExclusiveJob, Result<JobResult, JobError>),
     /// The task that carried it out is gone.
     Lost(JoinError),
 }
 
-impl Line {
+impl super::Sender {
+    /// No batch waits longer than this for others from now on.
+    pub(in crate::flows::forward) fn limit_pauses(&mut self, most: Duration) {
+        self.line.pace.limit(most);
+    }
+}
+
+impl InFlight {
     pub(super) fn new(
         applier: Applier,
         (round_trip, longest_pause): (Duration, Duration),
-        meter: Arc<Meter>,
-    ) -> Line {
-        Line {
-            hand: Hand::Idle(applier),
+        meter: Arc<Counters>,
+    ) -> InFlight {
+        InFlight {
+            hand: Link::Idle(applier),
             flights: VecDeque::new(),
             errand: None,
             pace: Pace::new(Instant::now(), round_trip, longest_pause),
@@ -90,11 +97,11 @@ impl Line {
     /// A batch that others may follow can be sent.
     pub(super) fn has_room(&self) -> bool {
         let room = match &self.hand {
-            Hand::Idle(_) => true,
+            Link::Idle(_) => true,
             // Nothing would come that could wake us, so what became void and still waits there doesn't count.
-            Hand::Pipe(_) if self.flights.is_empty() => true,
-            Hand::Pipe(pipe) => pipe.has_room() && self.flights.len() < self.pace.depth(),
-            Hand::Away => false,
+            Link::Pipe(_) if self.flights.is_empty() => true,
+            Link::Pipe(pipe) => pipe.has_room() && self.flights.len() < self.pace.depth(),
+            Link::Away => false,
         };
         room && self.flights.iter().all(|flight| !flight.alone)
     }
@@ -106,28 +113,31 @@ impl Line {
 
     /// Sends a batch. `alone`: nothing else is on its way, and nothing may follow before it is answered.
     pub(super) fn send(&mut self, job: BatchJob, script: Script, alone: bool) {
-        let pipe = match std::mem::replace(&mut self.hand, Hand::Away) {
-            Hand::Idle(applier) => Pipe::over(applier),
-            Hand::Pipe(pipe) => pipe,
-            Hand::Away => return,
+        let pipe = match std::mem::replace(&mut self.hand, Link::Away) {
+            Link::Idle(applier) => Pipe::over(applier),
+            Link::Pipe(pipe) => pipe,
+            Link::Away => return,
         };
         pipe.send(script);
-        self.hand = Hand::Pipe(pipe);
+        self.hand = Link::Pipe(pipe);
         let sent = Instant::now();
         self.pace.sent(sent);
-        self.flights.push_back(Flight { job, sent, alone });
+        self.flights.push_back(SentBatch { job, sent, alone });
     }
 
     /// Goes on an errand, while nothing else is on its way.
-    pub(super) fn go<F>(&mut self, errand: Errand, how: impl FnOnce(Applier) -> F + Send + 'static)
-    where
+    pub(super) fn go<F>(
+        &mut self,
+        errand: ExclusiveJob,
+        how: impl FnOnce(Applier) -> F + Send + 'static,
+    ) where
         F: Future<Output = Returned> + Send + 'static,
     {
-        let hand = std::mem::replace(&mut self.hand, Hand::Away);
+        let hand = std::mem::replace(&mut self.hand, Link::Away);
         let task = tokio::spawn(async move {
             let applier = match hand {
-                Hand::Idle(applier) => applier,
-                Hand::Pipe(pipe) => match pipe.close().await {
+                Link::Idle(applier) => applier,
+                Link::Pipe(pipe) => match pipe.close().await {
                     Ok(applier) => applier,
                     Err(lost) => match lost.try_into_panic() {
                         Ok(panic) => std::panic::resume_unwind(panic),
@@ -135,7 +145,7 @@ impl Line {
                         Err(_) => return pending().await,
                     },
                 },
-                Hand::Away => return pending().await,
+                Link::Away => return pending().await,
             };
             how(applier).await
         });
@@ -143,7 +153,7 @@ impl Line {
     }
 
     /// The next answer. Safe to cancel.
-    pub(super) async fn landing(&mut self) -> Landing {
+    pub(super) async fn landing(&mut self) -> Completion {
         if let Some((_, task)) = &mut self.errand {
             let returned = task.await;
             let Some((errand, _)) = self.errand.take() else {
@@ -151,38 +161,38 @@ impl Line {
             };
             return match returned {
                 Ok((applier, landed)) => {
-                    self.hand = Hand::Idle(applier);
-                    Landing::Errand(errand, landed)
+                    self.hand = Link::Idle(applier);
+                    Completion::ExclusiveJob(errand, landed)
                 }
-                Err(lost) => Landing::Lost(lost),
+                Err(lost) => Completion::Lost(lost),
             };
         }
-        let Hand::Pipe(pipe) = &mut self.hand else {
+        let Link::Pipe(pipe) = &mut self.hand else {
             return pending().await;
         };
         if self.flights.is_empty() {
             return pending().await;
         }
         let answer = pipe.answer().await;
-        let Some(Flight { job, sent, .. }) = self.flights.pop_front() else {
+        let Some(SentBatch { job, sent, .. }) = self.flights.pop_front() else {
             return pending().await;
         };
         self.pace.answered(sent, Instant::now());
         match answer {
             Ok(done) => {
                 self.meter.batch(sent.elapsed(), job.changes());
-                Landing::Batch(job, done)
+                Completion::Batch(job, done)
             }
             Err(error) => {
                 let void = self.flights.drain(..).map(|flight| flight.job);
-                Landing::NotBatch(job, error, void.collect())
+                Completion::NotBatch(job, error, void.collect())
             }
         }
     }
 
     /// Gives up an errand of which nothing is in its tables yet.
     pub(super) fn give_up_staging(&mut self) {
-        if let Some((Errand::Stage, task)) = &self.errand {
+        if let Some((ExclusiveJob::Stage, task)) = &self.errand {
             task.abort();
             self.errand = None;
         }
@@ -191,9 +201,9 @@ impl Line {
     /// Says goodbye to the cloud.
     pub(super) async fn close(self) {
         let applier = match self.hand {
-            Hand::Idle(applier) => Some(applier),
-            Hand::Pipe(pipe) => pipe.close().await.ok(),
-            Hand::Away => None,
+            Link::Idle(applier) => Some(applier),
+            Link::Pipe(pipe) => pipe.close().await.ok(),
+            Link::Away => None,
         };
         if let Some(applier) = applier {
             applier.close().await;

@@ -5,49 +5,51 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::attempt::{Form, LargeJob};
-use crate::apply::{Applier, Lease, NotApplied, Script, StagedRow, Stager, hold, unstage};
+use super::attempt::{Attempt, LargeJob};
+use crate::apply::{
+    Applier, ApplyError, Lease, Script, StagedRow, Stager, assert_lease, clear_staging,
+};
 use crate::failpoint;
 use crate::fault::Fault;
-use crate::fold::{Book, Folder, parking_name};
+use crate::fold::{Folder, StreamState, parking_name};
 use crate::limits;
-use crate::model::{Counts, Key, Shape, Statement, Step, TableId, Tables, Work};
-use crate::plan::{Opening, StagedStep, opening};
+use crate::model::{Counts, Key, Statement, Step, StepKind, StepShape, TableId, Tables};
+use crate::plan::{StagedStep, TransactionSettings, opening};
 use crate::spill::{Remainder, Spill};
 use crate::wire::WireError;
 
 /// Why a flight failed.
-pub(super) enum Stumble {
+pub(super) enum JobError {
     /// The cloud, or the way to it.
-    NotApplied(NotApplied),
+    Apply(ApplyError),
     /// The disk that holds a large transaction.
     Disk(io::Error),
     /// What ended a merge.
     Fault(Fault),
 }
 
-impl From<NotApplied> for Stumble {
-    fn from(error: NotApplied) -> Self {
-        Stumble::NotApplied(error)
+impl From<ApplyError> for JobError {
+    fn from(error: ApplyError) -> Self {
+        JobError::Apply(error)
     }
 }
 
-impl From<WireError> for Stumble {
+impl From<WireError> for JobError {
     fn from(error: WireError) -> Self {
-        Stumble::NotApplied(error.into())
+        JobError::Apply(error.into())
     }
 }
 
-impl From<io::Error> for Stumble {
+impl From<io::Error> for JobError {
     fn from(error: io::Error) -> Self {
-        Stumble::Disk(error)
+        JobError::Disk(error)
     }
 }
 
 /// Steps by number, and how to find them.
 struct Steps {
     list: Vec<StagedStep>,
-    index: HashMap<(TableId, Work, Shape), usize>,
+    index: HashMap<(TableId, StepKind, StepShape), usize>,
     /// Names of rows that were parked before.
     names: HashMap<usize, Vec<Vec<u8>>>,
 }
@@ -57,11 +59,11 @@ pub(super) async fn stage(
     applier: &mut Applier,
     mut spill: Box<Spill>,
     tables: &Tables,
-    book: &Book,
-    (settings, lease): (&Opening, &Lease),
+    book: &StreamState,
+    (settings, lease): (&TransactionSettings, &Lease),
     progress: &AtomicU64,
-) -> Result<LargeJob, Stumble> {
-    run(applier, settings, lease, [unstage(lease, false)]).await?;
+) -> Result<LargeJob, JobError> {
+    run(applier, settings, lease, [clear_staging(lease, false)]).await?;
     failpoint::reach("large_emptied");
     let Remainder {
         mut counts,
@@ -98,11 +100,11 @@ pub(super) async fn stage(
         steps: steps.list,
         rekeyed,
         counts,
-        form: Form {
+        form: Attempt {
             halts,
             names: steps.names,
-            stirs: true,
-            ..Form::default()
+            wakes_quarantine: true,
+            ..Attempt::default()
         },
     })
 }
@@ -110,7 +112,7 @@ pub(super) async fn stage(
 fn fold_part(
     folder: Folder,
     tables: &Tables,
-    book: &Book,
+    book: &StreamState,
     counts: &mut std::collections::BTreeMap<TableId, Counts>,
 ) -> crate::model::Batch {
     let batch = folder.finish(tables, &book.parking);
@@ -122,12 +124,12 @@ fn fold_part(
 
 async fn run<const N: usize>(
     applier: &mut Applier,
-    settings: &Opening,
+    settings: &TransactionSettings,
     lease: &Lease,
     statements: [Statement; N],
-) -> Result<(), NotApplied> {
+) -> Result<(), ApplyError> {
     let mut all = opening(settings);
-    all.push(hold(lease));
+    all.push(assert_lease(lease));
     all.extend(statements);
     applier.run(Script::staying(all)).await.map(drop)
 }
@@ -141,12 +143,12 @@ impl Steps {
         };
         for table in emptied {
             let work = match tables.get(*table).key {
-                Key::Multiset => Work::AddCopies,
-                Key::Columns(_) => Work::Upsert,
+                Key::Multiset => StepKind::AddCopies,
+                Key::Columns(_) => StepKind::Upsert,
             };
-            let shape = Shape {
+            let shape = StepShape {
                 mixed_keys: true,
-                ..Shape::default()
+                ..StepShape::default()
             };
             let number = steps.number(*table, work, &shape);
             steps.list[number].whole = true;
@@ -154,7 +156,7 @@ impl Steps {
         steps
     }
 
-    fn number(&mut self, table: TableId, work: Work, shape: &Shape) -> usize {
+    fn number(&mut self, table: TableId, work: StepKind, shape: &StepShape) -> usize {
         let name = (table, work, shape.clone());
         *self.index.entry(name).or_insert_with(|| {
             self.list.push(StagedStep {
@@ -189,7 +191,7 @@ impl Steps {
         if whole.is_some() && (step.work.removes() || step.work.only_notes()) {
             return Ok(());
         }
-        let shape = Shape {
+        let shape = StepShape {
             fresh: false,
             ..step.shape.clone()
         };

@@ -13,35 +13,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::batcher::{Unit, no_room};
-use crate::apply::{Advance, Applier, Done, Lease, NotApplied, Script, advance, hold};
+use super::batcher::{WorkItem, no_room};
+use crate::apply::{Advance, Applied, Applier, ApplyError, Lease, Script, advance, assert_lease};
 use crate::failpoint;
 use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{Merge, Merged, Ready, is_ours, not_applied, settle_states, stop_state};
-use crate::flows::meter::Meter;
-use crate::fold::{Book, Sorter};
+use crate::flows::counters::Counters;
+use crate::fold::{Classifier, StreamState};
 use crate::limits;
-use crate::model::{Batch, Committed, Halt, Lsn, Statement, TableId, Tables, WayBack};
-use crate::plan::{BatchForm, Opening, Planner, at_once, opening};
+use crate::model::{Batch, Committed, Lsn, Recovery, Statement, TableId, TableStop, Tables};
+use crate::plan::{BatchForm, Planner, TransactionSettings, at_once, opening};
 use crate::spill::Spill;
-use attempt::{BatchJob, Errand, Form, LargeJob, manner};
-use in_flight::{Landed, Landing, Line};
-use large_transaction::{Stumble, stage};
+use attempt::{Attempt, BatchJob, ExclusiveJob, LargeJob, manner};
+use in_flight::{Completion, InFlight, JobResult};
+use large_transaction::{JobError, stage};
 use quarantine as parking;
 pub use quarantine::parked;
 use refusal::copy_moved;
 use retry::none_is_wider;
 
 /// Writes batches one behind the other.
-pub(super) struct Writer {
-    pub(super) opening: Opening,
+pub(super) struct Sender {
+    pub(super) opening: TransactionSettings,
     pub(super) lease: Lease,
     pub(super) tables: Arc<Tables>,
-    pub(super) book: Book,
-    sorter: Sorter,
+    pub(super) book: StreamState,
+    sorter: Classifier,
     pub(super) planner: Planner,
     pub(super) checkpoint: Committed,
-    line: Line,
+    line: InFlight,
     /// Batches that wait to be sent (again), in their order.
     queue: VecDeque<BatchJob>,
     sent: Lsn,
@@ -55,10 +55,10 @@ pub(super) struct Writer {
     /// When rows that were written without their parents are looked at, whoever may have written these.
     pub(super) heal_at: Instant,
     /// Tables that stop with the next batch.
-    halting: Vec<Halt>,
+    halting: Vec<TableStop>,
     progress: Arc<AtomicU64>,
     /// Tables that have stopped until they fit again, and weren't told yet.
-    pub(super) halted: Vec<(String, WayBack)>,
+    pub(super) halted: Vec<(String, Recovery)>,
 }
 
 /// What became of something that was sent.
@@ -71,25 +71,25 @@ pub(super) enum Outcome {
     Again,
 }
 
-impl Writer {
+impl Sender {
     pub(super) fn new(
         applier: Applier,
-        opening: Opening,
+        opening: TransactionSettings,
         lease: Lease,
         tables: Arc<Tables>,
-        book: Book,
+        book: StreamState,
         checkpoint: Committed,
-        (pace, meter): ((Duration, Duration), Arc<Meter>),
-    ) -> Writer {
-        Writer {
+        (pace, meter): ((Duration, Duration), Arc<Counters>),
+    ) -> Sender {
+        Sender {
             opening,
             lease,
             tables,
             book,
-            sorter: Sorter::default(),
+            sorter: Classifier::default(),
             planner: Planner::default(),
             checkpoint,
-            line: Line::new(applier, pace, meter),
+            line: InFlight::new(applier, pace, meter),
             queue: VecDeque::new(),
             sent: checkpoint.lsn(),
             closing: false,
@@ -123,19 +123,19 @@ impl Writer {
         self.progress.load(Ordering::Relaxed)
     }
 
-    /// Sends what is next; [`Writer::outcome`] tells what became of it.
-    pub(super) fn write(&mut self, unit: Unit) {
+    /// Sends what is next; [`Sender::outcome`] tells what became of it.
+    pub(super) fn write(&mut self, unit: WorkItem) {
         match unit {
-            Unit::Batch(gathered) => {
+            WorkItem::Batch(gathered) => {
                 self.queue.push_back(BatchJob::new(gathered));
                 self.send_queue();
             }
-            Unit::Large(spill) => {
+            WorkItem::Large(spill) => {
                 let (tables, book) = (self.tables.clone(), self.book.clone());
                 let (opening, lease) = (self.opening.clone(), self.lease.clone());
                 let progress = self.progress.clone();
                 self.line
-                    .go(Errand::Stage, |mut applier: Applier| async move {
+                    .go(ExclusiveJob::Stage, |mut applier: Applier| async move {
                         let staged = stage(
                             &mut applier,
                             spill,
@@ -145,7 +145,7 @@ impl Writer {
                             &progress,
                         )
                         .await;
-                        (applier, staged.map(|job| Landed::Staged(Box::new(job))))
+                        (applier, staged.map(|job| JobResult::Staged(Box::new(job))))
                     });
             }
         }
@@ -154,7 +154,7 @@ impl Writer {
     /// Merges copies of tables, while nothing else is on its way.
     pub(super) fn merge(&mut self, ready: Ready) {
         let copied = ready.copies.iter().map(|copy| copy.staged.table());
-        let errand = Errand::Merge(copied.collect());
+        let errand = ExclusiveJob::Merge(copied.collect());
         let (tables, stopped) = (self.tables.clone(), self.book.stopped().clone());
         let (opening, lease) = (self.opening.clone(), self.lease.clone());
         self.line.go(errand, |mut applier: Applier| async move {
@@ -171,19 +171,22 @@ impl Writer {
                 unfit: BTreeSet::new(),
             };
             let merged = merge_ready(merge, &ready).await;
-            (applier, merged.map(Landed::Merged).map_err(Stumble::Fault))
+            (
+                applier,
+                merged.map(JobResult::Merged).map_err(JobError::Fault),
+            )
         });
     }
 
     pub(super) fn replay(&mut self, held: Box<Spill>) {
-        self.write(Unit::Large(held));
+        self.write(WorkItem::Large(held));
     }
 
     /// Tables that can't go on, seen from outside: they stop with the next batch. Says whether any is new.
-    pub(super) fn halt_later(&mut self, halts: Vec<Halt>) -> bool {
-        let known = |halt: &Halt| self.halting.iter().any(|known| known.table == halt.table);
-        let new = |halt: &Halt| {
-            !known(halt) && (halt.way == WayBack::Copy || !self.book.is_stopped(halt.table))
+    pub(super) fn halt_later(&mut self, halts: Vec<TableStop>) -> bool {
+        let known = |halt: &TableStop| self.halting.iter().any(|known| known.table == halt.table);
+        let new = |halt: &TableStop| {
+            !known(halt) && (halt.way == Recovery::Recopy || !self.book.is_stopped(halt.table))
         };
         let new: Vec<_> = halts.into_iter().filter(new).collect();
         let any = !new.is_empty();
@@ -231,11 +234,11 @@ impl Writer {
         let start = self.start_of(&batch, job.form.at_once);
         // A batch may take longer than the lease's term: its end renews it once more.
         let long = alone || job.changes() >= limits::RENEWING_CHANGES;
-        let renewal = (long && !batch.steps.is_empty()).then(|| hold(&self.lease));
+        let renewal = (long && !batch.steps.is_empty()).then(|| assert_lease(&self.lease));
         let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
         let book = &self.book;
         let form = BatchForm {
-            careful: tried,
+            row_by_row: tried,
             stopped: &|table| book.is_stopped(table),
         };
         let manner = manner(&self.lease, batch.end);
@@ -254,24 +257,24 @@ impl Writer {
             let batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
             job.note(&batch, &self.tables, &self.book);
             let tried = job.form.tried(&batch.steps, &self.tables);
-            let Some(moved) = tried.intersection(&job.form.moves).next() else {
+            let Some(moved) = tried.intersection(&job.form.rekey_steps).next() else {
                 return (batch, tried);
             };
             // The row that it moves, or the one in whose place it goes, is in the quarantine.
             let table = batch.steps[*moved].table;
             let why = "a row under its old or new key is in the quarantine";
             job.form.halts.push(copy_moved(table, why));
-            job.form.careful.clear();
+            job.form.row_by_row.clear();
             self.book.stop_for_now(table);
         }
     }
 
     /// The table stops, with what is sent next.
-    fn halt(&mut self, form: &mut Form, halt: Halt) {
+    fn halt(&mut self, form: &mut Attempt, halt: TableStop) {
         self.book.stop(halt.table);
         form.halts.push(halt);
         // Steps have other numbers without it.
-        form.careful.clear();
+        form.row_by_row.clear();
     }
 
     /// Carries out a staged transaction.
@@ -288,27 +291,27 @@ impl Writer {
             all.push(settle_states(&self.lease.replicator, settles));
         }
         all.extend(self.stops(&job.form.halts));
-        all.push(hold(&self.lease));
+        all.push(assert_lease(&self.lease));
         for halt in &job.form.halts {
             self.book.stop(halt.table);
         }
         self.sent = batch.end;
         failpoint::reach("large_sent");
-        self.run(Errand::Large(job), Script::moving(all, batch.end));
+        self.run(ExclusiveJob::Large(job), Script::moving(all, batch.end));
     }
 
-    fn stops(&self, halts: &[Halt]) -> Vec<Statement> {
-        let stop = |halt: &Halt| {
+    fn stops(&self, halts: &[TableStop]) -> Vec<Statement> {
+        let stop = |halt: &TableStop| {
             let table = self.tables.get(halt.table);
             stop_state(&self.lease.replicator, table, halt.way, &halt.why)
         };
         halts.iter().map(stop).collect()
     }
 
-    fn run(&mut self, errand: Errand, script: Script) {
+    fn run(&mut self, errand: ExclusiveJob, script: Script) {
         self.line.go(errand, |mut applier: Applier| async move {
-            let done = applier.run(script).await.map_err(Stumble::from);
-            (applier, done.map(Landed::Done))
+            let done = applier.run(script).await.map_err(JobError::from);
+            (applier, done.map(JobResult::Applied))
         });
     }
 
@@ -330,10 +333,10 @@ impl Writer {
     /// Waits for the cloud's next answer. Safe to cancel.
     pub(super) async fn outcome(&mut self) -> Result<Outcome, Fault> {
         let outcome = match self.line.landing().await {
-            Landing::Batch(job, done) => self.committed(job.form, &done),
-            Landing::NotBatch(job, error, void) => self.not_batch(job, error, void),
-            Landing::Errand(errand, landed) => self.returned(errand, landed),
-            Landing::Lost(lost) => Err(in_flight::lost(lost)),
+            Completion::Batch(job, done) => self.committed(job.form, &done),
+            Completion::NotBatch(job, error, void) => self.not_batch(job, error, void),
+            Completion::ExclusiveJob(errand, landed) => self.returned(errand, landed),
+            Completion::Lost(lost) => Err(in_flight::lost(lost)),
         };
         // After a fault nothing is sent: what stands behind a refused batch would go without it.
         if outcome.is_ok() {
@@ -346,14 +349,14 @@ impl Writer {
     fn not_batch(
         &mut self,
         job: BatchJob,
-        error: NotApplied,
+        error: ApplyError,
         void: VecDeque<BatchJob>,
     ) -> Result<Outcome, Fault> {
         for job in void.into_iter().rev() {
             self.queue.push_front(job);
         }
         self.sent = self.checkpoint.lsn();
-        let NotApplied::Refused { table, step, error } = error else {
+        let ApplyError::Refused { table, step, error } = error else {
             return Err(not_applied(error));
         };
         self.reform_batch(job, (table, step), &error)?;
@@ -362,17 +365,17 @@ impl Writer {
 
     fn returned(
         &mut self,
-        errand: Errand,
-        landed: Result<Landed, Stumble>,
+        errand: ExclusiveJob,
+        landed: Result<JobResult, JobError>,
     ) -> Result<Outcome, Fault> {
         match (errand, landed) {
-            (_, Ok(Landed::Staged(large))) => {
+            (_, Ok(JobResult::Staged(large))) => {
                 self.send_large(large);
                 Ok(Outcome::Again)
             }
-            (Errand::Retry(tables), Ok(Landed::Done(done))) => {
-                let rows = |writer: &Writer| -> usize {
-                    let parking = &writer.book.parking;
+            (ExclusiveJob::Retry(tables), Ok(JobResult::Applied(done))) => {
+                let rows = |sender: &Sender| -> usize {
+                    let parking = &sender.book.parking;
                     tables.iter().map(|table| parking.rows(*table)).sum()
                 };
                 let waited = rows(self);
@@ -384,7 +387,7 @@ impl Writer {
                 }
                 Ok(Outcome::Again)
             }
-            (Errand::Merge(tables), Ok(Landed::Merged(Merged { stopped, unfit }))) => {
+            (ExclusiveJob::Merge(tables), Ok(JobResult::Merged(Merged { stopped, unfit }))) => {
                 for table in tables {
                     self.book.resume(table);
                 }
@@ -392,21 +395,22 @@ impl Writer {
                     self.book.stop(table);
                 }
                 let name = |table| self.tables.get(table).name.clone();
-                let unfit = { unfit.into_iter() }.map(|table| (name(table), WayBack::Refit));
+                let unfit =
+                    { unfit.into_iter() }.map(|table| (name(table), Recovery::WhenAccepted));
                 self.halted.extend(unfit);
-                self.unstage();
+                self.clear_staging();
                 self.retry_soon();
                 Ok(Outcome::Again)
             }
-            (Errand::Widened, Ok(Landed::Done(done))) => none_is_wider(&done),
-            (_, Err(Stumble::Fault(fault))) => Err(fault),
-            (Errand::Unstage, Ok(Landed::Done(done))) => {
+            (ExclusiveJob::Widened, Ok(JobResult::Applied(done))) => none_is_wider(&done),
+            (_, Err(JobError::Fault(fault))) => Err(fault),
+            (ExclusiveJob::Unstage, Ok(JobResult::Applied(done))) => {
                 self.reload(None, &done)?;
                 Ok(Outcome::Again)
             }
             (
-                Errand::Retry(parked),
-                Err(Stumble::NotApplied(NotApplied::Refused { table, error, .. })),
+                ExclusiveJob::Retry(parked),
+                Err(JobError::Apply(ApplyError::Refused { table, error, .. })),
             ) if blames_table(&error) || is_ours(&error) => {
                 tracing::debug!(%error, "not now");
                 // A table that would follow what its parent says now.
@@ -416,48 +420,48 @@ impl Writer {
                 }
                 Ok(Outcome::Again)
             }
-            (Errand::Unstage, Err(Stumble::NotApplied(NotApplied::Refused { error, .. })))
+            (ExclusiveJob::Unstage, Err(JobError::Apply(ApplyError::Refused { error, .. })))
                 if blames_table(&error) =>
             {
                 tracing::debug!(%error, "not now");
                 Ok(Outcome::Again)
             }
-            (Errand::Large(job), Ok(Landed::Done(done))) => {
+            (ExclusiveJob::Large(job), Ok(JobResult::Applied(done))) => {
                 failpoint::reach("large_committed");
                 let outcome = self.committed(job.form, &done);
-                self.unstage();
+                self.clear_staging();
                 outcome
             }
             (
-                Errand::Large(job),
-                Err(Stumble::NotApplied(NotApplied::Refused { table, step, error })),
+                ExclusiveJob::Large(job),
+                Err(JobError::Apply(ApplyError::Refused { table, step, error })),
             ) => {
                 self.sent = self.checkpoint.lsn();
                 self.reform_large(job, (table, step), &error)?;
                 Ok(Outcome::Again)
             }
-            (_, Err(Stumble::Disk(error))) => Err(no_room(&error)),
-            (_, Err(Stumble::NotApplied(error))) => Err(not_applied(error)),
-            (Errand::Stage | Errand::Merge(_), Ok(Landed::Done(_)))
-            | (_, Ok(Landed::Merged(_))) => Err(not_applied(NotApplied::Undone)),
+            (_, Err(JobError::Disk(error))) => Err(no_room(&error)),
+            (_, Err(JobError::Apply(error))) => Err(not_applied(error)),
+            (ExclusiveJob::Stage | ExclusiveJob::Merge(_), Ok(JobResult::Applied(_)))
+            | (_, Ok(JobResult::Merged(_))) => Err(not_applied(ApplyError::Undone)),
         }
     }
 
-    fn committed(&mut self, form: Form, done: &Done) -> Result<Outcome, Fault> {
+    fn committed(&mut self, form: Attempt, done: &Applied) -> Result<Outcome, Fault> {
         let Some(committed) = done.committed else {
-            return Err(not_applied(NotApplied::Undone));
+            return Err(not_applied(ApplyError::Undone));
         };
         self.checkpoint = committed;
         self.note_late(done);
         let (copy, halted) = refusal::tell(&form.halts, &self.tables);
         self.halted.extend(halted);
         parking::settle(&mut self.book.parking, &form, done, &self.tables)?;
-        if form.stirs {
+        if form.wakes_quarantine {
             self.retry_soon();
         }
         // What a column holds was asked when the session began; somebody may have widened it since.
         let copy = copy.or_else(|| {
-            form.refit
+            form.recheck_types
                 .then(|| "rows that did not fit are tried again".to_owned())
         });
         Ok(match copy {

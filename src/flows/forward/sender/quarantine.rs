@@ -6,13 +6,14 @@ use serde::Deserialize;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::attempt::Form;
-use crate::apply::Done;
+use super::attempt::Attempt;
+use crate::apply::Applied;
 use crate::fault::{Fault, Kind, Side};
-use crate::fold::{Parked, ParkedRows, Parking, name_of_cells};
+use crate::fold::{ParkedRows, Quarantine, QuarantinedRow, name_of_cells};
 use crate::limits;
 use crate::model::{
-    Cell, Key, Param, Statement, Table, Tables, Tuple, Work, is_unreadable, oid, shown, sqlstate,
+    Cell, Key, Param, Statement, StepKind, Table, Tables, Tuple, is_unreadable, oid, shown,
+    sqlstate,
 };
 
 /// Of a replicator, a table or all, with values of so many bytes.
@@ -47,18 +48,18 @@ enum Waits {
 }
 
 impl Waits {
-    fn work(self) -> Work {
+    fn work(self) -> StepKind {
         match self {
-            Waits::Upsert => Work::Upsert,
-            Waits::Delete => Work::Delete,
-            Waits::Remove => Work::RemoveCopies,
-            Waits::Add => Work::AddCopies,
+            Waits::Upsert => StepKind::Upsert,
+            Waits::Delete => StepKind::Delete,
+            Waits::Remove => StepKind::RemoveCopies,
+            Waits::Add => StepKind::AddCopies,
         }
     }
 }
 
 impl Said {
-    fn parked(&self) -> Parked {
+    fn parked(&self) -> QuarantinedRow {
         let work = self.work.work();
         let cell = |(at, cell): (usize, &'_ Option<String>)| match cell {
             _ if self.unsent.contains(&(at + 1)) => None,
@@ -73,18 +74,18 @@ impl Said {
             }))
         };
         let copies = self.copies.cast_signed();
-        Parked {
+        QuarantinedRow {
             tuple: self.cells.as_ref().filter(|_| !work.removes()).map(tuple),
             unsent: self.unsent.iter().map(|column| column - 1).collect(),
             copies: match work {
-                Work::AddCopies => copies,
-                Work::RemoveCopies => -copies,
-                Work::Upsert
-                | Work::Rekey
-                | Work::Delete
-                | Work::Recall
-                | Work::Note
-                | Work::NoteGone => 0,
+                StepKind::AddCopies => copies,
+                StepKind::RemoveCopies => -copies,
+                StepKind::Upsert
+                | StepKind::Rekey
+                | StepKind::Delete
+                | StepKind::Requeue
+                | StepKind::RecordChange
+                | StepKind::RecordDelete => 0,
             },
             work,
             too_large: self.sqlstate == sqlstate::TOO_LARGE,
@@ -111,7 +112,11 @@ impl Said {
 ///
 /// # Errors
 /// When the query fails.
-pub async fn parked(cloud: &Client, replicator: &str, tables: &Tables) -> Result<Parking, Fault> {
+pub async fn parked(
+    cloud: &Client,
+    replicator: &str,
+    tables: &Tables,
+) -> Result<Quarantine, Fault> {
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&replicator, Type::TEXT),
         (&None::<&str>, Type::TEXT),
@@ -120,7 +125,7 @@ pub async fn parked(cloud: &Client, replicator: &str, tables: &Tables) -> Result
     let rows = cloud.query_typed(QUESTION, &params).await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
     let json: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
-    let mut parking = Parking::default();
+    let mut parking = Quarantine::default();
     take(&mut parking, json.as_bytes(), tables)?;
     Ok(parking)
 }
@@ -140,7 +145,7 @@ pub(super) fn question(replicator: &str, table: Option<&Table>) -> Statement {
 ///
 /// # Errors
 /// When it can't be read: parked rows that nobody remembers would be overtaken by later changes.
-pub(super) fn take(parking: &mut Parking, json: &[u8], tables: &Tables) -> Result<(), Fault> {
+pub(super) fn take(parking: &mut Quarantine, json: &[u8], tables: &Tables) -> Result<(), Fault> {
     for said in said(json)? {
         let named = tables
             .iter()
@@ -168,9 +173,9 @@ fn said(json: &[u8]) -> Result<Vec<Said>, Fault> {
 /// # Errors
 /// When the cloud's answer can't be read.
 pub(super) fn settle(
-    parking: &mut Parking,
-    form: &Form,
-    done: &Done,
+    parking: &mut Quarantine,
+    form: &Attempt,
+    done: &Applied,
     tables: &Tables,
 ) -> Result<(), Fault> {
     for answer in &done.answers {
@@ -220,7 +225,7 @@ fn key_words(table: &Table, said: &Said) -> String {
 }
 
 /// The kinds of parked rows that one statement each can try again.
-pub(super) fn kinds(rows: &ParkedRows) -> BTreeSet<(Work, Vec<usize>)> {
+pub(super) fn kinds(rows: &ParkedRows) -> BTreeSet<(StepKind, Vec<usize>)> {
     rows.values()
         .filter(|row| !row.too_large && !row.unreadable)
         .map(|row| (row.work, row.unsent.clone()))
@@ -239,10 +244,10 @@ mod tests {
             )
         };
         for (word, work) in [
-            ("upsert", Work::Upsert),
-            ("delete", Work::Delete),
-            ("remove", Work::RemoveCopies),
-            ("add", Work::AddCopies),
+            ("upsert", StepKind::Upsert),
+            ("delete", StepKind::Delete),
+            ("remove", StepKind::RemoveCopies),
+            ("add", StepKind::AddCopies),
         ] {
             let read = said(json(word).as_bytes()).unwrap();
             assert_eq!(read[0].parked().work, work);

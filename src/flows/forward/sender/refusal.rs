@@ -1,16 +1,16 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
-use super::Writer;
-use super::attempt::{BatchJob, Form, LargeJob};
-use crate::apply::NotApplied;
+use super::Sender;
+use super::attempt::{Attempt, BatchJob, LargeJob};
+use crate::apply::ApplyError;
 use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied, way_of};
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
-use crate::model::{Halt, Key, Knot, Table, TableId, Tables, WayBack, sqlstate};
+use crate::model::{Key, Knot, Recovery, Table, TableId, TableStop, Tables, sqlstate};
 use crate::wire::ServerError;
 
-impl Writer {
+impl Sender {
     /// The table that an error lies in.
     fn to_blame(
         &self,
@@ -24,7 +24,7 @@ impl Writer {
             Some(table) => Ok(table),
             None => {
                 let error = Box::new(error.clone());
-                Err(not_applied(NotApplied::Refused { table, step, error }))
+                Err(not_applied(ApplyError::Refused { table, step, error }))
             }
         }
     }
@@ -52,13 +52,13 @@ impl Writer {
         }
         let few = job.changes() <= limits::IN_ORDER_MAX;
         let form = &mut job.form;
-        let moves = step.is_some_and(|step| form.moves.contains(&step));
+        let rekey_steps = step.is_some_and(|step| form.rekey_steps.contains(&step));
         if meets_another(error) && few && form.put_in_order(self.tables.get(table)) {
-            form.careful.clear();
-        } else if lies_in_rows(error) && moves {
+            form.row_by_row.clear();
+        } else if lies_in_rows(error) && rekey_steps {
             self.halt(form, copy_moved(table, &words(error)));
         } else if few && form.put_unbending_in_order(step, table, &self.tables) {
-            form.careful.clear();
+            form.row_by_row.clear();
         } else if !form.try_carefully(step, error) {
             let halt = self.why(table, error);
             self.halt(form, halt);
@@ -70,7 +70,7 @@ impl Writer {
     /// The same for a staged transaction.
     ///
     /// # Errors
-    /// As [`Writer::reform_batch`].
+    /// As [`Sender::reform_batch`].
     pub(super) fn reform_large(
         &mut self,
         mut job: Box<LargeJob>,
@@ -82,9 +82,9 @@ impl Writer {
             return Ok(());
         }
         let table = self.to_blame(table, step, error)?;
-        let meets = meets_another(error) && job.form.ordered.is_empty() && !job.is_whole(step);
+        let meets = meets_another(error) && job.form.source_order.is_empty() && !job.is_whole(step);
         if meets {
-            job.form.ordered.insert(table);
+            job.form.source_order.insert(table);
         } else if lies_in_rows(error) && job.is_moved(step) {
             job.form.halts.push(copy_moved(table, &words(error)));
         } else if !job.form.try_carefully(step, error) {
@@ -95,8 +95,8 @@ impl Writer {
     }
 
     /// Why a table stops.
-    pub(super) fn why(&self, table: TableId, error: &ServerError) -> Halt {
-        Halt {
+    pub(super) fn why(&self, table: TableId, error: &ServerError) -> TableStop {
+        TableStop {
             table,
             why: words(error),
             way: way_of(error),
@@ -114,7 +114,7 @@ impl Writer {
     }
 }
 
-impl Form {
+impl Attempt {
     /// Says that constraints are asked with each statement, where an error came only at COMMIT; false where they are already.
     fn ask_at_once(&mut self, table: Option<TableId>, error: &ServerError) -> bool {
         let late = table.is_none() && blames_table(error) && lies_in_rows(error);
@@ -123,7 +123,7 @@ impl Form {
 
     /// Puts a table's changes in source order; false where they are already, or where its rows are equal and have none.
     fn put_in_order(&mut self, table: &Table) -> bool {
-        table.key != Key::Multiset && self.ordered.insert(table.id)
+        table.key != Key::Multiset && self.source_order.insert(table.id)
     }
 
     /// Does so for all tables whose rows are going to be tried with this step and can exchange unique values in no other way
@@ -149,7 +149,9 @@ impl Form {
     /// Says that a step is to be tried row by row; false where that wouldn't help.
     fn try_carefully(&mut self, step: Option<usize>, error: &ServerError) -> bool {
         match step {
-            Some(step) => (lies_in_rows(error) || is_of_rule(error)) && self.careful.insert(step),
+            Some(step) => {
+                (lies_in_rows(error) || is_of_rule(error)) && self.row_by_row.insert(step)
+            }
             None => false,
         }
     }
@@ -165,31 +167,34 @@ fn meets_another(error: &ServerError) -> bool {
 }
 
 /// A row took a new key while a value was not sent, and can't be written: without that value it can't be parked.
-pub(super) fn copy_moved(table: TableId, why: &str) -> Halt {
-    Halt {
+pub(super) fn copy_moved(table: TableId, why: &str) -> TableStop {
+    TableStop {
         table,
         why: format!("a row took a new key while a large value was not sent, but {why}"),
-        way: WayBack::Copy,
+        way: Recovery::Recopy,
     }
 }
 
 /// Says which tables stop, and why: the one that has to be copied anew, and those that go on when they fit again.
-pub(super) fn tell(halts: &[Halt], tables: &Tables) -> (Option<String>, Vec<(String, WayBack)>) {
+pub(super) fn tell(
+    halts: &[TableStop],
+    tables: &Tables,
+) -> (Option<String>, Vec<(String, Recovery)>) {
     let (mut copy, mut until_fit) = (None, Vec::new());
-    for Halt { table, why, way } in halts {
+    for TableStop { table, why, way } in halts {
         let name = &tables.get(*table).name;
         match way {
-            WayBack::Mend => {
+            Recovery::Operator => {
                 tracing::error!(table = %name, why, "stopped; the other tables go on");
             }
-            WayBack::Fit | WayBack::Refit => {
+            Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
                 tracing::error!(table = %name, why, "stopped until it fits again; the other tables go on");
                 until_fit.push((name.clone(), *way));
             }
-            WayBack::Allow => {
+            Recovery::WhenAllowed => {
                 tracing::error!(table = %name, why, "held; the other tables go on");
             }
-            WayBack::Copy => {
+            Recovery::Recopy => {
                 tracing::warn!(table = %name, why, "it is copied anew");
                 copy = Some(format!("table {name} has to be copied anew: {why}"));
             }

@@ -2,18 +2,18 @@
 
 use std::time::Instant;
 
-use super::attempt::{Errand, manner};
+use super::attempt::{ExclusiveJob, manner};
 use super::quarantine as parking;
-use super::{Outcome, Writer};
-use crate::apply::{Done, Script, hold, unstage};
+use super::{Outcome, Sender};
+use crate::apply::{Applied, Script, assert_lease, clear_staging};
 use crate::fault::{Fault, Kind};
-use crate::fold::Parking;
+use crate::fold::Quarantine;
 use crate::limits;
 use crate::model::{Table, TableId};
-use crate::plan::{Manner, follow_all, heal, opening, retry, widened};
+use crate::plan::{WriteContext, follow_all, heal, opening, retry, widened};
 
-impl Writer {
-    /// When [`Writer::try_parked`] has something to do; none while nothing is parked.
+impl Sender {
+    /// When [`Sender::try_parked`] has something to do; none while nothing is parked.
     pub(in crate::flows::forward) fn parked_due(&self) -> Option<Instant> {
         self.retry_due().filter(|_| !self.is_busy())
     }
@@ -59,8 +59,8 @@ impl Writer {
             self.retry_at += limits::PARKED_RETRY_NEXT;
         }
         let mut statements = opening(&self.opening);
-        statements.push(hold(&self.lease));
-        let manner = Manner {
+        statements.push(assert_lease(&self.lease));
+        let manner = WriteContext {
             again: true,
             ..manner(&self.lease, self.checkpoint.lsn())
         };
@@ -77,7 +77,7 @@ impl Writer {
         statements.extend(followers);
         let only = (ids.len() == 1).then(|| self.tables.get(ids[0]));
         statements.push(parking::question(&self.lease.replicator, only));
-        self.run(Errand::Retry(ids), Script::staying(statements));
+        self.run(ExclusiveJob::Retry(ids), Script::staying(statements));
     }
 
     /// With each heartbeat, while nothing else is on its way: a column may be wider now than when the session began.
@@ -93,7 +93,7 @@ impl Writer {
         if let Some(asked) = widened(parked) {
             let mut statements = opening(&self.opening);
             statements.extend(asked);
-            self.run(Errand::Widened, Script::staying(statements));
+            self.run(ExclusiveJob::Widened, Script::staying(statements));
         }
     }
 
@@ -108,15 +108,15 @@ impl Writer {
             return false;
         }
         let mut statements = opening(&self.opening);
-        statements.push(hold(&self.lease));
+        statements.push(assert_lease(&self.lease));
         statements.extend(healed);
         statements.push(parking::question(&self.lease.replicator, None));
-        self.run(Errand::Retry(Vec::new()), Script::staying(statements));
+        self.run(ExclusiveJob::Retry(Vec::new()), Script::staying(statements));
         true
     }
 
     /// Where there was no time for all rows whose parents came, the others follow with the next heartbeat.
-    pub(super) fn note_late(&mut self, done: &Done) {
+    pub(super) fn note_late(&mut self, done: &Applied) {
         let late = done.answers.iter().any(|answer| {
             let said = answer.row.as_ref().and_then(|row| row.first()?.as_ref());
             let is_heal = answer.table.is_some() && answer.step.is_none();
@@ -134,13 +134,13 @@ impl Writer {
     }
 
     /// Takes over what the cloud says of the parked rows of one table, or of all.
-    pub(super) fn reload(&mut self, table: Option<TableId>, done: &Done) -> Result<(), Fault> {
+    pub(super) fn reload(&mut self, table: Option<TableId>, done: &Applied) -> Result<(), Fault> {
         let last = done.answers.last().and_then(|answer| answer.row.as_ref());
         let json = last.and_then(|row| row.first()?.as_ref());
         let parking = &mut self.book.parking;
         match table {
             Some(table) => parking.clear(table),
-            None => *parking = Parking::default(),
+            None => *parking = Quarantine::default(),
         }
         // No answer is none that can be read.
         parking::take(parking, json.map_or(&[], |json| &json[..]), &self.tables)?;
@@ -149,17 +149,17 @@ impl Writer {
     }
 
     /// Empties the staging table behind a large transaction, which may have parked rows that it found only there.
-    pub(super) fn unstage(&mut self) {
+    pub(super) fn clear_staging(&mut self) {
         let mut statements = opening(&self.opening);
-        statements.push(hold(&self.lease));
+        statements.push(assert_lease(&self.lease));
         let parked = parking::question(&self.lease.replicator, None);
-        statements.extend([unstage(&self.lease, false), parked]);
-        self.run(Errand::Unstage, Script::staying(statements));
+        statements.extend([clear_staging(&self.lease, false), parked]);
+        self.run(ExclusiveJob::Unstage, Script::staying(statements));
     }
 }
 
-/// What came of [`Writer::see_what_is_wider`]: a new session knows what columns hold now.
-pub(super) fn none_is_wider(done: &Done) -> Result<Outcome, Fault> {
+/// What came of [`Sender::see_what_is_wider`]: a new session knows what columns hold now.
+pub(super) fn none_is_wider(done: &Applied) -> Result<Outcome, Fault> {
     let last = done.answers.last().and_then(|answer| answer.row.as_ref());
     match last.and_then(|row| row.first()) {
         Some(Some(answer)) if &answer[..] == b"true" => {

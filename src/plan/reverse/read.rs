@@ -1,0 +1,212 @@
+//! The poll: entries and the rows as they are now, in one statement, so that a row is what its last entry says or newer.
+
+use super::super::compare::cell;
+use super::super::guard::{Guard, belongs, is_mobile};
+use super::super::quote::{array, ident, literal, table as qualified};
+use crate::model::ReverseTable;
+use crate::wire::PINNED;
+
+/// How much of the outbox is read at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Budget {
+    /// Entries.
+    pub entries: usize,
+    /// Bytes of the rows; one row at least.
+    pub bytes: u64,
+    /// A row of more bytes is not read.
+    pub row_bytes: u64,
+}
+
+/// What stands in an answer's columns, before the row's cells.
+pub struct Found;
+
+impl Found {
+    /// The table's name in the settings.
+    pub const TABLE: usize = 0;
+    /// The last entry.
+    pub const ENTRY: usize = 1;
+    /// All entries, as an array constant.
+    pub const ENTRIES: usize = 2;
+    /// How many of them haven't been counted yet.
+    pub const NEW: usize = 3;
+    /// What names the row, as an array constant.
+    pub const KEY: usize = 4;
+    /// `emptied`, `gone`, `hidden`, `mobile`, `desktop`, `other`.
+    pub const STATE: usize = 5;
+    /// The desktop had changed it.
+    pub const AGAIN: usize = 6;
+    /// How many rows look like this.
+    pub const COPIES: usize = 7;
+    /// The row's bytes.
+    pub const BYTES: usize = 8;
+    /// The entry that says how the desktop has a row of the phone's, if there is one.
+    pub const TOLD_BY: usize = 9;
+    /// That row, as a JSON object of texts; none when it is gone.
+    pub const TOLD: usize = 10;
+    /// There is no other entry.
+    pub const ONLY_TOLD: usize = 11;
+    /// The first cell.
+    pub const CELLS: usize = 12;
+}
+
+/// Reads the oldest entries of these tables, but for those whose way home has stopped, notes that it was looked, and answers rows as [`Found`] says. Two statements
+/// of the simple protocol: the settings are the transaction's own, so a pooler may stand between. Rows that a policy hides
+/// would look as if they were gone: an error instead, and where we are known to be confined by policies, `hidden`.
+pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget) -> String {
+    let confined = reverse_tables.iter().any(|reverse| reverse.confined);
+    let own = [("row_security", "off")];
+    let own = own.iter().filter(|_| !confined);
+    let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
+    let settings = pinned
+        .chain(own)
+        .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)));
+    let settings: Vec<_> = settings.collect();
+    let names = array(reverse_tables.iter().map(|reverse| reverse.name.as_str()));
+    let width = { reverse_tables.iter() }
+        .map(|reverse| reverse.arriving.len())
+        .max();
+    let width = width.unwrap_or_default();
+    let parts: Vec<_> = { reverse_tables.iter() }
+        .map(|reverse| part(reverse, width, confined))
+        .collect();
+    let cells: Vec<_> = (0..width)
+        .map(|at| format!("case when f.bytes <= {} then f.c{at} end", budget.row_bytes))
+        .collect();
+    let who = literal(replicator);
+    // A row may be deleted by an entry that isn't read yet.
+    let later = match confined {
+        true => format!(
+            "gone as materialized (select \"table\", key, max(id) as id from tandem.outbox where replicator = {who} and op = 'D' group by 1, 2), "
+        ),
+        false => String::new(),
+    };
+    format!(
+        "select {}; \
+         with polled as (insert into tandem.poll as p (replicator, polled_at) values ({who}, clock_timestamp()) \
+           on conflict (replicator) do update set polled_at = excluded.polled_at), \
+         e as materialized (select id, \"table\", key, op, told from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) \
+           and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null) order by id limit {}), \
+         k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op not in ('P', 'A')) as new, \
+           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last, bool_or(op = 'R') as again, \
+           max(id) filter (where op = 'A') as told_by, (array_agg(told order by id desc) filter (where op = 'A'))[1] as told, bool_and(op = 'A') as only_told from e group by 1, 2), \
+         {}found as ({}) \
+         select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes, k.told_by, k.told::text, k.only_told{} from \
+           (select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding and 1 preceding), 0) as told from found) as f \
+           join k on k.id = f.id where f.told < {} order by f.id",
+        settings.join(", "),
+        literal(&names),
+        budget.entries,
+        later,
+        parts.join(" union all "),
+        cells
+            .iter()
+            .map(|cell| format!(", {cell}"))
+            .collect::<String>(),
+        budget.bytes,
+    )
+}
+
+fn part(reverse: &ReverseTable, width: usize, confined: bool) -> String {
+    if reverse.counted {
+        return counted(reverse, width);
+    }
+    let (name, target) = (literal(&reverse.name), qualified(&reverse.cloud));
+    // The key is known of a row that is gone, too.
+    let cells = (0..width).map(|at| {
+        let cell = match reverse.arriving.get(at) {
+            None => "null::text".to_owned(),
+            Some(column) => match reverse.names.iter().position(|named| named.arriving == at) {
+                Some(nth) => format!("k.key[{}]", nth + 1),
+                None => cell(&column.name),
+            },
+        };
+        format!("{cell} as c{at}")
+    });
+    let found = reverse.names.iter().enumerate().map(|(nth, named)| {
+        let column = &reverse.arriving[named.arriving];
+        let (stored, wanted) = (
+            format!("t.{}", ident(&column.name)),
+            format!("k.key[{}]", nth + 1),
+        );
+        let equal = format!("{stored} = {wanted}::{}", column.base_type);
+        match named.not_null {
+            true => equal,
+            false => format!("({equal} or {stored} is null and {wanted} is null)"),
+        }
+    });
+    let found: Vec<_> = found.collect();
+    format!(
+        "select k.\"table\", k.id, k.ids, k.new, k.key, {} as state, k.again, 1::bigint as copies, coalesce(octet_length(t::text), 0)::bigint as bytes, {} \
+         from k{} left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
+        state(reverse, confined),
+        cells.collect::<Vec<_>>().join(", "),
+        match hides(reverse, confined) {
+            true => " left join gone on gone.\"table\" = k.\"table\" and gone.key = k.key",
+            false => "",
+        },
+        found.join(" and "),
+        belongs(&reverse.tenant, "t"),
+    )
+}
+
+/// A row that isn't seen may be hidden: a policy may apply, and rows don't go there without an entry.
+fn hides(reverse: &ReverseTable, confined: bool) -> bool {
+    confined && !reverse.vanishes
+}
+
+fn state(reverse: &ReverseTable, confined: bool) -> String {
+    let hidden = match hides(reverse, confined) {
+        true => {
+            "when t.ctid is null and k.last in ('I', 'U', 'Q') and coalesce(gone.id, 0) <= k.id then 'hidden' "
+        }
+        false => "",
+    };
+    let gone = format!("when k.emptied then 'emptied' {hidden}when t.ctid is null then 'gone'");
+    match &reverse.owner {
+        None => format!("case {gone} else 'desktop' end"),
+        Some(_) => format!(
+            "case {gone} when {} then 'mobile' when {} then 'desktop' else 'other' end",
+            is_mobile(reverse.owner.as_ref(), "t"),
+            Guard::of_reverse(reverse).owned(),
+        ),
+    }
+}
+
+/// Of a table without a key: each look in the cloud's own columns, and how many of the desktop's rows have it.
+fn counted(reverse: &ReverseTable, width: usize) -> String {
+    let (name, target) = (literal(&reverse.name), qualified(&reverse.cloud));
+    let named = |nth: usize| format!("k.key[{}]", nth + 1);
+    let is_name = |at: usize| reverse.names.iter().position(|name| name.arriving == at);
+    let cells = (0..width).map(|at| match (reverse.arriving.get(at), is_name(at)) {
+        (None, _) => format!("null::text as c{at}"),
+        (Some(_), Some(nth)) => format!("{} as c{at}", named(nth)),
+        (Some(_), None) => format!("l.c{at}"),
+    });
+    let looks: Vec<_> = (0..reverse.arriving.len())
+        .filter(|at| is_name(*at).is_none())
+        .collect();
+    let looked: String = { looks.iter() }
+        .map(|at| format!(", {} as c{at}", cell(&reverse.arriving[*at].name)))
+        .collect();
+    let groups: String = { looks.iter() }.map(|at| format!(", c{at}")).collect();
+    let typed = |value: &dyn Fn(usize) -> String| {
+        let cells = reverse.names.iter().enumerate().map(|(nth, named)| {
+            let base = &reverse.arriving[named.arriving].base_type;
+            format!("{}::{base}::text", value(nth))
+        });
+        format!("array[{}]::text", cells.collect::<Vec<_>>().join(", "))
+    };
+    let stored = typed(&|nth| {
+        let at = reverse.names[nth].arriving;
+        format!("t.{}", ident(&reverse.arriving[at].name))
+    });
+    let wanted = typed(&named);
+    format!(
+        "select k.\"table\", k.id, k.ids, k.new, k.key, case when l.copies is null then 'gone' else 'desktop' end as state, k.again, \
+         coalesce(l.copies, 0) as copies, octet_length(k.key::text)::bigint as bytes, {} \
+         from k left join (select name{groups}, count(*) as copies from (select {stored} as name{looked} from {target} as t where {}) as r group by name{groups}) as l \
+         on l.name = {wanted} where k.\"table\" = {name}",
+        cells.collect::<Vec<_>>().join(", "),
+        Guard::of_reverse(reverse).owned(),
+    )
+}

@@ -1,0 +1,121 @@
+//! What the outbox's triggers watch, and entries for rows that are there already.
+
+use super::super::compare::cell;
+use super::super::guard::{Guard, belongs, is_mobile};
+use super::super::mobile_rows::outbox_key;
+use super::super::planner::WriteContext;
+use super::super::quote::{ident, literal, table as qualified};
+use super::super::row_by_row::place;
+use super::super::source::{self, Rows, all, image, key};
+use crate::model::{ReverseTable, Statement, Table, Tenant};
+
+/// Predicates of the triggers: over `new`, over `old` and `new`, over `old`. None where nothing is to be noted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Watching {
+    /// Rows that are new.
+    pub insert: Option<String>,
+    /// Rows that changed.
+    pub update: Option<String>,
+    /// Rows that are gone.
+    pub delete: Option<String>,
+}
+
+/// The phone's rows, and on any row the columns that are the cloud's own.
+pub fn watching(reverse: &ReverseTable) -> Watching {
+    let owner = reverse.owner.as_ref().filter(|_| reverse.rows);
+    let mobile = owner.map(|owner| {
+        move |row: &str| {
+            let mobile = is_mobile(Some(owner), row);
+            format!("{mobile} and {}", tenants(&reverse.tenant, row))
+        }
+    });
+    let own: Vec<_> = cloud_names(reverse)
+        .map(|name| format!("old.{name}::text is distinct from new.{name}::text"))
+        .collect();
+    let changed = (!own.is_empty()).then(|| {
+        let tenants = tenants(&reverse.tenant, "new");
+        format!("{tenants} and ({})", own.join(" or "))
+    });
+    let moved = mobile
+        .as_ref()
+        .map(|mobile| format!("({}) or ({})", mobile("old"), mobile("new")));
+    let update: Vec<_> = moved.into_iter().chain(changed).collect();
+    Watching {
+        insert: mobile.as_ref().map(|mobile| mobile("new")),
+        update: (!update.is_empty()).then(|| update.join(" or ")),
+        delete: mobile.as_ref().map(|mobile| mobile("old")),
+    }
+}
+
+/// The cloud's columns of which its own on the desktop are made.
+fn cloud_names(reverse: &ReverseTable) -> impl Iterator<Item = String> {
+    let uses = { reverse.owned.iter() }.flat_map(|at| reverse.columns[*at].from.uses());
+    uses.filter(|index| reverse.names.iter().all(|named| named.arriving != **index))
+        .map(|index| ident(&reverse.arriving[*index].name))
+}
+
+/// A trigger's condition can't look into other tables: rows of tables that find their tenant there are all noted.
+fn tenants(tenant: &Tenant, row: &str) -> String {
+    let own = Tenant {
+        columns: tenant.columns.clone(),
+        via: None,
+    };
+    belongs(&own, row)
+}
+
+/// What an outbox entry names a stored row `t` by.
+fn name(reverse: &ReverseTable) -> String {
+    let cells = { reverse.names.iter() }.map(|named| cell(&reverse.arriving[named.arriving].name));
+    format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
+}
+
+/// The phone's rows in the cloud, as a predicate on `t`.
+pub fn phones_in_cloud(reverse: &ReverseTable) -> String {
+    let mobile = is_mobile(reverse.owner.as_ref(), "t");
+    format!("{mobile} and {}", belongs(&reverse.tenant, "t"))
+}
+
+/// Entries for all rows of the phone that are in the cloud: before the triggers, or once more.
+pub fn queue_all(reverse: &ReverseTable, replicator: &str) -> String {
+    format!(
+        "insert into tandem.outbox (replicator, \"table\", key, op) select {}, {}, {}, 'Q' from {} as t where {}",
+        literal(replicator),
+        literal(&reverse.name),
+        name(reverse),
+        qualified(&reverse.cloud),
+        phones_in_cloud(reverse),
+    )
+}
+
+/// Entries for rows of a staged copy that look otherwise in columns of the cloud's own than the cloud's do.
+pub fn queue_differing(table: &Table, manner: &WriteContext<'_>, step: usize) -> Statement {
+    let source = source::source(
+        table,
+        &all(table),
+        &Rows::Staged,
+        &["u.copies as \"tandem copies\"".to_owned()],
+    );
+    let owned: Vec<_> = { all(table).into_iter() }
+        .filter(|(_, column)| column.cloud_owned)
+        .collect();
+    let names_of = |row: &str| format!("{}::text", image(row, &key(table)));
+    let look_of = |row: &str| format!("{}::text", image(row, &owned));
+    let sql = format!(
+        "with {source}, want as (select {} as name, {} as look, min({}) as key, sum(src.\"tandem copies\") as copies from src group by 1, 2), \
+         have as (select {} as name, {} as look, count(*) as copies from {} as t where {} group by 1, 2), \
+         other as (select distinct want.key from want left join have using (name, look) where have.copies is distinct from want.copies \
+           and want.name in (select have.name from have)) \
+         insert into tandem.outbox (replicator, \"table\", key, op) select $1, $3, other.key, 'R' from other",
+        names_of("src"),
+        look_of("src"),
+        outbox_key(table),
+        names_of("t"),
+        look_of("t"),
+        qualified(&table.cloud),
+        Guard::of(table).owned(),
+    );
+    Statement {
+        table: Some(table.id),
+        ..Statement::bookkeeping(sql, place(table, step, manner))
+    }
+}

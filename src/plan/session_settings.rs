@@ -1,0 +1,101 @@
+//! The first statements of every transaction of ours, on either side.
+
+use std::time::Duration;
+
+use super::quote;
+use crate::limits;
+use crate::model::Statement;
+use crate::wire::PINNED;
+
+/// What all transactions of a session share.
+#[derive(Clone, Debug)]
+pub struct TransactionSettings {
+    /// The longest that a statement may take: `[cloud] statement_timeout`.
+    pub statement_timeout: Duration,
+    /// The longest that it may wait for a lock.
+    pub lock_timeout: Duration,
+    /// Policies let us see our tenant's rows, and no others.
+    pub confined: bool,
+}
+
+impl TransactionSettings {
+    /// In the cloud.
+    pub fn cloud(statement_timeout: Duration, confined: bool) -> TransactionSettings {
+        TransactionSettings {
+            statement_timeout,
+            lock_timeout: limits::CLOUD_LOCK_TIMEOUT,
+            confined,
+        }
+    }
+
+    /// On the desktop, which must not wait for us.
+    pub fn desktop() -> TransactionSettings {
+        TransactionSettings {
+            statement_timeout: limits::REVERSE_STATEMENT_MAX,
+            lock_timeout: limits::REVERSE_LOCK_TIMEOUT,
+            confined: false,
+        }
+    }
+}
+
+/// BEGIN, and the settings. Poolers hand the connection to others between two transactions, so the
+/// settings are local to each. `tandem.apply` names this transaction, and so can neither be forged
+/// nor leak: triggers that look for it see only our own writes as ours.
+pub fn opening(opening: &TransactionSettings) -> Vec<Statement> {
+    let own = [
+        ("statement_timeout", milliseconds(opening.statement_timeout)),
+        ("lock_timeout", milliseconds(opening.lock_timeout)),
+        (
+            "idle_in_transaction_session_timeout",
+            milliseconds(limits::CLOUD_IDLE_TIMEOUT),
+        ),
+        ("synchronous_commit", "on".to_owned()),
+        // A policy that hides rows would make our writes do nothing without a word: an error instead.
+        (
+            "row_security",
+            if opening.confined { "on" } else { "off" }.to_owned(),
+        ),
+    ];
+    // `client_encoding` belongs to the session, and poolers carry it over themselves.
+    let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
+    let pinned = pinned.filter(|(name, _)| own.iter().all(|(mine, _)| mine != name));
+    let pinned = pinned.map(|(name, value)| (*name, (*value).to_owned()));
+    let settings: Vec<_> = pinned.chain(own.iter().cloned()).collect();
+    let calls: Vec<_> = settings
+        .iter()
+        .map(|(name, value)| {
+            format!(
+                "set_config({}, {}, true)",
+                quote::literal(name),
+                quote::literal(value)
+            )
+        })
+        .collect();
+    let apply = "set_config('tandem.apply', pg_current_xact_id()::text, true)";
+    vec![
+        Statement::bookkeeping(
+            "begin isolation level read committed read write",
+            Vec::new(),
+        ),
+        Statement::bookkeeping(format!("select {apply}, {}", calls.join(", ")), Vec::new()),
+        // Whatever the order in which rows are written, it is their end that counts.
+        Statement::bookkeeping("set constraints all deferred", Vec::new()),
+    ]
+}
+
+/// Constraints that could wait for COMMIT, which doesn't say whose row it was, are asked with each statement.
+pub fn at_once() -> Statement {
+    Statement::bookkeeping("set constraints all immediate", Vec::new())
+}
+
+fn milliseconds(duration: Duration) -> String {
+    duration.as_millis().to_string()
+}
+
+/// Staged rows have no statistics: a nested loop over two whole tables must not look cheap.
+pub fn hash_joins() -> Statement {
+    Statement::bookkeeping(
+        "select set_config('enable_nestloop', 'off', true)",
+        Vec::new(),
+    )
+}

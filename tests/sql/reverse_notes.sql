@@ -1,0 +1,470 @@
+-- notes on its way home
+
+-- watched: new
+new."source" = 'M'::bpchar and new."org_id" = '1'::numeric
+
+-- watched: changed
+(old."source" = 'M'::bpchar and old."org_id" = '1'::numeric) or (new."source" = 'M'::bpchar
+  and new."org_id" = '1'::numeric)
+
+-- watched: gone
+old."source" = 'M'::bpchar and old."org_id" = '1'::numeric
+
+-- the phones' rows in the cloud
+t."source" = 'M'::bpchar and t."org_id" = '1'::numeric
+
+-- the phones' rows on the desktop
+coalesce(t."source" = 'M'::bpchar, false)
+
+-- queue what is there
+insert into tandem.outbox (replicator, "table", key, op)
+select 'office-1', 'notes', array[case when t."about" is distinct from null then concat(t."about") end, case
+when t."said" is distinct from null then concat(t."said") end]::text[], 'Q'
+from "public"."notes" as t
+where t."source" = 'M'::bpchar and t."org_id" = '1'::numeric;
+
+-- poll
+select set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits',
+  '3', true), set_config('bytea_output', 'hex', true), set_config('timezone', 'UTC', true), set_config('lc_monetary',
+  'C', true), set_config('array_nulls', 'on', true), set_config('xmloption', 'content', true), set_config('statement_timeout',
+  '0', true), set_config('idle_in_transaction_session_timeout', '0', true), set_config('row_security', 'off', true); with polled as (
+  insert into tandem.poll as p (replicator, polled_at)
+  values ('office-1', clock_timestamp())
+  on conflict (replicator) do update
+  set polled_at = excluded.polled_at),
+e as materialized (
+  select id, "table", key, op, told
+  from tandem.outbox
+  where replicator = 'office-1' and "table" = any ('{"notes"}'::text[])
+  and "table" in (
+    select s."table"
+    from tandem.reverse_state as s
+    where s.replicator = 'office-1' and s.why is null)
+  order by id
+  limit 1000),
+k as materialized (
+  select "table", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op not in ('P', 'A')) as new,
+  bool_or(op = 'T') as emptied, (array_agg(op
+      order by id desc))[1] as last, bool_or(op = 'R') as again, max(id) filter (where op = 'A') as told_by, (array_agg(told
+      order by id desc) filter (where op = 'A'))[1] as told, bool_and(op = 'A') as only_told
+  from e
+  group by 1, 2),
+found as (
+  select k."table", k.id, k.ids, k.new, k.key, case when l.copies is null then 'gone'
+  else 'desktop' end as state, k.again, coalesce(l.copies, 0) as copies, octet_length(k.key::text)::bigint as bytes,
+  k.key[1] as c0, k.key[2] as c1
+  from k
+  left join (
+    select name, count(*) as copies
+    from (
+      select array[t."about"::text::text, t."said"::text::text]::text as name
+      from "public"."notes" as t
+      where t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)) as r
+    group by name) as l on l.name = array[k.key[1]::text::text, k.key[2]::text::text]::text
+  where k."table" = 'notes')
+select f."table", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes, k.told_by, k.told::text,
+k.only_told, case when f.bytes <= 33554432 then f.c0 end, case when f.bytes <= 33554432 then f.c1 end
+from (
+  select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding
+      and 1 preceding), 0) as told
+  from found) as f
+join k on k.id = f.id
+where f.told < 8388608
+order by f.id;
+
+-- claim
+insert into tandem.ledger as l (replicator, "table", key_hash, entry)
+select distinct $4, $5, md5(concat($4, '/', $5, '/', u.key)), u.entry::bigint
+from unnest($1, $2, $3) as u(key, entry, copies)
+on conflict (key_hash) do update
+set entry = excluded.entry
+where l.entry < excluded.entry;
+--   $1: {{1}}
+--   $2: {5}
+--   $3: {1}
+--   $4: office-1
+--   $5: notes
+
+-- announce
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies))
+select pg_logical_emit_message(true, 'tandem.reverse', (
+    select h.nonce
+    from tandem.reverse as h
+    where h.replicator = $6) || (
+    select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
+                when src."about" is distinct from null then concat('v', octet_length(convert_to(concat(src."about"::text),
+                      'UTF8')), ':', concat(src."about"::text)) else 'n' end || case
+                when src."said" is distinct from null then concat('v', octet_length(convert_to(concat(src."said"::text),
+                      'UTF8')), ':', concat(src."said"::text)) else 'n' end, 'UTF8')), 'hex'), ' ', encode(sha256(convert_to(case
+                when src."about" is distinct from null then concat('v', octet_length(convert_to(concat(src."about"::text),
+                      'UTF8')), ':', concat(src."about"::text)) else 'n' end || case
+                when src."said" is distinct from null then concat('v', octet_length(convert_to(concat(src."said"::text),
+                      'UTF8')), ':', concat(src."said"::text)) else 'n' end, 'UTF8')), 'hex'), ' ', replace($7,
+            E'\n', ' ')), ''), '')
+    from src));
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- announce what goes
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies))
+select pg_logical_emit_message(true, 'tandem.reverse', (
+    select h.nonce
+    from tandem.reverse as h
+    where h.replicator = $6) || (
+    select coalesce(string_agg(concat(E'\n', encode(sha256(convert_to(case
+                when src."about" is distinct from null then concat('v', octet_length(convert_to(concat(src."about"::text),
+                      'UTF8')), ':', concat(src."about"::text)) else 'n' end || case
+                when src."said" is distinct from null then concat('v', octet_length(convert_to(concat(src."said"::text),
+                      'UTF8')), ':', concat(src."said"::text)) else 'n' end, 'UTF8')), 'hex'), ' ', '-', ' ', replace($7,
+            E'\n', ' ')), ''), '')
+    from src));
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- put, 1 of 2
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies)),
+mine as materialized (
+  select src.*, l.hash as "tandem last", l.state as "tandem state"
+  from src
+  join tandem.ledger as l on l.key_hash = src."tandem hash" and l.entry = src."tandem entry")
+select count(*)
+from (
+  select
+  from only "public"."notes" as t
+  join mine on t."about" = mine."about" and t."said" = mine."said" for update of t) as locked;
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- put, 2 of 2
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies)),
+mine as materialized (
+  select src.*, l.hash as "tandem last", l.state as "tandem state"
+  from src
+  join tandem.ledger as l on l.key_hash = src."tandem hash" and l.entry = src."tandem entry"),
+there as materialized (
+  select distinct on (mine."tandem key") mine."tandem key" as name, t.tableoid as part, t.ctid as at, md5(row(t."about"::text,
+      t."said"::text)::record::text) as hash, coalesce(t."source" = 'M'::bpchar, false) as mobile, to_jsonb(t) as image
+  from mine
+  join only "public"."notes" as t on t."about" = mine."about" and t."said" = mine."said"
+  order by mine."tandem key", 5 desc, t.ctid),
+judged as materialized (
+  select mine.*, there.part as "tandem part", there.at as "tandem at", there.image as "tandem image", case
+  when there.at is not null and not there.mobile then 'taken' when there.at is not null
+  and there.hash = md5(row(mine."about"::text, mine."said"::text)::record::text) then 'same'
+  when there.at is not null and mine."tandem state" = 'kept' then 'reused'
+  when there.at is not null and there.hash <> mine."tandem last" then 'changed'
+  when there.at is not null then 'update' when mine."tandem last" is not null then 'removed'
+  else 'insert' end as "tandem verdict"
+  from mine
+  left join there on there.name = mine."tandem key"),
+inserted as (
+  insert into "public"."notes" ("about", "said", "source") overriding system value
+  select src."about", src."said", 'M'::bpchar
+  from judged as src
+  where src."tandem verdict" in ('insert', 'removed')
+  returning 1),
+noted as (
+  insert into tandem.conflict (replicator, "table", kind, key, kept, desktop, cloud)
+  select $6, $7, j."tandem verdict", j."tandem key"::text[], case j."tandem verdict"
+  when 'taken' then 'desktop' when 'reused' then 'desktop' when 'changed' then 'cloud'
+  when 'removed' then 'cloud' end, j."tandem image", j."tandem cloud"
+  from judged as j
+  where j."tandem verdict" in ('taken', 'reused', 'changed', 'removed')
+  and not exists (
+    select
+    from tandem.conflict as c
+    where c.replicator = $6 and c.seen_at is null and c."table" = $7 and c.kind = j."tandem verdict"
+    and c.key = j."tandem key"::text[] and c.desktop is not distinct from j."tandem image"
+    and c.cloud is not distinct from j."tandem cloud")),
+stated as (
+  update tandem.ledger as l
+  set state = case j."tandem verdict" when 'taken' then 'taken' when 'reused' then 'kept'
+  when 'changed' then null when 'removed' then null end
+  from judged as j
+  where l.key_hash = j."tandem hash")
+select coalesce(jsonb_agg(jsonb_build_array("tandem entry", "tandem verdict")), '[]')
+from judged
+where case when (select count(*) from inserted) < (
+  select count(*)
+  from judged as w
+  where w."tandem verdict" in ('insert', 'removed')) then not tandem.kept_out('"public"."notes"'::regclass, 20,
+  (select count(*) from inserted), (
+    select count(*)
+    from judged as w
+    where w."tandem verdict" in ('insert', 'removed'))) else true end;
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- put loosely, 1 of 2
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies)),
+mine as materialized (
+  select src.*, l.hash as "tandem last", l.state as "tandem state"
+  from src
+  join tandem.ledger as l on l.key_hash = src."tandem hash" and l.entry = src."tandem entry")
+select count(*)
+from (
+  select
+  from only "public"."notes" as t
+  join mine on t."about" = mine."about" and t."said" = mine."said" for update of t) as locked;
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- put loosely, 2 of 2
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies)),
+mine as materialized (
+  select src.*, l.hash as "tandem last", l.state as "tandem state"
+  from src
+  join tandem.ledger as l on l.key_hash = src."tandem hash" and l.entry = src."tandem entry"),
+there as materialized (
+  select distinct on (mine."tandem key") mine."tandem key" as name, t.tableoid as part, t.ctid as at, md5(row(t."about"::text,
+      t."said"::text)::record::text) as hash, coalesce(t."source" = 'M'::bpchar, false) as mobile, to_jsonb(t) as image
+  from mine
+  join only "public"."notes" as t on t."about" = mine."about" and t."said" = mine."said"
+  order by mine."tandem key", 5 desc, t.ctid),
+judged as materialized (
+  select mine.*, there.part as "tandem part", there.at as "tandem at", there.image as "tandem image", case
+  when there.at is not null and not there.mobile then 'taken' when there.at is not null
+  and there.hash = md5(row(mine."about"::text, mine."said"::text)::record::text) then 'same'
+  when there.at is not null and mine."tandem state" = 'kept' then 'reused'
+  when there.at is not null and there.hash <> mine."tandem last" then 'changed'
+  when there.at is not null then 'update' when mine."tandem last" is not null then 'removed'
+  else 'insert' end as "tandem verdict"
+  from mine
+  left join there on there.name = mine."tandem key"),
+inserted as (
+  insert into "public"."notes" ("about", "said", "source") overriding system value
+  select src."about", src."said", 'M'::bpchar
+  from judged as src
+  where src."tandem verdict" in ('insert', 'removed')
+  returning 1),
+noted as (
+  insert into tandem.conflict (replicator, "table", kind, key, kept, desktop, cloud)
+  select $6, $7, j."tandem verdict", j."tandem key"::text[], case j."tandem verdict"
+  when 'taken' then 'desktop' when 'reused' then 'desktop' when 'changed' then 'cloud'
+  when 'removed' then 'cloud' end, j."tandem image", j."tandem cloud"
+  from judged as j
+  where j."tandem verdict" in ('taken', 'reused', 'changed', 'removed')
+  and not exists (
+    select
+    from tandem.conflict as c
+    where c.replicator = $6 and c.seen_at is null and c."table" = $7 and c.kind = j."tandem verdict"
+    and c.key = j."tandem key"::text[] and c.desktop is not distinct from j."tandem image"
+    and c.cloud is not distinct from j."tandem cloud")),
+stated as (
+  update tandem.ledger as l
+  set state = case j."tandem verdict" when 'taken' then 'taken' when 'reused' then 'kept'
+  when 'changed' then null when 'removed' then null end
+  from judged as j
+  where l.key_hash = j."tandem hash")
+select coalesce(jsonb_agg(jsonb_build_array("tandem entry", "tandem verdict")), '[]')
+from judged
+where case when (select count(*) from inserted) < (
+  select count(*)
+  from judged as w
+  where w."tandem verdict" in ('insert', 'removed')) then not tandem.kept_out('"public"."notes"'::regclass, 20,
+  (select count(*) from inserted), (
+    select count(*)
+    from judged as w
+    where w."tandem verdict" in ('insert', 'removed'))) else true end;
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- fill: nothing
+
+-- remove, 1 of 2
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies)),
+mine as materialized (
+  select src.*, l.hash as "tandem last", l.state as "tandem state"
+  from src
+  join tandem.ledger as l on l.key_hash = src."tandem hash" and l.entry = src."tandem entry")
+select count(*)
+from (
+  select
+  from only "public"."notes" as t
+  join mine on t."about" = mine."about" and t."said" = mine."said" for update of t) as locked;
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- remove, 2 of 2
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies)),
+mine as materialized (
+  select src.*, l.hash as "tandem last", l.state as "tandem state"
+  from src
+  join tandem.ledger as l on l.key_hash = src."tandem hash" and l.entry = src."tandem entry"),
+there as materialized (
+  select distinct on (mine."tandem key") mine."tandem key" as name, t.tableoid as part, t.ctid as at, md5(row(t."about"::text,
+      t."said"::text)::record::text) as hash, coalesce(t."source" = 'M'::bpchar, false) as mobile, to_jsonb(t) as image
+  from mine
+  join only "public"."notes" as t on t."about" = mine."about" and t."said" = mine."said"
+  order by mine."tandem key", 5 desc, t.ctid),
+judged as materialized (
+  select mine.*, there.part as "tandem part", there.at as "tandem at", there.image as "tandem image", case
+  when there.at is null or not there.mobile then 'same' when there.hash <> mine."tandem last" then 'deleted'
+  else 'delete' end as "tandem verdict"
+  from mine
+  left join there on there.name = mine."tandem key"),
+gone as (
+  delete from only "public"."notes" as t using judged as src
+  where t.tableoid = src."tandem part" and t.ctid = src."tandem at" and src."tandem verdict" in ('delete', 'deleted')
+  returning 1),
+noted as (
+  insert into tandem.conflict (replicator, "table", kind, key, kept, desktop, cloud)
+  select $6, $7, j."tandem verdict", j."tandem key"::text[], case j."tandem verdict"
+  when 'deleted' then 'cloud' end, j."tandem image", j."tandem cloud"
+  from judged as j
+  where j."tandem verdict" in ('deleted') and not exists (
+    select
+    from tandem.conflict as c
+    where c.replicator = $6 and c.seen_at is null and c."table" = $7 and c.kind = j."tandem verdict"
+    and c.key = j."tandem key"::text[] and c.desktop is not distinct from j."tandem image"
+    and c.cloud is not distinct from j."tandem cloud")),
+stated as (
+  update tandem.ledger as l
+  set state = case j."tandem verdict" when 'keep' then 'kept' when 'deleted' then null end
+  from judged as j
+  where l.key_hash = j."tandem hash")
+select coalesce(jsonb_agg(jsonb_build_array("tandem entry", "tandem verdict")), '[]')
+from judged
+where case when (select count(*) from gone) < (
+  select count(*)
+  from judged as w
+  where w."tandem verdict" in ('delete', 'deleted')) then not tandem.kept_out('"public"."notes"'::regclass, 8, (select count(*) from gone),
+  (
+    select count(*)
+    from judged as w
+    where w."tandem verdict" in ('delete', 'deleted'))) else true end;
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- remember
+with src as materialized (
+  select u.c0::text as "about", u.c1::text as "said", u.key as "tandem key", u.entry::bigint as "tandem entry",
+  u.copies::bigint as "tandem copies", md5(concat($6, '/', $7, '/', u.key)) as "tandem hash", (
+    select to_jsonb(c)
+    from (select u.c0 as "about", u.c1 as "said") as c) as "tandem cloud"
+  from unnest($1, $2, $3, $4, $5) as u(c0, c1, key, entry, copies)),
+mine as materialized (
+  select src.*, l.hash as "tandem last", l.state as "tandem state"
+  from src
+  join tandem.ledger as l on l.key_hash = src."tandem hash" and l.entry = src."tandem entry"),
+now as (
+  select mine."tandem hash" as name, min(case when t.ctid is not null then md5(row(t."about"::text, t."said"::text)::record::text) end) as hash
+  from mine
+  left join only "public"."notes" as t on t."about" = mine."about" and t."said" = mine."said"
+  and coalesce(t."source" = 'M'::bpchar, false)
+  group by 1)
+update tandem.ledger as l
+set hash = now.hash
+from now
+where l.key_hash = now.name and l.state is null;
+--   $1: {1}
+--   $2: {2}
+--   $3: {{1}}
+--   $4: {5}
+--   $5: {1}
+--   $6: office-1
+--   $7: notes
+
+-- take over what the desktop did
+with src as materialized (
+  select u.entry::bigint as "tandem entry", md5(concat($4::text, '/', $5::text, '/', u.key)) as "tandem hash", u.told is null as "tandem gone",
+  (u.told::jsonb ->> 'about')::text as "about", (u.told::jsonb ->> 'said')::text as "said"
+  from unnest($1, $2, $3) as u(key, entry, told)
+  where u.told is null or u.told::jsonb ?& array['about', 'said']::text[])
+update tandem.ledger as l
+set entry = src."tandem entry", state = null, hash = case when not src."tandem gone" then md5(row(src."about"::text,
+    src."said"::text)::record::text) end
+from src
+where l.key_hash = src."tandem hash" and l.entry < src."tandem entry" and (l.state is null
+  or l.state = 'desktop');
+--   $1: {{1}}
+--   $2: {5}
+--   $3: {{}}
+--   $4: office-1
+--   $5: notes
+
+-- verify its rows: nothing
+
+
+-- verify the cloud's own: nothing
+
