@@ -47,11 +47,14 @@ fn windows(path: &Path) -> String {
 }
 
 impl Wine {
-    fn new(office: &Office, exe: &Path) -> Wine {
-        let prefix = std::env::var_os("WINEPREFIX").map_or_else(
+    /// `name` is the test's, which shares its Windows with no other.
+    fn new(office: &Office, exe: &Path, name: &str) -> Wine {
+        let all = std::env::var_os("WINEPREFIX").map_or_else(
             || Path::new(env!("CARGO_TARGET_TMPDIR")).join("wine"),
             PathBuf::from,
         );
+        std::fs::create_dir_all(&all).unwrap();
+        let prefix = all.join(name);
         let folder = office.folder.join(FOLDER);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::copy(exe, folder.join("tandem.exe")).unwrap();
@@ -162,7 +165,7 @@ fn edited(file: &Path, more: &str) {
 async fn the_windows_program_does_what_every_tandem_does() {
     let Some(exe) = exe() else { return };
     let office = office().await;
-    let wine = Wine::new(&office, &exe);
+    let wine = Wine::new(&office, &exe, "program");
     let settings = wine.folder.join("tandem.toml");
     let [desktop, cloud] = office.urls();
     let said = wine.fine(&["--version"]).await;
@@ -291,7 +294,7 @@ async fn the_windows_program_does_what_every_tandem_does() {
 async fn the_service_manager_and_the_installer_of_windows() {
     let Some(exe) = exe() else { return };
     let office = office().await;
-    let wine = Wine::new(&office, &exe);
+    let wine = Wine::new(&office, &exe, "service");
     let data = wine.prefix.join("drive_c/ProgramData/tandem");
     // Wine ends its services with the last program that isn't one.
     let mut alive = wine.program(Path::new("cmd"));
