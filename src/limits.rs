@@ -66,6 +66,19 @@ pub const HTTP_RETRY: Duration = Duration::from_secs(5);
 pub const HTTP_SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// A look at both sides takes so long at most.
 pub const HTTP_SAMPLE_MAX: Duration = Duration::from_secs(8);
+/// `tandem probe` waits so long for the service's answer; longer than a look at both sides takes at most.
+pub const HTTP_ANSWER_MAX: Duration = Duration::from_secs(10);
+/// No answer to it is longer.
+pub const HTTP_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The supervisor shows so often that it works.
+pub const ALIVE_EVERY: Duration = Duration::from_secs(5);
+/// After so long without that it is stuck: `/healthz` says so, and what watches it starts it anew. No step of the work holds
+/// its thread for nearly as long.
+pub const ALIVE_MAX: Duration = Duration::from_secs(120);
+/// Words for systemd that wait while it doesn't read; more than a service says in a minute.
+pub const UNHEARD_WORDS_MAX: usize = 64;
+/// The line for `systemctl status` is made anew so often.
+pub const STATUS_LINE_EVERY: Duration = Duration::from_secs(10);
 /// With more lag than this it isn't ready.
 pub const READY_LAG_MAX: Duration = Duration::from_secs(60);
 

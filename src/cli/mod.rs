@@ -9,10 +9,12 @@ mod filled;
 mod fleet;
 mod init;
 mod lag;
+mod man;
 mod manager;
 mod office;
 mod place;
 mod plan;
+mod probe;
 mod quarantine;
 mod reload;
 mod repair;
@@ -158,6 +160,12 @@ enum Command {
     Service(manager::Options),
     /// A shell's completions of these commands and options
     Completions(completions::Options),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(man::Options),
+    /// Ask the service on this computer how it is, for health checks
+    #[command(hide = true)]
+    Probe(probe::Options),
 }
 
 /// Runs a command and says how the process ends.
@@ -297,6 +305,14 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             Mode::Question,
         ),
         Command::Completions(options) => (Ok(completions::completions(options)), Mode::Question),
+        Command::Man(options) => (man::man(options), Mode::Question),
+        Command::Probe(options) => (
+            with_settings(common, async |settings| {
+                probe::probe(options, settings).await
+            })
+            .await,
+            Mode::Question,
+        ),
         Command::Config(options) => (
             with_settings(common, async |settings| settings::config(options, settings)).await,
             Mode::Question,
@@ -451,6 +467,7 @@ mod tests {
         let command = Arguments::command();
         let mut all: Vec<_> = command
             .get_subcommands()
+            .filter(|command| !command.is_hide_set())
             .map(clap::Command::get_name)
             .collect();
         let mut grouped: Vec<_> = { GROUPS.iter() }

@@ -37,10 +37,12 @@ pub(super) async fn run(
     let told = stop.clone();
     tokio::spawn(async move {
         told.cancelled().await;
+        platform::systemd::stopping();
         tracing::info!("finishing the current batch; a second signal stops at once");
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tandem starts");
     platform::service::is_running();
+    platform::systemd::ready();
     let goal = service::RunMode {
         standby: options.standby,
         reloads,
@@ -56,6 +58,7 @@ pub(super) async fn run(
                 }
                 Err(fault) => {
                     tracing::error!("{fault}");
+                    platform::systemd::status(&fault.to_string());
                     Err(fault)
                 }
             }

@@ -1,6 +1,7 @@
 //! What tandem does from start to finish, a story each.
 
 mod agree;
+mod alive;
 mod compare;
 mod copy;
 mod counters;
@@ -11,6 +12,7 @@ mod reverse;
 mod verify;
 
 pub use agree::{agree, agree_again, check_keys, check_keys_again, examine, known_tables};
+pub use alive::Alive;
 pub use compare::{Compared, compare, only_look};
 pub use copy::{
     Agenda, AtWork, CopyRequest, Copying, How, InitialCopy, Progress, Scheduled, SwapRequest,

@@ -22,7 +22,7 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
 use crate::config::Settings;
-use crate::flows::{Counters, Reloads};
+use crate::flows::{Alive, Counters, Reloads};
 use crate::limits;
 use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
@@ -32,15 +32,10 @@ pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(crate) async fn serve(reloads: &Reloads, meter: Arc<Counters>) {
-    let mut news = reloads.news();
+pub(crate) async fn serve(office: Arc<HttpState>) {
+    let mut news = office.reloads.news();
     let mut settings = news.next().await;
     let mut open: Option<(SocketAddr, TcpListener)> = None;
-    let office = Arc::new(HttpState {
-        reloads: reloads.clone(),
-        meter,
-        last: Mutex::default(),
-    });
     loop {
         // The listener stays where only other settings changed.
         open = open.filter(|(address, _)| Some(*address) == settings.listen.http);
@@ -127,7 +122,8 @@ where
     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-struct HttpState {
+/// What is shown of an office, to everybody who asks.
+pub(crate) struct HttpState {
     reloads: Reloads,
     meter: Arc<Counters>,
     last: Mutex<Last>,
@@ -145,20 +141,28 @@ struct Last {
 }
 
 /// What is known now.
-struct Known {
-    status: Option<(Arc<Status>, Duration)>,
+pub(super) struct Known {
+    pub(super) status: Option<(Arc<Status>, Duration)>,
     /// Why it isn't of this moment.
-    failed: Option<String>,
+    pub(super) failed: Option<String>,
 }
 
 impl HttpState {
+    pub(crate) fn new(reloads: Reloads, meter: Arc<Counters>) -> Arc<HttpState> {
+        Arc::new(HttpState {
+            reloads,
+            meter,
+            last: Mutex::default(),
+        })
+    }
+
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
         if let Some(refused) = refused(request) {
             return refused;
         }
         match request.uri().path() {
             "/" => page(PAGE),
-            "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+            "/healthz" => healthy(&self.meter.alive),
             "/readyz" => ready(&self.look().await),
             "/status.json" => document(&self.look().await),
             "/metrics" => {
@@ -176,7 +180,7 @@ impl HttpState {
     }
 
     /// The last sample if it is young, else a new one.
-    async fn look(&self) -> Known {
+    pub(super) async fn look(&self) -> Known {
         let mut last = self.last.lock().await;
         let young = |tried: Instant| tried.elapsed() < limits::HTTP_SAMPLE_EVERY;
         let settings = self.reloads.settings();
@@ -204,6 +208,18 @@ impl HttpState {
         Known {
             status: status.map(|(status, taken)| (status.clone(), taken.elapsed())),
             failed: last.tried.as_ref().and_then(|(_, failed)| failed.clone()),
+        }
+    }
+}
+
+/// Healthy: the service itself works; whether both sides are there is another question.
+fn healthy(alive: &Alive) -> Response<Full<Bytes>> {
+    match alive.is_stuck() {
+        false => text(StatusCode::OK, "ok\n".to_owned()),
+        true => {
+            let seconds = alive.silent_for().as_secs();
+            let body = format!("stuck: the service has not moved for {seconds} s; start it anew\n");
+            text(StatusCode::SERVICE_UNAVAILABLE, body)
         }
     }
 }

@@ -1,6 +1,7 @@
-//! The one place that knows which operating system this is: signals, processes, names, services.
+//! The one place that knows which operating system this is: signals, processes, names, service managers.
 
 pub mod service;
+pub mod systemd;
 #[cfg(unix)]
 mod unix;
 #[cfg(windows)]

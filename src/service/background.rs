@@ -11,7 +11,7 @@ use super::lifesign::{SessionHealth, speak};
 use super::session_plan::RunMode;
 use crate::config::Settings;
 use crate::flows::{Counters, Reloads};
-use crate::http::serve;
+use crate::http::{HttpState, serve, tell};
 use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
@@ -29,10 +29,12 @@ pub(super) fn start(goal: &RunMode) -> Option<Background> {
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
             return;
         };
+        let shown = HttpState::new(reloads.clone(), meter.clone());
         let all = async {
             tokio::join!(
                 speak_always(&reloads, health, stands_by, meter.clone()),
-                serve(&reloads, meter.clone()),
+                serve(shown.clone()),
+                tell(shown),
                 verify_on_schedule(&reloads),
                 forget_on_schedule(&reloads, meter)
             );

@@ -47,12 +47,15 @@ pub(super) async fn acquire(
     let wire = |error| Fault::wire(Side::Cloud, &error);
     let first = take(&cloud.client, &request, false).await.map_err(wire)?;
     if first.taken {
+        goal.health.leads(replicator);
         return Ok(first);
     }
     let other = first.holder.clone().unwrap_or_default();
     if platform::is_gone(&other) {
         tracing::info!(holder = %other, "the last holder of the lease is gone; taking over");
-        return take(&cloud.client, &request, true).await.map_err(wire);
+        let forced = take(&cloud.client, &request, true).await.map_err(wire)?;
+        goal.health.leads(replicator);
+        return Ok(forced);
     }
     // A command that copies something ends by itself, and the service must not stay away for it.
     if goal.standby || !goal.ends && platform::is_passing(&other) {

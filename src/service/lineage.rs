@@ -243,3 +243,11 @@ pub(super) async fn check_slot_is_free(desktop: &Client, name: &str) -> Result<(
             .hint("nothing was changed; stop whatever reads it, and try again"))
     })
 }
+
+/// It should have been written a moment ago.
+pub(super) fn no_checkpoint() -> Fault {
+    Fault::new(
+        Kind::Internal,
+        "internal check failed: the first checkpoint is missing",
+    )
+}

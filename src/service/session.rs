@@ -9,7 +9,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::lease::acquire;
-use super::lineage::check_slot_is_free;
+use super::lineage::{check_slot_is_free, no_checkpoint};
 use super::reload::{look_for_reloads, or_superseded};
 use super::schema_drift::{mended, note_misfits, say_stopped, take_up_reverse, unfit};
 use super::session_plan::{Remembered, RunMode};
@@ -21,7 +21,7 @@ use crate::apply::{
 use crate::catalog::{self, Facts, Footprint, facts, replicator_name};
 use crate::config::Settings;
 use crate::failpoint;
-use crate::fault::{Decision, Fault, Kind, Side};
+use crate::fault::{Decision, Fault, Side};
 use crate::flows::{
     Agenda, CopyRequest, Forward, InitialCopy, LastRefill, Reverse, Sides, agree_again, bind,
     check_keys, check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
@@ -94,7 +94,6 @@ pub(super) async fn session(
     let first = goal.reloads.leads(sides);
     let mut taken = taken?;
     look_for_reloads(&cloud.client, &replicator, (goal, first)).await?;
-    goal.health.leads(&replicator);
     let lease = Lease {
         replicator,
         slot: settings.forward.slot.clone(),
@@ -491,11 +490,4 @@ async fn both_ways(
         }
     );
     out.and(reverse)
-}
-
-fn no_checkpoint() -> Fault {
-    Fault::new(
-        Kind::Internal,
-        "internal check failed: the first checkpoint is missing",
-    )
 }

@@ -1,6 +1,6 @@
 //! Errors are decisions: wait and try again, or stop and say why.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
@@ -13,6 +13,7 @@ use super::wal_limit::{exceeded, give_up};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind};
 use crate::limits;
+use crate::platform::systemd;
 
 /// Runs sessions until the goal is reached, until told to stop, or until one ends for a reason that doesn't pass.
 ///
@@ -43,9 +44,11 @@ async fn serve(
         false => background::start(&goal),
     };
     let mut watches = !goal.ends && !goal.standby;
+    let meter = goal.meter.clone();
     loop {
         let bytes = tokio::select! {
             ended = sessions(settings, &mut goal, stop) => return ended,
+            never = meter.alive.show(show_every(), systemd::alive) => match never {},
             bytes = exceeded(&reloads), if watches => bytes,
         };
         let now = reloads.settings();
@@ -54,6 +57,12 @@ async fn serve(
             Err(fault) => tracing::error!("the slot can't be given up: {fault}; trying again"),
         }
     }
+}
+
+/// Often enough for whoever watches, also when one sign comes late.
+fn show_every() -> Duration {
+    let watched = systemd::silence_max().map(|longest| longest / 3);
+    watched.map_or(limits::ALIVE_EVERY, |every| every.min(limits::ALIVE_EVERY))
 }
 
 /// One session after the other.

@@ -8,6 +8,7 @@
 
 pub mod control;
 mod error;
+mod http;
 mod login;
 mod quiet;
 mod session;
@@ -15,6 +16,7 @@ mod socket;
 mod tls;
 
 pub use error::{ServerError, WireError};
+pub use http::get;
 pub use session::{Incoming, Mode, Session};
 
 /// Session settings under which values are written and read as text, on both sides (P11). A direct

@@ -26,5 +26,7 @@ mod schemas;
 mod screens;
 mod secrets;
 mod status;
+#[cfg(unix)]
+mod supervised;
 mod update;
 mod windows;
