@@ -1,7 +1,7 @@
 ; The installer: program, settings from both databases, service. `make windows-installer` builds it (docs/windows.md).
 ;
-; Without a window, for many offices:  set TANDEM_DESKTOP_PASSWORD and TANDEM_CLOUD_PASSWORD, then
-;   tandem-0.1.0-setup.exe /S /DESKTOP=postgres://... /CLOUD=postgres://... [/NOSTART] [/D=folder, last and without quotes]
+; Without a window, for many offices: set TANDEM_DESKTOP_URL, TANDEM_DESKTOP_PASSWORD, TANDEM_CLOUD_URL and TANDEM_CLOUD_PASSWORD, then
+;   tandem-0.1.0-setup.exe /S [/NOSTART] [/D=folder, last and without quotes]
 ; Exit codes: 0 fine, 2 the settings could not be made, 3 the service could not be installed, 4 installed, but something needs a person.
 
 Unicode true
@@ -61,16 +61,17 @@ Function .onInit
     ${EndIf}
     ${GetParameters} $R0
     ClearErrors
-    ${GetOptions} $R0 "/DESKTOP=" $DesktopUrl
-    ${GetOptions} $R0 "/CLOUD=" $CloudUrl
-    ClearErrors
     ${GetOptions} $R0 "/NOSTART" $R1
     ${IfNot} ${Errors}
         StrCpy $NoStart 1
     ${EndIf}
+    ReadEnvStr $DesktopUrl TANDEM_DESKTOP_URL
+    ReadEnvStr $CloudUrl TANDEM_CLOUD_URL
     ReadEnvStr $DesktopPassword TANDEM_DESKTOP_PASSWORD
     ReadEnvStr $CloudPassword TANDEM_CLOUD_PASSWORD
     ; The program must not find them in its environment: the service won't either.
+    System::Call 'kernel32::SetEnvironmentVariable(t "TANDEM_DESKTOP_URL", p 0)'
+    System::Call 'kernel32::SetEnvironmentVariable(t "TANDEM_CLOUD_URL", p 0)'
     System::Call 'kernel32::SetEnvironmentVariable(t "TANDEM_DESKTOP_PASSWORD", p 0)'
     System::Call 'kernel32::SetEnvironmentVariable(t "TANDEM_CLOUD_PASSWORD", p 0)'
 FunctionEnd
@@ -181,7 +182,7 @@ Function Secret
             ${ExitDo}
         ${EndIf}
         ${If} $R4 == "'"
-            StrCpy $R4 "'\''"
+            StrCpy $R4 `'"'"'`
         ${EndIf}
         StrCpy $R2 "$R2$R4"
         IntOp $R3 $R3 + 1
@@ -311,7 +312,7 @@ Section
     ${If} $Fresh = 1
         ${If} $DesktopUrl == ""
         ${OrIf} $CloudUrl == ""
-            MessageBox MB_OK|MB_ICONSTOP "Both addresses are needed: /DESKTOP= and /CLOUD=" /SD IDOK
+            MessageBox MB_OK|MB_ICONSTOP "Both addresses are needed: TANDEM_DESKTOP_URL and TANDEM_CLOUD_URL" /SD IDOK
             SetErrorLevel 2
             Abort "no addresses"
         ${EndIf}

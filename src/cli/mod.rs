@@ -95,7 +95,6 @@ fn grouped() -> clap::Command {
 }
 
 const HELP: &str = "Examples:
-  tandem doctor && tandem bootstrap --plan
   tandem lag --max 30s || notify     replication is late
 Exit status:
   0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";

@@ -47,11 +47,14 @@ fn windows(path: &Path) -> String {
 }
 
 impl Wine {
-    fn new(office: &Office, exe: &Path) -> Wine {
-        let prefix = std::env::var_os("WINEPREFIX").map_or_else(
+    /// `name` is the test's, which shares its Windows with no other.
+    fn new(office: &Office, exe: &Path, name: &str) -> Wine {
+        let all = std::env::var_os("WINEPREFIX").map_or_else(
             || Path::new(env!("CARGO_TARGET_TMPDIR")).join("wine"),
             PathBuf::from,
         );
+        std::fs::create_dir_all(&all).unwrap();
+        let prefix = all.join(name);
         let folder = office.folder.join(FOLDER);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::copy(exe, folder.join("tandem.exe")).unwrap();
@@ -162,7 +165,7 @@ fn edited(file: &Path, more: &str) {
 async fn the_windows_program_does_what_every_tandem_does() {
     let Some(exe) = exe() else { return };
     let office = office().await;
-    let wine = Wine::new(&office, &exe);
+    let wine = Wine::new(&office, &exe, "program");
     let settings = wine.folder.join("tandem.toml");
     let [desktop, cloud] = office.urls();
     let said = wine.fine(&["--version"]).await;
@@ -291,8 +294,14 @@ async fn the_windows_program_does_what_every_tandem_does() {
 async fn the_service_manager_and_the_installer_of_windows() {
     let Some(exe) = exe() else { return };
     let office = office().await;
-    let wine = Wine::new(&office, &exe);
+    let wine = Wine::new(&office, &exe, "service");
     let data = wine.prefix.join("drive_c/ProgramData/tandem");
+    // Wine ends its services with the last program that isn't one.
+    let mut alive = wine.program(Path::new("cmd"));
+    let alive = alive.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
+    let _alive = alive.unwrap();
+    // What a test that failed has left.
+    wine.ask(&["service", "uninstall"]).await;
     let _ = std::fs::remove_dir_all(&data);
     let [desktop, cloud] = office.urls();
     let (code, said) = wine.ask(&["service", "status"]).await;
@@ -369,18 +378,9 @@ async fn the_service_manager_and_the_installer_of_windows() {
     // What a person has to mend is said by the manager, too.
     let file = data.join("tandem.toml");
     let fine = std::fs::read_to_string(&file).unwrap();
-    std::fs::write(&file, fine.replace("name = \"item\"", "name = \"itemm\"")).unwrap();
-    let said = loop {
-        let (code, said) = wine.ask(&["service", "start"]).await;
-        if code == 3 {
-            break said;
-        }
-        // It ran until it had asked both databases.
-        let (code, said) = wine.ask(&["service", "status"]).await;
-        if code == 3 {
-            break said;
-        }
-    };
+    std::fs::write(&file, format!("{fine}[nonsense]\r\nof = 1\r\n")).unwrap();
+    let (code, said) = wine.ask(&["service", "start"]).await;
+    assert_eq!(code, 3, "{said}");
     assert!(said.contains("exit 2: its settings"), "{said}");
     std::fs::remove_file(&file).unwrap();
     let said = wine.fine(&["service", "uninstall"]).await;
@@ -408,8 +408,8 @@ async fn installed(wine: &Wine, office: &Office, data: &Path) {
     let mut command = wine.program(Path::new(&setup));
     command
         .arg("/S")
-        .arg(format!("/DESKTOP={desktop}"))
-        .arg(format!("/CLOUD={cloud}"))
+        .env("TANDEM_DESKTOP_URL", desktop)
+        .env("TANDEM_CLOUD_URL", cloud)
         .env("TANDEM_DESKTOP_PASSWORD", word);
     let (code, _, _) = finish(&mut command).await;
     let log = std::fs::read(program.join("setup.log")).unwrap_or_default();
@@ -428,7 +428,7 @@ async fn installed(wine: &Wine, office: &Office, data: &Path) {
     let secrets = std::fs::read_to_string(data.join(".env")).unwrap();
     assert_eq!(
         secrets,
-        "DESKTOP_DB_PASSWORD='pa'\\''ss \"wörd\" %20 $x'\r\n"
+        "DESKTOP_DB_PASSWORD='pa'\"'\"'ss \"wörd\" %20 $x'\r\n"
     );
     exec(
         &office.desktop,
