@@ -101,4 +101,4 @@ image: ## a container's image of the static program, by docker or podman, withou
 	cp target/static/$(IMAGE_MACHINE)/tandem target/image/$(IMAGE_MACHINE)/
 	cp /etc/ssl/certs/ca-certificates.crt target/image/
 	echo 'tandem:x:65532:65532::/var/lib/tandem:/' >target/image/passwd
-	$$(command -v docker >/dev/null && docker info >/dev/null 2>&1 && echo docker || echo podman) build --build-arg TARGETARCH=$(IMAGE_MACHINE) --tag tandem:latest --file deploy/docker/Dockerfile target/image
+	if docker info >/dev/null 2>&1; then build='docker build'; else build='podman build --format docker'; fi; $$build --build-arg TARGETARCH=$(IMAGE_MACHINE) --tag tandem:latest --file deploy/docker/Dockerfile target/image

@@ -30,10 +30,11 @@ fn value(key: &str) -> String {
 
 #[test]
 fn the_unit_says_what_the_program_knows() {
-    let start = value("ExecStart");
-    let words: Vec<_> = start.split(' ').collect();
-    assert_eq!(words[0], "/usr/bin/tandem");
-    must_take(words[1..].iter().copied(), UNIT);
+    for command in ["ExecStart", "ExecReload"].map(value) {
+        let words: Vec<_> = command.split(' ').collect();
+        assert_eq!(words[0], "/usr/bin/tandem");
+        must_take(words[1..].iter().copied(), UNIT);
+    }
     for variable in values("Environment") {
         let (name, _) = variable.split_once('=').unwrap();
         if name.starts_with("TANDEM_") {

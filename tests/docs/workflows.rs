@@ -9,7 +9,7 @@ fn workflows() -> Vec<(String, Value)> {
     let all: Vec<_> = { files(&[".github/workflows"], &["yml"]).into_iter() }
         .map(|(path, _)| (path.clone(), yaml(&path)))
         .collect();
-    assert_eq!(all.len(), 4);
+    assert!(all.len() > 4);
     all
 }
 
