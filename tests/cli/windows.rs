@@ -59,6 +59,10 @@ impl Wine {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::copy(exe, folder.join("tandem.exe")).unwrap();
         let wine = Wine { prefix, folder };
+        // The first start makes it, and says so.
+        let mut boot = wine.program(Path::new("wineboot"));
+        let made = boot.arg("-i").stderr(Stdio::null()).as_std_mut().status();
+        assert!(made.unwrap().success());
         wine.compile("prng.c", "bcryptprimitives.dll", &["-shared", "-ladvapi32"]);
         wine
     }
@@ -157,6 +161,7 @@ async fn office() -> Office {
 /// What `init` wrote, as Notepad would leave it: a byte order mark, and a carriage return before each line feed.
 fn edited(file: &Path, more: &str) {
     let text = std::fs::read_to_string(file).unwrap();
+    let text = text.replace("name = \"item\"\n", "name = \"item\"\nflow = \"both\"\n");
     let text = format!("\u{feff}{text}\n{more}").replace('\n', "\r\n");
     std::fs::write(file, text).unwrap();
 }
