@@ -171,6 +171,20 @@ create table tandem.orphan (
     primary key (replicator, "table", key_hash)
 );
 
+-- That the running service reads its settings again: who asked, and what came of it. A row that nobody asked for is a signal's.
+-- The last one says whether the settings that the service runs with are those of its file.
+create table tandem.reload (
+    id bigint generated always as identity primary key,
+    replicator text not null references tandem.checkpoint on delete cascade,
+    asked_by text not null,
+    asked_at timestamptz not null default now(),
+    -- the service has heard of it
+    begun_at timestamptz,
+    ended_at timestamptz,
+    outcome text check (outcome in ('unchanged', 'taken_up', 'restart', 'bad', 'unreachable')),
+    answer jsonb
+);
+
 -- The last comparison of both sides that the service made.
 create table tandem.verified (
     replicator text primary key references tandem.checkpoint on delete cascade,

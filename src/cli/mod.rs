@@ -10,8 +10,14 @@ mod filled;
 mod fleet;
 mod init;
 mod lag;
+mod man;
+mod manager;
+mod office;
+mod place;
 mod plan;
+mod probe;
 mod quarantine;
+mod reload;
 mod repair;
 mod run;
 mod screen;
@@ -34,6 +40,7 @@ use crate::config::{self, Settings, Sources};
 use crate::failpoint;
 use crate::fault::{Decision, Exit, Fault, Kind};
 use crate::model::Name;
+use crate::platform;
 use crate::wire::control;
 
 /// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
@@ -62,7 +69,9 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "quarantine",
             "config",
             "alert",
+            "reload",
             "uninstall",
+            "service",
             "completions",
         ],
     ),
@@ -88,8 +97,7 @@ fn grouped() -> clap::Command {
 const HELP: &str = "Examples:
   tandem doctor && tandem bootstrap --plan
   tandem lag --max 30s || notify     replication is late
-Exit status:
-  0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
+Exit status: 0 fine, 1 bad news, 2 fix your input, 3 not running, 4 cannot tell, 5 data protected";
 
 #[derive(Args)]
 struct Common {
@@ -148,10 +156,20 @@ enum Command {
     Config(settings::Options),
     /// Send a test by mail or webhook, as alerts are sent
     Alert(alert::Options),
+    /// Make the running service read its settings again
+    Reload(reload::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
+    /// (Windows) Run it by the service manager: install, start, stop, status, uninstall
+    Service(manager::Options),
     /// A shell's completions of these commands and options
     Completions(completions::Options),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(man::Options),
+    /// Ask the service on this computer how it is, for health checks
+    #[command(hide = true)]
+    Probe(probe::Options),
 }
 
 /// Runs a command and says how the process ends.
@@ -173,6 +191,18 @@ pub fn main() -> u8 {
     };
     failpoint::arm(std::env::var("TANDEM_TEST_FAILPOINT").ok().as_deref());
     failpoint::arm_cuts(std::env::var("TANDEM_TEST_CUTS").ok().as_deref());
+    let is_service = matches!(&arguments.command, Command::Service(options) if options.action == manager::Action::Run);
+    if !is_service {
+        return carry_out(&arguments);
+    }
+    match manager::serve(move || carry_out(&arguments)) {
+        Ok(code) => code,
+        Err(fault) => finish(Err(fault), Mode::Question),
+    }
+}
+
+/// Carries a command out, from the threads that it needs to the last goodbye.
+fn carry_out(arguments: &Arguments) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -184,7 +214,7 @@ pub fn main() -> u8 {
             return report(&fault, Exit::Protected);
         }
     };
-    let code = runtime.block_on(dispatch(&arguments));
+    let code = runtime.block_on(dispatch(arguments));
     // Who insists on the end, by a second signal, gets it at once.
     if code != Exit::Interrupted as u8 {
         runtime.block_on(control::goodbyes());
@@ -279,6 +309,14 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             Mode::Question,
         ),
         Command::Completions(options) => (Ok(completions::completions(options)), Mode::Question),
+        Command::Man(options) => (man::man(options), Mode::Question),
+        Command::Probe(options) => (
+            with_settings(common, async |settings| {
+                probe::probe(options, settings).await
+            })
+            .await,
+            Mode::Question,
+        ),
         Command::Config(options) => (
             with_settings(common, async |settings| settings::config(options, settings)).await,
             Mode::Question,
@@ -288,6 +326,17 @@ async fn dispatch(arguments: &Arguments) -> u8 {
                 alert::alert(options, settings).await
             })
             .await,
+            Mode::Question,
+        ),
+        Command::Service(options) => (
+            Box::pin(manager::manage(common, options)).await,
+            match options.action {
+                manager::Action::Run => Mode::Service,
+                _ => Mode::Question,
+            },
+        ),
+        Command::Reload(options) => (
+            Box::pin(reload::reload(common, options)).await,
             Mode::Question,
         ),
         Command::Uninstall(options) => (
@@ -329,6 +378,7 @@ fn sources(common: &Common) -> Sources {
             .collect(),
         cwd: std::env::current_dir().unwrap_or_default(),
         home,
+        installed: platform::service::folder().map(|folder| folder.join(place::SETTINGS)),
         flags: Vec::new(),
     }
 }
@@ -370,14 +420,15 @@ enum Mode {
 fn finish(result: Result<Exit, Fault>, mode: Mode) -> u8 {
     match result {
         Ok(exit) => exit as u8,
-        Err(fault) => {
-            let exit = match fault.decision() {
-                Decision::Retry | Decision::Again => Exit::CannotTell,
-                Decision::Stop(Exit::Protected) if mode == Mode::Question => Exit::CannotTell,
-                Decision::Stop(exit) => exit,
-            };
-            report(&fault, exit)
-        }
+        Err(fault) => report(&fault, exit_of(&fault, mode)),
+    }
+}
+
+fn exit_of(fault: &Fault, mode: Mode) -> Exit {
+    match fault.decision() {
+        Decision::Retry | Decision::Again => Exit::CannotTell,
+        Decision::Stop(Exit::Protected) if mode == Mode::Question => Exit::CannotTell,
+        Decision::Stop(exit) => exit,
     }
 }
 
@@ -427,6 +478,7 @@ mod tests {
         let command = Arguments::command();
         let mut all: Vec<_> = command
             .get_subcommands()
+            .filter(|command| !command.is_hide_set())
             .map(clap::Command::get_name)
             .collect();
         let mut grouped: Vec<_> = { GROUPS.iter() }

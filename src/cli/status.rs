@@ -2,15 +2,16 @@
 
 use clap::Args;
 
-use super::show;
+use super::{office, show};
 use crate::alert::AlertStatus;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
+use crate::model::listed;
 use crate::observe::{
-    CloudHalf, Observer, ReverseSample, Sample, Service, State, Status, TableStatus, Verdict,
-    VerifiedStatus,
+    CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, Service, SettingsStatus, State,
+    Status, TableStatus, Verdict, VerifiedStatus,
 };
-use crate::platform;
+use crate::{limits, platform};
 
 /// One screen: is it running, is it caught up, what needs you. Works when the service is down.
 #[derive(Args)]
@@ -142,6 +143,33 @@ fn running(service: &Service, holder: &str) -> String {
     )
 }
 
+/// Settings that were read again and don't count.
+fn settings_told(settings: &SettingsStatus) {
+    let why = settings.why.as_deref().unwrap_or_default();
+    let how = match settings.outcome {
+        ReloadOutcome::Bad => format!("BAD, those before go on: {why}"),
+        ReloadOutcome::Unreachable => format!("could not be checked, those before go on: {why}"),
+        _ => format!(
+            "{} {} a restart",
+            listed(&settings.restart, limits::NAMES_SHOWN),
+            if settings.restart.len() == 1 {
+                "needs"
+            } else {
+                "need"
+            }
+        ),
+    };
+    // A mistake and its place; `config check` shows all of them.
+    let lines: Vec<_> = how.lines().map(str::trim).collect();
+    let place = lines.iter().find_map(|line| line.strip_prefix("--> "));
+    show::result(&format!(
+        "  settings  of {}   {}{}",
+        settings.read,
+        lines.first().unwrap_or(&"").replace("error: ", ""),
+        place.map_or(String::new(), |place| format!(", {place}"))
+    ));
+}
+
 fn compared(verified: &VerifiedStatus) {
     let how = match verified.equal {
         true if verified.unknown.is_empty() => "both sides are equal".to_owned(),
@@ -215,19 +243,10 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         ));
     }
     tables(&status.tables, all);
-    if let Some(refill) = &status.refill {
-        let how = match (&refill.failed, refill.took_ms) {
-            (Some(why), _) => format!("FAILED: {why}"),
-            (None, Some(took)) => format!("took {}", show::seconds(Some(took))),
-            (None, None) => "is running".to_owned(),
-        };
-        show::result(&format!("  refill    of {}   {how}", refill.started));
+    if let Some(settings) = &status.settings {
+        settings_told(settings);
     }
-    if let Some(then) = &status.then
-        && let Some(why) = &then.failed
-    {
-        show::result(&format!("  then      FAILED: {why}"));
-    }
+    office::statements(status);
     if let Some(verified) = &status.verified {
         compared(verified);
     }

@@ -407,6 +407,7 @@ mod tests {
             forward,
             then: None,
             service: Service::default(),
+            settings: None,
             refill: None,
             snapshot_held_ms: None,
             slot_given_up: None,

@@ -210,6 +210,15 @@ impl<'d> Section<'_, 'd> {
 
     /// Column names.
     pub(super) fn columns(&mut self, key: &str) -> Option<Vec<String>> {
+        self.names(key, identifier)
+    }
+
+    /// Names, each as `check` wants it.
+    pub(super) fn names(
+        &mut self,
+        key: &str,
+        check: fn(&str) -> Checked<String>,
+    ) -> Option<Vec<String>> {
         let found = self.compound(key)?;
         let Input::Other(DeValue::Array(array)) = &found.input else {
             self.wrong(
@@ -220,13 +229,18 @@ impl<'d> Section<'_, 'd> {
             );
             return None;
         };
-        let columns = self.column_list(key, array)?;
+        let columns = self.name_list(key, array, check)?;
         let written = show::list(&columns);
         self.row(key, written, Some(&found.origin));
         Some(columns)
     }
 
-    fn column_list(&mut self, key: &str, array: &'d DeArray<'d>) -> Option<Vec<String>> {
+    fn name_list(
+        &mut self,
+        key: &str,
+        array: &'d DeArray<'d>,
+        check: fn(&str) -> Checked<String>,
+    ) -> Option<Vec<String>> {
         let mut columns: Vec<String> = Vec::new();
         let mut whole = true;
         for item in array {
@@ -238,7 +252,7 @@ impl<'d> Section<'_, 'd> {
                 origin: Origin::File(item.span()),
                 input,
             };
-            match found.input.text().and_then(identifier) {
+            match found.input.text().and_then(check) {
                 Ok(name) if !columns.contains(&name) => columns.push(name),
                 Ok(name) => {
                     self.wrong(

@@ -65,7 +65,7 @@ impl FleetPage {
                 ..Last::default()
             }),
         });
-        let served = serve_on(self.listener, move |request| {
+        let served = serve_on(&self.listener, move |request| {
             let shown = shown.clone();
             async move { shown.answer(&request).await }
         });

@@ -4,6 +4,8 @@ mod fleet;
 mod metrics;
 mod metrics_fleet;
 mod serve;
+mod status_line;
 
 pub use fleet::FleetPage;
-pub(crate) use serve::serve;
+pub(crate) use serve::{HttpState, serve};
+pub(crate) use status_line::tell;

@@ -7,6 +7,7 @@ mod half;
 mod on_desktop;
 mod peek;
 mod quarantine;
+mod reload;
 mod reverse;
 mod sample;
 mod status;
@@ -19,6 +20,7 @@ pub use fleet::{Fleet, FleetObserver, QuarantineCounts, Replicator, StoppedTable
 pub use half::CloudHalf;
 pub(crate) use on_desktop::{OnDesktop, failing, on_desktop};
 pub use quarantine::ParkedRow;
+pub use reload::{ReloadCaller, ReloadOutcome, Reloaded, SettingsStatus};
 pub(crate) use reverse::forget_on_schedule;
 pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use sample::{CheckpointView, Observer, Sample, State};

@@ -7,6 +7,7 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
+use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
 use super::sample::{CheckpointView, Observer, Sample, State};
 use crate::alert::{AlertStatus, kept, ways};
@@ -68,6 +69,8 @@ pub struct Status {
     pub then: Option<ThenStatus>,
     /// The service.
     pub service: Service,
+    /// Settings that the running service read again and that don't count; null where all do.
+    pub settings: Option<SettingsStatus>,
     /// The office's refill, where tandem runs it.
     pub refill: Option<RefillStatus>,
     /// When the slot was given up, since the desktop kept too much WAL for it, in ISO 8601; null where it wasn't.
@@ -142,8 +145,20 @@ pub struct RefillStatus {
     pub started: String,
     /// How long it took, in milliseconds; null while it runs.
     pub took_ms: Option<i64>,
-    /// Why it failed.
+    /// Why it failed, until it goes well again.
     pub failed: Option<String>,
+    /// Why it ran: `clock`, `changed`, `again` behind a failure, `start` where nobody knew what had changed before.
+    pub why: Option<String>,
+    /// The tables whose change made it run; null where none did.
+    pub changed: Option<Vec<String>>,
+    /// Rows that it inserted, changed and deleted; null where that can't be known.
+    pub wrote: Option<i64>,
+    /// How often it has run.
+    pub runs: i64,
+    /// The tables whose changes make it run; null where only the clock does.
+    pub watched: Option<Vec<String>>,
+    /// Why not all changes are seen.
+    pub trouble: Option<String>,
 }
 
 /// One table.
@@ -223,8 +238,14 @@ impl Observer {
             .is_some_and(|verified| !verified.equal);
         let alert = self.alerts(settings).await?;
         let silent = { alert.as_ref() }.is_some_and(|alert| alert.broken().next().is_some());
+        let unread = match running {
+            true => settings_status(&self.in_cloud()).await?,
+            false => None,
+        };
+        let bad = |unread: &SettingsStatus| unread.outcome == ReloadOutcome::Bad;
         let broken = failed
             || differs
+            || unread.as_ref().is_some_and(bad)
             || silent
             || refill
                 .as_ref()
@@ -240,6 +261,7 @@ impl Observer {
             forward: forward.aged(),
             then,
             service,
+            settings: unread,
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
@@ -300,7 +322,7 @@ impl Observer {
             return Ok(None);
         }
         let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed from tandem.refill where replicator = $1";
+            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed, wrote, runs, watched, trouble from tandem.refill where replicator = $1";
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = desktop.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
@@ -308,6 +330,12 @@ impl Observer {
             started: row.get(0),
             took_ms: row.get(1),
             failed: row.get(2),
+            why: row.get(3),
+            changed: row.get(4),
+            wrote: row.get(5),
+            runs: row.get(6),
+            watched: row.get(7),
+            trouble: row.get(8),
         }))
     }
 

@@ -1,5 +1,6 @@
 //! What a status comes to, as people say it, and what to do next.
 
+use super::reload::ReloadOutcome;
 use super::status::{Status, TableStatus, Verdict};
 
 impl TableStatus {
@@ -16,6 +17,9 @@ impl Status {
         match (self.verdict, needing) {
             (Verdict::CaughtUp, _) => "caught up".to_owned(),
             (Verdict::CatchingUp, _) => "catching up".to_owned(),
+            (Verdict::NeedsYou, 0) if self.has_bad_settings() => {
+                "running, its settings file needs you".to_owned()
+            }
             (Verdict::NeedsYou, 0) if self.only_alerts_fail() => {
                 "running, alerts do not arrive".to_owned()
             }
@@ -50,6 +54,9 @@ impl Status {
             Verdict::NeedsYou if { self.verified.as_ref() }.is_some_and(|last| !last.equal) => {
                 Some("tandem repair")
             }
+            Verdict::NeedsYou if self.has_bad_settings() => {
+                Some("tandem config check, then tandem reload")
+            }
             Verdict::NeedsYou if self.only_alerts_fail() => Some("tandem alert test"),
             Verdict::NeedsYou => {
                 Some("mend what stands there, then: tandem bootstrap --table TABLE")
@@ -57,6 +64,12 @@ impl Status {
             Verdict::Stalled => Some("tandem lag"),
             Verdict::CaughtUp | Verdict::CatchingUp => None,
         }
+    }
+
+    /// The settings that were read last can't be taken up.
+    pub fn has_bad_settings(&self) -> bool {
+        let outcome = self.settings.as_ref().map(|settings| settings.outcome);
+        outcome == Some(ReloadOutcome::Bad)
     }
 
     /// Nothing is wrong but that nobody hears of it.

@@ -1,17 +1,20 @@
 //! What goes on beside the sessions, on a thread of its own, so that it answers however busy they are: the HTTP listener,
 //! comparisons of both sides, the sign of life in the cloud, forgetting old conflicts, and alerts.
 
+use std::sync::Arc;
+
 use tokio::runtime::Builder;
 use tokio::sync::oneshot;
 use tokio::task::LocalSet;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::alerts;
-use super::lifesign::speak;
+use super::lifesign::{SessionHealth, speak};
 use super::session_plan::RunMode;
 use crate::config::Settings;
 use crate::fault::Fault;
-use crate::http::serve;
+use crate::flows::{Counters, Reloads};
+use crate::http::{HttpState, serve, tell};
 use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
@@ -29,22 +32,24 @@ impl Background {
 }
 
 /// Starts it. Without it all else goes on.
-pub(super) fn start(settings: &Settings, goal: &RunMode) -> Option<Background> {
+pub(super) fn start(goal: &RunMode) -> Option<Background> {
     let stop = CancellationToken::new();
     let (last_words, heard) = oneshot::channel();
-    let (settings, meter, stopped) = (settings.clone(), goal.meter.clone(), stop.clone());
+    let (reloads, meter, stopped) = (goal.reloads.clone(), goal.meter.clone(), stop.clone());
     let (health, stands_by) = (goal.health.clone(), goal.standby);
     let work = move || {
         let Ok(runtime) = Builder::new_current_thread().enable_all().build() else {
             return;
         };
+        let shown = HttpState::new(reloads.clone(), meter.clone());
         let all = async {
             tokio::join!(
-                speak(settings.clone(), health, stands_by, meter.clone()),
-                serve(settings.clone(), meter.clone()),
-                verify_on_schedule(settings.clone()),
-                forget_on_schedule(settings.clone(), meter),
-                alerts::watch(settings, !stands_by, heard)
+                speak_always(&reloads, health, stands_by, meter.clone()),
+                serve(shown.clone()),
+                tell(shown),
+                verify_on_schedule(&reloads),
+                forget_on_schedule(&reloads, meter),
+                alerts::watch(&reloads, !stands_by, heard)
             );
         };
         let all = async {
@@ -64,6 +69,24 @@ pub(super) fn start(settings: &Settings, goal: &RunMode) -> Option<Background> {
                 "neither metrics nor comparisons nor alerts nor a sign of life: {error}"
             );
             None
+        }
+    }
+}
+
+/// The sign of life, by the settings that count.
+async fn speak_always(
+    reloads: &Reloads,
+    health: SessionHealth,
+    stands_by: bool,
+    meter: Arc<Counters>,
+) {
+    let mut news = reloads.news();
+    let mut settings = news.next().await;
+    loop {
+        let by = Settings::clone(&settings);
+        tokio::select! {
+            () = speak(by, health.clone(), stands_by, meter.clone()) => return,
+            now = news.next() => settings = now,
         }
     }
 }

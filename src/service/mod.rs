@@ -7,6 +7,7 @@ mod lease;
 mod lifesign;
 mod lineage;
 mod log;
+mod reload;
 mod schema_drift;
 mod session;
 mod session_plan;

@@ -9,6 +9,7 @@
 pub mod control;
 mod dial;
 mod error;
+mod http;
 mod login;
 mod quiet;
 mod session;
@@ -17,6 +18,7 @@ mod tls;
 
 pub use dial::{Dialed, dial};
 pub use error::{ServerError, WireError};
+pub use http::get;
 pub use session::{Incoming, Mode, Session};
 
 /// Session settings under which values are written and read as text, on both sides (P11). A direct

@@ -21,9 +21,13 @@ mod listen;
 mod logs;
 mod mismatch;
 mod questions;
+mod reload;
 mod roles;
 mod schemas;
 mod screens;
 mod secrets;
 mod status;
+#[cfg(unix)]
+mod supervised;
 mod update;
+mod windows;

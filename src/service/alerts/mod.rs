@@ -16,6 +16,7 @@ use tokio_postgres::types::Type;
 use crate::alert::{About, Condition, Keeper, Memory, Way, send, ways};
 use crate::config::{Settings, TimeOfDay};
 use crate::fault::{Fault, Kind, Side};
+use crate::flows::Reloads;
 use crate::limits;
 use crate::observe::{Observer, Status};
 use crate::platform;
@@ -44,16 +45,24 @@ pub(super) async fn say_last_words(to: oneshot::Sender<LastWords>, fault: &Fault
     }
 }
 
-/// Watches as long as it is polled, if the settings have anybody to tell. `leads`: this program isn't one that stands by.
+/// Watches as long as it is polled, while the settings have anybody to tell. `leads`: this program isn't one that stands by.
 pub(super) async fn watch(
-    settings: Settings,
-    leads: bool,
-    last_words: oneshot::Receiver<LastWords>,
+    reloads: &Reloads,
+    mut leads: bool,
+    mut last_words: oneshot::Receiver<LastWords>,
 ) {
-    if !settings.alert.is_on() {
-        return;
+    let mut news = reloads.news();
+    let mut settings = news.next().await;
+    let mut memory = Memory::default();
+    loop {
+        let by = Settings::clone(&settings);
+        let mut watch = Watch::new(&by, leads, std::mem::take(&mut memory));
+        tokio::select! {
+            () = watch.work(&mut last_words) => return,
+            now = news.next() => settings = now,
+        }
+        (leads, memory) = (watch.leads, watch.memory);
     }
-    Watch::new(&settings, leads).work(last_words).await;
 }
 
 /// What came of carrying a message.
@@ -82,7 +91,7 @@ struct Watch<'s> {
 }
 
 impl<'s> Watch<'s> {
-    fn new(settings: &'s Settings, leads: bool) -> Watch<'s> {
+    fn new(settings: &'s Settings, leads: bool, memory: Memory) -> Watch<'s> {
         let database = &settings.desktop.endpoint.database;
         Watch {
             settings,
@@ -91,7 +100,7 @@ impl<'s> Watch<'s> {
                 replicator: { settings.replicator.clone() }.unwrap_or_else(|| database.clone()),
                 computer: platform::name(),
             },
-            memory: Memory::default(),
+            memory,
             keeper: None,
             loaded: false,
             unkept: false,
@@ -102,24 +111,25 @@ impl<'s> Watch<'s> {
         }
     }
 
-    async fn work(&mut self, mut last_words: oneshot::Receiver<LastWords>) {
+    async fn work(&mut self, last_words: &mut oneshot::Receiver<LastWords>) {
         let every = self.settings.alert.after / 4;
         let every = every.clamp(limits::ALERT_LOOK_MIN, limits::ALERT_LOOK_MAX);
         let mut looks = interval(every);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ends = true;
+        let watches = self.settings.alert.is_on();
         loop {
             tokio::select! {
-                last = &mut last_words, if ends => match last {
+                // Who would send them is gone with the service.
+                last = &mut *last_words => match last {
                     Ok(last) => return self.stop(last).await,
-                    Err(_) => ends = false,
+                    Err(_) => return,
                 },
                 Some(carried) = self.carrying.join_next() => {
                     if let Ok(carried) = carried {
                         self.note(&carried);
                     }
                 }
-                _ = looks.tick() => self.look().await,
+                _ = looks.tick(), if watches => self.look().await,
             }
             self.keep().await;
             self.carry();
@@ -266,7 +276,7 @@ impl<'s> Watch<'s> {
 
     /// Tells people that the service ends, once by every way.
     async fn stop(&mut self, last: LastWords) {
-        if self.leads {
+        if self.leads && self.settings.alert.is_on() {
             if !self.loaded {
                 self.load().await;
             }
