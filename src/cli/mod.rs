@@ -68,8 +68,8 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "swap",
             "quarantine",
             "config",
-            "reload",
             "alert",
+            "reload",
             "uninstall",
             "service",
             "completions",
@@ -94,9 +94,10 @@ fn grouped() -> clap::Command {
     command.help_template(page + "\nOptions:\n{options}{after-help}")
 }
 
-const HELP: &str = "Example: tandem lag --max 30s || notify     replication is late
-Exit status:
-  0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
+const HELP: &str = "Examples:
+  tandem doctor && tandem bootstrap --plan
+  tandem lag --max 30s || notify     replication is late
+Exit status: 0 fine, 1 bad news, 2 fix your input, 3 not running, 4 cannot tell, 5 data protected";
 
 #[derive(Args)]
 struct Common {
@@ -153,10 +154,10 @@ enum Command {
     Quarantine(quarantine::Options),
     /// The settings: each value and where it came from, or whether they make sense
     Config(settings::Options),
-    /// Make the running service read its settings again
-    Reload(reload::Options),
     /// Send a test by mail or webhook, as alerts are sent
     Alert(alert::Options),
+    /// Make the running service read its settings again
+    Reload(reload::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
     /// (Windows) Run it by the service manager: install, start, stop, status, uninstall
@@ -320,6 +321,13 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             with_settings(common, async |settings| settings::config(options, settings)).await,
             Mode::Question,
         ),
+        Command::Alert(options) => (
+            with_settings(common, async |settings| {
+                alert::alert(options, settings).await
+            })
+            .await,
+            Mode::Question,
+        ),
         Command::Service(options) => (
             Box::pin(manager::manage(common, options)).await,
             match options.action {
@@ -329,13 +337,6 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         ),
         Command::Reload(options) => (
             Box::pin(reload::reload(common, options)).await,
-            Mode::Question,
-        ),
-        Command::Alert(options) => (
-            with_settings(common, async |settings| {
-                alert::alert(options, settings).await
-            })
-            .await,
             Mode::Question,
         ),
         Command::Uninstall(options) => (

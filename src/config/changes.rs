@@ -81,12 +81,25 @@ impl Settings {
         for (name, differs) in [
             ("desktop", self.desktop != later.desktop),
             ("cloud", self.cloud != later.cloud),
-            ("alert.mail", self.alert != later.alert),
         ] {
             let section = format!("{name}.");
             let said = |keys: &[String]| keys.iter().any(|key| key.starts_with(&section));
-            if differs && !said(&changes.by_session) && !said(&changes.at_once) {
+            if differs && !said(&changes.by_session) {
                 changes.add(&format!("{name}.password"));
+            }
+        }
+        let (was, now) = (&self.alert, &later.alert);
+        for (key, section, differs) in [
+            ("alert.mail.password", "alert.mail.", was.mail != now.mail),
+            (
+                "alert.webhook.url",
+                "alert.webhook.",
+                was.webhook != now.webhook,
+            ),
+        ] {
+            let said = changes.at_once.iter().any(|said| said.starts_with(section));
+            if differs && !said {
+                changes.add(key);
             }
         }
         self.tables_changed(later, &mut changes);

@@ -236,17 +236,17 @@ impl Observer {
             .verified
             .as_ref()
             .is_some_and(|verified| !verified.equal);
+        let alert = self.alerts(settings).await?;
+        let silent = { alert.as_ref() }.is_some_and(|alert| alert.broken().next().is_some());
         let unread = match running {
             true => settings_status(&self.in_cloud()).await?,
             false => None,
         };
         let bad = |unread: &SettingsStatus| unread.outcome == ReloadOutcome::Bad;
-        let alert = self.alerts(settings).await?;
-        let silent = { alert.as_ref() }.is_some_and(|alert| alert.broken().next().is_some());
         let broken = failed
             || differs
-            || silent
             || unread.as_ref().is_some_and(bad)
+            || silent
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());

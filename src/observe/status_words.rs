@@ -67,7 +67,7 @@ impl Status {
     }
 
     /// The settings that were read last can't be taken up.
-    fn has_bad_settings(&self) -> bool {
+    pub fn has_bad_settings(&self) -> bool {
         let outcome = self.settings.as_ref().map(|settings| settings.outcome);
         outcome == Some(ReloadOutcome::Bad)
     }

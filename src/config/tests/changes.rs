@@ -57,6 +57,14 @@ fn p16_a_password_is_named_and_not_shown() {
     let changes = read(CANARY).changes(&read("another"));
     assert_eq!(changes.by_session, ["cloud.password"]);
     assert!(!format!("{changes:?}").contains(CANARY));
+    let hook = |path: &str| {
+        format!("[alert]\nafter = \"1m\"\n[alert.webhook]\nurl = \"https://h/{path}\"\n")
+    };
+    let [at_once, by_session, _] = super::changes::changes(&hook(CANARY), &hook("another"));
+    assert_eq!(
+        (at_once, by_session),
+        (vec!["alert.webhook.url".to_owned()], nothing())
+    );
 }
 
 #[test]

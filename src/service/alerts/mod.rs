@@ -5,7 +5,6 @@
 mod assess;
 
 use std::collections::BTreeSet;
-use std::future::pending;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Zoned;
@@ -46,27 +45,23 @@ pub(super) async fn say_last_words(to: oneshot::Sender<LastWords>, fault: &Fault
     }
 }
 
-/// Watches as long as it is polled, by the settings that count, if they have anybody to tell. `leads`: this program isn't one
-/// that stands by.
+/// Watches as long as it is polled, while the settings have anybody to tell. `leads`: this program isn't one that stands by.
 pub(super) async fn watch(
     reloads: &Reloads,
-    leads: bool,
+    mut leads: bool,
     mut last_words: oneshot::Receiver<LastWords>,
 ) {
     let mut news = reloads.news();
     let mut settings = news.next().await;
+    let mut memory = Memory::default();
     loop {
-        let by = settings.clone();
-        let work = async {
-            if !by.alert.is_on() {
-                return pending().await;
-            }
-            Watch::new(&by, leads).work(&mut last_words).await;
-        };
+        let by = Settings::clone(&settings);
+        let mut watch = Watch::new(&by, leads, std::mem::take(&mut memory));
         tokio::select! {
-            () = work => return,
+            () = watch.work(&mut last_words) => return,
             now = news.next() => settings = now,
         }
+        (leads, memory) = (watch.leads, watch.memory);
     }
 }
 
@@ -96,7 +91,7 @@ struct Watch<'s> {
 }
 
 impl<'s> Watch<'s> {
-    fn new(settings: &'s Settings, leads: bool) -> Watch<'s> {
+    fn new(settings: &'s Settings, leads: bool, memory: Memory) -> Watch<'s> {
         let database = &settings.desktop.endpoint.database;
         Watch {
             settings,
@@ -105,7 +100,7 @@ impl<'s> Watch<'s> {
                 replicator: { settings.replicator.clone() }.unwrap_or_else(|| database.clone()),
                 computer: platform::name(),
             },
-            memory: Memory::default(),
+            memory,
             keeper: None,
             loaded: false,
             unkept: false,
@@ -121,19 +116,20 @@ impl<'s> Watch<'s> {
         let every = every.clamp(limits::ALERT_LOOK_MIN, limits::ALERT_LOOK_MAX);
         let mut looks = interval(every);
         looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut ends = true;
+        let watches = self.settings.alert.is_on();
         loop {
             tokio::select! {
-                last = &mut *last_words, if ends => match last {
+                // Who would send them is gone with the service.
+                last = &mut *last_words => match last {
                     Ok(last) => return self.stop(last).await,
-                    Err(_) => ends = false,
+                    Err(_) => return,
                 },
                 Some(carried) = self.carrying.join_next() => {
                     if let Ok(carried) = carried {
                         self.note(&carried);
                     }
                 }
-                _ = looks.tick() => self.look().await,
+                _ = looks.tick(), if watches => self.look().await,
             }
             self.keep().await;
             self.carry();
@@ -280,7 +276,7 @@ impl<'s> Watch<'s> {
 
     /// Tells people that the service ends, once by every way.
     async fn stop(&mut self, last: LastWords) {
-        if self.leads {
+        if self.leads && self.settings.alert.is_on() {
             if !self.loaded {
                 self.load().await;
             }
