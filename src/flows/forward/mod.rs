@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
-use tokio::time::sleep_until;
+use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, Lease};
@@ -192,6 +192,8 @@ impl<'a> Forward<'a> {
         self.asking.look();
         let mut overdue = LagReporter::new(&self.desktop.client, of.slot);
         let ended = self.stream(stop, &mut heartbeat, &mut overdue).await;
+        // A question of theirs that nobody reads the answer of any more would hold up those behind it.
+        drop((heartbeat, overdue));
         let Some(capture) = self.capture.take() else {
             return ended;
         };
@@ -203,7 +205,7 @@ impl<'a> Forward<'a> {
                     released(&self.desktop.client, of.slot).await
                 };
                 tokio::select! {
-                    _ = released => {}
+                    _ = timeout(limits::SILENCE_MAX, released) => {}
                     _ = self.desktop.ended() => {}
                 }
             } else {
