@@ -94,9 +94,7 @@ fn grouped() -> clap::Command {
     command.help_template(page + "\nOptions:\n{options}{after-help}")
 }
 
-const HELP: &str = "Examples:
-  tandem doctor && tandem bootstrap --plan
-  tandem lag --max 30s || notify     replication is late
+const HELP: &str = "Example: tandem lag --max 30s || notify     replication is late
 Exit status: 0 fine, 1 bad news, 2 fix your input, 3 not running, 4 cannot tell, 5 data protected";
 
 #[derive(Args)]
