@@ -1,11 +1,6 @@
-//! What is answered over HTTP: metrics, health and a page for a browser, of one service or of a cloud's whole fleet.
+//! What the service answers over HTTP: metrics, health, and a page for a browser.
 
-mod fleet;
 mod metrics;
-mod metrics_fleet;
 mod serve;
-mod status_line;
 
-pub use fleet::FleetPage;
-pub(crate) use serve::{HttpState, serve};
-pub(crate) use status_line::tell;
+pub(crate) use serve::serve;

@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["observe", "doctor", "init"],
     &["flows"],
     &["install"],
-    &["apply", "catalog", "capture", "spill", "alert"],
+    &["apply", "catalog", "capture", "spill"],
     &["plan", "fold", "decode"],
     &["wire"],
     &["fault"],

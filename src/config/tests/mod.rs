@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 
-mod changes;
 mod foreign;
 mod layers;
 mod mistakes;
