@@ -291,7 +291,7 @@ fn outcome(reverse: &ReverseTable, found: &Found, verdict: Option<Verdict>) -> O
         Some(Verdict::Update | Verdict::Insert | Verdict::Delete) => Outcome::Applied,
         Some(Verdict::Changed | Verdict::Removed | Verdict::Deleted) => ours(Outcome::Applied),
         Some(Verdict::Keep) => Outcome::RuledOut,
-        Some(Verdict::LeaseState) => Outcome::parked(
+        Some(Verdict::Taken) => Outcome::parked(
             sqlstate::KEY_TAKEN,
             "the desktop has a row of its own with this key",
         ),

@@ -24,7 +24,7 @@ pub enum Verdict {
     /// The row is gone in the cloud, and the settings keep it on the desktop.
     Keep,
     /// The desktop has a row of its own with this key.
-    LeaseState,
+    Taken,
     /// A row with this key was kept; this is another one.
     Reused,
 }
