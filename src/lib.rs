@@ -58,6 +58,8 @@
 //! all of them work with the service down, but for the last two, which it serves itself on a thread beside its sessions.
 //! Since when the oldest missing transaction has been waiting only the stream knows; it says so in the name of its connection
 //! to the desktop, and where nobody streams an onlooker peeks at what the slot would send.
+//! [`observe::FleetObserver`] asks the cloud alone, about all of its replicators: each says there with every heartbeat how it is,
+//! beside its sessions (`service::lifesign`). What a renewed lease or a table's state says already is not said again.
 //! `flows::verify` compares by hashed ranges ([`plan::verify`]) and looks again until what differs has stood still while the
 //! other side caught up; `repair` goes through the copy's diff. [`doctor`] checks in order of dependency.
 //!
@@ -72,6 +74,7 @@
 //! observe  doctor  init    what both sides say, for whoever looks · checking · proposing settings
 //! flows                    what it does from start to finish: agree, copy, forward, reverse, compare
 //! install                  what sql/ installs; publishing; watching
+//! alert                    telling people: what is due, and the ways to them
 //! apply  catalog  capture  spill   I/O: one script, one transaction · what the databases look like · the
 //!                          stream · a large transaction on disk
 //! plan   fold     decode   pure: bytes and values in, values out; no clock, no socket, no log
@@ -103,6 +106,7 @@
 //! Traits for many sources and targets, a local state database, DDL replication, a query builder,
 //! plug-ins, protocol 2 streaming, `LISTEN`, replication origins.
 
+pub mod alert;
 pub mod apply;
 pub mod capture;
 pub mod catalog;

@@ -49,6 +49,13 @@ pub const SLOWER_MAX: u32 = 4;
 /// Who waits for the lease looks so often whether it is free.
 pub const STANDBY_EVERY: Duration = Duration::from_secs(2);
 
+/// A replicator says so often at most in the cloud that it lives, however short its heartbeat is: nobody looks more often.
+pub const LIFESIGN_EVERY_MIN: Duration = Duration::from_secs(1);
+/// It may take so long, below the shortest term of a lease; then the next one is tried...
+pub const LIFESIGN_MAX: Duration = Duration::from_secs(10);
+/// ...and so much of it is for asking the desktop, which may be away.
+pub const LIFESIGN_DESKTOP_MAX: Duration = Duration::from_secs(4);
+
 /// Browsers and scrapers that are served at once.
 pub const HTTP_CONNECTIONS_MAX: usize = 64;
 /// The longest that one may take to send its request.
@@ -59,8 +66,54 @@ pub const HTTP_RETRY: Duration = Duration::from_secs(5);
 pub const HTTP_SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// A look at both sides takes so long at most.
 pub const HTTP_SAMPLE_MAX: Duration = Duration::from_secs(8);
+/// `tandem probe` waits so long for the service's answer; longer than a look at both sides takes at most.
+pub const HTTP_ANSWER_MAX: Duration = Duration::from_secs(10);
+/// No answer to it is longer.
+pub const HTTP_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The supervisor shows so often that it works.
+pub const ALIVE_EVERY: Duration = Duration::from_secs(5);
+/// After so long without that it is stuck: `/healthz` says so, and what watches it starts it anew. No step of the work holds
+/// its thread for nearly as long.
+pub const ALIVE_MAX: Duration = Duration::from_secs(120);
+/// Words for systemd that wait while it doesn't read; more than a service says in a minute.
+pub const UNHEARD_WORDS_MAX: usize = 64;
+/// The line for `systemctl status` is made anew so often.
+pub const STATUS_LINE_EVERY: Duration = Duration::from_secs(10);
 /// With more lag than this it isn't ready.
 pub const READY_LAG_MAX: Duration = Duration::from_secs(60);
+
+/// The office is looked at so often for alerts, where `after` isn't shorter...
+pub const ALERT_LOOK_MAX: Duration = Duration::from_secs(15);
+/// ...and so often at most: each look writes a marker on the desktop.
+pub const ALERT_LOOK_MIN: Duration = Duration::from_secs(1);
+/// A look takes so long at most; then a side doesn't answer.
+pub const ALERT_LOOK_PATIENCE: Duration = Duration::from_secs(20);
+/// Nobody looked for so long: the computer slept, and what was before says nothing any more.
+pub const ALERT_GAP_MAX: Duration = Duration::from_secs(90);
+/// A message takes so long at most, from the first packet to the server's word that it has it.
+pub const ALERT_SEND_MAX: Duration = Duration::from_secs(20);
+/// The same of the last one, before the program ends.
+pub const ALERT_LAST_MAX: Duration = Duration::from_secs(30);
+/// A message that didn't arrive is tried again after this long...
+pub const ALERT_RETRY_FIRST: Duration = Duration::from_secs(5);
+/// ...and, after more and more such tries in vain, so seldom.
+pub const ALERT_RETRY_MAX: Duration = Duration::from_secs(600);
+/// In this time...
+pub const ALERT_HOUR: Duration = Duration::from_secs(3600);
+/// ...there are so many messages at most, however much comes and goes: who gets more reads none.
+pub const ALERTS_IN_HOUR: usize = 6;
+/// Who was told what is written to a database in so long at most.
+pub const ALERT_KEEP_MAX: Duration = Duration::from_secs(10);
+/// So many reasons stand in a message.
+pub const ALERT_REASONS: usize = 20;
+/// So many are told apart: of more it only matters that they are many.
+pub const ALERT_TROUBLES: usize = 200;
+/// Letters of one reason, and of an answer that refuses a message.
+pub const ALERT_WORDS: usize = 400;
+/// Bytes of a web server's answer that are read to say why it refuses.
+pub const ALERT_ANSWER_BYTES: usize = 4096;
+/// Bytes of its head.
+pub const ALERT_ANSWER_HEAD: usize = 64 * 1024;
 
 /// Rows of one range that is compared by its sum: where one differs so many hashes cross the network.
 pub const VERIFY_RANGE_ROWS: u64 = 256;
@@ -264,6 +317,27 @@ pub const FILL_JOBS: usize = 4;
 
 /// A refill may take as long as its period, but at least so long.
 pub const REFILL_MIN: Duration = Duration::from_secs(60);
+/// How often the counters of what a refill reads are looked at: one statement. A server reports a session's changes at most
+/// once a second, so looking more often would hardly see more.
+pub const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// After so many looks it is found out anew what the refill reads: a minute.
+pub const WATCH_FINDS_EVERY: u32 = 60;
+/// For so many looks the counters of a refill's own session are waited for once it has ended.
+pub const WATCH_SETTLES_MAX: u32 = 60;
+/// So many bytes of what a refill reads are looked at row by row, the smallest tables first: a tenth of a second.
+pub const SIGHT_BYTES: u64 = 64 * 1024 * 1024;
+/// That rests so many times as long as it took.
+pub const SIGHT_SHARE: u32 = 20;
+/// Where the desktop refused it, it is asked again so much later.
+pub const SIGHT_AGAIN: Duration = Duration::from_secs(30);
+/// It waits so long for a table that somebody has locked.
+pub const SIGHT_LOCK: Duration = Duration::from_millis(100);
+/// A failed refill is tried again after twice the time each time, so often; then by the clock.
+pub const REFILL_DOUBLES: u32 = 10;
+/// Functions call functions: so deep their text is read...
+pub const TEXTS_DEEP: usize = 8;
+/// ...and of so many.
+pub const TEXTS_MAX: usize = 1_000;
 
 /// A table that was filled with at least so many rows gets statistics at once.
 pub const ANALYZE_ROWS_MIN: u64 = 100;
@@ -309,6 +383,8 @@ pub const REVERSE_STATEMENT_MAX: Duration = Duration::from_secs(30);
 pub const REVERSE_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 /// How soon the office's statement behind a poll is tried again when it failed.
 pub const THEN_AGAIN: Duration = Duration::from_secs(10);
+/// For so long it waits for a burst of what comes home to end.
+pub const THEN_WAITS_MAX: Duration = Duration::from_secs(5);
 
 /// Values of a row too large to be kept that stay all the same: its key is among them.
 pub const KEPT_VALUE_BYTES: usize = 8 * 1024;
@@ -337,3 +413,30 @@ pub const SCHEMA_FILE_MAX: u64 = 256 * 1024 * 1024;
 pub const DEMO_ROWS: u64 = 3;
 /// Between two rounds of changes of the demo.
 pub const DEMO_ROUND: Duration = Duration::from_millis(500);
+
+/// A service that is stopping says so often that it goes on; Windows takes it for hung after four times this.
+pub const SERVICE_TICK: Duration = Duration::from_secs(5);
+/// Windows starts a service that crashed again after these: soon, then with time for what ails to pass.
+pub const SERVICE_RESTARTS: [Duration; 3] = [
+    Duration::from_secs(5),
+    Duration::from_secs(60),
+    Duration::from_secs(300),
+];
+/// Windows waits so long for our last words before it switches the computer off.
+pub const SERVICE_PRESHUTDOWN: Duration = Duration::from_secs(30);
+/// Who starts or stops the service looks so often whether it has done so...
+pub const SERVICE_POLL: Duration = Duration::from_millis(100);
+/// ...and gives up after this: a batch that is being written is finished first.
+pub const SERVICE_CHANGE_MAX: Duration = Duration::from_secs(120);
+/// How often the cloud is asked whether somebody wants the settings to be read again, while no session streams that hears of it.
+pub const RELOAD_LOOK_EVERY: Duration = Duration::from_secs(5);
+/// While one streams and is behind, every so many times: the message that somebody asks waits behind all else.
+pub const RELOAD_LOOKS_BEHIND: u32 = 6;
+/// Both sides may take so long to say whether a session can begin with other settings: keys of new tables are measured.
+pub const RELOAD_CHECK_MAX: Duration = Duration::from_secs(600);
+/// The session that takes them up may take so long until it streams; then whoever asks is told that it takes longer.
+pub const RELOAD_PROOF_MAX: Duration = Duration::from_secs(30);
+/// Whoever asks waits so long until the service has heard of it...
+pub const RELOAD_HEARD_MAX: Duration = Duration::from_secs(60);
+/// ...and then so long for the answer: longer than the service takes for it.
+pub const RELOAD_ANSWER_MAX: Duration = Duration::from_secs(660);

@@ -32,10 +32,33 @@ create table tandem.checkpoint (
     held_since timestamptz,
     held_until timestamptz not null default 'epoch',
     term interval not null default '30 s',
+    -- when the holder gave it back by itself; null while somebody has it, or since it ended without a word
+    released_at timestamptz,
     last_words text,
     -- the holder's
     version text
 ) with (fillfactor = 40);
+
+-- What each replicator last said of itself: one small write with each heartbeat, beside the batches, also while nothing else
+-- moves. It renews no lease and decides nothing; `tandem fleet` shows it.
+create table tandem.lifesign (
+    replicator text primary key references tandem.checkpoint on delete cascade,
+    at timestamptz not null,
+    -- the process that said it, and its program
+    holder text not null,
+    version text not null,
+    -- as `tandem lag` has it; null: it could not tell
+    state text,
+    -- why it stands still
+    why text,
+    -- why a statement of the office's fails
+    failing text,
+    -- how long the oldest missing transaction has been waiting
+    lag_ms bigint,
+    desktop_lsn pg_lsn,
+    wal_held_bytes bigint,
+    wal_held_bytes_max bigint not null
+) with (fillfactor = 20);
 
 create table tandem.table_state (
     replicator text not null references tandem.checkpoint on delete cascade,
@@ -148,6 +171,20 @@ create table tandem.orphan (
     primary key (replicator, "table", key_hash)
 );
 
+-- That the running service reads its settings again: who asked, and what came of it. A row that nobody asked for is a signal's.
+-- The last one says whether the settings that the service runs with are those of its file.
+create table tandem.reload (
+    id bigint generated always as identity primary key,
+    replicator text not null references tandem.checkpoint on delete cascade,
+    asked_by text not null,
+    asked_at timestamptz not null default now(),
+    -- the service has heard of it
+    begun_at timestamptz,
+    ended_at timestamptz,
+    outcome text check (outcome in ('unchanged', 'taken_up', 'restart', 'bad', 'unreachable')),
+    answer jsonb
+);
+
 -- The last comparison of both sides that the service made.
 create table tandem.verified (
     replicator text primary key references tandem.checkpoint on delete cascade,
@@ -155,6 +192,13 @@ create table tandem.verified (
     different text[] not null,
     -- tables that could not be compared
     unknown text[] not null default '{}'
+);
+
+-- Who was told what when something was wrong (`[alert]`), as a document; the desktop has the same. The newer one counts.
+create table tandem.alert (
+    replicator text primary key references tandem.checkpoint on delete cascade,
+    memory text not null,
+    kept_at timestamptz not null
 );
 
 -- Rows that a person took out of the quarantine: they stay as the cloud has them until they change again.
@@ -299,7 +343,7 @@ begin
            set epoch = o_epoch, holder = p_holder,
                held_since = case when holder = p_holder then coalesce(held_since, clock_timestamp()) else clock_timestamp() end,
                term = p_term, held_until = clock_timestamp() + p_term,
-               last_words = null, version = p_version
+               released_at = null, last_words = null, version = p_version
          where replicator = p_replicator;
     end if;
 end $$;

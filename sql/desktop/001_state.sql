@@ -111,7 +111,24 @@ create table tandem.refill (
     started_at timestamptz not null,
     ended_at timestamptz,
     failed text,
-    runs bigint not null default 0
+    runs bigint not null default 0,
+    -- clock: it was time; changed: what it reads had changed, namely these tables; again: it had failed; start: nobody knew
+    why text check (why in ('clock', 'changed', 'again', 'start')),
+    changed text[],
+    -- rows that it inserted, changed and deleted; null where that can't be known
+    wrote bigint,
+    -- the tables whose changes make it run, and why not all of them are seen; null where only the clock does
+    watched text[],
+    trouble text,
+    -- the counters of those tables behind it, its own writes included: as long as they stay so, nothing has changed
+    seen jsonb
+);
+
+-- Who was told what when something was wrong (`[alert]`), as a document; the cloud has the same. The newer one counts.
+create table tandem.alert (
+    replicator text primary key,
+    memory text not null,
+    kept_at timestamptz not null
 );
 
 -- The way home: whose outbox the ledger is about, and the word by which our own writes are known in the log.
@@ -122,7 +139,10 @@ create table tandem.reverse (
     nonce text not null,
     -- the office's statement behind polls that wrote rows: when it ran, and why it failed
     then_at timestamptz,
-    then_failed text
+    then_failed text,
+    -- how long it took, and for which tables it ran
+    then_ms bigint,
+    then_tables text[]
 );
 
 -- For each key that came home the last outbox entry: an older one, of a program that slept, writes nothing.

@@ -40,6 +40,7 @@ begin
     delete from tandem.seen where replicator = who;
     delete from tandem.reverse where replicator = who;
     delete from tandem.ledger where replicator = who;
+    delete from tandem.alert where replicator = who;
     delete from tandem.conflict where replicator = who;
     delete from tandem.publication where replicator = who;
     delete from tandem.slot where replicator = who;

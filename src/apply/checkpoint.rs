@@ -199,7 +199,7 @@ pub async fn release(
         (&epoch, Type::INT8),
         (&last_words, Type::TEXT),
     ];
-    let sql = "update tandem.checkpoint set held_until = now(), last_words = $3 where replicator = $1 and epoch = $2";
+    let sql = "update tandem.checkpoint set held_until = now(), released_at = now(), last_words = $3 where replicator = $1 and epoch = $2";
     cloud.query_typed(sql, &params).await?;
     Ok(())
 }

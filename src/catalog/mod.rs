@@ -17,6 +17,7 @@ mod relation;
 mod remedy;
 mod resolve;
 mod slot;
+mod sources;
 mod sql_identifiers;
 mod strange;
 
@@ -34,6 +35,7 @@ pub use relation::{ColumnFacts, Reference, RelationFacts, begin_with_empty_searc
 pub use remedy::{Remedy, has_way_back, remedy};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, released, slot, switch_point};
+pub use sources::{Source, Sources, sources};
 pub use strange::{encoding, readable, strange};
 
 pub use order::{Tie, parents_first};

@@ -1,4 +1,6 @@
-//! Which columns an SQL expression mentions.
+//! Which columns an SQL expression mentions, and which names stand in the text of a statement or a function.
+
+use std::collections::BTreeSet;
 
 /// The columns, by number, whose names stand in the expression outside of string constants. A name that means
 /// something else there is no harm: the column then arrives and isn't used.
@@ -9,6 +11,85 @@ pub(super) fn mentions<'a>(sql: &str, columns: impl Iterator<Item = &'a str>) ->
         .filter(|(_, name)| words.iter().any(|word| word == name))
         .map(|(at, _)| at)
         .collect()
+}
+
+/// The names in the text of a statement or a function, also inside of its strings: there stands what it builds and runs.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Mentioned {
+    /// All of them.
+    pub(super) all: BTreeSet<String>,
+    /// Those that stand somewhere else than where a statement names what it writes.
+    pub(super) read: BTreeSet<String>,
+    /// Those that stand where a statement names what it writes.
+    pub(super) written: BTreeSet<String>,
+}
+
+/// Names have at most so many bytes; a quote without another one within them is none.
+const NAME_MAX: usize = 63;
+
+impl Mentioned {
+    /// Adds the names of one more text. Rather one too many than one too few: a word that names no table is no harm.
+    pub(super) fn add(&mut self, text: &str) {
+        let (mut before, mut last) = (String::new(), String::new());
+        let (mut target, mut dotted) = (false, false);
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let (word, length) = match first {
+                '"' => name(rest),
+                letter if letter.is_alphabetic() || letter == '_' => {
+                    let length = rest
+                        .find(|next: char| !(next.is_alphanumeric() || next == '_'))
+                        .unwrap_or(rest.len());
+                    (Some(rest[..length].to_lowercase()), length)
+                }
+                other => (None, other.len_utf8()),
+            };
+            rest = &rest[length..];
+            let Some(word) = word else {
+                if first == '.' && dotted {
+                    target = true;
+                }
+                if !first.is_whitespace() {
+                    (before, last, dotted) = (String::new(), String::new(), false);
+                }
+                continue;
+            };
+            let is_bare = first != '"';
+            self.all.insert(word.clone());
+            if target && is_bare && matches!(word.as_str(), "only" | "table" | "concurrently") {
+                continue;
+            }
+            dotted = std::mem::take(&mut target);
+            if dotted {
+                self.written.insert(word.clone());
+            } else {
+                self.read.insert(word.clone());
+                target = is_bare && names_target(&before, &last, &word);
+            }
+            before = std::mem::replace(&mut last, word);
+        }
+    }
+}
+
+/// Whether what is written comes next.
+fn names_target(before: &str, last: &str, word: &str) -> bool {
+    match word {
+        "into" => matches!(last, "insert" | "merge"),
+        "from" => last == "delete",
+        "view" => (before, last) == ("refresh", "materialized"),
+        "update" => !matches!(last, "for" | "on" | "do" | "key" | "then"),
+        "truncate" => true,
+        _ => false,
+    }
+}
+
+/// A name in quotes and its bytes, or a quote that is none.
+fn name(rest: &str) -> (Option<String>, usize) {
+    let (word, length) = quoted(rest, '"');
+    match word.len() <= NAME_MAX && length > 2 && !word.contains('\n') {
+        true => (Some(word), length),
+        false => (None, 1),
+    }
 }
 
 /// The identifiers of an expression: bare ones in lower case, quoted ones as they are.
@@ -73,7 +154,29 @@ fn dollar(text: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::mentions;
+    use super::{Mentioned, mentions};
+
+    #[test]
+    fn a_text_reads_what_stands_anywhere_but_where_it_names_what_it_writes() {
+        let mut text = Mentioned::default();
+        text.add(
+            "delete from copy_a where x; insert into app.copy_b (c) select c from V_Jobs j join only app.\"My Job\" on true; \
+             truncate table copy_c; refresh materialized view concurrently sums; update copy_d set a = (select 1 from copy_e for update); \
+             perform refill_quietly('public.copy_f', $q$select * from v_tasks$q$) -- 5\" wide, don't\n; merge into copy_g using copy_a on true",
+        );
+        let read = |name: &str| text.read.contains(name);
+        for name in ["v_jobs", "My Job", "copy_e", "copy_f", "v_tasks", "copy_a"] {
+            assert!(read(name), "{name} is read: {:?}", text.read);
+        }
+        for name in ["copy_b", "copy_c", "sums", "copy_d", "copy_g"] {
+            assert!(
+                !read(name) && text.written.contains(name),
+                "{name} is only written: {:?}",
+                text.read
+            );
+        }
+        assert!(text.written.contains("copy_a") && text.all.contains("app"));
+    }
 
     #[test]
     fn columns_are_found_by_name_outside_of_strings() {

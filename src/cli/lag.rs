@@ -31,7 +31,8 @@ pub(super) struct Options {
 
 /// Samples that are drawn.
 const HISTORY: usize = 60;
-const WATCH_EVERY: Duration = Duration::from_secs(2);
+/// Between two samples.
+pub(super) const WATCH_EVERY: Duration = Duration::from_secs(2);
 
 pub(super) async fn lag(options: &Options, settings: &Settings) -> Result<Exit, Fault> {
     let observer = Observer::connect(settings).await?;

@@ -1,15 +1,23 @@
 //! The command line: a file per command; `show` renders what they found.
 
+mod alert;
 mod ask;
 mod bootstrap;
 mod completions;
 mod demo;
 mod doctor;
 mod filled;
+mod fleet;
 mod init;
 mod lag;
+mod man;
+mod manager;
+mod office;
+mod place;
 mod plan;
+mod probe;
 mod quarantine;
+mod reload;
 mod repair;
 mod run;
 mod screen;
@@ -32,6 +40,7 @@ use crate::config::{self, Settings, Sources};
 use crate::failpoint;
 use crate::fault::{Decision, Exit, Fault, Kind};
 use crate::model::Name;
+use crate::platform;
 use crate::wire::control;
 
 /// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
@@ -47,7 +56,10 @@ pub struct Arguments {
 /// The commands by what people want, in their order.
 const GROUPS: [(&str, &[&str]); 3] = [
     ("First time", &["demo", "init", "doctor", "bootstrap"]),
-    ("Every day", &["run", "status", "lag", "top", "wait"]),
+    (
+        "Every day",
+        &["run", "status", "lag", "top", "wait", "fleet"],
+    ),
     (
         "When in doubt",
         &[
@@ -56,7 +68,10 @@ const GROUPS: [(&str, &[&str]); 3] = [
             "swap",
             "quarantine",
             "config",
+            "alert",
+            "reload",
             "uninstall",
+            "service",
             "completions",
         ],
     ),
@@ -79,12 +94,8 @@ fn grouped() -> clap::Command {
     command.help_template(page + "\nOptions:\n{options}{after-help}")
 }
 
-const HELP: &str = "Examples:
-  tandem doctor && tandem bootstrap --plan
-  tandem lag --max 30s || notify     replication is late
-
-Exit status:
-  0 fine  1 bad news  2 fix your input  3 not running  4 cannot tell  5 stopped to protect data";
+const HELP: &str = "Example: tandem lag --max 30s || notify     replication is late
+Exit status: 0 fine, 1 bad news, 2 fix your input, 3 not running, 4 cannot tell, 5 data protected";
 
 #[derive(Args)]
 struct Common {
@@ -129,6 +140,8 @@ enum Command {
     Top(top::Options),
     /// Return when the cloud has all that the desktop has now
     Wait(wait::Options),
+    /// Every replicator of a cloud, one line each  (--watch, --listen)
+    Fleet(fleet::Options),
     /// Compare both sides row by row; changes nothing
     Verify(verify::Options),
     /// Show the statements that would make them equal  (--apply runs them)
@@ -139,10 +152,22 @@ enum Command {
     Quarantine(quarantine::Options),
     /// The settings: each value and where it came from, or whether they make sense
     Config(settings::Options),
+    /// Send a test by mail or webhook, as alerts are sent
+    Alert(alert::Options),
+    /// Make the running service read its settings again
+    Reload(reload::Options),
     /// Remove slot, publication and schemas; give tables their replica identity back
     Uninstall(uninstall::Options),
+    /// (Windows) Run it by the service manager: install, start, stop, status, uninstall
+    Service(manager::Options),
     /// A shell's completions of these commands and options
     Completions(completions::Options),
+    /// Write the manual pages into a folder
+    #[command(hide = true)]
+    Man(man::Options),
+    /// Ask the service on this computer how it is, for health checks
+    #[command(hide = true)]
+    Probe(probe::Options),
 }
 
 /// Runs a command and says how the process ends.
@@ -164,6 +189,18 @@ pub fn main() -> u8 {
     };
     failpoint::arm(std::env::var("TANDEM_TEST_FAILPOINT").ok().as_deref());
     failpoint::arm_cuts(std::env::var("TANDEM_TEST_CUTS").ok().as_deref());
+    let is_service = matches!(&arguments.command, Command::Service(options) if options.action == manager::Action::Run);
+    if !is_service {
+        return carry_out(&arguments);
+    }
+    match manager::serve(move || carry_out(&arguments)) {
+        Ok(code) => code,
+        Err(fault) => finish(Err(fault), Mode::Question),
+    }
+}
+
+/// Carries a command out, from the threads that it needs to the last goodbye.
+fn carry_out(arguments: &Arguments) -> u8 {
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -175,7 +212,7 @@ pub fn main() -> u8 {
             return report(&fault, Exit::Protected);
         }
     };
-    let code = runtime.block_on(dispatch(&arguments));
+    let code = runtime.block_on(dispatch(arguments));
     // Who insists on the end, by a second signal, gets it at once.
     if code != Exit::Interrupted as u8 {
         runtime.block_on(control::goodbyes());
@@ -217,6 +254,10 @@ async fn dispatch(arguments: &Arguments) -> u8 {
         ),
         Command::Wait(options) => (
             with_settings(common, async |settings| wait::wait(options, settings).await).await,
+            Mode::Question,
+        ),
+        Command::Fleet(options) => (
+            Box::pin(fleet::fleet(common, options)).await,
             Mode::Question,
         ),
         Command::Bootstrap(options) => (
@@ -266,8 +307,34 @@ async fn dispatch(arguments: &Arguments) -> u8 {
             Mode::Question,
         ),
         Command::Completions(options) => (Ok(completions::completions(options)), Mode::Question),
+        Command::Man(options) => (man::man(options), Mode::Question),
+        Command::Probe(options) => (
+            with_settings(common, async |settings| {
+                probe::probe(options, settings).await
+            })
+            .await,
+            Mode::Question,
+        ),
         Command::Config(options) => (
             with_settings(common, async |settings| settings::config(options, settings)).await,
+            Mode::Question,
+        ),
+        Command::Alert(options) => (
+            with_settings(common, async |settings| {
+                alert::alert(options, settings).await
+            })
+            .await,
+            Mode::Question,
+        ),
+        Command::Service(options) => (
+            Box::pin(manager::manage(common, options)).await,
+            match options.action {
+                manager::Action::Run => Mode::Service,
+                _ => Mode::Question,
+            },
+        ),
+        Command::Reload(options) => (
+            Box::pin(reload::reload(common, options)).await,
             Mode::Question,
         ),
         Command::Uninstall(options) => (
@@ -309,6 +376,7 @@ fn sources(common: &Common) -> Sources {
             .collect(),
         cwd: std::env::current_dir().unwrap_or_default(),
         home,
+        installed: platform::service::folder().map(|folder| folder.join(place::SETTINGS)),
         flags: Vec::new(),
     }
 }
@@ -350,14 +418,15 @@ enum Mode {
 fn finish(result: Result<Exit, Fault>, mode: Mode) -> u8 {
     match result {
         Ok(exit) => exit as u8,
-        Err(fault) => {
-            let exit = match fault.decision() {
-                Decision::Retry | Decision::Again => Exit::CannotTell,
-                Decision::Stop(Exit::Protected) if mode == Mode::Question => Exit::CannotTell,
-                Decision::Stop(exit) => exit,
-            };
-            report(&fault, exit)
-        }
+        Err(fault) => report(&fault, exit_of(&fault, mode)),
+    }
+}
+
+fn exit_of(fault: &Fault, mode: Mode) -> Exit {
+    match fault.decision() {
+        Decision::Retry | Decision::Again => Exit::CannotTell,
+        Decision::Stop(Exit::Protected) if mode == Mode::Question => Exit::CannotTell,
+        Decision::Stop(exit) => exit,
     }
 }
 
@@ -407,6 +476,7 @@ mod tests {
         let command = Arguments::command();
         let mut all: Vec<_> = command
             .get_subcommands()
+            .filter(|command| !command.is_hide_set())
             .map(clap::Command::get_name)
             .collect();
         let mut grouped: Vec<_> = { GROUPS.iter() }

@@ -6,10 +6,11 @@ use tokio_util::sync::CancellationToken;
 use super::{Common, show};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
+use crate::flows::Reloads;
 use crate::{platform, service};
 
 /// Streams until Ctrl-C or SIGTERM: then finishes the batch and ends with 0. A second signal stops at once; both are safe.
-#[derive(Args)]
+#[derive(Args, Default)]
 #[command(after_help = "Examples:
   tandem run                 until Ctrl-C or SIGTERM, which end it cleanly
   tandem run --standby       on a second computer: waits until the first one ends")]
@@ -30,14 +31,21 @@ pub(super) async fn run(
     }
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     let signals = tokio::spawn(platform::watch_signals(stop.clone(), now.clone()));
+    let reloads = Reloads::reading(super::sources(common));
+    let tells = reloads.clone();
+    tokio::spawn(platform::watch_reloads(move || tells.tell(), stop.clone()));
     let told = stop.clone();
     tokio::spawn(async move {
         told.cancelled().await;
+        platform::systemd::stopping();
         tracing::info!("finishing the current batch; a second signal stops at once");
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), "tandem starts");
+    platform::service::is_running();
+    platform::systemd::ready();
     let goal = service::RunMode {
         standby: options.standby,
+        reloads,
         ..service::RunMode::service()
     };
     tokio::select! {
@@ -50,6 +58,7 @@ pub(super) async fn run(
                 }
                 Err(fault) => {
                     tracing::error!("{fault}");
+                    platform::systemd::status(&fault.to_string());
                     Err(fault)
                 }
             }

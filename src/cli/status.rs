@@ -2,14 +2,16 @@
 
 use clap::Args;
 
-use super::show;
+use super::{office, show};
+use crate::alert::AlertStatus;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
+use crate::model::listed;
 use crate::observe::{
-    CloudHalf, Observer, ReverseSample, Sample, Service, State, Status, TableStatus, Verdict,
-    VerifiedStatus,
+    CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, Service, SettingsStatus, State,
+    Status, TableStatus, Verdict, VerifiedStatus,
 };
-use crate::platform;
+use crate::{limits, platform};
 
 /// One screen: is it running, is it caught up, what needs you. Works when the service is down.
 #[derive(Args)]
@@ -141,6 +143,33 @@ fn running(service: &Service, holder: &str) -> String {
     )
 }
 
+/// Settings that were read again and don't count.
+fn settings_told(settings: &SettingsStatus) {
+    let why = settings.why.as_deref().unwrap_or_default();
+    let how = match settings.outcome {
+        ReloadOutcome::Bad => format!("BAD, those before go on: {why}"),
+        ReloadOutcome::Unreachable => format!("could not be checked, those before go on: {why}"),
+        _ => format!(
+            "{} {} a restart",
+            listed(&settings.restart, limits::NAMES_SHOWN),
+            if settings.restart.len() == 1 {
+                "needs"
+            } else {
+                "need"
+            }
+        ),
+    };
+    // A mistake and its place; `config check` shows all of them.
+    let lines: Vec<_> = how.lines().map(str::trim).collect();
+    let place = lines.iter().find_map(|line| line.strip_prefix("--> "));
+    show::result(&format!(
+        "  settings  of {}   {}{}",
+        settings.read,
+        lines.first().unwrap_or(&"").replace("error: ", ""),
+        place.map_or(String::new(), |place| format!(", {place}"))
+    ));
+}
+
 fn compared(verified: &VerifiedStatus) {
     let how = match verified.equal {
         true if verified.unknown.is_empty() => "both sides are equal".to_owned(),
@@ -161,7 +190,7 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         Verdict::NeedsYou => show::Mark::Needs,
         Verdict::Stalled | Verdict::Stopped | Verdict::Down => show::Mark::Bad,
     };
-    show::verdict(mark, &format!("{:<46} {ways}", verdict(status)));
+    show::verdict(mark, &format!("{:<46} {ways}", status.headline()));
     let forward = &status.forward;
     let service = &status.service;
     show::result("");
@@ -214,21 +243,15 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         ));
     }
     tables(&status.tables, all);
-    if let Some(refill) = &status.refill {
-        let how = match (&refill.failed, refill.took_ms) {
-            (Some(why), _) => format!("FAILED: {why}"),
-            (None, Some(took)) => format!("took {}", show::seconds(Some(took))),
-            (None, None) => "is running".to_owned(),
-        };
-        show::result(&format!("  refill    of {}   {how}", refill.started));
+    if let Some(settings) = &status.settings {
+        settings_told(settings);
     }
-    if let Some(then) = &status.then
-        && let Some(why) = &then.failed
-    {
-        show::result(&format!("  then      FAILED: {why}"));
-    }
+    office::statements(status);
     if let Some(verified) = &status.verified {
         compared(verified);
+    }
+    if let Some(alert) = &status.alert {
+        alerts(alert);
     }
     let conflicts: i64 = status.tables.iter().map(|table| table.conflicts).sum();
     if conflicts > 0 {
@@ -245,8 +268,26 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         "  measured {:.1} s ago",
         forward.measured_age_ms as f64 / 1000.0
     ));
-    if let Some(next) = next(status) {
+    if let Some(next) = status.next() {
         show::result(&format!("  next: {next}"));
+    }
+}
+
+/// Whether people hear of what is wrong.
+fn alerts(alert: &AlertStatus) {
+    for way in alert.broken() {
+        let (since, why) = (way.failed_since.as_deref(), way.failed.as_deref());
+        show::result(&format!(
+            "  alerts    by {} DO NOT ARRIVE since {}: {}",
+            way.way.word(),
+            since.unwrap_or("unknown"),
+            why.unwrap_or("unknown")
+        ));
+    }
+    if let (Some(since), Some(told)) = (&alert.open_since, &alert.told_at) {
+        show::result(&format!(
+            "  alerts    something is wrong since {since}; people were told of it at {told}"
+        ));
     }
 }
 
@@ -267,25 +308,8 @@ fn polled(reverse: &ReverseSample) -> String {
     }
 }
 
-/// The first line, in words.
-pub(super) fn verdict(status: &Status) -> String {
-    let needing = status.tables.iter().filter(|table| table.needs_you());
-    match (status.verdict, needing.count()) {
-        (Verdict::CaughtUp, _) => "caught up".to_owned(),
-        (Verdict::CatchingUp, _) => "catching up".to_owned(),
-        (Verdict::NeedsYou, 0) => "running, a statement of the office's needs you".to_owned(),
-        (Verdict::NeedsYou, 1) => "running, one table needs you".to_owned(),
-        (Verdict::NeedsYou, tables) => format!("running, {tables} tables need you"),
-        (Verdict::Stalled, _) => "STALLED: it runs, but the cloud does not move".to_owned(),
-        (Verdict::Stopped, _) => "STOPPED".to_owned(),
-        (Verdict::Down, _) => "not running".to_owned(),
-    }
-}
-
 fn tables(tables: &[TableStatus], all: bool) {
-    // A swap that was refused says nothing of the stream.
-    let lives = ["streaming", "swap_only", "swap_refused"];
-    let live = { tables.iter() }.filter(|table| lives.contains(&table.state.as_str()));
+    let live = { tables.iter() }.filter(|table| table.is_live());
     let (live, known) = (
         live.count(),
         tables.iter().filter(|table| table.state != "removed"),
@@ -321,31 +345,4 @@ fn held(forward: &Sample) {
         show::bytes(held),
         show::bytes(Some(most))
     ));
-}
-
-fn next(status: &Status) -> Option<&'static str> {
-    let refused = { status.tables.iter() }.any(|table| table.state == "swap_refused");
-    let parked = status.tables.iter().any(|table| table.parked > 0);
-    let stopped = status.tables.iter().any(|table| table.state == "stopped");
-    let says_next =
-        { status.service.last_words.as_ref() }.is_some_and(|words| words.contains("next: "));
-    match status.verdict {
-        Verdict::Stopped if says_next => None,
-        Verdict::Down if status.forward.cloud_lsn.is_none() => {
-            Some("tandem doctor, then tandem bootstrap")
-        }
-        Verdict::Stopped | Verdict::Down => Some("tandem run"),
-        Verdict::NeedsYou if stopped && parked => {
-            Some("tandem doctor shows what mends a table; tandem quarantine list")
-        }
-        Verdict::NeedsYou if stopped => Some("tandem doctor shows what mends it"),
-        Verdict::NeedsYou if parked => Some("tandem quarantine list"),
-        Verdict::NeedsYou if refused => Some("tandem swap TABLE --plan"),
-        Verdict::NeedsYou if { status.verified.as_ref() }.is_some_and(|last| !last.equal) => {
-            Some("tandem repair")
-        }
-        Verdict::NeedsYou => Some("mend what stands there, then: tandem bootstrap --table TABLE"),
-        Verdict::Stalled => Some("tandem lag"),
-        Verdict::CaughtUp | Verdict::CatchingUp => None,
-    }
 }

@@ -14,7 +14,7 @@ use ratatui::{DefaultTerminal, Frame};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::{show, status};
+use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::observe::{Observer, Status, TableStatus, Verdict};
@@ -279,7 +279,7 @@ fn heading(view: &View) -> Vec<Line<'static>> {
     };
     let verdict = match &view.known.failed {
         Some(failed) => format!("cannot tell: {failed}"),
-        None => status::verdict(status),
+        None => status.headline(),
     };
     let (forward, reverse) = (&status.forward, &status.reverse);
     let style = view.colored(color).add_modifier(Modifier::BOLD);
@@ -407,12 +407,14 @@ mod tests {
             forward,
             then: None,
             service: Service::default(),
+            settings: None,
             refill: None,
             snapshot_held_ms: None,
             slot_given_up: None,
             up_to: None,
             wal_limit_in_s: None,
             verified: None,
+            alert: None,
             last_commit: None,
             transactions: None,
             parked: (1, 0),

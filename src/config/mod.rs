@@ -6,7 +6,10 @@
 //! keeps that list whole.
 
 mod agree;
+mod alert;
+mod changes;
 mod check;
+mod cloud;
 mod document;
 mod dotenv;
 mod endpoint;
@@ -30,6 +33,9 @@ mod url;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
+pub use alert::{Alert, Mail, MailTls, TimeOfDay, Webhook, WebhookFormat};
+pub use changes::Changes;
+pub use cloud::cloud_at;
 pub use endpoint::{ChannelBinding, Endpoint, Host, RootCert, SslMode};
 pub use mapping::{
     CloudTable, Flow, KeptOut, Lookup, Narrow, OnConflict, OnMobileRow, Orphans, Table,
@@ -37,7 +43,9 @@ pub use mapping::{
 };
 pub use problem::{Problem, Problems};
 pub use secret::Secret;
-pub use sections::{Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify};
+pub use sections::{
+    Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify, When,
+};
 pub use show::{Row, as_text, quoted};
 pub use units::duration;
 
@@ -61,6 +69,8 @@ pub struct Sources {
     pub cwd: PathBuf,
     /// The user's home, for `~/.pgpass`.
     pub home: Option<PathBuf>,
+    /// The service's own settings (Windows): they count where none are named, and none lie in `cwd`.
+    pub installed: Option<PathBuf>,
     /// Overrides from the command line: `("forward.slot", "office")`.
     pub flags: Vec<(String, String)>,
 }
@@ -94,6 +104,8 @@ pub struct Settings {
     pub listen: Listen,
     /// The log.
     pub log: Log,
+    /// Who is told when something is wrong.
+    pub alert: Alert,
     /// The tables, in the file's order; there may be none.
     pub tables: Vec<Table>,
     /// What doesn't stop anything but should be said, such as an ignored password file.
@@ -150,6 +162,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
     let verify = sections::verify(reader);
     let listen = sections::listen(reader);
     let log = sections::log(reader, folder);
+    let alert = alert::alert(reader, &around, &mut warnings);
     let tables = table::tables(reader, &forward);
     reader.finish();
     let (desktop, cloud) = desktop.zip(cloud)?;
@@ -169,6 +182,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
         verify,
         listen,
         log,
+        alert,
         tables,
         warnings,
         rows,
@@ -176,7 +190,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
     })
 }
 
-/// The settings file and its name in messages: `--config`, else `$TANDEM_CONFIG`, else `./tandem.toml`.
+/// The settings file and its name in messages: `--config`, else `$TANDEM_CONFIG`, else `./tandem.toml`, else the service's.
 fn find(sources: &Sources) -> Result<(PathBuf, String), Problems> {
     let from_env = sources
         .env
@@ -192,6 +206,11 @@ fn find(sources: &Sources) -> Result<(PathBuf, String), Problems> {
     if path.exists() {
         return Ok((path, named.display().to_string()));
     }
+    // A folder that we may not look into may well have them; reading says so.
+    let is_there = |path: &&PathBuf| path.try_exists().unwrap_or(true);
+    if let ("", Some(path)) = (by, sources.installed.as_ref().filter(is_there)) {
+        return Ok((path.clone(), path.display().to_string()));
+    }
     let problem = Problem::new(format!("there is no settings file {}", path.display()));
     let hinted = match by {
         "" => problem
@@ -205,8 +224,15 @@ fn find(sources: &Sources) -> Result<(PathBuf, String), Problems> {
 
 fn read(path: &Path, name: &str) -> Result<String, Problems> {
     let alone = |problem| Problems::new(vec![problem]);
-    let bytes = std::fs::read(path)
-        .map_err(|why| alone(Problem::new(format!("{name} can't be read: {why}"))))?;
+    let bytes = std::fs::read(path).map_err(|why| {
+        let problem = Problem::new(format!("{name} can't be read: {why}"));
+        alone(match why.kind() {
+            std::io::ErrorKind::PermissionDenied if cfg!(windows) => problem.hint(
+                "the service's settings are for administrators: open the window with \"Run as administrator\"",
+            ),
+            _ => problem,
+        })
+    })?;
     let text = String::from_utf8(bytes).map_err(|why| {
         let valid = why.as_bytes().get(..why.utf8_error().valid_up_to());
         let line = valid

@@ -181,6 +181,16 @@ impl<'d> Section<'_, 'd> {
         key: &str,
         limits: &Limits<Duration>,
     ) -> Option<Duration> {
+        self.duration_or(key, None, limits)
+    }
+
+    /// A time span, or "off", which isn't the default.
+    pub(super) fn duration_or(
+        &mut self,
+        key: &str,
+        default: Option<Duration>,
+        limits: &Limits<Duration>,
+    ) -> Option<Duration> {
         let read = |input: &Input<'d>| {
             if off(input) {
                 Ok(None)
@@ -188,7 +198,7 @@ impl<'d> Section<'_, 'd> {
                 duration(input, limits).map(Some)
             }
         };
-        self.or_default(key, None, read, |span| {
+        self.or_default(key, default, read, |span| {
             span.map_or_else(|| "off".to_owned(), units::show_duration)
         })
     }
@@ -200,6 +210,15 @@ impl<'d> Section<'_, 'd> {
 
     /// Column names.
     pub(super) fn columns(&mut self, key: &str) -> Option<Vec<String>> {
+        self.names(key, identifier)
+    }
+
+    /// Names, each as `check` wants it.
+    pub(super) fn names(
+        &mut self,
+        key: &str,
+        check: fn(&str) -> Checked<String>,
+    ) -> Option<Vec<String>> {
         let found = self.compound(key)?;
         let Input::Other(DeValue::Array(array)) = &found.input else {
             self.wrong(
@@ -210,13 +229,18 @@ impl<'d> Section<'_, 'd> {
             );
             return None;
         };
-        let columns = self.column_list(key, array)?;
+        let columns = self.name_list(key, array, check)?;
         let written = show::list(&columns);
         self.row(key, written, Some(&found.origin));
         Some(columns)
     }
 
-    fn column_list(&mut self, key: &str, array: &'d DeArray<'d>) -> Option<Vec<String>> {
+    fn name_list(
+        &mut self,
+        key: &str,
+        array: &'d DeArray<'d>,
+        check: fn(&str) -> Checked<String>,
+    ) -> Option<Vec<String>> {
         let mut columns: Vec<String> = Vec::new();
         let mut whole = true;
         for item in array {
@@ -228,7 +252,7 @@ impl<'d> Section<'_, 'd> {
                 origin: Origin::File(item.span()),
                 input,
             };
-            match found.input.text().and_then(identifier) {
+            match found.input.text().and_then(check) {
                 Ok(name) if !columns.contains(&name) => columns.push(name),
                 Ok(name) => {
                     self.wrong(

@@ -43,12 +43,20 @@ const OPEN_SECTIONS: [&str; 10] = [
 ];
 
 /// The keys outside those sections whose values may be seen.
-const OPEN_KEYS: [&str; 5] = [
+const OPEN_KEYS: [&str; 13] = [
     "replicator",
     "encoding",
     "time_zone",
     "statement_timeout",
     "password_file",
+    "after",
+    "lag",
+    "repeat",
+    "daily",
+    "port",
+    "tls",
+    "format",
+    "ca",
 ];
 
 /// The byte ranges of a settings file that may hold a secret. It doesn't need valid TOML, and rather hides too much.

@@ -45,6 +45,23 @@ pub(super) fn endpoint(
     Some((endpoint, from))
 }
 
+/// The password of a section with `password` and `password_file`, in this order. None where neither is given, or where
+/// something is wrong, which was recorded.
+pub(super) fn secret(section: &mut Section<'_, '_>, folder: &Path) -> Option<Secret> {
+    let given = section
+        .secret("password")
+        .map(|(secret, origin)| (secret, section.reader.from(&origin)));
+    let from_file = password_file(section, folder, given.is_some());
+    let (secret, from) = given.or(from_file).unzip();
+    let shown = secret.as_ref().map_or("", |_| "***").to_owned();
+    section.row_from(
+        "password",
+        shown,
+        from.unwrap_or_else(|| "default".to_owned()),
+    );
+    secret
+}
+
 fn from_url(section: &mut Section<'_, '_>, around: &Surroundings<'_>) -> Option<Endpoint> {
     let before = section.reader.problems.len();
     let Some(found) = section.scalar("url", true) else {

@@ -347,6 +347,8 @@ impl Stage {
         mut service: Child,
         say: &(dyn Fn(&str) + Sync),
     ) -> Result<(), Fault> {
+        #[cfg(not(unix))]
+        let _ = say;
         #[cfg(unix)]
         if let Some(process) = service.id() {
             let _ = std::process::Command::new("kill")

@@ -23,7 +23,7 @@ use crate::plan::quote::table as qualified;
 use crate::wire::control::{self, Control};
 
 /// All checks, in the order in which they are made.
-pub const CHECK_IDS: [&str; 68] = [
+pub const CHECK_IDS: [&str; 69] = [
     // The desktop's server.
     "desktop_reachable",
     "desktop_version",
@@ -59,6 +59,7 @@ pub const CHECK_IDS: [&str; 68] = [
     // What the settings let it run.
     "refill_statement",
     "then_statement",
+    "refill_watch",
     "loud_refill",
     // The cloud's server.
     "cloud_reachable",

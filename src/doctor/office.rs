@@ -4,9 +4,11 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{CheckOutcome, Report, Wrong, desktop_tables, rows};
-use crate::config::Settings;
+use crate::catalog::sources;
+use crate::config::{Settings, When};
 use crate::fault::{Fault, Side};
-use crate::model::sqlstate;
+use crate::limits;
+use crate::model::{listed, sqlstate};
 
 pub(super) async fn check(
     settings: &Settings,
@@ -21,7 +23,61 @@ pub(super) async fn check(
     ] {
         statement(client, (id, place), sql, report).await?;
     }
+    watched(settings, client, report).await?;
     loud(settings, client, report).await
+}
+
+/// Whether the desktop tells when something has changed that the refill reads.
+async fn watched(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let id = "refill_watch";
+    let watching = { settings.refill.as_ref() }.filter(|refill| refill.when == When::Changed);
+    let Some(refill) = watching else {
+        report.ok(id, "the refill runs by the clock alone, or not at all");
+        return Ok(());
+    };
+    let found = match sources(client, &refill.sql, &refill.watch).await {
+        Ok(found) => found,
+        Err(error) => match error.as_db_error() {
+            Some(error) => {
+                let what = format!("not checked: the desktop refuses: {}", error.message());
+                report.skip(id, what);
+                return Ok(());
+            }
+            None => return Err(Fault::at(Side::Desktop)(error)),
+        },
+    };
+    let named = "[refill] watch in tandem.toml";
+    let mut wrong = Vec::new();
+    if !found.counted {
+        wrong.push(Wrong::new(
+            "the desktop doesn't count changes: track_counts is off",
+            "alter system set track_counts = on; select pg_reload_conf();",
+        ));
+    }
+    for name in &found.missing {
+        let what = format!("{name}, which the refill is to watch, is not there");
+        let fix = format!("mend its name in {named}: a table is table or schema.table");
+        wrong.push(Wrong::new(what, fix).of(name));
+    }
+    if found.tables.is_empty() && found.missing.is_empty() {
+        wrong.push(Wrong::new(
+            "no table was found that the refill reads",
+            format!("name the tables in {named}"),
+        ));
+    }
+    for name in &found.foreign {
+        let what = format!("{name} is a foreign table: its changes are not counted here");
+        let fix = "nothing if [refill] every is often enough for it".to_owned();
+        wrong.push(Wrong::new(what, fix).of(&name.to_string()));
+    }
+    let tables = { found.tables.iter() }.map(|table| table.name.to_string());
+    let fine = format!(
+        "the refill also runs when one of these changes: {}",
+        listed(tables, limits::NAMES_SHOWN)
+    );
+    let why = "the refill runs by the clock all the same ([refill] every); changes that can't be seen wait for that";
+    report.each(id, &fine, why, CheckOutcome::Warn, wrong);
+    Ok(())
 }
 
 /// Whether the desktop understands it; it is not carried out.

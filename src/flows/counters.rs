@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::alive::Alive;
 use crate::fault::Side;
 
 /// Upper bounds of the buckets of a batch's time, in milliseconds.
@@ -16,6 +17,8 @@ pub struct Counters {
     batch_micros: AtomicU64,
     batch_rows: AtomicU64,
     reconnects: [AtomicU64; 2],
+    /// Whether the service works.
+    pub alive: Alive,
 }
 
 /// What they are now.

@@ -34,6 +34,8 @@ pub const RETRY: &str = "tandem.retry";
 pub const REFIT: &str = "refit";
 /// Whoever has asked for a swap, in the cloud, writes this prefix into the desktop's log.
 pub const SWAP: &str = "tandem.swap";
+/// Whoever has asked, in the cloud, that the settings are read again, writes this prefix into the desktop's log.
+pub const RELOAD: &str = "tandem.reload";
 
 /// Folds a run of transactions. Changes of the tables in `ordered` are not folded: each is a write of its own, in
 /// source order.

@@ -14,7 +14,7 @@ pub(super) fn render(
     fresh: bool,
     reading: &CounterSnapshot,
 ) -> String {
-    let mut page = Page(String::new());
+    let mut page = Page::default();
     let streams = status.is_some_and(|(status, _)| {
         let moves = matches!(status.forward.state, State::Streaming | State::CatchingUp);
         status.service.running && moves
@@ -72,7 +72,7 @@ pub(super) fn render(
     ] {
         page.line("tandem_reconnects_total", &[("side", side)], count as f64);
     }
-    page.0
+    page.text()
 }
 
 /// `older`: so long ago the numbers were true, and the lag has grown by that since.
@@ -207,6 +207,17 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             failed,
         );
     }
+    if let Some(alert) = &status.alert {
+        page.head(
+            "tandem_alert_failed",
+            "1 if the last message to people did not arrive that way",
+            "gauge",
+        );
+        for way in &alert.ways {
+            let failed = f64::from(u8::from(way.failed.is_some()));
+            page.line("tandem_alert_failed", &[("way", way.way.word())], failed);
+        }
+    }
     if let Some(verified) = &status.verified {
         page.gauge(
             "tandem_verified_equal",
@@ -216,14 +227,21 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
     }
 }
 
-struct Page(String);
+/// A page of metrics as it grows.
+#[derive(Default)]
+pub(super) struct Page(String);
 
 impl Page {
-    fn head(&mut self, name: &str, help: &str, kind: &str) {
+    /// The whole page.
+    pub(super) fn text(self) -> String {
+        self.0
+    }
+
+    pub(super) fn head(&mut self, name: &str, help: &str, kind: &str) {
         let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
     }
 
-    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+    pub(super) fn gauge(&mut self, name: &str, help: &str, value: f64) {
         self.head(name, help, "gauge");
         self.line(name, &[], value);
     }
@@ -233,7 +251,7 @@ impl Page {
         self.line(name, &[], value as f64);
     }
 
-    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
+    pub(super) fn line(&mut self, name: &str, labels: &[(&str, &str)], value: f64) {
         let escaped = labels.iter().map(|(label, value)| {
             let value = value
                 .replace('\\', "\\\\")
@@ -256,7 +274,7 @@ mod tests {
 
     #[test]
     fn names_of_tables_cannot_break_the_format() {
-        let mut page = Page(String::new());
+        let mut page = Page::default();
         page.line("x", &[("table", "a\"b\\c\nd")], 1.0);
         assert_eq!(page.0, "x{table=\"a\\\"b\\\\c\\nd\"} 1\n");
     }

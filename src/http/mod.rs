@@ -1,6 +1,11 @@
-//! What the service answers over HTTP: metrics, health, and a page for a browser.
+//! What is answered over HTTP: metrics, health and a page for a browser, of one service or of a cloud's whole fleet.
 
+mod fleet;
 mod metrics;
+mod metrics_fleet;
 mod serve;
+mod status_line;
 
-pub(crate) use serve::serve;
+pub use fleet::FleetPage;
+pub(crate) use serve::{HttpState, serve};
+pub(crate) use status_line::tell;

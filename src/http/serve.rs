@@ -2,6 +2,7 @@
 //! sample of both sides that `status` takes, at most once a second.
 
 use std::convert::Infallible;
+use std::future::pending;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,25 +22,59 @@ use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
 use crate::config::Settings;
-use crate::flows::Counters;
+use crate::flows::{Alive, Counters, Reloads};
 use crate::limits;
 use crate::observe::Observer;
 use crate::observe::{Status, Verdict};
 
+/// Prometheus' text format.
+pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
-pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
-    let Some(address) = settings.listen.http else {
-        return;
-    };
-    let listener = listen(address).await;
-    tracing::debug!(%address, "listening");
-    let office = Arc::new(HttpState {
-        settings,
-        meter,
-        last: Mutex::default(),
-    });
+pub(crate) async fn serve(office: Arc<HttpState>) {
+    let mut news = office.reloads.news();
+    let mut settings = news.next().await;
+    let mut open: Option<(SocketAddr, TcpListener)> = None;
+    loop {
+        // The listener stays where only other settings changed.
+        open = open.filter(|(address, _)| Some(*address) == settings.listen.http);
+        if let (None, Some(address)) = (&open, settings.listen.http) {
+            tokio::select! {
+                listener = listen(address) => {
+                    tracing::debug!(%address, "listening");
+                    open = Some((address, listener));
+                }
+                now = news.next() => {
+                    settings = now;
+                    continue;
+                }
+            }
+        }
+        let served = async {
+            let Some((_, listener)) = &open else {
+                return pending().await;
+            };
+            let office = office.clone();
+            let answer = move |request| {
+                let office = office.clone();
+                async move { office.answer(&request).await }
+            };
+            serve_on(listener, answer).await;
+        };
+        tokio::select! {
+            () = served => {}
+            now = news.next() => settings = now,
+        }
+    }
+}
+
+/// Serves what `answer` says to each request, as long as it is polled; inside a `LocalSet`.
+pub(super) async fn serve_on<Answer, Answered>(listener: &TcpListener, answer: Answer)
+where
+    Answer: Fn(Request<Incoming>) -> Answered + Clone + 'static,
+    Answered: Future<Output = Response<Full<Bytes>>> + 'static,
+{
     let room = Arc::new(Semaphore::new(limits::HTTP_CONNECTIONS_MAX));
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -49,9 +84,9 @@ pub(crate) async fn serve(settings: Settings, meter: Arc<Counters>) {
         let Ok(permit) = room.clone().try_acquire_owned() else {
             continue;
         };
-        let office = office.clone();
+        let answer = answer.clone();
         spawn_local(async move {
-            serve_one(stream, office).await;
+            serve_one(stream, answer).await;
             drop(permit);
         });
     }
@@ -72,10 +107,14 @@ async fn listen(address: SocketAddr) -> TcpListener {
     }
 }
 
-async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<HttpState>) {
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let office = office.clone();
-        async move { Ok::<_, Infallible>(office.answer(&request).await) }
+async fn serve_one<Answer, Answered>(stream: impl AsyncRead + AsyncWrite + Unpin, answer: Answer)
+where
+    Answer: Fn(Request<Incoming>) -> Answered,
+    Answered: Future<Output = Response<Full<Bytes>>>,
+{
+    let answer = service_fn(|request: Request<Incoming>| {
+        let answered = answer(request);
+        async move { Ok::<_, Infallible>(answered.await) }
     });
     let mut http = http1::Builder::new();
     http.timer(TokioTimer::new())
@@ -83,8 +122,9 @@ async fn serve_one(stream: impl AsyncRead + AsyncWrite + Unpin, office: Arc<Http
     let _ = http.serve_connection(TokioIo::new(stream), answer).await;
 }
 
-struct HttpState {
-    settings: Settings,
+/// What is shown of an office, to everybody who asks.
+pub(crate) struct HttpState {
+    reloads: Reloads,
     meter: Arc<Counters>,
     last: Mutex<Last>,
 }
@@ -92,6 +132,8 @@ struct HttpState {
 /// The last sample, and how it was taken.
 #[derive(Default)]
 struct Last {
+    /// The settings that the connections belong to.
+    settings: Option<Arc<Settings>>,
     observer: Option<Observer>,
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
@@ -99,23 +141,28 @@ struct Last {
 }
 
 /// What is known now.
-struct Known {
-    status: Option<(Arc<Status>, Duration)>,
+pub(super) struct Known {
+    pub(super) status: Option<(Arc<Status>, Duration)>,
     /// Why it isn't of this moment.
-    failed: Option<String>,
+    pub(super) failed: Option<String>,
 }
 
 impl HttpState {
+    pub(crate) fn new(reloads: Reloads, meter: Arc<Counters>) -> Arc<HttpState> {
+        Arc::new(HttpState {
+            reloads,
+            meter,
+            last: Mutex::default(),
+        })
+    }
+
     async fn answer(&self, request: &Request<Incoming>) -> Response<Full<Bytes>> {
-        if request.method() != Method::GET && request.method() != Method::HEAD {
-            let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
-            let headers = refused.headers_mut();
-            headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        if let Some(refused) = refused(request) {
             return refused;
         }
         match request.uri().path() {
-            "/" => page(),
-            "/healthz" => text(StatusCode::OK, "ok\n".to_owned()),
+            "/" => page(PAGE),
+            "/healthz" => healthy(&self.meter.alive),
             "/readyz" => ready(&self.look().await),
             "/status.json" => document(&self.look().await),
             "/metrics" => {
@@ -123,11 +170,7 @@ impl HttpState {
                 let status = known.status.as_ref();
                 let status = status.map(|(status, age)| (&**status, *age));
                 let body = render(status, known.failed.is_none(), &self.meter.read());
-                typed(
-                    StatusCode::OK,
-                    "text/plain; version=0.0.4; charset=utf-8",
-                    body,
-                )
+                typed(StatusCode::OK, METRICS, body)
             }
             _ => text(
                 StatusCode::NOT_FOUND,
@@ -137,13 +180,19 @@ impl HttpState {
     }
 
     /// The last sample if it is young, else a new one.
-    async fn look(&self) -> Known {
+    pub(super) async fn look(&self) -> Known {
         let mut last = self.last.lock().await;
         let young = |tried: Instant| tried.elapsed() < limits::HTTP_SAMPLE_EVERY;
-        if last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried)) {
+        let settings = self.reloads.settings();
+        if let Some(settings) = settings
+            && last.tried.as_ref().is_none_or(|(tried, _)| !young(*tried))
+        {
+            if { last.settings.as_ref() }.is_none_or(|of| !Arc::ptr_eq(of, &settings)) {
+                (last.observer, last.settings) = (None, Some(settings.clone()));
+            }
             let sampled = timeout(
                 limits::HTTP_SAMPLE_MAX,
-                Observer::status_over(&mut last.observer, &self.settings),
+                Observer::status_over(&mut last.observer, &settings),
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {
@@ -159,6 +208,18 @@ impl HttpState {
         Known {
             status: status.map(|(status, taken)| (status.clone(), taken.elapsed())),
             failed: last.tried.as_ref().and_then(|(_, failed)| failed.clone()),
+        }
+    }
+}
+
+/// Healthy: the service itself works; whether both sides are there is another question.
+fn healthy(alive: &Alive) -> Response<Full<Bytes>> {
+    match alive.is_stuck() {
+        false => text(StatusCode::OK, "ok\n".to_owned()),
+        true => {
+            let seconds = alive.silent_for().as_secs();
+            let body = format!("stuck: the service has not moved for {seconds} s; start it anew\n");
+            text(StatusCode::SERVICE_UNAVAILABLE, body)
         }
     }
 }
@@ -197,19 +258,31 @@ fn document(known: &Known) -> Response<Full<Bytes>> {
     typed(StatusCode::OK, "application/json", body.to_string())
 }
 
-fn page() -> Response<Full<Bytes>> {
-    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", PAGE.to_owned());
+/// Nothing here is changed by asking.
+pub(super) fn refused(request: &Request<Incoming>) -> Option<Response<Full<Bytes>>> {
+    if request.method() == Method::GET || request.method() == Method::HEAD {
+        return None;
+    }
+    let mut refused = text(StatusCode::METHOD_NOT_ALLOWED, "only GET\n".to_owned());
+    let headers = refused.headers_mut();
+    headers.insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+    Some(refused)
+}
+
+/// A page that asks nobody but us.
+pub(super) fn page(html: &str) -> Response<Full<Bytes>> {
+    let mut page = typed(StatusCode::OK, "text/html; charset=utf-8", html.to_owned());
     let policy = "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; connect-src 'self'";
     page.headers_mut()
         .insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
     page
 }
 
-fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
+pub(super) fn text(code: StatusCode, body: String) -> Response<Full<Bytes>> {
     typed(code, "text/plain; charset=utf-8", body)
 }
 
-fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
+pub(super) fn typed(code: StatusCode, kind: &'static str, body: String) -> Response<Full<Bytes>> {
     let mut answer = Response::new(Full::new(Bytes::from(body)));
     *answer.status_mut() = code;
     let headers = answer.headers_mut();

@@ -101,6 +101,7 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
             "publication",
             "slot",
             "seen",
+            "alert",
         ];
         kept.map(|kept| format!("delete from tandem.{kept} where replicator = {who}"))
             .join("; ")

@@ -6,7 +6,7 @@ use super::publish::all_statements;
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
-use crate::model::{Tables, sqlstate};
+use crate::model::Tables;
 use crate::wire::WireError;
 
 const DESKTOP: &str = include_str!("../../sql/desktop/001_state.sql");
@@ -29,14 +29,10 @@ pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
             .await;
         if let Err(error) = made {
             let _ = client.batch_execute("rollback").await;
-            // Another program may have been faster; then the schema is there now.
-            let exists = error
-                .code()
-                .is_some_and(|code| code.code() == sqlstate::DUPLICATE_SCHEMA);
-            return if exists {
-                check_version(client, side).await
-            } else {
-                Err(wire(error))
+            // Another program may have been faster, by little (23505) or by more (42P06); then the schema is there now.
+            return match is_installed(client, side).await? {
+                true => check_version(client, side).await,
+                false => Err(wire(error)),
             };
         }
         failpoint::reach("schema_made");

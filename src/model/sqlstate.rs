@@ -56,6 +56,10 @@ pub const TRANSACTION_TIMEOUT: &str = "25P04";
 pub const INVALID_AUTHORIZATION_SPECIFICATION: &str = "28000";
 /// `invalid_schema_name`
 pub const INVALID_SCHEMA_NAME: &str = "3F000";
+/// `active_sql_transaction`: the statement can't run inside of a transaction
+pub const ACTIVE_SQL_TRANSACTION: &str = "25001";
+/// `invalid_transaction_termination`: a procedure ends a transaction that isn't its own
+pub const INVALID_TRANSACTION_TERMINATION: &str = "2D000";
 /// `serialization_failure`
 pub const SERIALIZATION_FAILURE: &str = "40001";
 /// `deadlock_detected`

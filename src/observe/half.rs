@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::platform;
-use crate::wire::control;
+use crate::wire::control::{self, Control};
 
 /// One replicator's state in the cloud.
 pub(super) struct InCloud<'a> {
@@ -77,24 +77,9 @@ impl Observer {
     /// # Errors
     /// When it can't be reached or asked either.
     pub async fn cloud_half(settings: &Settings) -> Result<Option<CloudHalf>, Fault> {
-        let cloud = control::connect(&settings.cloud.endpoint).await;
-        let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
-        if !is_installed(&cloud.client, Side::Cloud).await? {
-            return Ok(None);
-        }
-        let sql = "select replicator from tandem.checkpoint where replicator = coalesce($1, replicator) \
-            and ($1 is not null or slot = $2 and database = $3)";
-        let params = [
-            (&settings.replicator as _, Type::TEXT),
-            (&settings.forward.slot as _, Type::TEXT),
-            (&settings.desktop.endpoint.database as _, Type::TEXT),
-        ];
-        let rows = cloud.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
-        let [row] = rows.as_slice() else {
+        let Some((cloud, replicator)) = found_in_cloud(settings).await? else {
             return Ok(None);
         };
-        let replicator: String = row.get(0);
         let there = InCloud {
             client: &cloud.client,
             replicator: &replicator,
@@ -118,4 +103,29 @@ impl Observer {
             seen,
         }))
     }
+}
+
+/// The cloud, and which replicator there is meant, where the desktop can't say it; none where none is known, or several are.
+pub(super) async fn found_in_cloud(
+    settings: &Settings,
+) -> Result<Option<(Control, String)>, Fault> {
+    let cloud = control::connect(&settings.cloud.endpoint).await;
+    let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+    if !is_installed(&cloud.client, Side::Cloud).await? {
+        return Ok(None);
+    }
+    let sql = "select replicator from tandem.checkpoint where replicator = coalesce($1, replicator) \
+        and ($1 is not null or slot = $2 and database = $3)";
+    let params = [
+        (&settings.replicator as _, Type::TEXT),
+        (&settings.forward.slot as _, Type::TEXT),
+        (&settings.desktop.endpoint.database as _, Type::TEXT),
+    ];
+    let rows = cloud.client.query_typed(sql, &params).await;
+    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let replicator = match rows.as_slice() {
+        [row] => Some(row.get(0)),
+        _ => None,
+    };
+    Ok(replicator.map(|replicator| (cloud, replicator)))
 }

@@ -2,18 +2,25 @@
 //! needn't run for it.
 
 mod filled;
+mod fleet;
 mod half;
+mod on_desktop;
 mod peek;
 mod quarantine;
+mod reload;
 mod reverse;
 mod sample;
 mod status;
+mod status_words;
 mod swaps;
 mod verify;
 
 pub use filled::Filled;
+pub use fleet::{Fleet, FleetObserver, QuarantineCounts, Replicator, StoppedTable};
 pub use half::CloudHalf;
+pub(crate) use on_desktop::{OnDesktop, failing, on_desktop};
 pub use quarantine::ParkedRow;
+pub use reload::{ReloadCaller, ReloadOutcome, Reloaded, SettingsStatus};
 pub(crate) use reverse::forget_on_schedule;
 pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use sample::{CheckpointView, Observer, Sample, State};

@@ -12,7 +12,7 @@ use super::half::InCloud;
 use super::sample::Observer;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Counters, agree_again, known_tables};
+use crate::flows::{Counters, Reloads, agree_again, known_tables};
 use crate::install::{is_installed, queue_again};
 use crate::limits;
 
@@ -51,6 +51,10 @@ pub struct ThenStatus {
     pub ran: Option<String>,
     /// Why it failed.
     pub failed: Option<String>,
+    /// How long it took, in milliseconds.
+    pub took_ms: Option<i64>,
+    /// The tables that had brought rows.
+    pub tables: Option<Vec<String>>,
 }
 
 /// What both sides wanted otherwise; the images stay in `tandem.conflict` (P16).
@@ -192,12 +196,14 @@ impl Observer {
             return Ok(None);
         }
         let sql = format!(
-            "select to_char(then_at at time zone 'UTC', {TIME}), then_failed from tandem.reverse where replicator = $1 and then_at is not null"
+            "select to_char(then_at at time zone 'UTC', {TIME}), then_failed, then_ms, then_tables from tandem.reverse where replicator = $1 and then_at is not null"
         );
         let rows = self.ours(desktop, Side::Desktop, &sql).await?;
         Ok(rows.first().map(|row| ThenStatus {
             ran: row.get(0),
             failed: row.get(1),
+            took_ms: row.get(2),
+            tables: row.get(3),
         }))
     }
 
@@ -350,10 +356,12 @@ impl InCloud<'_> {
 
 /// Lets old conflicts go, now and then; what can't be asked now is asked later. Until something streams the sessions say
 /// what is wrong with a side, and nobody else knocks there.
-pub(crate) async fn forget_on_schedule(settings: Settings, meter: Arc<Counters>) {
+pub(crate) async fn forget_on_schedule(reloads: &Reloads, meter: Arc<Counters>) {
+    let mut news = reloads.news();
     while meter.read().batches == 0 {
         sleep(limits::CONFLICTS_BEGIN).await;
     }
+    let mut settings = news.next().await;
     loop {
         let gone = async {
             let observer = Observer::connect(&settings).await?;
@@ -373,5 +381,6 @@ pub(crate) async fn forget_on_schedule(settings: Settings, meter: Arc<Counters>)
             }
         };
         sleep(pause).await;
+        settings = reloads.settings().unwrap_or(settings);
     }
 }

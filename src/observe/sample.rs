@@ -3,12 +3,13 @@
 
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::half::InCloud;
+use super::on_desktop::on_desktop;
 use super::peek::Missing;
 use super::reverse::ReverseSample;
 use crate::catalog::{Facts, facts, replicator_name};
@@ -21,7 +22,7 @@ use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
 /// In which state the forward direction is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// The tables are being filled for the first time.
@@ -36,6 +37,14 @@ pub enum State {
     Down,
     /// The desktop no longer keeps what is missing in the cloud.
     SlotLost,
+}
+
+impl State {
+    /// The word for it in documents, and in the cloud.
+    pub(crate) fn word(self) -> Option<String> {
+        let word = serde_json::to_value(self).ok()?;
+        word.as_str().map(str::to_owned)
+    }
 }
 
 /// The `lag` document; source: the contract. Unknown numbers are null.
@@ -264,32 +273,16 @@ impl Observer {
         seen: &CheckpointView,
         lag_ms: Option<i64>,
     ) -> Result<Sample, Fault> {
-        let sql = "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
-            pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint, r.write_lsn::text, \
-            (extract(epoch from clock_timestamp()) * 1000000)::bigint, s.slot_name is null or coalesce(s.wal_status = 'lost', false), \
-            substring(t.told from ' since (-?[0-9]+)$')::bigint, coalesce(t.told like '% works since %', false) \
-            from (select 1) as one left join lateral (select min(a.application_name) as told from pg_stat_activity as a \
-              where a.datname = current_database() and a.application_name similar to 'tandem ' || hashtext($1) || ' (waits|works) since %') as t on true left join pg_replication_slots s on s.slot_name = $1 left join pg_stat_replication r on r.pid = s.active_pid";
-        let row = one(
-            &self.desktop.client,
-            Side::Desktop,
-            sql,
-            &[(&settings.forward.slot, Type::TEXT)],
-        )
-        .await?;
-        let Some(row) = row else {
-            return Err(Fault::wire(Side::Desktop, &WireError::Closed));
-        };
-        let desktop_lsn: String = row.get(0);
+        let found = on_desktop(&self.desktop.client, &settings.forward.slot).await?;
         let missing = seen
             .lsn
-            .zip(desktop_lsn.parse::<Lsn>().ok())
+            .zip(found.lsn.parse::<Lsn>().ok())
             .map(|(cloud, desktop)| desktop.bytes_since(cloud));
-        let lost = seen.lsn.is_some() && row.get::<_, bool>(5);
+        let lost = seen.lsn.is_some() && found.is_lost;
         let mut caught_up = state == State::Streaming;
         // The oldest missing transaction isn't older than the last one that isn't missing.
         let mut since = seen.committed_at;
-        let told = row.get::<_, Option<i64>>(6).map(Timestamp);
+        let told = found.oldest_missing;
         since = since.max(told.map(Timestamp::unix_micros));
         // Between two sessions, and without a service, nobody tells.
         if let (false, None, Some(checkpoint)) = (caught_up, told, seen.lsn) {
@@ -301,10 +294,10 @@ impl Observer {
         }
         let state = match state {
             _ if lost => State::SlotLost,
-            State::Stalled if row.get(7) => State::CatchingUp,
+            State::Stalled if found.is_working => State::CatchingUp,
             state => state,
         };
-        let waiting = since.map(|since| (row.get::<_, i64>(4) - since).max(0) / 1000);
+        let waiting = since.map(|since| (found.now.unix_micros() - since).max(0) / 1000);
         Ok(Sample {
             schema: 1,
             state,
@@ -315,13 +308,11 @@ impl Observer {
             },
             lag_bytes: if caught_up { Some(0) } else { missing },
             measured_age_ms: 0,
-            received_lsn: row.get(3),
-            desktop_lsn: Some(desktop_lsn),
+            received_lsn: found.received,
+            desktop_lsn: Some(found.lsn),
             cloud_lsn: seen.lsn.map(|lsn| lsn.to_string()),
-            confirmed_lsn: row.get(1),
-            wal_held_bytes: row
-                .get::<_, Option<i64>>(2)
-                .map(|bytes| bytes.max(0).unsigned_abs()),
+            confirmed_lsn: found.confirmed,
+            wal_held_bytes: found.wal_held.map(i64::unsigned_abs),
             wal_held_bytes_max: settings.forward.wal_held_max,
             reverse: self.in_cloud().reverse().await?,
             taken: Some(Instant::now()),

@@ -7,8 +7,10 @@ use serde::Serialize;
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
+use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
 use super::sample::{CheckpointView, Observer, Sample, State};
+use crate::alert::{AlertStatus, kept, ways};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -33,6 +35,25 @@ pub enum Verdict {
     Down,
 }
 
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Verdict; 6] = [
+        Verdict::CaughtUp,
+        Verdict::CatchingUp,
+        Verdict::NeedsYou,
+        Verdict::Stalled,
+        Verdict::Stopped,
+        Verdict::Down,
+    ];
+
+    /// The word for it in documents.
+    pub fn word(self) -> String {
+        let word = serde_json::to_value(self).ok();
+        let word = word.as_ref().and_then(|word| word.as_str());
+        word.unwrap_or_default().to_owned()
+    }
+}
+
 /// The `status` document; source: the contract. Unknown numbers are null.
 #[derive(Clone, Debug, Serialize)]
 pub struct Status {
@@ -48,6 +69,8 @@ pub struct Status {
     pub then: Option<ThenStatus>,
     /// The service.
     pub service: Service,
+    /// Settings that the running service read again and that don't count; null where all do.
+    pub settings: Option<SettingsStatus>,
     /// The office's refill, where tandem runs it.
     pub refill: Option<RefillStatus>,
     /// When the slot was given up, since the desktop kept too much WAL for it, in ISO 8601; null where it wasn't.
@@ -60,6 +83,8 @@ pub struct Status {
     pub snapshot_held_ms: Option<i64>,
     /// The last comparison of both sides that the service made; null where it made none.
     pub verified: Option<VerifiedStatus>,
+    /// Whether people hear of what is wrong; null where nobody is to be told.
+    pub alert: Option<AlertStatus>,
     /// When the cloud committed our last transaction, in seconds since 1970.
     #[serde(skip)]
     pub last_commit: Option<f64>,
@@ -120,8 +145,20 @@ pub struct RefillStatus {
     pub started: String,
     /// How long it took, in milliseconds; null while it runs.
     pub took_ms: Option<i64>,
-    /// Why it failed.
+    /// Why it failed, until it goes well again.
     pub failed: Option<String>,
+    /// Why it ran: `clock`, `changed`, `again` behind a failure, `start` where nobody knew what had changed before.
+    pub why: Option<String>,
+    /// The tables whose change made it run; null where none did.
+    pub changed: Option<Vec<String>>,
+    /// Rows that it inserted, changed and deleted; null where that can't be known.
+    pub wrote: Option<i64>,
+    /// How often it has run.
+    pub runs: i64,
+    /// The tables whose changes make it run; null where only the clock does.
+    pub watched: Option<Vec<String>>,
+    /// Why not all changes are seen.
+    pub trouble: Option<String>,
 }
 
 /// One table.
@@ -162,8 +199,13 @@ pub struct TableStatus {
 impl TableStatus {
     /// It waits for a person.
     pub fn needs_you(&self) -> bool {
+        self.waits_for_person() || self.parked > 0
+    }
+
+    /// It waits for a person itself, not only rows of it.
+    pub fn waits_for_person(&self) -> bool {
         // A state that nobody knows is nothing to be at ease about.
-        TableState::read(&self.state).is_none_or(TableState::waits_for_person) || self.parked > 0
+        TableState::read(&self.state).is_none_or(TableState::waits_for_person)
     }
 }
 
@@ -194,20 +236,22 @@ impl Observer {
             .verified
             .as_ref()
             .is_some_and(|verified| !verified.equal);
+        let alert = self.alerts(settings).await?;
+        let silent = { alert.as_ref() }.is_some_and(|alert| alert.broken().next().is_some());
+        let unread = match running {
+            true => settings_status(&self.in_cloud()).await?,
+            false => None,
+        };
+        let bad = |unread: &SettingsStatus| unread.outcome == ReloadOutcome::Bad;
         let broken = failed
             || differs
+            || unread.as_ref().is_some_and(bad)
+            || silent
             || refill
                 .as_ref()
                 .is_some_and(|refill| refill.failed.is_some());
-        let verdict = match forward.state {
-            _ if !running && service.last_words.is_some() => Verdict::Stopped,
-            _ if !running => Verdict::Down,
-            State::Down => Verdict::CatchingUp,
-            State::Stalled | State::SlotLost => Verdict::Stalled,
-            _ if broken || tables.iter().any(TableStatus::needs_you) => Verdict::NeedsYou,
-            State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
-            State::Streaming => Verdict::CaughtUp,
-        };
+        let broken = broken || tables.iter().any(TableStatus::needs_you);
+        let verdict = verdict_of(running, service.last_words.is_some(), forward.state, broken);
         Ok(Status {
             schema: 1,
             verdict,
@@ -217,9 +261,11 @@ impl Observer {
             forward: forward.aged(),
             then,
             service,
+            settings: unread,
             refill,
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
+            alert,
             last_commit: sums.last_commit,
             up_to: sums.up_to,
             transactions: sums.transactions,
@@ -245,6 +291,15 @@ impl Observer {
         Ok(status)
     }
 
+    /// Whether people hear of what is wrong; none where the settings have nobody to tell.
+    async fn alerts(&self, settings: &Settings) -> Result<Option<AlertStatus>, Fault> {
+        if !settings.alert.is_on() {
+            return Ok(None);
+        }
+        let memory = kept(&self.desktop.client, Side::Desktop, &self.replicator).await?;
+        Ok(memory.map(|memory| memory.status(&ways(&settings.alert))))
+    }
+
     async fn given_up(&self, settings: &Settings) -> Result<Option<String>, Fault> {
         let desktop = &self.desktop.client;
         if !is_installed(desktop, Side::Desktop).await? {
@@ -267,7 +322,7 @@ impl Observer {
             return Ok(None);
         }
         let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed from tandem.refill where replicator = $1";
+            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed, wrote, runs, watched, trouble from tandem.refill where replicator = $1";
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = desktop.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Desktop))?;
@@ -275,6 +330,12 @@ impl Observer {
             started: row.get(0),
             took_ms: row.get(1),
             failed: row.get(2),
+            why: row.get(3),
+            changed: row.get(4),
+            wrote: row.get(5),
+            runs: row.get(6),
+            watched: row.get(7),
+            trouble: row.get(8),
         }))
     }
 
@@ -376,6 +437,24 @@ impl InCloud<'_> {
             last_swap: row.get(11),
         };
         Ok(rows.iter().map(table).collect())
+    }
+}
+
+/// What it all comes to, of one office or of each of many.
+pub(super) fn verdict_of(
+    is_running: bool,
+    has_last_words: bool,
+    state: State,
+    is_broken: bool,
+) -> Verdict {
+    match state {
+        _ if !is_running && has_last_words => Verdict::Stopped,
+        _ if !is_running => Verdict::Down,
+        State::Down => Verdict::CatchingUp,
+        State::Stalled | State::SlotLost => Verdict::Stalled,
+        _ if is_broken => Verdict::NeedsYou,
+        State::Bootstrapping | State::CatchingUp => Verdict::CatchingUp,
+        State::Streaming => Verdict::CaughtUp,
     }
 }
 

@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::sample::Observer;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Bad, Verified, agree_again, known_tables, verify};
+use crate::flows::{Bad, Reloads, Verified, agree_again, known_tables, verify};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::Tables;
@@ -309,14 +309,23 @@ impl Observer {
 }
 
 /// Compares both sides again and again, as the settings want; what can't be asked now is asked later.
-pub(crate) async fn verify_on_schedule(settings: Settings) {
-    let Some(every) = settings.verify.every else {
-        return;
-    };
-    let mut pause = limits::VERIFY_FIRST.min(every);
+pub(crate) async fn verify_on_schedule(reloads: &Reloads) {
+    let mut news = reloads.news();
+    let mut settings = news.next().await;
+    let mut pause = None;
     loop {
-        sleep(pause).await;
-        pause = limits::VERIFY_FIRST.min(every);
+        let Some(every) = settings.verify.every else {
+            settings = news.next().await;
+            continue;
+        };
+        let first = limits::VERIFY_FIRST.min(every);
+        tokio::select! {
+            () = sleep(pause.take().unwrap_or(first)) => {}
+            now = news.next() => {
+                settings = now;
+                continue;
+            }
+        }
         let verified = async {
             let observer = Observer::connect(&settings).await?;
             let seen = observer.checkpoint().await?.unwrap_or_default();
@@ -329,7 +338,7 @@ pub(crate) async fn verify_on_schedule(settings: Settings) {
             Ok::<_, Fault>(since.map(|since| every.saturating_sub(since)))
         };
         match verified.await {
-            Ok(Some(left)) => pause = left.max(limits::VERIFY_FIRST.min(every)),
+            Ok(Some(left)) => pause = Some(left.max(first)),
             Ok(None) => {}
             Err(fault) => {
                 tracing::warn!("both sides could not be compared, tried again soon: {fault}")

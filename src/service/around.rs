@@ -60,14 +60,17 @@ impl Session<'_> {
         }
         warn_of(said);
         if known {
-            let anew = self.drifted().await?;
+            let anew = self.drifted(remembered).await?;
             around.anew.extend(anew);
         }
         Ok(around)
     }
 
     /// Tables of the desktop's whose changes may not all have been sent.
-    async fn drifted(&self) -> Result<Vec<TableId>, Fault> {
+    async fn drifted(
+        &self,
+        remembered: &HashMap<String, Remembered>,
+    ) -> Result<Vec<TableId>, Fault> {
         let (desktop, name) = (&self.desktop.client, &self.settings.forward.publication);
         let replicator = &self.lease.replicator;
         let wire = Fault::at(Side::Desktop);
@@ -87,10 +90,11 @@ impl Session<'_> {
             .into_iter()
             .filter(|halt| halt.way == Recovery::Recopy);
         let halts: Vec<_> = halts.collect();
-        let said = halts
-            .iter()
-            .map(|halt| (halt.why.as_str(), &self.tables.get(halt.table).name));
-        warn_of(said);
+        let said =
+            { halts.iter() }.map(|halt| (halt.why.as_str(), &self.tables.get(halt.table).name));
+        // A table that is new was never published.
+        let served = |name: &String| remembered.get(name).is_some_and(Remembered::is_served);
+        warn_of(said.filter(|(_, name)| served(name)));
         Ok(halts.iter().map(|halt| halt.table).collect())
     }
 

@@ -13,6 +13,11 @@ use crate::fault::{Fault, Kind, Side};
 use crate::wire::control::Control;
 use crate::{limits, platform};
 
+/// How long a lease lasts that isn't renewed.
+pub(super) fn term(settings: &Settings) -> Duration {
+    (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN)
+}
+
 /// Takes the lease. One whose holder is known to be dead is taken at once; another one is waited for
 /// as long as its term lasts, and if it was renewed by then, its holder lives; whoever stands by waits without end.
 ///
@@ -26,7 +31,6 @@ pub(super) async fn acquire(
     goal: &RunMode,
     stop: &CancellationToken,
 ) -> Result<LeaseState, Fault> {
-    let term = (settings.heartbeat.every * limits::LEASE_HEARTBEATS).max(limits::LEASE_TERM_MIN);
     let holder = match goal.ends {
         true => platform::passing_holder(),
         false => platform::holder(),
@@ -38,17 +42,20 @@ pub(super) async fn acquire(
         database: &desktop.database,
         slot: &settings.forward.slot,
         holder: &holder,
-        term,
+        term: term(settings),
     };
     let wire = |error| Fault::wire(Side::Cloud, &error);
     let first = take(&cloud.client, &request, false).await.map_err(wire)?;
     if first.taken {
+        goal.health.leads(replicator);
         return Ok(first);
     }
     let other = first.holder.clone().unwrap_or_default();
     if platform::is_gone(&other) {
         tracing::info!(holder = %other, "the last holder of the lease is gone; taking over");
-        return take(&cloud.client, &request, true).await.map_err(wire);
+        let forced = take(&cloud.client, &request, true).await.map_err(wire)?;
+        goal.health.leads(replicator);
+        return Ok(forced);
     }
     // A command that copies something ends by itself, and the service must not stay away for it.
     if goal.standby || !goal.ends && platform::is_passing(&other) {

@@ -1,5 +1,6 @@
 //! Whether checkpoint, slot and desktop belong together (P2, P13), and new slots.
 
+use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::session::Session;
@@ -229,4 +230,24 @@ impl Session<'_> {
         }
         Ok(())
     }
+}
+
+/// A slot that somebody reads can't be made anew.
+pub(super) async fn check_slot_is_free(desktop: &Client, name: &str) -> Result<(), Fault> {
+    let slot = catalog::slot(desktop, name).await;
+    let slot = slot.map_err(Fault::at(Side::Desktop))?;
+    let reader = slot.and_then(|slot| slot.active_pid);
+    reader.map_or(Ok(()), |pid| {
+        let what = format!("slot {name} is read by process {pid} of the desktop's server");
+        Err(Fault::new(Kind::Input, what)
+            .hint("nothing was changed; stop whatever reads it, and try again"))
+    })
+}
+
+/// It should have been written a moment ago.
+pub(super) fn no_checkpoint() -> Fault {
+    Fault::new(
+        Kind::Internal,
+        "internal check failed: the first checkpoint is missing",
+    )
 }

@@ -53,12 +53,13 @@ where
     } else {
         lines.with_ansi(color).boxed()
     };
-    let (files, guard) = log
+    let daily = log
         .file
         .as_deref()
         .map(|folder| daily(folder, log.keep))
-        .transpose()?
-        .unzip();
+        .transpose()?;
+    let locked = daily.as_ref().and_then(|daily| daily.locked.clone());
+    let (files, guard) = daily.map(|daily| (daily.writer, daily.guard)).unzip();
     let files = files.map(|files| {
         let lines = fmt::layer()
             .with_target(false)
@@ -77,11 +78,30 @@ where
         .with(files)
         .with(level)
         .try_init();
+    if let Some(why) = locked {
+        tracing::warn!(
+            "the log file of today can't be opened ({why}); lines go to {PREFIX}{BESIDE} beside it"
+        );
+    }
     Ok(Logging { _files: guard })
 }
 
-/// A file a day, as many as `keep` has days.
-fn daily(folder: &Path, keep: Duration) -> Result<(NonBlocking, WorkerGuard), Fault> {
+/// How the daily files' names begin...
+const PREFIX: &str = "tandem";
+/// ...and how those go on that are written while another program keeps the file of the day for itself.
+const BESIDE: &str = "-2";
+
+/// The daily files, open for lines.
+struct Daily {
+    writer: NonBlocking,
+    guard: WorkerGuard,
+    /// Why the file of the day couldn't be opened, where another one is written.
+    locked: Option<String>,
+}
+
+/// A file a day, as many as `keep` has days. A file that another program keeps open for itself, as Windows allows, must
+/// not keep the service from starting.
+fn daily(folder: &Path, keep: Duration) -> Result<Daily, Fault> {
     let days = usize::try_from(keep.as_secs().div_ceil(DAY.as_secs()).max(1)).unwrap_or(usize::MAX);
     let unusable = |error: &dyn std::fmt::Display| {
         Fault::new(
@@ -93,12 +113,25 @@ fn daily(folder: &Path, keep: Duration) -> Result<(NonBlocking, WorkerGuard), Fa
     };
     // The appender looks for old files before it makes the folder, and prints that there is none.
     std::fs::create_dir_all(folder).map_err(|error| unusable(&error))?;
-    let files = RollingFileAppender::builder()
-        .rotation(Rotation::DAILY)
-        .filename_prefix("tandem")
-        .filename_suffix("log")
-        .max_log_files(days)
-        .build(folder);
-    let files = files.map_err(|error| unusable(&error))?;
-    Ok(tracing_appender::non_blocking(files))
+    let open = |prefix: String| {
+        RollingFileAppender::builder()
+            .rotation(Rotation::DAILY)
+            .filename_prefix(prefix)
+            .filename_suffix("log")
+            .max_log_files(days)
+            .build(folder)
+    };
+    let (files, locked) = match open(PREFIX.to_owned()) {
+        Ok(files) => (files, None),
+        Err(error) => match open(format!("{PREFIX}{BESIDE}")) {
+            Ok(files) => (files, Some(error.to_string())),
+            Err(_) => return Err(unusable(&error)),
+        },
+    };
+    let (writer, guard) = tracing_appender::non_blocking(files);
+    Ok(Daily {
+        writer,
+        guard,
+        locked,
+    })
 }

@@ -2,15 +2,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
-use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::lease::acquire;
+use super::lineage::{check_slot_is_free, no_checkpoint};
+use super::reload::{look_for_reloads, or_superseded};
 use super::schema_drift::{mended, note_misfits, say_stopped, take_up_reverse, unfit};
 use super::session_plan::{Remembered, RunMode};
 use super::telling::telling;
@@ -21,10 +21,10 @@ use crate::apply::{
 use crate::catalog::{self, Facts, Footprint, facts, replicator_name};
 use crate::config::Settings;
 use crate::failpoint;
-use crate::fault::{Decision, Fault, Kind, Side};
+use crate::fault::{Decision, Fault, Side};
 use crate::flows::{
-    Agenda, CopyRequest, Forward, InitialCopy, Reverse, Sides, agree_again, bind, check_keys,
-    check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
+    Agenda, CopyRequest, Forward, InitialCopy, LastRefill, Reverse, Sides, agree_again, bind,
+    check_keys, check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
 };
 use crate::fold::StreamState;
 use crate::install::{
@@ -89,7 +89,11 @@ pub(super) async fn session(
     if goal.restart && !unknown {
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
-    let mut taken = acquire(settings, (&replicator, &identity), &cloud, goal, stop).await?;
+    let taken = acquire(settings, (&replicator, &identity), &cloud, goal, stop).await;
+    let sides = taken.is_ok().then_some((&identity, &cloud_identity));
+    let first = goal.reloads.leads(sides);
+    let mut taken = taken?;
+    look_for_reloads(&cloud.client, &replicator, (goal, first)).await?;
     let lease = Lease {
         replicator,
         slot: settings.forward.slot.clone(),
@@ -109,15 +113,16 @@ pub(super) async fn session(
         given_up,
     };
     let ended = Box::pin(run.run(&mut taken, stop, goal)).await;
+    goal.reloads.rests();
     let last_words = ended.as_ref().err().map(|fault| match &fault.next {
         Some(next) => format!("{fault}; next: {next}"),
         None => fault.to_string(),
     });
-    if ended
-        .as_ref()
-        .is_err_and(|fault| matches!(fault.decision(), Decision::Retry | Decision::Again))
-        && !stop.is_cancelled()
-    {
+    let comes_back = |fault: &Fault| {
+        let goes_on = matches!(fault.decision(), Decision::Retry | Decision::Again);
+        goes_on || goal.reloads.can_go_back()
+    };
+    if ended.as_ref().is_err_and(comes_back) && !stop.is_cancelled() {
         // We come back at once, and are still the one that runs.
         return ended;
     }
@@ -216,6 +221,7 @@ impl Session<'_> {
             progress: self.goal.progress.clone(),
             meter: self.goal.meter.clone(),
             halted: tell.clone(),
+            reloads: self.goal.reloads.clone(),
         };
         let forward = Forward::start(
             sides,
@@ -227,14 +233,20 @@ impl Session<'_> {
         .await?;
         let reverse = match self.goal.ends {
             true => None,
-            false => Reverse::start(self.settings, self.tables, &self.lease, tell).await?,
+            false => {
+                let told = (tell, self.goal.reloads.news());
+                Reverse::start(self.settings, self.tables, &self.lease, told).await?
+            }
         };
+        self.goal.reloads.streams();
         tracing::info!(checkpoint = %checkpoint.lsn(), tables = self.tables.names().len(), epoch = self.lease.epoch, "streaming");
         let ending = stop.child_token();
+        let tables = (self.tables, &self.goal.taken_up);
+        let mended = mended(settings, &self.lease, tables, halted);
         let mut both = Box::pin(telling(&self.goal, both_ways(forward, reverse, &ending)));
         tokio::select! {
             ended = &mut both => ended,
-            fault = mended(settings, &self.lease, (self.tables, &self.goal.taken_up), halted) => {
+            fault = or_superseded(mended, &self.goal) => {
                 // The slot is free when the next session asks for it.
                 ending.cancel();
                 both.await.and(Err(fault))
@@ -421,8 +433,8 @@ impl Session<'_> {
         fill(with, wanted).await
     }
 
-    /// How long ago the refill was run.
-    async fn refilled(&self) -> Result<Option<Duration>, Fault> {
+    /// When the refill was run.
+    async fn refilled(&self) -> Result<LastRefill, Fault> {
         let asked = last_refill(&self.desktop.client, &self.lease.replicator);
         let silent = |_| {
             Fault::wire(
@@ -478,23 +490,4 @@ async fn both_ways(
         }
     );
     out.and(reverse)
-}
-
-fn no_checkpoint() -> Fault {
-    Fault::new(
-        Kind::Internal,
-        "internal check failed: the first checkpoint is missing",
-    )
-}
-
-/// A slot that somebody reads can't be made anew.
-async fn check_slot_is_free(desktop: &Client, name: &str) -> Result<(), Fault> {
-    let slot = catalog::slot(desktop, name).await;
-    let slot = slot.map_err(Fault::at(Side::Desktop))?;
-    let reader = slot.and_then(|slot| slot.active_pid);
-    reader.map_or(Ok(()), |pid| {
-        let what = format!("slot {name} is read by process {pid} of the desktop's server");
-        Err(Fault::new(Kind::Input, what)
-            .hint("nothing was changed; stop whatever reads it, and try again"))
-    })
 }

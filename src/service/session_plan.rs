@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 use tokio_postgres::types::Type;
 
 use super::around::Around;
+use super::lifesign::SessionHealth;
 use super::schema_drift::TakenUp;
 use super::session::{Ready, Session};
 use crate::catalog::Footprint;
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::{Agenda, CopyRequest, Counters, How, Progress, Scheduled, asked, last_swaps};
+use crate::flows::{
+    Agenda, CopyRequest, Counters, How, Progress, Reloads, Scheduled, asked, last_swaps,
+};
 use crate::limits;
 use crate::model::{Lsn, Table, TableState};
 
@@ -36,8 +39,12 @@ pub struct RunMode {
     pub progress: Arc<Progress>,
     /// What is counted for the metrics.
     pub meter: Arc<Counters>,
+    /// How its sessions are.
+    pub health: SessionHealth,
     /// Tables that were taken up because they fitted again.
     pub taken_up: TakenUp,
+    /// The settings, which may be read again.
+    pub reloads: Reloads,
 }
 
 impl RunMode {
@@ -53,7 +60,9 @@ impl RunMode {
             jobs: limits::FILL_JOBS,
             progress: Arc::default(),
             meter: Arc::default(),
+            health: SessionHealth::default(),
             taken_up: TakenUp::default(),
+            reloads: Reloads::default(),
         }
     }
 
@@ -86,6 +95,11 @@ impl Remembered {
             TableState::SwapOnly
         };
         self.state == state && self.fingerprint == table.fingerprint
+    }
+
+    /// It stood in the settings when a session began last.
+    pub(super) fn is_served(&self) -> bool {
+        self.state != TableState::Removed
     }
 
     /// It doesn't go on before somebody has mended or allowed something.

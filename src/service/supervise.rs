@@ -1,17 +1,19 @@
 //! Errors are decisions: wait and try again, or stop and say why.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use tokio_util::sync::CancellationToken;
 
 use super::background;
+use super::reload::reload_when_wanted;
 use super::session::session;
 use super::session_plan::RunMode;
 use super::wal_limit::{exceeded, give_up};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind};
 use crate::limits;
+use crate::platform::systemd;
 
 /// Runs sessions until the goal is reached, until told to stop, or until one ends for a reason that doesn't pass.
 ///
@@ -19,25 +21,52 @@ use crate::limits;
 /// The fault that stopped the service.
 pub async fn run(
     settings: &Settings,
+    goal: RunMode,
+    stop: &CancellationToken,
+) -> Result<(), Fault> {
+    goal.reloads.begin(settings);
+    let reloads = goal.reloads.clone();
+    tokio::select! {
+        ended = serve(settings, goal, stop) => ended,
+        never = reload_when_wanted(&reloads) => match never {},
+    }
+}
+
+async fn serve(
+    settings: &Settings,
     mut goal: RunMode,
     stop: &CancellationToken,
 ) -> Result<(), Fault> {
+    let reloads = goal.reloads.clone();
     // It ends with us.
-    let _beside = match goal.ends {
+    let background = match goal.ends {
         true => None,
-        false => background::start(settings, &goal.meter),
+        false => background::start(&goal),
     };
     let mut watches = !goal.ends && !goal.standby;
-    loop {
+    let meter = goal.meter.clone();
+    let ended = loop {
         let bytes = tokio::select! {
-            ended = sessions(settings, &mut goal, stop) => return ended,
-            bytes = exceeded(settings), if watches => bytes,
+            ended = sessions(settings, &mut goal, stop) => break ended,
+            never = meter.alive.show(show_every(), systemd::alive) => match never {},
+            bytes = exceeded(&reloads), if watches => bytes,
         };
-        match give_up(settings, bytes).await {
+        let now = reloads.settings();
+        match give_up(now.as_deref().unwrap_or(settings), bytes).await {
             Ok(ours) => watches = ours,
             Err(fault) => tracing::error!("the slot can't be given up: {fault}; trying again"),
         }
+    };
+    if let (Err(fault), Some(background)) = (&ended, background) {
+        background.end(fault).await;
     }
+    ended
+}
+
+/// Often enough for whoever watches, also when one sign comes late.
+fn show_every() -> Duration {
+    let watched = systemd::silence_max().map(|longest| longest / 3);
+    watched.map_or(limits::ALIVE_EVERY, |every| every.min(limits::ALIVE_EVERY))
 }
 
 /// One session after the other.
@@ -57,6 +86,8 @@ async fn sessions(
     let mut planned = false;
     loop {
         let started = Instant::now();
+        let now = goal.reloads.take_up();
+        let settings = now.as_deref().unwrap_or(settings);
         let fault = match Box::pin(session(settings, stop, goal)).await {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
@@ -65,10 +96,23 @@ async fn sessions(
         let waits = goal.standby && matches!(fault.kind, Kind::LeaseHeld | Kind::LeaseLost);
         let decision = fault.decision();
         if matches!(decision, Decision::Stop(_)) && !waits {
-            return Err(fault);
+            if stop.is_cancelled() || !goal.reloads.go_back(&fault.to_string()) {
+                return Err(fault);
+            }
+            let hint = fault.hint.as_deref();
+            tracing::error!(
+                hint,
+                "the settings that were read again don't work, those before count again: {fault}"
+            );
+            continue;
         }
         if stop.is_cancelled() {
             return Ok(());
+        }
+        if goal.reloads.is_outdated() {
+            // Others are there, which a person waits for.
+            tracing::info!("{fault}");
+            continue;
         }
         if started.elapsed() >= limits::RETRY_RESET_AFTER {
             (pause, attempt, planned) = (pauses.build(), 0, false);
@@ -83,6 +127,9 @@ async fn sessions(
         if let Kind::Slow(side) = fault.kind {
             goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
             tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
+        }
+        if decision != Decision::Again {
+            goal.health.failed(&fault, &goal.meter);
         }
         attempt += 1;
         let wait = pause.next().unwrap_or(limits::RETRY_MAX);
@@ -102,6 +149,7 @@ async fn sessions(
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
+            () = goal.reloads.outdated() => {}
         }
     }
 }

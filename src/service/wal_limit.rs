@@ -1,8 +1,6 @@
 //! The WAL that the desktop keeps for us has a limit (P10): past it the slot is given up before the disk is full, and the
 //! tables are copied anew when the cloud is back.
 
-use std::future::pending;
-
 use tokio::time::sleep;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
@@ -10,21 +8,31 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::catalog::{self, facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
+use crate::flows::Reloads;
 use crate::limits;
 use crate::wire::control::{self, Control};
 
 /// Waits until the desktop keeps more WAL for us than `wal_held_drop` allows, and says how much. Over a connection of its own,
 /// since it matters most while there is no session.
-pub(super) async fn exceeded(settings: &Settings) -> u64 {
-    let Some(most) = settings.forward.wal_held_drop else {
-        return pending().await;
-    };
-    let every = settings.heartbeat.every.min(limits::WAL_HELD_EVERY);
+pub(super) async fn exceeded(reloads: &Reloads) -> u64 {
+    let mut news = reloads.news();
     let mut desktop = None;
+    let mut settings = news.next().await;
     loop {
+        let Some(most) = settings.forward.wal_held_drop else {
+            desktop = None;
+            settings = news.next().await;
+            continue;
+        };
         // A session comes first: it knows whether we are the one that runs.
-        sleep(every).await;
-        match held(settings, &mut desktop).await {
+        tokio::select! {
+            () = sleep(settings.heartbeat.every.min(limits::WAL_HELD_EVERY)) => {}
+            now = news.next() => {
+                settings = now;
+                continue;
+            }
+        }
+        match held(&settings, &mut desktop).await {
             Ok(Some(bytes)) if bytes > most => return bytes,
             Ok(_) => {}
             Err(fault) => {

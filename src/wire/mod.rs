@@ -7,14 +7,18 @@
 //! catalog queries through the same sockets and the same TLS.
 
 pub mod control;
+mod dial;
 mod error;
+mod http;
 mod login;
 mod quiet;
 mod session;
 mod socket;
 mod tls;
 
+pub use dial::{Dialed, dial};
 pub use error::{ServerError, WireError};
+pub use http::get;
 pub use session::{Incoming, Mode, Session};
 
 /// Session settings under which values are written and read as text, on both sides (P11). A direct

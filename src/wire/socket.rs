@@ -24,7 +24,8 @@ pub(super) async fn connect(endpoint: &Endpoint) -> io::Result<Stream> {
     }
 }
 
-async fn connect_tcp(host: &str, port: u16) -> io::Result<Stream> {
+/// Connects by TCP to the first address that answers.
+pub(super) async fn connect_tcp(host: &str, port: u16) -> io::Result<Stream> {
     let mut last = None;
     for address in lookup_host((host, port)).await? {
         match TcpStream::connect(address).await {

@@ -36,6 +36,27 @@ pub(super) async fn upgrade(
         .map_err(|error| WireError::Tls(plain_words(&error, endpoint)))
 }
 
+/// The same for a server that isn't PostgreSQL: its certificate has to be made out to `host`, and signed by whom `trust` names.
+pub(super) async fn verified(
+    stream: Stream,
+    host: &str,
+    trust: &RootCert,
+) -> Result<TlsStream<Stream>, WireError> {
+    let broken = |error: Error| WireError::Tls(error.to_string());
+    let provider = Arc::new(provider::default_provider());
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(broken)?
+        .with_root_certificates(roots(Some(trust))?)
+        .with_no_client_auth();
+    let name = ServerName::try_from(host.to_owned());
+    let name = name.map_err(|error| WireError::Tls(error.to_string()))?;
+    let connected = TlsConnector::from(Arc::new(config))
+        .connect(name, stream)
+        .await;
+    connected.map_err(|error| WireError::Tls(in_words(&error, host)))
+}
+
 fn host(endpoint: &Endpoint) -> &str {
     match &endpoint.host {
         Host::Tcp(name) => name,
@@ -44,6 +65,10 @@ fn host(endpoint: &Endpoint) -> &str {
 }
 
 fn plain_words(error: &std::io::Error, endpoint: &Endpoint) -> String {
+    in_words(error, host(endpoint))
+}
+
+fn in_words(error: &std::io::Error, host: &str) -> String {
     let rustls = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<Error>());
@@ -60,10 +85,7 @@ fn plain_words(error: &std::io::Error, endpoint: &Endpoint) -> String {
         Some(Error::InvalidCertificate(
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. },
         )) => {
-            format!(
-                "{error}; the certificate is for another host than {}",
-                host(endpoint)
-            )
+            format!("{error}; the certificate is for another host than {host}")
         }
         _ => error.to_string(),
     }

@@ -82,6 +82,7 @@ async fn help_is_an_answer_that_fits_a_screen() {
         "verify",
         "repair",
         "top",
+        "fleet",
     ] {
         let (code, help, _) = said(&[command, "--help"]).await;
         assert!(

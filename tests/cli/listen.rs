@@ -1,7 +1,7 @@
 //! What the listener says is true, at any moment (P15): metrics, health, the page.
 
 use crate::support::office::{exec, until, value};
-use crate::support::watched::watched;
+use crate::support::watched::{ask, fleet_page, watched};
 use tokio::net::{TcpListener, TcpStream};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -117,7 +117,10 @@ async fn u32_alerts_and_dashboard_ask_for_metrics_that_exist() {
     it.shows(200, "caught_up", "tandem_verified_equal", 1.0)
         .await;
     let (_, page) = it.get("/metrics").await;
-    let served: std::collections::BTreeSet<_> = { page.lines() }
+    let (fleet, port) = fleet_page(it.office.command(&[])).await;
+    let (_, of_fleet) = ask(port, "GET", "/metrics").await;
+    assert_eq!(fleet.stop().await, 0);
+    let served: std::collections::BTreeSet<_> = { page.lines().chain(of_fleet.lines()) }
         .filter_map(|line| line.strip_prefix("# TYPE "))
         .filter_map(|line| line.split(' ').next())
         .collect();

@@ -9,19 +9,25 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alert;
 mod alone;
 mod browser;
 mod create;
 mod doctor;
+mod fleet;
 mod init;
 mod lineage;
 mod listen;
 mod logs;
 mod mismatch;
 mod questions;
+mod reload;
 mod roles;
 mod schemas;
 mod screens;
 mod secrets;
 mod status;
+#[cfg(unix)]
+mod supervised;
 mod update;
+mod windows;

@@ -22,9 +22,14 @@ fn each_metric_stands_in_the_contract() {
         }
     }
     let page = read("docs/contract.md");
-    let body = section(&page, "What `[listen] http` serves").unwrap();
-    let first = rows(&body)
+    let serves = [
+        "What `[listen] http` serves",
+        "What `tandem fleet --listen` serves",
+    ];
+    let bodies = serves.map(|title| rows(&section(&page, title).unwrap()));
+    let first = bodies
         .into_iter()
+        .flatten()
         .map(|row| row[0].trim_matches('`').to_owned());
     let written: BTreeSet<_> = first.filter(|word| word.starts_with("tandem_")).collect();
     assert!(made.len() > 10, "{made:?}");

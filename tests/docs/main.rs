@@ -11,9 +11,15 @@ mod support;
 
 mod bench_servers;
 mod citations;
+mod containers;
 mod documents;
+mod kubernetes;
 mod links;
+mod packages;
 mod page;
 mod readme;
 mod settings;
+mod shipped;
+mod systemd;
 mod tidy;
+mod workflows;

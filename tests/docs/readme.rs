@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use crate::support::mailbox::Hook;
 use crate::support::office::{Office, Service, came_home, exec, finish, tandem, until, value};
 use crate::support::servers::newest;
 use tokio::process::Command;
@@ -104,12 +105,13 @@ fn stays(line: &str) -> bool {
     line.starts_with("tandem run")
         || line.starts_with("tandem top")
         || line.contains("--watch")
+        || line.contains("--listen")
         || line.contains("--keep")
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_command_of_readme_and_help_does_what_is_said() {
-    let office = office().await;
+    let (office, hook) = (office().await, Hook::start().await);
     let mut service: Option<Service> = None;
     let mut ran = BTreeSet::new();
     let readme = shown_by_readme();
@@ -139,6 +141,23 @@ async fn every_command_of_readme_and_help_does_what_is_said() {
             true if !line.contains("--update") => init(&office),
             _ => here,
         };
+        // Somebody to tell.
+        let here = match line.starts_with("tandem alert") {
+            true => format!(
+                "TANDEM_ALERT_WEBHOOK_URL=http://127.0.0.1:{}/x {here}",
+                hook.port
+            ),
+            false => here,
+        };
+        let here = match line.strip_prefix("tandem fleet --cloud ") {
+            Some(rest) => {
+                let (_, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+                let cloud = url(&office.straight().cloud.endpoint);
+                let rest = rest.replace(":9188", ":0");
+                format!("tandem fleet --cloud {cloud} {rest}")
+            }
+            None => here,
+        };
         if stays(&line) {
             assert!(begins(&office, &here).await, "{line}");
             continue;
@@ -148,6 +167,14 @@ async fn every_command_of_readme_and_help_does_what_is_said() {
             false => here,
         };
         let (code, out, said) = shell(&office, &here).await;
+        // Windows' service manager is asked in tests/cli/windows.rs.
+        if cfg!(not(windows)) && here.contains(" service ") {
+            assert!(
+                code == 2 && said.contains("is for Windows"),
+                "{here}\n{said}"
+            );
+            continue;
+        }
         assert_eq!(code, 0, "{here}\n{out}\n{said}");
     }
     assert_eq!(
@@ -162,20 +189,21 @@ async fn every_command_of_readme_and_help_does_what_is_said() {
 
 /// The two databases, and a file that isn't there yet.
 fn init(office: &Office) -> String {
-    let url = |endpoint: &tandem::config::Endpoint| {
-        let tandem::config::Host::Tcp(host) = &endpoint.host else {
-            panic!("a port")
-        };
-        format!(
-            "postgres://{}@{host}:{}/{}",
-            endpoint.user, endpoint.port, endpoint.database
-        )
-    };
     let straight = office.straight();
     format!(
         "tandem init --desktop {} --cloud {} --out proposed.toml",
         url(&straight.desktop.endpoint),
         url(&straight.cloud.endpoint)
+    )
+}
+
+fn url(endpoint: &tandem::config::Endpoint) -> String {
+    let tandem::config::Host::Tcp(host) = &endpoint.host else {
+        panic!("a port")
+    };
+    format!(
+        "postgres://{}@{host}:{}/{}",
+        endpoint.user, endpoint.port, endpoint.database
     )
 }
 

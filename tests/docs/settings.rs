@@ -10,7 +10,7 @@ use tandem::config::{self, Sources};
 use super::page::{must_be_empty, read, rows, section, sections};
 
 /// What `config show` says of settings in which nothing is set but what has to be, and every key that exists.
-fn settings() -> (BTreeMap<String, String>, BTreeSet<String>) {
+pub fn settings() -> (BTreeMap<String, String>, BTreeSet<String>) {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tandem.toml");
     let text = "[desktop]\nurl = \"postgres://a@b/c\"\n[cloud]\nurl = \"postgres://a@b/c\"\n[[table]]\nname = \"plain\"\n\

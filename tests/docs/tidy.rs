@@ -14,7 +14,7 @@ const FLOORS: &[&[&str]] = &[
     &["observe", "doctor", "init"],
     &["flows"],
     &["install"],
-    &["apply", "catalog", "capture", "spill"],
+    &["apply", "catalog", "capture", "spill", "alert"],
     &["plan", "fold", "decode"],
     &["wire"],
     &["fault"],

@@ -9,8 +9,10 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod alerts;
 mod crash;
 mod fault_visibility;
+mod fleet;
 mod history;
 mod lease;
 mod long_outages;

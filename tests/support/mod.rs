@@ -14,6 +14,7 @@ pub mod bank;
 pub mod bouncer;
 pub mod chatter;
 pub mod init;
+pub mod mailbox;
 pub mod office;
 pub mod proxy;
 pub mod servers;

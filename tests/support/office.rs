@@ -252,6 +252,11 @@ impl Office {
         self.start(&self.file(), &[(name, value)])
     }
 
+    /// Starts `tandem run` with several things in its environment.
+    pub fn run_among(&self, env: &[(&str, &str)]) -> Service {
+        self.start(&self.file(), env)
+    }
+
     /// Starts `tandem run` with other settings; it logs to the same file.
     pub fn run_with(&self, file: &Path) -> Service {
         self.start(file, &[])

@@ -1,11 +1,14 @@
 //! An office whose service serves metrics, health and the page.
 
+use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
+use tokio::process::Command;
+use tokio::time::timeout;
 
-use super::office::{Office, PATIENCE};
+use super::office::{Office, PATIENCE, Service};
 use super::servers::newest;
 use tandem::demo::cluster::free_port;
 
@@ -42,19 +45,7 @@ impl Watched {
     }
 
     pub async fn ask(&self, method: &str, path: &str) -> (u16, String) {
-        let Ok(mut stream) = TcpStream::connect(("127.0.0.1", self.port)).await else {
-            return (0, String::new());
-        };
-        let request =
-            format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
-        stream.write_all(request.as_bytes()).await.unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).await.unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        (
-            head.split(' ').nth(1).unwrap().parse().unwrap(),
-            body.to_owned(),
-        )
+        ask(self.port, method, path).await
     }
 
     pub async fn metric(&self, name: &str) -> Option<f64> {
@@ -82,4 +73,35 @@ impl Watched {
             );
         }
     }
+}
+
+/// Status line and body of whoever listens there; 0 where nobody does.
+pub async fn ask(port: u16, method: &str, path: &str) -> (u16, String) {
+    let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port)).await else {
+        return (0, String::new());
+    };
+    let request =
+        format!("{method} {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (
+        head.split(' ').nth(1).unwrap().parse().unwrap(),
+        body.to_owned(),
+    )
+}
+
+/// `tandem fleet --listen` on a port that it chooses, which it says on its first line.
+pub async fn fleet_page(mut command: Command) -> (Service, u16) {
+    command.args(["fleet", "--listen", "127.0.0.1:0"]);
+    command.stdout(Stdio::piped()).kill_on_drop(true);
+    let mut child = command.spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = timeout(PATIENCE, lines.next_line()).await;
+    let line = line.expect("it does not say where it listens").unwrap();
+    let line = line.expect("it ends");
+    let port = line.split("http://127.0.0.1:").nth(1).unwrap();
+    let port = port.split('/').next().unwrap().parse().unwrap();
+    (Service { child }, port)
 }

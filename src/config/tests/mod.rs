@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::*;
 
+mod changes;
 mod foreign;
 mod layers;
 mod mistakes;

@@ -13,7 +13,7 @@ use crate::decode::Assembler;
 use crate::failpoint;
 use crate::fault::{Fault, Kind};
 use crate::flows::copy::ChangeTracker;
-use crate::fold::{Echoes, SWAP};
+use crate::fold::{Echoes, RELOAD, SWAP};
 use crate::limits;
 use crate::model::{
     Change, ChangeOrigin, Charset, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction,
@@ -61,6 +61,8 @@ pub(super) struct Batcher {
     recent: VecDeque<u32>,
     /// Somebody asked for a swap.
     asked: bool,
+    /// Somebody asked that the settings are read again.
+    reload: bool,
     /// The word that our own writes from the cloud carry.
     nonce: String,
     /// Changes of rows that an open transaction of ours names: they can't be judged before it is whole.
@@ -102,6 +104,7 @@ impl Batcher {
             watch: None,
             recent: VecDeque::new(),
             asked: false,
+            reload: false,
             nonce,
             named: Vec::new(),
             batch_wait: forward.batch_wait,
@@ -157,6 +160,7 @@ impl Batcher {
             echoes.judge(&mut transaction.changes, &self.tables);
         }
         self.asked |= { transaction.marks.iter() }.any(|mark| mark.prefix == SWAP);
+        self.reload |= { transaction.marks.iter() }.any(|mark| mark.prefix == RELOAD);
         if let Some(watch) = &mut self.watch {
             let looked = watch.look(&mut transaction, &self.tables);
             looked.map_err(|error| no_room(&error))?;
@@ -263,6 +267,18 @@ impl Batcher {
             self.spill_open()?;
         }
         Ok(())
+    }
+
+    /// Whether somebody has asked for the settings to be read since this was asked last.
+    pub(super) fn was_told_to_reload(&mut self) -> bool {
+        std::mem::take(&mut self.reload)
+    }
+
+    /// Takes up other limits for batches; memory that is held stays as it is.
+    pub(super) fn limit(&mut self, forward: &config::Forward) {
+        self.batch_wait = forward.batch_wait;
+        self.rows_max = forward.batch_rows as usize;
+        self.bytes_max = usize::try_from(forward.batch_bytes).unwrap_or(usize::MAX);
     }
 
     /// Puts what has come of the open transaction on disk, and gives its memory back.

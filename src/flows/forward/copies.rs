@@ -10,11 +10,11 @@ use super::batcher::Batcher;
 use super::sender::Sender;
 use crate::apply::Lease;
 use crate::capture::SnapshotPoint;
-use crate::config::Settings;
+use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind};
 use crate::flows::copy::{
     Agenda, ChangeTracker, Copied, CopyRequest, Ends, Event, How, Order, Progress, Reading, Reads,
-    Ready, Refusal, Watched,
+    Ready, Refusal, Scheduled, Watched,
 };
 use crate::limits;
 use crate::model::{Recovery, TableId, Tables, listed};
@@ -126,6 +126,30 @@ impl Copies {
                 }
             }
             None => self.agenda.wanted.push(wanted),
+        }
+    }
+
+    /// Swaps by another clock: each table's next one comes when it would have come by that.
+    pub(super) fn reschedule(&mut self, wanted: &[config::Table]) {
+        let now = Instant::now();
+        let scheduled = &mut self.agenda.scheduled;
+        for table in self.ends.tables.iter() {
+            let every = { wanted.iter() }.find(|wanted| wanted.name == table.name);
+            let every = every.and_then(|wanted| wanted.swap);
+            let known = scheduled.iter_mut().find(|known| known.table == table.id);
+            match (known, every) {
+                (Some(known), Some(every)) if known.every != every => {
+                    let last = known.due.checked_sub(known.every).unwrap_or(now);
+                    (known.every, known.due) = (every, (last + every).max(now));
+                }
+                (None, Some(every)) => scheduled.push(Scheduled {
+                    table: table.id,
+                    every,
+                    due: now + every,
+                }),
+                (Some(_), None) => scheduled.retain(|known| known.table != table.id),
+                (Some(_), Some(_)) | (None, None) => {}
+            }
         }
     }
 

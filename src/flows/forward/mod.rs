@@ -25,6 +25,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::{Agenda, Progress};
 use crate::flows::counters::Counters;
+use crate::flows::reloads::Reloads;
 use crate::fold::StreamState;
 use crate::limits;
 use crate::model::{Committed, Recovery, TableStop, Tables};
@@ -34,7 +35,7 @@ use crate::wire::control::Control;
 
 use batcher::Batcher;
 use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, SwapRequests};
-pub use beside::{Known, last_refill};
+pub use beside::{Known, LastRefill, last_refill};
 use copies::Copies;
 pub use sender::parked;
 use sender::{Outcome, Sender};
@@ -58,8 +59,8 @@ pub struct Sides<'a> {
     pub lease: Lease,
     /// Tables to copy while the others stream.
     pub agenda: Agenda,
-    /// How long ago the refill was run.
-    pub refilled: Option<Duration>,
+    /// When the refill was run.
+    pub refilled: LastRefill,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub nonce: String,
     /// What the cloud's tables are.
@@ -72,6 +73,8 @@ pub struct Sides<'a> {
     pub meter: Arc<Counters>,
     /// Takes the tables that stop until they fit again.
     pub halted: watch::Sender<StoppedTables>,
+    /// Settings that are read again.
+    pub reloads: Reloads,
 }
 
 /// A stream from a checkpoint on.
@@ -94,6 +97,7 @@ pub struct Forward<'a> {
     /// What the writer had done of a large transaction then.
     progress: u64,
     halted: watch::Sender<StoppedTables>,
+    reloads: Reloads,
 }
 
 impl<'a> Forward<'a> {
@@ -134,7 +138,7 @@ impl<'a> Forward<'a> {
             &sides.settings.desktop.endpoint,
             replicator,
             (refill, tables.clone()),
-            sides.refilled,
+            &sides.refilled,
         );
         let copies = Copies::new(
             sides.settings,
@@ -166,6 +170,7 @@ impl<'a> Forward<'a> {
             busy_since: None,
             progress: 0,
             halted: sides.halted,
+            reloads: sides.reloads,
         })
     }
 
@@ -231,6 +236,7 @@ impl<'a> Forward<'a> {
         heartbeat: &mut Heartbeat<'_>,
         overdue: &mut LagReporter<'_>,
     ) -> Result<(), Fault> {
+        let mut news = self.reloads.news();
         loop {
             if self.ends && self.copies.are_done() && !self.sender.is_busy() {
                 return Ok(());
@@ -238,11 +244,15 @@ impl<'a> Forward<'a> {
             if self.batcher.was_asked() {
                 self.asking.look();
             }
+            if self.batcher.was_told_to_reload() {
+                self.reloads.ask();
+            }
             self.copies.begin(&self.sender)?;
             self.copies.go_on(&mut self.batcher, &mut self.sender);
             let due = self.write_next()?;
             let parked = self.sender.parked_due();
             let (oldest, progress) = (self.batcher.oldest(), self.sender.progress());
+            self.reloads.note_behind(oldest.is_some());
             let (copy_due, pauses) = (self.copies.due(), self.copies.pause_stream());
             let is_full = self.batcher.is_full() || pauses;
             if let Some(capture) = &self.capture {
@@ -283,6 +293,7 @@ impl<'a> Forward<'a> {
                     self.sender.see_what_is_wider();
                 }
                 changed = self.lookout.look() => self.halt(changed?, heartbeat),
+                settings = news.next() => self.adjust(&settings, heartbeat),
                 () = overdue.tell(oldest, progress) => {}
                 () = at(parked) => self.sender.try_parked(),
                 () = at(due) => {}
@@ -300,6 +311,18 @@ impl<'a> Forward<'a> {
                     }
                 }
             }
+        }
+    }
+
+    /// Schedules and limits that changed count at once; all else needs a new session.
+    fn adjust(&mut self, settings: &Settings, heartbeat: &mut Heartbeat<'_>) {
+        heartbeat.beat_every(settings.heartbeat.every);
+        self.lookout.look_every(settings.heartbeat.every);
+        self.batcher.limit(&settings.forward);
+        self.sender.limit_pauses(settings.forward.batch_wait);
+        if !self.ends {
+            self.refiller.adjust(settings.refill.clone());
+            self.copies.reschedule(&settings.tables);
         }
     }
 

@@ -23,6 +23,7 @@ use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::StoppedTables;
 use crate::flows::refusal_words::words;
+use crate::flows::reloads::News;
 use crate::model::{Recovery, ReverseTable, Tables};
 use crate::plan::reverse::Budget;
 use crate::wire::WireError;
@@ -50,6 +51,14 @@ pub struct Reverse {
     retry_at: Instant,
     /// Takes the tables that stop until they fit again.
     halted: Sender<StoppedTables>,
+    /// Settings that are read again.
+    news: News,
+}
+
+fn ticks(every: Duration) -> Interval {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
 }
 
 /// Binds the desktop's ledger to the cloud at hand, and says by which word our own writes are known in the desktop's log.
@@ -81,7 +90,7 @@ impl Reverse {
         settings: &Settings,
         tables: &Arc<Tables>,
         lease: &Lease,
-        halted: Sender<StoppedTables>,
+        (halted, news): (Sender<StoppedTables>, News),
     ) -> Result<Option<Reverse>, Fault> {
         if tables.reverse_tables().is_empty() {
             return Ok(None);
@@ -91,8 +100,6 @@ impl Reverse {
         let desktop =
             Applier::connect_reverse(&settings.desktop.endpoint, limits::REVERSE_STATEMENT_MAX)
                 .await;
-        let mut ticks = interval(settings.reverse.every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         Ok(Some(Reverse {
             tables: tables.clone(),
             lease: lease.clone(),
@@ -103,12 +110,13 @@ impl Reverse {
                 bytes: limits::REVERSE_BYTES.min(settings.forward.memory_max / 8),
                 row_bytes: settings.forward.memory_max / 2,
             },
-            ticks,
-            then: Then::new(settings, &lease.replicator),
+            ticks: ticks(settings.reverse.every),
+            then: Then::new(settings, &lease.replicator, tables),
             broken: BTreeSet::new(),
             told: HashSet::new(),
             retry_at: Instant::now() + limits::PARKED_RETRY_EVERY,
             halted,
+            news,
         }))
     }
 
@@ -122,6 +130,7 @@ impl Reverse {
                 biased;
                 () = stop.cancelled() => break,
                 () = self.then.run() => {}
+                settings = self.news.next() => self.adjust(&settings),
                 _ = self.ticks.tick() => {
                     let Some(polled) = stop.run_until_cancelled(self.poll()).await else { break };
                     if polled? {
@@ -132,6 +141,14 @@ impl Reverse {
         }
         self.desktop.close().await;
         Ok(())
+    }
+
+    /// What changed counts from the next poll on.
+    fn adjust(&mut self, settings: &Settings) {
+        self.then.take_up(settings);
+        if self.ticks.period() != settings.reverse.every {
+            self.ticks = ticks(settings.reverse.every);
+        }
     }
 
     /// Reads what waits, and delivers it. Says whether there is more.
@@ -157,11 +174,14 @@ impl Reverse {
                 self.stop_table(reverse, why).await?;
             } else if !its.is_empty() {
                 let outcome = self.deliver(reverse, its).await?;
+                if outcome.0 {
+                    self.then.note(&reverse.name);
+                }
                 (written, settled) = (written | outcome.0, settled | outcome.1);
             }
         }
+        self.then.ask(settled);
         if written {
-            self.then.ask();
             self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
         }
         self.retry_parked().await?;

@@ -62,6 +62,15 @@ impl<'a> Heartbeat<'a> {
         self.ticks.reset_immediately();
     }
 
+    /// Beats as often as that from now on, for the first time at once.
+    pub(in crate::flows::forward) fn beat_every(&mut self, every: Duration) {
+        if self.ticks.period() != every {
+            self.ticks = interval_at(Instant::now(), every);
+            self.ticks
+                .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+    }
+
     /// Waits for the next beat and writes it, then looks whether all tables are still published, and says which
     /// are not. Safe to cancel.
     pub(in crate::flows::forward) async fn beat(&mut self) -> Result<Vec<TableStop>, Fault> {

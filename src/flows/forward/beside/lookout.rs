@@ -63,6 +63,15 @@ impl<'a> Lookout<'a> {
         }
     }
 
+    /// Looks as often as that from now on.
+    pub(in crate::flows::forward) fn look_every(&mut self, every: Duration) {
+        if self.ticks.period() != every {
+            self.ticks = interval_at(Instant::now(), every);
+            self.ticks
+                .set_missed_tick_behavior(MissedTickBehavior::Delay);
+        }
+    }
+
     /// Waits until it is time, looks, and says which tables can't go on. Safe to cancel.
     ///
     /// # Errors

@@ -67,6 +67,13 @@ pub(super) enum Completion {
     Lost(JoinError),
 }
 
+impl super::Sender {
+    /// No batch waits longer than this for others from now on.
+    pub(in crate::flows::forward) fn limit_pauses(&mut self, most: Duration) {
+        self.line.pace.limit(most);
+    }
+}
+
 impl InFlight {
     pub(super) fn new(
         applier: Applier,

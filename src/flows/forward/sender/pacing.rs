@@ -32,6 +32,11 @@ impl Pace {
         }
     }
 
+    /// No pause is longer from now on.
+    pub(super) fn limit(&mut self, most: Duration) {
+        self.most = most;
+    }
+
     /// A batch goes out.
     pub(super) fn sent(&mut self, now: Instant) {
         self.sent = now;

@@ -1,6 +1,20 @@
-//! The one place that knows which operating system this is: signals, processes, names.
+//! The one place that knows which operating system this is: signals, processes, names, service managers.
+
+pub mod service;
+pub mod systemd;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use tokio_util::sync::CancellationToken;
+
+#[cfg(unix)]
+use unix as here;
+#[cfg(windows)]
+use windows as here;
+
+pub use here::keep_owner;
 
 /// Who this process is: host, process and when it started, so that a process that is gone, and
 /// whose number another has now, can be told from one that lives.
@@ -82,7 +96,7 @@ fn host() -> String {
 }
 
 /// This computer's name.
-fn name() -> String {
+pub fn name() -> String {
     let from_kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
     let name = from_kernel
         .or_else(|| std::env::var("COMPUTERNAME").ok())
@@ -97,12 +111,41 @@ fn started(process: u32) -> Option<String> {
     behind_name.split_whitespace().nth(19).map(str::to_owned)
 }
 
-/// Cancels `stop` at the first request to end, and `now` at the second.
+/// Cancels `stop` at the first request to end, and `now` at the second. Both are listened for from the start: what comes
+/// between one and the other counts.
 pub async fn watch_signals(stop: CancellationToken, now: CancellationToken) -> std::io::Result<()> {
-    next_signal().await?;
+    let mut signals = here::Signals::listen()?;
+    signals.next().await?;
     stop.cancel();
-    next_signal().await?;
+    signals.next().await?;
     now.cancel();
+    Ok(())
+}
+
+/// Calls `reload` at each request to read the settings again. A terminal that is closed sends the same signal, and ends its
+/// programs.
+#[cfg(unix)]
+pub async fn watch_reloads(reload: impl Fn(), stop: CancellationToken) -> std::io::Result<()> {
+    use std::io::IsTerminal;
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut hangup = signal(SignalKind::hangup())?;
+    let had_terminal = std::io::stdin().is_terminal();
+    while hangup.recv().await.is_some() {
+        if had_terminal && !std::io::stdin().is_terminal() {
+            stop.cancel();
+        } else {
+            reload();
+        }
+    }
+    Ok(())
+}
+
+/// Elsewhere nothing of the kind is sent; the service manager's own control does it.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub async fn watch_reloads(_reload: impl Fn(), _stop: CancellationToken) -> std::io::Result<()> {
     Ok(())
 }
 
@@ -111,48 +154,6 @@ pub async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }
-}
-
-#[cfg(unix)]
-async fn next_signal() -> std::io::Result<()> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (mut interrupt, mut terminate) = (
-        signal(SignalKind::interrupt())?,
-        signal(SignalKind::terminate())?,
-    );
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-    }
-    Ok(())
-}
-
-#[cfg(not(unix))]
-async fn next_signal() -> std::io::Result<()> {
-    tokio::signal::ctrl_c().await
-}
-
-/// A file that is to take another's place belongs to whom that belongs.
-///
-/// # Errors
-/// When the owner is another, and we may not give files away.
-#[cfg(unix)]
-pub fn keep_owner(of: &std::fs::Metadata, file: &std::path::Path) -> std::io::Result<()> {
-    use std::os::unix::fs::{MetadataExt, chown};
-    let new = std::fs::metadata(file)?;
-    if (new.uid(), new.gid()) == (of.uid(), of.gid()) {
-        return Ok(());
-    }
-    chown(file, Some(of.uid()), Some(of.gid()))
-}
-
-/// Elsewhere a new file has what its folder gives it.
-///
-/// # Errors
-/// None.
-#[cfg(not(unix))]
-pub fn keep_owner(_of: &std::fs::Metadata, _file: &std::path::Path) -> std::io::Result<()> {
-    Ok(())
 }
 
 /// glibc keeps blocks of up to 32 MB for each thread once blocks of that size were given back: its threshold for giving

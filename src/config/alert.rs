@@ -1,0 +1,476 @@
+//! `[alert]`: who is told when something is wrong, by which ways, and how soon.
+
+use std::path::Path;
+use std::time::Duration;
+
+use hyper::Uri;
+use hyper::header::{HeaderName, HeaderValue};
+use lettre::message::Mailbox;
+
+use super::check::{Checked, Complaint, filled};
+use super::endpoint::RootCert;
+use super::layers::{Input, Reader};
+use super::secret::Secret;
+use super::section::Section;
+use super::sections::{Surroundings, missing};
+use super::side;
+use super::units::Limits;
+
+/// Who is told, and when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Alert {
+    /// How long something has to be wrong, or well again, before anybody is told.
+    pub after: Duration,
+    /// The lag from which on being late is something wrong; none is off.
+    pub lag: Option<Duration>,
+    /// Time between two reminders while it lasts; none is off.
+    pub repeat: Option<Duration>,
+    /// When the summary of each day is sent, by this computer's clock; none is off.
+    pub daily: Option<TimeOfDay>,
+    /// By mail.
+    pub mail: Option<Mail>,
+    /// By a request to a web server.
+    pub webhook: Option<Webhook>,
+}
+
+/// A time of each day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct TimeOfDay {
+    /// 0 to 23.
+    pub hour: i8,
+    /// 0 to 59.
+    pub minute: i8,
+}
+
+/// How letters are sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mail {
+    /// The mail server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the way there is protected.
+    pub tls: MailTls,
+    /// Whose signature the server's certificate has to have.
+    pub ca: RootCert,
+    /// The sender.
+    pub from: Mailbox,
+    /// The receivers; at least one.
+    pub to: Vec<Mailbox>,
+    /// User and password, where the server wants them.
+    pub login: Option<(String, Secret)>,
+}
+
+/// How the way to a mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// It begins in the open and must become TLS before anything is said.
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+    /// Not at all.
+    None,
+}
+
+/// How a web server is told.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Webhook {
+    /// The whole address; its path is as good as a password.
+    pub url: Secret,
+    /// What may be shown of it: scheme, host and port.
+    pub place: String,
+    /// The server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Whether it speaks TLS, and whose signature its certificate has to have then.
+    pub tls: Option<RootCert>,
+    /// What it understands.
+    pub format: WebhookFormat,
+    /// One header more, by which it knows us.
+    pub header: Option<(String, Secret)>,
+}
+
+/// What a web server understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WebhookFormat {
+    /// `{"text": "..."}`, as Slack, Mattermost, Rocket.Chat and Google Chat take it.
+    Slack,
+    /// A document with each fact in a field of its own.
+    Json,
+}
+
+impl Alert {
+    /// Whether anybody is told at all.
+    pub fn is_on(&self) -> bool {
+        self.mail.is_some() || self.webhook.is_some()
+    }
+}
+
+const DAY: u64 = 86_400;
+const AFTER: Limits<Duration> = Limits {
+    range: Duration::ZERO..=Duration::from_secs(DAY),
+    why: "after a day nobody needs to be told any more",
+};
+const LAG: Limits<Duration> = Limits {
+    range: Duration::from_secs(10)..=Duration::from_secs(30 * DAY),
+    why: "less is nothing that a person could do something about",
+};
+const REPEAT: Limits<Duration> = Limits {
+    range: Duration::from_secs(60)..=Duration::from_secs(30 * DAY),
+    why: "who is told all the time listens no longer",
+};
+
+pub(super) fn alert(
+    reader: &mut Reader<'_>,
+    around: &Surroundings<'_>,
+    warnings: &mut Vec<String>,
+) -> Alert {
+    let mut section = reader.section("alert");
+    section.expect("mail");
+    section.expect("webhook");
+    let after = section.duration("after", Duration::from_secs(300), &AFTER);
+    let lag = section.duration_or("lag", Some(Duration::from_secs(900)), &LAG);
+    let repeat = section.duration_or("repeat", Some(Duration::from_secs(6 * 3600)), &REPEAT);
+    let daily = section.or_default("daily", None, time_of_day, show_time);
+    section.finish();
+    Alert {
+        after,
+        lag,
+        repeat,
+        daily,
+        mail: mail(reader, around.folder),
+        webhook: webhook(reader, around.folder, warnings),
+    }
+}
+
+fn time_of_day(input: &Input<'_>) -> Checked<Option<TimeOfDay>> {
+    if super::check::off(input) {
+        return Ok(None);
+    }
+    let unfit = || Complaint::new("isn't a time of the day").hint("it looks like \"08:00\"");
+    let (hour, minute) = input.text()?.split_once(':').ok_or_else(unfit)?;
+    let number = |text: &str, below: i8| {
+        let plain = text.len() == 2 && text.bytes().all(|letter| letter.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| plain && *number < below);
+        number.ok_or_else(unfit)
+    };
+    Ok(Some(TimeOfDay {
+        hour: number(hour, 24)?,
+        minute: number(minute, 60)?,
+    }))
+}
+
+fn show_time(time: &Option<TimeOfDay>) -> String {
+    time.map_or_else(
+        || "off".to_owned(),
+        |time| format!("{:02}:{:02}", time.hour, time.minute),
+    )
+}
+
+/// A section inside `[alert]`, for which the environment and flags can speak as well.
+fn inside<'r, 'd>(reader: &'r mut Reader<'d>, name: &str, kind: &'static str) -> Section<'r, 'd> {
+    let outer = { reader.document.root.iter() }
+        .find(|(key, _)| key.get_ref() == "alert")
+        .and_then(|(_, value)| value.get_ref().as_table());
+    let found = outer.and_then(|outer| outer.iter().find(|(key, _)| key.get_ref() == name));
+    let table = found.and_then(|(_, value)| value.get_ref().as_table());
+    if let (Some((key, _)), None) = (found, table) {
+        let says = format!("{kind} is a section, written [{kind}]");
+        let problem = reader.document.problem(&key.span(), says);
+        reader.problems.push(problem);
+    }
+    Section {
+        reader,
+        path: kind.to_owned(),
+        kind,
+        table,
+        layered: true,
+        asked: Vec::new(),
+    }
+}
+
+/// `[alert.mail]`: none without a host, and then nothing else may stand there.
+fn mail(reader: &mut Reader<'_>, folder: &Path) -> Option<Mail> {
+    let mut section = inside(reader, "mail", "alert.mail");
+    let before = section.reader.problems.len();
+    let host = section.hidden("host", host_name, Clone::clone);
+    let tls = [
+        ("starttls", MailTls::Starttls),
+        ("implicit", MailTls::Implicit),
+        ("none", MailTls::None),
+    ];
+    let tls = section.choice("tls", MailTls::Starttls, &tls);
+    let port = match tls {
+        MailTls::Starttls => 587,
+        MailTls::Implicit => 465,
+        MailTls::None => 25,
+    };
+    let port = section.port("port", port);
+    let ca = section.ca(folder);
+    let from = section.mailboxes("from");
+    let to = section.mailboxes("to");
+    let user = section.text("user");
+    let password = side::secret(&mut section, folder);
+    let given = from.is_some() || to.is_some() || user.is_some() || password.is_some();
+    let fine = section.reader.problems.len() == before;
+    let mut wanted = |key: &str, hint: &str| {
+        // Something wrong was said of it already.
+        if fine {
+            missing(&mut section, key, hint);
+        }
+    };
+    let mail = match (host, from, to) {
+        (None, ..) if given => {
+            wanted(
+                "host",
+                "the mail server, such as host = \"mail.example.com\"",
+            );
+            None
+        }
+        (None, ..) => None,
+        (Some(_), None, _) => {
+            wanted("from", "the sender, such as from = \"tandem@example.com\"");
+            None
+        }
+        (Some(_), _, None) => {
+            wanted("to", "who is told, such as to = \"it@example.com\"");
+            None
+        }
+        (Some(host), Some(mut from), Some(to)) => {
+            if from.len() > 1 {
+                wanted("from", "one sender, not several");
+            }
+            let login = match (user, password) {
+                (Some(user), Some(password)) => Some((user, password)),
+                (None, None) => None,
+                (Some(_), None) => {
+                    wanted(
+                        "password",
+                        "a user was named; password or password_file goes with it",
+                    );
+                    None
+                }
+                (None, Some(_)) => {
+                    wanted("user", "a password was given, but no user whose it is");
+                    None
+                }
+            };
+            if tls == MailTls::None && login.is_some() && !is_near(&host) {
+                let says = "tls = \"none\" would send the password in the open";
+                section.complain(
+                    "tls",
+                    says,
+                    "write tls = \"starttls\" or tls = \"implicit\"",
+                );
+            }
+            Some(Mail {
+                host,
+                port,
+                tls,
+                ca,
+                from: from.swap_remove(0),
+                to,
+                login,
+            })
+        }
+    };
+    section.finish();
+    mail
+}
+
+/// The name of this computer, or an address of its own.
+fn is_near(host: &str) -> bool {
+    let address = host.parse::<std::net::IpAddr>();
+    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+}
+
+/// A server's name or address alone. What else people write here may hold a password.
+fn host_name(text: &str) -> Checked<String> {
+    let text = filled(text)?;
+    let address = text.parse::<std::net::IpAddr>().is_ok();
+    let plain = |letter: char| letter.is_alphanumeric() || ".-_".contains(letter);
+    match address || text.chars().all(plain) {
+        true => Ok(text),
+        false => Err(Complaint::new("isn't the name of a server")
+            .hint("only the name stands here: port, user and password have settings of their own")),
+    }
+}
+
+/// `[alert.webhook]`: none without a URL.
+fn webhook(reader: &mut Reader<'_>, folder: &Path, warnings: &mut Vec<String>) -> Option<Webhook> {
+    let mut section = inside(reader, "webhook", "alert.webhook");
+    let before = section.reader.problems.len();
+    let read = |text: &str| address(text).map(|parts| (parts, text.to_owned()));
+    let url = section.hidden("url", read, |_| "***".to_owned());
+    let formats = [
+        ("slack", WebhookFormat::Slack),
+        ("json", WebhookFormat::Json),
+    ];
+    let format = section.choice("format", WebhookFormat::Slack, &formats);
+    let header = section.hidden("header", header, |_| "***".to_owned());
+    let ca = section.ca(folder);
+    let fine = section.reader.problems.len() == before;
+    if url.is_none() && header.is_some() && fine {
+        missing(
+            &mut section,
+            "url",
+            "where the header goes to, such as url = \"https://hooks.slack.com/services/...\"",
+        );
+    }
+    section.finish();
+    let ((encrypted, host, port), url) = url?;
+    let scheme = if encrypted { "https" } else { "http" };
+    if !encrypted && !is_near(&host) {
+        warnings.push(format!(
+            "alert.webhook.url is http: what it says to {host} can be read on the way"
+        ));
+    }
+    Some(Webhook {
+        url: Secret::new(url),
+        place: format!("{scheme}://{host}:{port}"),
+        host,
+        port,
+        tls: encrypted.then_some(ca),
+        format,
+        header,
+    })
+}
+
+/// Whether it is encrypted, host and port.
+fn address(text: &str) -> Checked<(bool, String, u16)> {
+    let unfit = || {
+        Complaint::new("isn't the address of a web server")
+            .hint("it looks like https://hooks.slack.com/services/...")
+    };
+    let uri: Uri = text.parse().map_err(|_| unfit())?;
+    let encrypted = match uri.scheme_str() {
+        Some("https") => true,
+        Some("http") => false,
+        _ => return Err(unfit()),
+    };
+    let authority = uri.authority().ok_or_else(unfit)?;
+    if authority.as_str().contains('@') {
+        return Err(Complaint::new("holds a user").hint(
+            "user and password go into header, such as header = \"Authorization: Basic ...\"",
+        ));
+    }
+    let host = authority.host().trim_matches(['[', ']']).to_owned();
+    if host.is_empty() {
+        return Err(unfit());
+    }
+    let port = authority
+        .port_u16()
+        .unwrap_or(if encrypted { 443 } else { 80 });
+    Ok((encrypted, host, port))
+}
+
+/// A header's name and value.
+fn header(text: &str) -> Checked<(String, Secret)> {
+    let unfit = || {
+        Complaint::new("isn't a header").hint("it looks like \"Authorization: Bearer ${TOKEN}\"")
+    };
+    let (name, value) = text.split_once(':').ok_or_else(unfit)?;
+    let (name, value) = (name.trim(), value.trim());
+    HeaderName::try_from(name).map_err(|_| unfit())?;
+    HeaderValue::try_from(value).map_err(|_| unfit())?;
+    if value.is_empty()
+        || ["host", "content-length", "content-type"].contains(&name.to_lowercase().as_str())
+    {
+        return Err(unfit());
+    }
+    Ok((name.to_owned(), Secret::new(value)))
+}
+
+impl<'d> Section<'_, 'd> {
+    /// A text that no complaint repeats, and a row only as `show` writes it; `read` takes it apart. An empty one counts as not
+    /// given.
+    fn hidden<T>(
+        &mut self,
+        key: &str,
+        read: impl FnOnce(&str) -> Checked<T>,
+        show: impl FnOnce(&T) -> String,
+    ) -> Option<T> {
+        let found = super::sections::given(self.scalar(key, false));
+        let Some(found) = found else {
+            self.row(key, String::new(), None);
+            return None;
+        };
+        match found.input.text().and_then(read) {
+            Ok(value) => {
+                self.row(key, show(&value), Some(&found.origin));
+                Some(value)
+            }
+            Err(complaint) => {
+                self.wrong(key, &found, complaint, false);
+                None
+            }
+        }
+    }
+
+    fn port(&mut self, key: &str, default: u16) -> u16 {
+        let read = |input: &Input<'d>| {
+            let unfit = || Complaint::new("isn't a port: a number from 1 to 65535");
+            let number = super::check::whole(input).map_err(|_| unfit())?;
+            u16::try_from(number)
+                .ok()
+                .filter(|port| *port > 0)
+                .ok_or_else(unfit)
+        };
+        self.or_default(key, default, read, ToString::to_string)
+    }
+
+    /// Whom to trust: what the system does, or a file, beside the settings where its path is relative.
+    fn ca(&mut self, folder: &Path) -> RootCert {
+        let read = |input: &Input<'d>| {
+            let text = filled(input.text()?)?;
+            Ok(match text.as_str() {
+                "system" => RootCert::System,
+                file => RootCert::File(folder.join(file)),
+            })
+        };
+        let show = |ca: &RootCert| match ca {
+            RootCert::System => "system".to_owned(),
+            RootCert::File(file) => file.display().to_string(),
+        };
+        self.or_default("ca", RootCert::System, read, show)
+    }
+
+    /// Addresses with commas between them.
+    fn mailboxes(&mut self, key: &str) -> Option<Vec<Mailbox>> {
+        let read = |input: &Input<'d>| {
+            let text = input.text()?;
+            let parts = text
+                .split(',')
+                .map(str::trim)
+                .filter(|part| !part.is_empty());
+            let mut found = Vec::new();
+            for part in parts {
+                let unfit = || {
+                    Complaint::new("isn't an address").hint(
+                        "it looks like \"it@example.com\", or \"Office IT <it@example.com>\"; commas stand between several",
+                    )
+                };
+                found.push(part.parse::<Mailbox>().map_err(|_| unfit())?);
+            }
+            Ok(Some(found).filter(|found| !found.is_empty()))
+        };
+        let show = |found: &Option<Vec<Mailbox>>| {
+            let all = found.iter().flatten().map(ToString::to_string);
+            all.collect::<Vec<_>>().join(", ")
+        };
+        self.or_default(key, None, read, show)
+    }
+
+    /// Records what is wrong with a value that stands where it was given, or by default.
+    fn complain(&mut self, key: &str, says: &str, hint: &str) {
+        let complaint = Complaint::new("would send the password in the open").hint(hint);
+        match self.scalar(key, false) {
+            Some(found) => self.wrong(key, &found, complaint, true),
+            None => self
+                .reader
+                .problems
+                .push(super::problem::Problem::new(says).hint(hint)),
+        }
+    }
+}

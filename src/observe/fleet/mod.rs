@@ -1,0 +1,299 @@
+//! All replicators of a cloud, by what it has of them. Nothing but the cloud is asked, and nothing is written: rights to read
+//! the tables of the schema `tandem` are enough.
+
+mod judged;
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+use tokio_postgres::Row;
+
+use judged::{Said, Seen};
+
+use super::reverse::ReverseSample;
+use super::status::Verdict;
+use crate::config::Endpoint;
+use crate::fault::{Fault, Kind, Side};
+use crate::install::{InstalledVersion, installed_version, is_installed};
+use crate::wire::WireError;
+use crate::wire::control::{self, Control};
+
+/// The `fleet` document; source: the contract. Unknown numbers are null.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fleet {
+    /// The document's version.
+    pub schema: u32,
+    /// Those with trouble first, then by name.
+    pub replicators: Vec<Replicator>,
+}
+
+/// One replicator as the cloud has it.
+#[derive(Clone, Debug, Serialize)]
+pub struct Replicator {
+    /// Its name.
+    pub replicator: String,
+    /// What it all comes to; none, `unknown` in the document, where a newer program said something that this one doesn't know.
+    #[serde(serialize_with = "word")]
+    pub verdict: Option<Verdict>,
+    /// Why it isn't fine; null where it is.
+    pub why: Option<String>,
+    /// Since when it runs, or, where it is down, since when nothing was heard of it, in ISO 8601.
+    pub since: Option<String>,
+    /// When it gave its last sign of life, in ISO 8601.
+    pub last_seen: Option<String>,
+    /// How long ago that was, by the cloud's clock.
+    pub last_seen_age_ms: Option<i64>,
+    /// How long the oldest transaction that the cloud doesn't have has been waiting.
+    pub lag_ms: Option<i64>,
+    /// WAL between the cloud's position and the desktop's; 0 when nothing is missing.
+    pub lag_bytes: Option<i64>,
+    /// When the last transaction that is in the cloud committed on the desktop, in ISO 8601.
+    pub up_to: Option<String>,
+    /// The way home.
+    pub reverse: ReverseSample,
+    /// Rows that wait in the quarantine.
+    pub quarantined: QuarantineCounts,
+    /// Tables that it carries.
+    pub tables: i64,
+    /// Those of them that wait for a person.
+    pub stopped: Vec<StoppedTable>,
+    /// WAL that the desktop keeps for it.
+    pub wal_held_bytes: Option<i64>,
+    /// The settings' limit for that.
+    pub wal_held_bytes_max: Option<i64>,
+    /// The version of its program.
+    pub version: Option<String>,
+    /// The computer and the process that it is, or was last.
+    pub holder: Option<String>,
+    /// The database of its desktop.
+    pub database: String,
+}
+
+/// Rows that wait in the quarantine, by where they are going.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct QuarantineCounts {
+    /// Into the cloud.
+    pub forward: i64,
+    /// Home.
+    pub reverse: i64,
+}
+
+/// A table that waits for a person.
+#[derive(Clone, Debug, Serialize)]
+pub struct StoppedTable {
+    /// Its name in the settings.
+    pub table: String,
+    /// Its state.
+    pub state: String,
+    /// Why it doesn't go on.
+    pub why: Option<String>,
+}
+
+impl Replicator {
+    /// Nobody has to do anything.
+    pub fn is_fine(&self) -> bool {
+        matches!(self.verdict, Some(Verdict::CaughtUp | Verdict::CatchingUp))
+    }
+
+    /// It gave a sign of life in time.
+    pub fn lives(&self) -> bool {
+        !matches!(self.verdict, Some(Verdict::Down | Verdict::Stopped))
+    }
+
+    /// The verdict's word.
+    pub fn word(&self) -> String {
+        self.verdict.map_or("unknown".to_owned(), Verdict::word)
+    }
+}
+
+fn word<S: Serializer>(verdict: &Option<Verdict>, to: S) -> Result<S::Ok, S::Error> {
+    match verdict {
+        Some(verdict) => verdict.serialize(to),
+        None => to.serialize_str("unknown"),
+    }
+}
+
+/// A cloud, connected for looking at all of its replicators.
+pub struct FleetObserver {
+    cloud: Control,
+}
+
+impl FleetObserver {
+    /// Connects, and makes sure that there is something to look at.
+    ///
+    /// # Errors
+    /// When the cloud can't be reached, has no schema `tandem`, has one of another version, or doesn't let us read it.
+    pub async fn connect(cloud: &Endpoint) -> Result<FleetObserver, Fault> {
+        let cloud = control::connect(cloud)
+            .await
+            .map_err(|error| no_way_in(&error))?;
+        if !is_installed(&cloud.client, Side::Cloud)
+            .await
+            .map_err(may_not)?
+        {
+            return Err(Fault::new(Kind::Input, "this cloud has no schema tandem: no replicator was ever set up here")
+                .hint("look whether it is the right database; an office's first bootstrap or run makes the schema"));
+        }
+        let version = installed_version(&cloud.client, Side::Cloud)
+            .await
+            .map_err(may_not)?;
+        if let Some(newer) = version.filter(InstalledVersion::is_for_newer) {
+            let oldest = newer.oldest_binary;
+            return Err(Fault::new(
+                Kind::Input,
+                format!(
+                    "the schema tandem on the cloud needs tandem {oldest} or newer, and this is {}",
+                    env!("CARGO_PKG_VERSION")
+                ),
+            )
+            .hint("install the newer program here; nothing was changed"));
+        }
+        let sql = "select to_regclass('tandem.lifesign') is not null and exists (select from pg_attribute \
+            where attrelid = to_regclass('tandem.checkpoint') and attname = 'released_at' and not attisdropped)";
+        let known = cloud.client.query_typed(sql, &[]).await;
+        let known = known.map_err(Fault::at(Side::Cloud)).map_err(may_not)?;
+        if !known.first().is_some_and(|row| row.get(0)) {
+            return Err(Fault::new(Kind::Input, "the schema tandem on the cloud was made by an older tandem, whose replicators don't say how they are")
+                .hint("update tandem in the offices; nothing was changed"));
+        }
+        Ok(FleetObserver { cloud })
+    }
+
+    /// All replicators as they are now.
+    ///
+    /// # Errors
+    /// When the cloud can't be asked.
+    pub async fn look(&self) -> Result<Fleet, Fault> {
+        let ask = async |sql: &str| {
+            let rows = self.cloud.client.query_typed(sql, &[]).await;
+            rows.map_err(Fault::at(Side::Cloud)).map_err(may_not)
+        };
+        let mut stopped: BTreeMap<String, Vec<StoppedTable>> = BTreeMap::new();
+        for row in ask(STOPPED).await? {
+            let tables = stopped.entry(row.get(0)).or_default();
+            tables.push(StoppedTable {
+                table: row.get(1),
+                state: row.get(2),
+                why: row.get(3),
+            });
+        }
+        let read = |row: &Row| {
+            let tables = stopped.remove(row.get::<_, &str>(0)).unwrap_or_default();
+            Seen::of(row, tables).judged()
+        };
+        let mut replicators: Vec<_> = ask(ALL).await?.iter().map(read).collect();
+        replicators.sort_by(|a, b| (a.is_fine(), &a.replicator).cmp(&(b.is_fine(), &b.replicator)));
+        Ok(Fleet {
+            schema: 1,
+            replicators,
+        })
+    }
+}
+
+/// No settings are there that a hint could name.
+fn no_way_in(error: &WireError) -> Fault {
+    let fault = Fault::wire(Side::Cloud, error);
+    match fault.kind {
+        Kind::Refused(_) if matches!(error, WireError::Tls(_)) => {
+            fault.hint("check sslmode and sslrootcert in the cloud's URL")
+        }
+        Kind::Refused(_) => fault.hint(
+            "check the user in the cloud's URL; the password may stand there as ${NAME}, in TANDEM_CLOUD_PASSWORD or in PGPASSFILE",
+        ),
+        _ => Fault { next: None, ..fault },
+    }
+}
+
+/// Reading is all that is asked for.
+fn may_not(fault: Fault) -> Fault {
+    match fault.kind {
+        Kind::Refused(_) => fault.hint(
+            "whoever looks after all offices needs USAGE on the schema tandem and SELECT on its tables: sql/cloud/fleet.sql",
+        ),
+        // There may be no settings that another command could go by.
+        _ => Fault {
+            next: None,
+            ..fault
+        },
+    }
+}
+
+/// `l.renewed`: when the lease was renewed last, or given back. What is said counts beside it.
+const ALL: &str = "select c.replicator, c.database, c.lsn is not null, c.last_words, c.holder, c.version, \
+        c.released_at is not null and not coalesce(h.at > c.released_at and h.holder <> c.holder, false), \
+        (extract(epoch from c.term) * 1000)::bigint, \
+        (extract(epoch from now() - l.renewed) * 1000)::bigint, \
+        (extract(epoch from now() - h.at) * 1000)::bigint, \
+        to_char(c.held_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+        to_char(greatest(l.renewed, h.at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+        to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+        h.holder, h.version, h.state, h.why, h.failing, h.lag_ms, (h.desktop_lsn - c.lsn)::bigint, h.wal_held_bytes, h.wal_held_bytes_max, \
+        t.tables, coalesce(t.copying, false), q.forward, q.reverse, o.pending, o.lag_ms, \
+        (select greatest(0, extract(epoch from now() - p.polled_at) * 1000)::bigint from tandem.poll as p where p.replicator = c.replicator), \
+        (select v.different from tandem.verified as v where v.replicator = c.replicator) \
+    from tandem.checkpoint as c left join tandem.lifesign as h on h.replicator = c.replicator, \
+        lateral (select coalesce(c.released_at, c.held_until - c.term) as renewed) as l, \
+        lateral (select count(*) as tables, bool_or(s.state in ('waiting', 'copying')) as copying \
+            from tandem.table_state as s where s.replicator = c.replicator and s.state <> 'removed') as t, \
+        lateral (select count(*) filter (where w.direction = 'forward') as forward, count(*) filter (where w.direction = 'reverse') as reverse \
+            from tandem.quarantine as w where w.replicator = c.replicator) as q, \
+        lateral (select count(*) as pending, coalesce(greatest(0, extract(epoch from now() - min(e.made_at))) * 1000, 0)::bigint as lag_ms \
+            from tandem.outbox as e where e.replicator = c.replicator) as o";
+
+/// As `status` has them.
+const STOPPED: &str = "select s.replicator, s.\"table\", case when r.why is not null then 'stopped' when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused' else s.state end, \
+        coalesce(s.why, 'nothing comes home any more: ' || r.why, s.swap_why) \
+    from tandem.table_state as s left join tandem.reverse_state as r using (replicator, \"table\") \
+    where s.state in ('stopped', 'held', 'swap_refused') or s.state in ('streaming', 'swap_only') and (r.why is not null or s.swap_why is not null) \
+        or s.state not in ('waiting', 'copying', 'streaming', 'held', 'stopped', 'swap_only', 'swap_refused', 'removed') \
+    order by 1, 2";
+
+impl Said {
+    fn of(row: &Row) -> Option<Said> {
+        Some(Said {
+            age_ms: row.get::<_, Option<i64>>(9)?.max(0),
+            holder: row.get(13),
+            version: row.get(14),
+            state: row.get(15),
+            why: row.get(16),
+            failing: row.get(17),
+            lag_ms: row.get(18),
+            missing_bytes: row.get::<_, Option<i64>>(19).map(|bytes| bytes.max(0)),
+            wal_held_bytes: row.get(20),
+            wal_held_bytes_max: row.get(21),
+        })
+    }
+}
+
+impl Seen {
+    fn of(row: &Row, stopped: Vec<StoppedTable>) -> Seen {
+        Seen {
+            replicator: row.get(0),
+            database: row.get(1),
+            began: row.get(2),
+            last_words: row.get(3),
+            holder: row.get(4),
+            version: row.get(5),
+            released: row.get(6),
+            term_ms: row.get(7),
+            renewed_age_ms: row.get::<_, i64>(8).max(0),
+            held_since: row.get(10),
+            last_seen: row.get(11),
+            up_to: row.get(12),
+            said: Said::of(row),
+            tables: row.get(22),
+            copying: row.get(23),
+            quarantined: QuarantineCounts {
+                forward: row.get(24),
+                reverse: row.get(25),
+            },
+            reverse: ReverseSample {
+                pending: Some(row.get::<_, i64>(26).unsigned_abs()),
+                lag_ms: Some(row.get(27)),
+                last_poll_age_ms: row.get::<_, Option<i64>>(28).map(i64::unsigned_abs),
+            },
+            different: row.get::<_, Option<Vec<String>>>(29).unwrap_or_default(),
+            stopped,
+        }
+    }
+}
