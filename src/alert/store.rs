@@ -32,6 +32,14 @@ pub async fn kept(client: &Client, side: Side, replicator: &str) -> Result<Optio
         .and_then(|row| serde_json::from_str(row.get(0)).ok()))
 }
 
+/// What both databases have.
+pub struct Loaded {
+    /// The newest of it; none where there is none.
+    pub found: Option<Memory>,
+    /// How many of them answered.
+    pub answered: usize,
+}
+
 /// Connections to both databases, each made when it is needed.
 pub struct Keeper<'s> {
     settings: &'s Settings,
@@ -56,8 +64,8 @@ impl<'s> Keeper<'s> {
         }
     }
 
-    /// The newest memory that a database has which answers; none where neither does, or has one. Says whether both answered.
-    pub async fn load(&mut self) -> (Option<Memory>, bool) {
+    /// The newest memory that a database has which answers.
+    pub async fn load(&mut self) -> Loaded {
         let replicator = &self.replicator;
         let ends = ends(self.settings);
         let [desktop, cloud] = &mut self.sides;
@@ -65,11 +73,13 @@ impl<'s> Keeper<'s> {
             desktop.load(ends[0], replicator),
             cloud.load(ends[1], replicator)
         );
-        let both = desktop.is_ok() && cloud.is_ok();
-        let found = [desktop, cloud]
-            .into_iter()
-            .filter_map(|kept| kept.ok().flatten());
-        (found.max_by_key(|memory| memory.version), both)
+        let both = [desktop, cloud];
+        let answered = both.iter().filter(|kept| kept.is_ok()).count();
+        let found = both.into_iter().filter_map(|kept| kept.ok().flatten());
+        Loaded {
+            found: found.max_by_key(|memory| memory.version),
+            answered,
+        }
     }
 
     /// Keeps it in each database that doesn't have this version and that answers. Says whether both have it.

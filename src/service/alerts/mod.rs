@@ -5,6 +5,7 @@
 mod assess;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use jiff::Zoned;
@@ -13,10 +14,10 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 use tokio_postgres::types::Type;
 
-use crate::alert::{About, Condition, Keeper, Memory, Way, send, ways};
+use crate::alert::{About, Condition, Keeper, Loaded, Memory, Way, send, ways};
 use crate::config::{Settings, TimeOfDay};
 use crate::fault::{Fault, Kind, Side};
-use crate::flows::Reloads;
+use crate::flows::{News, Reloads};
 use crate::limits;
 use crate::observe::{Observer, Status};
 use crate::platform;
@@ -59,9 +60,21 @@ pub(super) async fn watch(
         let mut watch = Watch::new(&by, leads, std::mem::take(&mut memory));
         tokio::select! {
             () = watch.work(&mut last_words) => return,
-            now = news.next() => settings = now,
+            now = others(&mut news, &settings) => settings = now,
         }
-        (leads, memory) = (watch.leads, watch.memory);
+        // What is on its way arrives, and isn't sent again.
+        watch.land().await;
+        (leads, memory) = (watch.leads, std::mem::take(&mut watch.memory));
+    }
+}
+
+/// Settings that aren't those of now: what else is told of a session changes nothing here.
+async fn others(news: &mut News, now: &Arc<Settings>) -> Arc<Settings> {
+    loop {
+        let next = news.next().await;
+        if !Arc::ptr_eq(&next, now) {
+            return next;
+        }
     }
 }
 
@@ -202,20 +215,25 @@ impl<'s> Watch<'s> {
     }
 
     async fn load(&mut self) {
-        let name = self.about.replicator.clone();
         // A name that nobody chose is made of what the desktop says; until it does, nothing can be found.
         if self.settings.replicator.is_none() && self.observer.is_none() && self.keeper.is_none() {
-            return;
+            let connected = Observer::connect(self.settings);
+            let Ok(Ok(observer)) = timeout(limits::ALERT_KEEP_MAX, connected).await else {
+                return;
+            };
+            self.about.replicator = observer.replicator.clone();
+            self.observer = Some(observer);
         }
+        let name = self.about.replicator.clone();
         let keeper = self.keeper.insert(Keeper::new(self.settings, name));
-        let (found, both) = keeper.load().await;
+        let Loaded { found, answered } = keeper.load().await;
         if let Some(found) = found.filter(|found| found.version >= self.memory.version) {
             self.memory = found;
             self.memory.resume(&self.ways);
         }
-        // One side has what the other one may lack.
-        self.loaded = true;
-        self.unkept = !both;
+        // Where neither side answers it is tried again; where one does, the other one may lack what it has.
+        self.loaded = answered > 0;
+        self.unkept = answered < 2;
     }
 
     async fn keep(&mut self) {
@@ -286,14 +304,19 @@ impl<'s> Watch<'s> {
             self.changed_since(&before);
             self.keep().await;
             self.carry();
-            while let Some(carried) = self.carrying.join_next().await {
-                if let Ok(carried) = carried {
-                    self.note(&carried);
-                }
-            }
-            self.keep().await;
+            self.land().await;
         }
         let _ = last.done.send(());
+    }
+
+    /// Waits for what is on its way, and keeps what came of it.
+    async fn land(&mut self) {
+        while let Some(carried) = self.carrying.join_next().await {
+            if let Ok(carried) = carried {
+                self.note(&carried);
+            }
+        }
+        self.keep().await;
     }
 }
 
