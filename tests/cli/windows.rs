@@ -5,8 +5,8 @@
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, BufReader};
-use tokio::process::Command;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
 
 use crate::support::office::{
     Office, PATIENCE, Service, came_home, exec, finish, tandem, until, value,
@@ -23,6 +23,8 @@ const CLOUD: &str = "create table item (id int primary key, what text, source te
 struct Wine {
     prefix: PathBuf,
     folder: PathBuf,
+    /// A program that does nothing until the test ends.
+    alive: Option<(Child, Lines<BufReader<ChildStdout>>)>,
 }
 
 /// tandem.exe, where there is one and something to run it; says what is missing.
@@ -48,7 +50,7 @@ fn windows(path: &Path) -> String {
 
 impl Wine {
     /// `name` is the test's, which shares its Windows with no other.
-    fn new(office: &Office, exe: &Path, name: &str) -> Wine {
+    async fn new(office: &Office, exe: &Path, name: &str) -> Wine {
         let all = std::env::var_os("WINEPREFIX").map_or_else(
             || Path::new(env!("CARGO_TARGET_TMPDIR")).join("wine"),
             PathBuf::from,
@@ -58,11 +60,22 @@ impl Wine {
         let folder = office.folder.join(FOLDER);
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::copy(exe, folder.join("tandem.exe")).unwrap();
-        let wine = Wine { prefix, folder };
+        let mut wine = Wine {
+            prefix,
+            folder,
+            alive: None,
+        };
         // The first start makes it, and says so.
         let mut boot = wine.program(Path::new("wineboot"));
-        let made = boot.arg("-i").stderr(Stdio::null()).as_std_mut().status();
+        let made = boot.arg("-i").stderr(Stdio::null()).status().await;
         assert!(made.unwrap().success());
+        // Its services end with the last program that isn't one, and they keep the streams of the one that began first.
+        let mut alive = wine.program(Path::new("cmd"));
+        let alive = alive.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut alive = alive.stderr(Stdio::null()).spawn().unwrap();
+        let mut lines = BufReader::new(alive.stdout.take().unwrap()).lines();
+        assert!(lines.next_line().await.unwrap().is_some());
+        wine.alive = Some((alive, lines));
         wine.compile("prng.c", "bcryptprimitives.dll", &["-shared", "-ladvapi32"]);
         wine
     }
@@ -170,7 +183,7 @@ fn edited(file: &Path, more: &str) {
 async fn the_windows_program_does_what_every_tandem_does() {
     let Some(exe) = exe() else { return };
     let office = office().await;
-    let wine = Wine::new(&office, &exe, "program");
+    let wine = Wine::new(&office, &exe, "program").await;
     let settings = wine.folder.join("tandem.toml");
     let [desktop, cloud] = office.urls();
     let said = wine.fine(&["--version"]).await;
@@ -291,7 +304,7 @@ async fn the_windows_program_does_what_every_tandem_does() {
         "{logs:?}"
     );
     assert_eq!(*kept, first[0].1);
-    office.assert_equal().await;
+    wine.fine(&["verify"]).await;
     wine.shut_down().await;
 }
 
@@ -299,12 +312,8 @@ async fn the_windows_program_does_what_every_tandem_does() {
 async fn the_service_manager_and_the_installer_of_windows() {
     let Some(exe) = exe() else { return };
     let office = office().await;
-    let wine = Wine::new(&office, &exe, "service");
+    let wine = Wine::new(&office, &exe, "service").await;
     let data = wine.prefix.join("drive_c/ProgramData/tandem");
-    // Wine ends its services with the last program that isn't one.
-    let mut alive = wine.program(Path::new("cmd"));
-    let alive = alive.stdin(Stdio::piped()).stdout(Stdio::null()).spawn();
-    let _alive = alive.unwrap();
     // What a test that failed has left.
     wine.ask(&["service", "uninstall"]).await;
     let _ = std::fs::remove_dir_all(&data);

@@ -37,6 +37,9 @@ fn defaults_are_the_contracts() {
         "reverse.then=",
         "refill.sql=",
         "refill.every=15m",
+        "refill.when=clock",
+        "refill.min_every=2s",
+        "refill.watch=[]",
         "heartbeat.every=10s",
         "verify.every=off",
         "listen.http=off",
@@ -209,6 +212,8 @@ fn other_value(key: &str) -> &'static str {
             "2s"
         }
         "log.keep" => "9d",
+        "refill.when" => "changed",
+        "refill.min_every" => "7s",
         _ => "other",
     }
 }
@@ -220,7 +225,7 @@ fn every_scalar_has_its_variable_and_its_flag() {
     folder.write("pw.txt", "from-file");
     let rows = folder.load(&[]).unwrap().rows();
     let scalars: Vec<&Row> = rows.iter().filter(|row| row.variable.is_some()).collect();
-    assert_eq!(scalars.len(), 49, "{scalars:#?}");
+    assert_eq!(scalars.len(), 51, "{scalars:#?}");
     for row in scalars {
         let variable = row.variable.clone().unwrap();
         assert_eq!(
