@@ -27,6 +27,10 @@ pub const KEY_TAKEN: &str = "TD011";
 pub const KEY_REUSED: &str = "TD012";
 /// Something keeps a row out without an error.
 pub const KEPT_OUT: &str = "TD014";
+/// The schema `tandem` isn't at the version to which the step belongs.
+pub const STEP_TAKEN: &str = "TD015";
+/// Programs are at work that couldn't work with what a step makes.
+pub const OLDER_AT_WORK: &str = "TD016";
 
 /// `feature_not_supported`
 pub const FEATURE_NOT_SUPPORTED: &str = "0A000";

@@ -18,6 +18,7 @@ mod links;
 mod packages;
 mod page;
 mod readme;
+mod released;
 mod settings;
 mod shipped;
 mod systemd;
