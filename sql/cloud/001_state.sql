@@ -16,7 +16,7 @@ insert into tandem.version values (1, '0.1.0');
 -- Each migration that has run, and the program that ran it; none where a person did.
 create table tandem.migration (
     version integer primary key,
-    program text default nullif(current_setting('tandem.binary', true), ''),
+    program text default nullif(current_setting('tandem.program', true), ''),
     run_by text not null default session_user,
     run_at timestamptz not null default clock_timestamp()
 );

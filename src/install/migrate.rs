@@ -129,7 +129,7 @@ async fn look<'a>(
         .collect();
     // One simple query, so that a transaction pooler keeps it, and what follows until the commit, on one server connection.
     let script = format!(
-        "begin; set local lock_timeout = '{}ms'; set local statement_timeout = '{}ms'; set local tandem.binary = {}; set local tandem.replicator = {}; {}",
+        "begin; set local lock_timeout = '{}ms'; set local statement_timeout = '{}ms'; set local tandem.program = {}; set local tandem.replicator = {}; {}",
         limits::SETUP_LOCK_TIMEOUT.as_millis(),
         limits::MIGRATION_STATEMENT_MAX.as_millis(),
         literal(migrations.program()),

@@ -27,7 +27,7 @@ pub async fn ensure_schema(
         // One simple query, so that a transaction pooler keeps it on one server connection.
         let made = client
             .batch_execute(&format!(
-                "begin; set local tandem.binary = {}; {}\n; commit",
+                "begin; set local tandem.program = {}; {}\n; commit",
                 literal(migrations.program()),
                 text(migrations, side, 0)
             ))
@@ -83,7 +83,7 @@ pub fn planned_steps(
         _ if steps.is_empty() => None,
         None => Some(steps),
         Some(_) => Some(format!(
-            "begin;\nset local lock_timeout = '{}ms';\nset local tandem.binary = {};\nset local tandem.replicator = {};\n{steps}\ncommit;",
+            "begin;\nset local lock_timeout = '{}ms';\nset local tandem.program = {};\nset local tandem.replicator = {};\n{steps}\ncommit;",
             limits::SETUP_LOCK_TIMEOUT.as_millis(),
             literal(migrations.program()),
             literal(replicator),
