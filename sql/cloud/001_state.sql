@@ -851,10 +851,13 @@ begin
                 end loop;
                 exit;
             end if;
-        elsif cardinality(refused) > p_max
-           or cardinality(refused) > 0 and cardinality(lows) > 0 and clock_timestamp() > statement_timestamp() + p_limit then
+        elsif cardinality(refused) > p_max then
             raise exception using errcode = 'TD006',
                 message = format('at least %s rows are refused; the first: %s %s', cardinality(refused), codes[1], whys[1]);
+        elsif cardinality(refused) > 0 and cardinality(lows) > 0 and clock_timestamp() > statement_timestamp() + p_limit then
+            raise exception using errcode = 'TD015',
+                message = format('there was no time to find which of %s rows are refused; at least %s are, the first: %s %s',
+                                 cardinality(p_rows), cardinality(refused), codes[1], whys[1]);
         end if;
     end loop;
 end $$;
@@ -1320,7 +1323,7 @@ begin
            case when tandem.binary_number(p_oldest_binary) > tandem.binary_number(oldest_binary) then p_oldest_binary else oldest_binary end
      where version = p_version - 1;
     if not found then
-        raise exception using errcode = 'TD015', message = format('the schema tandem has version %s, so the step to %s is not its next one',
+        raise exception using errcode = 'TD020', message = format('the schema tandem has version %s, so the step to %s is not its next one',
             (select max(v.version) from tandem.version as v), p_version);
     end if;
     insert into tandem.migration (version) values (p_version);
@@ -1332,7 +1335,7 @@ begin
          where c.replicator <> us and c.held_until > clock_timestamp()
            and tandem.binary_number(c.version) < tandem.binary_number(p_oldest_binary);
         if others is not null then
-            raise exception using errcode = 'TD016',
+            raise exception using errcode = 'TD021',
                 message = format('at work, and older than tandem %s: %s', p_oldest_binary, others);
         end if;
         update tandem.checkpoint set epoch = epoch + 1

@@ -428,7 +428,7 @@ begin
            case when tandem.binary_number(p_oldest_binary) > tandem.binary_number(oldest_binary) then p_oldest_binary else oldest_binary end
      where version = p_version - 1;
     if not found then
-        raise exception using errcode = 'TD015', message = format('the schema tandem has version %s, so the step to %s is not its next one',
+        raise exception using errcode = 'TD020', message = format('the schema tandem has version %s, so the step to %s is not its next one',
             (select max(v.version) from tandem.version as v), p_version);
     end if;
     insert into tandem.migration (version) values (p_version);
@@ -438,7 +438,7 @@ begin
           join pg_stat_replication as r on r.pid = s.active_pid
          where t.replicator <> us;
         if others is not null then
-            raise exception using errcode = 'TD016',
+            raise exception using errcode = 'TD021',
                 message = format('at work, and older than tandem %s: %s', p_oldest_binary, others);
         end if;
     end if;

@@ -27,10 +27,12 @@ pub const KEY_TAKEN: &str = "TD011";
 pub const KEY_REUSED: &str = "TD012";
 /// Something keeps a row out without an error.
 pub const KEPT_OUT: &str = "TD014";
+/// There was no time to find the rows that are refused.
+pub const NO_TIME: &str = "TD015";
 /// The schema `tandem` isn't at the version to which the step belongs.
-pub const STEP_TAKEN: &str = "TD015";
+pub const STEP_TAKEN: &str = "TD020";
 /// Programs are at work that couldn't work with what a step makes.
-pub const OLDER_AT_WORK: &str = "TD016";
+pub const OLDER_AT_WORK: &str = "TD021";
 
 /// `feature_not_supported`
 pub const FEATURE_NOT_SUPPORTED: &str = "0A000";

@@ -527,7 +527,7 @@ async fn p13_rows_of_the_first_release_are_migrated_once_and_all_of_it_goes_agai
         .batch_execute(&paste)
         .await
         .unwrap_err();
-    assert_eq!(again.code().unwrap().code(), "TD015");
+    assert_eq!(again.code().unwrap().code(), "TD020");
     exec(&office.desktop, "rollback").await;
     exec(
         &desk,
