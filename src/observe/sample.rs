@@ -233,6 +233,13 @@ impl Observer {
     /// # Errors
     /// When a side can't be asked.
     pub async fn sample(&self, settings: &Settings) -> Result<Sample, Fault> {
+        match self.measured(settings).await {
+            Ok(sample) => Ok(sample),
+            Err(fault) => Err(self.unless_migrated(fault).await),
+        }
+    }
+
+    async fn measured(&self, settings: &Settings) -> Result<Sample, Fault> {
         let Some(first) = self.checkpoint().await? else {
             return self
                 .finish(settings, State::Down, &CheckpointView::default(), None)

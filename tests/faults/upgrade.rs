@@ -603,6 +603,21 @@ async fn p13_rows_of_the_first_release_are_migrated_once_and_all_of_it_goes_agai
         said.contains("\"ok\"") && said.contains("brings it to") && said.contains("001_state"),
         "{said}"
     );
+    // What it asks for and what isn't there yet is no riddle.
+    let lacks = "alter table tandem.checkpoint rename held_since to later";
+    exec(&office.cloud, lacks).await;
+    for command in ["status", "lag"] {
+        let (code, _, said) = office.ask(&[command]).await;
+        assert!(
+            code == 2
+                && said.contains("this program asks for what comes with")
+                && said.contains("held_since")
+                && said.contains("tandem run"),
+            "{command} {code} {said}"
+        );
+    }
+    let back = "alter table tandem.checkpoint rename later to held_since";
+    exec(&office.cloud, back).await;
     let here = "select system_identifier from pg_control_system()";
     let here = value(&office.desktop, here).await;
     let adopt =
