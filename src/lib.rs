@@ -73,7 +73,7 @@
 //! demo   http              the demonstration · metrics and the page
 //! observe  doctor  init    what both sides say, for whoever looks · checking · proposing settings
 //! flows                    what it does from start to finish: agree, copy, forward, reverse, compare
-//! install                  what sql/ installs; publishing; watching
+//! install                  what sql/ installs, and how that grows; publishing; watching
 //! alert                    telling people: what is due, and the ways to them
 //! apply  catalog  capture  spill   I/O: one script, one transaction · what the databases look like · the
 //!                          stream · a large transaction on disk

@@ -6,7 +6,7 @@ use crate::catalog::{Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::flows::{Compared, agree, check_keys, compare, only_look};
-use crate::install::{is_installed, planned_statements};
+use crate::install::{planned_statements, version_of};
 use crate::limits;
 use crate::model::{Key, Table, Tables, listed};
 use crate::observe::Swapped;
@@ -67,7 +67,8 @@ impl Sides {
         }
         let replicator = replicator_name(settings, &self.identity);
         for (side, control) in [(Side::Desktop, &self.desktop), (Side::Cloud, &self.cloud)] {
-            let installed = is_installed(&control.client, side).await?;
+            let installed = version_of(&control.client, side).await?;
+            let installed = installed.map(|found| found.state);
             let statements =
                 planned_statements(side, installed, settings, &replicator, &self.tables);
             if statements.is_empty() {

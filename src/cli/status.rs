@@ -8,8 +8,8 @@ use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::model::listed;
 use crate::observe::{
-    CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, Service, SettingsStatus, State,
-    Status, TableStatus, Verdict, VerifiedStatus,
+    CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, SchemasStatus, Service,
+    SettingsStatus, State, Status, TableStatus, Verdict, VerifiedStatus,
 };
 use crate::{limits, platform};
 
@@ -263,6 +263,7 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         let held = show::seconds(Some(held));
         show::result(&format!("  a copy has been reading the desktop for {held}"));
     }
+    schemas(&status.schemas, all);
     held(forward);
     show::result(&format!(
         "  measured {:.1} s ago",
@@ -288,6 +289,26 @@ fn alerts(alert: &AlertStatus) {
         show::result(&format!(
             "  alerts    something is wrong since {since}; people were told of it at {told}"
         ));
+    }
+}
+
+/// The schemas' versions, where somebody wants to know all, or where the next start changes them.
+fn schemas(schemas: &SchemasStatus, all: bool) {
+    let pending = schemas.sides().any(|(_, one)| !one.migrates.is_empty());
+    let told = schemas.sides().map(|(side, one)| {
+        let next = match one.migrates.is_empty() {
+            true => String::new(),
+            false => format!(
+                ", the next start brings it to {} ({})",
+                one.newest,
+                one.migrates.join(", ")
+            ),
+        };
+        format!("{side} version {}{next}", one.version)
+    });
+    let told: Vec<_> = told.collect();
+    if !told.is_empty() && (all || pending) {
+        show::result(&format!("  schema    {}", told.join("; ")));
     }
 }
 

@@ -415,6 +415,7 @@ mod tests {
             wal_limit_in_s: None,
             verified: None,
             alert: None,
+            schemas: Default::default(),
             last_commit: None,
             transactions: None,
             parked: (1, 0),

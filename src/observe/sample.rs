@@ -12,6 +12,7 @@ use super::half::InCloud;
 use super::on_desktop::on_desktop;
 use super::peek::Missing;
 use super::reverse::ReverseSample;
+use super::schemas::refuse_newer_schema;
 use crate::catalog::{Facts, facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
@@ -135,6 +136,8 @@ impl Observer {
         let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         facts(&cloud.client, Side::Cloud).await?;
+        refuse_newer_schema(&desktop, Side::Desktop).await?;
+        refuse_newer_schema(&cloud, Side::Cloud).await?;
         let replicator = replicator_name(settings, &identity);
         Ok(Observer {
             desktop,
@@ -230,6 +233,13 @@ impl Observer {
     /// # Errors
     /// When a side can't be asked.
     pub async fn sample(&self, settings: &Settings) -> Result<Sample, Fault> {
+        match self.measured(settings).await {
+            Ok(sample) => Ok(sample),
+            Err(fault) => Err(self.unless_migrated(fault).await),
+        }
+    }
+
+    async fn measured(&self, settings: &Settings) -> Result<Sample, Fault> {
         let Some(first) = self.checkpoint().await? else {
             return self
                 .finish(settings, State::Down, &CheckpointView::default(), None)

@@ -10,6 +10,7 @@ use super::half::InCloud;
 use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
 use super::sample::{CheckpointView, Observer, Sample, State};
+use super::schemas::SchemasStatus;
 use crate::alert::{AlertStatus, kept, ways};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
@@ -85,6 +86,8 @@ pub struct Status {
     pub verified: Option<VerifiedStatus>,
     /// Whether people hear of what is wrong; null where nobody is to be told.
     pub alert: Option<AlertStatus>,
+    /// What both sides' schemas are, and what would become of them.
+    pub schemas: SchemasStatus,
     /// When the cloud committed our last transaction, in seconds since 1970.
     #[serde(skip)]
     pub last_commit: Option<f64>,
@@ -215,6 +218,14 @@ impl Observer {
     /// # Errors
     /// When a side can't be asked.
     pub async fn status(&self, settings: &Settings) -> Result<Status, Fault> {
+        let told = self.whole_status(settings).await;
+        match told {
+            Ok(status) => Ok(status),
+            Err(fault) => Err(self.unless_migrated(fault).await),
+        }
+    }
+
+    async fn whole_status(&self, settings: &Settings) -> Result<Status, Fault> {
         let forward = self.sample(settings).await?;
         let seen = self.checkpoint().await?;
         let age = seen.as_ref().map(|seen| seen.age).unwrap_or_default();
@@ -266,6 +277,7 @@ impl Observer {
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
             alert,
+            schemas: self.schemas().await?,
             last_commit: sums.last_commit,
             up_to: sums.up_to,
             transactions: sums.transactions,

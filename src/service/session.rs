@@ -14,6 +14,7 @@ use super::reload::{look_for_reloads, or_superseded};
 use super::schema_drift::{mended, note_misfits, say_stopped, take_up_reverse, unfit};
 use super::session_plan::{Remembered, RunMode};
 use super::telling::telling;
+use super::upgrade::{install_schemas, look_at_schemas};
 use super::wal_limit::is_given_up;
 use crate::apply::{
     Advance, Applier, Lease, LeaseState, Script, advance, assert_lease, clear_staging, release,
@@ -27,9 +28,7 @@ use crate::flows::{
     check_keys, check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
 };
 use crate::fold::StreamState;
-use crate::install::{
-    ensure_publication, ensure_schema, is_installed, published_besides, unpublish, watch,
-};
+use crate::install::{ensure_publication, is_installed, published_besides, unpublish, watch};
 use crate::limits;
 use crate::model::{Committed, Lsn, TableId, Tables, listed};
 use crate::plan::{TransactionSettings, opening};
@@ -64,6 +63,7 @@ pub(super) async fn session(
     };
     let (cloud, desktop, identity, cloud_identity) = connected?;
     let replicator = replicator_name(settings, &identity);
+    look_at_schemas(&desktop, &cloud, &goal.migrations).await?;
     let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
     let served = match unknown || goal.ends {
         true => BTreeSet::new(),
@@ -84,8 +84,7 @@ pub(super) async fn session(
         let reverse_tables: Vec<_> = tables.reverse_tables().iter().collect();
         check_keys(&all, &reverse_tables, &desktop.client, &cloud.client).await?;
     }
-    ensure_schema(&cloud.client, Side::Cloud).await?;
-    ensure_schema(&desktop.client, Side::Desktop).await?;
+    install_schemas(&desktop, &cloud, &goal.migrations).await?;
     if goal.restart && !unknown {
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
@@ -172,6 +171,9 @@ impl Session<'_> {
     ) -> Result<(), Fault> {
         if !goal.restart {
             self.check_lineage(taken)?;
+        }
+        self.migrate(stop).await?;
+        if !goal.restart {
             self.check_timeline(taken).await?;
             self.check_history(taken).await?;
         }

@@ -15,6 +15,7 @@ use crate::fault::{Fault, Kind, Side};
 use crate::flows::{
     Agenda, CopyRequest, Counters, How, Progress, Reloads, Scheduled, asked, last_swaps,
 };
+use crate::install::Migrations;
 use crate::limits;
 use crate::model::{Lsn, Table, TableState};
 
@@ -45,6 +46,8 @@ pub struct RunMode {
     pub taken_up: TakenUp,
     /// The settings, which may be read again.
     pub reloads: Reloads,
+    /// To what both sides' schemas are brought.
+    pub migrations: Arc<Migrations>,
 }
 
 impl RunMode {
@@ -63,6 +66,7 @@ impl RunMode {
             health: SessionHealth::default(),
             taken_up: TakenUp::default(),
             reloads: Reloads::default(),
+            migrations: Arc::new(Migrations::embedded()),
         }
     }
 

@@ -19,6 +19,7 @@ mod named;
 mod packages;
 mod page;
 mod readme;
+mod released;
 mod settings;
 mod shipped;
 mod systemd;

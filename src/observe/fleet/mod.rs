@@ -14,7 +14,7 @@ use super::reverse::ReverseSample;
 use super::status::Verdict;
 use crate::config::Endpoint;
 use crate::fault::{Fault, Kind, Side};
-use crate::install::{InstalledVersion, installed_version, is_installed};
+use crate::install::{installed_version, is_installed};
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
@@ -137,16 +137,10 @@ impl FleetObserver {
         let version = installed_version(&cloud.client, Side::Cloud)
             .await
             .map_err(may_not)?;
-        if let Some(newer) = version.filter(InstalledVersion::is_for_newer) {
-            let oldest = newer.oldest_binary;
-            return Err(Fault::new(
-                Kind::Input,
-                format!(
-                    "the schema tandem on the cloud needs tandem {oldest} or newer, and this is {}",
-                    env!("CARGO_PKG_VERSION")
-                ),
-            )
-            .hint("install the newer program here; nothing was changed"));
+        let program = env!("CARGO_PKG_VERSION");
+        if let Some(fault) = version.and_then(|found| found.refusal(Side::Cloud, program)) {
+            let kind = Kind::Input;
+            return Err(Fault { kind, ..fault });
         }
         let sql = "select to_regclass('tandem.lifesign') is not null and exists (select from pg_attribute \
             where attrelid = to_regclass('tandem.checkpoint') and attname = 'released_at' and not attisdropped)";
