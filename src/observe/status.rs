@@ -16,6 +16,7 @@ use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::{Lsn, TableState};
+use crate::plan::table_state;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -412,13 +413,7 @@ impl InCloud<'_> {
         mut conflicts: BTreeMap<String, i64>,
     ) -> Result<Vec<TableStatus>, Fault> {
         let mut reverse = self.reverse_counts().await?;
-        let sql = "select s.\"table\", case when r.why is not null and s.state in ('streaming', 'swap_only') then 'stopped' when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused' else s.state end, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), coalesce(s.why, 'nothing comes home any more: ' || r.why, s.swap_why), s.copied, \
-            s.received, s.applied, s.folded, s.ruled_out, s.quarantined, \
-            (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\"), \
-            (select to_char(max(w.ended_at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.swap as w \
-              where w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null), s.extras \
-            from tandem.table_state as s left join tandem.reverse_state as r using (replicator, \"table\") where s.replicator = $1 order by 1";
-        let rows = self.ours(sql).await?;
+        let rows = self.ours(&table_state::shown()).await?;
         let table = |row: &tokio_postgres::Row| TableStatus {
             reverse: reverse.remove(row.get::<_, &str>(0)),
             conflicts: conflicts.remove(row.get::<_, &str>(0)).unwrap_or_default(),

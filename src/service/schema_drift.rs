@@ -16,20 +16,19 @@ use crate::fault::{Fault, Kind, Side};
 use crate::flows::{StoppedTables, agree_again};
 use crate::limits;
 use crate::model::{Recovery, SchemaMismatch, Tables, alike, listed};
+use crate::plan::table_state;
 use crate::wire::control;
 
 /// Tables that have stopped until both sides fit, as far as the cloud knows.
 pub(super) async fn unfit(cloud: &Client, replicator: &str) -> Result<StoppedTables, Fault> {
-    let sql = "select \"table\" from tandem.table_state where replicator = $1 and state = 'stopped' and fingerprint = ''";
-    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let sql = table_state::unfit();
+    let rows = cloud
+        .query_typed(&sql, &[(&replicator, Type::TEXT)])
+        .await
+        .map_err(Fault::at(Side::Cloud))?;
     let names = rows.iter().map(|row| (row.get(0), Recovery::WhenAccepted));
     Ok(names.collect())
 }
-
-/// Only who has the lease says what a table's state is.
-const OF_HOLDER: &str =
-    "exists (select from tandem.checkpoint as c where c.replicator = $1 and c.epoch = $3)";
 
 /// They are said to be stopped, and are copied anew as soon as they fit: what happened meanwhile is found by the diff.
 pub(super) async fn note_misfits(
@@ -37,11 +36,7 @@ pub(super) async fn note_misfits(
     lease: &Lease,
     misfits: impl Iterator<Item = &SchemaMismatch>,
 ) -> Result<(), Fault> {
-    let sql = format!(
-        "update tandem.table_state set state = 'stopped', fingerprint = '', why = $4, \
-        since = case when state = 'stopped' then since else now() end where replicator = $1 and \"table\" = $2 and {OF_HOLDER} \
-        and (state, fingerprint, why) is distinct from ('stopped', '', $4) returning true"
-    );
+    let sql = table_state::stop_until_it_fits();
     let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
     let mut new = Vec::new();
     for misfit in misfits {
@@ -210,9 +205,7 @@ async fn look(
     let Some((name, _)) = fits else {
         return Ok(None);
     };
-    let sql = format!(
-        "update tandem.table_state set fingerprint = '' where replicator = $1 and \"table\" = $2 and {OF_HOLDER} and state = 'stopped'"
-    );
+    let sql = table_state::take_up();
     let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&lease.replicator, Type::TEXT),

@@ -31,8 +31,8 @@ use crate::install::{
     ensure_publication, ensure_schema, is_installed, published_besides, unpublish, watch,
 };
 use crate::limits;
-use crate::model::{Committed, Lsn, TableId, Tables, listed};
-use crate::plan::{TransactionSettings, opening};
+use crate::model::{Committed, Lsn, TableId, TableState, Tables, listed};
+use crate::plan::{TransactionSettings, opening, table_state};
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
@@ -331,7 +331,12 @@ impl Session<'_> {
         // They don't stream before they are copied, also if we end before that.
         let waiting = new.iter().map(|new| {
             ready.book.stop(new.table);
-            set_state(replicator, self.tables.get(new.table), "waiting", None)
+            set_state(
+                replicator,
+                self.tables.get(new.table),
+                TableState::Waiting,
+                None,
+            )
         });
         let mut statements = self::opening(opening);
         statements.push(assert_lease(&self.lease));
@@ -344,7 +349,7 @@ impl Session<'_> {
         for (table, why) in stopped {
             ready.book.stop(table);
             let table = self.tables.get(table);
-            statements.push(set_state(replicator, table, "stopped", Some(why)));
+            statements.push(set_state(replicator, table, TableState::Stopped, Some(why)));
         }
         statements.extend(self.remember_prints(&around));
         // What earlier sessions left.
@@ -382,17 +387,16 @@ impl Session<'_> {
         let only_home = { self.tables.reverse_tables().iter() }
             .filter(|reverse| self.tables.iter().all(|table| table.name != reverse.name));
         for reverse in only_home {
-            let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state) values ($1, $2, $3, $4, 'streaming') \
-                on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
-                since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = null";
             let in_cloud = reverse.cloud.to_string();
-            let params: [(&(dyn ToSql + Sync), Type); 4] = [
+            let params: [(&(dyn ToSql + Sync), Type); 6] = [
                 (replicator, Type::TEXT),
                 (&reverse.name, Type::TEXT),
                 (&in_cloud, Type::TEXT),
                 (&reverse.fingerprint, Type::TEXT),
+                (&TableState::Streaming.word(), Type::TEXT),
+                (&None::<&str>, Type::TEXT),
             ];
-            let done = cloud.query_typed(sql, &params).await;
+            let done = cloud.query_typed(table_state::PUT, &params).await;
             done.map_err(Fault::at(Side::Cloud))?;
         }
         Ok(nonce)
@@ -401,14 +405,15 @@ impl Session<'_> {
     /// Tables that left the settings: their rows stay, and if they come back they are copied anew.
     async fn remove_forgotten(&self) -> Result<(), Fault> {
         let names: Vec<&str> = self.tables.names().into_iter().collect();
-        let sql = "with gone as (update tandem.table_state set state = 'removed', since = now(), why = null \
-                   where replicator = $1 and state <> 'removed' and not (\"table\" = any($2)) returning \"table\") \
-                   select tandem.void_parked($1, \"table\") from gone";
         let params: [(&(dyn ToSql + Sync), Type); 2] = [
             (&self.lease.replicator, Type::TEXT),
             (&names, Type::TEXT_ARRAY),
         ];
-        let done = self.cloud.client.query_typed(sql, &params).await;
+        let done = self
+            .cloud
+            .client
+            .query_typed(&table_state::remove_others(), &params)
+            .await;
         done.map(drop).map_err(Fault::at(Side::Cloud))
     }
 

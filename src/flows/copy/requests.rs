@@ -7,6 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::fault::{Fault, Side};
 use crate::limits;
+use crate::plan::table_state;
 
 /// A row of `tandem.swap` that nothing has come of yet.
 #[derive(Clone, Debug)]
@@ -62,10 +63,8 @@ pub async fn last_swaps(
     cloud: &Client,
     replicator: &str,
 ) -> Result<Vec<(String, Duration)>, Fault> {
-    let sql = "select s.\"table\", (greatest(0, extract(epoch from clock_timestamp() - coalesce(max(w.ended_at), s.since))) * 1000)::bigint \
-        from tandem.table_state as s left join tandem.swap as w on w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null \
-        where s.replicator = $1 and s.state in ('streaming', 'swap_only') group by s.\"table\", s.since";
-    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
+    let sql = table_state::last_swaps();
+    let rows = cloud.query_typed(&sql, &[(&replicator, Type::TEXT)]).await;
     let rows = rows.map_err(Fault::at(Side::Cloud))?;
     let ago = |ms: i64| Duration::from_millis(ms.unsigned_abs());
     Ok(rows
