@@ -32,7 +32,7 @@ pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use name::Name;
 pub use reverse::{Named, ReverseTable};
 pub use snapshot::{NotASnapshot, Snapshot};
-pub use state::TableState;
+pub use state::{StateWord, TableState};
 pub use statement::{Param, Statement, oid};
 pub use table::{
     Arriving, Column, Key, Lookup, Owner, Parent, Reach, Reads, Source, Table, TableId, Tenant,

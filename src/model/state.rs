@@ -80,6 +80,11 @@ impl TableState {
         matches!(self, TableState::Streaming | TableState::SwapOnly)
     }
 
+    /// Whether its changes arrive, or its swaps keep it equal; that the last one was refused says nothing of the others.
+    pub fn is_live(self) -> bool {
+        self.is_whole() || self == TableState::SwapRefused
+    }
+
     /// Whether its copy is still to come.
     pub fn is_filling(self) -> bool {
         matches!(self, TableState::Waiting | TableState::Copying)
@@ -101,6 +106,55 @@ impl fmt::Display for TableState {
     }
 }
 
+/// A state as it stands in the cloud, for whoever only shows it. Another version's word is shown as it is, and somebody has to
+/// look at that table; whoever decides by a state reads it with [`TableState::read`], and doesn't go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StateWord {
+    /// One of ours.
+    Known(TableState),
+    /// Another version's.
+    Unknown(String),
+}
+
+impl StateWord {
+    /// Reads the word.
+    pub fn read(word: &str) -> StateWord {
+        match TableState::read(word) {
+            Some(state) => StateWord::Known(state),
+            None => StateWord::Unknown(word.to_owned()),
+        }
+    }
+
+    /// Whether it is one of ours for which `is` holds.
+    pub fn is(&self, is: impl FnOnce(TableState) -> bool) -> bool {
+        matches!(self, StateWord::Known(state) if is(*state))
+    }
+
+    /// Whether the table doesn't go on before a person has done something. A word that nobody knows is nothing to be at ease
+    /// about.
+    pub fn waits_for_person(&self) -> bool {
+        match self {
+            StateWord::Known(state) => state.waits_for_person(),
+            StateWord::Unknown(_) => true,
+        }
+    }
+}
+
+impl PartialEq<TableState> for StateWord {
+    fn eq(&self, state: &TableState) -> bool {
+        *self == StateWord::Known(*state)
+    }
+}
+
+impl fmt::Display for StateWord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StateWord::Known(state) => state.fmt(f),
+            StateWord::Unknown(word) => f.pad(word),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,5 +170,11 @@ mod tests {
             assert_eq!(TableState::read(state.word()), Some(state));
         }
         assert_eq!(TableState::read("paused"), None);
+        let newer = StateWord::read("paused");
+        assert!(newer.waits_for_person() && !newer.is(|_| true));
+        assert_eq!(
+            format!("{newer:<7}|{:<6}|", TableState::Held),
+            "paused |held  |"
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::{Lsn, TableState};
+use crate::model::{Lsn, StateWord};
 use crate::plan::table_state;
 
 /// What it all comes to.
@@ -168,7 +168,7 @@ pub struct TableStatus {
     /// Its name in the settings.
     pub table: String,
     /// Its state.
-    pub state: String,
+    pub state: StateWord,
     /// Since when it has that, in ISO 8601.
     pub since: String,
     /// Why it doesn't go on.
@@ -197,6 +197,12 @@ pub struct TableStatus {
     pub conflicts: i64,
 }
 
+impl Serialize for StateWord {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
 impl TableStatus {
     /// It waits for a person.
     pub fn needs_you(&self) -> bool {
@@ -205,8 +211,7 @@ impl TableStatus {
 
     /// It waits for a person itself, not only rows of it.
     pub fn waits_for_person(&self) -> bool {
-        // A state that nobody knows is nothing to be at ease about.
-        TableState::read(&self.state).is_none_or(TableState::waits_for_person)
+        self.state.waits_for_person()
     }
 }
 
@@ -418,7 +423,7 @@ impl InCloud<'_> {
             reverse: reverse.remove(row.get::<_, &str>(0)),
             conflicts: conflicts.remove(row.get::<_, &str>(0)).unwrap_or_default(),
             table: row.get(0),
-            state: row.get(1),
+            state: StateWord::read(row.get(1)),
             since: row.get(2),
             why: row.get(3),
             copied: row.get(4),

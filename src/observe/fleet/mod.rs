@@ -15,6 +15,7 @@ use super::status::Verdict;
 use crate::config::Endpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::install::{InstalledVersion, installed_version, is_installed};
+use crate::model::StateWord;
 use crate::plan::table_state;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
@@ -85,7 +86,7 @@ pub struct StoppedTable {
     /// Its name in the settings.
     pub table: String,
     /// Its state.
-    pub state: String,
+    pub state: StateWord,
     /// Why it doesn't go on.
     pub why: Option<String>,
 }
@@ -174,7 +175,7 @@ impl FleetObserver {
             let tables = stopped.entry(row.get(0)).or_default();
             tables.push(StoppedTable {
                 table: row.get(1),
-                state: row.get(2),
+                state: StateWord::read(row.get(2)),
                 why: row.get(3),
             });
         }
