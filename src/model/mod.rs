@@ -6,6 +6,7 @@ mod change;
 mod charset;
 mod encoding;
 mod knot;
+mod lag_notice;
 mod layout;
 mod lsn;
 mod name;
@@ -27,6 +28,7 @@ pub use change::{
 pub use charset::{Charset, SaidBy, UNREADABLE, is_unreadable, shown};
 pub use encoding::Encoding;
 pub use knot::Knot;
+pub use lag_notice::{LagNotice, NotANotice};
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use name::Name;
