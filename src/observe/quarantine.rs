@@ -14,7 +14,7 @@ use crate::flows::{agree_again, known_tables};
 use crate::fold::{REFIT, RETRY};
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::{Source, shown};
+use crate::model::{Source, shown, sqlstate};
 
 /// A row in the quarantine, as people see it: its key, not its other values (P16).
 #[derive(Clone, Debug, Serialize)]
@@ -94,8 +94,11 @@ impl Observer {
             &[(&self.replicator, Type::TEXT)],
         )
         .await?;
-        let long = "select id from tandem.quarantine where replicator = $1 and id = any($2) and sqlstate = 'TD003'";
-        let long = !self.on_parked(long, ids).await?.is_empty();
+        let long = format!(
+            "select id from tandem.quarantine where replicator = $1 and id = any($2) and sqlstate = '{}'",
+            sqlstate::DOES_NOT_FIT
+        );
+        let long = !self.on_parked(&long, ids).await?.is_empty();
         let what = if long { REFIT } else { "" };
         let stir = "select pg_logical_emit_message(true, $1, $2)::text";
         let params: [(&(dyn ToSql + Sync), Type); 2] = [(&RETRY, Type::TEXT), (&what, Type::TEXT)];

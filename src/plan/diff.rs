@@ -116,7 +116,9 @@ pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool
     // What is too large to be copied, or can't be read, is there all the same.
     let known = match named {
         true => format!(
-            " and not exists (select from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.sqlstate in ('TD007', '22021') and q.key_hash = md5({name}::text) collate \"C\")"
+            " and not exists (select from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.sqlstate in ('{}', '{}') and q.key_hash = md5({name}::text) collate \"C\")",
+            sqlstate::TOO_LARGE,
+            sqlstate::CHARACTER_NOT_IN_REPERTOIRE
         ),
         false => String::new(),
     };
