@@ -328,8 +328,10 @@ impl Merge<'_> {
         let adopted = copy.how == How::Adopt { remove: true };
         let none = adopted.then(|| table_state::no_extras(&self.lease.replicator, table));
         let removed = { guard.into_iter() }.chain(referred).chain([remove]);
-        let removed = removed.chain(kept);
-        removed.chain(none).collect()
+        // Which of equal rows went decides how those look that are left.
+        let left = (table.returns && table.key == Key::Multiset)
+            .then(|| queue_differing(table, &self.manner(), COPY_STEP));
+        removed.chain(kept).chain(none).chain(left).collect()
     }
 
     pub(super) fn diff(&self, copy: &Copied) -> Diff {
