@@ -5,12 +5,12 @@
 //! seen at once, and ends with the connection, so that nobody is told by the dead.
 
 use std::future::pending;
-use std::pin::Pin;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::flows::resumable::Resumable;
 use crate::limits;
 use crate::model::{LagNotice, Timestamp};
 
@@ -24,11 +24,9 @@ pub(in crate::flows::forward) struct LagReporter<'a> {
     told: Option<LagNotice>,
     /// What was done of a large transaction at the last tick, and when that changed.
     progress: (u64, Option<Instant>),
-    /// The telling: whoever waits for it may be called away, and comes back.
-    telling: Option<Telling<'a>>,
+    /// A telling that has begun.
+    telling: Resumable<'a, ()>,
 }
-
-type Telling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 impl<'a> LagReporter<'a> {
     pub(in crate::flows::forward) fn new(desktop: &'a Client, slot: &'a str) -> LagReporter<'a> {
@@ -41,7 +39,7 @@ impl<'a> LagReporter<'a> {
             seen: None,
             told: None,
             progress: (0, None),
-            telling: None,
+            telling: Resumable::idle(),
         }
     }
 
@@ -52,7 +50,7 @@ impl<'a> LagReporter<'a> {
         oldest: Option<Timestamp>,
         progress: u64,
     ) {
-        if self.telling.is_none() {
+        if self.telling.is_idle() {
             if oldest.is_none() && self.told.is_none() {
                 self.seen = None;
                 return pending().await;
@@ -69,12 +67,9 @@ impl<'a> LagReporter<'a> {
                 return;
             }
             self.told = told;
-            self.telling = Some(Box::pin(tell(self.desktop, self.slot, told)));
+            self.telling.begin(tell(self.desktop, self.slot, told));
         }
-        if let Some(telling) = &mut self.telling {
-            telling.await;
-            self.telling = None;
-        }
+        self.telling.end().await;
     }
 }
 
