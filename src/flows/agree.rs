@@ -373,7 +373,8 @@ async fn look(
 pub async fn known_tables(cloud: &Client, replicator: &str) -> Result<BTreeSet<String>, Fault> {
     // One that was copied before and waits for a new copy is known, too: it must not end what the others go on with.
     let sql = table_state::known();
-    let rows = cloud.query_typed(&sql, &[(&replicator, Type::TEXT)]).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud
+        .query(cloud, &sql, &[(&replicator, Type::TEXT)])
+        .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

@@ -49,12 +49,9 @@ impl Observer {
         if !installed {
             return Ok(Vec::new());
         }
-        let rows = self
-            .cloud
-            .client
-            .query_typed(sql, &[(&self.replicator, Type::TEXT)])
-            .await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud
+            .query(&self.cloud.client, sql, &[(&self.replicator, Type::TEXT)])
+            .await?;
         let keys = self.keys(settings).await;
         let row = |row: &tokio_postgres::Row| {
             let table: String = row.get(2);
@@ -135,8 +132,7 @@ impl Observer {
     async fn on_parked(&self, sql: &str, ids: &[i64]) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let params: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.replicator, Type::TEXT), (&ids, Type::INT8_ARRAY)];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        rows.map_err(Fault::at(Side::Cloud))
+        Side::Cloud.query(&self.cloud.client, sql, &params).await
     }
 
     /// The names of the columns under which each table's rows are parked, by direction and table: the cloud's where it has

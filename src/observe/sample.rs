@@ -209,12 +209,13 @@ impl Observer {
     /// # Errors
     /// When the query fails.
     pub async fn troubled(&self) -> Result<Vec<(String, String, String)>, Fault> {
-        let rows = self
-            .cloud
-            .client
-            .query_typed(&table_state::troubled(), &[(&self.replicator, Type::TEXT)])
-            .await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud
+            .query(
+                &self.cloud.client,
+                &table_state::troubled(),
+                &[(&self.replicator, Type::TEXT)],
+            )
+            .await?;
         Ok(rows
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get(2)))
@@ -373,7 +374,6 @@ pub(super) async fn one(
     sql: &str,
     params: &[(&(dyn ToSql + Sync), Type)],
 ) -> Result<Option<tokio_postgres::Row>, Fault> {
-    let rows = client.query_typed(sql, params).await;
-    let rows = rows.map_err(Fault::at(side))?;
+    let rows = side.query(client, sql, params).await?;
     Ok(rows.into_iter().next())
 }

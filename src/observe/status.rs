@@ -317,8 +317,7 @@ impl Observer {
             (&self.replicator as _, Type::TEXT),
             (&settings.forward.slot as _, Type::TEXT),
         ];
-        let rows = desktop.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(desktop, sql, &params).await?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
@@ -330,8 +329,7 @@ impl Observer {
         let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
             (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed, wrote, runs, watched, trouble from tandem.refill where replicator = $1";
         let params = [(&self.replicator as _, Type::TEXT)];
-        let rows = desktop.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(desktop, sql, &params).await?;
         Ok(rows.first().map(|row| RefillStatus {
             started: row.get(0),
             took_ms: row.get(1),
@@ -348,8 +346,7 @@ impl Observer {
     async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {
         let sql = "select (extract(epoch from max(clock_timestamp() - xact_start)) * 1000)::bigint from pg_stat_activity \
             where datname = current_database() and usename = current_user and state <> 'idle' and query like 'copy (select %' and backend_xmin is not null";
-        let rows = self.desktop.client.query_typed(sql, &[]).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(&self.desktop.client, sql, &[]).await?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
@@ -358,8 +355,9 @@ impl Observer {
         let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
             from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
         let params = [(&settings.forward.slot as _, Type::TEXT)];
-        let rows = self.desktop.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop
+            .query(&self.desktop.client, sql, &params)
+            .await?;
         let streams = rows.first().and_then(|row| row.get(0));
         Ok(Service::of(running, streams, seen))
     }

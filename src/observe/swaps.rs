@@ -57,8 +57,7 @@ impl Observer {
             (&who, Type::TEXT),
             (&allow_shrink, Type::BOOL),
         ];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud.query(&self.cloud.client, sql, &params).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -69,8 +68,10 @@ impl Observer {
     pub async fn stir(&self) -> Result<(), Fault> {
         let sql = "select pg_logical_emit_message(true, $1, '')::text";
         let params: [(&(dyn ToSql + Sync), Type); 1] = [(&SWAP, Type::TEXT)];
-        let done = self.desktop.client.query_typed(sql, &params).await;
-        done.map(drop).map_err(Fault::at(Side::Desktop))
+        Side::Desktop
+            .query(&self.desktop.client, sql, &params)
+            .await
+            .map(drop)
     }
 
     /// What came of the swaps with these numbers, and how many are not done yet.
@@ -86,8 +87,7 @@ impl Observer {
             table_state::BESIDE
         );
         let params: [(&(dyn ToSql + Sync), Type); 1] = [(&ids, Type::INT8_ARRAY)];
-        let rows = self.cloud.client.query_typed(&sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud.query(&self.cloud.client, &sql, &params).await?;
         let open = rows.iter().filter(|row| row.get(8)).count();
         let swapped = |row: &tokio_postgres::Row| Swapped {
             table: row.get(0),

@@ -17,15 +17,13 @@ use crate::flows::{StoppedTables, agree_again};
 use crate::limits;
 use crate::model::{Recovery, SchemaMismatch, Tables, alike, listed};
 use crate::plan::table_state;
-use crate::wire::control;
 
 /// Tables that have stopped until both sides fit, as far as the cloud knows.
 pub(super) async fn unfit(cloud: &Client, replicator: &str) -> Result<StoppedTables, Fault> {
     let sql = table_state::unfit();
-    let rows = cloud
-        .query_typed(&sql, &[(&replicator, Type::TEXT)])
-        .await
-        .map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud
+        .query(cloud, &sql, &[(&replicator, Type::TEXT)])
+        .await?;
     let names = rows.iter().map(|row| (row.get(0), Recovery::WhenAccepted));
     Ok(names.collect())
 }
@@ -93,8 +91,7 @@ pub(super) async fn take_up_reverse(
         .collect();
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
-    let done = cloud.query_typed(sql, &params).await;
-    done.map(drop).map_err(Fault::at(Side::Cloud))
+    Side::Cloud.query(cloud, sql, &params).await.map(drop)
 }
 
 /// Looks again and again whether a table fits that didn't: when the session began, or since it was `halted`. Ends when one
@@ -187,10 +184,8 @@ async fn look(
     all: &BTreeSet<String>,
     waiting: &mut Waiting,
 ) -> Result<Option<String>, Fault> {
-    let desktop = control::connect(&settings.desktop.endpoint).await;
-    let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
-    let cloud = control::connect(&settings.cloud.endpoint).await;
-    let cloud = cloud.map_err(Fault::at(Side::Cloud))?.client;
+    let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
+    let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?.client;
     let now = agree_again(settings, &desktop.client, &cloud, all).await?;
     let misfits = now.misfits().iter();
     let misfits = misfits.filter(|misfit| waiting.contains_key(&misfit.name));
@@ -212,7 +207,6 @@ async fn look(
         (name, Type::TEXT),
         (&epoch, Type::INT8),
     ];
-    let done = cloud.query_typed(&sql, &params).await;
-    done.map_err(Fault::at(Side::Cloud))?;
+    Side::Cloud.query(&cloud, &sql, &params).await?;
     Ok(Some(name.clone()))
 }

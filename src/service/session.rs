@@ -34,7 +34,7 @@ use crate::limits;
 use crate::model::{Committed, Lsn, TableId, TableState, Tables, listed};
 use crate::plan::{TransactionSettings, opening, table_state};
 use crate::wire::WireError;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
 /// Runs until the stream ends, or the goal is reached.
 ///
@@ -47,13 +47,9 @@ pub(super) async fn session(
 ) -> Result<(), Fault> {
     let connect = async {
         // The cloud first: no stream is opened while it is away.
-        let cloud = control::connect(&settings.cloud.endpoint)
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
+        let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?;
         let cloud_identity = facts(&cloud.client, Side::Cloud).await?;
-        let desktop = control::connect(&settings.desktop.endpoint)
-            .await
-            .map_err(Fault::at(Side::Desktop))?;
+        let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         identity.is_not(&cloud_identity)?;
         identity.can_publish()?;
@@ -396,8 +392,7 @@ impl Session<'_> {
                 (&TableState::Streaming.word(), Type::TEXT),
                 (&None::<&str>, Type::TEXT),
             ];
-            let done = cloud.query_typed(table_state::PUT, &params).await;
-            done.map_err(Fault::at(Side::Cloud))?;
+            Side::Cloud.query(cloud, table_state::PUT, &params).await?;
         }
         Ok(nonce)
     }
@@ -409,12 +404,10 @@ impl Session<'_> {
             (&self.lease.replicator, Type::TEXT),
             (&names, Type::TEXT_ARRAY),
         ];
-        let done = self
-            .cloud
-            .client
-            .query_typed(&table_state::remove_others(), &params)
-            .await;
-        done.map(drop).map_err(Fault::at(Side::Cloud))
+        Side::Cloud
+            .query(&self.cloud.client, &table_state::remove_others(), &params)
+            .await
+            .map(drop)
     }
 
     async fn fill(

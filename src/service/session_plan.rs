@@ -113,12 +113,9 @@ impl Remembered {
 impl Session<'_> {
     pub(super) async fn remembered(&self) -> Result<HashMap<String, Remembered>, Fault> {
         let params = [(&self.lease.replicator as _, Type::TEXT)];
-        let rows = self
-            .cloud
-            .client
-            .query_typed(table_state::REMEMBERED, &params)
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud
+            .query(&self.cloud.client, table_state::REMEMBERED, &params)
+            .await?;
         let remembered = rows.iter().map(|row| {
             let (name, state): (String, String) = (row.get(0), row.get(1));
             let copied_at: Option<String> = row.get(3);

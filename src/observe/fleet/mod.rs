@@ -167,8 +167,10 @@ impl FleetObserver {
     /// When the cloud can't be asked.
     pub async fn look(&self) -> Result<Fleet, Fault> {
         let ask = async |sql: &str| {
-            let rows = self.cloud.client.query_typed(sql, &[]).await;
-            rows.map_err(Fault::at(Side::Cloud)).map_err(may_not)
+            Side::Cloud
+                .query(&self.cloud.client, sql, &[])
+                .await
+                .map_err(may_not)
         };
         let mut stopped: BTreeMap<String, Vec<StoppedTable>> = BTreeMap::new();
         for row in ask(&table_state::waiting_for_person()).await? {
