@@ -43,8 +43,8 @@ mod tests {
     #[tokio::test]
     async fn what_has_begun_goes_on_where_it_was() {
         let (tell, told) = oneshot::channel();
-        let mut work = Resumable::idle();
         let mut begun = 0;
+        let mut work = Resumable::idle();
         work.begin(async {
             begun += 1;
             told.await

@@ -40,7 +40,7 @@ impl InCloud<'_> {
     /// Rows of this replicator, which is `$1`.
     pub(super) async fn ours(&self, sql: &str) -> Result<Vec<Row>, Fault> {
         let params = [(&self.replicator as _, Type::TEXT)];
-        Side::Cloud.query(&self.client, sql, &params).await
+        Side::Cloud.query(self.client, sql, &params).await
     }
 }
 
