@@ -9,7 +9,7 @@ use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
-use crate::model::{Key, Lsn, Recovery, Statement, Table, TableId, Tables, Tuple};
+use crate::model::{Key, Lsn, Recovery, Statement, Table, TableId, Tables, Tuple, sqlstate};
 use crate::plan::reverse::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, TOO_LARGE_STEP, TOUCHED_STEP, TransactionSettings, UNREADABLE_STEP,
@@ -474,9 +474,12 @@ impl Copied {
     }
 }
 
-/// What a table that the cloud refuses waits for, and why.
+/// What a table that the cloud refuses waits for, and why. What a copy has no time for, the next one hasn't either.
 pub(super) fn of_table(error: &ServerError) -> (Recovery, String) {
-    (way_of(error), words(error))
+    match error.code.as_str() {
+        sqlstate::NO_TIME => (Recovery::Operator, words(error)),
+        _ => (way_of(error), words(error)),
+    }
 }
 
 /// Rows that are too large have no name in a table without a key.
