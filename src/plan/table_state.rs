@@ -130,6 +130,9 @@ pub const COUNT_EXTRAS: &str = "update tandem.table_state set extras = (select c
 /// Whether a table has rows that were there before us. `$3`: the table.
 pub const HAS_EXTRAS: &str = "select coalesce(max(s.extras), 0) > 0 from tandem.table_state as s where s.replicator = $1 and s.\"table\" = $3";
 
+/// A row where a table was copied once. `$3`: the table.
+pub const WAS_COPIED: &str = "select from tandem.table_state as s where s.replicator = $1 and s.\"table\" = $3 and s.copied_at is not null";
+
 /// What is remembered of each table: its name, state, fingerprint, `copied_at`, extras, and what the cloud's table was.
 pub const REMEMBERED: &str = "select \"table\", state, fingerprint, copied_at::text, extras, seen::text from tandem.table_state where replicator = $1";
 
