@@ -22,7 +22,8 @@ pub const PUT: &str = "insert into tandem.table_state as s (replicator, \"table\
 /// [`PUT`] as a statement.
 pub fn put(
     replicator: &str,
-    (table, fingerprint): (&Table, &str),
+    table: &Table,
+    fingerprint: &str,
     state: TableState,
     why: Option<&str>,
 ) -> Statement {

@@ -13,7 +13,7 @@ pub fn set_state(
     state: TableState,
     why: Option<&str>,
 ) -> Statement {
-    table_state::put(replicator, (table, &table.fingerprint), state, why)
+    table_state::put(replicator, table, &table.fingerprint, state, why)
 }
 
 /// The table stops. One that goes on when both sides fit is copied by the next session in which they do, whatever the
@@ -28,7 +28,7 @@ pub(in crate::flows) fn stop_state(
         true => "",
         false => table.fingerprint.as_str(),
     };
-    table_state::put(replicator, (table, fingerprint), way.state(), Some(why))
+    table_state::put(replicator, table, fingerprint, way.state(), Some(why))
 }
 
 /// What a table that a server refuses waits for, by the error's code.

@@ -603,7 +603,7 @@ fn states(tables: &Tables) -> Page {
     let mut page = Page::new("table_state", "the state of each table in the cloud");
     let (replicator, before) = (MANNER.replicator, Lsn(0x1A2B_3C4D));
     let table = tables.iter().next().unwrap();
-    let of = |state| table_state::put(replicator, (table, &table.fingerprint), state, None);
+    let of = |state| table_state::put(replicator, table, &table.fingerprint, state, None);
     page.statement("a state", &of(TableState::Waiting));
     let mut swapped = table.clone();
     for (title, stream, pending) in [
