@@ -131,8 +131,8 @@ pub const COUNT_EXTRAS: &str = "update tandem.table_state set extras = (select c
 /// Whether a table has rows that were there before us. `$3`: the table.
 pub const HAS_EXTRAS: &str = "select coalesce(max(s.extras), 0) > 0 from tandem.table_state as s where s.replicator = $1 and s.\"table\" = $3";
 
-/// A row where a table was copied once. `$3`: the table.
-pub const WAS_COPIED: &str = "select from tandem.table_state as s where s.replicator = $1 and s.\"table\" = $3 and s.copied_at is not null";
+/// A row where all owned rows of a table are known to be ours: it was copied, and nothing was there before. `$3`: the table.
+pub const IS_OURS: &str = "select from tandem.table_state as s where s.replicator = $1 and s.\"table\" = $3 and s.copied_at is not null and s.extras = 0";
 
 /// What is remembered of each table: its name, state, fingerprint, `copied_at`, extras, and what the cloud's table was.
 pub const REMEMBERED: &str = "select \"table\", state, fingerprint, copied_at::text, extras, seen::text from tandem.table_state where replicator = $1";

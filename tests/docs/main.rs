@@ -15,6 +15,7 @@ mod containers;
 mod documents;
 mod kubernetes;
 mod links;
+mod named;
 mod packages;
 mod page;
 mod readme;
