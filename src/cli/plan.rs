@@ -11,7 +11,7 @@ use crate::limits;
 use crate::model::{Key, Table, Tables, listed};
 use crate::observe::Swapped;
 use crate::plan::quote;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
 /// Both sides, and what they agree on.
 pub(super) struct Sides {
@@ -24,10 +24,8 @@ pub(super) struct Sides {
 impl Sides {
     /// Connects both, and finds out whether the settings fit them.
     pub(super) async fn open(settings: &Settings) -> Result<Sides, Fault> {
-        let desktop = control::connect(&settings.desktop.endpoint).await;
-        let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
-        let cloud = control::connect(&settings.cloud.endpoint).await;
-        let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+        let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
+        let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         facts(&cloud.client, Side::Cloud).await?;
         let tables = agree(settings, &desktop.client, &cloud.client).await?;

@@ -6,7 +6,7 @@ use super::{office, show};
 use crate::alert::AlertStatus;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::model::listed;
+use crate::model::{TableState, listed};
 use crate::observe::{
     CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, SchemasStatus, Service,
     SettingsStatus, State, Status, TableStatus, Verdict, VerifiedStatus,
@@ -333,7 +333,9 @@ fn tables(tables: &[TableStatus], all: bool) {
     let live = { tables.iter() }.filter(|table| table.is_live());
     let (live, known) = (
         live.count(),
-        tables.iter().filter(|table| table.state != "removed"),
+        tables
+            .iter()
+            .filter(|table| table.state != TableState::Removed),
     );
     if !tables.is_empty() {
         show::result(&format!("  {live} of {} tables stream", known.count()));

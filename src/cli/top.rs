@@ -323,7 +323,7 @@ fn listing(view: &View) -> Table<'static> {
         let home = table.reverse.as_ref().map_or(0, |counts| counts.applied);
         Row::new([
             show::clean(&table.table),
-            table.state.clone(),
+            table.state.to_string(),
             table.applied.to_string(),
             home.to_string(),
             table.parked.to_string(),
@@ -361,12 +361,13 @@ mod tests {
     use ratatui::backend::TestBackend;
 
     use super::*;
+    use crate::model::StateWord;
     use crate::observe::{Sample, Service, State};
 
     fn table(name: &str, state: &str, parked: i64) -> TableStatus {
         TableStatus {
             table: name.to_owned(),
-            state: state.to_owned(),
+            state: StateWord::read(state),
             since: String::new(),
             why: (parked > 0).then(|| "refused \u{1b}[31m".to_owned()),
             copied: 0,

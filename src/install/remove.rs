@@ -57,8 +57,9 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
         return Ok(removal);
     }
     let texts = async |sql: &str| {
-        let rows = desktop.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop
+            .query(desktop, sql, &[(&replicator, Type::TEXT)])
+            .await?;
         let text =
             |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get::<_, String>(at)).collect();
         Ok::<Vec<Vec<String>>, Fault>(rows.iter().map(text).collect())
@@ -126,13 +127,8 @@ pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault
         return Ok(removal);
     }
     let who = quote::literal(replicator);
-    let rows = cloud
-        .query_typed(
-            "select count(*) filter (where replicator = $1) > 0, count(*) filter (where replicator <> $1) > 0 from tandem.checkpoint",
-            &[(&replicator, Type::TEXT)],
-        )
-        .await
-        .map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud.query(cloud, "select count(*) filter (where replicator = $1) > 0, count(*) filter (where replicator <> $1) > 0 from tandem.checkpoint",
+            &[(&replicator, Type::TEXT)]).await?;
     let (ours, others) = rows
         .first()
         .map_or((false, false), |row| (row.get(0), row.get(1)));

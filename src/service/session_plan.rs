@@ -18,6 +18,7 @@ use crate::flows::{
 use crate::install::Migrations;
 use crate::limits;
 use crate::model::{Lsn, Table, TableState};
+use crate::plan::table_state;
 
 /// What a session is for.
 #[derive(Clone, Debug)]
@@ -93,12 +94,7 @@ pub(super) struct Remembered {
 impl Remembered {
     /// It is copied as the settings have it now.
     fn is_whole(&self, table: &Table) -> bool {
-        let state = if table.stream {
-            TableState::Streaming
-        } else {
-            TableState::SwapOnly
-        };
-        self.state == state && self.fingerprint == table.fingerprint
+        self.state == TableState::whole(table.stream) && self.fingerprint == table.fingerprint
     }
 
     /// It stood in the settings when a session began last.
@@ -120,14 +116,10 @@ impl Remembered {
 
 impl Session<'_> {
     pub(super) async fn remembered(&self) -> Result<HashMap<String, Remembered>, Fault> {
-        let sql = "select \"table\", state, fingerprint, copied_at::text, extras, seen::text from tandem.table_state where replicator = $1";
         let params = [(&self.lease.replicator as _, Type::TEXT)];
-        let rows = self
-            .cloud
-            .client
-            .query_typed(sql, &params)
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud
+            .query(&self.cloud.client, table_state::REMEMBERED, &params)
+            .await?;
         let remembered = rows.iter().map(|row| {
             let (name, state): (String, String) = (row.get(0), row.get(1));
             let copied_at: Option<String> = row.get(3);
