@@ -139,20 +139,30 @@ struct Last {
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
     tried: Option<(Instant, Option<String>)>,
-    /// What only the page shows, and when it was asked for.
+    /// What only the page shows, when it was asked for, and what a sample said of it then.
     details: Option<(Arc<Details>, Instant)>,
+    detailed: Option<Detailed>,
     curve: Curve,
 }
 
 impl Last {
     /// What only the page shows; the last that is known where it can't be asked.
     async fn details(&mut self, known: &Known) -> Arc<Details> {
-        let young = |asked: Instant| asked.elapsed() < limits::HTTP_DETAILS_EVERY;
-        let old = { self.details.as_ref() }.is_none_or(|(_, asked)| !young(*asked));
-        if let (true, None, Some(observer), Some((status, _))) =
-            (old, &known.failed, &self.observer, &known.status)
-        {
+        let sample = known.status.as_ref().filter(|_| known.failed.is_none());
+        if let (Some((status, _)), Some(observer)) = (sample, &self.observer) {
             let parked = status.parked != (0, 0);
+            let swapped = status.tables.iter().map(|table| &table.last_swap);
+            let told = (status.parked, swapped.max().cloned().flatten());
+            let young = |asked: Instant| asked.elapsed() < limits::HTTP_DETAILS_EVERY;
+            let is_young = { self.details.as_ref() }.is_some_and(|(_, asked)| young(*asked));
+            if is_young && self.detailed.as_ref() == Some(&told) {
+                return self
+                    .details
+                    .as_ref()
+                    .map(|(known, _)| known.clone())
+                    .unwrap_or_default();
+            }
+            self.detailed = Some(told);
             let asked = timeout(limits::HTTP_SAMPLE_MAX, observer.details(parked)).await;
             let now = Instant::now();
             match (asked, &mut self.details) {
@@ -165,6 +175,9 @@ impl Last {
         details.unwrap_or_default()
     }
 }
+
+/// What a sample tells of details that are others by now: rows in quarantine, and the last swap.
+type Detailed = ((i64, i64), Option<String>);
 
 /// What is known now.
 pub(super) struct Known {

@@ -83,6 +83,8 @@ async fn looks_right(it: &Watched, browser: &Path) {
     let here = format!("http://127.0.0.1:{}/", it.port);
     for size in [(390, 844), (1280, 800)] {
         page.open(&here, size).await;
+        // The swap that has just ended is in the next sample.
+        page.value("(async () => { while (!by('lately').textContent.includes('swapped')) await look(); })()").await;
         let looks = page.value(LOOKS).await;
         let window = f64::from(size.0);
         assert_eq!(looks["window"], size.0, "{looks}");
