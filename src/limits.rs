@@ -266,7 +266,7 @@ pub const STARTING_MAX: Duration = Duration::from_secs(10);
 pub const WAIT_EVERY: Duration = Duration::from_millis(50);
 
 /// How long the cloud may try a step's rows by halves to find those that it refuses. Its row locks last
-/// as long, and phones see errors after 8 s.
+/// as long, and phones see errors after 8 s. What takes longer is copied anew.
 pub const TRY_MAX: Duration = Duration::from_secs(5);
 /// The same while a table is copied, whose rows are new, or a large transaction is written, which takes its time anyway.
 pub const TRY_LONG_MAX: Duration = Duration::from_secs(60);

@@ -836,10 +836,13 @@ begin
                 end loop;
                 exit;
             end if;
-        elsif cardinality(refused) > p_max
-           or cardinality(refused) > 0 and cardinality(lows) > 0 and clock_timestamp() > statement_timestamp() + p_limit then
+        elsif cardinality(refused) > p_max then
             raise exception using errcode = 'TD006',
                 message = format('at least %s rows are refused; the first: %s %s', cardinality(refused), codes[1], whys[1]);
+        elsif cardinality(refused) > 0 and cardinality(lows) > 0 and clock_timestamp() > statement_timestamp() + p_limit then
+            raise exception using errcode = 'TD015',
+                message = format('there was no time to find which of %s rows are refused; at least %s are, the first: %s %s',
+                                 cardinality(p_rows), cardinality(refused), codes[1], whys[1]);
         end if;
     end loop;
 end $$;

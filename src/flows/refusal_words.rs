@@ -18,7 +18,9 @@ pub(super) fn words(error: &ServerError) -> String {
             "{}; nothing of it was deleted. If that is right, raise max_shrink for this table and start again",
             error.message
         ),
-        sqlstate::TOO_MANY_REFUSED => format!("the cloud refuses it: {}", error.message),
+        sqlstate::TOO_MANY_REFUSED | sqlstate::NO_TIME => {
+            format!("the cloud refuses it: {}", error.message)
+        }
         sqlstate::AMBIGUOUS_KEY => format!(
             "{}; choose a longer key, or key = [] to count equal rows",
             error.message
@@ -32,7 +34,10 @@ pub(super) fn lies_in_rows(error: &ServerError) -> bool {
     !matches!(error.class(), "42" | "0A")
         && !matches!(
             error.code.as_str(),
-            sqlstate::SHRINKS | sqlstate::TOO_MANY_REFUSED | sqlstate::AMBIGUOUS_KEY
+            sqlstate::SHRINKS
+                | sqlstate::TOO_MANY_REFUSED
+                | sqlstate::NO_TIME
+                | sqlstate::AMBIGUOUS_KEY
         )
 }
 

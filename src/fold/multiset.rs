@@ -34,11 +34,13 @@ struct Track {
     /// How many came, or went, in the transaction at hand.
     copies: i64,
     /// How many of them with each look, where it is the office's.
-    looks: HashMap<Vec<u8>, i64>,
+    looks: BTreeMap<Vec<u8>, (Row, i64)>,
     /// How the new ones of the transaction at hand look.
     newest: Option<Row>,
-    /// How many of those that were there before the batch went.
-    gone: u64,
+    /// How one of those looked that went in it.
+    oldest: Option<Row>,
+    /// How many of those that were there before the batch went, by their looks: the cloud lets such ones go, as long as it has any.
+    gone: Vec<(Row, u64)>,
     /// Those that came, and are still there.
     come: Vec<(Row, u64)>,
     /// The desktop may have other looks than the cloud.
@@ -130,7 +132,7 @@ impl Bag {
             let waiting = parked.and_then(|rows| rows.get(&image(&row.layout, &row.tuple)));
             let waiting_copies = waiting.map_or(0, |parked| parked.copies);
             let total = copies.saturating_add(waiting_copies);
-            let (mut gone, mut come) = (0, Vec::new());
+            let (mut gone, mut come) = (Vec::new(), Vec::new());
             if let Some(mut track) = track {
                 track.close();
                 if track.recall {
@@ -149,30 +151,30 @@ impl Bag {
                 }
                 (gone, come) = (track.gone, track.come);
             } else if copies < 0 {
-                gone = copies.unsigned_abs();
+                gone.push((row.clone(), copies.unsigned_abs()));
             } else if copies > 0 {
                 come.push((row.clone(), copies.unsigned_abs()));
             }
             if waiting.is_some() {
                 // The row is tried by itself, in place of what is parked.
                 (gone, come) = match total {
-                    _ if copies == 0 => (0, Vec::new()),
-                    ..0 => (total.unsigned_abs(), Vec::new()),
-                    _ => (0, vec![(row.clone(), total.unsigned_abs())]),
+                    _ if copies == 0 => (Vec::new(), Vec::new()),
+                    ..0 => (vec![(row, total.unsigned_abs())], Vec::new()),
+                    _ => (Vec::new(), vec![(row, total.unsigned_abs())]),
                 };
             }
-            let moved = copies.unsigned_abs().max(gone.saturating_add(sum(&come)));
+            let moved = copies
+                .unsigned_abs()
+                .max(sum(&gone).saturating_add(sum(&come)));
             let mut written = messages.min(match waiting {
                 Some(_) => copies.unsigned_abs(),
                 None => moved,
             });
             counts.applied += written;
             counts.folded += messages - written;
-            let gone = (gone > 0).then_some((StepKind::RemoveCopies, row, gone));
-            let come = come
-                .into_iter()
-                .map(|(row, count)| (StepKind::AddCopies, row, count));
-            for (work, mut row, count) in gone.into_iter().chain(come) {
+            let gone = gone.into_iter().map(|rows| (StepKind::RemoveCopies, rows));
+            let come = come.into_iter().map(|rows| (StepKind::AddCopies, rows));
+            for (work, (mut row, count)) in gone.chain(come) {
                 row.count = count;
                 row.messages = written.min(count);
                 written -= row.messages;
@@ -205,9 +207,10 @@ impl Track {
         Track {
             transaction,
             copies: 0,
-            looks: HashMap::new(),
+            looks: BTreeMap::new(),
             newest: None,
-            gone: 0,
+            oldest: None,
+            gone: Vec::new(),
             come: Vec::new(),
             recall: false,
         }
@@ -222,40 +225,87 @@ impl Track {
         // What came home is in the cloud already.
         if effect.hand == ChangeOrigin::Desktop {
             let look = bytes_of(&row.layout.look(&row.tuple));
-            *self.looks.entry(look).or_default() += copies;
+            self.looks.entry(look).or_insert_with(|| (row.clone(), 0)).1 += copies;
         }
-        if copies > 0 {
-            self.newest = Some(row);
+        match copies {
+            1.. => self.newest = Some(row),
+            _ => self.oldest = Some(row),
         }
     }
 
     /// The transaction at hand ends.
     fn close(&mut self) {
         let looks = std::mem::take(&mut self.looks);
-        let (copies, newest) = (std::mem::take(&mut self.copies), self.newest.take());
+        let copies = std::mem::take(&mut self.copies);
+        let (newest, oldest) = (self.newest.take(), self.oldest.take());
         // Rows that stay, or of which some stay, may look otherwise on the desktop now than in the cloud. So may those that were
         // there when new ones come: what came home before them could not tell the new ones from the others.
-        let gone = looks.values().any(|copies| *copies < 0);
-        let come = looks.values().filter(|copies| **copies > 0).count();
+        let gone = looks.values().any(|(_, copies)| *copies < 0);
+        let come = looks.values().filter(|(_, copies)| *copies > 0).count();
         self.recall |= gone || come > 1 || come > 0 && copies > 0;
-        if copies > 0 {
-            self.come
-                .extend(newest.map(|row| (row, copies.unsigned_abs())));
+        if let Some(row) = newest.filter(|_| copies > 0) {
+            add(&mut self.come, row, copies.unsigned_abs());
         }
-        let mut going = copies.min(0).unsigned_abs();
-        while going > 0 {
-            let Some((_, count)) = self.come.last_mut() else {
-                self.gone += going;
-                break;
-            };
-            let taken = going.min(*count);
+        let going = going(looks, oldest, copies.min(0).unsigned_abs());
+        for (row, copies) in going {
+            self.leave(row, copies);
+        }
+    }
+
+    /// Takes copies away, as far as possible such that look like `row`; those that came with the batch first, since the cloud need
+    /// not have others.
+    fn leave(&mut self, row: Row, mut copies: u64) {
+        let alike = |other: &Row| other.layout.look(&other.tuple) == row.layout.look(&row.tuple);
+        // In the order of their coming, and those that look like it behind the others.
+        self.come.sort_by_key(|(come, _)| alike(come));
+        while copies > 0
+            && let Some((_, count)) = self.come.last_mut()
+        {
+            let taken = copies.min(*count);
             *count -= taken;
-            going -= taken;
+            copies -= taken;
             if *count == 0 {
                 self.come.pop();
             }
         }
+        add(&mut self.gone, row, copies);
     }
+}
+
+fn add(rows: &mut Vec<(Row, u64)>, row: Row, copies: u64) {
+    if copies == 0 {
+        return;
+    }
+    match rows.iter_mut().find(|(other, _)| other.tuple == row.tuple) {
+        Some((_, count)) => *count += copies,
+        None => rows.push((row, copies)),
+    }
+}
+
+/// How the `count` rows looked by which a transaction leaves fewer than it found. Where it only removed, as it says. Where it wrote
+/// such rows anew, as the new ones do: it has not read which of the old ones the cloud's users had changed, so that none of these goes.
+fn going(
+    looks: BTreeMap<Vec<u8>, (Row, i64)>,
+    other: Option<Row>,
+    mut count: u64,
+) -> Vec<(Row, u64)> {
+    let mut looks: Vec<_> = looks
+        .into_values()
+        .filter(|(_, copies)| *copies != 0)
+        .collect();
+    looks.sort_by_key(|(_, copies)| std::cmp::Reverse(*copies));
+    let mut going = Vec::new();
+    for (row, copies) in looks {
+        let taken = match copies {
+            1.. => count,
+            _ => count.min(copies.unsigned_abs()),
+        };
+        count -= taken;
+        going.push((row, taken));
+    }
+    // What came home, and went with it.
+    going.extend(other.map(|row| (row, count)));
+    going
 }
 
 /// The columns by which a row is told from others, as comparable bytes.

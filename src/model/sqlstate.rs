@@ -27,6 +27,8 @@ pub const KEY_TAKEN: &str = "TD011";
 pub const KEY_REUSED: &str = "TD012";
 /// Something keeps a row out without an error.
 pub const KEPT_OUT: &str = "TD014";
+/// There was no time to find the rows that are refused.
+pub const NO_TIME: &str = "TD015";
 
 /// `feature_not_supported`
 pub const FEATURE_NOT_SUPPORTED: &str = "0A000";

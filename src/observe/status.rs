@@ -297,7 +297,8 @@ impl Observer {
             return Ok(None);
         }
         let memory = kept(&self.desktop.client, Side::Desktop, &self.replicator).await?;
-        Ok(memory.map(|memory| memory.status(&ways(&settings.alert))))
+        let memory = memory.unwrap_or_default();
+        Ok(Some(memory.status(&ways(&settings.alert))))
     }
 
     async fn given_up(&self, settings: &Settings) -> Result<Option<String>, Fault> {

@@ -1,6 +1,7 @@
 //! A whole table that was staged, against the cloud's owned rows.
 
 use super::compare::{cell, from, row};
+use super::copies::{have_by_look, have_looks, sent_look, want_by_look};
 use super::digest::admitted;
 use super::guard::{Guard, has_parent, referred};
 use super::kept::{DELETE, INSERT, UPDATE};
@@ -95,10 +96,15 @@ pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool
     };
     let at = ["u.ctid as \"tandem at\"".to_owned()];
     // Which row it is, without what it looks like: a value that can't be read must not keep the others.
-    let keys_in = source(table, &key(table), &Rows::Staged, &at);
+    let looks: Vec<_> = at
+        .iter()
+        .cloned()
+        .chain(sent_look(table, &Rows::Staged))
+        .collect();
+    let keys_in = source(table, &key(table), &Rows::Staged, &looks);
     let columns = all(table);
     let noticed = noticing(table, &columns, &Rows::Staged);
-    let said: Vec<_> = at.iter().cloned().chain(noticed).collect();
+    let said: Vec<_> = looks.iter().cloned().chain(noticed).collect();
     let source = source(table, &columns, &Rows::Staged, &said);
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     // The names are compared as text so that NULL equals NULL and the join can be hashed.
@@ -130,11 +136,17 @@ pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool
         ),
         None => (String::new(), String::new()),
     };
+    let which = format!("{}{known}{but}", guard.deletable());
+    let have = match have_looks(table) {
+        true => have_by_look(table, &target, &which),
+        false => format!(
+            "want as (select {wanted} as name, count(*) as copies from src group by 1), \
+             have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {which})"
+        ),
+    };
     let extras = format!(
-        "with {keys_in}{also}, want as (select {wanted} as name, count(*) as copies from src group by 1), \
-         have as (select t.tableoid as part, t.ctid as at, {stored} as name, row_number() over (partition by {stored}) as nth from {target} as t where {}{known}{but}), \
-         extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0) and coalesce(current_setting('tandem.spare', true), '') <> 'true')",
-        guard.deletable(),
+        "with {keys_in}{also}, {have}, \
+         extra as (select have.part, have.at from have left join want using (name) where have.nth > coalesce(want.copies, 0) and coalesce(current_setting('tandem.spare', true), '') <> 'true')"
     );
     let found = format!(
         "t.tableoid = extra.part and t.ctid = extra.at and {}",
@@ -220,11 +232,15 @@ pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool
         counted(&format!("with {source}"), "updated", &update, &all_there)
     });
     let (names, values) = insertion(table, &all(table));
-    let missing = format!(
-        "with {source}, want as (select src.*, {wanted} as \"tandem name\", row_number() over (partition by {wanted}) as \"tandem nth\" from src), \
-         have as (select {stored} as name, count(*) as copies from {target} as t where {} group by 1)",
-        guard.owned(),
-    );
+    let owned = guard.owned();
+    let missing = match have_looks(table) {
+        true => want_by_look(table, &target, &owned),
+        false => format!(
+            "want as (select src.*, {wanted} as \"tandem name\", row_number() over (partition by {wanted}) as \"tandem nth\" from src), \
+             have as (select {stored} as name, count(*) as copies from {target} as t where {owned} group by 1)"
+        ),
+    };
+    let missing = format!("with {source}, {missing}");
     let which = "from want as src left join have on have.name = src.\"tandem name\" \
                  where src.\"tandem nth\" > coalesce(have.copies, 0)";
     Diff {

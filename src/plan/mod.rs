@@ -6,6 +6,7 @@
 
 mod array;
 mod compare;
+mod copies;
 mod diff;
 mod digest;
 mod direct;

@@ -1,5 +1,6 @@
 //! The statement of each kind of step.
 
+use super::copies::{self, add_copies, remove_copies};
 use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
 use super::kept::{Counted, DELETE, INSERT, UPDATE};
 use super::orphan::{forget, naming, noticing, remember};
@@ -8,7 +9,7 @@ use super::source::{
     Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
 };
 use super::{mobile_rows, unreadable};
-use crate::model::{Column, Key, Source, StepKind, StepShape, Table};
+use crate::model::{Column, Source, StepKind, StepShape, Table};
 
 /// What a step's statement says.
 pub(super) fn text(table: &Table, work: StepKind, shape: &StepShape, rows: &Rows) -> String {
@@ -170,7 +171,7 @@ pub(super) fn plain_insert(
     let (names, values) = insertion(table, &columns);
     let (ctes, times) = match work {
         StepKind::AddCopies => (
-            copies(table, &columns, rows),
+            copies::copies(table, &columns, rows, None),
             ", generate_series(1, src.\"tandem copies\")",
         ),
         _ => {
@@ -258,7 +259,7 @@ fn write(table: &Table, shape: &StepShape, rows: &Rows, (ctes, from): (&str, &st
 }
 
 /// A further condition, where there is one.
-fn and(condition: Option<String>) -> String {
+pub(super) fn and(condition: Option<String>) -> String {
     condition.map_or(String::new(), |condition| format!(" and {condition}"))
 }
 
@@ -423,77 +424,6 @@ fn rekey(table: &Table, shape: &StepShape, rows: &Rows) -> String {
         )],
         most: "(select count(*) from src)".to_owned(),
         wanted: there,
-        still: None,
-    };
-    counted.text(rows)
-}
-
-fn copies(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
-    debug_assert_eq!(table.key, Key::Multiset);
-    let extra = [
-        "u.copies::bigint as \"tandem copies\"".to_owned(),
-        "row_number() over () as \"tandem row\"".to_owned(),
-    ];
-    source(table, columns, rows, &extra)
-}
-
-fn add_copies(table: &Table, rows: &Rows) -> String {
-    let (names, values) = insertion(table, &all(table));
-    let ours = has_parent(table).map_or(String::new(), |ours| format!(" where {ours}"));
-    let all = format!("(select coalesce(sum(src.\"tandem copies\"), 0)::bigint from src{ours})");
-    let counted = Counted {
-        table,
-        does: INSERT,
-        ctes: copies(table, &self::all(table), rows),
-        besides: String::new(),
-        parts: vec![(
-            "added",
-            format!(
-                "insert into {} {names} select {values} from src, generate_series(1, src.\"tandem copies\"){ours}",
-                qualified(&table.cloud)
-            ),
-        )],
-        most: all.clone(),
-        wanted: all,
-        still: None,
-    };
-    counted.text(rows)
-}
-
-/// Any `copies` of the equal rows: they can't be told apart.
-fn remove_copies(table: &Table, rows: &Rows) -> String {
-    let columns = key(table);
-    let joins = columns.iter().filter(|(_, column)| column.not_null);
-    let mut tests: Vec<_> = joins
-        .map(|(_, column)| format!("t.{0} = src.{0}", ident(&column.name)))
-        .collect();
-    tests.push(format!(
-        "{} *= {}",
-        image("t", &columns),
-        image("src", &columns)
-    ));
-    let (target, deletable) = (qualified(&table.cloud), Guard::of(table).deletable());
-    // A ctid names a row within one partition only.
-    let found = format!(
-        "t.tableoid = hit.part and t.ctid = hit.at and hit.nth <= hit.copies and {deletable}"
-    );
-    let spared = and(spares(table, &found, Change::Goes("false")));
-    let counted = Counted {
-        table,
-        does: DELETE,
-        ctes: format!(
-            "{}, hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
-             from {target} as t join src on {} where {deletable})",
-            copies(table, &columns, rows),
-            tests.join(" and "),
-        ),
-        besides: String::new(),
-        parts: vec![(
-            "gone",
-            format!("delete from {target} as t using hit where {found}{spared}"),
-        )],
-        most: "(select coalesce(sum(src.\"tandem copies\"), 0)::bigint from src)".to_owned(),
-        wanted: "(select count(*) from hit where hit.nth <= hit.copies)".to_owned(),
         still: None,
     };
     counted.text(rows)

@@ -82,22 +82,17 @@ pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<bool, Fau
         return Ok(false);
     }
     // The session that read it has just been left; the server notices that soon.
-    let mut left = limits::GOODBYE_MAX;
-    loop {
-        match catalog::drop_slot(&desktop.client, slot).await {
-            Ok(()) => break,
-            Err(error) if left.is_zero() => {
-                // Else a slot that somebody drops later would look as if we had.
-                let sql = "update tandem.slot set given_up_at = null, given_up_bytes = null where replicator = $1 and slot = $2";
-                let kept = desktop.client.query_typed(sql, &params[..2]).await;
-                kept.map_err(Fault::at(Side::Desktop))?;
-                return Err(Fault::wire(Side::Desktop, &error));
-            }
-            Err(_) => {
-                sleep(limits::SLOT_LOOK_EVERY).await;
-                left = left.saturating_sub(limits::SLOT_LOOK_EVERY);
-            }
-        }
+    let released = catalog::released(&desktop.client, slot).await;
+    let dropped = match released {
+        Ok(()) => catalog::drop_slot(&desktop.client, slot).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = dropped {
+        // Else a slot that somebody drops later would look as if we had.
+        let sql = "update tandem.slot set given_up_at = null, given_up_bytes = null where replicator = $1 and slot = $2";
+        let kept = desktop.client.query_typed(sql, &params[..2]).await;
+        kept.map_err(Fault::at(Side::Desktop))?;
+        return Err(Fault::wire(Side::Desktop, &error));
     }
     tracing::error!(
         wal_held_bytes = bytes,

@@ -105,7 +105,7 @@ async fn u33_comparisons_on_schedule_are_shown_by_status_and_the_metrics() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn u32_alerts_and_dashboard_ask_for_metrics_that_exist() {
-    let it = watched("[verify]\nevery = \"5s\"\n[reverse]\nevery = \"100ms\"\n").await;
+    let it = watched("[verify]\nevery = \"5s\"\n[reverse]\nevery = \"100ms\"\n[alert.webhook]\nurl = \"https://127.0.0.1:9/nobody\"\n").await;
     let file = std::fs::read_to_string(it.office.file()).unwrap();
     std::fs::write(
         it.office.file(),

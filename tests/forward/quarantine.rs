@@ -546,3 +546,41 @@ async fn p7_a_row_that_was_too_long_goes_by_itself_once_the_column_is_wider() {
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+/// No phone waits longer for a lock of ours, so a batch's refused rows may be too slow to be found: a copy takes the time.
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_p10_refused_rows_that_cannot_be_found_in_time_are_found_by_a_new_copy() {
+    let ddl =
+        "create table doc (id int primary key, n int); create table other (id int primary key)";
+    // Each row takes its time, and the first and the last are refused.
+    let slow = "create function slow() returns trigger language plpgsql as $$ begin \
+        if new.n in (1, 99) then raise exception using errcode = '23514', message = 'not this one'; end if; perform pg_sleep(0.08); return new; end $$; \
+        create trigger slow before insert on doc for each row execute function slow()";
+    let settings = "[[table]]\nname = \"doc\"\n\n[[table]]\nname = \"other\"\n";
+    let office = office(settings, ddl, &format!("{ddl}; {slow}")).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(&office.desktop, "begin; insert into doc select n, n from generate_series(1, 99) n; insert into other values (1); commit").await;
+    office.caught_up(&mut service).await;
+    until(
+        &office.cloud,
+        "select bool_and(state = 'streaming') from tandem.table_state",
+    )
+    .await;
+    until(
+        &office.cloud,
+        "select string_agg(key[1], ' ' order by id) = '1 99' from tandem.quarantine",
+    )
+    .await;
+    assert_eq!(value(&office.cloud, "select count(*) from doc").await, "97");
+    assert!(
+        office
+            .log()
+            .contains("there was no time to find which of 99 rows are refused")
+    );
+    exec(&office.cloud, "drop trigger slow on doc").await;
+    until(&office.cloud, EMPTY).await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}

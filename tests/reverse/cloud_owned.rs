@@ -123,6 +123,85 @@ async fn u08_of_equal_rows_as_many_are_ticked_on_both_sides() {
     assert_eq!(service.stop().await, 0);
 }
 
+/// Equal rows that look different: the one goes, or comes, that the desktop removed or has more of, whatever order they are stored in.
+#[tokio::test(flavor = "multi_thread")]
+async fn u08_of_equal_rows_those_go_that_look_as_the_desktops_did() {
+    let settings = format!(
+        "{SETTINGS}[[table]]\nname = \"later\"\nkey = []\nstream = false\ncloud_owned = [\"done\"]\nmax_shrink = 1\n"
+    );
+    let desktop = format!("{ON_DESKTOP}; create table later (what text, done int)");
+    let cloud = format!(
+        "{IN_CLOUD}; create table later (id bigserial primary key, what text, done int, source char(1) default 'D')"
+    );
+    let office = Office::with_tables(&newest(), &settings, &desktop, &cloud).await;
+    let rows = |what: &str, n: u8, done: u8| {
+        format!(
+            "insert into list select 1, '{what}', null, {done}, null, now() from generate_series(1, {n}); \
+             insert into later select '{what}', {done} from generate_series(1, {n})"
+        )
+    };
+    exec(&office.desktop, &rows("last", 4, 0)).await;
+    exec(&office.desktop, &rows("first", 2, 0)).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    // Those that are ticked stand behind the others, and before those that come now.
+    exec(&office.cloud, "update list set done = 1 where id in (select id from list where what = 'last' order by id limit 2) or what = 'first'").await;
+    exec(&office.cloud, "update later set done = 1 where id in (select id from later where what = 'last' order by id limit 2) or what = 'first'").await;
+    came_home(&office).await;
+    exec(&office.desktop, &rows("first", 2, 0)).await;
+    let swapped = async || {
+        let (code, out, said) = office.ask(&["swap", "later"]).await;
+        assert_eq!(code, 0, "{out} {said}");
+    };
+    let looks = async |of: &tandem::wire::control::Control, table: &str| {
+        let sql = format!(
+            "select string_agg(v, ', ' order by v) from (select concat_ws(' ', what, done, count(*)) from {table} where what in ('first', 'last') group by what, done) as l(v)"
+        );
+        value(of, &sql).await
+    };
+    let settled = async |service: &mut _, wanted: &str| {
+        office.caught_up(service).await;
+        swapped().await;
+        came_home(&office).await;
+        for table in ["list", "later"] {
+            for side in [&office.cloud, &office.desktop] {
+                assert_eq!(looks(side, table).await, wanted, "{table}");
+            }
+        }
+    };
+    settled(&mut service, "first 0 2, first 1 2, last 0 2, last 1 2").await;
+    // A ticked one goes where the others stand first, and one that isn't where the ticked ones do.
+    for table in ["list", "later"] {
+        for (what, done) in [("last", 1), ("first", 0)] {
+            exec(&office.desktop, &format!("delete from {table} where ctid = (select min(ctid) from {table} where what = '{what}' and done = {done})")).await;
+        }
+    }
+    settled(&mut service, "first 0 1, first 1 2, last 0 2, last 1 1").await;
+    // Written anew without ticks, and one less: what a phone said stays.
+    exec(&office.desktop, "begin; delete from list where what = 'first'; insert into list select 1, 'first', null, 0, null, now() from generate_series(1, 2); commit; \
+        delete from later where what = 'first' and done = 0").await;
+    settled(&mut service, "first 1 2, last 0 2, last 1 1").await;
+    assert_eq!(service.stop().await, 0);
+}
+
+/// Something else had doubled each row in the cloud, and one of two was ticked before tandem came.
+#[tokio::test(flavor = "multi_thread")]
+async fn u08_of_two_the_first_copy_leaves_the_one_that_was_ticked() {
+    let office = Office::with_tables(&newest(), SETTINGS, ON_DESKTOP, IN_CLOUD).await;
+    exec(&office.cloud, "insert into list (org, what, mark, done, who) select n % 3, 'item ' || n % 40, 'x', case when i = n % 2 then 1 else 0 end, case when i = n % 2 then 'asha' end \
+        from generate_series(1, 50) n, generate_series(0, 1) i").await;
+    let (code, out, said) = office.ask(&["bootstrap", "--yes"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    let ticked =
+        "select count(*) || ' ' || count(*) filter (where done = 1 and who = 'asha') from list";
+    assert_eq!(value(&office.cloud, ticked).await, "50 50");
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    came_home(&office).await;
+    assert_eq!(value(&office.desktop, ticked).await, "50 50");
+    assert_eq!(service.stop().await, 0);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn u08_a_refill_that_tandem_runs_never_shows_a_tick_less() {
     let refill = "\n[refill]\nsql = \"select fill()\"\nevery = \"1s\"\n";

@@ -9,7 +9,7 @@ use crate::failpoint;
 use crate::fault::{Fault, Side};
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
-use crate::model::{Key, Lsn, Recovery, Statement, Table, TableId, Tables, Tuple};
+use crate::model::{Key, Lsn, Recovery, Statement, Table, TableId, Tables, Tuple, sqlstate};
 use crate::plan::reverse::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, TOO_LARGE_STEP, TOUCHED_STEP, TransactionSettings, UNREADABLE_STEP,
@@ -332,8 +332,10 @@ impl Merge<'_> {
         let adopted = copy.how == How::Adopt { remove: true };
         let none = adopted.then(|| set(&self.lease.replicator, table, "extras = $3::bigint", "0"));
         let removed = { guard.into_iter() }.chain(referred).chain([remove]);
-        let removed = removed.chain(kept);
-        removed.chain(none).collect()
+        // Which of equal rows went decides how those look that are left.
+        let left = (table.returns && table.key == Key::Multiset)
+            .then(|| queue_differing(table, &self.manner(), COPY_STEP));
+        removed.chain(kept).chain(none).chain(left).collect()
     }
 
     pub(super) fn diff(&self, copy: &Copied) -> Diff {
@@ -475,9 +477,12 @@ impl Copied {
     }
 }
 
-/// What a table that the cloud refuses waits for, and why.
+/// What a table that the cloud refuses waits for, and why. What a copy has no time for, the next one hasn't either.
 pub(super) fn of_table(error: &ServerError) -> (Recovery, String) {
-    (way_of(error), words(error))
+    match error.code.as_str() {
+        sqlstate::NO_TIME => (Recovery::Operator, words(error)),
+        _ => (way_of(error), words(error)),
+    }
 }
 
 /// Rows that are too large have no name in a table without a key.

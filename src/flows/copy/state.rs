@@ -34,6 +34,8 @@ pub(in crate::flows) fn way_of(error: &ServerError) -> Recovery {
         sqlstate::UNDEFINED_TABLE | sqlstate::UNDEFINED_COLUMN | sqlstate::DATATYPE_MISMATCH => {
             Recovery::WhenAccepted
         }
+        // A copy has more time: nobody waits for its locks.
+        sqlstate::NO_TIME => Recovery::Recopy,
         _ => Recovery::Operator,
     }
 }
@@ -123,6 +125,7 @@ pub(in crate::flows) fn is_ours(error: &ServerError) -> bool {
             | sqlstate::NO_PARENT
             | sqlstate::AMBIGUOUS_KEY
             | sqlstate::KEPT_OUT
+            | sqlstate::NO_TIME
     )
 }
 

@@ -193,6 +193,25 @@ fn prices() -> Table {
     }
 }
 
+/// No key, and a column of the cloud's own, which comes home: equal rows may look different.
+fn errands() -> Table {
+    let done = Column {
+        cloud_owned: true,
+        ..column("done", "integer", 1)
+    };
+    Table {
+        key: Key::Multiset,
+        owner: owner(),
+        indexed: false,
+        returns: true,
+        ..table(
+            "errands",
+            vec![column("what", "text", 0), done],
+            arriving(&[("what", "text"), ("done", "integer")]),
+        )
+    }
+}
+
 /// Rows that refer to each other, under a key of two columns, one of which may be NULL, without an index; the tenant is
 /// the parent's.
 fn staff() -> Table {
@@ -238,7 +257,13 @@ fn staff() -> Table {
 
 /// All of them, parents first.
 pub fn tables() -> Arc<Tables> {
-    Arc::new(Tables::new(vec![clients(), visits(), prices(), staff()]))
+    Arc::new(Tables::new(vec![
+        clients(),
+        visits(),
+        prices(),
+        errands(),
+        staff(),
+    ]))
 }
 
 fn reverse(name_: &str, columns: Vec<Column>, sent: &[(&str, &str)]) -> ReverseTable {

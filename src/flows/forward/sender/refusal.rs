@@ -57,7 +57,10 @@ impl Sender {
             form.row_by_row.clear();
         } else if lies_in_rows(error) && rekey_steps {
             self.halt(form, copy_moved(table, &words(error)));
-        } else if few && form.put_unbending_in_order(step, table, &self.tables) {
+        } else if lies_in_rows(error)
+            && few
+            && form.put_unbending_in_order(step, table, &self.tables)
+        {
             form.row_by_row.clear();
         } else if !form.try_carefully(step, error) {
             let halt = self.why(table, error);
