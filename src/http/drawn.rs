@@ -29,16 +29,24 @@ const HEIGHT: f64 = 40.0;
 const ROOM: f64 = 2.0;
 
 /// A curve with what it is now and at most; gaps stay gaps. `said` says a value.
-pub(super) fn curve(kind: &str, points: &[Option<f64>], said: impl Fn(f64) -> String) -> String {
+pub(super) fn curve(
+    (kind, name): (&str, &str),
+    points: &[Option<f64>],
+    said: impl Fn(f64) -> String,
+) -> String {
     let most = points.iter().flatten().copied().fold(0.0, f64::max);
     let last = points.iter().rev().flatten().next();
     let words = match last {
-        None => "nothing was measured yet".to_owned(),
-        Some(last) => format!("{}; in the last hour at most {}", said(*last), said(most)),
+        None => format!("{name}: nothing was measured yet"),
+        Some(last) => format!(
+            "{name}: {} now, at most {} in the last hour",
+            said(*last),
+            said(most)
+        ),
     };
     let words = escaped(&words);
     let (line, below) = paths(points, most);
-    let width = points.len().saturating_sub(1).max(1);
+    let width = points.len().max(1);
     format!(
         "<figure class=\"{kind}\"><figcaption>{words}</figcaption><svg viewBox=\"0 0 {width} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{words}\">\
          <path class=\"below\" d=\"{below}\"/><path d=\"{line}\"/></svg></figure>"
@@ -58,8 +66,8 @@ fn paths(points: &[Option<f64>], most: f64) -> (String, String) {
         match (point, begun) {
             (Some(value), None) => {
                 let y = height(*value);
-                // A single point is a stroke, else it isn't seen.
-                let _ = write!(line, "M{at} {y:.1}h.5");
+                // A point is as wide as its time: one alone is seen, too.
+                let _ = write!(line, "M{at} {y:.1}h1");
                 let _ = write!(below, "M{at} {ground}V{y:.1}");
                 begun = Some(at);
             }
@@ -98,14 +106,17 @@ mod tests {
     fn gaps_stay_gaps_and_the_highest_is_at_the_top() {
         let points = [None, Some(10.0), Some(0.0), None, Some(5.0)];
         let (line, below) = paths(&points, 10.0);
-        assert_eq!(line, "M1 2.0h.5L2 38.0M4 20.0h.5");
+        assert_eq!(line, "M1 2.0h1L2 38.0M4 20.0h1");
         assert_eq!(below, "M1 38V2.0L2 38.0V38ZM4 38V20.0V38Z");
-        assert_eq!(paths(&[Some(0.0), Some(0.0)], 0.0).0, "M0 38.0h.5L1 38.0");
-        let drawn = curve("lag", &points, |value| format!("{value} <s>"));
+        assert_eq!(paths(&[Some(0.0), Some(0.0)], 0.0).0, "M0 38.0h1L1 38.0");
+        let drawn = curve(("lag", "behind"), &points, |value| format!("{value} <s>"));
         assert!(
-            drawn.contains("5 &lt;s&gt;; in the last hour at most 10 &lt;s&gt;"),
+            drawn.contains("behind: 5 &lt;s&gt; now, at most 10 &lt;s&gt; in the last hour"),
             "{drawn}"
         );
-        assert!(curve("lag", &[None], |_| String::new()).contains("nothing was measured yet"));
+        assert!(
+            curve(("lag", "behind"), &[None], |_| String::new())
+                .contains("nothing was measured yet")
+        );
     }
 }

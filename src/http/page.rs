@@ -125,11 +125,8 @@ fn ways(status: &Status, shown: &Shown<'_>) -> String {
         let _ = write!(
             both,
             "<div class=\"way\"><h2>{name}</h2><p>{said}</p>{}{}</div>",
-            curve("lag", &lag, |ms| format!(
-                "{} behind",
-                seconds(Some(ms as i64))
-            )),
-            curve("rows", &rows, |rate| format!("{rate:.1} rows/s"))
+            curve(("lag", "behind"), &lag, |ms| seconds(Some(ms as i64))),
+            curve(("rows", "rows/s"), &rows, |rate| format!("{rate:.1}"))
         );
     }
     both + "</div>"
@@ -333,8 +330,8 @@ fn seconds(ms: Option<i64>) -> String {
     ms.map_or_else(
         || "unknown".to_owned(),
         |ms| match ms {
-            ..120_000 => format!("{:.1} s", ms as f64 / 1_000.0),
-            ..7_200_000 => format!("{} min", ms / 60_000),
+            i64::MIN..120_000 => format!("{:.1} s", ms as f64 / 1_000.0),
+            120_000..7_200_000 => format!("{} min", ms / 60_000),
             _ => format!("{} h", ms / 3_600_000),
         },
     )
