@@ -217,7 +217,7 @@ fn draw(frame: &mut Frame<'_>, view: &View) {
         Constraint::Length(6),
         Constraint::Length(5),
         Constraint::Min(3),
-        Constraint::Length(5),
+        Constraint::Length(if view.help { 0 } else { 5 }),
         Constraint::Length(1),
     ]);
     let [head, lag, tables, about, keys] = areas.areas(frame.area());

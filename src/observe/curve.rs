@@ -129,8 +129,12 @@ impl Curve {
         for (slot, number) in slots.zip((0..=self.newest).rev()) {
             let begins = number as f64 * each;
             let inside = to.as_secs_f64().min(begins + each) - from.as_secs_f64().max(begins);
-            if inside <= 0.0 {
+            if begins + each <= from.as_secs_f64() {
                 break;
+            }
+            // It begins with the look itself.
+            if inside <= 0.0 {
+                continue;
             }
             slot.known += inside;
             for (sum, rows) in slot.rows.iter_mut().zip(rows) {
