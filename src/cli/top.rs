@@ -213,11 +213,16 @@ impl View {
 }
 
 fn draw(frame: &mut Frame<'_>, view: &View) {
+    let told = match (view.help, frame.area().height) {
+        (true, _) => 0,
+        (false, ..24) => 3,
+        (false, _) => 5,
+    };
     let areas = Layout::vertical([
         Constraint::Length(6),
         Constraint::Length(5),
         Constraint::Min(3),
-        Constraint::Length(if view.help { 0 } else { 5 }),
+        Constraint::Length(told),
         Constraint::Length(1),
     ]);
     let [head, lag, tables, about, keys] = areas.areas(frame.area());
