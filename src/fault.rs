@@ -3,6 +3,8 @@
 //! [`Fault::decision`] is the one `match`: retry, stop one table, or stop the service and say why.
 //! It has no wildcard, and what is unknown stops.
 
+mod ask;
+
 use std::fmt;
 
 use crate::model::sqlstate;

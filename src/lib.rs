@@ -73,7 +73,7 @@
 //! demo   http              the demonstration · metrics and the page
 //! observe  doctor  init    what both sides say, for whoever looks · checking · proposing settings
 //! flows                    what it does from start to finish: agree, copy, forward, reverse, compare
-//! install                  what sql/ installs; publishing; watching
+//! install                  what sql/ installs, and how that grows; publishing; watching
 //! alert                    telling people: what is due, and the ways to them
 //! apply  catalog  capture  spill   I/O: one script, one transaction · what the databases look like · the
 //!                          stream · a large transaction on disk
@@ -93,6 +93,8 @@
 //! - **A position says what it proves**: [`model::Received`], [`model::Committed`],
 //!   [`model::Confirmed`]. Only a COMMIT answered with its tag makes the second, only the second
 //!   becomes the third.
+//! - **A table's state** is one type that says what may follow it ([`model::TableState`]), and one file has all SQL about it
+//!   ([`plan::table_state`]). A word of another version ends what would decide by it, and is shown as it is.
 //! - **Cuts change nothing.** Which transactions a batch gathers depends on the machine's load, so whatever is decided from
 //!   images of a row is decided transaction by transaction, and what the cloud owns is compared with what the cloud has.
 //!   `src/spill/cuts.rs` holds that law as a property; `TANDEM_TEST_CUTS` lets dice cut the batches of a debug build.

@@ -211,6 +211,8 @@ pub const SETUP_LOCK_TIMEOUT: Duration = Duration::from_millis(300);
 pub const SETUP_LOCK_PAUSE: Duration = Duration::from_millis(700);
 /// Tries for one table before set-up gives up and says who holds it.
 pub const SETUP_LOCK_TRIES: u32 = 60;
+/// A statement of a migration: our tables are small, and what takes longer would hold the phones' triggers up.
+pub const MIGRATION_STATEMENT_MAX: Duration = Duration::from_secs(30);
 
 /// Lock waits of a cloud transaction; far below the 8 s after which phones see errors.
 pub const CLOUD_LOCK_TIMEOUT: Duration = Duration::from_secs(5);

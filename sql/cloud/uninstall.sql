@@ -12,10 +12,12 @@ begin
     for what in select s."table" from tandem.reverse_state s where s.replicator = who loop
         perform tandem.unwatch(who, what."table");
     end loop;
-    delete from tandem.outbox where replicator = who;
-    delete from tandem.poll where replicator = who;
-    delete from tandem.staging where replicator = who;
-    -- table states and the quarantine go with it
+    -- all that is kept by replicator, of whatever version the schema is; what refers to the checkpoint goes with it
+    for what in select c.oid::regclass as kept from pg_class c join pg_attribute a on a.attrelid = c.oid
+                 where c.relnamespace = 'tandem'::regnamespace and c.relkind = 'r' and a.attname = 'replicator' and not a.attisdropped
+                   and c.relname <> 'checkpoint' loop
+        execute format('delete from %s where replicator = %L', what.kept, who);
+    end loop;
     delete from tandem.checkpoint where replicator = who;
     if not exists (select from tandem.checkpoint) then
         drop schema tandem cascade;

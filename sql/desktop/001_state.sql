@@ -10,6 +10,21 @@ create table tandem.version (
 );
 insert into tandem.version values (1, '0.1.0');
 
+-- Each migration that has run, and the program that ran it; none where a person did.
+create table tandem.migration (
+    version integer primary key,
+    program text default nullif(current_setting('tandem.program', true), ''),
+    run_by text not null default session_user,
+    run_at timestamptz not null default clock_timestamp()
+);
+insert into tandem.migration (version) values (1);
+
+-- A program's version as something that can be compared.
+create function tandem.binary_number(p_version text) returns integer[]
+language sql immutable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(string_to_array(substring(p_version from '^[0-9]+(?:[.][0-9]+)*'), '.')::integer[], '{}')
+$$;
+
 -- What each table's replica identity was before it was published, so that it can be given back.
 create table tandem.replica_identity (
     replicator text not null,
@@ -398,6 +413,65 @@ begin
             then format('using index %I', had.was_index)
         else 'default'
     end);
+end $$;
+
+-- The first statement of each later file: takes the step to the next version, once, whoever else tries it in the same moment.
+-- `p_oldest_binary` is for what older programs can't work with. It waits until other replicators' streams have ended: what
+-- streams beside a schema that isn't migrated is older.
+create function tandem.begin_migration(p_version integer, p_oldest_binary text default null) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    us text := coalesce(current_setting('tandem.replicator', true), '');
+    others text;
+begin
+    update tandem.version set version = p_version, oldest_binary =
+           case when tandem.binary_number(p_oldest_binary) > tandem.binary_number(oldest_binary) then p_oldest_binary else oldest_binary end
+     where version = p_version - 1;
+    if not found then
+        raise exception using errcode = 'TD020', message = format('the schema tandem has version %s, so the step to %s is not its next one',
+            (select max(v.version) from tandem.version as v), p_version);
+    end if;
+    insert into tandem.migration (version) values (p_version);
+    if p_oldest_binary is not null then
+        select string_agg(format('%s, which reads slot %s', t.replicator, t.slot), '; ' order by t.replicator) into others
+          from tandem.slot as t join pg_replication_slots as s on s.slot_name = t.slot
+          join pg_stat_replication as r on r.pid = s.active_pid
+         where t.replicator <> us;
+        if others is not null then
+            raise exception using errcode = 'TD021',
+                message = format('at work, and older than tandem %s: %s', p_oldest_binary, others);
+        end if;
+    end if;
+    perform set_config('tandem.known', (
+        select string_agg(k.oid::text, ' ') from (
+            select oid from pg_class where relnamespace = 'tandem'::regnamespace
+            union all select oid from pg_proc where pronamespace = 'tandem'::regnamespace) as k), true);
+end $$;
+
+-- The last one of each later file: what is new is for those who may already write here, and for nobody else.
+create function tandem.end_migration() returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    known text[] := string_to_array(current_setting('tandem.known'), ' ');
+    friends text;
+    what text;
+begin
+    select string_agg(distinct quote_ident(pg_get_userbyid(a.grantee)), ', ') into friends
+      from pg_class as c cross join aclexplode(c.relacl) as a
+     where c.oid = 'tandem.version'::regclass and a.privilege_type = 'INSERT' and a.grantee not in (0, c.relowner);
+    for what in select p.oid::regprocedure::text from pg_proc as p
+                 where p.pronamespace = 'tandem'::regnamespace and p.oid::text <> all (known) loop
+        execute format('revoke all on routine %s from public', what);
+        if friends is not null then
+            execute format('grant execute on routine %s to %s', what, friends);
+        end if;
+    end loop;
+    for what in select case c.relkind when 'S' then 'usage on sequence ' else 'select, insert, update, delete on ' end || c.oid::regclass::text
+                  from pg_class as c
+                 where c.relnamespace = 'tandem'::regnamespace and c.relkind in ('r', 'p', 'v', 'S')
+                   and c.oid::text <> all (known) and friends is not null loop
+        execute format('grant %s to %s', what, friends);
+    end loop;
 end $$;
 
 revoke all on all functions in schema tandem from public;

@@ -36,14 +36,11 @@ begin
       from tandem.publication p join tandem.published u on u.publication = p.publication
      where p.replicator = who order by p.publication, u.replicator
     on conflict do nothing;
-    delete from tandem.heartbeat where replicator = who;
-    delete from tandem.seen where replicator = who;
-    delete from tandem.reverse where replicator = who;
-    delete from tandem.ledger where replicator = who;
-    delete from tandem.alert where replicator = who;
-    delete from tandem.conflict where replicator = who;
-    delete from tandem.publication where replicator = who;
-    delete from tandem.slot where replicator = who;
+    -- all that is kept by replicator, of whatever version the schema is
+    for what in select c.oid::regclass as kept from pg_class c join pg_attribute a on a.attrelid = c.oid
+                 where c.relnamespace = 'tandem'::regnamespace and c.relkind = 'r' and a.attname = 'replicator' and not a.attisdropped loop
+        execute format('delete from %s where replicator = %L', what.kept, who);
+    end loop;
     if not exists (select from tandem.slot) and not exists (select from tandem.publication)
        and not exists (select from tandem.published)
        and not exists (select from tandem.reverse)

@@ -18,14 +18,14 @@ use crate::wire::control::{self, Control};
 /// When it can't be asked.
 pub async fn kept(client: &Client, side: Side, replicator: &str) -> Result<Option<Memory>, Fault> {
     let there = "select to_regclass('tandem.alert') is not null";
-    let rows = client.query_typed(there, &[]).await;
-    let rows = rows.map_err(Fault::at(side))?;
+    let rows = side.query(client, there, &[]).await?;
     if !rows.first().is_some_and(|row| row.get(0)) {
         return Ok(None);
     }
     let sql = "select memory from tandem.alert where replicator = $1";
-    let rows = client.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-    let rows = rows.map_err(Fault::at(side))?;
+    let rows = side
+        .query(client, sql, &[(&replicator, Type::TEXT)])
+        .await?;
     // What can't be read is no memory: at worst people are told twice.
     Ok(rows
         .first()
@@ -178,8 +178,7 @@ async fn write(
     );
     let text = in_ascii(&serde_json::to_string(memory).unwrap_or_default());
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&replicator, Type::TEXT), (&text, Type::TEXT)];
-    let done = client.query_typed(&sql, &params).await;
-    done.map(drop).map_err(Fault::at(side))
+    side.query(client, &sql, &params).await.map(drop)
 }
 
 /// A document without letters that an old desktop's encoding may not have.

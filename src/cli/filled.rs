@@ -108,11 +108,12 @@ fn closing(troubled: &[&Filled], fine: &[&Filled]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{StateWord, TableState};
 
     fn table(name: &str, rows: i64) -> Filled {
         Filled {
             table: name.to_owned(),
-            state: "streaming".to_owned(),
+            state: StateWord::Known(TableState::Streaming),
             why: None,
             cloud_rows: Some(rows),
             quarantined: 0,
@@ -124,7 +125,7 @@ mod tests {
 
     fn stopped(name: &str, why: &str) -> Filled {
         Filled {
-            state: "stopped".to_owned(),
+            state: StateWord::Known(TableState::Stopped),
             why: Some(why.to_owned()),
             needs_you: true,
             ..table(name, 0)

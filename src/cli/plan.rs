@@ -6,12 +6,12 @@ use crate::catalog::{Facts, facts};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::flows::{Compared, agree, check_keys, compare, only_look};
-use crate::install::{is_installed, planned_statements};
+use crate::install::{planned_statements, version_of};
 use crate::limits;
 use crate::model::{Key, Table, Tables, listed};
 use crate::observe::Swapped;
 use crate::plan::quote;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
 /// Both sides, and what they agree on.
 pub(super) struct Sides {
@@ -24,10 +24,8 @@ pub(super) struct Sides {
 impl Sides {
     /// Connects both, and finds out whether the settings fit them.
     pub(super) async fn open(settings: &Settings) -> Result<Sides, Fault> {
-        let desktop = control::connect(&settings.desktop.endpoint).await;
-        let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
-        let cloud = control::connect(&settings.cloud.endpoint).await;
-        let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+        let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
+        let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         facts(&cloud.client, Side::Cloud).await?;
         let tables = agree(settings, &desktop.client, &cloud.client).await?;
@@ -67,7 +65,8 @@ impl Sides {
         }
         let replicator = replicator_name(settings, &self.identity);
         for (side, control) in [(Side::Desktop, &self.desktop), (Side::Cloud, &self.cloud)] {
-            let installed = is_installed(&control.client, side).await?;
+            let installed = version_of(&control.client, side).await?;
+            let installed = installed.map(|found| found.state);
             let statements =
                 planned_statements(side, installed, settings, &replicator, &self.tables);
             if statements.is_empty() {

@@ -6,10 +6,10 @@ use super::{office, show};
 use crate::alert::AlertStatus;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
-use crate::model::listed;
+use crate::model::{TableState, listed};
 use crate::observe::{
-    CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, Service, SettingsStatus, State,
-    Status, TableStatus, Verdict, VerifiedStatus,
+    CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, SchemasStatus, Service,
+    SettingsStatus, State, Status, TableStatus, Verdict, VerifiedStatus,
 };
 use crate::{limits, platform};
 
@@ -263,6 +263,7 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
         let held = show::seconds(Some(held));
         show::result(&format!("  a copy has been reading the desktop for {held}"));
     }
+    schemas(&status.schemas, all);
     held(forward);
     show::result(&format!(
         "  measured {:.1} s ago",
@@ -291,6 +292,26 @@ fn alerts(alert: &AlertStatus) {
     }
 }
 
+/// The schemas' versions, where somebody wants to know all, or where the next start changes them.
+fn schemas(schemas: &SchemasStatus, all: bool) {
+    let pending = schemas.sides().any(|(_, one)| !one.migrates.is_empty());
+    let told = schemas.sides().map(|(side, one)| {
+        let next = match one.migrates.is_empty() {
+            true => String::new(),
+            false => format!(
+                ", the next start brings it to {} ({})",
+                one.newest,
+                one.migrates.join(", ")
+            ),
+        };
+        format!("{side} version {}{next}", one.version)
+    });
+    let told: Vec<_> = told.collect();
+    if !told.is_empty() && (all || pending) {
+        show::result(&format!("  schema    {}", told.join("; ")));
+    }
+}
+
 /// A long time, as people say it.
 fn rough(seconds: u64) -> String {
     match seconds {
@@ -312,7 +333,9 @@ fn tables(tables: &[TableStatus], all: bool) {
     let live = { tables.iter() }.filter(|table| table.is_live());
     let (live, known) = (
         live.count(),
-        tables.iter().filter(|table| table.state != "removed"),
+        tables
+            .iter()
+            .filter(|table| table.state != TableState::Removed),
     );
     if !tables.is_empty() {
         show::result(&format!("  {live} of {} tables stream", known.count()));

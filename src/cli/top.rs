@@ -337,7 +337,7 @@ fn listing(view: &View) -> Table<'static> {
         let home = table.reverse.as_ref().map_or(0, |counts| counts.applied);
         Row::new([
             show::clean(&table.table),
-            table.state.clone(),
+            table.state.to_string(),
             table.written().to_string(),
             home.to_string(),
             table.parked.to_string(),

@@ -4,12 +4,13 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
 use super::*;
+use crate::model::StateWord;
 use crate::observe::{Sample, Service, State};
 
 fn table(name: &str, state: &str, parked: i64) -> TableStatus {
     TableStatus {
         table: name.to_owned(),
-        state: state.to_owned(),
+        state: StateWord::read(state),
         since: String::new(),
         why: (parked > 0).then(|| "refused \u{1b}[31m".to_owned()),
         copied: 0,
@@ -58,6 +59,7 @@ fn view() -> View {
         wal_limit_in_s: None,
         verified: None,
         alert: None,
+        schemas: Default::default(),
         last_commit: None,
         transactions: None,
         parked: (1, 0),

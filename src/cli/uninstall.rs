@@ -10,7 +10,7 @@ use crate::catalog::replicator_name;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind, Side};
 use crate::install::{Removal, in_cloud, on_desktop, remove_from_cloud, remove_from_desktop};
-use crate::observe::Observer;
+use crate::observe::{Observer, refuse_newer_schema};
 use crate::wire::control::{self, Control};
 
 /// Remove slot, publication and schemas; give tables their replica identity back. All rows stay.
@@ -35,6 +35,7 @@ pub(super) async fn uninstall(options: &Options, settings: &Settings) -> Result<
     let identity = facts(&desktop.client, Side::Desktop).await?;
     let replicator = replicator_name(settings, &identity);
     let cloud = connect(Side::Cloud, &settings.cloud.endpoint).await;
+    refuse_newer_schema(&desktop, Side::Desktop).await?;
     let of_desktop = on_desktop(&desktop.client, &replicator).await?;
     let cloud = match cloud {
         Err(fault) if options.plan => {
@@ -43,6 +44,7 @@ pub(super) async fn uninstall(options: &Options, settings: &Settings) -> Result<
         }
         cloud => cloud?,
     };
+    refuse_newer_schema(&cloud, Side::Cloud).await?;
     let of_cloud = in_cloud(&cloud.client, &replicator).await?;
     if options.plan {
         plan(&replicator, &of_desktop, Some(&of_cloud));

@@ -145,8 +145,7 @@ impl<'a> Changes<'a> {
 
     async fn count(&self, table: &RelationFacts) -> Result<u64, Fault> {
         let sql = format!("select count(*) from {}", qualified(&table.name));
-        let rows = self.desktop.client.query_typed(&sql, &[]).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(&self.desktop.client, &sql, &[]).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0) as u64))
     }
 

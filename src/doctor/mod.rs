@@ -317,8 +317,7 @@ async fn rows(
     sql: &str,
     params: &[(&(dyn ToSql + Sync), Type)],
 ) -> Result<Vec<Row>, Fault> {
-    let rows = client.query_typed(sql, params).await;
-    rows.map_err(Fault::at(side))
+    side.query(client, sql, params).await
 }
 
 /// Tables that a crash empties: the desktop's log doesn't carry them, and the cloud would lose what it had.

@@ -4,7 +4,7 @@ use tokio_postgres::Client;
 
 use super::{Report, Wrong, rows};
 use crate::fault::{Fault, Side};
-use crate::install::installed_version;
+use crate::install::{Migrations, installed_version, owner_besides};
 use crate::plan::quote::ident;
 
 pub(super) async fn check(
@@ -79,7 +79,33 @@ async fn version(
                 ),
             );
         }
-        Some(found) => report.ok(id, format!("state version {}", found.state)),
+        Some(found) => {
+            let migrations = Migrations::embedded();
+            let newest = migrations.newest(side);
+            let names: Vec<_> = { migrations.since(side, found.state) }
+                .map(|step| step.name.as_ref())
+                .collect();
+            let version = format!("state version {}", found.state);
+            if names.is_empty() {
+                report.ok(id, version);
+                return Ok(());
+            }
+            let steps = names.join(", ");
+            match owner_besides(client, side).await? {
+                None => report.ok(
+                    id,
+                    format!("{version}; the next start of tandem run brings it to {newest}: {steps}"),
+                ),
+                Some((owner, user)) => report.fail(
+                    id,
+                    "tandem run won't start before that has been done",
+                    Wrong::new(
+                        format!("{version}, and {user} may not bring it to {newest} ({steps}): it is {owner}'s"),
+                        format!("as {owner}: paste what tandem bootstrap --plan shows for the {side}"),
+                    ),
+                ),
+            }
+        }
         None => report.fail(
             id,
             "nobody can tell which program may work there",

@@ -15,6 +15,7 @@ use crate::config::{self, Settings};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
 use crate::model::{Name, ReverseTable, SchemaMismatch, Source, Table, Tables, alike, listed};
+use crate::plan::table_state;
 use crate::wire::WireError;
 
 /// Reads both catalogs and resolves every table of the settings.
@@ -371,8 +372,9 @@ async fn look(
 /// The names of tables that were served before, or whose first copy has begun.
 pub async fn known_tables(cloud: &Client, replicator: &str) -> Result<BTreeSet<String>, Fault> {
     // One that was copied before and waits for a new copy is known, too: it must not end what the others go on with.
-    let sql = "select \"table\" from tandem.table_state where replicator = $1 and state <> 'removed' and (state <> 'waiting' or copied_at is not null)";
-    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let sql = table_state::known();
+    let rows = Side::Cloud
+        .query(cloud, &sql, &[(&replicator, Type::TEXT)])
+        .await?;
     Ok(rows.iter().map(|row| row.get(0)).collect())
 }

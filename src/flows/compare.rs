@@ -64,8 +64,7 @@ pub async fn compare(desktop: &Client, cloud: &Client, table: &Table) -> Result<
     let mut sum = Compared::default();
     let (mut rows, mut bytes, mut accounted) = (Vec::new(), 0, 0);
     loop {
-        let fetched = desktop.query_typed(&fetch, &[]).await;
-        let fetched = fetched.map_err(Fault::at(Side::Desktop))?;
+        let fetched = Side::Desktop.query(desktop, &fetch, &[]).await?;
         for row in &fetched {
             let (mut cells, n): (Vec<Option<String>>, i64) = (row.get(0), row.get(1));
             if let Some(charset) = table.charset {
@@ -90,8 +89,9 @@ pub async fn compare(desktop: &Client, cloud: &Client, table: &Table) -> Result<
     }
     let closed = desktop.batch_execute("close tandem_rows").await;
     closed.map_err(Fault::at(Side::Desktop))?;
-    let counted = cloud.query_typed(&deletable_count(table), &[]).await;
-    let counted = counted.map_err(Fault::at(Side::Cloud))?;
+    let counted = Side::Cloud
+        .query(cloud, &deletable_count(table), &[])
+        .await?;
     sum.stored = counted.first().map_or(0, |row| row.get(0));
     sum.surplus = sum.stored - accounted;
     Ok(sum)
@@ -108,8 +108,7 @@ async fn ask(
         .iter()
         .map(|value| (value as &(dyn ToSql + Sync), Type::TEXT_ARRAY));
     let params: Vec<_> = params.collect();
-    let answer = cloud.query_typed(&statement.sql, &params).await;
-    let answer = answer.map_err(Fault::at(Side::Cloud))?;
+    let answer = Side::Cloud.query(cloud, &statement.sql, &params).await?;
     let number = |at: usize| answer.first().map_or(0, |row| row.get(at));
     Ok((number(0), number(1), number(2)))
 }

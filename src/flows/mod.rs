@@ -8,6 +8,7 @@ mod counters;
 mod forward;
 mod refusal_words;
 mod reloads;
+mod resumable;
 mod reverse;
 mod verify;
 

@@ -28,10 +28,12 @@ const HEIGHT: f64 = 40.0;
 /// Room above and below, so that no line is cut off.
 const ROOM: f64 = 2.0;
 
-/// A curve with what it is now and at most; gaps stay gaps. `said` says a value.
+/// A curve with what it is now and at most; gaps stay gaps. `said` says a value. What is below `full` doesn't reach the top, or a few
+/// milliseconds would look like trouble.
 pub(super) fn curve(
     (kind, name): (&str, &str),
     points: &[Option<f64>],
+    full: f64,
     said: impl Fn(f64) -> String,
 ) -> String {
     let most = points.iter().flatten().copied().fold(0.0, f64::max);
@@ -45,7 +47,7 @@ pub(super) fn curve(
         ),
     };
     let words = escaped(&words);
-    let (line, below) = paths(points, most);
+    let (line, below) = paths(points, most.max(full));
     let width = points.len().max(1);
     format!(
         "<figure class=\"{kind}\"><figcaption>{words}</figcaption><svg viewBox=\"0 0 {width} {HEIGHT}\" preserveAspectRatio=\"none\" role=\"img\" aria-label=\"{words}\">\
@@ -109,13 +111,15 @@ mod tests {
         assert_eq!(line, "M1 2.0h1L2 38.0M4 20.0h1");
         assert_eq!(below, "M1 38V2.0L2 38.0V38ZM4 38V20.0V38Z");
         assert_eq!(paths(&[Some(0.0), Some(0.0)], 0.0).0, "M0 38.0h1L1 38.0");
-        let drawn = curve(("lag", "behind"), &points, |value| format!("{value} <s>"));
+        let drawn = curve(("lag", "behind"), &points, 1.0, |value| {
+            format!("{value} <s>")
+        });
         assert!(
             drawn.contains("behind: 5 &lt;s&gt; now, at most 10 &lt;s&gt; in the last hour"),
             "{drawn}"
         );
         assert!(
-            curve(("lag", "behind"), &[None], |_| String::new())
+            curve(("lag", "behind"), &[None], 1.0, |_| String::new())
                 .contains("nothing was measured yet")
         );
     }

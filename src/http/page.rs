@@ -125,8 +125,10 @@ fn ways(status: &Status, shown: &Shown<'_>) -> String {
         let _ = write!(
             both,
             "<div class=\"way\"><h2>{name}</h2><p>{said}</p>{}{}</div>",
-            curve(("lag", "behind"), &lag, |ms| seconds(Some(ms as i64))),
-            curve(("rows", "rows/s"), &rows, |rate| format!("{rate:.1}"))
+            curve(("lag", "behind"), &lag, 1_000.0, |ms| seconds(Some(
+                ms as i64
+            ))),
+            curve(("rows", "rows/s"), &rows, 1.0, |rate| format!("{rate:.1}"))
         );
     }
     both + "</div>"
@@ -216,7 +218,7 @@ fn table(table: &TableStatus, details: &Details) -> String {
         "<tr class=\"{kind}\"><td>{}</td><td>{}</td><td class=\"number\" data-of=\"applied\" title=\"{} copied, {} changes since\">{}</td>\
          <td class=\"number\" data-of=\"came home\">{home}</td><td class=\"number\" data-of=\"in quarantine\">{}</td><td class=\"why\">{}</td></tr>",
         escaped(&table.table),
-        escaped(&table.state.replace('_', " ")),
+        escaped(&table.state.to_string().replace('_', " ")),
         table.copied,
         table.applied,
         table.written(),

@@ -163,7 +163,10 @@ impl Last {
                     .unwrap_or_default();
             }
             self.detailed = Some(told);
-            let asked = timeout(limits::HTTP_SAMPLE_MAX, observer.details(parked)).await;
+            let tables: Vec<&str> = { status.tables.iter() }
+                .map(|one| one.table.as_str())
+                .collect();
+            let asked = timeout(limits::HTTP_SAMPLE_MAX, observer.details(parked, &tables)).await;
             let now = Instant::now();
             match (asked, &mut self.details) {
                 (Ok(Ok(details)), kept) => *kept = Some((Arc::new(details), now)),

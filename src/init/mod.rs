@@ -186,8 +186,7 @@ async fn bare(desktop: &Control, entries: &[Entry]) -> Result<Option<Vec<String>
 
 async fn zone(desktop: &Control) -> Result<String, Fault> {
     let sql = "select reset_val from pg_settings where name = 'TimeZone'";
-    let rows = desktop.client.query_typed(sql, &[]).await;
-    let rows = rows.map_err(Fault::at(Side::Desktop))?;
+    let rows = Side::Desktop.query(&desktop.client, sql, &[]).await?;
     Ok(rows.first().map_or_else(String::new, |row| row.get(0)))
 }
 
@@ -227,10 +226,13 @@ async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault
          and n.nspname::text = {schema} and c.relname::text = {table} order by 1, 2"
     );
     let others: Vec<&str> = NOT_OURS.to_vec();
-    let rows = client
-        .query_typed(&sql, &[(&others, tokio_postgres::types::Type::TEXT_ARRAY)])
-        .await;
-    let rows = rows.map_err(Fault::at(side))?;
+    let rows = side
+        .query(
+            client,
+            &sql,
+            &[(&others, tokio_postgres::types::Type::TEXT_ARRAY)],
+        )
+        .await?;
     begin_with_empty_search_path(client)
         .await
         .map_err(|error| Fault::wire(side, &error))?;

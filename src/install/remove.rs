@@ -57,8 +57,9 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
         return Ok(removal);
     }
     let texts = async |sql: &str| {
-        let rows = desktop.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop
+            .query(desktop, sql, &[(&replicator, Type::TEXT)])
+            .await?;
         let text =
             |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get::<_, String>(at)).collect();
         Ok::<Vec<Vec<String>>, Fault>(rows.iter().map(text).collect())
@@ -94,19 +95,23 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
     removal.rest.push(if texts(others).await?.is_empty() {
         "drop schema tandem cascade".to_owned()
     } else {
-        let kept = [
-            "reverse",
-            "ledger",
-            "conflict",
-            "publication",
-            "slot",
-            "seen",
-            "alert",
-        ];
-        kept.map(|kept| format!("delete from tandem.{kept} where replicator = {who}"))
-            .join("; ")
+        kept(desktop, Side::Desktop, &who).await?.join("; ")
     });
     Ok(removal)
+}
+
+/// The rows of all tables that are kept by replicator, of whatever version the schema is; the checkpoint's last.
+async fn kept(client: &Client, side: Side, who: &str) -> Result<Vec<String>, Fault> {
+    let sql = "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid \
+        where c.relnamespace = 'tandem'::regnamespace and c.relkind = 'r' and a.attname = 'replicator' and not a.attisdropped \
+        order by c.relname = 'checkpoint', 1";
+    let rows = client.query_typed(sql, &[]).await;
+    let rows = rows.map_err(Fault::at(side))?;
+    let delete = |row: &tokio_postgres::Row| {
+        let table = quote::ident(row.get(0));
+        format!("delete from tandem.{table} where replicator = {who}")
+    };
+    Ok(rows.iter().map(delete).collect())
 }
 
 /// Looks what a replicator has left in the cloud.
@@ -122,13 +127,8 @@ pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault
         return Ok(removal);
     }
     let who = quote::literal(replicator);
-    let rows = cloud
-        .query_typed(
-            "select count(*) filter (where replicator = $1) > 0, count(*) filter (where replicator <> $1) > 0 from tandem.checkpoint",
-            &[(&replicator, Type::TEXT)],
-        )
-        .await
-        .map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud.query(cloud, "select count(*) filter (where replicator = $1) > 0, count(*) filter (where replicator <> $1) > 0 from tandem.checkpoint",
+            &[(&replicator, Type::TEXT)]).await?;
     let (ours, others) = rows
         .first()
         .map_or((false, false), |row| (row.get(0), row.get(1)));
@@ -138,13 +138,7 @@ pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault
         removal.rest.push(format!(
             "select tandem.unwatch({who}, \"table\") from tandem.reverse_state where replicator = {who}"
         ));
-        removal.rest.extend(
-            ["outbox", "poll", "staging"]
-                .map(|kept| format!("delete from tandem.{kept} where replicator = {who}")),
-        );
-        removal.rest.push(format!(
-            "delete from tandem.checkpoint where replicator = {who}"
-        ));
+        removal.rest.extend(kept(cloud, Side::Cloud, &who).await?);
     }
     Ok(removal)
 }

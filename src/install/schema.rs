@@ -1,64 +1,94 @@
-//! The schema `tandem` on both sides: created from the files of `sql/`, versioned.
+//! The schema `tandem` on both sides: what is there, which programs it is for, and its first installation.
 
 use tokio_postgres::Client;
 
+use super::migrations::Migrations;
 use super::publish::all_statements;
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
+use crate::limits;
 use crate::model::Tables;
+use crate::plan::quote::literal;
 use crate::wire::WireError;
 
-const DESKTOP: &str = include_str!("../../sql/desktop/001_state.sql");
-const CLOUD: &str = include_str!("../../sql/cloud/001_state.sql");
-
-/// Installs the schema where it is missing, and refuses one that this program is too old for.
+/// Installs the schema where it is missing, with all steps in one transaction, and refuses one that this program is too old
+/// for. One that lacks steps stays as it is: [`super::migrate`] takes them, once the lease is held.
 ///
 /// # Errors
 /// When a statement fails, or the schema was made for newer programs.
-pub async fn ensure_schema(client: &Client, side: Side) -> Result<(), Fault> {
+pub async fn ensure_schema(
+    client: &Client,
+    side: Side,
+    migrations: &Migrations,
+) -> Result<(), Fault> {
     let wire = Fault::at::<tokio_postgres::Error>(side);
     if !is_installed(client, side).await? {
-        let sql = match side {
-            Side::Desktop => DESKTOP,
-            Side::Cloud => CLOUD,
-        };
         // One simple query, so that a transaction pooler keeps it on one server connection.
         let made = client
-            .batch_execute(&format!("begin; {sql}\n; commit"))
+            .batch_execute(&format!(
+                "begin; set local tandem.program = {}; {}\n; commit",
+                literal(migrations.program()),
+                text(migrations, side, 0)
+            ))
             .await;
         if let Err(error) = made {
             let _ = client.batch_execute("rollback").await;
             // Another program may have been faster, by little (23505) or by more (42P06); then the schema is there now.
             return match is_installed(client, side).await? {
-                true => check_version(client, side).await,
+                true => refuse_newer(client, side, migrations).await.map(drop),
                 false => Err(wire(error)),
             };
         }
         failpoint::reach("schema_made");
         tracing::info!(%side, "installed the schema tandem");
     }
-    check_version(client, side).await
+    refuse_newer(client, side, migrations).await.map(drop)
 }
 
-/// What set-up does on a side, for reading and pasting: the schema where it is missing, then what is published or watched.
+/// The steps that a schema of this version lacks, one behind the other.
+pub(super) fn text(migrations: &Migrations, side: Side, version: i32) -> String {
+    let steps = migrations.since(side, version);
+    let steps: Vec<_> = steps.map(|step| step.sql.trim_end()).collect();
+    steps.join("\n\n")
+}
+
+/// What set-up does on a side, for reading and pasting: the steps that its schema lacks, then what is published or watched.
+/// `installed`: the version of the schema that is there.
 pub fn planned_statements(
     side: Side,
-    installed: bool,
+    installed: Option<i32>,
     settings: &Settings,
     replicator: &str,
     tables: &Tables,
 ) -> Vec<String> {
-    let schema = match side {
-        Side::Desktop => DESKTOP,
-        Side::Cloud => CLOUD,
-    };
-    let schema = (!installed).then(|| schema.trim_end().to_owned());
+    let migrations = Migrations::embedded();
     let published = match side {
         Side::Desktop => all_statements(&settings.forward.publication, replicator, tables),
         Side::Cloud => super::watch::all_statements(replicator, tables),
     };
+    let schema = planned_steps(&migrations, side, installed, replicator);
     schema.into_iter().chain(published).collect()
+}
+
+/// The steps that a side's schema lacks, as they can be pasted; none where it lacks none.
+pub fn planned_steps(
+    migrations: &Migrations,
+    side: Side,
+    installed: Option<i32>,
+    replicator: &str,
+) -> Option<String> {
+    let steps = text(migrations, side, installed.unwrap_or_default());
+    match installed {
+        _ if steps.is_empty() => None,
+        None => Some(steps),
+        Some(_) => Some(format!(
+            "begin;\nset local lock_timeout = '{}ms';\nset local tandem.program = {};\nset local tandem.replicator = {};\n{steps}\ncommit;",
+            limits::SETUP_LOCK_TIMEOUT.as_millis(),
+            literal(migrations.program()),
+            literal(replicator),
+        )),
+    }
 }
 
 /// Whether the schema is there.
@@ -74,6 +104,7 @@ pub async fn is_installed(client: &Client, side: Side) -> Result<bool, Fault> {
 }
 
 /// What a side's schema says of itself.
+#[derive(Clone, Debug)]
 pub struct InstalledVersion {
     /// The version of its state.
     pub state: i32,
@@ -84,7 +115,22 @@ pub struct InstalledVersion {
 impl InstalledVersion {
     /// This program is too old for it.
     pub fn is_for_newer(&self) -> bool {
-        version(&self.oldest_binary) > version(env!("CARGO_PKG_VERSION"))
+        self.is_newer_than(env!("CARGO_PKG_VERSION"))
+    }
+
+    fn is_newer_than(&self, program: &str) -> bool {
+        version(&self.oldest_binary) > version(program)
+    }
+
+    /// That a program is too old for it; none where it isn't.
+    pub fn refusal(&self, side: Side, program: &str) -> Option<Fault> {
+        let what = format!(
+            "the schema tandem on the {side} needs tandem {} or newer, and this is {program}",
+            self.oldest_binary
+        );
+        let fault = Fault::new(Kind::Lineage, what);
+        let fault = fault.hint("install the newer program; nothing was changed");
+        self.is_newer_than(program).then_some(fault)
     }
 }
 
@@ -104,16 +150,38 @@ pub async fn installed_version(
     }))
 }
 
-async fn check_version(client: &Client, side: Side) -> Result<(), Fault> {
-    let found = installed_version(client, side).await?;
-    if let Some(found) = found.filter(InstalledVersion::is_for_newer) {
-        let oldest = found.oldest_binary;
-        let what = format!("the schema tandem on the {side} needs tandem {oldest} or newer");
-        return Err(
-            Fault::new(Kind::Lineage, what).hint("install the newer program; nothing was changed")
-        );
+/// A side's version; none where nothing is installed.
+///
+/// # Errors
+/// When the query fails, or nobody can tell.
+pub async fn version_of(client: &Client, side: Side) -> Result<Option<InstalledVersion>, Fault> {
+    if !is_installed(client, side).await? {
+        return Ok(None);
     }
-    Ok(())
+    let found = installed_version(client, side).await?;
+    let what = format!(
+        "nobody can tell which version the schema tandem on the {side} has: tandem.version is empty"
+    );
+    let nobody = || {
+        Fault::new(Kind::Lineage, what)
+            .hint("nothing was changed")
+            .next("tandem doctor")
+    };
+    found.ok_or_else(nobody).map(Some)
+}
+
+/// A side's version; one that the program is too old for is refused.
+///
+/// # Errors
+/// That it is, or that the query failed.
+pub async fn refuse_newer(
+    client: &Client,
+    side: Side,
+    migrations: &Migrations,
+) -> Result<Option<InstalledVersion>, Fault> {
+    let found = version_of(client, side).await?;
+    let refusal = { found.as_ref() }.and_then(|found| found.refusal(side, migrations.program()));
+    refusal.map_or(Ok(found), Err)
 }
 
 fn version(text: &str) -> Vec<u32> {

@@ -106,8 +106,7 @@ async fn is_watched(
         (&reverse.name, Type::TEXT),
         (&reverse.fingerprint, Type::TEXT),
     ];
-    let rows = cloud.query_typed(&sql, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud.query(cloud, &sql, &params).await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
@@ -116,8 +115,7 @@ async fn queue_once(cloud: &Client, replicator: &str, reverse: &ReverseTable) ->
     let sql = "select queued from tandem.reverse_state where replicator = $1 and \"table\" = $2";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&reverse.name, Type::TEXT)];
-    let rows = cloud.query_typed(sql, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud.query(cloud, sql, &params).await?;
     if !reverse.rows || rows.first().is_some_and(|row| row.get(0)) {
         return Ok(());
     }

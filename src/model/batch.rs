@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Layout, Lsn, TableId, Timestamp, Tuple};
+use super::{Layout, Lsn, TableId, TableState, Timestamp, Tuple};
 
 /// A folded batch. Applying it takes the cloud from one checkpoint to [`Batch::end`].
 #[derive(Clone, Debug, Default)]
@@ -209,11 +209,13 @@ impl Recovery {
     }
 
     /// The table's state.
-    pub fn state(self) -> &'static str {
+    pub fn state(self) -> TableState {
         match self {
-            Recovery::Operator | Recovery::WhenSchemaFits | Recovery::WhenAccepted => "stopped",
-            Recovery::WhenAllowed => "held",
-            Recovery::Recopy => "waiting",
+            Recovery::Operator | Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
+                TableState::Stopped
+            }
+            Recovery::WhenAllowed => TableState::Held,
+            Recovery::Recopy => TableState::Waiting,
         }
     }
 }

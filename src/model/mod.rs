@@ -6,6 +6,7 @@ mod change;
 mod charset;
 mod encoding;
 mod knot;
+mod lag_notice;
 mod layout;
 mod lsn;
 mod name;
@@ -27,12 +28,13 @@ pub use change::{
 pub use charset::{Charset, SaidBy, UNREADABLE, is_unreadable, shown};
 pub use encoding::Encoding;
 pub use knot::Knot;
+pub use lag_notice::{LagNotice, NotANotice};
 pub use layout::Layout;
 pub use lsn::{Committed, Confirmed, Lsn, NotAnLsn, Received};
 pub use name::Name;
 pub use reverse::{Named, ReverseTable};
 pub use snapshot::{NotASnapshot, Snapshot};
-pub use state::TableState;
+pub use state::{StateWord, TableState};
 pub use statement::{Param, Statement, oid};
 pub use table::{
     Arriving, Column, Key, Lookup, Owner, Parent, Reach, Reads, Source, Table, TableId, Tenant,

@@ -29,6 +29,10 @@ pub const KEY_REUSED: &str = "TD012";
 pub const KEPT_OUT: &str = "TD014";
 /// There was no time to find the rows that are refused.
 pub const NO_TIME: &str = "TD015";
+/// The schema `tandem` isn't at the version to which the step belongs.
+pub const STEP_TAKEN: &str = "TD020";
+/// Programs are at work that couldn't work with what a step makes.
+pub const OLDER_AT_WORK: &str = "TD021";
 
 /// `feature_not_supported`
 pub const FEATURE_NOT_SUPPORTED: &str = "0A000";

@@ -50,11 +50,11 @@ pub struct Details {
 }
 
 impl Observer {
-    /// The quarantine by reason, if `parked` says that there is one, and the last swap of each table.
+    /// The quarantine by reason, if `parked` says that there is one, and the last swap of each of these tables.
     ///
     /// # Errors
     /// When the cloud can't be asked.
-    pub async fn details(&self, parked: bool) -> Result<Details, Fault> {
+    pub async fn details(&self, parked: bool, tables: &[&str]) -> Result<Details, Fault> {
         let mut details = Details::default();
         if !is_installed(&self.cloud.client, Side::Cloud).await? {
             return Ok(details);
@@ -87,14 +87,15 @@ impl Observer {
         }
         // By the index: the last one of each table.
         let sql = "select w.\"table\", to_char(w.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), w.inserted, w.updated, w.deleted, left(w.refused, $3) \
-            from tandem.table_state as s cross join lateral (select * from tandem.swap as l where l.replicator = s.replicator \
-              and l.\"table\" = s.\"table\" and l.ended_at is not null order by l.ended_at desc limit 1) as w \
-            where s.replicator = $1 order by w.ended_at desc, 1 limit $2";
+            from unnest($4::text[]) as t(name) cross join lateral (select * from tandem.swap as l where l.replicator = $1 \
+              and l.\"table\" = t.name and l.ended_at is not null order by l.ended_at desc limit 1) as w \
+            order by w.ended_at desc, 1 limit $2";
         let longest = i32::try_from(limits::DETAILS_REASON_MAX).unwrap_or(i32::MAX);
-        let params: [(&(dyn ToSql + Sync), Type); 3] = [
+        let params: [(&(dyn ToSql + Sync), Type); 4] = [
             (&self.replicator, Type::TEXT),
             (&most, Type::INT8),
             (&longest, Type::INT4),
+            (&tables, Type::TEXT_ARRAY),
         ];
         let rows = self.cloud.client.query_typed(sql, &params).await;
         let rows = rows.map_err(Fault::at(Side::Cloud))?;

@@ -10,7 +10,7 @@ use super::status::TableStatus;
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::flows::{agree_again, known_tables};
-use crate::model::TableState;
+use crate::model::{StateWord, TableState};
 use crate::plan::owned_count;
 
 /// A table behind a first copy.
@@ -19,7 +19,7 @@ pub struct Filled {
     /// Its name in the settings.
     pub table: String,
     /// As in `status`.
-    pub state: String,
+    pub state: StateWord,
     /// Why it waits for somebody.
     pub why: Option<String>,
     /// The desktop's rows that are in the cloud, counted there; null where that can't be told.
@@ -38,10 +38,7 @@ pub struct Filled {
 impl Filled {
     /// It isn't whole, whoever has to do something about that.
     pub fn has_trouble(&self) -> bool {
-        let settled = [TableState::Streaming, TableState::SwapOnly];
-        let state = TableState::read(&self.state);
-        let whole = state.is_some_and(|state| settled.contains(&state));
-        self.needs_you || self.extras > 0 || !whole
+        self.needs_you || self.extras > 0 || !self.state.is(TableState::is_whole)
     }
 }
 
@@ -53,7 +50,9 @@ impl Observer {
     pub async fn filled(&self, settings: &Settings) -> Result<Vec<Filled>, Fault> {
         let tables = self.in_cloud().tables(BTreeMap::new()).await?;
         let (counts, reasons) = (self.counts(settings).await, self.reasons().await?);
-        let known = tables.into_iter().filter(|table| table.state != "removed");
+        let known = tables
+            .into_iter()
+            .filter(|table| table.state != TableState::Removed);
         let filled = known.map(|table| Filled {
             needs_you: TableStatus::needs_you(&table),
             cloud_rows: counts.get(&table.table).copied(),

@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::platform;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
 /// One replicator's state in the cloud.
 pub(super) struct InCloud<'a> {
@@ -40,8 +40,7 @@ impl InCloud<'_> {
     /// Rows of this replicator, which is `$1`.
     pub(super) async fn ours(&self, sql: &str) -> Result<Vec<Row>, Fault> {
         let params = [(&self.replicator as _, Type::TEXT)];
-        let rows = self.client.query_typed(sql, &params).await;
-        rows.map_err(Fault::at(Side::Cloud))
+        Side::Cloud.query(self.client, sql, &params).await
     }
 }
 
@@ -59,14 +58,12 @@ impl Observer {
     /// # Errors
     /// When it can't be reached or asked either.
     pub async fn half(settings: &Settings) -> Result<Option<(bool, Option<u64>)>, Fault> {
-        let desktop = control::connect(&settings.desktop.endpoint).await;
-        let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
+        let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
         let sql = "select exists (select from pg_stat_replication as r where r.pid = s.active_pid), \
             case when s.wal_status <> 'lost' then pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint end \
             from pg_replication_slots as s where s.slot_name = $1";
         let params = [(&settings.forward.slot as _, Type::TEXT)];
-        let rows = desktop.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(&desktop.client, sql, &params).await?;
         let held = |bytes: Option<i64>| bytes.map(|bytes| bytes.max(0).unsigned_abs());
         Ok(rows.first().map(|row| (row.get(0), held(row.get(1)))))
     }
@@ -109,8 +106,7 @@ impl Observer {
 pub(super) async fn found_in_cloud(
     settings: &Settings,
 ) -> Result<Option<(Control, String)>, Fault> {
-    let cloud = control::connect(&settings.cloud.endpoint).await;
-    let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+    let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?;
     if !is_installed(&cloud.client, Side::Cloud).await? {
         return Ok(None);
     }
@@ -121,8 +117,7 @@ pub(super) async fn found_in_cloud(
         (&settings.forward.slot as _, Type::TEXT),
         (&settings.desktop.endpoint.database as _, Type::TEXT),
     ];
-    let rows = cloud.client.query_typed(sql, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud.query(&cloud.client, sql, &params).await?;
     let replicator = match rows.as_slice() {
         [row] => Some(row.get(0)),
         _ => None,

@@ -6,7 +6,7 @@ use tokio_postgres::types::Type;
 use super::sample::one;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
-use crate::model::Timestamp;
+use crate::model::{LagNotice, Timestamp};
 use crate::wire::WireError;
 
 /// Our slot, who reads it, and what the reader has told.
@@ -32,14 +32,22 @@ pub(crate) struct OnDesktop {
 }
 
 pub(crate) async fn on_desktop(client: &Client, slot: &str) -> Result<OnDesktop, Fault> {
-    let sql = "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
+    let sql = format!(
+        "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
         pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint, r.write_lsn::text, \
         (extract(epoch from clock_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint, s.slot_name is null or coalesce(s.wal_status = 'lost', false), \
-        substring(t.told from ' since (-?[0-9]+)$')::bigint, coalesce(t.told like '% works since %', false), r.pid is not null \
-        from (select 1) as one left join lateral (select min(a.application_name) as told from pg_stat_activity as a \
-          where a.datname = current_database() and a.application_name similar to 'tandem ' || hashtext($1) || ' (waits|works) since %') as t on true left join pg_replication_slots s on s.slot_name = $1 left join pg_stat_replication r on r.pid = s.active_pid";
-    let row = one(client, Side::Desktop, sql, &[(&slot, Type::TEXT)]).await?;
+        t.told, r.pid is not null \
+        from (select 1) as one left join lateral (select array_agg(substr(a.application_name, length(w.who) + 1) order by a.application_name) as told \
+          from (select {}) as w(who), pg_stat_activity as a \
+          where a.datname = current_database() and starts_with(a.application_name, w.who)) as t on true \
+        left join pg_replication_slots s on s.slot_name = $1 left join pg_stat_replication r on r.pid = s.active_pid",
+        LagNotice::SPEAKER
+    );
+    let row = one(client, Side::Desktop, &sql, &[(&slot, Type::TEXT)]).await?;
     let row = row.ok_or_else(|| Fault::wire(Side::Desktop, &WireError::Closed))?;
+    // Whoever else has such a name says nothing that we know.
+    let told: Vec<&str> = row.get::<_, Option<_>>(6).unwrap_or_default();
+    let notice = { told.iter() }.find_map(|words| words.parse::<LagNotice>().ok());
     Ok(OnDesktop {
         lsn: row.get(0),
         confirmed: row.get(1),
@@ -47,9 +55,9 @@ pub(crate) async fn on_desktop(client: &Client, slot: &str) -> Result<OnDesktop,
         received: row.get(3),
         now: Timestamp(row.get(4)),
         is_lost: row.get(5),
-        oldest_missing: row.get::<_, Option<i64>>(6).map(Timestamp),
-        is_working: row.get(7),
-        is_streaming: row.get(8),
+        oldest_missing: notice.map(|notice| notice.since),
+        is_working: notice.is_some_and(|notice| notice.moves),
+        is_streaming: row.get(7),
     })
 }
 

@@ -14,7 +14,7 @@ use crate::flows::{agree_again, known_tables};
 use crate::fold::{REFIT, RETRY};
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::{Source, shown};
+use crate::model::{Source, shown, sqlstate};
 
 /// A row in the quarantine, as people see it: its key, not its other values (P16).
 #[derive(Clone, Debug, Serialize)]
@@ -49,12 +49,9 @@ impl Observer {
         if !installed {
             return Ok(Vec::new());
         }
-        let rows = self
-            .cloud
-            .client
-            .query_typed(sql, &[(&self.replicator, Type::TEXT)])
-            .await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud
+            .query(&self.cloud.client, sql, &[(&self.replicator, Type::TEXT)])
+            .await?;
         let keys = self.keys(settings).await;
         let row = |row: &tokio_postgres::Row| {
             let table: String = row.get(2);
@@ -94,8 +91,11 @@ impl Observer {
             &[(&self.replicator, Type::TEXT)],
         )
         .await?;
-        let long = "select id from tandem.quarantine where replicator = $1 and id = any($2) and sqlstate = 'TD003'";
-        let long = !self.on_parked(long, ids).await?.is_empty();
+        let long = format!(
+            "select id from tandem.quarantine where replicator = $1 and id = any($2) and sqlstate = '{}'",
+            sqlstate::DOES_NOT_FIT
+        );
+        let long = !self.on_parked(&long, ids).await?.is_empty();
         let what = if long { REFIT } else { "" };
         let stir = "select pg_logical_emit_message(true, $1, $2)::text";
         let params: [(&(dyn ToSql + Sync), Type); 2] = [(&RETRY, Type::TEXT), (&what, Type::TEXT)];
@@ -132,8 +132,7 @@ impl Observer {
     async fn on_parked(&self, sql: &str, ids: &[i64]) -> Result<Vec<tokio_postgres::Row>, Fault> {
         let params: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.replicator, Type::TEXT), (&ids, Type::INT8_ARRAY)];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        rows.map_err(Fault::at(Side::Cloud))
+        Side::Cloud.query(&self.cloud.client, sql, &params).await
     }
 
     /// The names of the columns under which each table's rows are parked, by direction and table: the cloud's where it has

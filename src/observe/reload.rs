@@ -189,8 +189,7 @@ impl ReloadCaller {
         let sql = "insert into tandem.reload (replicator, asked_by) values ($1, $2) returning id";
         let params: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.replicator, Type::TEXT), (&who, Type::TEXT)];
-        let rows = cloud.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud.query(cloud, sql, &params).await?;
         let id: i64 = rows.first().map_or(0, |row| row.get(0));
         self.stir().await;
         let id: [(&(dyn ToSql + Sync), Type); 1] = [(&id, Type::INT8)];
@@ -199,8 +198,7 @@ impl ReloadCaller {
             || heard && since.elapsed() < limits::RELOAD_ANSWER_MAX
         {
             let sql = "select answer::text, begun_at is not null from tandem.reload where id = $1";
-            let rows = cloud.query_typed(sql, &id).await;
-            let rows = rows.map_err(Fault::at(Side::Cloud))?;
+            let rows = Side::Cloud.query(cloud, sql, &id).await?;
             let Some(row) = rows.first() else {
                 break;
             };
@@ -216,8 +214,7 @@ impl ReloadCaller {
         }
         // Nobody waits for it any more.
         let sql = "delete from tandem.reload where id = $1 and ended_at is null";
-        let done = cloud.query_typed(sql, &id).await;
-        done.map_err(Fault::at(Side::Cloud))?;
+        Side::Cloud.query(cloud, sql, &id).await?;
         Ok(None)
     }
 
@@ -246,8 +243,7 @@ async fn named_before(both: &Observer) -> Result<Option<String>, Fault> {
         (&both.identity.system_id, Type::TEXT),
         (&both.identity.database, Type::TEXT),
     ];
-    let rows = cloud.query_typed(sql, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud.query(cloud, sql, &params).await?;
     Ok(match rows.as_slice() {
         [one] => Some(one.get(0)),
         _ => None,

@@ -100,8 +100,7 @@ impl Observer {
             where o.replicator = $1 and o.id = any ($2) and s.why is null";
         let params: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.replicator, Type::TEXT), (&ids, Type::INT8_ARRAY)];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud.query(&self.cloud.client, sql, &params).await?;
         let count = rows.first().map_or(0, |row| row.get::<_, i64>(0));
         Ok(usize::try_from(count).unwrap_or_default())
     }
@@ -132,8 +131,7 @@ impl Observer {
             let sql = "select exists (select from tandem.reverse_state where replicator = $1 and \"table\" = $2)";
             let params: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&self.replicator, Type::TEXT), (&reverse.name, Type::TEXT)];
-            let rows = self.cloud.client.query_typed(sql, &params).await;
-            let rows = rows.map_err(Fault::at(Side::Cloud))?;
+            let rows = Side::Cloud.query(&self.cloud.client, sql, &params).await?;
             if !rows.first().is_some_and(|row| row.get(0)) {
                 let what = format!(
                     "{} is not watched yet, so nothing of it comes home",
@@ -183,8 +181,7 @@ impl Observer {
                 (&key, Type::TEXT_ARRAY),
                 (&op, Type::TEXT),
             ];
-            let done = self.cloud.client.query_typed(sql, &params).await;
-            done.map_err(Fault::at(Side::Cloud))?;
+            Side::Cloud.query(&self.cloud.client, sql, &params).await?;
         }
         Ok(())
     }
@@ -312,10 +309,8 @@ impl Observer {
 
     /// Rows of this replicator, which is `$1`.
     async fn ours(&self, client: &Client, side: Side, sql: &str) -> Result<Vec<Row>, Fault> {
-        let rows = client
-            .query_typed(sql, &[(&self.replicator, Type::TEXT)])
-            .await;
-        rows.map_err(Fault::at(side))
+        side.query(client, sql, &[(&self.replicator, Type::TEXT)])
+            .await
     }
 }
 

@@ -12,11 +12,13 @@ use super::half::InCloud;
 use super::on_desktop::on_desktop;
 use super::peek::Missing;
 use super::reverse::ReverseSample;
+use super::schemas::refuse_newer_schema;
 use crate::catalog::{Facts, facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::model::{Lsn, Timestamp};
+use crate::plan::table_state;
 use crate::platform;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
@@ -135,6 +137,8 @@ impl Observer {
         let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         facts(&cloud.client, Side::Cloud).await?;
+        refuse_newer_schema(&desktop, Side::Desktop).await?;
+        refuse_newer_schema(&cloud, Side::Cloud).await?;
         let replicator = replicator_name(settings, &identity);
         Ok(Observer {
             desktop,
@@ -208,16 +212,13 @@ impl Observer {
     /// # Errors
     /// When the query fails.
     pub async fn troubled(&self) -> Result<Vec<(String, String, String)>, Fault> {
-        let sql = "select \"table\", state, coalesce(why, '') from tandem.table_state where replicator = $1 and state in ('stopped', 'held') \
-            union all select \"table\", 'quarantined', count(*) || case count(*) when 1 then ' row; ' else ' rows; the first: ' end || (array_agg(sqlstate || ' ' || why order by id))[1] \
-            from tandem.quarantine where replicator = $1 group by \"table\" \
-            union all select \"table\", 'stopped', why from tandem.reverse_state where replicator = $1 and why is not null order by 1, 2";
-        let rows = self
-            .cloud
-            .client
-            .query_typed(sql, &[(&self.replicator, Type::TEXT)])
-            .await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud
+            .query(
+                &self.cloud.client,
+                &table_state::troubled(),
+                &[(&self.replicator, Type::TEXT)],
+            )
+            .await?;
         Ok(rows
             .iter()
             .map(|row| (row.get(0), row.get(1), row.get(2)))
@@ -230,6 +231,13 @@ impl Observer {
     /// # Errors
     /// When a side can't be asked.
     pub async fn sample(&self, settings: &Settings) -> Result<Sample, Fault> {
+        match self.measured(settings).await {
+            Ok(sample) => Ok(sample),
+            Err(fault) => Err(self.unless_migrated(fault).await),
+        }
+    }
+
+    async fn measured(&self, settings: &Settings) -> Result<Sample, Fault> {
         let Some(first) = self.checkpoint().await? else {
             return self
                 .finish(settings, State::Down, &CheckpointView::default(), None)
@@ -334,12 +342,15 @@ impl InCloud<'_> {
         if !installed.is_some_and(|row| row.get(0)) {
             return Ok(None);
         }
-        let sql = "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
+        let sql = format!(
+            "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
                    (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words, version, \
-                   exists (select from tandem.table_state as s where s.replicator = c.replicator and s.state in ('waiting', 'copying')), \
+                   {}, \
                    to_char(held_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
-                   from tandem.checkpoint as c where replicator = $1";
-        let row = one(cloud, Side::Cloud, sql, &[(&self.replicator, Type::TEXT)]).await?;
+                   from tandem.checkpoint as c where replicator = $1",
+            table_state::is_filling()
+        );
+        let row = one(cloud, Side::Cloud, &sql, &[(&self.replicator, Type::TEXT)]).await?;
         Ok(row.map(|row| CheckpointView {
             lsn: row
                 .get::<_, Option<String>>(0)
@@ -373,7 +384,6 @@ pub(super) async fn one(
     sql: &str,
     params: &[(&(dyn ToSql + Sync), Type)],
 ) -> Result<Option<tokio_postgres::Row>, Fault> {
-    let rows = client.query_typed(sql, params).await;
-    let rows = rows.map_err(Fault::at(side))?;
+    let rows = side.query(client, sql, params).await?;
     Ok(rows.into_iter().next())
 }

@@ -3,19 +3,21 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
 use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
 use super::sample::{CheckpointView, Observer, Sample, State};
+use super::schemas::SchemasStatus;
 use crate::alert::{AlertStatus, kept, ways};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::{Lsn, TableState};
+use crate::model::{Lsn, StateWord};
+use crate::plan::table_state;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -85,6 +87,8 @@ pub struct Status {
     pub verified: Option<VerifiedStatus>,
     /// Whether people hear of what is wrong; null where nobody is to be told.
     pub alert: Option<AlertStatus>,
+    /// What both sides' schemas are, and what would become of them.
+    pub schemas: SchemasStatus,
     /// When the cloud committed our last transaction, in seconds since 1970.
     #[serde(skip)]
     pub last_commit: Option<f64>,
@@ -167,7 +171,7 @@ pub struct TableStatus {
     /// Its name in the settings.
     pub table: String,
     /// Its state.
-    pub state: String,
+    pub state: StateWord,
     /// Since when it has that, in ISO 8601.
     pub since: String,
     /// Why it doesn't go on.
@@ -196,6 +200,12 @@ pub struct TableStatus {
     pub conflicts: i64,
 }
 
+impl Serialize for StateWord {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
 impl TableStatus {
     /// It waits for a person.
     pub fn needs_you(&self) -> bool {
@@ -204,8 +214,7 @@ impl TableStatus {
 
     /// It waits for a person itself, not only rows of it.
     pub fn waits_for_person(&self) -> bool {
-        // A state that nobody knows is nothing to be at ease about.
-        TableState::read(&self.state).is_none_or(TableState::waits_for_person)
+        self.state.waits_for_person()
     }
 }
 
@@ -215,6 +224,14 @@ impl Observer {
     /// # Errors
     /// When a side can't be asked.
     pub async fn status(&self, settings: &Settings) -> Result<Status, Fault> {
+        let told = self.whole_status(settings).await;
+        match told {
+            Ok(status) => Ok(status),
+            Err(fault) => Err(self.unless_migrated(fault).await),
+        }
+    }
+
+    async fn whole_status(&self, settings: &Settings) -> Result<Status, Fault> {
         let forward = self.sample(settings).await?;
         let seen = self.checkpoint().await?;
         let age = seen.as_ref().map(|seen| seen.age).unwrap_or_default();
@@ -266,6 +283,7 @@ impl Observer {
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
             alert,
+            schemas: self.schemas().await?,
             last_commit: sums.last_commit,
             up_to: sums.up_to,
             transactions: sums.transactions,
@@ -312,8 +330,7 @@ impl Observer {
             (&self.replicator as _, Type::TEXT),
             (&settings.forward.slot as _, Type::TEXT),
         ];
-        let rows = desktop.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(desktop, sql, &params).await?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
@@ -325,8 +342,7 @@ impl Observer {
         let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
             (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed, wrote, runs, watched, trouble from tandem.refill where replicator = $1";
         let params = [(&self.replicator as _, Type::TEXT)];
-        let rows = desktop.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(desktop, sql, &params).await?;
         Ok(rows.first().map(|row| RefillStatus {
             started: row.get(0),
             took_ms: row.get(1),
@@ -343,8 +359,7 @@ impl Observer {
     async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {
         let sql = "select (extract(epoch from max(clock_timestamp() - xact_start)) * 1000)::bigint from pg_stat_activity \
             where datname = current_database() and usename = current_user and state <> 'idle' and query like 'copy (select %' and backend_xmin is not null";
-        let rows = self.desktop.client.query_typed(sql, &[]).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(&self.desktop.client, sql, &[]).await?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
@@ -353,8 +368,9 @@ impl Observer {
         let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
             from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
         let params = [(&settings.forward.slot as _, Type::TEXT)];
-        let rows = self.desktop.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop
+            .query(&self.desktop.client, sql, &params)
+            .await?;
         let streams = rows.first().and_then(|row| row.get(0));
         Ok(Service::of(running, streams, seen))
     }
@@ -413,18 +429,12 @@ impl InCloud<'_> {
         mut conflicts: BTreeMap<String, i64>,
     ) -> Result<Vec<TableStatus>, Fault> {
         let mut reverse = self.reverse_counts().await?;
-        let sql = "select s.\"table\", case when r.why is not null and s.state in ('streaming', 'swap_only') then 'stopped' when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused' else s.state end, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), coalesce(s.why, 'nothing comes home any more: ' || r.why, s.swap_why), s.copied, \
-            s.received, s.applied, s.folded, s.ruled_out, s.quarantined, \
-            (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\"), \
-            (select to_char(max(w.ended_at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.swap as w \
-              where w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null), s.extras \
-            from tandem.table_state as s left join tandem.reverse_state as r using (replicator, \"table\") where s.replicator = $1 order by 1";
-        let rows = self.ours(sql).await?;
+        let rows = self.ours(&table_state::shown()).await?;
         let table = |row: &tokio_postgres::Row| TableStatus {
             reverse: reverse.remove(row.get::<_, &str>(0)),
             conflicts: conflicts.remove(row.get::<_, &str>(0)).unwrap_or_default(),
             table: row.get(0),
-            state: row.get(1),
+            state: StateWord::read(row.get(1)),
             since: row.get(2),
             why: row.get(3),
             copied: row.get(4),

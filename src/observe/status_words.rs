@@ -2,11 +2,12 @@
 
 use super::reload::ReloadOutcome;
 use super::status::{Status, TableStatus, Verdict};
+use crate::model::TableState;
 
 impl TableStatus {
     /// It goes on; a swap that was refused says nothing of the stream.
     pub fn is_live(&self) -> bool {
-        ["streaming", "swap_only", "swap_refused"].contains(&self.state.as_str())
+        self.state.is(TableState::is_live)
     }
 }
 
@@ -34,9 +35,9 @@ impl Status {
 
     /// The next command; none where nothing has to be done.
     pub fn next(&self) -> Option<&'static str> {
-        let refused = { self.tables.iter() }.any(|table| table.state == "swap_refused");
+        let any = |state| self.tables.iter().any(|table| table.state == state);
+        let (refused, stopped) = (any(TableState::SwapRefused), any(TableState::Stopped));
         let parked = self.tables.iter().any(|table| table.parked > 0);
-        let stopped = self.tables.iter().any(|table| table.state == "stopped");
         let says_next =
             { self.service.last_words.as_ref() }.is_some_and(|words| words.contains("next: "));
         match self.verdict {

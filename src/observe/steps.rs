@@ -1,6 +1,7 @@
 //! What to do next, as commands that can be copied, one by one. Pure.
 
 use super::status::{Status, TableStatus, Verdict};
+use crate::model::TableState;
 
 /// A command, and what it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,19 +45,26 @@ impl Status {
                     plain("tandem bootstrap", "copies all tables once"),
                 ];
             }
+            // Its last words say what to do; to start it again may be the wrong thing.
+            Verdict::Stopped
+                if { self.service.last_words.as_ref() }
+                    .is_some_and(|words| words.contains("next: ")) =>
+            {
+                return Vec::new();
+            }
             Verdict::Stopped | Verdict::Down => return vec![plain("tandem run", "starts it")],
             Verdict::NeedsYou => {}
         }
         let mut steps = Vec::new();
-        let of = |state: &'static str| self.tables.iter().filter(move |table| table.state == state);
-        if of("stopped").next().is_some() {
+        let of = |state: TableState| self.tables.iter().filter(move |table| table.state == state);
+        if of(TableState::Stopped).next().is_some() {
             steps.push(plain("tandem doctor", "shows what mends a table"));
         }
-        for table in of("swap_refused") {
+        for table in of(TableState::SwapRefused) {
             let command = format!("tandem swap {} --plan", pasted(&table.table));
             steps.push(step(command, "shows what the refused swap would do"));
         }
-        for table in of("held") {
+        for table in of(TableState::Held) {
             let command = format!("tandem bootstrap --table {} --plan", pasted(&table.table));
             steps.push(step(command, "shows what a new copy would do"));
         }

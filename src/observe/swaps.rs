@@ -6,6 +6,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::sample::Observer;
 use crate::fault::{Fault, Side};
 use crate::fold::SWAP;
+use crate::plan::table_state;
 
 /// What came of a swap. Unknown numbers are null.
 #[derive(Clone, Debug, Serialize)]
@@ -56,8 +57,7 @@ impl Observer {
             (&who, Type::TEXT),
             (&allow_shrink, Type::BOOL),
         ];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud.query(&self.cloud.client, sql, &params).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -68,8 +68,10 @@ impl Observer {
     pub async fn stir(&self) -> Result<(), Fault> {
         let sql = "select pg_logical_emit_message(true, $1, '')::text";
         let params: [(&(dyn ToSql + Sync), Type); 1] = [(&SWAP, Type::TEXT)];
-        let done = self.desktop.client.query_typed(sql, &params).await;
-        done.map(drop).map_err(Fault::at(Side::Desktop))
+        Side::Desktop
+            .query(&self.desktop.client, sql, &params)
+            .await
+            .map(drop)
     }
 
     /// What came of the swaps with these numbers, and how many are not done yet.
@@ -77,13 +79,15 @@ impl Observer {
     /// # Errors
     /// When the cloud can't be asked.
     pub async fn swapped(&self, ids: &[i64]) -> Result<(Vec<Swapped>, usize), Fault> {
-        let sql = "select w.\"table\", w.read, w.inserted, w.updated, w.deleted, w.read - w.inserted - w.updated - w.quarantined, s.extras, w.refused, w.ended_at is null, w.guarded, nullif(w.quarantined, 0), \
+        let sql = format!(
+            "select w.\"table\", w.read, w.inserted, w.updated, w.deleted, w.read - w.inserted - w.updated - w.quarantined, s.extras, w.refused, w.ended_at is null, w.guarded, nullif(w.quarantined, 0), \
             (select q.sqlstate || ' ' || q.why from tandem.quarantine as q where q.replicator = w.replicator and q.\"table\" = w.\"table\" \
               and q.direction = 'forward' and q.work in ('upsert', 'add') order by q.id limit 1) \
-            from tandem.swap as w left join tandem.table_state as s using (replicator, \"table\") where w.id = any ($1) order by w.id";
+            from tandem.swap as w {} where w.id = any ($1) order by w.id",
+            table_state::BESIDE
+        );
         let params: [(&(dyn ToSql + Sync), Type); 1] = [(&ids, Type::INT8_ARRAY)];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud.query(&self.cloud.client, &sql, &params).await?;
         let open = rows.iter().filter(|row| row.get(8)).count();
         let swapped = |row: &tokio_postgres::Row| Swapped {
             table: row.get(0),

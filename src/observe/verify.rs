@@ -168,8 +168,10 @@ impl Observer {
             (&different, Type::TEXT_ARRAY),
             (&unknown, Type::TEXT_ARRAY),
         ];
-        let done = self.cloud.client.query_typed(sql, &params).await;
-        done.map(drop).map_err(Fault::at(Side::Cloud))
+        Side::Cloud
+            .query(&self.cloud.client, sql, &params)
+            .await
+            .map(drop)
     }
 
     /// How long ago the last comparison was; none where none was made.
@@ -178,12 +180,9 @@ impl Observer {
             return Ok(None);
         }
         let sql = "select (greatest(0, extract(epoch from clock_timestamp() - ended_at)) * 1000)::bigint from tandem.verified where replicator = $1";
-        let rows = self
-            .cloud
-            .client
-            .query_typed(sql, &[(&self.replicator, Type::TEXT)])
-            .await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud
+            .query(&self.cloud.client, sql, &[(&self.replicator, Type::TEXT)])
+            .await?;
         Ok(rows
             .first()
             .map(|row| Duration::from_millis(row.get::<_, i64>(0).unsigned_abs())))
@@ -282,8 +281,7 @@ impl Observer {
             (&what.table, Type::TEXT),
             (&direction, Type::TEXT_ARRAY),
         ];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud.query(&self.cloud.client, sql, &params).await?;
         let copies = rows.iter().map(|row| row.get::<_, i64>(1).unsigned_abs());
         Ok(Known {
             copies: copies.sum(),
@@ -302,8 +300,9 @@ impl Observer {
             (&what.table, Type::TEXT),
             (&bad.key, Type::TEXT_ARRAY),
         ];
-        let rows = self.desktop.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop
+            .query(&self.desktop.client, sql, &params)
+            .await?;
         Ok(rows.first().is_some_and(|row| row.get(0)))
     }
 }

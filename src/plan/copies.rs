@@ -6,6 +6,7 @@ use super::guard::{Change, Guard, has_parent, spares};
 use super::kept::{Counted, DELETE, INSERT};
 use super::quote::{ident, table as qualified};
 use super::source::{Rows, all, image, insertion, key, source};
+use super::table_state::IS_OURS;
 use super::write::and;
 use crate::model::{Column, Key, Source, Table};
 
@@ -144,7 +145,8 @@ pub(super) fn hit_by_look(table: &Table, target: &str, found: &str, deletable: &
 
 /// CTEs, `want` over the desktop's rows `src` among them, that end in `have(part, at, name, nth)`: the stored rows that `which`
 /// chooses, numbered so that the last of them go where there are too many. Those stay first that look as the desktop's do; before the
-/// first copy, when the desktop can't know what the phones said, those of which most is said. `$1` is the replicator, `$3` the table's name.
+/// first copy, and as long as rows stand there that it found and nobody has decided about, the desktop can't know what the phones
+/// said: then those of which most is said. `$1` is the replicator, `$3` the table's name.
 pub(super) fn have_by_look(table: &Table, target: &str, which: &str) -> String {
     let names = key(table);
     let (sent, stored) = (image("src", &names), image("t", &names));
@@ -152,7 +154,7 @@ pub(super) fn have_by_look(table: &Table, target: &str, which: &str) -> String {
         "looks as (select {sent}::text as name, src.\"tandem look\" as look, count(*) as copies from src group by 1, 2), \
          want as (select looks.name, sum(looks.copies) as copies from looks group by 1), \
          seen as (select t.tableoid as part, t.ctid as at, {stored}::text as name, {} as look from {target} as t where {which}), \
-         known as (select from tandem.table_state as s where s.replicator = $1 and s.\"table\" = $3 and s.copied_at is not null), \
+         known as ({IS_OURS}), \
          same as (select seen.*, row_number() over (partition by seen.name, seen.look) as nth from seen), \
          have as (select same.part, same.at, same.name, row_number() over (partition by same.name order by \
          exists (select from known) and same.nth <= coalesce(looks.copies, 0) desc, num_nulls(variadic same.look), same.look desc) as nth from same left join looks using (name, look))",

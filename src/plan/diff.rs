@@ -10,6 +10,7 @@ use super::planner::WriteContext;
 use super::quote::{ident, literal, table as qualified};
 use super::row_by_row::{TOUCHED_STEP, cap_parked, parked_key, place};
 use super::source::{Rows, all, assignments, differs, image, insertion, key, rest, source};
+use super::table_state::{COUNT_EXTRAS, HAS_EXTRAS};
 use super::write::update_differing;
 use crate::limits;
 use crate::model::{Key, Source, Statement, StepKind, Table, sqlstate};
@@ -121,7 +122,9 @@ pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool
     // What is too large to be copied, or can't be read, is there all the same.
     let known = match named {
         true => format!(
-            " and not exists (select from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.sqlstate in ('TD007', '22021') and q.key_hash = md5({name}::text) collate \"C\")"
+            " and not exists (select from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.sqlstate in ('{}', '{}') and q.key_hash = md5({name}::text) collate \"C\")",
+            sqlstate::TOO_LARGE,
+            sqlstate::CHARACTER_NOT_IN_REPERTOIRE
         ),
         false => String::new(),
     };
@@ -267,14 +270,14 @@ pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool
             "select set_config('tandem.spare', '', true)",
             Vec::new(),
         ),
-        spare: statement(
-            "select case set_config('tandem.spare', (select coalesce(max(s.extras), 0) > 0 from tandem.table_state as s where s.replicator = $1 and s.\"table\" = $3)::text, true) when '' then '' end where $2 >= 0 and $4 >= 0".to_owned(),
-        ),
+        spare: statement(format!(
+            "select case set_config('tandem.spare', ({HAS_EXTRAS})::text, true) when '' then '' end where $2 >= 0 and $4 >= 0"
+        )),
         recount: statement(format!(
-            "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3 and extras > 0"
+            "{extras} {COUNT_EXTRAS} and extras > 0"
         )),
         extras: statement(format!(
-            "{extras} update tandem.table_state set extras = (select count(*) from extra) where replicator = $1 and \"table\" = $3"
+            "{extras} {COUNT_EXTRAS}"
         )),
         update: update.map(&statement),
         insert: statement(counted(

@@ -25,6 +25,7 @@ mod session_settings;
 mod shrink;
 mod source;
 mod staged;
+pub mod table_state;
 mod unreadable;
 pub mod verify;
 mod weigh;

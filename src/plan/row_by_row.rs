@@ -9,7 +9,7 @@ use super::knot::{Part, knit};
 use super::planner::WriteContext;
 use super::source::Rows;
 use crate::limits;
-use crate::model::{Cell, Key, Param, Statement, Step, StepKind, StepShape, Table, oid};
+use crate::model::{Cell, Key, Param, Statement, Step, StepKind, StepShape, Table, oid, sqlstate};
 
 /// The statements of a careful step.
 pub(super) struct Careful {
@@ -212,14 +212,16 @@ pub fn retry(
             numbers(&part.shape.unsent),
             Param::int8(rows),
         ]);
-        Statement::bookkeeping(
+        let sql = format!(
             "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies) \
              select $1, $2, $3, $4, q.id, q.cells, q.copies from tandem.quarantine as q \
-             where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 and q.sqlstate <> 'TD007' \
-             and not (q.sqlstate = '22021' and tandem.is_unreadable(q.cells)) \
+             where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 and q.sqlstate <> '{}' \
+             and not (q.sqlstate = '{}' and tandem.is_unreadable(q.cells)) \
              order by q.tried_at limit $7",
-            params,
-        )
+            sqlstate::TOO_LARGE,
+            sqlstate::CHARACTER_NOT_IN_REPERTOIRE,
+        );
+        Statement::bookkeeping(sql, params)
     });
     let mut statements: Vec<_> = staged.collect();
     // While they waited, somebody may have changed what the cloud owns of the rows in whose place they go.

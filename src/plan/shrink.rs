@@ -15,7 +15,7 @@ pub(super) fn shrink(counts: &[(TableId, Counts)], tables: &Tables) -> Vec<State
     many.collect()
 }
 
-/// Raises TD004 when `deletes` rows are a larger share of the table's owned rows than it may lose at once.
+/// Raises [`crate::model::sqlstate::SHRINKS`] when `deletes` rows are a larger share of the table's owned rows than it may lose at once.
 fn shrinks(table: &Table, deletes: u64) -> Statement {
     // So many rows must be there: no more are counted.
     let least = (deletes as f64 / table.max_shrink.max(f64::EPSILON))

@@ -5,7 +5,7 @@ use super::planner::WriteContext;
 use super::quote::literal;
 use super::row_by_row::{UNREADABLE_STEP, parked_key, place};
 use super::source::Rows;
-use crate::model::{Charset, Key, Param, Statement, StepKind, Table, oid};
+use crate::model::{Charset, Key, Param, Statement, StepKind, Table, oid, sqlstate};
 
 /// Refuses each row with its reason.
 pub(super) fn refuse(table: &Table, rows: &Rows) -> String {
@@ -48,11 +48,12 @@ pub fn park_unreadable(table: &Table, manner: &WriteContext<'_>) -> Statement {
     params.push(Param::text(oid::PG_LSN, manner.end.to_string()));
     let sql = format!(
         "insert into tandem.quarantine as q (replicator, \"table\", key, key_hash, cells, copies, work, sqlstate, why, lsn, messages) \
-         select $1, $3, bad.key, md5(bad.key::text), bad.cells, bad.copies, '{}', '22021', bad.why, $5, 0 from \
+         select $1, $3, bad.key, md5(bad.key::text), bad.cells, bad.copies, '{}', '{}', bad.why, $5, 0 from \
          (select array[{}]::text[] as key, min(u.cells) as cells, count(*) as copies, min(tandem.why_unreadable({})) as why from {} group by 1) as bad \
          on conflict (replicator, direction, \"table\", key_hash) do update set cells = excluded.cells, unsent = excluded.unsent, copies = excluded.copies, \
          work = excluded.work, sqlstate = excluded.sqlstate, why = excluded.why, lsn = excluded.lsn, tried_at = now(), tries = q.tries + 1",
         work.word(),
+        sqlstate::CHARACTER_NOT_IN_REPERTOIRE,
         key.join(", "),
         words(table),
         Rows::Staged.from(),

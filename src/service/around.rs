@@ -8,7 +8,8 @@ use super::session_plan::Remembered;
 use crate::catalog::{self, Changed, Drift, Footprint, footprints};
 use crate::fault::{Fault, Side};
 use crate::limits;
-use crate::model::{Param, Recovery, Statement, TableId, alike, listed, oid};
+use crate::model::{Recovery, Statement, TableId, alike, listed};
+use crate::plan::table_state;
 
 /// What both sides are like, and which tables that makes doubtful.
 #[derive(Default)]
@@ -111,19 +112,14 @@ impl Session<'_> {
         let unlike = around.unlike.iter();
         let remember = unlike.filter_map(|id| {
             let print = around.prints.get(id)?;
-            let forget = match around.replaced.contains(id) {
-                true => ", copied_at = null",
-                false => "",
-            };
-            let sql = format!(
-                "update tandem.table_state set seen = $3::jsonb{forget} where replicator = $1 and \"table\" = $2"
-            );
-            let params = vec![
-                Param::string(&self.lease.replicator),
-                Param::string(&self.tables.get(*id).name),
-                Param::text(oid::TEXT, print.text()),
-            ];
-            Some(Statement::bookkeeping(sql, params))
+            let replaced = around.replaced.contains(id);
+            let (replicator, table) = (&self.lease.replicator, self.tables.get(*id));
+            Some(table_state::remember_footprint(
+                replicator,
+                table,
+                print.text(),
+                replaced,
+            ))
         });
         remember.collect()
     }

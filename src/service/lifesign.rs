@@ -150,8 +150,10 @@ impl Links {
             (&words.wal_held, Type::INT8),
             (&limit, Type::INT8),
         ];
-        let said = cloud.client.query_typed(SAY, &params).await;
-        said.map(drop).map_err(Fault::at(Side::Cloud))
+        Side::Cloud
+            .query(&cloud.client, SAY, &params)
+            .await
+            .map(drop)
     }
 
     async fn ask_desktop(

@@ -61,8 +61,10 @@ impl Session<'_> {
             (&epoch, Type::INT8),
             (&has, Type::INT4),
         ];
-        let done = self.cloud.client.query_typed(sql, &params).await;
-        done.map(drop).map_err(Fault::at(Side::Cloud))
+        Side::Cloud
+            .query(&self.cloud.client, sql, &params)
+            .await
+            .map(drop)
     }
 
     /// The heartbeat that the cloud knows last was written by this desktop: one that was restored from an image has the same
@@ -77,8 +79,9 @@ impl Session<'_> {
             (&self.lease.replicator, Type::TEXT),
             (&heartbeat, Type::TEXT),
         ];
-        let rows = self.desktop.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop
+            .query(&self.desktop.client, sql, &params)
+            .await?;
         if rows.first().is_some_and(|row| row.get(0)) {
             return Ok(());
         }
@@ -119,8 +122,7 @@ impl Session<'_> {
             (&identity.database, Type::TEXT),
             (slot, Type::TEXT),
         ];
-        let done = self.cloud.client.query_typed(sql, &params).await;
-        done.map_err(Fault::at(Side::Cloud))?;
+        Side::Cloud.query(&self.cloud.client, sql, &params).await?;
         taken.checkpoint = None;
         taken.system_id.clone_from(&identity.system_id);
         taken.database.clone_from(&identity.database);
@@ -174,10 +176,9 @@ impl Session<'_> {
             (&self.lease.replicator as _, Type::TEXT),
             (name as _, Type::TEXT),
         ];
-        let ours = !desktop
-            .query_typed(ours, &params)
-            .await
-            .map_err(Fault::at(Side::Desktop))?
+        let ours = !Side::Desktop
+            .query(desktop, ours, &params)
+            .await?
             .is_empty();
         if catalog::slot(desktop, name)
             .await
@@ -196,10 +197,7 @@ impl Session<'_> {
                 .map_err(Fault::at(Side::Desktop))?;
         }
         let note = "insert into tandem.slot (replicator, slot) values ($1, $2) on conflict (replicator, slot) do update set given_up_at = null, given_up_bytes = null";
-        desktop
-            .query_typed(note, &params)
-            .await
-            .map_err(Fault::at(Side::Desktop))?;
+        Side::Desktop.query(desktop, note, &params).await?;
         failpoint::reach("slot_noted");
         self.tell_who_is_waited_for().await?;
         let slot = catalog::create(&self.settings.desktop.endpoint, name).await;
@@ -211,12 +209,7 @@ impl Session<'_> {
     async fn tell_who_is_waited_for(&self) -> Result<(), Fault> {
         let sql = "select pid, coalesce(usename::text, ''), coalesce(application_name, ''), extract(epoch from clock_timestamp() - xact_start)::bigint \
                    from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid() and xact_start < clock_timestamp() - interval '1 s'";
-        let rows = self
-            .desktop
-            .client
-            .query_typed(sql, &[])
-            .await
-            .map_err(Fault::at(Side::Desktop))?;
+        let rows = Side::Desktop.query(&self.desktop.client, sql, &[]).await?;
         for row in rows {
             let (pid, user, program, seconds): (i32, String, String, i64) =
                 (row.get(0), row.get(1), row.get(2), row.get(3));

@@ -13,6 +13,7 @@ mod session;
 mod session_plan;
 mod supervise;
 mod telling;
+mod upgrade;
 mod wal_limit;
 
 pub use lifesign::SessionHealth;

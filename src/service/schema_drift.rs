@@ -16,20 +16,17 @@ use crate::fault::{Fault, Kind, Side};
 use crate::flows::{StoppedTables, agree_again};
 use crate::limits;
 use crate::model::{Recovery, SchemaMismatch, Tables, alike, listed};
-use crate::wire::control;
+use crate::plan::table_state;
 
 /// Tables that have stopped until both sides fit, as far as the cloud knows.
 pub(super) async fn unfit(cloud: &Client, replicator: &str) -> Result<StoppedTables, Fault> {
-    let sql = "select \"table\" from tandem.table_state where replicator = $1 and state = 'stopped' and fingerprint = ''";
-    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let sql = table_state::unfit();
+    let rows = Side::Cloud
+        .query(cloud, &sql, &[(&replicator, Type::TEXT)])
+        .await?;
     let names = rows.iter().map(|row| (row.get(0), Recovery::WhenAccepted));
     Ok(names.collect())
 }
-
-/// Only who has the lease says what a table's state is.
-const OF_HOLDER: &str =
-    "exists (select from tandem.checkpoint as c where c.replicator = $1 and c.epoch = $3)";
 
 /// They are said to be stopped, and are copied anew as soon as they fit: what happened meanwhile is found by the diff.
 pub(super) async fn note_misfits(
@@ -37,11 +34,7 @@ pub(super) async fn note_misfits(
     lease: &Lease,
     misfits: impl Iterator<Item = &SchemaMismatch>,
 ) -> Result<(), Fault> {
-    let sql = format!(
-        "update tandem.table_state set state = 'stopped', fingerprint = '', why = $4, \
-        since = case when state = 'stopped' then since else now() end where replicator = $1 and \"table\" = $2 and {OF_HOLDER} \
-        and (state, fingerprint, why) is distinct from ('stopped', '', $4) returning true"
-    );
+    let sql = table_state::stop_until_it_fits();
     let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
     let mut new = Vec::new();
     for misfit in misfits {
@@ -98,8 +91,7 @@ pub(super) async fn take_up_reverse(
         .collect();
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
-    let done = cloud.query_typed(sql, &params).await;
-    done.map(drop).map_err(Fault::at(Side::Cloud))
+    Side::Cloud.query(cloud, sql, &params).await.map(drop)
 }
 
 /// Looks again and again whether a table fits that didn't: when the session began, or since it was `halted`. Ends when one
@@ -192,10 +184,8 @@ async fn look(
     all: &BTreeSet<String>,
     waiting: &mut Waiting,
 ) -> Result<Option<String>, Fault> {
-    let desktop = control::connect(&settings.desktop.endpoint).await;
-    let desktop = desktop.map_err(Fault::at(Side::Desktop))?;
-    let cloud = control::connect(&settings.cloud.endpoint).await;
-    let cloud = cloud.map_err(Fault::at(Side::Cloud))?.client;
+    let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
+    let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?.client;
     let now = agree_again(settings, &desktop.client, &cloud, all).await?;
     let misfits = now.misfits().iter();
     let misfits = misfits.filter(|misfit| waiting.contains_key(&misfit.name));
@@ -210,16 +200,13 @@ async fn look(
     let Some((name, _)) = fits else {
         return Ok(None);
     };
-    let sql = format!(
-        "update tandem.table_state set fingerprint = '' where replicator = $1 and \"table\" = $2 and {OF_HOLDER} and state = 'stopped'"
-    );
+    let sql = table_state::take_up();
     let epoch = i64::try_from(lease.epoch).unwrap_or(i64::MAX);
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&lease.replicator, Type::TEXT),
         (name, Type::TEXT),
         (&epoch, Type::INT8),
     ];
-    let done = cloud.query_typed(&sql, &params).await;
-    done.map_err(Fault::at(Side::Cloud))?;
+    Side::Cloud.query(&cloud, &sql, &params).await?;
     Ok(Some(name.clone()))
 }

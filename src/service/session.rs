@@ -14,6 +14,7 @@ use super::reload::{look_for_reloads, or_superseded};
 use super::schema_drift::{mended, note_misfits, say_stopped, take_up_reverse, unfit};
 use super::session_plan::{Remembered, RunMode};
 use super::telling::telling;
+use super::upgrade::{install_schemas, look_at_schemas};
 use super::wal_limit::is_given_up;
 use crate::apply::{
     Advance, Applier, Lease, LeaseState, Script, advance, assert_lease, clear_staging, release,
@@ -27,14 +28,12 @@ use crate::flows::{
     check_keys, check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
 };
 use crate::fold::StreamState;
-use crate::install::{
-    ensure_publication, ensure_schema, is_installed, published_besides, unpublish, watch,
-};
+use crate::install::{ensure_publication, is_installed, published_besides, unpublish, watch};
 use crate::limits;
-use crate::model::{Committed, Lsn, TableId, Tables, listed};
-use crate::plan::{TransactionSettings, opening};
+use crate::model::{Committed, Lsn, TableId, TableState, Tables, listed};
+use crate::plan::{TransactionSettings, opening, table_state};
 use crate::wire::WireError;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
 /// Runs until the stream ends, or the goal is reached.
 ///
@@ -47,13 +46,9 @@ pub(super) async fn session(
 ) -> Result<(), Fault> {
     let connect = async {
         // The cloud first: no stream is opened while it is away.
-        let cloud = control::connect(&settings.cloud.endpoint)
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
+        let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?;
         let cloud_identity = facts(&cloud.client, Side::Cloud).await?;
-        let desktop = control::connect(&settings.desktop.endpoint)
-            .await
-            .map_err(Fault::at(Side::Desktop))?;
+        let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
         let identity = facts(&desktop.client, Side::Desktop).await?;
         identity.is_not(&cloud_identity)?;
         identity.can_publish()?;
@@ -64,6 +59,7 @@ pub(super) async fn session(
     };
     let (cloud, desktop, identity, cloud_identity) = connected?;
     let replicator = replicator_name(settings, &identity);
+    look_at_schemas(&desktop, &cloud, &goal.migrations).await?;
     let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
     let served = match unknown || goal.ends {
         true => BTreeSet::new(),
@@ -84,8 +80,7 @@ pub(super) async fn session(
         let reverse_tables: Vec<_> = tables.reverse_tables().iter().collect();
         check_keys(&all, &reverse_tables, &desktop.client, &cloud.client).await?;
     }
-    ensure_schema(&cloud.client, Side::Cloud).await?;
-    ensure_schema(&desktop.client, Side::Desktop).await?;
+    install_schemas(&desktop, &cloud, &goal.migrations).await?;
     if goal.restart && !unknown {
         check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
     }
@@ -172,6 +167,9 @@ impl Session<'_> {
     ) -> Result<(), Fault> {
         if !goal.restart {
             self.check_lineage(taken)?;
+        }
+        self.migrate(stop).await?;
+        if !goal.restart {
             self.check_timeline(taken).await?;
             self.check_history(taken).await?;
         }
@@ -331,7 +329,12 @@ impl Session<'_> {
         // They don't stream before they are copied, also if we end before that.
         let waiting = new.iter().map(|new| {
             ready.book.stop(new.table);
-            set_state(replicator, self.tables.get(new.table), "waiting", None)
+            set_state(
+                replicator,
+                self.tables.get(new.table),
+                TableState::Waiting,
+                None,
+            )
         });
         let mut statements = self::opening(opening);
         statements.push(assert_lease(&self.lease));
@@ -344,7 +347,7 @@ impl Session<'_> {
         for (table, why) in stopped {
             ready.book.stop(table);
             let table = self.tables.get(table);
-            statements.push(set_state(replicator, table, "stopped", Some(why)));
+            statements.push(set_state(replicator, table, TableState::Stopped, Some(why)));
         }
         statements.extend(self.remember_prints(&around));
         // What earlier sessions left.
@@ -382,18 +385,16 @@ impl Session<'_> {
         let only_home = { self.tables.reverse_tables().iter() }
             .filter(|reverse| self.tables.iter().all(|table| table.name != reverse.name));
         for reverse in only_home {
-            let sql = "insert into tandem.table_state as s (replicator, \"table\", cloud, fingerprint, state) values ($1, $2, $3, $4, 'streaming') \
-                on conflict (replicator, \"table\") do update set cloud = excluded.cloud, fingerprint = excluded.fingerprint, \
-                since = case when s.state = excluded.state then s.since else now() end, state = excluded.state, why = null";
             let in_cloud = reverse.cloud.to_string();
-            let params: [(&(dyn ToSql + Sync), Type); 4] = [
+            let params: [(&(dyn ToSql + Sync), Type); 6] = [
                 (replicator, Type::TEXT),
                 (&reverse.name, Type::TEXT),
                 (&in_cloud, Type::TEXT),
                 (&reverse.fingerprint, Type::TEXT),
+                (&TableState::Streaming.word(), Type::TEXT),
+                (&None::<&str>, Type::TEXT),
             ];
-            let done = cloud.query_typed(sql, &params).await;
-            done.map_err(Fault::at(Side::Cloud))?;
+            Side::Cloud.query(cloud, table_state::PUT, &params).await?;
         }
         Ok(nonce)
     }
@@ -401,15 +402,14 @@ impl Session<'_> {
     /// Tables that left the settings: their rows stay, and if they come back they are copied anew.
     async fn remove_forgotten(&self) -> Result<(), Fault> {
         let names: Vec<&str> = self.tables.names().into_iter().collect();
-        let sql = "with gone as (update tandem.table_state set state = 'removed', since = now(), why = null \
-                   where replicator = $1 and state <> 'removed' and not (\"table\" = any($2)) returning \"table\") \
-                   select tandem.void_parked($1, \"table\") from gone";
         let params: [(&(dyn ToSql + Sync), Type); 2] = [
             (&self.lease.replicator, Type::TEXT),
             (&names, Type::TEXT_ARRAY),
         ];
-        let done = self.cloud.client.query_typed(sql, &params).await;
-        done.map(drop).map_err(Fault::at(Side::Cloud))
+        Side::Cloud
+            .query(&self.cloud.client, &table_state::remove_others(), &params)
+            .await
+            .map(drop)
     }
 
     async fn fill(

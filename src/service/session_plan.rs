@@ -15,8 +15,10 @@ use crate::fault::{Fault, Kind, Side};
 use crate::flows::{
     Agenda, CopyRequest, Counters, How, Progress, Reloads, Scheduled, asked, last_swaps,
 };
+use crate::install::Migrations;
 use crate::limits;
 use crate::model::{Lsn, Table, TableState};
+use crate::plan::table_state;
 
 /// What a session is for.
 #[derive(Clone, Debug)]
@@ -45,6 +47,8 @@ pub struct RunMode {
     pub taken_up: TakenUp,
     /// The settings, which may be read again.
     pub reloads: Reloads,
+    /// To what both sides' schemas are brought.
+    pub migrations: Arc<Migrations>,
 }
 
 impl RunMode {
@@ -63,6 +67,7 @@ impl RunMode {
             health: SessionHealth::default(),
             taken_up: TakenUp::default(),
             reloads: Reloads::default(),
+            migrations: Arc::new(Migrations::embedded()),
         }
     }
 
@@ -89,12 +94,7 @@ pub(super) struct Remembered {
 impl Remembered {
     /// It is copied as the settings have it now.
     fn is_whole(&self, table: &Table) -> bool {
-        let state = if table.stream {
-            TableState::Streaming
-        } else {
-            TableState::SwapOnly
-        };
-        self.state == state && self.fingerprint == table.fingerprint
+        self.state == TableState::whole(table.stream) && self.fingerprint == table.fingerprint
     }
 
     /// It stood in the settings when a session began last.
@@ -116,14 +116,10 @@ impl Remembered {
 
 impl Session<'_> {
     pub(super) async fn remembered(&self) -> Result<HashMap<String, Remembered>, Fault> {
-        let sql = "select \"table\", state, fingerprint, copied_at::text, extras, seen::text from tandem.table_state where replicator = $1";
         let params = [(&self.lease.replicator as _, Type::TEXT)];
-        let rows = self
-            .cloud
-            .client
-            .query_typed(sql, &params)
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud
+            .query(&self.cloud.client, table_state::REMEMBERED, &params)
+            .await?;
         let remembered = rows.iter().map(|row| {
             let (name, state): (String, String) = (row.get(0), row.get(1));
             let copied_at: Option<String> = row.get(3);

@@ -51,8 +51,7 @@ async fn held(settings: &Settings, desktop: &mut Option<Control>) -> Result<Opti
     };
     let sql = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint from pg_replication_slots where slot_name = $1";
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(&settings.forward.slot, Type::TEXT)];
-    let rows = desktop.client.query_typed(sql, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Desktop))?;
+    let rows = Side::Desktop.query(&desktop.client, sql, &params).await?;
     let bytes = rows.first().and_then(|row| row.get::<_, Option<i64>>(0));
     Ok(bytes.map(i64::unsigned_abs))
 }
@@ -90,8 +89,9 @@ pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<bool, Fau
     if let Err(error) = dropped {
         // Else a slot that somebody drops later would look as if we had.
         let sql = "update tandem.slot set given_up_at = null, given_up_bytes = null where replicator = $1 and slot = $2";
-        let kept = desktop.client.query_typed(sql, &params[..2]).await;
-        kept.map_err(Fault::at(Side::Desktop))?;
+        Side::Desktop
+            .query(&desktop.client, sql, &params[..2])
+            .await?;
         return Err(Fault::wire(Side::Desktop, &error));
     }
     tracing::error!(
@@ -113,7 +113,6 @@ pub(super) async fn is_given_up(
     let sql = "select exists (select from tandem.slot as t where t.replicator = $1 and t.slot = $2 and t.given_up_at is not null \
         and not exists (select from pg_replication_slots as s where s.slot_name = t.slot))";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&replicator, Type::TEXT), (&slot, Type::TEXT)];
-    let rows = desktop.query_typed(sql, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Desktop))?;
+    let rows = Side::Desktop.query(desktop, sql, &params).await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))
 }

@@ -156,16 +156,8 @@ async fn looks_right(it: &Watched, browser: &Path) {
         );
         let dark = |scheme: &str| serde_json::json!({"features": [{"name": "prefers-color-scheme", "value": scheme}]});
         page.call("Emulation.setEmulatedMedia", dark("dark")).await;
-        if let Some(folder) = std::env::var_os("TANDEM_TEST_PICTURES") {
-            page.picture(&Path::new(&folder).join(format!("dark-{}.png", size.0)))
-                .await;
-        }
         let night = page.value(LOOKS).await;
         page.call("Emulation.setEmulatedMedia", dark("light")).await;
-        if let Some(folder) = std::env::var_os("TANDEM_TEST_PICTURES") {
-            page.picture(&Path::new(&folder).join(format!("light-{}.png", size.0)))
-                .await;
-        }
         let day = page.value(LOOKS).await;
         assert_ne!(night["color"], day["color"]);
     }

@@ -118,13 +118,6 @@ impl Steered {
         }
     }
 
-    /// What it looks like, for a person.
-    pub async fn picture(&mut self, file: &Path) {
-        let params = json!({"format": "png", "captureBeyondViewport": true});
-        let picture = self.call("Page.captureScreenshot", params).await;
-        std::fs::write(file, picture["data"].as_str().unwrap()).unwrap();
-    }
-
     /// Ends it.
     pub async fn end(mut self) {
         self.child.kill().await.unwrap();

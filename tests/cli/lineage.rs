@@ -146,6 +146,18 @@ async fn p13_another_server_behind_the_same_address_stops_run() {
         .to_desktop
         .redirect(other.servers.desktop.host(), other.servers.desktop.port());
     protected(&office, &["belongs to another desktop server"]).await;
+    // Where it is the same office on a new server, somebody says so (docs/operations.md).
+    let rows = "insert into item values (1, 'a'), (2, 'after the upgrade')";
+    exec(&other.desktop, rows).await;
+    let (code, out, said) = office.ask(&["bootstrap", "--plan"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    let (code, out, said) = office.ask(&["bootstrap", "--restart"]).await;
+    assert_eq!(code, 0, "{out} {said}");
+    let mut service = office.run();
+    exec(&other.desktop, "insert into item values (3, 'live')").await;
+    office.caught_up(&mut service).await;
+    assert_eq!(value(&office.cloud, "select count(*) from item").await, "3");
+    assert_eq!(service.stop().await, 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -55,6 +55,12 @@ fn each_link_leads_somewhere_inside_this_repository() {
                 "docs/words.md",
                 "docs/contract.md",
                 "docs/errors.md",
+                "docs/supabase.md",
+                "docs/moving.md",
+                "docs/operations.md",
+                "docs/sizing.md",
+                "docs/security.md",
+                "docs/comparison.md",
             ]
             .as_slice(),
         ),

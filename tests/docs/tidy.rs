@@ -203,6 +203,35 @@ fn some_things_are_done_in_one_place_only() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// What is said to one table of the cloud's has one owner.
+#[test]
+fn table_states_and_what_names_a_stream_are_written_in_one_file_each() {
+    let quoted = |word: &str| format!("'{word}'");
+    let rules = [
+        ("tandem.table_state".to_owned(), "src/plan/table_state.rs"),
+        (quoted("swap_only"), "src/plan/table_state.rs"),
+        (quoted("swap_refused"), "src/plan/table_state.rs"),
+        ("\"swap_only\"".to_owned(), "src/model/state.rs"),
+        ("\"swap_refused\"".to_owned(), "src/model/state.rs"),
+        (
+            "'tandem ' || hashtext".to_owned(),
+            "src/model/lag_notice.rs",
+        ),
+    ];
+    let mut wrong = Vec::new();
+    for (path, text) in sources() {
+        for (word, owner) in &rules {
+            if path.ends_with(owner) {
+                continue;
+            }
+            for (at, _) in code(&text).filter(|(_, line)| line.contains(word)) {
+                wrong.push(format!("{}:{at}: {word} (see {owner})", path.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn f43_no_sql_of_ours_truncates_or_cascades_on_user_tables() {
     let mut wrong = Vec::new();

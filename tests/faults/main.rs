@@ -19,4 +19,5 @@ mod long_outages;
 mod matrix;
 mod network;
 mod shutdown;
+mod upgrade;
 mod wire;

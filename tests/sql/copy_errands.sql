@@ -138,7 +138,8 @@ seen as (
 known as (
   select
   from tandem.table_state as s
-  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null),
+  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null
+  and s.extras = 0),
 same as (
   select seen.*, row_number() over (partition by seen.name, seen.look) as nth
   from seen),
@@ -202,7 +203,8 @@ seen as (
 known as (
   select
   from tandem.table_state as s
-  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null),
+  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null
+  and s.extras = 0),
 same as (
   select seen.*, row_number() over (partition by seen.name, seen.look) as nth
   from seen),
@@ -263,7 +265,8 @@ seen as (
 known as (
   select
   from tandem.table_state as s
-  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null),
+  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null
+  and s.extras = 0),
 same as (
   select seen.*, row_number() over (partition by seen.name, seen.look) as nth
   from seen),
@@ -338,7 +341,8 @@ seen as (
 known as (
   select
   from tandem.table_state as s
-  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null),
+  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null
+  and s.extras = 0),
 same as (
   select seen.*, row_number() over (partition by seen.name, seen.look) as nth
   from seen),
@@ -404,7 +408,8 @@ seen as (
 known as (
   select
   from tandem.table_state as s
-  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null),
+  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null
+  and s.extras = 0),
 same as (
   select seen.*, row_number() over (partition by seen.name, seen.look) as nth
   from seen),

@@ -123,7 +123,8 @@ seen as (
 known as (
   select
   from tandem.table_state as s
-  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null),
+  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null
+  and s.extras = 0),
 same as (
   select seen.*, row_number() over (partition by seen.name, seen.look) as nth
   from seen),
@@ -176,7 +177,8 @@ seen as (
 known as (
   select
   from tandem.table_state as s
-  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null),
+  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null
+  and s.extras = 0),
 same as (
   select seen.*, row_number() over (partition by seen.name, seen.look) as nth
   from seen),
@@ -229,7 +231,8 @@ seen as (
 known as (
   select
   from tandem.table_state as s
-  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null),
+  where s.replicator = $1 and s."table" = $3 and s.copied_at is not null
+  and s.extras = 0),
 same as (
   select seen.*, row_number() over (partition by seen.name, seen.look) as nth
   from seen),

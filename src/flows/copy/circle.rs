@@ -1,12 +1,12 @@
 //! Copies of tables that refer to each other are merged together: none of them can be whole before the others are.
 
 use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
-use super::state::{not_applied, refusal, set};
+use super::state::{not_applied, refusal};
 use crate::apply::ApplyError;
 use crate::fault::Fault;
 use crate::flows::refusal_words::lies_in_rows;
 use crate::model::{Recovery, Statement, Table};
-use crate::plan::loosen_whole;
+use crate::plan::{loosen_whole, table_state};
 
 impl Merge<'_> {
     /// Merges them in one transaction; says what became of each. One that the cloud refuses stops, and the others go on.
@@ -88,8 +88,7 @@ impl Merge<'_> {
         }
         statements.extend(copies.iter().map(|copy| {
             let table = self.tables.get(copy.staged.table());
-            let rows = copy.staged.rows().to_string();
-            set(&self.lease.replicator, table, "copied = $3::bigint", &rows)
+            table_state::count_copied(&self.lease.replicator, table, copy.staged.rows())
         }));
         statements
     }

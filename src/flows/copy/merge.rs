@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::stage::{Staged, guarded, measure, unstage_table};
-use super::state::{not_applied, refusal, set, settled, stop_state, way_of};
+use super::state::{not_applied, refusal, stop_state, way_of};
 use crate::apply::{Applier, ApplyError, Lease, Script, StagedRow, Stager, clear_staging};
 use crate::failpoint;
 use crate::fault::{Fault, Side};
@@ -14,7 +14,7 @@ use crate::plan::reverse::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, TOO_LARGE_STEP, TOUCHED_STEP, TransactionSettings, UNREADABLE_STEP,
     WriteContext, are_there, cap_parked, diff, follow_all, follow_own, hash_joins, park_too_large,
-    park_unreadable, so_far, void_parked, void_untouched,
+    park_unreadable, so_far, table_state, void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 
@@ -206,12 +206,8 @@ impl Merge<'_> {
             extras,
             ..
         } = self.diff(copy);
-        let copied = set(
-            &self.lease.replicator,
-            table,
-            "copied = greatest($3::bigint - tandem.waiting($1, $2), 0)",
-            &(staged.rows() + staged.too_large()).to_string(),
-        );
+        let read = staged.rows() + staged.too_large();
+        let copied = table_state::count_copied_but_waiting(&self.lease.replicator, table, read);
         let whole = self.start(copy);
         let rows_in = whole.iter().cloned().chain(update).chain([insert]);
         let so_far = (!copy.asked.is_empty()).then(|| so_far(&self.lease.replicator, &copy.asked));
@@ -330,7 +326,7 @@ impl Merge<'_> {
         };
         let guard = (copy.how == guarded).then_some(shrink);
         let adopted = copy.how == How::Adopt { remove: true };
-        let none = adopted.then(|| set(&self.lease.replicator, table, "extras = $3::bigint", "0"));
+        let none = adopted.then(|| table_state::no_extras(&self.lease.replicator, table));
         let removed = { guard.into_iter() }.chain(referred).chain([remove]);
         // Which of equal rows went decides how those look that are left.
         let left = (table.returns && table.key == Key::Multiset)
@@ -391,7 +387,8 @@ impl Merge<'_> {
     /// The table is as it should be.
     pub(super) fn settled(&self, copy: &Copied) -> Vec<Statement> {
         let table = self.tables.get(copy.staged.table());
-        let settled = settled(&self.lease.replicator, table, self.before, self.pending);
+        let replicator = &self.lease.replicator;
+        let settled = table_state::settled(replicator, table, self.before, self.pending);
         let mut settled = vec![settled, self.clear_staging(table)];
         if !copy.asked.is_empty() {
             settled.push(self.swapped(copy, None));

@@ -24,6 +24,6 @@ pub use requests::{SwapRequest, asked, last_swaps, refuse};
 pub(super) use schedule::Ready;
 pub use schedule::{Agenda, CopyRequest, Scheduled};
 pub(super) use stage::Refusal;
-pub(super) use state::{is_ours, not_applied_on, settle_states, stop_state, way_of};
+pub(super) use state::{is_ours, not_applied_on, stop_state, way_of};
 pub use state::{not_applied, set_state};
 pub(super) use worker::{Ends, Event, Order, Reading, Reads};

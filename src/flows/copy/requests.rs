@@ -7,6 +7,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::fault::{Fault, Side};
 use crate::limits;
+use crate::plan::table_state;
 
 /// A row of `tandem.swap` that nothing has come of yet.
 #[derive(Clone, Debug)]
@@ -29,11 +30,9 @@ pub async fn asked(cloud: &Client, replicator: &str) -> Result<Vec<SwapRequest>,
         where replicator = $1 and ended_at is null and asked_at < now() - $2::interval";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&patience, Type::TEXT)];
-    let done = cloud.query_typed(late, &params).await;
-    done.map_err(Fault::at(Side::Cloud))?;
+    Side::Cloud.query(cloud, late, &params).await?;
     let open = "select id, \"table\", allow_shrink from tandem.swap where replicator = $1 and ended_at is null order by id";
-    let rows = cloud.query_typed(open, &params[..1]).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud.query(cloud, open, &params[..1]).await?;
     let asked = rows.iter().map(|row| SwapRequest {
         id: row.get(0),
         table: row.get(1),
@@ -50,8 +49,7 @@ pub async fn refuse(cloud: &Client, id: i64, why: &str) -> Result<(), Fault> {
     let sql =
         "update tandem.swap set ended_at = now(), refused = $2 where id = $1 and ended_at is null";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&id, Type::INT8), (&why, Type::TEXT)];
-    let done = cloud.query_typed(sql, &params).await;
-    done.map(drop).map_err(Fault::at(Side::Cloud))
+    Side::Cloud.query(cloud, sql, &params).await.map(drop)
 }
 
 /// How long ago each table was swapped for the last time, or copied.
@@ -62,11 +60,10 @@ pub async fn last_swaps(
     cloud: &Client,
     replicator: &str,
 ) -> Result<Vec<(String, Duration)>, Fault> {
-    let sql = "select s.\"table\", (greatest(0, extract(epoch from clock_timestamp() - coalesce(max(w.ended_at), s.since))) * 1000)::bigint \
-        from tandem.table_state as s left join tandem.swap as w on w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null \
-        where s.replicator = $1 and s.state in ('streaming', 'swap_only') group by s.\"table\", s.since";
-    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let sql = table_state::last_swaps();
+    let rows = Side::Cloud
+        .query(cloud, &sql, &[(&replicator, Type::TEXT)])
+        .await?;
     let ago = |ms: i64| Duration::from_millis(ms.unsigned_abs());
     Ok(rows
         .iter()

@@ -15,7 +15,7 @@ use crate::capture::{SnapshotPoint, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side};
 use crate::limits;
-use crate::model::{TableId, Tables};
+use crate::model::{TableId, TableState, Tables};
 use crate::plan::TransactionSettings;
 
 /// What reading and staging needs.
@@ -94,7 +94,7 @@ impl Ends {
             .map_err(&cloud)?;
         let copying = new.iter().map(|table| {
             let table = self.tables.get(*table);
-            set_state(&self.lease.replicator, table, "copying", None)
+            set_state(&self.lease.replicator, table, TableState::Copying, None)
         });
         let copying: Vec<_> = copying.collect();
         if !copying.is_empty() {

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
-use std::pin::Pin;
 use std::time::{Duration, Instant};
 
 use tokio::time::{sleep_until, timeout};
@@ -11,6 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::config::{Endpoint, Settings};
 use crate::failpoint;
+use crate::flows::resumable::Resumable;
 use crate::limits;
 use crate::model::Tables;
 use crate::wire::control;
@@ -25,10 +25,8 @@ pub(super) struct Then {
     tables: BTreeSet<String>,
     /// Since when there are some that nobody was asked to run for.
     since: Option<Instant>,
-    running: Option<Running>,
+    running: Resumable<'static, (Vec<String>, Result<Duration, String>)>,
 }
-
-type Running = Pin<Box<dyn Future<Output = (Vec<String>, Result<Duration, String>)>>>;
 
 impl Then {
     pub(super) fn new(settings: &Settings, replicator: &str, tables: &Tables) -> Then {
@@ -41,7 +39,7 @@ impl Then {
             // Any of them may have brought rows before a program ended.
             tables: reverses.map(|reverse| reverse.name.clone()).collect(),
             since: None,
-            running: None,
+            running: Resumable::idle(),
         }
     }
 
@@ -66,32 +64,21 @@ impl Then {
 
     /// Waits until it is due, and runs it; never without a statement. Safe to cancel.
     pub(super) async fn run(&mut self) {
-        let (Some(sql), Some(due)) = (&self.sql, self.due) else {
-            if self.running.is_none() {
+        if self.running.is_idle() {
+            let (Some(sql), Some(due)) = (&self.sql, self.due) else {
                 return pending().await;
-            }
-            return self.finish().await;
-        };
-        if self.running.is_none() {
+            };
             sleep_until(due.into()).await;
             self.due = None;
             let tables: Vec<_> = std::mem::take(&mut self.tables).into_iter().collect();
             let (desktop, replicator) = (self.desktop.clone(), self.replicator.clone());
             let sql = sql.clone();
-            self.running = Some(Box::pin(async move {
+            self.running.begin(async move {
                 let ran = work(&desktop, &replicator, &sql, &tables).await;
                 (tables, ran)
-            }));
+            });
         }
-        self.finish().await;
-    }
-
-    async fn finish(&mut self) {
-        let Some(running) = &mut self.running else {
-            return;
-        };
-        let (tables, ran) = running.await;
-        self.running = None;
+        let (tables, ran) = self.running.end().await;
         match ran {
             Ok(took) => {
                 let tables = tables.join(", ");

@@ -27,7 +27,7 @@ use crate::flows::reloads::News;
 use crate::model::{Recovery, ReverseTable, Tables};
 use crate::plan::reverse::Budget;
 use crate::wire::WireError;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 use crate::{limits, platform};
 
 use after_poll::Then;
@@ -72,8 +72,7 @@ pub async fn bind(desktop: &Control, replicator: &str, cloud: &Facts) -> Result<
         (&cloud.timeline, Type::INT4),
     ];
     let sql = "select tandem.bind_reverse($1, $2, $3)";
-    let rows = desktop.client.query_typed(sql, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Desktop))?;
+    let rows = Side::Desktop.query(&desktop.client, sql, &params).await?;
     let nonce = rows.first().map(|row| row.get(0));
     nonce.ok_or_else(|| {
         let what = "internal check failed: the desktop doesn't say how our writes are known there";
@@ -95,8 +94,7 @@ impl Reverse {
         if tables.reverse_tables().is_empty() {
             return Ok(None);
         }
-        let cloud = control::connect(&settings.cloud.endpoint).await;
-        let cloud = cloud.map_err(Fault::at(Side::Cloud))?;
+        let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?;
         let desktop =
             Applier::connect_reverse(&settings.desktop.endpoint, limits::REVERSE_STATEMENT_MAX)
                 .await;
@@ -294,8 +292,7 @@ impl Reverse {
             (&reverse.name, Type::TEXT),
             (&why, Type::TEXT),
         ];
-        let done = self.cloud.client.query_typed(sql, &params).await;
-        done.map_err(Fault::at(Side::Cloud))?;
+        Side::Cloud.query(&self.cloud.client, sql, &params).await?;
         Ok(())
     }
 
@@ -309,8 +306,10 @@ impl Reverse {
             [(&self.lease.replicator, Type::TEXT), (&soon, Type::TEXT)];
         let sql = "select tandem.queue_parked($1, $2::interval)";
         let done = self.within(async {
-            let done = self.cloud.client.query_typed(sql, &params).await;
-            done.map(drop).map_err(Fault::at(Side::Cloud))
+            Side::Cloud
+                .query(&self.cloud.client, sql, &params)
+                .await
+                .map(drop)
         });
         done.await?;
         failpoint::reach("parked_queued");

@@ -190,6 +190,8 @@ pub(super) async fn settle(
         (&whys, Type::TEXT_ARRAY),
         (&cells, Type::TEXT_ARRAY),
     ];
-    let done = cloud.client.query_typed(sql, &params).await;
-    done.map(drop).map_err(Fault::at(Side::Cloud))
+    Side::Cloud
+        .query(&cloud.client, sql, &params)
+        .await
+        .map(drop)
 }

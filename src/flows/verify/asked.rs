@@ -171,8 +171,7 @@ impl<'a> Both<'a> {
         let (receiver, receives, of_receiver) = self.receiver();
         let of_desktop = receives == Side::Desktop;
         let of_receiver = of_receiver.read(reading);
-        let stored = receiver.query_typed(&of_receiver, params).await;
-        let stored = stored.map_err(Fault::at(receives))?;
+        let stored = receives.query(receiver, &of_receiver, params).await?;
         stored.into_iter().for_each(|row| each(of_desktop, row));
         let sent = abroad.rows(of_sender, asked);
         let named = asked.is_some() && !matches!(reading, Reading::Ranges(_));
@@ -202,8 +201,7 @@ impl<'a> Both<'a> {
                 let values =
                     { values.iter() }.map(|value| (value as &(dyn ToSql + Sync), Type::TEXT_ARRAY));
                 let all: Vec<_> = values.chain(params.iter().cloned()).collect();
-                let looked = receiver.query_typed(&look, &all).await;
-                let looked = looked.map_err(Fault::at(receives))?;
+                let looked = receives.query(receiver, &look, &all).await?;
                 looked.into_iter().for_each(|row| each(!of_desktop, row));
             }
             if ended {

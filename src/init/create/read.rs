@@ -125,8 +125,7 @@ async fn ask<T: DeserializeOwned>(
     given: &[Given<'_>],
 ) -> Result<Vec<T>, Fault> {
     let sql = format!("select to_json(one)::text from ({sql}) as one");
-    let rows = client.query_typed(&sql, given).await;
-    let rows = rows.map_err(Fault::at(side))?;
+    let rows = side.query(client, &sql, given).await?;
     let read = |row: &tokio_postgres::Row| {
         serde_json::from_str(row.get(0)).map_err(|error| {
             Fault::new(

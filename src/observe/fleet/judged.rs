@@ -191,7 +191,7 @@ impl Seen {
                 all.push(format!(
                     "{} {}: {why}",
                     one.table,
-                    one.state.replace('_', " ")
+                    one.state.to_string().replace('_', " ")
                 ));
             }
             many => all.push(format!(
@@ -225,6 +225,7 @@ impl State {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{StateWord, TableState};
 
     /// It streams, and said so a second ago.
     fn fine() -> Seen {
@@ -353,7 +354,7 @@ mod tests {
         let stopped = seen(|seen| {
             seen.stopped = vec![StoppedTable {
                 table: "jobs".to_owned(),
-                state: "swap_refused".to_owned(),
+                state: StateWord::Known(TableState::SwapRefused),
                 why: word("too few rows"),
             }];
         });

@@ -14,7 +14,9 @@ use super::reverse::ReverseSample;
 use super::status::Verdict;
 use crate::config::Endpoint;
 use crate::fault::{Fault, Kind, Side};
-use crate::install::{InstalledVersion, installed_version, is_installed};
+use crate::install::{installed_version, is_installed};
+use crate::model::StateWord;
+use crate::plan::table_state;
 use crate::wire::WireError;
 use crate::wire::control::{self, Control};
 
@@ -84,7 +86,7 @@ pub struct StoppedTable {
     /// Its name in the settings.
     pub table: String,
     /// Its state.
-    pub state: String,
+    pub state: StateWord,
     /// Why it doesn't go on.
     pub why: Option<String>,
 }
@@ -137,16 +139,10 @@ impl FleetObserver {
         let version = installed_version(&cloud.client, Side::Cloud)
             .await
             .map_err(may_not)?;
-        if let Some(newer) = version.filter(InstalledVersion::is_for_newer) {
-            let oldest = newer.oldest_binary;
-            return Err(Fault::new(
-                Kind::Input,
-                format!(
-                    "the schema tandem on the cloud needs tandem {oldest} or newer, and this is {}",
-                    env!("CARGO_PKG_VERSION")
-                ),
-            )
-            .hint("install the newer program here; nothing was changed"));
+        let program = env!("CARGO_PKG_VERSION");
+        if let Some(fault) = version.and_then(|found| found.refusal(Side::Cloud, program)) {
+            let kind = Kind::Input;
+            return Err(Fault { kind, ..fault });
         }
         let sql = "select to_regclass('tandem.lifesign') is not null and exists (select from pg_attribute \
             where attrelid = to_regclass('tandem.checkpoint') and attname = 'released_at' and not attisdropped)";
@@ -165,15 +161,17 @@ impl FleetObserver {
     /// When the cloud can't be asked.
     pub async fn look(&self) -> Result<Fleet, Fault> {
         let ask = async |sql: &str| {
-            let rows = self.cloud.client.query_typed(sql, &[]).await;
-            rows.map_err(Fault::at(Side::Cloud)).map_err(may_not)
+            Side::Cloud
+                .query(&self.cloud.client, sql, &[])
+                .await
+                .map_err(may_not)
         };
         let mut stopped: BTreeMap<String, Vec<StoppedTable>> = BTreeMap::new();
-        for row in ask(STOPPED).await? {
+        for row in ask(&table_state::waiting_for_person()).await? {
             let tables = stopped.entry(row.get(0)).or_default();
             tables.push(StoppedTable {
                 table: row.get(1),
-                state: row.get(2),
+                state: StateWord::read(row.get(2)),
                 why: row.get(3),
             });
         }
@@ -181,7 +179,7 @@ impl FleetObserver {
             let tables = stopped.remove(row.get::<_, &str>(0)).unwrap_or_default();
             Seen::of(row, tables).judged()
         };
-        let mut replicators: Vec<_> = ask(ALL).await?.iter().map(read).collect();
+        let mut replicators: Vec<_> = ask(&all()).await?.iter().map(read).collect();
         replicators.sort_by(|a, b| (a.is_fine(), &a.replicator).cmp(&(b.is_fine(), &b.replicator)));
         Ok(Fleet {
             schema: 1,
@@ -219,7 +217,9 @@ fn may_not(fault: Fault) -> Fault {
 }
 
 /// `l.renewed`: when the lease was renewed last, or given back. What is said counts beside it.
-const ALL: &str = "select c.replicator, c.database, c.lsn is not null, c.last_words, c.holder, c.version, \
+fn all() -> String {
+    format!(
+        "select c.replicator, c.database, c.lsn is not null, c.last_words, c.holder, c.version, \
         c.released_at is not null and not coalesce(h.at > c.released_at and h.holder <> c.holder, false), \
         (extract(epoch from c.term) * 1000)::bigint, \
         (extract(epoch from now() - l.renewed) * 1000)::bigint, \
@@ -233,20 +233,14 @@ const ALL: &str = "select c.replicator, c.database, c.lsn is not null, c.last_wo
         (select v.different from tandem.verified as v where v.replicator = c.replicator) \
     from tandem.checkpoint as c left join tandem.lifesign as h on h.replicator = c.replicator, \
         lateral (select coalesce(c.released_at, c.held_until - c.term) as renewed) as l, \
-        lateral (select count(*) as tables, bool_or(s.state in ('waiting', 'copying')) as copying \
-            from tandem.table_state as s where s.replicator = c.replicator and s.state <> 'removed') as t, \
+        lateral ({}) as t, \
         lateral (select count(*) filter (where w.direction = 'forward') as forward, count(*) filter (where w.direction = 'reverse') as reverse \
             from tandem.quarantine as w where w.replicator = c.replicator) as q, \
         lateral (select count(*) as pending, coalesce(greatest(0, extract(epoch from now() - min(e.made_at))) * 1000, 0)::bigint as lag_ms \
-            from tandem.outbox as e where e.replicator = c.replicator) as o";
-
-/// As `status` has them.
-const STOPPED: &str = "select s.replicator, s.\"table\", case when r.why is not null then 'stopped' when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused' else s.state end, \
-        coalesce(s.why, 'nothing comes home any more: ' || r.why, s.swap_why) \
-    from tandem.table_state as s left join tandem.reverse_state as r using (replicator, \"table\") \
-    where s.state in ('stopped', 'held', 'swap_refused') or s.state in ('streaming', 'swap_only') and (r.why is not null or s.swap_why is not null) \
-        or s.state not in ('waiting', 'copying', 'streaming', 'held', 'stopped', 'swap_only', 'swap_refused', 'removed') \
-    order by 1, 2";
+            from tandem.outbox as e where e.replicator = c.replicator) as o",
+        table_state::census()
+    )
+}
 
 impl Said {
     fn of(row: &Row) -> Option<Said> {

@@ -5,7 +5,7 @@ use crate::alert::{Condition, Trouble, Way};
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::limits;
-use crate::model::sqlstate;
+use crate::model::{TableState, sqlstate};
 use crate::observe::{State, Status, TableStatus, Verdict};
 
 /// Rows that wait, of one table, one direction and one reason.
@@ -144,7 +144,10 @@ fn of_table(table: &TableStatus, refused: &[Refused], troubles: &mut Vec<Trouble
     if table.waits_for_person() {
         let why = table.why.as_deref().unwrap_or("tandem status says more");
         let (state, since) = (&table.state, &table.since);
-        let words = format!("{name}: {} since {since}: {why}", state.replace('_', " "));
+        let words = format!(
+            "{name}: {} since {since}: {why}",
+            state.to_string().replace('_', " ")
+        );
         troubles.push(trouble(format!("table {name} {state}"), words));
     }
     if table.parked == 0 {
@@ -259,7 +262,7 @@ fn facts(status: &Status) -> Vec<String> {
         .filter(|table| table.is_live())
         .count();
     let known = { status.tables.iter() }
-        .filter(|table| table.state != "removed")
+        .filter(|table| table.state != TableState::Removed)
         .count();
     let mut facts = vec![format!("{live} of {known} tables stream")];
     if let Some(lag) = status.forward.lag_ms {

@@ -327,10 +327,9 @@ async fn refused(observer: &Observer) -> Result<Vec<assess::Refused>, Fault> {
     if !crate::install::is_installed(client, Side::Cloud).await? {
         return Ok(Vec::new());
     }
-    let rows = client
-        .query_typed(sql, &[(&observer.replicator, Type::TEXT)])
-        .await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud
+        .query(client, sql, &[(&observer.replicator, Type::TEXT)])
+        .await?;
     let row = |row: &tokio_postgres::Row| assess::Refused {
         table: row.get(0),
         direction: row.get(1),

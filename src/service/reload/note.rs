@@ -33,8 +33,7 @@ impl Desk {
         let sql =
             "select id from tandem.reload where replicator = $1 and ended_at is null order by id";
         let params = [(&self.replicator as _, Type::TEXT)];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
-        let rows = rows.map_err(Fault::at(Side::Cloud))?;
+        let rows = Side::Cloud.query(&self.cloud.client, sql, &params).await?;
         Ok(rows.iter().map(|row| row.get(0)).collect())
     }
 
@@ -57,8 +56,10 @@ impl Desk {
             (&text, Type::TEXT),
             (&by, Type::TEXT),
         ];
-        let done = self.cloud.client.query_typed(sql, &params).await;
-        done.map(drop).map_err(Fault::at(Side::Cloud))
+        Side::Cloud
+            .query(&self.cloud.client, sql, &params)
+            .await
+            .map(drop)
     }
 
     /// From now on the lease lasts that long where it isn't renewed.
@@ -71,8 +72,10 @@ impl Desk {
             (&term, Type::TEXT),
             (&holder, Type::TEXT),
         ];
-        let done = self.cloud.client.query_typed(sql, &params).await;
-        done.map(drop).map_err(Fault::at(Side::Cloud))
+        Side::Cloud
+            .query(&self.cloud.client, sql, &params)
+            .await
+            .map(drop)
     }
 }
 
@@ -95,8 +98,9 @@ pub(in crate::service) async fn look_for_reloads(
             "select exists (select from tandem.reload where replicator = $1 and ended_at is null)"
         }
     };
-    let rows = cloud.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud
+        .query(cloud, sql, &[(&replicator, Type::TEXT)])
+        .await?;
     if rows.first().is_some_and(|row| row.get(0)) {
         goal.reloads.ask();
     }

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use tandem::model::{
     Counts, Key, Lsn, ReverseTable, Source, Statement, Step, StepKind, StepShape, Table, TableId,
-    Tables,
+    TableState, Tables,
 };
 use tandem::plan::reverse::{self, Budget, Coming, Told};
 use tandem::plan::verify::{self, Comparison, Look, Mending, Reading};
 use tandem::plan::{
     self, BatchForm, Planner, StagedForm, StagedStep, TransactionSettings, Which, WriteContext,
+    table_state,
 };
 
 use super::golden::{Page, compare};
@@ -597,10 +598,78 @@ fn session() -> Page {
     page
 }
 
+/// What is written and read of a table's state.
+fn states(tables: &Tables) -> Page {
+    let mut page = Page::new("table_state", "the state of each table in the cloud");
+    let (replicator, before) = (MANNER.replicator, Lsn(0x1A2B_3C4D));
+    let table = tables.iter().next().unwrap();
+    let of = |state| table_state::put(replicator, table, &table.fingerprint, state, None);
+    page.statement("a state", &of(TableState::Waiting));
+    let mut swapped = table.clone();
+    for (title, stream, pending) in [
+        ("its copy is whole", true, false),
+        ("its copy is whole, but not what changed since", true, true),
+        (
+            "the copy of one that is only swapped is whole",
+            false,
+            false,
+        ),
+    ] {
+        swapped.stream = stream;
+        let settled = table_state::settled(replicator, &swapped, before, pending);
+        page.statement(title, &settled);
+    }
+    let settle = table_state::settle(replicator, tables.iter());
+    let filled = table_state::count_filled(replicator, table, 7);
+    let copied = table_state::count_copied(replicator, table, 7);
+    let waiting = table_state::count_copied_but_waiting(replicator, table, 7);
+    let print = |replaced| {
+        let print = "{}".to_owned();
+        table_state::remember_footprint(replicator, table, print, replaced)
+    };
+    page.statement("what changed since is written", &settle);
+    page.statement(
+        "it is filled piece by piece",
+        &table_state::claimed(replicator, table, before),
+    );
+    page.statement("rows of a filled table", &filled);
+    page.statement("rows of a copied table", &copied);
+    page.statement("rows of a copied table, some of them refused", &waiting);
+    page.statement(
+        "all rows are ours",
+        &table_state::no_extras(replicator, table),
+    );
+    page.statement("what the cloud's table is", &print(false));
+    page.statement("what the cloud's table is, another one", &print(true));
+    for (title, sql) in [
+        ("what is remembered", table_state::REMEMBERED.to_owned()),
+        ("tables that were served", table_state::known()),
+        (
+            "tables that left the settings",
+            table_state::remove_others(),
+        ),
+        ("last swaps", table_state::last_swaps()),
+        ("tables that do not fit", table_state::unfit()),
+        ("one does not fit", table_state::stop_until_it_fits()),
+        ("one fits again", table_state::take_up()),
+        ("tables in trouble", table_state::troubled()),
+        ("tables as status shows them", table_state::shown()),
+        (
+            "tables that wait for a person",
+            table_state::waiting_for_person(),
+        ),
+    ] {
+        page.text(title, &sql);
+    }
+    page.part("still to be copied", &table_state::is_filling());
+    page.part("how many tables there are", &table_state::census());
+    page
+}
+
 #[test]
 fn each_statement_is_as_it_is_kept() {
     let tables = tables();
-    let mut pages = vec![session()];
+    let mut pages = vec![session(), states(&tables)];
     for table in tables.iter() {
         pages.extend(batch(table, &tables));
         pages.extend([

@@ -6,9 +6,9 @@ use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
 use crate::flows::copy::progress::Course;
 use crate::flows::copy::stage::{Staging, run};
-use crate::flows::copy::state::{is_ours, not_applied, set, settled};
+use crate::flows::copy::state::{is_ours, not_applied};
 use crate::model::{Lsn, Statement, Table, sqlstate};
-use crate::plan::{Direct, Pages, opening, void_parked};
+use crate::plan::{Direct, Pages, opening, table_state, void_parked};
 use crate::wire::WireError;
 
 /// What became of rows.
@@ -119,11 +119,9 @@ impl Pour<'_> {
     /// When the connection fails or the lease is lost.
     pub(super) async fn claim(&self, staging: &mut Staging<'_>) -> Result<bool, Fault> {
         let replicator = &staging.lease.replicator;
-        let ours =
-            "copied_at = $3::pg_lsn, extras = 0, state = 'copying', since = now(), why = null";
         let claim = [
             Statement::bookkeeping(self.halves.taken.clone(), Vec::new()),
-            set(replicator, self.table, ours, &self.before.to_string()),
+            table_state::claimed(replicator, self.table, self.before),
         ];
         let claimed = run(staging.applier, staging.opening, staging.lease, claim).await;
         match claimed {
@@ -135,11 +133,10 @@ impl Pour<'_> {
 
 /// All pieces of a table are there.
 pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> [Statement; 3] {
-    let copied = "copied = $3::bigint, extras = 0";
     [
         void_parked(table, replicator),
-        set(replicator, table, copied, &rows.to_string()),
-        settled(replicator, table, before, false),
+        table_state::count_filled(replicator, table, rows),
+        table_state::settled(replicator, table, before, false),
     ]
 }
 

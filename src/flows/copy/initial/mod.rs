@@ -21,7 +21,7 @@ use crate::flows::copy::sequences::set_past_keys;
 use crate::flows::copy::stage::{Staging, measure, run};
 use crate::flows::copy::state::{not_applied, set_state, stop_state};
 use crate::limits;
-use crate::model::{Lsn, Statement, Table, TableId, Tables};
+use crate::model::{Lsn, Statement, Table, TableId, TableState, Tables};
 use crate::plan::{Direct, Pages, TransactionSettings, direct};
 use direct::{Pour, Poured, whole};
 use queue::{CopyQueue, Pieces, Work};
@@ -303,7 +303,7 @@ impl Worker {
         applier: &mut Applier,
     ) -> Result<(), Fault> {
         let table = self.tables.get(wanted.table);
-        let copying = set_state(&self.lease.replicator, table, "copying", None);
+        let copying = set_state(&self.lease.replicator, table, TableState::Copying, None);
         self.run(applier, [copying]).await?;
         // What was tried before may have ended the transaction.
         self.adopt(reader).await?;

@@ -1,7 +1,6 @@
 //! The heartbeat: a message of our own in the desktop's log. It comes back through the stream, moves
 //! the checkpoint and then the slot, so that an idle desktop keeps no WAL for us (P2, P10).
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -12,6 +11,7 @@ use tokio_postgres::types::{ToSql, Type};
 use crate::catalog::{Drift, drift, publication_gone};
 use crate::failpoint;
 use crate::fault::{Fault, Side};
+use crate::flows::resumable::Resumable;
 use crate::fold::HEARTBEAT;
 use crate::limits;
 use crate::model::{TableStop, Tables};
@@ -23,8 +23,8 @@ pub(in crate::flows::forward) struct Heartbeat<'a> {
     tables: Arc<Tables>,
     ticks: Interval,
     beats: u64,
-    /// A beat that has begun: whoever waits for it may be called away, and comes back.
-    beating: Option<Beating<'a>>,
+    /// A beat that has begun.
+    beating: Resumable<'a, Result<Vec<TableStop>, Fault>>,
 }
 
 /// Whose heart it is.
@@ -34,8 +34,6 @@ pub(in crate::flows::forward) struct HeartbeatOf<'a> {
     pub(in crate::flows::forward) slot: &'a str,
     pub(in crate::flows::forward) publication: &'a str,
 }
-
-type Beating<'a> = Pin<Box<dyn Future<Output = Result<Vec<TableStop>, Fault>> + Send + 'a>>;
 
 impl<'a> Heartbeat<'a> {
     pub(in crate::flows::forward) fn start(
@@ -53,7 +51,7 @@ impl<'a> Heartbeat<'a> {
             tables,
             ticks,
             beats: 0,
-            beating: None,
+            beating: Resumable::idle(),
         }
     }
 
@@ -74,7 +72,7 @@ impl<'a> Heartbeat<'a> {
     /// Waits for the next beat and writes it, then looks whether all tables are still published, and says which
     /// are not. Safe to cancel.
     pub(in crate::flows::forward) async fn beat(&mut self) -> Result<Vec<TableStop>, Fault> {
-        if self.beating.is_none() {
+        if self.beating.is_idle() {
             self.ticks.tick().await;
             self.beats += 1;
             let now = SystemTime::now()
@@ -83,14 +81,9 @@ impl<'a> Heartbeat<'a> {
             // Which beat it was tells apart two histories that went different ways (P13).
             let name = format!("{}-{:x}-{}", std::process::id(), now.as_nanos(), self.beats);
             let beat = beat(self.desktop, name, self.of, self.tables.clone());
-            self.beating = Some(Box::pin(beat));
+            self.beating.begin(beat);
         }
-        let Some(beating) = &mut self.beating else {
-            return Ok(Vec::new());
-        };
-        let beaten = beating.await;
-        self.beating = None;
-        beaten
+        self.beating.end().await
     }
 }
 

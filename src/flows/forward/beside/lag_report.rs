@@ -5,14 +5,14 @@
 //! seen at once, and ends with the connection, so that nobody is told by the dead.
 
 use std::future::pending;
-use std::pin::Pin;
 
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
+use crate::flows::resumable::Resumable;
 use crate::limits;
-use crate::model::Timestamp;
+use crate::model::{LagNotice, Timestamp};
 
 /// Tells it.
 pub(in crate::flows::forward) struct LagReporter<'a> {
@@ -21,17 +21,12 @@ pub(in crate::flows::forward) struct LagReporter<'a> {
     ticks: Interval,
     /// The oldest at the last tick.
     seen: Option<Timestamp>,
-    told: Option<Told>,
+    told: Option<LagNotice>,
     /// What was done of a large transaction at the last tick, and when that changed.
     progress: (u64, Option<Instant>),
-    /// The telling: whoever waits for it may be called away, and comes back.
-    telling: Option<Telling<'a>>,
+    /// A telling that has begun.
+    telling: Resumable<'a, ()>,
 }
-
-/// When the oldest committed, and whether the cloud is taking it piece by piece.
-type Told = (Timestamp, bool);
-
-type Telling<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 impl<'a> LagReporter<'a> {
     pub(in crate::flows::forward) fn new(desktop: &'a Client, slot: &'a str) -> LagReporter<'a> {
@@ -44,7 +39,7 @@ impl<'a> LagReporter<'a> {
             seen: None,
             told: None,
             progress: (0, None),
-            telling: None,
+            telling: Resumable::idle(),
         }
     }
 
@@ -55,7 +50,7 @@ impl<'a> LagReporter<'a> {
         oldest: Option<Timestamp>,
         progress: u64,
     ) {
-        if self.telling.is_none() {
+        if self.telling.is_idle() {
             if oldest.is_none() && self.told.is_none() {
                 self.seen = None;
                 return pending().await;
@@ -66,30 +61,27 @@ impl<'a> LagReporter<'a> {
             if progress != self.progress.0 {
                 self.progress = (progress, Some(Instant::now()));
             }
-            let moved = { self.progress.1 }.is_some_and(|at| at.elapsed() < limits::STALLED_AFTER);
-            let told = waits.map(|since| (since, moved));
+            let moves = { self.progress.1 }.is_some_and(|at| at.elapsed() < limits::STALLED_AFTER);
+            let told = waits.map(|since| LagNotice { since, moves });
             if told == self.told {
                 return;
             }
             self.told = told;
-            self.telling = Some(Box::pin(tell(self.desktop, self.slot, told)));
+            self.telling.begin(tell(self.desktop, self.slot, told));
         }
-        if let Some(telling) = &mut self.telling {
-            telling.await;
-            self.telling = None;
-        }
+        self.telling.end().await;
     }
 }
 
-async fn tell(desktop: &Client, slot: &str, told: Option<Told>) {
-    let sql = "select set_config('application_name', coalesce('tandem ' || hashtext($1) || $2, \
-        (select reset_val from pg_settings where name = 'application_name')), false)";
-    let words = told.map(|(Timestamp(micros), moves)| match moves {
-        true => format!(" works since {micros}"),
-        false => format!(" waits since {micros}"),
-    });
+async fn tell(desktop: &Client, slot: &str, told: Option<LagNotice>) {
+    let sql = format!(
+        "select set_config('application_name', coalesce({} || $2, \
+        (select reset_val from pg_settings where name = 'application_name')), false)",
+        LagNotice::SPEAKER
+    );
+    let words = told.map(|told| told.to_string());
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&slot, Type::TEXT), (&words, Type::TEXT)];
-    if let Err(error) = desktop.query_typed(sql, &params).await {
+    if let Err(error) = desktop.query_typed(&sql, &params).await {
         // The stream notices the connection's end itself, and the rest is a number that stays less exact.
         tracing::debug!(%error, "not told");
     }

@@ -2,7 +2,6 @@
 //! phones' work is still there.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +11,7 @@ use tokio_postgres::types::{ToSql, Type};
 
 use crate::catalog::{Facts, Footprint, footprints};
 use crate::fault::{Fault, Kind, Side};
+use crate::flows::resumable::Resumable;
 use crate::limits;
 use crate::model::{Recovery, TableId, TableStop, Tables};
 use crate::plan::quote;
@@ -29,11 +29,9 @@ pub(in crate::flows::forward) struct Lookout<'a> {
     /// Tables whose way home was watched at the first look.
     watched: Option<BTreeSet<String>>,
     ticks: Interval,
-    /// A look that has begun: whoever waits for it may be called away, and comes back.
-    looking: Option<Looking<'a>>,
+    /// A look that has begun.
+    looking: Resumable<'a, Result<Seen, WireError>>,
 }
-
-type Looking<'a> = Pin<Box<dyn Future<Output = Result<Seen, WireError>> + Send + 'a>>;
 
 /// What a look finds.
 struct Seen {
@@ -59,7 +57,7 @@ impl<'a> Lookout<'a> {
             prints,
             watched: None,
             ticks,
-            looking: None,
+            looking: Resumable::idle(),
         }
     }
 
@@ -77,7 +75,7 @@ impl<'a> Lookout<'a> {
     /// # Errors
     /// When the cloud can't be asked, or what notes the phones' work is gone: the next session sees to it.
     pub(in crate::flows::forward) async fn look(&mut self) -> Result<Vec<TableStop>, Fault> {
-        if self.looking.is_none() {
+        if self.looking.is_idle() {
             self.ticks.tick().await;
             let look = look(
                 self.cloud,
@@ -85,13 +83,9 @@ impl<'a> Lookout<'a> {
                 self.identity.clone(),
                 self.tables.clone(),
             );
-            self.looking = Some(Box::pin(look));
+            self.looking.begin(look);
         }
-        let Some(looking) = &mut self.looking else {
-            return Ok(Vec::new());
-        };
-        let seen = looking.await;
-        self.looking = None;
+        let seen = self.looking.end().await;
         let seen = seen.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         self.is_watched(seen.watched)?;
         Ok(self.changed(seen.prints))

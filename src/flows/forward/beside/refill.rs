@@ -2,7 +2,6 @@
 //! has changed. Tables that don't stream are swapped behind it. What the cloud owns of their rows stays as it is: it is given
 //! back in the same transaction.
 
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use super::watch::{Before, Watch, Why};
 use crate::config::{Endpoint, Refill, When};
 use crate::failpoint;
 use crate::fault::{Fault, Side};
+use crate::flows::resumable::Resumable;
 use crate::limits;
 use crate::model::{Tables, sqlstate};
 use crate::plan::reverse::{alone, keep, mark_text, restore};
@@ -30,11 +30,9 @@ pub(in crate::flows::forward) struct Refiller {
     settings: settings::Sender<Option<Refill>>,
     /// What runs next; none without a `[refill]`, or while it waits or runs.
     turn: Option<Box<Turn>>,
-    /// A turn that has begun: whoever waits for it may be called away, and comes back.
-    running: Option<Running>,
+    /// A turn that has begun.
+    running: Resumable<'static, (Box<Turn>, Result<Ran, Fault>)>,
 }
-
-type Running = Pin<Box<dyn Future<Output = (Box<Turn>, Result<Ran, Fault>)>>>;
 
 /// What became of a run.
 enum Ran {
@@ -90,7 +88,7 @@ impl Refiller {
             tables,
             settings: settings::Sender::new(refill),
             turn: None,
-            running: None,
+            running: Resumable::idle(),
         };
         refiller.turn = refiller.turn(last);
         refiller
@@ -98,7 +96,7 @@ impl Refiller {
 
     /// Takes up other settings; a run that has begun ends as it is.
     pub(in crate::flows::forward) fn adjust(&mut self, refill: Option<Refill>) {
-        let is_idle = self.turn.is_none() && self.running.is_none();
+        let is_idle = self.turn.is_none() && self.running.is_idle();
         self.settings.send_replace(refill);
         if is_idle {
             self.turn = self.turn(&LastRefill::default());
@@ -133,20 +131,16 @@ impl Refiller {
     /// When the desktop can't be reached.
     pub(in crate::flows::forward) async fn run(&mut self) -> Result<bool, Fault> {
         let ran = loop {
-            if self.running.is_none() {
+            if self.running.is_idle() {
                 let Some(mut turn) = self.turn.take() else {
                     return std::future::pending().await;
                 };
-                self.running = Some(Box::pin(async move {
+                self.running.begin(async move {
                     let ran = turn.once().await;
                     (turn, ran)
-                }));
+                });
             }
-            let Some(running) = &mut self.running else {
-                return Ok(false);
-            };
-            let (mut turn, ran) = running.await;
-            self.running = None;
+            let (mut turn, ran) = self.running.end().await;
             if !matches!(ran, Ok(Ran::Adjusted)) {
                 self.turn = Some(turn);
                 break ran;

@@ -1,7 +1,6 @@
 //! Swaps that people ask for while the service runs: rows in the cloud, and a mark in the desktop's log that wakes us.
 
 use std::collections::BTreeSet;
-use std::pin::Pin;
 use std::sync::Arc;
 
 use tokio_postgres::Client;
@@ -10,20 +9,19 @@ use super::super::copies::{Copies, copy_anew};
 use super::super::sender::Sender;
 use crate::fault::Fault;
 use crate::flows::copy::{CopyRequest, How, SwapRequest, asked, refuse};
+use crate::flows::resumable::Resumable;
 use crate::model::Tables;
 
 pub(in crate::flows::forward) struct SwapRequests<'a> {
     cloud: &'a Client,
     replicator: String,
     tables: Arc<Tables>,
-    /// A question that was asked: whoever waits for the answer may be called away, and comes back.
-    open: Option<Question<'a>>,
+    /// A question that was asked.
+    open: Resumable<'a, Result<Vec<SwapRequest>, Fault>>,
     /// Somebody asked since.
     again: bool,
     known: BTreeSet<i64>,
 }
-
-type Question<'a> = Pin<Box<dyn Future<Output = Result<Vec<SwapRequest>, Fault>> + Send + 'a>>;
 
 impl<'a> SwapRequests<'a> {
     /// `known` are those that are on the agenda already.
@@ -37,7 +35,7 @@ impl<'a> SwapRequests<'a> {
             cloud,
             replicator: replicator.to_owned(),
             tables,
-            open: None,
+            open: Resumable::idle(),
             again: false,
             known: known.collect(),
         }
@@ -46,10 +44,11 @@ impl<'a> SwapRequests<'a> {
     /// Somebody has asked for something.
     pub(in crate::flows::forward) fn look(&mut self) {
         self.again = true;
-        if self.open.is_none() {
+        if self.open.is_idle() {
             self.again = false;
             let (cloud, replicator) = (self.cloud, self.replicator.clone());
-            self.open = Some(Box::pin(async move { asked(cloud, &replicator).await }));
+            self.open
+                .begin(async move { asked(cloud, &replicator).await });
         }
     }
 
@@ -58,11 +57,7 @@ impl<'a> SwapRequests<'a> {
     /// # Errors
     /// When the cloud can't be asked.
     pub(in crate::flows::forward) async fn answer(&mut self) -> Result<Vec<SwapRequest>, Fault> {
-        let Some(open) = &mut self.open else {
-            return std::future::pending().await;
-        };
-        let answered = open.await;
-        self.open = None;
+        let answered = self.open.end().await;
         if self.again {
             self.look();
         }

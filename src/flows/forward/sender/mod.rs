@@ -17,12 +17,12 @@ use super::batcher::{WorkItem, no_room};
 use crate::apply::{Advance, Applied, Applier, ApplyError, Lease, Script, advance, assert_lease};
 use crate::failpoint;
 use crate::fault::{Fault, blames_table};
-use crate::flows::copy::{Merge, Merged, Ready, is_ours, not_applied, settle_states, stop_state};
+use crate::flows::copy::{Merge, Merged, Ready, is_ours, not_applied, stop_state};
 use crate::flows::counters::Counters;
 use crate::fold::{Classifier, StreamState};
 use crate::limits;
 use crate::model::{Batch, Committed, Lsn, Recovery, Statement, TableId, TableStop, Tables};
-use crate::plan::{BatchForm, Planner, TransactionSettings, at_once, opening};
+use crate::plan::{BatchForm, Planner, TransactionSettings, at_once, opening, table_state};
 use crate::spill::Spill;
 use attempt::{Attempt, BatchJob, ExclusiveJob, LargeJob, manner};
 use in_flight::{Completion, InFlight, JobResult};
@@ -288,7 +288,7 @@ impl Sender {
             .iter()
             .map(|table| self.tables.get(*table));
         if !job.facts.settles.is_empty() {
-            all.push(settle_states(&self.lease.replicator, settles));
+            all.push(table_state::settle(&self.lease.replicator, settles));
         }
         all.extend(self.stops(&job.form.halts));
         all.push(assert_lease(&self.lease));

@@ -122,8 +122,7 @@ pub async fn parked(
         (&None::<&str>, Type::TEXT),
         (&(limits::PARKED_KEPT_BYTES as i64), Type::INT8),
     ];
-    let rows = cloud.query_typed(QUESTION, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Cloud))?;
+    let rows = Side::Cloud.query(cloud, QUESTION, &params).await?;
     let json: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
     let mut parking = Quarantine::default();
     take(&mut parking, json.as_bytes(), tables)?;
