@@ -66,6 +66,16 @@ pub const HTTP_RETRY: Duration = Duration::from_secs(5);
 pub const HTTP_SAMPLE_EVERY: Duration = Duration::from_secs(1);
 /// A look at both sides takes so long at most.
 pub const HTTP_SAMPLE_MAX: Duration = Duration::from_secs(8);
+/// The page's curves have a point for so much time: a look at both sides that somebody took anyway, else one of its own...
+pub const CURVE_EVERY: Duration = Duration::from_secs(30);
+/// ...and so many points: an hour, in a few kilobytes.
+pub const CURVE_POINTS: usize = 120;
+/// However often the page is looked at, what only the page shows is asked for so often at most.
+pub const HTTP_DETAILS_EVERY: Duration = Duration::from_secs(5);
+/// Reasons of the quarantine, and swaps, that the page shows: what fits a screen.
+pub const DETAILS_ROWS: usize = 12;
+/// Letters of a reason that the page shows; the whole text is in `tandem quarantine list`.
+pub const DETAILS_REASON_MAX: usize = 300;
 /// `tandem probe` waits so long for the service's answer; longer than a look at both sides takes at most.
 pub const HTTP_ANSWER_MAX: Duration = Duration::from_secs(10);
 /// No answer to it is longer.

@@ -9,7 +9,7 @@ use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers
 use ratatui::layout::{Constraint, Layout};
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::{Block, Borders, Paragraph, Row, Sparkline, Table};
+use ratatui::widgets::{Block, Borders, Paragraph, Row, Sparkline, Table, TableState, Wrap};
 use ratatui::{DefaultTerminal, Frame};
 use tokio::sync::watch;
 use tokio::time::sleep;
@@ -22,14 +22,14 @@ use crate::observe::{Observer, Status, TableStatus, Verdict};
 /// The same as status and lag, live, full screen. Only looks.
 #[derive(Args)]
 #[command(
-    after_help = "Keys: q quit   space pause   up, down, j, k move   a all tables or those that need you   / filter   ? help"
+    after_help = "Keys: q quit   space pause   up, down, j, k choose a table   a all tables or those that need you   / filter   ? help"
 )]
 pub(super) struct Options {}
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Samples in a sparkline.
 const HISTORY: usize = 120;
-const KEYS: &str = "q quit   space pause   up/down move   a all tables   / filter   ? help";
+const KEYS: &str = "q quit   space pause   up/down choose   a all tables   / filter   ? help";
 
 /// What is known, and when it was learned.
 #[derive(Clone, Default)]
@@ -46,7 +46,8 @@ struct View {
     seen: u64,
     paused: bool,
     all: bool,
-    offset: usize,
+    /// The line of the table that is chosen.
+    chosen: usize,
     filter: String,
     typing: bool,
     help: bool,
@@ -138,7 +139,7 @@ impl View {
             seen: 0,
             paused: false,
             all: true,
-            offset: 0,
+            chosen: 0,
             filter: String::new(),
             typing: false,
             help: false,
@@ -187,16 +188,16 @@ impl View {
             KeyCode::Char('a') => self.all = !self.all,
             KeyCode::Char('/') => self.typing = true,
             KeyCode::Char('?') => self.help = !self.help,
-            KeyCode::Down | KeyCode::Char('j') => self.offset += 1,
-            KeyCode::Up | KeyCode::Char('k') => self.offset = self.offset.saturating_sub(1),
+            KeyCode::Down | KeyCode::Char('j') => self.chosen += 1,
+            KeyCode::Up | KeyCode::Char('k') => self.chosen = self.chosen.saturating_sub(1),
             _ => {}
         }
-        self.offset = self.offset.min(self.tables().len().saturating_sub(1));
+        self.chosen = self.chosen.min(self.tables().len().saturating_sub(1));
         false
     }
 
     fn tables(&self) -> Vec<&TableStatus> {
-        let tables = self.known.status.iter().flat_map(|status| &status.tables);
+        let tables = { self.known.status.iter() }.flat_map(Status::trouble_first);
         tables
             .filter(|table| self.all || table.needs_you())
             .filter(|table| table.table.contains(&self.filter))
@@ -212,13 +213,19 @@ impl View {
 }
 
 fn draw(frame: &mut Frame<'_>, view: &View) {
+    let told = match (view.help, frame.area().height) {
+        (true, _) => 0,
+        (false, ..24) => 3,
+        (false, _) => 5,
+    };
     let areas = Layout::vertical([
         Constraint::Length(6),
         Constraint::Length(5),
         Constraint::Min(3),
+        Constraint::Length(told),
         Constraint::Length(1),
     ]);
-    let [head, lag, tables, keys] = areas.areas(frame.area());
+    let [head, lag, tables, about, keys] = areas.areas(frame.area());
     frame.render_widget(Paragraph::new(heading(view)), head);
     let most = view.lags.iter().copied().max().unwrap_or_default();
     let spark = Sparkline::default()
@@ -233,8 +240,15 @@ fn draw(frame: &mut Frame<'_>, view: &View) {
     frame.render_widget(spark, lag);
     match view.help {
         true => frame.render_widget(Paragraph::new(help()), tables),
-        false => frame.render_widget(listing(view), tables),
+        false => {
+            let chosen = Some(view.chosen).filter(|_| !view.tables().is_empty());
+            let mut state = TableState::new().with_selected(chosen);
+            frame.render_stateful_widget(listing(view), tables, &mut state);
+        }
     }
+    let about_it = Paragraph::new(details(view)).wrap(Wrap { trim: true });
+    let block = Block::new().borders(Borders::TOP);
+    frame.render_widget(about_it.block(block), about);
     let last = match (view.typing, view.help) {
         (true, _) => format!("/{}", view.filter),
         (false, true) => "? or esc: back".to_owned(),
@@ -248,11 +262,11 @@ fn help() -> Vec<Line<'static>> {
     [
         "q, esc      quit",
         "space       stop and go on; what is shown grows old meanwhile",
-        "up, down    the tables above and below; k and j do the same",
+        "up, down    chooses the table above or below, which is told of in full; k and j do the same",
         "a           all tables, or only those that need you",
         "/           only tables with this in their name; enter keeps it, esc clears it",
         "",
-        "applied: row changes that arrived in the cloud.   home: rows of phones that came home.",
+        "applied: rows that were copied to the cloud, and changes that arrived there.   home: rows of phones that came home.",
         "It only looks. The same is in: tandem status --json, tandem lag --json.",
     ]
     .map(Line::from)
@@ -314,7 +328,7 @@ fn heading(view: &View) -> Vec<Line<'static>> {
 }
 
 fn listing(view: &View) -> Table<'static> {
-    let rows = view.tables().into_iter().skip(view.offset).map(|table| {
+    let rows = view.tables().into_iter().map(|table| {
         let style = match table.needs_you() {
             true => view.colored(Color::Yellow).add_modifier(Modifier::BOLD),
             false => Style::new(),
@@ -324,7 +338,7 @@ fn listing(view: &View) -> Table<'static> {
         Row::new([
             show::clean(&table.table),
             table.state.to_string(),
-            table.applied.to_string(),
+            table.written().to_string(),
             home.to_string(),
             table.parked.to_string(),
             table.conflicts.to_string(),
@@ -353,132 +367,45 @@ fn listing(view: &View) -> Table<'static> {
     Table::new(rows, widths)
         .header(Row::new(head).style(Style::new().add_modifier(Modifier::BOLD)))
         .block(Block::new().borders(Borders::TOP))
+        // Not by colour alone, and seen where there is none.
+        .highlight_symbol("> ")
+        .row_highlight_style(Style::new().add_modifier(Modifier::BOLD))
+}
+
+/// All of the chosen table, its reason first.
+fn details(view: &View) -> Vec<Line<'static>> {
+    let tables = view.tables();
+    let Some(table) = tables.get(view.chosen.min(tables.len().saturating_sub(1))) else {
+        return Vec::new();
+    };
+    let state = format!("{} since {}", table.state, table.since);
+    let why = match (&table.why, table.parked) {
+        (Some(why), _) => format!("{state}: {why}"),
+        (None, 0) => state,
+        (None, parked) => {
+            format!("{state}; {parked} rows in quarantine: tandem quarantine list says why")
+        }
+    };
+    let swap = match &table.last_swap {
+        Some(when) => format!("   last swap {when}"),
+        None => String::new(),
+    };
+    let counts = format!(
+        "copied {}   received {}   applied {}   folded {}   ruled out {}   quarantined {}   extras {}{swap}",
+        table.copied,
+        table.received,
+        table.applied,
+        table.folded,
+        table.ruled_out,
+        table.quarantined,
+        table.extras
+    );
+    vec![
+        Line::from(show::clean(&format!("{}: {why}", table.table)).replace('\n', " ")),
+        Line::from(counts),
+    ]
 }
 
 #[cfg(test)]
-mod tests {
-    use ratatui::Terminal;
-    use ratatui::backend::TestBackend;
-
-    use super::*;
-    use crate::model::StateWord;
-    use crate::observe::{Sample, Service, State};
-
-    fn table(name: &str, state: &str, parked: i64) -> TableStatus {
-        TableStatus {
-            table: name.to_owned(),
-            state: StateWord::read(state),
-            since: String::new(),
-            why: (parked > 0).then(|| "refused \u{1b}[31m".to_owned()),
-            copied: 0,
-            received: 0,
-            applied: 7,
-            folded: 0,
-            ruled_out: 0,
-            quarantined: 0,
-            parked,
-            extras: 0,
-            last_swap: None,
-            reverse: None,
-            conflicts: 0,
-        }
-    }
-
-    fn view() -> View {
-        let mut view = View::new("desktop a -> cloud b".to_owned(), false);
-        let forward = Sample {
-            schema: 1,
-            state: State::Streaming,
-            lag_ms: Some(12),
-            lag_bytes: Some(0),
-            measured_age_ms: 0,
-            desktop_lsn: None,
-            received_lsn: None,
-            cloud_lsn: None,
-            confirmed_lsn: None,
-            wal_held_bytes: Some(16 << 20),
-            wal_held_bytes_max: 4 << 30,
-            reverse: Default::default(),
-            taken: None,
-        };
-        let status = Status {
-            schema: 1,
-            verdict: Verdict::NeedsYou,
-            reverse: Default::default(),
-            forward,
-            then: None,
-            service: Service::default(),
-            settings: None,
-            refill: None,
-            snapshot_held_ms: None,
-            slot_given_up: None,
-            up_to: None,
-            wal_limit_in_s: None,
-            verified: None,
-            alert: None,
-            schemas: Default::default(),
-            last_commit: None,
-            transactions: None,
-            parked: (1, 0),
-            tables: vec![
-                table("jobs", "streaming", 0),
-                table("visits", "streaming", 1),
-            ],
-        };
-        view.take(&Known {
-            status: Some(status),
-            failed: None,
-            samples: 1,
-        });
-        view
-    }
-
-    fn screen(view: &View) -> String {
-        let mut terminal =
-            Terminal::new(TestBackend::new(100, 20)).unwrap_or_else(|never| match never {});
-        let _ = terminal.draw(|frame| draw(frame, view));
-        terminal.backend().to_string()
-    }
-
-    #[test]
-    fn p15_the_screen_says_what_status_says_and_text_cannot_steer_it() {
-        let shown = screen(&view());
-        for wanted in [
-            "running, one table needs you",
-            "0.012 s behind, 0 B missing",
-            "16 MB of WAL",
-            "visits",
-            "q quit",
-        ] {
-            assert!(shown.contains(wanted), "{wanted}: {shown}");
-        }
-        assert!(!shown.contains('\u{1b}'));
-    }
-
-    #[test]
-    fn keys_do_what_the_last_line_says() {
-        let mut view = view();
-        assert!(!view.press(KeyCode::Char('a')));
-        assert!(!screen(&view).contains("jobs"), "only those that need you");
-        view.press(KeyCode::Char('a'));
-        for letter in "/job".chars() {
-            view.press(KeyCode::Char(letter));
-        }
-        view.press(KeyCode::Enter);
-        assert!(screen(&view).contains("jobs") && !screen(&view).contains("visits "));
-        view.press(KeyCode::Esc);
-        view.press(KeyCode::Char(' '));
-        assert!(screen(&view).contains("PAUSED"));
-        view.press(KeyCode::Char('?'));
-        assert!(screen(&view).contains("It only looks"));
-        view.press(KeyCode::Esc);
-        for _ in 0..9 {
-            view.press(KeyCode::Char('j'));
-        }
-        assert!(
-            screen(&view).contains("visits"),
-            "the last one stays in sight"
-        );
-        assert!(view.press(KeyCode::Char('q')));
-    }
-}
+#[path = "top_tests.rs"]
+mod tests;

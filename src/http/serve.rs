@@ -21,15 +21,14 @@ use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
 use super::metrics::render;
+use super::page::{self, Shown};
 use crate::config::Settings;
 use crate::flows::{Alive, Counters, Reloads};
 use crate::limits;
-use crate::observe::Observer;
-use crate::observe::{Status, Verdict};
+use crate::observe::{Curve, Details, Observer, Seen, Status, Verdict};
 
 /// Prometheus' text format.
 pub(super) const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
-const PAGE: &str = include_str!("page.html");
 
 /// Serves as long as it is polled. An address that is taken is tried again: metrics must not keep the service from its work.
 pub(crate) async fn serve(office: Arc<HttpState>) {
@@ -126,6 +125,8 @@ where
 pub(crate) struct HttpState {
     reloads: Reloads,
     meter: Arc<Counters>,
+    /// When the curves begin.
+    began: Instant,
     last: Mutex<Last>,
 }
 
@@ -138,7 +139,48 @@ struct Last {
     status: Option<(Arc<Status>, Instant)>,
     /// When it was tried last, and why that failed.
     tried: Option<(Instant, Option<String>)>,
+    /// What only the page shows, when it was asked for, and what a sample said of it then.
+    details: Option<(Arc<Details>, Instant)>,
+    detailed: Option<Detailed>,
+    curve: Curve,
 }
+
+impl Last {
+    /// What only the page shows; the last that is known where it can't be asked.
+    async fn details(&mut self, known: &Known) -> Arc<Details> {
+        let sample = known.status.as_ref().filter(|_| known.failed.is_none());
+        if let (Some((status, _)), Some(observer)) = (sample, &self.observer) {
+            let parked = status.parked != (0, 0);
+            let swapped = status.tables.iter().map(|table| &table.last_swap);
+            let told = (status.parked, swapped.max().cloned().flatten());
+            let young = |asked: Instant| asked.elapsed() < limits::HTTP_DETAILS_EVERY;
+            let is_young = { self.details.as_ref() }.is_some_and(|(_, asked)| young(*asked));
+            if is_young && self.detailed.as_ref() == Some(&told) {
+                return self
+                    .details
+                    .as_ref()
+                    .map(|(known, _)| known.clone())
+                    .unwrap_or_default();
+            }
+            self.detailed = Some(told);
+            let tables: Vec<&str> = { status.tables.iter() }
+                .map(|one| one.table.as_str())
+                .collect();
+            let asked = timeout(limits::HTTP_SAMPLE_MAX, observer.details(parked, &tables)).await;
+            let now = Instant::now();
+            match (asked, &mut self.details) {
+                (Ok(Ok(details)), kept) => *kept = Some((Arc::new(details), now)),
+                (_, Some((_, asked))) => *asked = now,
+                (_, kept @ None) => *kept = Some((Arc::default(), now)),
+            }
+        }
+        let details = self.details.as_ref().map(|(details, _)| details.clone());
+        details.unwrap_or_default()
+    }
+}
+
+/// What a sample tells of details that are others by now: rows in quarantine, and the last swap.
+type Detailed = ((i64, i64), Option<String>);
 
 /// What is known now.
 pub(super) struct Known {
@@ -152,6 +194,7 @@ impl HttpState {
         Arc::new(HttpState {
             reloads,
             meter,
+            began: Instant::now(),
             last: Mutex::default(),
         })
     }
@@ -161,7 +204,7 @@ impl HttpState {
             return refused;
         }
         match request.uri().path() {
-            "/" => page(PAGE),
+            "/" => page(&self.drawn().await),
             "/healthz" => healthy(&self.meter.alive),
             "/readyz" => ready(&self.look().await),
             "/status.json" => document(&self.look().await),
@@ -177,6 +220,25 @@ impl HttpState {
                 "there are / /metrics /healthz /readyz /status.json\n".to_owned(),
             ),
         }
+    }
+
+    /// The page as it is now.
+    async fn drawn(&self) -> String {
+        let known = self.look().await;
+        let mut last = self.last.lock().await;
+        let details = last.details(&known).await;
+        page::office(&Shown {
+            known: &known,
+            details: &details,
+            curve: &last.curve,
+            at: self.began.elapsed(),
+        })
+    }
+
+    /// How long nobody has looked; for ever where nobody ever did.
+    pub(super) async fn unseen_for(&self) -> Option<Duration> {
+        let last = self.last.lock().await;
+        last.tried.as_ref().map(|(tried, _)| tried.elapsed())
     }
 
     /// The last sample if it is young, else a new one.
@@ -196,6 +258,7 @@ impl HttpState {
             );
             let failed = match sampled.await {
                 Ok(Ok(status)) => {
+                    last.curve.note(self.began.elapsed(), Seen::of(&status));
                     last.status = Some((Arc::new(status), Instant::now()));
                     None
                 }

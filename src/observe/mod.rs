@@ -1,6 +1,8 @@
 //! What both sides say of themselves: samples, status, quarantine, swaps and comparisons, for whoever looks. The service
 //! needn't run for it.
 
+mod curve;
+mod details;
 mod filled;
 mod fleet;
 mod half;
@@ -13,9 +15,12 @@ mod sample;
 mod schemas;
 mod status;
 mod status_words;
+mod steps;
 mod swaps;
 mod verify;
 
+pub use curve::{Curve, Seen};
+pub use details::{Details, ParkedReason, SwapDone};
 pub use filled::Filled;
 pub use fleet::{Fleet, FleetObserver, QuarantineCounts, Replicator, StoppedTable};
 pub use half::CloudHalf;
@@ -27,6 +32,7 @@ pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use sample::{CheckpointView, Observer, Sample, State};
 pub use schemas::{SchemaStatus, SchemasStatus, refuse_newer_schema};
 pub use status::{RefillStatus, Service, Status, TableStatus, Verdict, VerifiedStatus};
+pub use steps::Step;
 pub use swaps::Swapped;
 pub(crate) use verify::verify_on_schedule;
 pub use verify::{BadRow, TableVerified};

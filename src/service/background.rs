@@ -14,7 +14,7 @@ use super::session_plan::RunMode;
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::flows::{Counters, Reloads};
-use crate::http::{HttpState, serve, tell};
+use crate::http::{HttpState, remember, serve, tell};
 use crate::observe::{forget_on_schedule, verify_on_schedule};
 use crate::wire::control;
 
@@ -46,6 +46,7 @@ pub(super) fn start(goal: &RunMode) -> Option<Background> {
             tokio::join!(
                 speak_always(&reloads, health, stands_by, meter.clone()),
                 serve(shown.clone()),
+                remember(&reloads, shown.clone()),
                 tell(shown),
                 verify_on_schedule(&reloads),
                 forget_on_schedule(&reloads, meter),

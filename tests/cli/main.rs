@@ -13,6 +13,7 @@ mod alert;
 mod alone;
 mod browser;
 mod create;
+mod devtools;
 mod doctor;
 mod fleet;
 mod init;
