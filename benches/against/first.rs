@@ -28,14 +28,14 @@ const SETTINGS: &str = include_str!("../../deploy/powerca.toml");
 /// Who copies.
 const RIVALS: [&str; 3] = ["tandem", "native", "copy | copy"];
 
-struct Hall {
+pub struct Hall {
     desktop_server: Cluster,
     cloud_server: Cluster,
-    desktop: Control,
+    pub desktop: Control,
     admin: Control,
     to_cloud: Proxy,
     to_desktop: Proxy,
-    folder: PathBuf,
+    pub folder: PathBuf,
 }
 
 /// Copies `scale` times PowerCA, and prints medians.
@@ -79,7 +79,7 @@ pub async fn first(scale: f64, rounds: usize, round_trips: &[Duration]) {
 }
 
 impl Hall {
-    async fn open(scale: f64) -> Hall {
+    pub async fn open(scale: f64) -> Hall {
         let binaries = find_binaries(None).unwrap();
         let binaries = binaries
             .first()
@@ -130,7 +130,7 @@ impl Hall {
     }
 
     /// An empty cloud of this name.
-    async fn empty(&self, name: &str) -> Control {
+    pub async fn empty(&self, name: &str) -> Control {
         run(
             &self.admin,
             &format!("drop database if exists {name} with (force)"),
@@ -150,7 +150,22 @@ impl Hall {
         connect(&self.cloud_server, "supabase_admin", name).await
     }
 
+    /// One more connection to a cloud.
+    pub async fn cloud(&self, name: &str) -> Control {
+        connect(&self.cloud_server, "supabase_admin", name).await
+    }
+
+    /// One more connection to the desktop.
+    pub async fn office(&self) -> Control {
+        connect(&self.desktop_server, "postgres", OFFICE).await
+    }
+
     fn settings(&self, cloud: &str, trip: Duration) -> Settings {
+        self.settings_with(cloud, trip, "")
+    }
+
+    /// The settings with more sections.
+    pub fn settings_with(&self, cloud: &str, trip: Duration, more: &str) -> Settings {
         let port = if trip.is_zero() {
             self.cloud_server.port()
         } else {
@@ -158,7 +173,7 @@ impl Hall {
         };
         let (_, tables) = SETTINGS.split_once("[forward]").unwrap();
         let text = format!(
-            "replicator = \"first\"\n[desktop]\nurl = \"postgres://postgres@{0}:{1}/{OFFICE}\"\n[cloud]\nurl = \"postgres://postgres@{0}:{port}/{cloud}\"\n[forward]{tables}",
+            "replicator = \"first\"\n[desktop]\nurl = \"postgres://postgres@{0}:{1}/{OFFICE}\"\n[cloud]\nurl = \"postgres://postgres@{0}:{port}/{cloud}\"\n{more}[forward]{tables}",
             self.desktop_server.host(),
             self.desktop_server.port(),
         );
@@ -199,7 +214,7 @@ impl Hall {
         }
     }
 
-    async fn tandem(&self, arguments: &[&str]) -> f64 {
+    pub async fn tandem(&self, arguments: &[&str]) -> f64 {
         let since = Instant::now();
         let output = Command::new(env!("CARGO_BIN_EXE_tandem"))
             .arg("--config")

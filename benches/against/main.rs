@@ -12,6 +12,7 @@
 mod chatter;
 mod first;
 mod latency;
+mod mile;
 mod phone;
 #[allow(dead_code)]
 #[path = "../../tests/support/proxy.rs"]
@@ -39,6 +40,8 @@ struct Plan {
     scale: f64,
     /// What a phone's insert pays: it has no backlog, but a name among the shapes.
     phone: bool,
+    /// From a parent table to the phones and back: the same.
+    mile: bool,
     /// Times PowerCA's size in the first copy; 0: none.
     first: f64,
     json: Option<PathBuf>,
@@ -65,6 +68,7 @@ impl Plan {
                 .collect(),
             shapes: StepShape::ALL.into_iter().filter(wanted).collect(),
             phone: asked("phone"),
+            mile: asked("mile"),
             scale: number("BENCH_SCALE", 1.0),
             first: number("BENCH_FIRST", 1.0),
             json: set("BENCH_JSON").map(PathBuf::from),
@@ -91,6 +95,9 @@ async fn measure(plan: Plan) {
     }
     if plan.phone {
         Box::pin(phone::phone(plan.rounds)).await;
+    }
+    if plan.mile {
+        Box::pin(mile::mile()).await;
     }
     if plan.shapes.is_empty() {
         return;

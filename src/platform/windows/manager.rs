@@ -19,6 +19,8 @@ use crate::platform::service::{ACCOUNT, NAME, Registered, State};
 
 /// `ERROR_SERVICE_DOES_NOT_EXIST`
 const NO_SUCH_SERVICE: i32 = 1060;
+/// `ERROR_SERVICE_DATABASE_LOCKED`
+const LOCKED: i32 = 1055;
 /// `ERROR_SERVICE_ALREADY_RUNNING`
 const RUNS_ALREADY: i32 = 1056;
 /// `ERROR_SERVICE_NOT_ACTIVE`
@@ -121,10 +123,16 @@ pub(in crate::platform) fn uninstall() -> io::Result<()> {
 
 pub(in crate::platform) fn start() -> io::Result<Registered> {
     let service = needed(ASK | ServiceAccess::START)?;
-    let started = service.start::<OsString>(&[]).map_err(plain);
-    match started {
-        Err(error) if error.raw_os_error() != Some(RUNS_ALREADY) => return Err(error),
-        _ => {}
+    let until = Instant::now() + limits::SERVICE_CHANGE_MAX;
+    loop {
+        match service.start::<OsString>(&[]).map_err(plain) {
+            // The manager starts one service after the other: just after the computer was switched on that takes a while.
+            Err(error) if error.raw_os_error() == Some(LOCKED) && Instant::now() < until => {
+                thread::sleep(limits::SERVICE_POLL);
+            }
+            Err(error) if error.raw_os_error() != Some(RUNS_ALREADY) => return Err(error),
+            _ => break,
+        }
     }
     wait_while(&service, &[ServiceState::StartPending])
 }
