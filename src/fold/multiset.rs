@@ -363,4 +363,43 @@ mod tests {
         );
         assert_eq!((add.rows[0].count, &add.rows[0].tuple), (1, &unticked));
     }
+
+    /// What goes of equal rows, by looks: how many of them were ticked, and how many not.
+    fn gone(changes: Vec<Operation>) -> [u64; 2] {
+        let changes = changes.into_iter();
+        let changes = changes.map(|change| change_of(change, ChangeOrigin::Desktop));
+        let batch = fold_all(&transactions(changes.collect(), 100), &ticking(), &[]);
+        let mut gone = [0, 0];
+        for step in batch
+            .steps
+            .iter()
+            .filter(|step| step.work == StepKind::RemoveCopies)
+        {
+            for row in &step.rows {
+                gone[usize::from(row.tuple != self::row(1, (0, 1), 9))] += row.count;
+            }
+        }
+        gone
+    }
+
+    #[test]
+    fn u08_of_equal_rows_such_go_as_the_desktop_removed_and_none_that_it_only_wrote_anew() {
+        let (unticked, ticked) = (row(1, (0, 0), 9), row(1, (0, 1), 9));
+        let delete = |tuple: &Tuple| {
+            Operation::Delete(Old {
+                tuple: tuple.clone(),
+                whole: true,
+            })
+        };
+        let insert = |tuple: &Tuple| Operation::Insert(tuple.clone());
+        assert_eq!(gone(vec![delete(&ticked)]), [1, 0]);
+        assert_eq!(
+            gone(vec![delete(&ticked), delete(&unticked), delete(&unticked)]),
+            [1, 2]
+        );
+        // A refill: all of them go, and one less comes, without a tick.
+        let refill = [&ticked, &ticked, &unticked].map(delete);
+        let refill = refill.into_iter().chain([&unticked, &unticked].map(insert));
+        assert_eq!(gone(refill.collect()), [0, 1]);
+    }
 }

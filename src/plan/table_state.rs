@@ -234,12 +234,20 @@ pub const BESIDE: &str = "left join tandem.table_state as s using (replicator, \
 /// All tables, as `status` shows them: the name, the state, since when, why, and what is counted; `s.extras` comes last.
 pub fn shown() -> String {
     format!(
-        "select s.\"table\", case when r.why is not null and s.state in ({whole}) then '{}' when s.swap_why is not null and s.state in ({whole}) then '{}' else s.state end, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), {REASON}, s.copied, \
+        "select s.\"table\", {}, to_char(s.since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), {REASON}, s.copied, \
             s.received, s.applied, s.folded, s.ruled_out, s.quarantined, \
             (select count(*) from tandem.quarantine as q where q.replicator = s.replicator and q.\"table\" = s.\"table\"), \
             (select to_char(max(w.ended_at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.swap as w \
               where w.replicator = s.replicator and w.\"table\" = s.\"table\" and w.refused is null), s.extras \
             from tandem.table_state as s {WAY_HOME} where s.replicator = $1 order by 1",
+        as_shown()
+    )
+}
+
+/// The state of a table `s` as people see it: one whose way home or last swap has trouble says that, as long as nothing worse holds.
+fn as_shown() -> String {
+    format!(
+        "case when r.why is not null and s.state in ({whole}) then '{}' when s.swap_why is not null and s.state in ({whole}) then '{}' else s.state end",
         TableState::Stopped,
         TableState::SwapRefused,
         whole = words(TableState::is_whole)
@@ -256,14 +264,12 @@ const WAY_HOME: &str = "left join tandem.reverse_state as r using (replicator, \
 /// name, its state, and why.
 pub fn waiting_for_person() -> String {
     format!(
-        "select s.replicator, s.\"table\", case when r.why is not null then '{}' when s.swap_why is not null and s.state in ({whole}) then '{}' else s.state end, \
-        {REASON} \
+        "select s.replicator, s.\"table\", {}, {REASON} \
     from tandem.table_state as s {WAY_HOME} \
     where s.state in ({}) or s.state in ({whole}) and (r.why is not null or s.swap_why is not null) \
         or s.state not in ({}) \
     order by 1, 2",
-        TableState::Stopped,
-        TableState::SwapRefused,
+        as_shown(),
         words(TableState::waits_for_person),
         words(|_| true),
         whole = words(TableState::is_whole)

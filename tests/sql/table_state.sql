@@ -185,7 +185,7 @@ where s.replicator = $1
 order by 1;
 
 -- tables that wait for a person
-select s.replicator, s."table", case when r.why is not null then 'stopped'
+select s.replicator, s."table", case when r.why is not null and s.state in ('streaming', 'swap_only') then 'stopped'
 when s.swap_why is not null and s.state in ('streaming', 'swap_only') then 'swap_refused'
 else s.state end, coalesce(s.why, 'nothing comes home any more: ' || r.why, s.swap_why)
 from tandem.table_state as s

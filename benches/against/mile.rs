@@ -1,0 +1,138 @@
+//! The last mile at PowerCA's full size: from the office program's commit in a parent table to the phone's side, and from a phone's
+//! commit to the parent table, while the other direction is busy.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use tandem::wire::control::Control;
+use tokio::process::Command;
+use tokio::time::{MissedTickBehavior, interval, sleep};
+
+use crate::first::Hall;
+use crate::report::median;
+use crate::scene::{number, run, stop, text, wait_for};
+
+/// What an office sets for it; all else is as it is by default.
+const SECTIONS: &str = "[reverse]\nthen = \"select sync_mobile_to_parent()\"\n\
+    [refill]\nsql = \"select sync_views_to_tables()\"\nwhen = \"changed\"\n";
+/// Changes of one direction.
+const CHANGES: u32 = 15;
+/// Between two of them, so that none rides with the refill of the one before; and a little more each time, so that they meet every
+/// moment of whatever happens once a second.
+const APART: Duration = Duration::from_millis(4_000);
+const MORE_APART: Duration = Duration::from_millis(137);
+
+/// Measures, and prints medians and the worst.
+pub async fn mile() {
+    let hall = Hall::open(1.0).await;
+    let cloud = hall.empty("ours").await;
+    let phone = hall.cloud("ours").await;
+    let program = hall.office().await;
+    hall.settings_with("ours", Duration::ZERO, SECTIONS);
+    hall.tandem(&["bootstrap"]).await;
+    let mut tandem = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .arg("--config")
+        .arg(hall.folder.join("tandem.toml"))
+        .arg("run")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    wait_for(
+        &hall.desktop,
+        "select coalesce((select active from pg_replication_slots where slot_name = 'tandem'), false)",
+    )
+    .await;
+    let changed = |n: u32| {
+        format!(
+            "update app.client set name = 'mile {n}' where client_id = (select min(client_id) from app.client)"
+        )
+    };
+    let shown =
+        |n: u32| format!("select exists (select from climaster where clientname = 'mile {n}')");
+    let noted = |n: u32| {
+        format!(
+            "insert into workdiary (org_id, loc_id, staff_id, date, minutes, tasknotes, source) \
+             select org_id, loc_id, staff_id, current_date, 15, 'mile {n}', 'M' from mbstaff order by staff_id limit 1"
+        )
+    };
+    let booked =
+        |n: u32| format!("select exists (select from app.daily_work where notes = 'mile {n}')");
+    let idle = times((&hall.desktop, &changed), (&cloud, &shown), 0).await;
+    let out = busy(
+        times((&hall.desktop, &changed), (&cloud, &shown), CHANGES),
+        every(&phone, |n| noted(1_000_000 + n), Duration::from_millis(50)),
+    )
+    .await;
+    let refill = text(
+        &hall.desktop,
+        "select round(extract(epoch from ended_at - started_at) * 1000) || ' ms, ' || runs || ' runs' from tandem.refill",
+    )
+    .await;
+    let home = busy(
+        times((&cloud, &noted), (&hall.desktop, &booked), 2 * CHANGES),
+        every(
+            &program,
+            |n| format!("select demo.work({n}, 20)"),
+            Duration::from_millis(200),
+        ),
+    )
+    .await;
+    let rows = number(&hall.desktop, "select count(*) from jobtasks").await;
+    stop(&mut tandem).await;
+    println!(
+        "\nthe last mile, {rows} rows in the largest table, s at the median (the worst of {CHANGES})"
+    );
+    for (what, times) in [
+        ("parent's commit to the phone's side", idle),
+        ("the same while phones write 20 rows/s", out),
+        (
+            "a phone's commit to the parent table, while 100 rows/s go out",
+            home,
+        ),
+    ] {
+        let worst = times.iter().copied().fold(0.0, f64::max);
+        println!("  {what:<62} {:.2} ({worst:.2})", median(times));
+    }
+    println!("  the last refill took {refill}");
+}
+
+/// How long each change took until it was seen, in seconds; numbered from `first` on.
+async fn times(
+    (from, change): (&Control, &dyn Fn(u32) -> String),
+    (to, seen): (&Control, &dyn Fn(u32) -> String),
+    first: u32,
+) -> Vec<f64> {
+    let mut times = Vec::new();
+    for n in first..first + CHANGES {
+        run(from, &change(n)).await;
+        let since = Instant::now();
+        wait_for(to, &seen(n)).await;
+        times.push(since.elapsed().as_secs_f64());
+        sleep(APART + MORE_APART * (n % 8)).await;
+    }
+    times
+}
+
+/// Measures while the other direction works.
+async fn busy(
+    measured: impl Future<Output = Vec<f64>>,
+    work: impl Future<Output = ()>,
+) -> Vec<f64> {
+    tokio::select! {
+        times = measured => times,
+        () = work => unreachable!("it never ends"),
+    }
+}
+
+/// Runs statements without end.
+async fn every(side: &Control, sql: impl Fn(u32) -> String, pause: Duration) {
+    let mut ticks = interval(pause);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for n in 0.. {
+        ticks.tick().await;
+        run(side, &sql(n)).await;
+    }
+}
