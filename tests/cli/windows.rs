@@ -69,6 +69,15 @@ impl Wine {
         let mut boot = wine.program(Path::new("wineboot"));
         let made = boot.arg("-i").stderr(Stdio::null()).status().await;
         assert!(made.unwrap().success());
+        // Wine's own service for USB can't start in a container, and the manager waits ten seconds for it and for nobody else.
+        let mut usb = wine.program(Path::new("reg"));
+        let usb = usb.args([
+            "delete",
+            r"HKLM\System\CurrentControlSet\Services\wineusb",
+            "/f",
+        ]);
+        finish(usb).await;
+        wine.shut_down().await;
         // Its services end with the last program that isn't one, and they keep the streams of the one that began first.
         let mut alive = wine.program(Path::new("cmd"));
         let alive = alive.stdin(Stdio::piped()).stdout(Stdio::piped());
