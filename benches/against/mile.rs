@@ -28,6 +28,7 @@ pub async fn mile() {
     let cloud = hall.empty("ours").await;
     let phone = hall.cloud("ours").await;
     let program = hall.office().await;
+    run(&program, include_str!("../../sql/demo/work.sql")).await;
     hall.settings_with("ours", Duration::ZERO, SECTIONS);
     hall.tandem(&["bootstrap"]).await;
     let mut tandem = Command::new(env!("CARGO_BIN_EXE_tandem"))
