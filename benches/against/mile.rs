@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use tandem::wire::control::Control;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use crate::first::Hall;
@@ -15,6 +15,17 @@ use crate::scene::{number, run, stop, text, wait_for};
 /// What an office sets for it; all else is as it is by default.
 const SECTIONS: &str = "[reverse]\nthen = \"select sync_mobile_to_parent()\"\n\
     [refill]\nsql = \"select sync_views_to_tables()\"\nwhen = \"changed\"\n";
+/// The same with the quiet refill, whose text names no view: what it reads is named.
+const QUIETLY: &str = "[reverse]\nthen = \"select sync_mobile_to_parent()\"\n\
+    [refill]\nsql = \"select sync_quietly()\"\nwhen = \"changed\"\n\
+    watch = [\"app.firm\", \"app.office\", \"app.contact\", \"app.client\", \"app.staff\", \"app.job\", \"app.assignment\", \"app.task\", \"app.checklist\", \"app.reminder\", \"app.response\"]\n";
+/// Fills the same tables from the same queries as the office's refill.
+const QUIET: &str = r"create function sync_quietly() returns void language plpgsql as $f$
+declare part text[]; begin
+    for part in select regexp_matches(prosrc, 'insert into (\w+) \(([^)]*)\)\s*(select[^;]*);', 'g') from pg_proc where proname = 'sync_views_to_tables' loop
+        perform refill_quietly(part[1]::regclass, format('select * from (%s) as q(%s)', part[3], part[2]), array['created_at', 'updated_at'], $q$source = 'D' or source is null$q$);
+    end loop;
+end $f$";
 /// Changes of one direction.
 const CHANGES: u32 = 15;
 /// Between two of them, so that none rides with the refill of the one before; and a little more each time, so that they meet every
@@ -22,30 +33,25 @@ const CHANGES: u32 = 15;
 const APART: Duration = Duration::from_millis(4_000);
 const MORE_APART: Duration = Duration::from_millis(137);
 
+const LAST: &str =
+    "select round(extract(epoch from ended_at - started_at) * 1000) || ' ms' from tandem.refill";
+
 /// Measures, and prints medians and the worst.
 pub async fn mile() {
     let hall = Hall::open(1.0).await;
     let cloud = hall.empty("ours").await;
     let phone = hall.cloud("ours").await;
     let program = hall.office().await;
-    run(&program, include_str!("../../sql/demo/work.sql")).await;
+    for sql in [
+        include_str!("../../sql/demo/work.sql"),
+        include_str!("../../sql/desktop/refill.sql"),
+        QUIET,
+    ] {
+        run(&program, sql).await;
+    }
     hall.settings_with("ours", Duration::ZERO, SECTIONS);
     hall.tandem(&["bootstrap"]).await;
-    let mut tandem = Command::new(env!("CARGO_BIN_EXE_tandem"))
-        .arg("--config")
-        .arg(hall.folder.join("tandem.toml"))
-        .arg("run")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    wait_for(
-        &hall.desktop,
-        "select coalesce((select active from pg_replication_slots where slot_name = 'tandem'), false)",
-    )
-    .await;
+    let mut tandem = start(&hall).await;
     let changed = |n: u32| {
         format!(
             "update app.client set name = 'mile {n}' where client_id = (select min(client_id) from app.client)"
@@ -67,11 +73,7 @@ pub async fn mile() {
         every(&phone, |n| noted(1_000_000 + n), Duration::from_millis(50)),
     )
     .await;
-    let refill = text(
-        &hall.desktop,
-        "select round(extract(epoch from ended_at - started_at) * 1000) || ' ms, ' || runs || ' runs' from tandem.refill",
-    )
-    .await;
+    let refill = text(&hall.desktop, LAST).await;
     let home = busy(
         times((&cloud, &noted), (&hall.desktop, &booked), 2 * CHANGES),
         every(
@@ -81,6 +83,11 @@ pub async fn mile() {
         ),
     )
     .await;
+    stop(&mut tandem).await;
+    hall.settings_with("ours", Duration::ZERO, QUIETLY);
+    let mut tandem = start(&hall).await;
+    let quiet = times((&hall.desktop, &changed), (&cloud, &shown), 3 * CHANGES).await;
+    let quietly = text(&hall.desktop, LAST).await;
     let rows = number(&hall.desktop, "select count(*) from jobtasks").await;
     stop(&mut tandem).await;
     println!(
@@ -88,6 +95,7 @@ pub async fn mile() {
     );
     for (what, times) in [
         ("parent's commit to the phone's side", idle),
+        ("the same with the quiet refill", quiet),
         ("the same while phones write 20 rows/s", out),
         (
             "a phone's commit to the parent table, while 100 rows/s go out",
@@ -97,7 +105,23 @@ pub async fn mile() {
         let worst = times.iter().copied().fold(0.0, f64::max);
         println!("  {what:<62} {:.2} ({worst:.2})", median(times));
     }
-    println!("  the last refill took {refill}");
+    println!("  a refill of the office's took {refill}, a quiet one {quietly}");
+}
+
+async fn start(hall: &Hall) -> Child {
+    let tandem = Command::new(env!("CARGO_BIN_EXE_tandem"))
+        .arg("--config")
+        .arg(hall.folder.join("tandem.toml"))
+        .arg("run")
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    let streams = "select coalesce((select active from pg_replication_slots where slot_name = 'tandem'), false)";
+    wait_for(&hall.desktop, streams).await;
+    tandem
 }
 
 /// How long each change took until it was seen, in seconds; numbered from `first` on.
