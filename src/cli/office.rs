@@ -2,6 +2,7 @@
 
 use super::show;
 use crate::limits;
+use crate::model::listed;
 use crate::observe::{RefillStatus, Status, ThenStatus};
 
 pub(super) fn statements(status: &Status) {
@@ -26,14 +27,7 @@ pub(super) fn statements(status: &Status) {
 fn refilled(refill: &RefillStatus) -> String {
     let why = match (refill.why.as_deref(), &refill.changed) {
         (Some("changed"), Some(tables)) => {
-            let named = tables.iter().take(limits::NAMES_SHOWN).cloned();
-            let more = tables.len().saturating_sub(limits::NAMES_SHOWN);
-            let more = match more {
-                0 => String::new(),
-                more => format!(" and {more} more"),
-            };
-            let named: Vec<_> = named.collect();
-            format!(", since {}{more} changed", named.join(", "))
+            format!(", since {} changed", listed(tables, limits::NAMES_SHOWN))
         }
         (Some("again"), _) => ", again, since it had failed".to_owned(),
         (Some("start"), _) => ", since nobody knew what had changed before".to_owned(),

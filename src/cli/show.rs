@@ -9,6 +9,7 @@ use clap::ColorChoice;
 use crate::config::Problems;
 use crate::fault::Fault;
 use crate::model::Lsn;
+pub(super) use crate::observe::bytes;
 use crate::observe::{Sample, State};
 
 /// What `--color` says, for what goes to standard output.
@@ -270,16 +271,6 @@ pub(super) fn seconds(ms: Option<i64>) -> String {
     ms.map_or("unknown".to_owned(), |ms| {
         format!("{:.3} s", ms as f64 / 1000.0)
     })
-}
-
-/// A number of bytes in the unit that fits.
-pub(super) fn bytes(count: Option<u64>) -> String {
-    match count {
-        None => "unknown".to_owned(),
-        Some(count) if count < 10 << 10 => format!("{count} B"),
-        Some(count) if count < 10 << 20 => format!("{} kB", count >> 10),
-        Some(count) => format!("{} MB", count >> 20),
-    }
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use super::drawn::{curve, escaped};
 use super::serve::Known;
 use crate::limits;
 use crate::observe::{
-    Curve, Details, ParkedReason, Sample, State, Status, SwapDone, TableStatus, Verdict,
+    Curve, Details, ParkedReason, Sample, State, Status, SwapDone, TableStatus, Verdict, bytes,
 };
 
 const FRAME: &str = include_str!("page.html");
@@ -337,13 +337,4 @@ fn seconds(ms: Option<i64>) -> String {
             _ => format!("{} h", ms / 3_600_000),
         },
     )
-}
-
-fn bytes(count: Option<u64>) -> String {
-    match count {
-        None => "unknown".to_owned(),
-        Some(count) if count < 10 << 10 => format!("{count} B"),
-        Some(count) if count < 10 << 20 => format!("{} kB", count >> 10),
-        Some(count) => format!("{} MB", count >> 20),
-    }
 }

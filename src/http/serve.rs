@@ -155,23 +155,18 @@ impl Last {
             let told = (status.parked, swapped.max().cloned().flatten());
             let young = |asked: Instant| asked.elapsed() < limits::HTTP_DETAILS_EVERY;
             let is_young = { self.details.as_ref() }.is_some_and(|(_, asked)| young(*asked));
-            if is_young && self.detailed.as_ref() == Some(&told) {
-                return self
-                    .details
-                    .as_ref()
-                    .map(|(known, _)| known.clone())
-                    .unwrap_or_default();
-            }
-            self.detailed = Some(told);
-            let tables: Vec<&str> = { status.tables.iter() }
-                .map(|one| one.table.as_str())
-                .collect();
-            let asked = timeout(limits::HTTP_SAMPLE_MAX, observer.details(parked, &tables)).await;
-            let now = Instant::now();
-            match (asked, &mut self.details) {
-                (Ok(Ok(details)), kept) => *kept = Some((Arc::new(details), now)),
-                (_, Some((_, asked))) => *asked = now,
-                (_, kept @ None) => *kept = Some((Arc::default(), now)),
+            if !is_young || self.detailed.as_ref() != Some(&told) {
+                self.detailed = Some(told);
+                let tables = status.tables.iter().map(|one| one.table.as_str());
+                let tables: Vec<_> = tables.collect();
+                let asked = observer.details(parked, &tables);
+                let asked = timeout(limits::HTTP_SAMPLE_MAX, asked).await;
+                let now = Instant::now();
+                match (asked, &mut self.details) {
+                    (Ok(Ok(details)), kept) => *kept = Some((Arc::new(details), now)),
+                    (_, Some((_, asked))) => *asked = now,
+                    (_, kept @ None) => *kept = Some((Arc::default(), now)),
+                }
             }
         }
         let details = self.details.as_ref().map(|(details, _)| details.clone());

@@ -32,6 +32,7 @@ pub use reverse::{Conflict, ReverseCounts, ReverseSample, ThenStatus};
 pub use sample::{CheckpointView, Observer, Sample, State};
 pub use schemas::{SchemaStatus, SchemasStatus, refuse_newer_schema};
 pub use status::{RefillStatus, Service, Status, TableStatus, Verdict, VerifiedStatus};
+pub use status_words::bytes;
 pub use steps::Step;
 pub use swaps::Swapped;
 pub(crate) use verify::verify_on_schedule;

@@ -82,3 +82,13 @@ impl Status {
         fails && !failed && !self.tables.iter().any(TableStatus::needs_you)
     }
 }
+
+/// A number of bytes in the unit that fits.
+pub fn bytes(count: Option<u64>) -> String {
+    match count {
+        None => "unknown".to_owned(),
+        Some(count) if count < 10 << 10 => format!("{count} B"),
+        Some(count) if count < 10 << 20 => format!("{} kB", count >> 10),
+        Some(count) => format!("{} MB", count >> 20),
+    }
+}

@@ -1,6 +1,6 @@
 //! Copies of tables that refer to each other are merged together: none of them can be whole before the others are.
 
-use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
+use super::merge::{Copied, Merge, Merging, of_table, too_large};
 use super::state::{not_applied, refusal};
 use crate::apply::ApplyError;
 use crate::fault::Fault;
@@ -29,7 +29,7 @@ impl Merge<'_> {
                 break;
             }
             let statements = self.together(&left, &tables, by_row);
-            let whole = { left.iter() }.filter(|copy| by_row || is_new(copy));
+            let whole = { left.iter() }.filter(|copy| by_row || copy.is_new());
             let end = whole.flat_map(|copy| self.settled(copy)).collect();
             let outcome = self.settle(&tables, statements, end).await?;
             let (Err(ApplyError::Refused { table: blamed, .. }), Some(error)) =
@@ -54,7 +54,7 @@ impl Merge<'_> {
         let became = copies.iter().zip(refused);
         let became = became.map(|(copy, refused)| match refused {
             Some(why) => Merging::Refused(why),
-            None if by_row || is_new(copy) => Merging::Settled,
+            None if by_row || copy.is_new() => Merging::Settled,
             None => Merging::Rows,
         });
         Ok(became.collect())
@@ -76,7 +76,7 @@ impl Merge<'_> {
             }
         }
         for copy in copies.iter().rev() {
-            match is_new(copy) {
+            match copy.is_new() {
                 true => statements.push(self.diff(copy).extras),
                 // What is surplus goes first, since trying takes the rows out of the staging table.
                 false if by_row => statements.extend(self.removal(copy)),
@@ -92,9 +92,4 @@ impl Merge<'_> {
         }));
         statements
     }
-}
-
-/// Whatever is surplus in it was there before us.
-fn is_new(copy: &Copied) -> bool {
-    copy.how == How::Adopt { remove: false }
 }

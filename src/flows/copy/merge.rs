@@ -212,7 +212,7 @@ impl Merge<'_> {
         let rows_in = whole.iter().cloned().chain(update).chain([insert]);
         let so_far = (!copy.asked.is_empty()).then(|| so_far(&self.lease.replicator, &copy.asked));
         let mut plain: Vec<_> = rows_in.chain([copied.clone()]).chain(so_far).collect();
-        let new = copy.how == How::Adopt { remove: false };
+        let new = copy.is_new();
         let outcome = match new {
             false => self.run(plain).await,
             true => {
@@ -304,8 +304,10 @@ impl Merge<'_> {
             start.push(park_unreadable(table, &manner));
             start.push(cap_parked(table, manner.replicator));
         }
-        if table.returns {
-            // What the cloud owns stays there, and the desktop gets it where it has something else.
+        // What the cloud owns stays there, and the desktop gets it where it has something else. Which of equal rows go decides how
+        // those look that are left, so that this is asked behind their removal, where there is one.
+        let removes = table.key == Key::Multiset && !copy.is_new();
+        if table.returns && !removes {
             start.push(queue_differing(table, &manner, COPY_STEP));
         }
         start
@@ -328,7 +330,7 @@ impl Merge<'_> {
         let adopted = copy.how == How::Adopt { remove: true };
         let none = adopted.then(|| table_state::no_extras(&self.lease.replicator, table));
         let removed = { guard.into_iter() }.chain(referred).chain([remove]);
-        // Which of equal rows went decides how those look that are left.
+        // See [`Merge::start`].
         let left = (table.returns && table.key == Key::Multiset)
             .then(|| queue_differing(table, &self.manner(), COPY_STEP));
         removed.chain(kept).chain(none).chain(left).collect()
@@ -459,6 +461,11 @@ impl Merge<'_> {
 }
 
 impl Copied {
+    /// Whatever is surplus in it was there before us.
+    pub(super) fn is_new(&self) -> bool {
+        self.how == How::Adopt { remove: false }
+    }
+
     pub(super) fn done(&self) -> &'static str {
         match self.how.is_swap() {
             true => "swapped",
