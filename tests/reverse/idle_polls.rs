@@ -33,7 +33,6 @@ async fn p9_a_poll_of_nothing_is_one_short_statement_for_all_tables() {
     );
     until(&office.cloud, &later).await;
     let sent = office.to_cloud.stats().to_upstream - sent;
-    println!("{sent} bytes");
     assert!(sent < SENT_MAX, "{sent} bytes for polls of nothing");
     // What comes is seen all the same, in any of them.
     exec(&office.cloud, "insert into leave values (1, 'a day', 'M')").await;

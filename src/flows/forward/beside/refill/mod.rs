@@ -28,8 +28,13 @@ pub(in crate::flows::forward) struct Refiller {
     /// What runs next; none while it waits or runs.
     turn: Option<Box<Turn>>,
     /// A turn that has begun.
-    running: Resumable<'static, (Box<Turn>, Result<Option<(Refill, Ran)>, Fault>)>,
+    running: Resumable<'static, Turned>,
 }
+
+/// A part that was run, and what became of it.
+type Done = (Refill, Ran);
+/// A turn behind what it waited for.
+type Turned = (Box<Turn>, Result<Option<Done>, Fault>);
 
 /// What became of a run.
 enum Ran {
@@ -291,7 +296,7 @@ impl Turn {
     }
 
     /// Waits for the moment, and runs one part once; none where there are other settings.
-    async fn once(&mut self) -> Result<Option<(Refill, Ran)>, Fault> {
+    async fn once(&mut self) -> Result<Option<Done>, Fault> {
         let mut settings = self.settings.clone();
         let (at, why, before) = tokio::select! {
             biased;
