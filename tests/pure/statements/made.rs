@@ -348,7 +348,7 @@ fn copy(table: &Table, tables: &Tables) -> Page {
         "diff, nothing was touched: insert",
         [&plan::diff(table, &MANNER, plan::COPY_STEP, false).insert],
     );
-    page.statements("row by row", &plan::try_whole(&[table], &MANNER));
+    page.statements("row by row", &plan::try_whole(&[(table, "true")], &MANNER));
     page.statement("weigh", &plan::weigh(table, &MANNER));
     page.statement("weighed", &plan::weighed(table, &MANNER));
     page.statement("waiting", &plan::waiting(MANNER.replicator, table));
