@@ -149,7 +149,9 @@ impl TableReader {
     /// # Errors
     /// When the connection fails.
     pub async fn undo_try(&mut self) -> Result<(), WireError> {
-        self.session.run("rollback to tandem_try; release tandem_try").await
+        self.session
+            .run("rollback to tandem_try; release tandem_try")
+            .await
     }
 
     async fn all_numbers(&mut self, copy: &str) -> Result<Vec<Vec<String>>, WireError> {

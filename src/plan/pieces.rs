@@ -1,6 +1,7 @@
 //! Which of its pages a table's first copy has written, until it is whole: all SQL about `tandem.piece`. It is believed only as far
 //! as both sides' rows come to the same sums ([`super::verify::Sieve`]).
 
+use super::table_state::IS_OURS;
 use crate::model::{Param, Statement, Table};
 
 /// The rows on these pages of the desktop's table are in the cloud: from the first on, up to, not including, the second.
@@ -18,9 +19,14 @@ pub fn forget_pieces(replicator: &str, table: &Table) -> Statement {
     Statement::bookkeeping(sql, of(replicator, table))
 }
 
-/// Answers with all pieces in their order, as [`read_pieces`] reads them; NULL where there is none.
+/// Answers with all pieces in their order, as [`read_pieces`] reads them; NULL where there is none, or the cloud's table is another
+/// one by now.
 pub fn pieces(replicator: &str, table: &Table) -> Statement {
-    let sql = "select string_agg(first_page || '-' || next_page, ' ' order by first_page) from tandem.piece where replicator = $1 and \"table\" = $2";
+    let ours = IS_OURS.replace("$3", "$2");
+    let sql = format!(
+        "select string_agg(first_page || '-' || next_page, ' ' order by first_page) from tandem.piece \
+        where replicator = $1 and \"table\" = $2 and exists ({ours})"
+    );
     Statement::bookkeeping(sql, of(replicator, table))
 }
 

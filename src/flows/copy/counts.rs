@@ -20,7 +20,9 @@ impl Merge<'_> {
         let after = tables.iter().map(|(table, _)| weighed(table, &manner));
         let tried = before.chain(try_whole(&tables, &manner));
         let tried = tried.chain(after);
-        tried.chain((equal > 0).then(|| also_equal(equal))).collect()
+        tried
+            .chain((equal > 0).then(|| also_equal(equal)))
+            .collect()
     }
 
     /// Says what is in the cloud, and what isn't and why.

@@ -13,8 +13,8 @@ use crate::model::{Key, Lsn, Recovery, Statement, Table, TableId, Tables, Tuple,
 use crate::plan::reverse::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, TOO_LARGE_STEP, TOUCHED_STEP, TransactionSettings, UNREADABLE_STEP,
-    WriteContext, are_there, cap_parked, diff, diff_of, follow_all, follow_own, forget_pieces, hash_joins, park_too_large,
-    park_unreadable, so_far, table_state, void_parked, void_untouched,
+    WriteContext, are_there, cap_parked, diff, diff_of, follow_all, follow_own, forget_pieces,
+    hash_joins, park_too_large, park_unreadable, so_far, table_state, void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 

@@ -101,7 +101,11 @@ impl Pour<'_> {
         match self.pages {
             None => end.extend(whole(replicator, table, rows, self.before)),
             Some((from, to)) => {
-                end.push(piece_done(replicator, table, (from, to.unwrap_or(self.last))));
+                end.push(piece_done(
+                    replicator,
+                    table,
+                    (from, to.unwrap_or(self.last)),
+                ));
             }
         }
         end.push(assert_lease(staging.lease));

@@ -18,8 +18,8 @@ use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
 use crate::model::{Statement, Table, sqlstate};
-use crate::plan::{follow_own, opening};
 use crate::plan::verify::{InRanges, RangeSum, Sieve, Stretch, owned_rows};
+use crate::plan::{follow_own, opening};
 
 /// What is known of a table's rows before they are read.
 #[derive(Clone, Debug)]
@@ -63,9 +63,15 @@ impl Staging<'_> {
         if self.asks(owned_rows(table)).await?.is_none() {
             return Ok(None);
         }
-        let read = reader.numbers(&sieve.sums(done.as_deref())).await.map_err(&desktop)?;
-        let Some(sums) = read.and_then(|lines| { lines.iter() }.map(|line| sum(line)).collect::<Option<Vec<_>>>())
-        else {
+        let read = reader
+            .numbers(&sieve.sums(done.as_deref()))
+            .await
+            .map_err(&desktop)?;
+        let Some(sums) = read.and_then(|lines| {
+            { lines.iter() }
+                .map(|line| sum(line))
+                .collect::<Option<Vec<_>>>()
+        }) else {
             return Ok(None);
         };
         let Some(differing) = self.asks(sieve.differing(&sums)).await? else {

@@ -8,11 +8,11 @@
 
 use std::collections::BTreeSet;
 
+use super::super::compare::from;
 use super::super::copies::have_looks;
 use super::super::digest::{admitted, compared};
 use super::super::guard::Guard;
 use super::super::quote::{array, ident, table as qualified};
-use super::super::compare::from;
 use super::{Comparison, Look, all_sent, all_stored, looked_up, names};
 use crate::limits;
 use crate::model::{Param, Source, Statement, Table, oid};
