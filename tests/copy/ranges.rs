@@ -294,7 +294,7 @@ async fn p1_an_interrupted_first_copy_sends_no_piece_of_a_table_twice_and_ends_e
     let left = "select (select count(*) from tandem.piece) || ' ' || (select count(*) from tandem.staging)";
     assert_eq!(value(&office.cloud, left).await, "0 0");
     let copied =
-        "select string_agg(\"table\" || ' ' || copied, ' ' order by 1) from tandem.table_state";
+        "select string_agg(\"table\" || ' ' || copied, ' ' order by \"table\") from tandem.table_state";
     assert_eq!(value(&office.cloud, copied).await, "big 299998 tick 119998");
     assert!(share < 1.5, "{share:.2} of the tables were moved");
     assert_eq!(service.stop().await, 0);

@@ -83,8 +83,8 @@ impl Staging<'_> {
         let equal = { sums.iter() }
             .filter(|(range, ..)| !ranges.contains(range))
             .map(|(_, rows, _)| rows);
-        let equal = equal.sum();
-        tracing::debug!(table = %table.name, of = sieve.ranges(), differ = ranges.len(), equal, "compared by ranges");
+        let equal: u64 = equal.sum();
+        tracing::debug!(table = %table.name, rows = equal, "compared by ranges: so many rows are equal");
         Ok((!many).then(|| Sifted {
             within: Arc::new(sieve.within(&ranges)),
             equal,

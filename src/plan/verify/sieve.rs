@@ -113,7 +113,7 @@ impl Sieve {
             )
         });
         let sql = format!(
-            "select string_agg(differs.range::text, ',') from ( \
+            "select string_agg(differs.range::text, ',') from (\
              select coalesce(sent.range, have.range) \
              from unnest($1, $2, $3) as sent(range, n, sum) full join ({}) as have(range, n, sum) using (range) \
              where (sent.n, sent.sum::numeric) is distinct from (have.n, have.sum::numeric){followers}) as differs(range)",
