@@ -4,6 +4,7 @@ use bytes::Bytes;
 use postgres_protocol::message::backend::Message;
 
 use crate::config::Endpoint;
+use crate::limits;
 use crate::model::{Charset, Lsn, Oid, Snapshot};
 use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
 
@@ -109,6 +110,60 @@ impl TableReader {
             Ok(_) => Err(WireError::Protocol("COPY did not start".to_owned())),
             Err(error) => Err(self.session.read_to_end(error).await),
         }
+    }
+
+    /// All lines of a `COPY ... TO STDOUT` without texts in it, cell by cell. None where the server refuses it: the transaction is
+    /// then as it was before.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn numbers(&mut self, copy: &str) -> Result<Option<Vec<Vec<String>>>, WireError> {
+        self.begin_try().await?;
+        let read = self.all_numbers(copy).await;
+        match &read {
+            Ok(_) => self.keep_try().await?,
+            Err(WireError::Server(error)) if error.severity == "ERROR" => self.undo_try().await?,
+            Err(_) => return read.map(Some),
+        }
+        Ok(read.ok())
+    }
+
+    /// What the server refuses from here on doesn't end the transaction, if [`TableReader::undo_try`] follows.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn begin_try(&mut self) -> Result<(), WireError> {
+        self.session.run("savepoint tandem_try").await
+    }
+
+    /// Nothing was refused.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn keep_try(&mut self) -> Result<(), WireError> {
+        self.session.run("release tandem_try").await
+    }
+
+    /// The transaction is as it was.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn undo_try(&mut self) -> Result<(), WireError> {
+        self.session
+            .run("rollback to tandem_try; release tandem_try")
+            .await
+    }
+
+    async fn all_numbers(&mut self, copy: &str) -> Result<Vec<Vec<String>>, WireError> {
+        self.start(copy).await?;
+        let mut rows = Vec::new();
+        while let Some(line) = self.line(limits::COPY_BYTES).await? {
+            if let Line::Row(line) = line {
+                let line = String::from_utf8_lossy(&line);
+                rows.push(line.trim_end().split('\t').map(str::to_owned).collect());
+            }
+        }
+        Ok(rows)
     }
 
     /// The next line; none at the end. A line of more than `limit` bytes is not gathered.

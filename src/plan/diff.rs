@@ -62,6 +62,11 @@ pub enum Which {
 /// Reads a table's arriving columns as one `text[]` per row, through the types' output functions, so
 /// that a copied value is the text that the stream would send. Rows that aren't ours stay out.
 pub fn copy_out(table: &Table, which: Which) -> String {
+    copy_out_of(table, which, "true")
+}
+
+/// The same of rows `t` for which this is true.
+pub fn copy_out_of(table: &Table, which: Which, these: &str) -> String {
     let (key, row) = (table.key_arriving(), row(table));
     let keys = table.arriving.iter().enumerate();
     let keys = keys.map(|(index, column)| match key.contains(&index) {
@@ -81,13 +86,32 @@ pub fn copy_out(table: &Table, which: Which) -> String {
         }
     };
     let (from, ours) = (from(table), admitted(table));
-    format!("copy (select {wanted} from {from} as t where {ours}{bytes}) to stdout")
+    let these = match these {
+        "true" => String::new(),
+        these => format!(" and {these}"),
+    };
+    format!("copy (select {wanted} from {from} as t where {ours}{these}{bytes}) to stdout")
 }
 
 /// Makes the diff's statements for the rows of `step`, where `touched` without those that the stream has changed since
 /// they were read. `$1` is the replicator, `$2` the epoch, `$3` the table's name, `$4` the step. What is inserted,
 /// updated and removed is counted in settings of the transaction (`tandem.inserted` and so on).
 pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool) -> Diff {
+    diff_of(table, manner, step, touched, "true")
+}
+
+/// The same where all stored rows `t` for which this isn't true are known to be as they should, and none of them was staged.
+pub fn diff_of(
+    table: &Table,
+    manner: &WriteContext<'_>,
+    step: usize,
+    touched: bool,
+    these: &str,
+) -> Diff {
+    let these = match these {
+        "true" => String::new(),
+        these => format!(" and {these}"),
+    };
     let params = place(table, step, manner);
     let statement = |sql: String| Statement {
         sql: sql.into(),
@@ -139,7 +163,7 @@ pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool
         ),
         None => (String::new(), String::new()),
     };
-    let which = format!("{}{known}{but}", guard.deletable());
+    let which = format!("{}{these}{known}{but}", guard.deletable());
     let have = match have_looks(table) {
         true => have_by_look(table, &target, &which),
         false => format!(
@@ -235,7 +259,7 @@ pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool
         counted(&format!("with {source}"), "updated", &update, &all_there)
     });
     let (names, values) = insertion(table, &all(table));
-    let owned = guard.owned();
+    let owned = format!("{}{these}", guard.owned());
     let missing = match have_looks(table) {
         true => want_by_look(table, &target, &owned),
         false => format!(

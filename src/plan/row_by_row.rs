@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::array::TextArray;
-use super::diff::diff;
+use super::diff::diff_of;
 use super::knot::{Part, knit};
 use super::planner::WriteContext;
 use super::source::Rows;
@@ -269,12 +269,14 @@ pub fn widened<'a>(tables: impl Iterator<Item = &'a Table>) -> Option<[Statement
     })
 }
 
-/// Tries all rows of a copy, those of a table without a key only as far as they are missing.
-pub fn try_whole(tables: &[&Table], manner: &WriteContext<'_>) -> Vec<Statement> {
-    let multiset = |table: &&&Table| table.key == Key::Multiset;
+/// Tries all rows of copies, those of a table without a key only as far as they are missing; each with the stored rows that it is
+/// about, as [`diff_of`] takes them.
+pub fn try_whole(tables: &[(&Table, &str)], manner: &WriteContext<'_>) -> Vec<Statement> {
+    let multiset = |(table, _): &&(&Table, &str)| table.key == Key::Multiset;
     let narrow = tables.iter().filter(multiset);
-    let narrow = narrow.map(|table| diff(table, manner, COPY_STEP, false).narrow);
-    let parts = tables.iter().map(|table| {
+    let narrow =
+        narrow.map(|(table, which)| diff_of(table, manner, COPY_STEP, false, which).narrow);
+    let parts = tables.iter().map(|(table, _)| {
         let work = match table.key {
             Key::Multiset => StepKind::AddCopies,
             Key::Columns(_) => StepKind::Upsert,

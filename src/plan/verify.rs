@@ -3,9 +3,11 @@
 
 mod abroad;
 mod beside;
+mod sieve;
 
 pub use abroad::Abroad;
 pub use beside::{differing_in, following, looked_up, owned, queueing};
+pub use sieve::{InRanges, RangeSum, Sieve, Stretch, owned_rows};
 
 use super::compare::{as_it_is, from, output};
 use super::digest::{admitted, compared};

@@ -45,6 +45,13 @@ pub fn weighed(table: &Table, manner: &WriteContext<'_>) -> Statement {
     about(table, manner, sql)
 }
 
+/// So many rows more are as they should be: they were not staged.
+pub fn also_equal(rows: u64) -> Statement {
+    let sql = "select set_config('tandem.equal', (current_setting('tandem.equal')::bigint + $1)::text, true) \
+        where current_setting('tandem.equal', true) not in ('', 'unknown')";
+    Statement::bookkeeping(sql, vec![Param::int8(rows)])
+}
+
 /// Notes for those who asked for a copy what its rows came to, where that isn't its last transaction.
 pub fn so_far(replicator: &str, asked: &[i64]) -> Statement {
     let params = vec![
