@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::attempt::{BatchJob, ExclusiveJob, LargeJob};
 use super::large_transaction::JobError;
-use super::pacing::Pace;
+use super::machine::attempt::{BatchJob, ExclusiveJob, LargeJob};
+use super::machine::pacing::Pace;
 use crate::apply::{Applied, Applier, ApplyError, Pipe, Script};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::Merged;

@@ -1,12 +1,8 @@
 //! One batch to the cloud, and what to do when the cloud refuses it.
 
-mod attempt;
 mod in_flight;
 mod large_transaction;
-mod pacing;
-mod quarantine;
-mod refusal;
-mod retry;
+mod machine;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -24,13 +20,13 @@ use crate::limits;
 use crate::model::{Batch, Committed, Lsn, Recovery, Statement, TableId, TableStop, Tables};
 use crate::plan::{BatchForm, Planner, TransactionSettings, at_once, opening, table_state};
 use crate::spill::Spill;
-use attempt::{Attempt, BatchJob, ExclusiveJob, LargeJob, manner};
 use in_flight::{Completion, InFlight, JobResult};
 use large_transaction::{JobError, stage};
-use quarantine as parking;
-pub use quarantine::parked;
-use refusal::copy_moved;
-use retry::none_is_wider;
+use machine::attempt::{Attempt, BatchJob, ExclusiveJob, LargeJob, manner};
+use machine::quarantine as parking;
+pub use machine::quarantine::parked;
+use machine::refusal::copy_moved;
+use machine::retry::none_is_wider;
 
 /// Writes batches one behind the other.
 pub(super) struct Sender {
@@ -453,7 +449,7 @@ impl Sender {
         };
         self.checkpoint = committed;
         self.note_late(done);
-        let (copy, halted) = refusal::tell(&form.halts, &self.tables);
+        let (copy, halted) = machine::refusal::tell(&form.halts, &self.tables);
         self.halted.extend(halted);
         parking::settle(&mut self.book.parking, &form, done, &self.tables)?;
         if form.wakes_quarantine {

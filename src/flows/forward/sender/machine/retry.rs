@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use super::attempt::{ExclusiveJob, manner};
 use super::quarantine as parking;
-use super::{Outcome, Sender};
 use crate::apply::{Applied, Script, assert_lease, clear_staging};
 use crate::fault::{Fault, Kind};
+use crate::flows::forward::sender::{Outcome, Sender};
 use crate::fold::Quarantine;
 use crate::limits;
 use crate::model::{Table, TableId};
@@ -26,7 +26,7 @@ impl Sender {
 
     /// It is time: no more batches are sent, until those on their way are through and parked rows have had their turn.
     /// Otherwise they would never have one where a far cloud is never idle.
-    pub(super) fn wants_quiet(&self) -> bool {
+    pub(in crate::flows::forward::sender) fn wants_quiet(&self) -> bool {
         self.retry_due().is_some_and(|due| due <= Instant::now())
     }
 
@@ -116,7 +116,7 @@ impl Sender {
     }
 
     /// Where there was no time for all rows whose parents came, the others follow with the next heartbeat.
-    pub(super) fn note_late(&mut self, done: &Applied) {
+    pub(in crate::flows::forward::sender) fn note_late(&mut self, done: &Applied) {
         let late = done.answers.iter().any(|answer| {
             let said = answer.row.as_ref().and_then(|row| row.first()?.as_ref());
             let is_heal = answer.table.is_some() && answer.step.is_none();
@@ -128,13 +128,17 @@ impl Sender {
     }
 
     /// Something was written that parked rows may wait for.
-    pub(super) fn retry_soon(&mut self) {
+    pub(in crate::flows::forward::sender) fn retry_soon(&mut self) {
         self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
         self.retry_pause = limits::PARKED_RETRY_EVERY;
     }
 
     /// Takes over what the cloud says of the parked rows of one table, or of all.
-    pub(super) fn reload(&mut self, table: Option<TableId>, done: &Applied) -> Result<(), Fault> {
+    pub(in crate::flows::forward::sender) fn reload(
+        &mut self,
+        table: Option<TableId>,
+        done: &Applied,
+    ) -> Result<(), Fault> {
         let last = done.answers.last().and_then(|answer| answer.row.as_ref());
         let json = last.and_then(|row| row.first()?.as_ref());
         let parking = &mut self.book.parking;
@@ -149,7 +153,7 @@ impl Sender {
     }
 
     /// Empties the staging table behind a large transaction, which may have parked rows that it found only there.
-    pub(super) fn clear_staging(&mut self) {
+    pub(in crate::flows::forward::sender) fn clear_staging(&mut self) {
         let mut statements = opening(&self.opening);
         statements.push(assert_lease(&self.lease));
         let parked = parking::question(&self.lease.replicator, None);
@@ -159,7 +163,7 @@ impl Sender {
 }
 
 /// What came of [`Sender::see_what_is_wider`]: a new session knows what columns hold now.
-pub(super) fn none_is_wider(done: &Applied) -> Result<Outcome, Fault> {
+pub(in crate::flows::forward::sender) fn none_is_wider(done: &Applied) -> Result<Outcome, Fault> {
     let last = done.answers.last().and_then(|answer| answer.row.as_ref());
     match last.and_then(|row| row.first()) {
         Some(Some(answer)) if &answer[..] == b"true" => {

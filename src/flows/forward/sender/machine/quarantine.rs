@@ -130,7 +130,10 @@ pub async fn parked(
 }
 
 /// The question for one table's parked rows, or for all.
-pub(super) fn question(replicator: &str, table: Option<&Table>) -> Statement {
+pub(in crate::flows::forward::sender) fn question(
+    replicator: &str,
+    table: Option<&Table>,
+) -> Statement {
     let table = table.map_or(Param::null(oid::TEXT), |table| Param::string(&table.name));
     let params = vec![
         Param::string(replicator),
@@ -144,7 +147,11 @@ pub(super) fn question(replicator: &str, table: Option<&Table>) -> Statement {
 ///
 /// # Errors
 /// When it can't be read: parked rows that nobody remembers would be overtaken by later changes.
-pub(super) fn take(parking: &mut Quarantine, json: &[u8], tables: &Tables) -> Result<(), Fault> {
+pub(in crate::flows::forward::sender) fn take(
+    parking: &mut Quarantine,
+    json: &[u8],
+    tables: &Tables,
+) -> Result<(), Fault> {
     for said in said(json)? {
         let named = tables
             .iter()
@@ -171,7 +178,7 @@ fn said(json: &[u8]) -> Result<Vec<Said>, Fault> {
 ///
 /// # Errors
 /// When the cloud's answer can't be read.
-pub(super) fn settle(
+pub(in crate::flows::forward::sender) fn settle(
     parking: &mut Quarantine,
     form: &Attempt,
     done: &Applied,
@@ -224,7 +231,9 @@ fn key_words(table: &Table, said: &Said) -> String {
 }
 
 /// The kinds of parked rows that one statement each can try again.
-pub(super) fn kinds(rows: &ParkedRows) -> BTreeSet<(StepKind, Vec<usize>)> {
+pub(in crate::flows::forward::sender) fn kinds(
+    rows: &ParkedRows,
+) -> BTreeSet<(StepKind, Vec<usize>)> {
     rows.values()
         .filter(|row| !row.too_large && !row.unreadable)
         .map(|row| (row.work, row.unsent.clone()))

@@ -1,10 +1,10 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
-use super::Sender;
 use super::attempt::{Attempt, BatchJob, LargeJob};
 use crate::apply::ApplyError;
 use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied, way_of};
+use crate::flows::forward::sender::Sender;
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
 use crate::model::{Key, Knot, Recovery, Table, TableId, TableStop, Tables, sqlstate};
@@ -36,7 +36,7 @@ impl Sender {
     ///
     /// # Errors
     /// When no table is to blame.
-    pub(super) fn reform_batch(
+    pub(in crate::flows::forward::sender) fn reform_batch(
         &mut self,
         mut job: BatchJob,
         (table, step): (Option<TableId>, Option<usize>),
@@ -74,7 +74,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::reform_batch`].
-    pub(super) fn reform_large(
+    pub(in crate::flows::forward::sender) fn reform_large(
         &mut self,
         mut job: Box<LargeJob>,
         (table, step): (Option<TableId>, Option<usize>),
@@ -98,7 +98,11 @@ impl Sender {
     }
 
     /// Why a table stops.
-    pub(super) fn why(&self, table: TableId, error: &ServerError) -> TableStop {
+    pub(in crate::flows::forward::sender) fn why(
+        &self,
+        table: TableId,
+        error: &ServerError,
+    ) -> TableStop {
         TableStop {
             table,
             why: words(error),
@@ -170,7 +174,7 @@ fn meets_another(error: &ServerError) -> bool {
 }
 
 /// A row took a new key while a value was not sent, and can't be written: without that value it can't be parked.
-pub(super) fn copy_moved(table: TableId, why: &str) -> TableStop {
+pub(in crate::flows::forward::sender) fn copy_moved(table: TableId, why: &str) -> TableStop {
     TableStop {
         table,
         why: format!("a row took a new key while a large value was not sent, but {why}"),
@@ -179,7 +183,7 @@ pub(super) fn copy_moved(table: TableId, why: &str) -> TableStop {
 }
 
 /// Says which tables stop, and why: the one that has to be copied anew, and those that go on when they fit again.
-pub(super) fn tell(
+pub(in crate::flows::forward::sender) fn tell(
     halts: &[TableStop],
     tables: &Tables,
 ) -> (Option<String>, Vec<(String, Recovery)>) {

@@ -15,7 +15,7 @@ use crate::plan::{StagedForm, StagedStep, WriteContext, staged};
 use crate::spill::Facts;
 
 /// What needs the connection for itself.
-pub(super) enum ExclusiveJob {
+pub(in crate::flows::forward::sender) enum ExclusiveJob {
     /// Stage a large transaction.
     Stage,
     /// Carry out a staged transaction.
@@ -31,7 +31,7 @@ pub(super) enum ExclusiveJob {
 }
 
 /// How the steps of what ends at `end` are written by the holder of the lease.
-pub(super) fn manner(lease: &Lease, end: Lsn) -> WriteContext<'_> {
+pub(in crate::flows::forward::sender) fn manner(lease: &Lease, end: Lsn) -> WriteContext<'_> {
     WriteContext {
         replicator: &lease.replicator,
         epoch: lease.epoch,
@@ -43,32 +43,32 @@ pub(super) fn manner(lease: &Lease, end: Lsn) -> WriteContext<'_> {
 
 /// How a batch is written.
 #[derive(Default)]
-pub(super) struct Attempt {
+pub(in crate::flows::forward::sender) struct Attempt {
     /// Tables that stop with it.
-    pub(super) halts: Vec<TableStop>,
+    pub(in crate::flows::forward::sender) halts: Vec<TableStop>,
     /// Steps that are tried row by row.
-    pub(super) row_by_row: BTreeSet<usize>,
+    pub(in crate::flows::forward::sender) row_by_row: BTreeSet<usize>,
     /// Tables whose changes are in source order instead of folded; a staged transaction with any of them has its
     /// deletes first.
-    pub(super) source_order: BTreeSet<TableId>,
+    pub(in crate::flows::forward::sender) source_order: BTreeSet<TableId>,
     /// It wrote rows, or somebody asks for it: parked rows may find now what they miss.
-    pub(super) wakes_quarantine: bool,
+    pub(in crate::flows::forward::sender) wakes_quarantine: bool,
     /// Somebody asks for rows to be tried again that were too long for a column.
-    pub(super) recheck_types: bool,
+    pub(in crate::flows::forward::sender) recheck_types: bool,
     /// For steps with rows that were parked before: their names.
-    pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
+    pub(in crate::flows::forward::sender) names: HashMap<usize, Vec<Vec<u8>>>,
     /// It was refused at COMMIT, which doesn't say for which step: constraints are asked with each.
-    pub(super) at_once: bool,
+    pub(in crate::flows::forward::sender) at_once: bool,
     /// Steps that need rows as they stand under other keys, so that theirs can't be parked.
-    pub(super) rekey_steps: BTreeSet<usize>,
+    pub(in crate::flows::forward::sender) rekey_steps: BTreeSet<usize>,
 }
 
 /// A batch. Its rows are not kept: they are folded again when needed.
-pub(super) struct BatchJob {
+pub(in crate::flows::forward::sender) struct BatchJob {
     transactions: Vec<Transaction>,
     /// Given back when the batch is committed and this is dropped.
     _memory: Option<OwnedSemaphorePermit>,
-    pub(super) form: Attempt,
+    pub(in crate::flows::forward::sender) form: Attempt,
 }
 
 impl Attempt {
@@ -76,7 +76,11 @@ impl Attempt {
     /// change what an earlier one has parked.
     ///
     /// Where rows may wait for one another, all of them are tried, together.
-    pub(super) fn tried(&self, steps: &[Step], tables: &Tables) -> BTreeSet<usize> {
+    pub(in crate::flows::forward::sender) fn tried(
+        &self,
+        steps: &[Step],
+        tables: &Tables,
+    ) -> BTreeSet<usize> {
         let mut late = BTreeSet::new();
         let mut tried = BTreeSet::new();
         for (number, step) in steps.iter().enumerate() {
@@ -102,7 +106,7 @@ impl Attempt {
 }
 
 impl BatchJob {
-    pub(super) fn new(gathered: PendingBatch) -> BatchJob {
+    pub(in crate::flows::forward::sender) fn new(gathered: PendingBatch) -> BatchJob {
         let PendingBatch {
             transactions,
             memory,
@@ -115,7 +119,7 @@ impl BatchJob {
     }
 
     /// How many changes it has.
-    pub(super) fn changes(&self) -> usize {
+    pub(in crate::flows::forward::sender) fn changes(&self) -> usize {
         let changes = self
             .transactions
             .iter()
@@ -124,12 +128,12 @@ impl BatchJob {
     }
 
     /// It carries out something that later batches build on: what is parked, and which tables stop.
-    pub(super) fn is_decisive(&self, tried: &BTreeSet<usize>) -> bool {
+    pub(in crate::flows::forward::sender) fn is_decisive(&self, tried: &BTreeSet<usize>) -> bool {
         !tried.is_empty() || !self.form.halts.is_empty()
     }
 
     /// Folds it; where a table has to stop, again without it, and where one can't be folded, with it in order.
-    pub(super) fn fold(
+    pub(in crate::flows::forward::sender) fn fold(
         &mut self,
         tables: &Tables,
         sorter: &mut Classifier,
@@ -152,7 +156,12 @@ impl BatchJob {
     }
 
     /// Notes under which names the rows of its steps may be parked, and whether parked rows may go on after it.
-    pub(super) fn note(&mut self, batch: &Batch, tables: &Tables, book: &StreamState) {
+    pub(in crate::flows::forward::sender) fn note(
+        &mut self,
+        batch: &Batch,
+        tables: &Tables,
+        book: &StreamState,
+    ) {
         let marks = self
             .transactions
             .iter()
@@ -180,19 +189,19 @@ impl BatchJob {
 }
 
 /// A transaction in the staging table.
-pub(super) struct LargeJob {
-    pub(super) facts: Facts,
+pub(in crate::flows::forward::sender) struct LargeJob {
+    pub(in crate::flows::forward::sender) facts: Facts,
     /// Its steps, by number.
-    pub(super) steps: Vec<StagedStep>,
+    pub(in crate::flows::forward::sender) steps: Vec<StagedStep>,
     /// Tables in which a step may remove a key that another one writes.
-    pub(super) rekeyed: BTreeSet<TableId>,
-    pub(super) counts: BTreeMap<TableId, Counts>,
-    pub(super) form: Attempt,
+    pub(in crate::flows::forward::sender) rekeyed: BTreeSet<TableId>,
+    pub(in crate::flows::forward::sender) counts: BTreeMap<TableId, Counts>,
+    pub(in crate::flows::forward::sender) form: Attempt,
 }
 
 impl LargeJob {
     /// What its final transaction says.
-    pub(super) fn statements(
+    pub(in crate::flows::forward::sender) fn statements(
         &self,
         tables: &Tables,
         book: &StreamState,
@@ -262,12 +271,12 @@ impl LargeJob {
     }
 
     /// The step's table was emptied first.
-    pub(super) fn is_whole(&self, number: Option<usize>) -> bool {
+    pub(in crate::flows::forward::sender) fn is_whole(&self, number: Option<usize>) -> bool {
         self.step(number).is_some_and(|step| step.whole)
     }
 
     /// The step needs rows as they stand under other keys, so that its own can't be parked.
-    pub(super) fn is_moved(&self, number: Option<usize>) -> bool {
+    pub(in crate::flows::forward::sender) fn is_moved(&self, number: Option<usize>) -> bool {
         self.step(number).is_some_and(StagedStep::moves)
     }
 }
