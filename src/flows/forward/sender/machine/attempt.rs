@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::apply::Lease;
 use crate::flows::forward::batcher::PendingBatch;
 use crate::fold::{Classifier, HEARTBEAT, REFIT, RETRY, StreamState, fold, parking_name};
 use crate::limits;
 use crate::model::{
-    Batch, Counts, Lsn, Statement, Step, StepKind, Table, TableId, TableStop, Tables, Transaction,
+    Batch, Counts, Lsn, Statement, Step, StepKind, Table, TableId, TableStop, Tables,
 };
 use crate::plan::{StagedForm, StagedStep, WriteContext, staged};
 use crate::spill::Facts;
 
 /// What needs the connection for itself.
-pub(in crate::flows::forward::sender) enum ExclusiveJob {
+pub enum ExclusiveJob {
     /// Stage a large transaction.
     Stage,
     /// Carry out a staged transaction.
@@ -31,7 +29,7 @@ pub(in crate::flows::forward::sender) enum ExclusiveJob {
 }
 
 /// How the steps of what ends at `end` are written by the holder of the lease.
-pub(in crate::flows::forward::sender) fn manner(lease: &Lease, end: Lsn) -> WriteContext<'_> {
+pub(super) fn manner(lease: &Lease, end: Lsn) -> WriteContext<'_> {
     WriteContext {
         replicator: &lease.replicator,
         epoch: lease.epoch,
@@ -43,32 +41,30 @@ pub(in crate::flows::forward::sender) fn manner(lease: &Lease, end: Lsn) -> Writ
 
 /// How a batch is written.
 #[derive(Default)]
-pub(in crate::flows::forward::sender) struct Attempt {
+pub struct Attempt {
     /// Tables that stop with it.
-    pub(in crate::flows::forward::sender) halts: Vec<TableStop>,
+    pub halts: Vec<TableStop>,
     /// Steps that are tried row by row.
-    pub(in crate::flows::forward::sender) row_by_row: BTreeSet<usize>,
+    pub row_by_row: BTreeSet<usize>,
     /// Tables whose changes are in source order instead of folded; a staged transaction with any of them has its
     /// deletes first.
-    pub(in crate::flows::forward::sender) source_order: BTreeSet<TableId>,
+    pub source_order: BTreeSet<TableId>,
     /// It wrote rows, or somebody asks for it: parked rows may find now what they miss.
-    pub(in crate::flows::forward::sender) wakes_quarantine: bool,
+    pub wakes_quarantine: bool,
     /// Somebody asks for rows to be tried again that were too long for a column.
-    pub(in crate::flows::forward::sender) recheck_types: bool,
+    pub recheck_types: bool,
     /// For steps with rows that were parked before: their names.
-    pub(in crate::flows::forward::sender) names: HashMap<usize, Vec<Vec<u8>>>,
+    pub names: HashMap<usize, Vec<Vec<u8>>>,
     /// It was refused at COMMIT, which doesn't say for which step: constraints are asked with each.
-    pub(in crate::flows::forward::sender) at_once: bool,
+    pub at_once: bool,
     /// Steps that need rows as they stand under other keys, so that theirs can't be parked.
-    pub(in crate::flows::forward::sender) rekey_steps: BTreeSet<usize>,
+    pub rekey_steps: BTreeSet<usize>,
 }
 
 /// A batch. Its rows are not kept: they are folded again when needed.
-pub(in crate::flows::forward::sender) struct BatchJob {
-    transactions: Vec<Transaction>,
-    /// Given back when the batch is committed and this is dropped.
-    _memory: Option<OwnedSemaphorePermit>,
-    pub(in crate::flows::forward::sender) form: Attempt,
+pub struct BatchJob {
+    gathered: PendingBatch,
+    pub(super) form: Attempt,
 }
 
 impl Attempt {
@@ -76,11 +72,7 @@ impl Attempt {
     /// change what an earlier one has parked.
     ///
     /// Where rows may wait for one another, all of them are tried, together.
-    pub(in crate::flows::forward::sender) fn tried(
-        &self,
-        steps: &[Step],
-        tables: &Tables,
-    ) -> BTreeSet<usize> {
+    pub(super) fn tried(&self, steps: &[Step], tables: &Tables) -> BTreeSet<usize> {
         let mut late = BTreeSet::new();
         let mut tried = BTreeSet::new();
         for (number, step) in steps.iter().enumerate() {
@@ -106,21 +98,17 @@ impl Attempt {
 }
 
 impl BatchJob {
-    pub(in crate::flows::forward::sender) fn new(gathered: PendingBatch) -> BatchJob {
-        let PendingBatch {
-            transactions,
-            memory,
-        } = gathered;
+    pub(super) fn new(gathered: PendingBatch) -> BatchJob {
         BatchJob {
-            transactions,
-            _memory: memory,
+            gathered,
             form: Attempt::default(),
         }
     }
 
     /// How many changes it has.
-    pub(in crate::flows::forward::sender) fn changes(&self) -> usize {
+    pub(super) fn changes(&self) -> usize {
         let changes = self
+            .gathered
             .transactions
             .iter()
             .map(|transaction| transaction.changes.len());
@@ -128,12 +116,12 @@ impl BatchJob {
     }
 
     /// It carries out something that later batches build on: what is parked, and which tables stop.
-    pub(in crate::flows::forward::sender) fn is_decisive(&self, tried: &BTreeSet<usize>) -> bool {
+    pub(super) fn is_decisive(&self, tried: &BTreeSet<usize>) -> bool {
         !tried.is_empty() || !self.form.halts.is_empty()
     }
 
     /// Folds it; where a table has to stop, again without it, and where one can't be folded, with it in order.
-    pub(in crate::flows::forward::sender) fn fold(
+    pub(super) fn fold(
         &mut self,
         tables: &Tables,
         sorter: &mut Classifier,
@@ -141,7 +129,7 @@ impl BatchJob {
     ) -> Batch {
         loop {
             let mut batch = fold(
-                &self.transactions,
+                &self.gathered.transactions,
                 tables,
                 sorter,
                 book,
@@ -156,13 +144,9 @@ impl BatchJob {
     }
 
     /// Notes under which names the rows of its steps may be parked, and whether parked rows may go on after it.
-    pub(in crate::flows::forward::sender) fn note(
-        &mut self,
-        batch: &Batch,
-        tables: &Tables,
-        book: &StreamState,
-    ) {
+    pub(super) fn note(&mut self, batch: &Batch, tables: &Tables, book: &StreamState) {
         let marks = self
+            .gathered
             .transactions
             .iter()
             .flat_map(|transaction| &transaction.marks);
@@ -189,19 +173,22 @@ impl BatchJob {
 }
 
 /// A transaction in the staging table.
-pub(in crate::flows::forward::sender) struct LargeJob {
-    pub(in crate::flows::forward::sender) facts: Facts,
+pub struct LargeJob {
+    /// What it is, apart from its rows.
+    pub facts: Facts,
     /// Its steps, by number.
-    pub(in crate::flows::forward::sender) steps: Vec<StagedStep>,
+    pub steps: Vec<StagedStep>,
     /// Tables in which a step may remove a key that another one writes.
-    pub(in crate::flows::forward::sender) rekeyed: BTreeSet<TableId>,
-    pub(in crate::flows::forward::sender) counts: BTreeMap<TableId, Counts>,
-    pub(in crate::flows::forward::sender) form: Attempt,
+    pub rekeyed: BTreeSet<TableId>,
+    /// What became of its messages.
+    pub counts: BTreeMap<TableId, Counts>,
+    /// How it is written.
+    pub form: Attempt,
 }
 
 impl LargeJob {
     /// What its final transaction says.
-    pub(in crate::flows::forward::sender) fn statements(
+    pub(super) fn statements(
         &self,
         tables: &Tables,
         book: &StreamState,
@@ -271,12 +258,12 @@ impl LargeJob {
     }
 
     /// The step's table was emptied first.
-    pub(in crate::flows::forward::sender) fn is_whole(&self, number: Option<usize>) -> bool {
+    pub(super) fn is_whole(&self, number: Option<usize>) -> bool {
         self.step(number).is_some_and(|step| step.whole)
     }
 
     /// The step needs rows as they stand under other keys, so that its own can't be parked.
-    pub(in crate::flows::forward::sender) fn is_moved(&self, number: Option<usize>) -> bool {
+    pub(super) fn is_moved(&self, number: Option<usize>) -> bool {
         self.step(number).is_some_and(StagedStep::moves)
     }
 }

@@ -10,7 +10,7 @@ use crate::limits;
 
 /// What the answers say about the way and the work.
 #[derive(Debug)]
-pub(in crate::flows::forward::sender) struct Pace {
+pub(super) struct Pace {
     sent: Instant,
     answered: Instant,
     /// The way there and back, without any work.
@@ -22,11 +22,7 @@ pub(in crate::flows::forward::sender) struct Pace {
 }
 
 impl Pace {
-    pub(in crate::flows::forward::sender) fn new(
-        now: Instant,
-        trip: Duration,
-        most: Duration,
-    ) -> Pace {
+    pub(super) fn new(now: Instant, trip: Duration, most: Duration) -> Pace {
         Pace {
             sent: now,
             answered: now,
@@ -37,17 +33,17 @@ impl Pace {
     }
 
     /// No pause is longer from now on.
-    pub(in crate::flows::forward::sender) fn limit(&mut self, most: Duration) {
+    pub(super) fn limit(&mut self, most: Duration) {
         self.most = most;
     }
 
     /// A batch goes out.
-    pub(in crate::flows::forward::sender) fn sent(&mut self, now: Instant) {
+    pub(super) fn sent(&mut self, now: Instant) {
         self.sent = now;
     }
 
     /// The answer to the batch that went out at `sent` came.
-    pub(in crate::flows::forward::sender) fn answered(&mut self, sent: Instant, now: Instant) {
+    pub(super) fn answered(&mut self, sent: Instant, now: Instant) {
         let whole = now.saturating_duration_since(sent);
         self.trip = self.trip.min(whole);
         let behind = now.saturating_duration_since(self.answered);
@@ -58,7 +54,7 @@ impl Pace {
 
     /// How many batches may be on their way: one that the cloud works on, two that wait there, and as many as it could
     /// work off while an answer comes and the next batch goes.
-    pub(in crate::flows::forward::sender) fn depth(&self) -> usize {
+    pub(super) fn depth(&self) -> usize {
         let work = self.work.max(limits::BATCH_PAUSE_MIN);
         let on_the_way = self.trip.as_micros() / work.as_micros().max(1);
         usize::try_from(on_the_way)
@@ -68,7 +64,7 @@ impl Pace {
     }
 
     /// When the next batch may go out, while others are on their way.
-    pub(in crate::flows::forward::sender) fn next(&self) -> Instant {
+    pub(super) fn next(&self) -> Instant {
         let least = limits::BATCH_PAUSE_MIN.min(self.most);
         self.sent + self.work.clamp(least, self.most)
     }

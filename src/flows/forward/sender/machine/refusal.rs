@@ -1,24 +1,27 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
 use super::attempt::{Attempt, BatchJob, LargeJob};
+use super::{Machine, Note};
 use crate::apply::ApplyError;
 use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied, way_of};
-use crate::flows::forward::sender::Sender;
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, words};
 use crate::limits;
 use crate::model::{Key, Knot, Recovery, Table, TableId, TableStop, Tables, sqlstate};
 use crate::wire::ServerError;
 
-impl Sender {
+impl Machine {
     /// The table that an error lies in.
     fn to_blame(
-        &self,
+        &mut self,
         table: Option<TableId>,
         step: Option<usize>,
         error: &ServerError,
     ) -> Result<TableId, Fault> {
-        tracing::debug!(step, code = %error.code, message = %error.message, "refused");
+        self.notes.push(Note::Refused {
+            step,
+            error: Box::new(error.clone()),
+        });
         let table = table.or_else(|| self.named(error));
         match table.filter(|_| blames_table(error) || is_ours(error)) {
             Some(table) => Ok(table),
@@ -36,7 +39,7 @@ impl Sender {
     ///
     /// # Errors
     /// When no table is to blame.
-    pub(in crate::flows::forward::sender) fn reform_batch(
+    pub(super) fn reform_batch(
         &mut self,
         mut job: BatchJob,
         (table, step): (Option<TableId>, Option<usize>),
@@ -73,8 +76,8 @@ impl Sender {
     /// The same for a staged transaction.
     ///
     /// # Errors
-    /// As [`Sender::reform_batch`].
-    pub(in crate::flows::forward::sender) fn reform_large(
+    /// As [`Machine::reform_batch`].
+    pub(super) fn reform_large(
         &mut self,
         mut job: Box<LargeJob>,
         (table, step): (Option<TableId>, Option<usize>),
@@ -98,11 +101,7 @@ impl Sender {
     }
 
     /// Why a table stops.
-    pub(in crate::flows::forward::sender) fn why(
-        &self,
-        table: TableId,
-        error: &ServerError,
-    ) -> TableStop {
+    pub(super) fn why(&self, table: TableId, error: &ServerError) -> TableStop {
         TableStop {
             table,
             why: words(error),
@@ -174,38 +173,10 @@ fn meets_another(error: &ServerError) -> bool {
 }
 
 /// A row took a new key while a value was not sent, and can't be written: without that value it can't be parked.
-pub(in crate::flows::forward::sender) fn copy_moved(table: TableId, why: &str) -> TableStop {
+pub(super) fn copy_moved(table: TableId, why: &str) -> TableStop {
     TableStop {
         table,
         why: format!("a row took a new key while a large value was not sent, but {why}"),
         way: Recovery::Recopy,
     }
-}
-
-/// Says which tables stop, and why: the one that has to be copied anew, and those that go on when they fit again.
-pub(in crate::flows::forward::sender) fn tell(
-    halts: &[TableStop],
-    tables: &Tables,
-) -> (Option<String>, Vec<(String, Recovery)>) {
-    let (mut copy, mut until_fit) = (None, Vec::new());
-    for TableStop { table, why, way } in halts {
-        let name = &tables.get(*table).name;
-        match way {
-            Recovery::Operator => {
-                tracing::error!(table = %name, why, "stopped; the other tables go on");
-            }
-            Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
-                tracing::error!(table = %name, why, "stopped until it fits again; the other tables go on");
-                until_fit.push((name.clone(), *way));
-            }
-            Recovery::WhenAllowed => {
-                tracing::error!(table = %name, why, "held; the other tables go on");
-            }
-            Recovery::Recopy => {
-                tracing::warn!(table = %name, why, "it is copied anew");
-                copy = Some(format!("table {name} has to be copied anew: {why}"));
-            }
-        }
-    }
-    (copy, until_fit)
 }
