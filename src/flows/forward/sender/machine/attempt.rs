@@ -143,8 +143,14 @@ impl BatchJob {
         }
     }
 
-    /// Notes under which names the rows of its steps may be parked, and whether parked rows may go on after it.
-    pub(super) fn note(&mut self, batch: &Batch, tables: &Tables, book: &StreamState) {
+    /// Notes under which names the rows of its steps may be parked, and whether parked rows may go on after it. What one
+    /// of the `tried` steps parks a later one may let through.
+    pub(super) fn note(
+        &mut self,
+        (batch, tried): (&Batch, &BTreeSet<usize>),
+        tables: &Tables,
+        book: &StreamState,
+    ) {
         let marks = self
             .gathered
             .transactions
@@ -159,7 +165,7 @@ impl BatchJob {
             if step.work == StepKind::Rekey {
                 self.form.rekey_steps.insert(number);
             }
-            if book.parking.of(step.table).is_none() {
+            if book.parking.of(step.table).is_none() && !tried.contains(&number) {
                 continue;
             }
             let table = tables.get(step.table);

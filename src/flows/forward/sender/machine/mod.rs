@@ -296,8 +296,8 @@ impl Machine {
     fn fold(&mut self, job: &mut BatchJob) -> (Batch, BTreeSet<usize>) {
         loop {
             let batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
-            job.note(&batch, &self.tables, &self.book);
             let tried = job.form.tried(&batch.steps, &self.tables);
+            job.note((&batch, &tried), &self.tables, &self.book);
             let Some(moved) = tried.intersection(&job.form.rekey_steps).next() else {
                 return (batch, tried);
             };
