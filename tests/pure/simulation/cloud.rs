@@ -298,7 +298,6 @@ impl Cloud {
 
     /// P8: no table stops, and no row is tried alone, but for a reason.
     fn form_has_reasons(&self, outgoing: &Outgoing) {
-        let mut stopped = BTreeSet::new();
         for stop in &outgoing.stops {
             let table = usize::from(stop.table.0);
             let until_somebody_comes = stop.way != Recovery::Recopy;
@@ -306,7 +305,6 @@ impl Cloud {
                 self.may_stop[table] || !until_somebody_comes,
                 "{stop:?}: for no reason"
             );
-            assert!(stopped.insert(table), "table {table} stops twice");
         }
         let steps = &outgoing.batch.steps;
         // What a row does in source order may build on what is parked of it.

@@ -12,7 +12,7 @@ use crate::wire::ServerError;
 
 impl Machine {
     /// The table that an error lies in.
-    fn to_blame(
+    fn find_blame(
         &mut self,
         table: Option<TableId>,
         step: Option<usize>,
@@ -49,7 +49,7 @@ impl Machine {
             self.queue.push_front(job);
             return Ok(());
         }
-        let table = self.to_blame(table, step, error)?;
+        let table = self.find_blame(table, step, error)?;
         if error.code == sqlstate::KEPT_OUT {
             self.planner.count(table);
         }
@@ -87,7 +87,7 @@ impl Machine {
             self.send_large(job);
             return Ok(());
         }
-        let table = self.to_blame(table, step, error)?;
+        let table = self.find_blame(table, step, error)?;
         let meets = meets_another(error) && job.form.source_order.is_empty() && !job.is_whole(step);
         if meets {
             job.form.source_order.insert(table);
