@@ -334,8 +334,10 @@ pub const REFILL_MIN: Duration = Duration::from_secs(60);
 pub const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// After so many looks it is found out anew what the refill reads: a minute.
 pub const WATCH_FINDS_EVERY: u32 = 60;
-/// For so many looks the counters of a refill's own session are waited for once it has ended.
-pub const WATCH_SETTLES_MAX: u32 = 60;
+/// So long the counters of a refill's own session are waited for once it has ended...
+pub const WATCH_SETTLES_MAX: Duration = Duration::from_secs(60);
+/// ...and so often it is asked whether that is gone: a part that is due waits for it.
+pub const WATCH_SETTLES_EVERY: Duration = Duration::from_millis(20);
 /// So many bytes of what a refill reads are looked at row by row, the smallest tables first: a tenth of a second.
 pub const SIGHT_BYTES: u64 = 64 * 1024 * 1024;
 /// That rests so many times as long as it took.
@@ -383,6 +385,10 @@ pub const REVERSE_TIED_TRIES: u32 = 50;
 
 /// Entries of the outbox that are read at once: what names them is in the desktop's log, and held in memory.
 pub const REVERSE_ENTRIES: usize = 1_000;
+/// While nothing waits in the outbox the tables are looked at so often all the same: whether they can still be read.
+pub const REVERSE_WHOLE_EVERY: Duration = Duration::from_secs(10);
+/// A look into the outbox is noted at most so often, in milliseconds: a note is a write.
+pub const REVERSE_NOTED_EVERY_MS: u32 = 900;
 /// Rows that are known to have been refused, so that each is said once; then all may be said again.
 pub const REVERSE_TOLD: usize = 1_000;
 /// So few rows are looked for one by one on the desktop, by an index where it has one.

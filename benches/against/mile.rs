@@ -19,6 +19,10 @@ const SECTIONS: &str = "[reverse]\nthen = \"select sync_mobile_to_parent()\"\n\
 const QUIETLY: &str = "[reverse]\nthen = \"select sync_mobile_to_parent()\"\n\
     [refill]\nsql = \"select sync_quietly()\"\nwhen = \"changed\"\n\
     watch = [\"app.firm\", \"app.office\", \"app.contact\", \"app.client\", \"app.staff\", \"app.job\", \"app.assignment\", \"app.task\", \"app.checklist\", \"app.reminder\", \"app.response\"]\n";
+/// The same in parts, one for each table and its query in the office's refill, as lines of the settings.
+const PARTS: &str = r#"select string_agg(format(E'[[refill]]\nsql = """select refill_quietly(''%1$s'', $q$ select * from (%3$s) as q(%2$s) $q$, ''{created_at,updated_at}'', $s$source = ''D'' or source is null$s$)"""\n'
+    'when = "changed"\nwatch = ["%4$s"]\ntables = ["%1$s"]\n', part[1], part[2], part[3], part[4]), '' order by n)
+    from pg_proc, regexp_matches(prosrc, 'insert into (\w+) \(([^)]*)\)\s*(select[^;]*from (\w+));', 'g') with ordinality as m(part, n) where proname = 'sync_views_to_tables'"#;
 /// Fills the same tables from the same queries as the office's refill.
 const QUIET: &str = r"create function sync_quietly() returns void language plpgsql as $f$
 declare part text[]; begin
@@ -35,6 +39,9 @@ const MORE_APART: Duration = Duration::from_millis(137);
 
 const LAST: &str =
     "select round(extract(epoch from ended_at - started_at) * 1000) || ' ms' from tandem.refill";
+
+const ALL_RAN: &str = "select count(*) = 10 and bool_and(ended_at is not null) from tandem.refill";
+const PART: &str = "select round(extract(epoch from ended_at - started_at) * 1000) || ' ms' from tandem.refill where name = 'climaster'";
 
 /// Measures, and prints medians and the worst.
 pub async fn mile() {
@@ -88,6 +95,19 @@ pub async fn mile() {
     let mut tandem = start(&hall).await;
     let quiet = times((&hall.desktop, &changed), (&cloud, &shown), 3 * CHANGES).await;
     let quietly = text(&hall.desktop, LAST).await;
+    stop(&mut tandem).await;
+    let parts = text(&hall.desktop, PARTS).await;
+    let then = "[reverse]\nthen = \"select sync_mobile_to_parent()\"\n";
+    hall.settings_with("ours", Duration::ZERO, &format!("{then}{parts}"));
+    let mut tandem = start(&hall).await;
+    wait_for(&hall.desktop, ALL_RAN).await;
+    let parted = times((&hall.desktop, &changed), (&cloud, &shown), 4 * CHANGES).await;
+    let parted_busy = busy(
+        times((&hall.desktop, &changed), (&cloud, &shown), 5 * CHANGES),
+        every(&phone, |n| noted(2_000_000 + n), Duration::from_millis(50)),
+    )
+    .await;
+    let part = text(&hall.desktop, PART).await;
     let rows = number(&hall.desktop, "select count(*) from jobtasks").await;
     stop(&mut tandem).await;
     println!(
@@ -97,6 +117,8 @@ pub async fn mile() {
         ("parent's commit to the phone's side", idle),
         ("the same with the quiet refill", quiet),
         ("the same while phones write 20 rows/s", out),
+        ("in parts", parted),
+        ("in parts while phones write 20 rows/s", parted_busy),
         (
             "a phone's commit to the parent table, while 100 rows/s go out",
             home,
@@ -105,7 +127,7 @@ pub async fn mile() {
         let worst = times.iter().copied().fold(0.0, f64::max);
         println!("  {what:<62} {:.2} ({worst:.2})", median(times));
     }
-    println!("  a refill of the office's took {refill}, a quiet one {quietly}");
+    println!("  a refill of the office's took {refill}, a quiet one {quietly}, its part {part}");
 }
 
 async fn start(hall: &Hall) -> Child {

@@ -120,9 +120,11 @@ begin
     perform pg_logical_emit_message(true, p_prefix, p_name);
 end $$;
 
--- The office's refill, where tandem runs it: when, and what became of it.
+-- The office's refill, where tandem runs it, part by part: when, and what became of it.
 create table tandem.refill (
-    replicator text primary key,
+    replicator text not null,
+    -- what the part is called in the settings; refill where there is only one, without a name
+    name text not null,
     started_at timestamptz not null,
     ended_at timestamptz,
     failed text,
@@ -136,7 +138,8 @@ create table tandem.refill (
     watched text[],
     trouble text,
     -- the counters of those tables behind it, its own writes included: as long as they stay so, nothing has changed
-    seen jsonb
+    seen jsonb,
+    primary key (replicator, name)
 );
 
 -- Who was told what when something was wrong (`[alert]`), as a document; the cloud has the same. The newer one counts.

@@ -22,6 +22,8 @@ pub struct Sources {
     pub missing: Vec<String>,
     /// The functions and views that lead to them: one that is replaced may read something else.
     pub definitions: Vec<u32>,
+    /// Names that stand where the text says what it writes.
+    pub written: BTreeSet<String>,
     /// The server counts the changes of tables.
     pub counted: bool,
     /// The server's version, as a number.
@@ -82,6 +84,7 @@ pub async fn sources(client: &Client, sql: &str, named: &[String]) -> Result<Sou
         for table in &mut found.tables {
             table.written = text.written.contains(&table.name.relation);
         }
+        found.written = text.written;
         return Ok(found);
     }
     let mut called = Vec::new();
@@ -97,6 +100,7 @@ pub async fn sources(client: &Client, sql: &str, named: &[String]) -> Result<Sou
         }
     }
     found.definitions.extend(functions);
+    found.written = text.written;
     Ok(found)
 }
 

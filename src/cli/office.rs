@@ -6,9 +6,14 @@ use crate::model::listed;
 use crate::observe::{RefillStatus, Status, ThenStatus};
 
 pub(super) fn statements(status: &Status) {
-    if let Some(refill) = &status.refill {
+    let is_one = status.refills.len() == 1;
+    for refill in &status.refills {
+        let name = match is_one {
+            true => String::new(),
+            false => format!("{}: ", refill.name),
+        };
         show::result(&format!(
-            "  refill    of {}   {}",
+            "  refill    {name}of {}   {}",
             refill.started,
             refilled(refill)
         ));

@@ -53,6 +53,7 @@ fn view() -> View {
         service: Service::default(),
         settings: None,
         refill: None,
+        refills: Vec::new(),
         snapshot_held_ms: None,
         slot_given_up: None,
         up_to: None,

@@ -16,7 +16,7 @@ pub struct Changes {
 }
 
 /// Schedules and limits, which nothing depends on that a session has begun.
-const AT_ONCE: [&str; 15] = [
+const AT_ONCE: [&str; 10] = [
     "forward.batch_rows",
     "forward.batch_bytes",
     "forward.batch_wait",
@@ -24,11 +24,6 @@ const AT_ONCE: [&str; 15] = [
     "forward.wal_held_drop",
     "reverse.every",
     "reverse.then",
-    "refill.sql",
-    "refill.every",
-    "refill.when",
-    "refill.min_every",
-    "refill.watch",
     "heartbeat.every",
     "verify.every",
     "listen.http",
@@ -57,7 +52,8 @@ impl Changes {
 
     fn add(&mut self, key: &str) {
         let list = match key {
-            key if AT_ONCE.contains(&key) || key.starts_with("alert.") => &mut self.at_once,
+            key if AT_ONCE.contains(&key) => &mut self.at_once,
+            key if key.starts_with("alert.") || key.starts_with("refill.") => &mut self.at_once,
             key if BY_RESTART.contains(&key) => &mut self.by_restart,
             // Also what nobody thought of here.
             _ => &mut self.by_session,
@@ -71,11 +67,14 @@ impl Settings {
     pub fn changes(&self, later: &Settings) -> Changes {
         let mut changes = Changes::default();
         let of_table = |key: &str| key.starts_with("table.");
-        for key in differing(self, later)
-            .into_iter()
-            .filter(|key| !of_table(key))
-        {
+        let parts = refill_parts(self, later);
+        let of_part = |key: &str| parts.iter().any(|(prefix, _)| key.starts_with(prefix));
+        let keys = differing(self, later).into_iter();
+        for key in keys.filter(|key| !of_table(key) && !of_part(key)) {
             changes.add(&key);
+        }
+        for (_, said) in &parts {
+            changes.add(said);
         }
         // What no row shows: a password, or the file in which it stood.
         for (name, differs) in [
@@ -181,6 +180,28 @@ fn differing(before: &Settings, later: &Settings) -> Vec<String> {
         .filter(|row| !new.contains_key(&row.key))
         .map(|row| row.key.clone());
     changed.chain(gone).collect()
+}
+
+/// The parts of the refill that only one of the readings has: how their keys begin, and what is said of them at once.
+fn refill_parts(before: &Settings, later: &Settings) -> Vec<(String, String)> {
+    let of = |settings: &Settings| -> BTreeSet<String> {
+        let rows = settings.rows.iter();
+        let key = |key: &str| {
+            Some(
+                key.strip_prefix("refill.")?
+                    .strip_suffix(".sql")?
+                    .to_owned(),
+            )
+        };
+        rows.filter_map(|row| key(&row.key)).collect()
+    };
+    let (old, new) = (of(before), of(later));
+    let came = new.difference(&old).map(|name| (name, "new"));
+    let gone = old.difference(&new).map(|name| (name, "removed"));
+    let said = |(name, what): (&String, &str)| {
+        (format!("refill.{name}."), format!("refill.{name} ({what})"))
+    };
+    came.chain(gone).map(said).collect()
 }
 
 /// Wherever it stands in the file.

@@ -137,6 +137,15 @@ impl<'d> Reader<'d> {
         }
     }
 
+    /// One `[[refill]]`, whose settings stand in the file only.
+    pub(super) fn refill<'r>(&'r mut self, name: &str, table: &'d DeTable<'d>) -> Section<'r, 'd> {
+        Section {
+            kind: "refill",
+            path: format!("refill.{name}"),
+            ..self.table(name, table)
+        }
+    }
+
     /// The text or other value of a file's value, with `${NAME}` put in. None when that failed, which was recorded.
     pub(super) fn input(&mut self, value: &'d Value<'d>, url: bool) -> Option<Input<'d>> {
         let DeValue::String(text) = value.get_ref() else {

@@ -18,6 +18,7 @@ mod layers;
 mod mapping;
 mod passfile;
 mod problem;
+mod refill;
 mod schema;
 mod secret;
 mod section;
@@ -42,10 +43,9 @@ pub use mapping::{
     TableReverse, TenantRule,
 };
 pub use problem::{Problem, Problems};
+pub use refill::{Refill, When};
 pub use secret::Secret;
-pub use sections::{
-    Format, Forward, Heartbeat, Listen, Log, Owner, Refill, Reverse, Side, Verify, When,
-};
+pub use sections::{Format, Forward, Heartbeat, Listen, Log, Owner, Reverse, Side, Verify};
 pub use show::{Row, as_text, quoted};
 pub use units::duration;
 
@@ -94,8 +94,8 @@ pub struct Settings {
     pub forward: Forward,
     /// The way home.
     pub reverse: Reverse,
-    /// The desktop's refill.
-    pub refill: Option<Refill>,
+    /// The desktop's refill, or its parts, in the file's order; there may be none.
+    pub refills: Vec<Refill>,
     /// The sign of life.
     pub heartbeat: Heartbeat,
     /// The periodic comparison.
@@ -157,13 +157,14 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
     let owner = sections::owner(reader);
     let forward = sections::forward(reader);
     let reverse = sections::reverse(reader);
-    let refill = sections::refill(reader);
+    let parts = refill::refills(reader);
     let heartbeat = sections::heartbeat(reader);
     let verify = sections::verify(reader);
     let listen = sections::listen(reader);
     let log = sections::log(reader, folder);
     let alert = alert::alert(reader, &around, &mut warnings);
     let tables = table::tables(reader, &forward);
+    let refills = refill::agreed(reader, parts, &tables);
     reader.finish();
     let (desktop, cloud) = desktop.zip(cloud)?;
     let file = Some(path.to_owned());
@@ -177,7 +178,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
         owner,
         forward,
         reverse,
-        refill,
+        refills,
         heartbeat,
         verify,
         listen,

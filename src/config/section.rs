@@ -168,6 +168,7 @@ impl<'d> Section<'_, 'd> {
         match self.kind {
             "" => "the top of the file".to_owned(),
             "table" => "[[table]]".to_owned(),
+            "refill" if !self.layered => "[[refill]]".to_owned(),
             kind => format!("[{kind}]"),
         }
     }

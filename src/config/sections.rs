@@ -68,30 +68,6 @@ pub struct Reverse {
     pub then: Option<String>,
 }
 
-/// A statement run on the desktop again and again.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Refill {
-    /// The statement.
-    pub sql: String,
-    /// Time between two runs, also where nothing seems to have changed.
-    pub every: Duration,
-    /// What else makes it run.
-    pub when: When,
-    /// It rests at least so long between two runs.
-    pub min_every: Duration,
-    /// The tables and views whose changes count; empty: those that the statement reads.
-    pub watch: Vec<String>,
-}
-
-/// What makes the refill run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum When {
-    /// The clock alone.
-    Clock,
-    /// Also a change of what it reads.
-    Changed,
-}
-
 /// The sign of life that measures the lag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
@@ -170,14 +146,6 @@ const STATEMENT: Limits<Duration> = Limits {
 const POLL: Limits<Duration> = Limits {
     range: ms(100)..=s(3600),
     why: "a poll is a query in the cloud",
-};
-const REFILL: Limits<Duration> = Limits {
-    range: s(1)..=s(30 * DAY),
-    why: "a refill takes the desktop's time",
-};
-const REFILL_REST: Limits<Duration> = Limits {
-    range: s(1)..=s(DAY),
-    why: "a refill takes the desktop's time",
 };
 const BEAT: Limits<Duration> = Limits {
     range: ms(100)..=s(3600),
@@ -320,28 +288,6 @@ pub(super) fn reverse(reader: &mut Reader<'_>) -> Reverse {
     };
     section.finish();
     reverse
-}
-
-/// `[refill]`: none without a statement.
-pub(super) fn refill(reader: &mut Reader<'_>) -> Option<Refill> {
-    let mut section = reader.section("refill");
-    let sql = section.text("sql");
-    let every = section.duration("every", s(900), &REFILL);
-    let whens = [("clock", When::Clock), ("changed", When::Changed)];
-    let when = section.choice("when", When::Clock, &whens);
-    let min_every = section.duration("min_every", s(2), &REFILL_REST);
-    let named = section.names("watch", |text| check::table(text).map(|_| text.to_owned()));
-    if named.is_none() {
-        section.row("watch", super::show::list(&[]), None);
-    }
-    section.finish();
-    sql.map(|sql| Refill {
-        sql,
-        every,
-        when,
-        min_every,
-        watch: named.unwrap_or_default(),
-    })
 }
 
 pub(super) fn heartbeat(reader: &mut Reader<'_>) -> Heartbeat {

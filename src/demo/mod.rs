@@ -10,6 +10,7 @@ mod changes;
 pub mod cluster;
 pub mod file;
 pub mod load;
+mod mile;
 pub mod own;
 mod place;
 pub mod script;

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::{Cluster, ClusterSpec, find_binaries};
 use super::endpoint;
+use super::mile::{self, Mile};
 use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree;
@@ -24,6 +25,7 @@ const DESKTOP: &[&str] = &[
     include_str!("../../sql/demo/desktop.sql"),
     include_str!("../../sql/demo/generate.sql"),
     include_str!("../../sql/demo/work.sql"),
+    include_str!("../../sql/desktop/refill.sql"),
 ];
 /// Who is in the cloud.
 const ROLES: &str = include_str!("../../sql/demo/roles.sql");
@@ -230,6 +232,7 @@ impl Stage {
         let mut ticks = interval(Duration::from_millis(100));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut next_line = Duration::from_secs(1);
+        let mut mile = Mile::new();
         while began.elapsed() < script.traffic && !stop.is_cancelled() {
             ticks.tick().await;
             seed += 1;
@@ -244,6 +247,7 @@ impl Stage {
                 );
                 *service = self.start_service(&script.program)?;
             }
+            mile.step((&self.desktop, &self.cloud), say).await?;
             let refill_due = script.traffic.mul_f64((refills + 1) as f64 / 4.0);
             if began.elapsed() > refill_due {
                 refills += 1;
@@ -269,6 +273,7 @@ impl Stage {
                 ));
             }
         }
+        mile.sums().iter().for_each(|sum| say(sum));
         Ok(())
     }
 
@@ -450,6 +455,7 @@ fn write_settings(folder: &Path, desktop: &Cluster, cloud: &Cluster) -> Result<S
         text.push('\n');
     }
     text.push_str("\n[heartbeat]\nevery = \"1s\"\n");
+    text.push_str(mile::SETTINGS);
     std::fs::write(folder.join("tandem.toml"), text).map_err(broken)?;
     let sources = Sources {
         file: Some(folder.join("tandem.toml")),

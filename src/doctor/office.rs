@@ -4,8 +4,8 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::{CheckOutcome, Report, Wrong, desktop_tables, rows};
-use crate::catalog::sources;
-use crate::config::{Settings, When};
+use crate::catalog::{Sources, sources};
+use crate::config::{Refill, Settings, When};
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::model::{listed, sqlstate};
@@ -15,38 +15,67 @@ pub(super) async fn check(
     client: &Client,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let refill = settings.refill.as_ref().map(|refill| refill.sql.as_str());
-    let then = settings.reverse.then.as_deref();
-    for (id, place, sql) in [
-        ("refill_statement", "[refill] sql", refill),
-        ("then_statement", "[reverse] then", then),
-    ] {
-        statement(client, (id, place), sql, report).await?;
+    for refill in &settings.refills {
+        let place = place(settings, refill, "sql");
+        statement(client, ("refill_statement", &place), &refill.sql, report).await?;
+    }
+    if settings.refills.is_empty() {
+        report.ok("refill_statement", "[refill] sql is not set");
+    }
+    match settings.reverse.then.as_deref() {
+        None => report.ok("then_statement", "[reverse] then is not set"),
+        Some(then) => {
+            let place = ("then_statement", "[reverse] then");
+            statement(client, place, then, report).await?;
+        }
     }
     watched(settings, client, report).await?;
     loud(settings, client, report).await
 }
 
-/// Whether the desktop tells when something has changed that the refill reads.
+/// A setting of the refill in words, with the name of the part where there are several.
+fn place(settings: &Settings, refill: &Refill, key: &str) -> String {
+    match settings.refills.len() {
+        1 => format!("[refill] {key}"),
+        _ => format!("[[refill]] {key} of {}", refill.name),
+    }
+}
+
+/// Whether the desktop tells when something has changed that the parts of the refill read.
 async fn watched(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let id = "refill_watch";
-    let watching = { settings.refill.as_ref() }.filter(|refill| refill.when == When::Changed);
-    let Some(refill) = watching else {
+    let watching = { settings.refills.iter() }.filter(|refill| refill.when == When::Changed);
+    let watching: Vec<_> = watching.collect();
+    if watching.is_empty() {
         report.ok(id, "the refill runs by the clock alone, or not at all");
-        return Ok(());
-    };
-    let found = match sources(client, &refill.sql, &refill.watch).await {
-        Ok(found) => found,
-        Err(error) => match error.as_db_error() {
-            Some(error) => {
-                let what = format!("not checked: the desktop refuses: {}", error.message());
-                report.skip(id, what);
-                return Ok(());
+    }
+    let mut known = Vec::new();
+    for refill in &watching {
+        match sources(client, &refill.sql, &refill.watch).await {
+            Ok(found) => {
+                of_part(settings, refill, &found, report);
+                known.push((*refill, found));
             }
-            None => return Err(Fault::at(Side::Desktop)(error)),
-        },
+            Err(error) => match error.as_db_error() {
+                Some(error) => {
+                    let what = format!("not checked: the desktop refuses: {}", error.message());
+                    report.skip(id, what);
+                }
+                None => return Err(Fault::at(Side::Desktop)(error)),
+            },
+        }
+    }
+    in_circles(&known, report);
+    Ok(())
+}
+
+fn of_part(settings: &Settings, refill: &Refill, found: &Sources, report: &mut Report) {
+    let id = "refill_watch";
+    let named = format!("{} in tandem.toml", place(settings, refill, "watch"));
+    let title = match settings.refills.len() {
+        1 => "the refill".to_owned(),
+        _ => format!("the refill {}", refill.name),
     };
-    let named = "[refill] watch in tandem.toml";
     let mut wrong = Vec::new();
     if !found.counted {
         wrong.push(Wrong::new(
@@ -55,13 +84,13 @@ async fn watched(settings: &Settings, client: &Client, report: &mut Report) -> R
         ));
     }
     for name in &found.missing {
-        let what = format!("{name}, which the refill is to watch, is not there");
+        let what = format!("{name}, which {title} is to watch, is not there");
         let fix = format!("mend its name in {named}: a table is table or schema.table");
         wrong.push(Wrong::new(what, fix).of(name));
     }
     if found.tables.is_empty() && found.missing.is_empty() {
         wrong.push(Wrong::new(
-            "no table was found that the refill reads",
+            format!("no table was found that {title} reads"),
             format!("name the tables in {named}"),
         ));
     }
@@ -72,25 +101,48 @@ async fn watched(settings: &Settings, client: &Client, report: &mut Report) -> R
     }
     let tables = { found.tables.iter() }.map(|table| table.name.to_string());
     let fine = format!(
-        "the refill also runs when one of these changes: {}",
+        "{title} also runs when one of these changes: {}",
         listed(tables, limits::NAMES_SHOWN)
     );
     let why = "the refill runs by the clock all the same ([refill] every); changes that can't be seen wait for that";
     report.each(id, &fine, why, CheckOutcome::Warn, wrong);
-    Ok(())
+}
+
+/// Two parts of which each writes what the other reads make one another run without end.
+fn in_circles(parts: &[(&Refill, Sources)], report: &mut Report) {
+    let feeds = |from: &Sources, to: &Sources| -> Option<String> {
+        let written = { from.written.iter() }.find(|name| {
+            let mut tables = to.tables.iter();
+            tables.any(|table| table.name.relation == **name)
+        });
+        written.cloned()
+    };
+    for (at, (one, first)) in parts.iter().enumerate() {
+        for (other, second) in parts.iter().skip(at + 1) {
+            let (Some(there), Some(back)) = (feeds(first, second), feeds(second, first)) else {
+                continue;
+            };
+            let what = format!(
+                "the refill {} writes {there}, which {} reads, and that writes {back}, which the first one reads",
+                one.name, other.name
+            );
+            let fix = format!(
+                "make them one [[refill]], or name in watch of {} what else it reads",
+                one.name
+            );
+            let why = "each of them makes the other run, again and again, at most every min_every";
+            report.warn("refill_watch", why, Wrong::new(what, fix));
+        }
+    }
 }
 
 /// Whether the desktop understands it; it is not carried out.
 async fn statement(
     client: &Client,
     (id, place): (&'static str, &str),
-    sql: Option<&str>,
+    sql: &str,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let Some(sql) = sql else {
-        report.ok(id, format!("{place} is not set"));
-        return Ok(());
-    };
     let at = Fault::at(Side::Desktop);
     client.batch_execute("begin read only").await.map_err(at)?;
     // The extended protocol takes one statement, so nothing behind a semicolon is carried out either.

@@ -192,7 +192,7 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             f64::from(u8::from(table.needs_you())),
         );
     }
-    let refill = { status.refill.as_ref() }.is_some_and(|refill| refill.failed.is_some());
+    let refill = { status.refills.iter() }.any(|refill| refill.failed.is_some());
     let then = { status.then.as_ref() }.is_some_and(|then| then.failed.is_some());
     page.head(
         "tandem_statement_failed",
@@ -207,6 +207,7 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             failed,
         );
     }
+    of_refills(page, status);
     if let Some(alert) = &status.alert {
         page.head(
             "tandem_alert_failed",
@@ -230,6 +231,34 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
 /// A page of metrics as it grows.
 #[derive(Default)]
 pub(super) struct Page(String);
+
+/// The office's refill, part by part.
+fn of_refills(page: &mut Page, status: &Status) {
+    if status.refills.is_empty() {
+        return;
+    }
+    page.head(
+        "tandem_refill_failed",
+        "1 for a part of the office's refill that failed when it ran last",
+        "gauge",
+    );
+    for refill in &status.refills {
+        let failed = f64::from(u8::from(refill.failed.is_some()));
+        let labels = [("refill", refill.name.as_str())];
+        page.line("tandem_refill_failed", &labels, failed);
+    }
+    page.head(
+        "tandem_refill_seconds",
+        "how long a part of the office's refill took when it ran last",
+        "gauge",
+    );
+    for refill in &status.refills {
+        if let Some(took) = refill.took_ms {
+            let labels = [("refill", refill.name.as_str())];
+            page.line("tandem_refill_seconds", &labels, took as f64 / 1000.0);
+        }
+    }
+}
 
 impl Page {
     /// The whole page.

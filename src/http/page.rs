@@ -148,7 +148,12 @@ fn moves(forward: &Sample) -> &'static str {
 fn facts(status: &Status) -> String {
     let mut facts = String::from("<dl>");
     let mut fact = |name: &str, value: &str| {
-        let _ = write!(facts, "<dt>{name}</dt><dd>{}</dd>", escaped(value));
+        let _ = write!(
+            facts,
+            "<dt>{}</dt><dd>{}</dd>",
+            escaped(name),
+            escaped(value)
+        );
     };
     let held = format!(
         "{} of WAL on the desktop, limit {}",
@@ -166,13 +171,13 @@ fn facts(status: &Status) -> String {
     if let Some(words) = &service.last_words {
         fact("last words", words);
     }
-    if let Some(refill) = &status.refill {
+    for refill in &status.refills {
         let how = match (&refill.failed, &refill.trouble) {
             (Some(why), _) => format!("FAILED: {why}"),
             (None, Some(trouble)) => format!("went well, but {trouble}"),
             (None, None) => "went well".to_owned(),
         };
-        fact("refill", &format!("{}: {how}", refill.started));
+        fact(&refill.title(), &format!("{}: {how}", refill.started));
     }
     if let Some(failed) = { status.then.as_ref() }.and_then(|then| then.failed.as_ref()) {
         fact("then", &format!("FAILED: {failed}"));

@@ -61,7 +61,8 @@ pub(super) fn text(
         "# [forward]\n# skip = []                              # columns that never travel, of all tables; default: none\n\
          # wal_held_max = \"4GB\"                   # default: more WAL kept for us on the desktop than that is said\n\n\
          # [refill]                               # where the office program refills its tables from views, tandem can run that\n\
-         # sql = \"select sync_views_to_tables()\"\n# every = \"15m\"\n\n",
+         # sql = \"select sync_views_to_tables()\"\n# every = \"15m\"\n\
+         # tables = []                            # what it fills; [[refill]] may stand several times, a part for some tables each\n\n",
     );
     for entry in entries
         .iter()

@@ -66,7 +66,7 @@ pub(crate) async fn failing(client: &Client, replicator: &str) -> Result<Option<
     if !is_installed(client, Side::Desktop).await? {
         return Ok(None);
     }
-    let sql = "select 'the refill fails: ' || failed from tandem.refill where replicator = $1 and failed is not null \
+    let sql = "select concat('the refill ', nullif(name, 'refill') || ' ', 'fails: ', failed) from tandem.refill where replicator = $1 and failed is not null \
         union all select 'reverse.then fails: ' || then_failed from tandem.reverse where replicator = $1 and then_failed is not null";
     let row = one(client, Side::Desktop, sql, &[(&replicator, Type::TEXT)]).await?;
     Ok(row.map(|row| row.get(0)))

@@ -7,6 +7,7 @@ use serde::{Serialize, Serializer};
 use tokio_postgres::types::Type;
 
 use super::half::InCloud;
+use super::refills::RefillStatus;
 use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
 use super::sample::{CheckpointView, Observer, Sample, State};
@@ -73,8 +74,10 @@ pub struct Status {
     pub service: Service,
     /// Settings that the running service read again and that don't count; null where all do.
     pub settings: Option<SettingsStatus>,
-    /// The office's refill, where tandem runs it.
+    /// The office's refill, where tandem runs it; the first of its parts, where there are several.
     pub refill: Option<RefillStatus>,
+    /// All of its parts, in the order of the settings; empty where tandem runs none.
+    pub refills: Vec<RefillStatus>,
     /// When the slot was given up, since the desktop kept too much WAL for it, in ISO 8601; null where it wasn't.
     pub slot_given_up: Option<String>,
     /// While the service is down: in how many seconds the WAL held reaches its limit, as it has grown since; null where
@@ -140,29 +143,6 @@ pub struct Service {
     pub holder: Option<String>,
     /// What it said when it stopped.
     pub last_words: Option<String>,
-}
-
-/// The office's refill.
-#[derive(Clone, Debug, Serialize)]
-pub struct RefillStatus {
-    /// When it began for the last time, in ISO 8601.
-    pub started: String,
-    /// How long it took, in milliseconds; null while it runs.
-    pub took_ms: Option<i64>,
-    /// Why it failed, until it goes well again.
-    pub failed: Option<String>,
-    /// Why it ran: `clock`, `changed`, `again` behind a failure, `start` where nobody knew what had changed before.
-    pub why: Option<String>,
-    /// The tables whose change made it run; null where none did.
-    pub changed: Option<Vec<String>>,
-    /// Rows that it inserted, changed and deleted; null where that can't be known.
-    pub wrote: Option<i64>,
-    /// How often it has run.
-    pub runs: i64,
-    /// The tables whose changes make it run; null where only the clock does.
-    pub watched: Option<Vec<String>>,
-    /// Why not all changes are seen.
-    pub trouble: Option<String>,
 }
 
 /// One table.
@@ -245,7 +225,7 @@ impl Observer {
             None => (Vec::new(), Service::default()),
         };
         let running = service.running;
-        let refill = self.refill().await?;
+        let refills = self.refills(settings).await?;
         let then = self.then().await?;
         let failed = then.as_ref().is_some_and(|then| then.failed.is_some());
         let sums = self.in_cloud().sums().await?;
@@ -260,13 +240,9 @@ impl Observer {
             false => None,
         };
         let bad = |unread: &SettingsStatus| unread.outcome == ReloadOutcome::Bad;
-        let broken = failed
-            || differs
-            || unread.as_ref().is_some_and(bad)
-            || silent
-            || refill
-                .as_ref()
-                .is_some_and(|refill| refill.failed.is_some());
+        let broken =
+            failed || differs || unread.as_ref().is_some_and(bad) || silent || { refills.iter() }
+                .any(|refill| refill.failed.is_some());
         let broken = broken || tables.iter().any(TableStatus::needs_you);
         let verdict = verdict_of(running, service.last_words.is_some(), forward.state, broken);
         Ok(Status {
@@ -279,7 +255,8 @@ impl Observer {
             then,
             service,
             settings: unread,
-            refill,
+            refill: refills.first().cloned(),
+            refills,
             snapshot_held_ms: self.snapshot_held().await?,
             verified: sums.verified,
             alert,
@@ -332,28 +309,6 @@ impl Observer {
         ];
         let rows = Side::Desktop.query(desktop, sql, &params).await?;
         Ok(rows.first().and_then(|row| row.get(0)))
-    }
-
-    async fn refill(&self) -> Result<Option<RefillStatus>, Fault> {
-        let desktop = &self.desktop.client;
-        if !is_installed(desktop, Side::Desktop).await? {
-            return Ok(None);
-        }
-        let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed, wrote, runs, watched, trouble from tandem.refill where replicator = $1";
-        let params = [(&self.replicator as _, Type::TEXT)];
-        let rows = Side::Desktop.query(desktop, sql, &params).await?;
-        Ok(rows.first().map(|row| RefillStatus {
-            started: row.get(0),
-            took_ms: row.get(1),
-            failed: row.get(2),
-            why: row.get(3),
-            changed: row.get(4),
-            wrote: row.get(5),
-            runs: row.get(6),
-            watched: row.get(7),
-            trouble: row.get(8),
-        }))
     }
 
     async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {

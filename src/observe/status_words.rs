@@ -75,7 +75,7 @@ impl Status {
 
     /// Nothing is wrong but that nobody hears of it.
     fn only_alerts_fail(&self) -> bool {
-        let failed = { self.refill.as_ref() }.is_some_and(|refill| refill.failed.is_some())
+        let failed = { self.refills.iter() }.any(|refill| refill.failed.is_some())
             || { self.then.as_ref() }.is_some_and(|then| then.failed.is_some())
             || { self.verified.as_ref() }.is_some_and(|last| !last.equal);
         let fails = { self.alert.as_ref() }.is_some_and(|alert| alert.broken().next().is_some());

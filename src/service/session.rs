@@ -25,7 +25,7 @@ use crate::failpoint;
 use crate::fault::{Decision, Fault, Side};
 use crate::flows::{
     Agenda, CopyRequest, Forward, InitialCopy, LastRefill, Reverse, Sides, agree_again, bind,
-    check_keys, check_keys_again, fill, known_tables, last_refill, not_applied, parked, set_state,
+    check_keys, check_keys_again, fill, known_tables, last_refills, not_applied, parked, set_state,
 };
 use crate::fold::StreamState;
 use crate::install::{ensure_publication, is_installed, published_besides, unpublish, watch};
@@ -433,9 +433,13 @@ impl Session<'_> {
         fill(with, wanted).await
     }
 
-    /// When the refill was run.
-    async fn refilled(&self) -> Result<LastRefill, Fault> {
-        let asked = last_refill(&self.desktop.client, &self.lease.replicator);
+    /// When each part of the refill was run.
+    async fn refilled(&self) -> Result<BTreeMap<String, LastRefill>, Fault> {
+        if self.goal.ends {
+            return Ok(BTreeMap::new());
+        }
+        let (desktop, refills) = (&self.desktop.client, &self.settings.refills);
+        let asked = last_refills(desktop, &self.lease.replicator, refills);
         let silent = |_| {
             Fault::wire(
                 Side::Desktop,

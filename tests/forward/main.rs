@@ -24,6 +24,7 @@ mod other_schemas;
 mod owners;
 mod pipelining;
 mod quarantine;
+mod refill_in_parts;
 mod refill_on_change;
 mod rows;
 mod tenants;

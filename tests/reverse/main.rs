@@ -12,6 +12,7 @@ mod support;
 mod cloud_owned;
 mod conflicts;
 mod echo;
+mod idle_polls;
 mod moving;
 mod phones;
 mod reverse_failures;

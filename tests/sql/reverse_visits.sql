@@ -26,11 +26,15 @@ where t."source" = 'M'::bpchar and t."org_id" = '1'::numeric;
 select set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits',
   '3', true), set_config('bytea_output', 'hex', true), set_config('timezone', 'UTC', true), set_config('lc_monetary',
   'C', true), set_config('array_nulls', 'on', true), set_config('xmloption', 'content', true), set_config('statement_timeout',
-  '0', true), set_config('idle_in_transaction_session_timeout', '0', true), set_config('row_security', 'off', true); with polled as (
-  insert into tandem.poll as p (replicator, polled_at)
-  values ('office-1', clock_timestamp())
-  on conflict (replicator) do update
-  set polled_at = excluded.polled_at),
+  '0', true), set_config('idle_in_transaction_session_timeout', '0', true), set_config('row_security', 'off', true); with noted as (
+  update tandem.poll
+  set polled_at = clock_timestamp()
+  where replicator = 'office-1' and polled_at < clock_timestamp() - interval '900 ms'),
+first as (
+  insert into tandem.poll (replicator, polled_at)
+  select 'office-1', clock_timestamp()
+  where not exists (select from tandem.poll where replicator = 'office-1')
+  on conflict do nothing),
 e as materialized (
   select id, "table", key, op, told
   from tandem.outbox

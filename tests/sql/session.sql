@@ -60,15 +60,38 @@ select pg_logical_emit_message(true, 'tandem.reverse', (
     from tandem.reverse as h
     where h.replicator = 'office-1'))
 
+-- whether anything waits for a poll
+with noted as (
+  update tandem.poll
+  set polled_at = clock_timestamp()
+  where replicator = 'office-1' and polled_at < clock_timestamp() - interval '900 ms'),
+first as (
+  insert into tandem.poll (replicator, polled_at)
+  select 'office-1', clock_timestamp()
+  where not exists (select from tandem.poll where replicator = 'office-1')
+  on conflict do nothing)
+select exists (
+  select
+  from tandem.outbox
+  where replicator = 'office-1' and "table" = any ('{"diary","visits","notes","teams"}'::text[])
+  and "table" in (
+    select s."table"
+    from tandem.reverse_state as s
+    where s.replicator = 'office-1' and s.why is null));
+
 -- a poll of several tables
 select set_config('datestyle', 'ISO', true), set_config('intervalstyle', 'postgres', true), set_config('extra_float_digits',
   '3', true), set_config('bytea_output', 'hex', true), set_config('timezone', 'UTC', true), set_config('lc_monetary',
   'C', true), set_config('array_nulls', 'on', true), set_config('xmloption', 'content', true), set_config('statement_timeout',
-  '0', true), set_config('idle_in_transaction_session_timeout', '0', true), set_config('row_security', 'off', true); with polled as (
-  insert into tandem.poll as p (replicator, polled_at)
-  values ('office-1', clock_timestamp())
-  on conflict (replicator) do update
-  set polled_at = excluded.polled_at),
+  '0', true), set_config('idle_in_transaction_session_timeout', '0', true), set_config('row_security', 'off', true); with noted as (
+  update tandem.poll
+  set polled_at = clock_timestamp()
+  where replicator = 'office-1' and polled_at < clock_timestamp() - interval '900 ms'),
+first as (
+  insert into tandem.poll (replicator, polled_at)
+  select 'office-1', clock_timestamp()
+  where not exists (select from tandem.poll where replicator = 'office-1')
+  on conflict do nothing),
 e as materialized (
   select id, "table", key, op, told
   from tandem.outbox

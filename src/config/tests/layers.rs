@@ -35,11 +35,14 @@ fn defaults_are_the_contracts() {
         "reverse.every=1s",
         "reverse.skip=[]",
         "reverse.then=",
+        "refill.name=",
         "refill.sql=",
         "refill.every=15m",
         "refill.when=clock",
         "refill.min_every=2s",
         "refill.watch=[]",
+        "refill.tables=[]",
+        "refill.shared=false",
         "heartbeat.every=10s",
         "verify.every=off",
         "listen.http=off",
@@ -213,6 +216,7 @@ fn other_value(key: &str) -> &'static str {
         }
         "log.keep" => "9d",
         "refill.when" => "changed",
+        "refill.shared" => "true",
         "refill.min_every" => "7s",
         _ => "other",
     }
@@ -225,7 +229,7 @@ fn every_scalar_has_its_variable_and_its_flag() {
     folder.write("pw.txt", "from-file");
     let rows = folder.load(&[]).unwrap().rows();
     let scalars: Vec<&Row> = rows.iter().filter(|row| row.variable.is_some()).collect();
-    assert_eq!(scalars.len(), 51, "{scalars:#?}");
+    assert_eq!(scalars.len(), 53, "{scalars:#?}");
     for row in scalars {
         let variable = row.variable.clone().unwrap();
         assert_eq!(

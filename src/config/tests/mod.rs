@@ -9,6 +9,7 @@ mod changes;
 mod foreign;
 mod layers;
 mod mistakes;
+mod refills;
 mod secrets;
 
 const CANARY: &str = "kanarie-7Q";

@@ -10,7 +10,7 @@ use super::batcher::Batcher;
 use super::sender::Sender;
 use crate::apply::Lease;
 use crate::capture::SnapshotPoint;
-use crate::config::{self, Settings};
+use crate::config::{self, Refill, Settings};
 use crate::fault::{Fault, Kind};
 use crate::flows::copy::{
     Agenda, ChangeTracker, Copied, CopyRequest, Ends, Event, How, Order, Progress, Reading, Reads,
@@ -153,10 +153,11 @@ impl Copies {
         }
     }
 
-    /// Tables that don't stream were filled anew.
-    pub(super) fn swap_what_does_not_stream(&mut self) {
+    /// Tables that don't stream were filled anew, as far as this may fill them.
+    pub(super) fn swap_what_does_not_stream(&mut self, refill: &Refill) {
         let tables = self.ends.tables.clone();
-        for table in tables.iter().filter(|table| !table.stream) {
+        let its = { tables.iter() }.filter(|table| !table.stream && refill.fills(&table.name));
+        for table in its {
             self.want(CopyRequest::swap(table.id));
         }
     }

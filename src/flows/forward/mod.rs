@@ -35,7 +35,7 @@ use crate::wire::control::Control;
 
 use batcher::Batcher;
 use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, SwapRequests};
-pub use beside::{Known, LastRefill, last_refill};
+pub use beside::{Known, LastRefill, last_refills};
 use copies::Copies;
 use sender::{Outcome, Sender};
 pub use sender::{machine, parked};
@@ -59,8 +59,8 @@ pub struct Sides<'a> {
     pub lease: Lease,
     /// Tables to copy while the others stream.
     pub agenda: Agenda,
-    /// When the refill was run.
-    pub refilled: LastRefill,
+    /// When each part of the refill was run.
+    pub refilled: BTreeMap<String, LastRefill>,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub nonce: String,
     /// What the cloud's tables are.
@@ -137,11 +137,14 @@ impl<'a> Forward<'a> {
         let (cloud, known) = (&sides.cloud.client, sides.known);
         let lookout = Lookout::start(cloud, replicator, every, tables.clone(), known);
         // Who only copies runs nothing of the office's.
-        let refill = sides.settings.refill.clone().filter(|_| !sides.ends);
+        let refills = match sides.ends {
+            true => Vec::new(),
+            false => sides.settings.refills.clone(),
+        };
         let refiller = Refiller::new(
             &sides.settings.desktop.endpoint,
             replicator,
-            (refill, tables.clone()),
+            (refills, tables.clone()),
             &sides.refilled,
         );
         let copies = Copies::new(
@@ -287,8 +290,8 @@ impl<'a> Forward<'a> {
                     self.asking.take(asked?, &mut self.copies, &self.sender).await?;
                 }
                 refilled = self.refiller.run() => {
-                    if refilled? {
-                        self.copies.swap_what_does_not_stream();
+                    if let Some(refill) = refilled? {
+                        self.copies.swap_what_does_not_stream(&refill);
                     }
                 }
                 drifted = heartbeat.beat() => {
@@ -324,7 +327,7 @@ impl<'a> Forward<'a> {
         self.batcher.limit(&settings.forward);
         self.sender.limit_pauses(settings.forward.batch_wait);
         if !self.ends {
-            self.refiller.adjust(settings.refill.clone());
+            self.refiller.adjust(settings.refills.clone());
             self.copies.reschedule(&settings.tables);
         }
     }

@@ -47,6 +47,8 @@ pub struct Reverse {
     broken: BTreeSet<String>,
     /// Rows whose refusal was said: they are tried again and again.
     told: HashSet<(String, String)>,
+    /// The tables are looked at by then, also where nothing waits.
+    whole_at: Instant,
     /// When parked rows are tried again.
     retry_at: Instant,
     /// Takes the tables that stop until they fit again.
@@ -112,6 +114,7 @@ impl Reverse {
             then: Then::new(settings, &lease.replicator, tables),
             broken: BTreeSet::new(),
             told: HashSet::new(),
+            whole_at: Instant::now(),
             retry_at: Instant::now() + limits::PARKED_RETRY_EVERY,
             halted,
             news,
@@ -183,7 +186,10 @@ impl Reverse {
             self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
         }
         self.retry_parked().await?;
-        // There may be more than was read at once.
+        // There may be more than was read at once: that is read without asking first.
+        if settled {
+            self.whole_at = Instant::now();
+        }
         Ok(settled)
     }
 
@@ -195,6 +201,10 @@ impl Reverse {
             .filter(|reverse| !self.broken.contains(&reverse.name));
         let whole: Vec<_> = whole.collect();
         let (cloud, who) = (&self.cloud, &self.lease.replicator);
+        if Instant::now() < self.whole_at && !poll::waits(cloud, &whole, who).await? {
+            return Ok(Some(Vec::new()));
+        }
+        self.whole_at = Instant::now() + limits::REVERSE_WHOLE_EVERY;
         match poll::read(cloud, &whole, who, &self.budget).await {
             Ok(found) => return Ok(Some(found)),
             Err(Unread::All(fault)) => return Err(fault),

@@ -58,6 +58,32 @@ pub(super) enum Unread {
     All(Fault),
 }
 
+/// Whether entries of these tables wait.
+///
+/// # Errors
+/// When the cloud can't be asked.
+pub(super) async fn waits(
+    cloud: &Control,
+    reverse_tables: &[&ReverseTable],
+    replicator: &str,
+) -> Result<bool, Fault> {
+    let sql = crate::plan::reverse::waits(reverse_tables, replicator);
+    let limit = limits::REVERSE_STATEMENT_MAX;
+    let answered = timeout(limit, cloud.client.simple_query(&sql)).await;
+    let answered = answered
+        .map_err(|_| WireError::Timeout(limit.as_secs()))
+        .and_then(|answered| answered.map_err(WireError::from));
+    let answered = answered.map_err(|error| Fault::wire(Side::Cloud, &error))?;
+    let answer = answered.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    answer.and_then(truth).ok_or_else(|| {
+        let what = "internal check failed: the outbox answers in another form";
+        Fault::new(Kind::Internal, what)
+    })
+}
+
 /// Reads the oldest entries.
 ///
 /// # Errors

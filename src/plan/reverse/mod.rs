@@ -11,7 +11,7 @@ mod watch;
 
 pub use adopt::{Told, adopt};
 pub use cloud_owned::{alone, keep, level, restore};
-pub use read::{Budget, Found, read};
+pub use read::{Budget, Found, read, waits};
 pub use rows::{bare_mark, claim, fill, mark, mark_text, put, remember, remove};
 pub use verdict::Verdict;
 pub use watch::{Watching, phones_in_cloud, queue_all, queue_differing, watching};

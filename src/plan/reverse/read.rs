@@ -3,6 +3,7 @@
 use super::super::compare::cell;
 use super::super::guard::{Guard, belongs, is_mobile};
 use super::super::quote::{array, ident, literal, table as qualified};
+use crate::limits;
 use crate::model::ReverseTable;
 use crate::wire::PINNED;
 
@@ -49,6 +50,37 @@ impl Found {
     pub const CELLS: usize = 12;
 }
 
+/// Notes that it was looked, as [`read`] does, and says whether entries wait that that one would read: a statement of a few
+/// hundred bytes, that looks at none of the tables.
+pub fn waits(reverse_tables: &[&ReverseTable], replicator: &str) -> String {
+    let who = literal(replicator);
+    let names = array(reverse_tables.iter().map(|reverse| reverse.name.as_str()));
+    format!(
+        "with {} select exists (select from tandem.outbox where {})",
+        polled(&who),
+        waiting(&who, &names)
+    )
+}
+
+/// Notes that it was looked.
+fn polled(who: &str) -> String {
+    let every = limits::REVERSE_NOTED_EVERY_MS;
+    format!(
+        "noted as (update tandem.poll set polled_at = clock_timestamp() where replicator = {who} and polled_at < clock_timestamp() - interval '{every} ms'), \
+         first as (insert into tandem.poll (replicator, polled_at) select {who}, clock_timestamp() \
+           where not exists (select from tandem.poll where replicator = {who}) on conflict do nothing)"
+    )
+}
+
+/// Entries of these tables, but for those whose way home has stopped.
+fn waiting(who: &str, names: &str) -> String {
+    format!(
+        "replicator = {who} and \"table\" = any ({}::text[]) \
+         and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null)",
+        literal(names)
+    )
+}
+
 /// Reads the oldest entries of these tables, but for those whose way home has stopped, notes that it was looked, and answers rows as [`Found`] says. Two statements
 /// of the simple protocol: the settings are the transaction's own, so a pooler may stand between. Rows that a policy hides
 /// would look as if they were gone: an error instead, and where we are known to be confined by policies, `hidden`.
@@ -66,37 +98,28 @@ pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget)
         .map(|reverse| reverse.arriving.len())
         .max();
     let width = width.unwrap_or_default();
+    let who = literal(replicator);
     let parts: Vec<_> = { reverse_tables.iter() }
-        .map(|reverse| part(reverse, width, confined))
+        .map(|reverse| part(reverse, width, confined.then_some(who.as_str())))
         .collect();
     let cells: Vec<_> = (0..width)
         .map(|at| format!("case when f.bytes <= {} then f.c{at} end", budget.row_bytes))
         .collect();
-    let who = literal(replicator);
-    // A row may be deleted by an entry that isn't read yet.
-    let later = match confined {
-        true => format!(
-            "gone as materialized (select \"table\", key, max(id) as id from tandem.outbox where replicator = {who} and op = 'D' group by 1, 2), "
-        ),
-        false => String::new(),
-    };
     format!(
         "select {}; \
-         with polled as (insert into tandem.poll as p (replicator, polled_at) values ({who}, clock_timestamp()) \
-           on conflict (replicator) do update set polled_at = excluded.polled_at), \
-         e as materialized (select id, \"table\", key, op, told from tandem.outbox where replicator = {who} and \"table\" = any ({}::text[]) \
-           and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null) order by id limit {}), \
+         with {}, \
+         e as materialized (select id, \"table\", key, op, told from tandem.outbox where {} order by id limit {}), \
          k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op not in ('P', 'A')) as new, \
            bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last, bool_or(op = 'R') as again, \
            max(id) filter (where op = 'A') as told_by, (array_agg(told order by id desc) filter (where op = 'A'))[1] as told, bool_and(op = 'A') as only_told from e group by 1, 2), \
-         {}found as ({}) \
+         found as ({}) \
          select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes, k.told_by, k.told::text, k.only_told{} from \
            (select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding and 1 preceding), 0) as told from found) as f \
            join k on k.id = f.id where f.told < {} order by f.id",
         settings.join(", "),
-        literal(&names),
+        polled(&who),
+        waiting(&who, &names),
         budget.entries,
-        later,
         parts.join(" union all "),
         cells
             .iter()
@@ -106,7 +129,8 @@ pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget)
     )
 }
 
-fn part(reverse: &ReverseTable, width: usize, confined: bool) -> String {
+/// `confined`: the replicator, where policies may hide rows from us.
+fn part(reverse: &ReverseTable, width: usize, confined: Option<&str>) -> String {
     if reverse.counted {
         return counted(reverse, width);
     }
@@ -137,29 +161,23 @@ fn part(reverse: &ReverseTable, width: usize, confined: bool) -> String {
     let found: Vec<_> = found.collect();
     format!(
         "select k.\"table\", k.id, k.ids, k.new, k.key, {} as state, k.again, 1::bigint as copies, coalesce(octet_length(t::text), 0)::bigint as bytes, {} \
-         from k{} left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
+         from k left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
         state(reverse, confined),
         cells.collect::<Vec<_>>().join(", "),
-        match hides(reverse, confined) {
-            true => " left join gone on gone.\"table\" = k.\"table\" and gone.key = k.key",
-            false => "",
-        },
         found.join(" and "),
         belongs(&reverse.tenant, "t"),
     )
 }
 
-/// A row that isn't seen may be hidden: a policy may apply, and rows don't go there without an entry.
-fn hides(reverse: &ReverseTable, confined: bool) -> bool {
-    confined && !reverse.vanishes
-}
-
-fn state(reverse: &ReverseTable, confined: bool) -> String {
-    let hidden = match hides(reverse, confined) {
-        true => {
-            "when t.ctid is null and k.last in ('I', 'U', 'Q') and coalesce(gone.id, 0) <= k.id then 'hidden' "
-        }
-        false => "",
+fn state(reverse: &ReverseTable, confined: Option<&str>) -> String {
+    // A row that isn't seen may be hidden: a policy may apply, and rows don't go there without an entry, which may not be read
+    // yet. Only such rows look for theirs.
+    let hidden = match confined.filter(|_| !reverse.vanishes) {
+        Some(who) => format!(
+            "when t.ctid is null and k.last in ('I', 'U', 'Q') and not exists (select from tandem.outbox as o where o.replicator = {who} \
+             and o.id > k.id and o.op = 'D' and o.\"table\" = k.\"table\" and o.key = k.key) then 'hidden' "
+        ),
+        None => String::new(),
     };
     let gone = format!("when k.emptied then 'emptied' {hidden}when t.ctid is null then 'gone'");
     match &reverse.owner {

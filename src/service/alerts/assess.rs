@@ -171,15 +171,12 @@ fn of_table(table: &TableStatus, refused: &[Refused], troubles: &mut Vec<Trouble
 }
 
 fn of_statements(status: &Status, troubles: &mut Vec<Trouble>) {
-    if let Some(why) = status
-        .refill
-        .as_ref()
-        .and_then(|refill| refill.failed.as_ref())
-    {
-        troubles.push(trouble(
-            "refill",
-            format!("the office's refill fails: {why}"),
-        ));
+    for refill in &status.refills {
+        if let Some(why) = &refill.failed {
+            let title = refill.title();
+            let words = format!("the office's {title} fails: {why}");
+            troubles.push(trouble(title, words));
+        }
     }
     if let Some(why) = status.then.as_ref().and_then(|then| then.failed.as_ref()) {
         let words = format!("the statement behind a poll (reverse.then) fails: {why}");

@@ -26,10 +26,13 @@ pub struct Sheet {
     rows: Vec<Vec<Option<String>>>,
 }
 
-/// Every value of every type is in a row; a type with few values has them several times.
+/// Every value of every type is in a row; a type with few values has them several times. Types with about as many
+/// values stand together, so that few are repeated.
 pub fn sheets(found: &[Found]) -> Vec<Sheet> {
+    let mut found: Vec<_> = found.iter().collect();
+    found.sort_by_key(|found| found.values.len());
     let sheets = found.chunks(COLUMNS).enumerate().map(|(at, found)| {
-        let cell = |found: &Found, row: usize| {
+        let cell = |found: &Found, row: usize| -> Option<String> {
             let count = found.values.len() + usize::from(found.nullable);
             assert!(count > 0, "{} has no value", found.written);
             found.values.get(row % count).cloned()
@@ -39,7 +42,7 @@ pub fn sheets(found: &[Found]) -> Vec<Sheet> {
             keyed: format!("public.keyed_{at}"),
             counted: format!("public.counted_{at}"),
             source: format!("bench.source_{at}"),
-            columns: found.iter().map(column).collect(),
+            columns: found.iter().map(|found| column(found)).collect(),
             types: found.iter().map(|found| found.written.clone()).collect(),
             rows: (0..rows)
                 .map(|row| found.iter().map(|found| cell(found, row)).collect())

@@ -583,10 +583,15 @@ fn session() -> Page {
     );
     page.part("the same as text", &reverse::mark_text(MANNER.replicator));
     let all = reverse_tables();
+    let all: Vec<_> = all.iter().collect();
+    page.text(
+        "whether anything waits for a poll",
+        &reverse::waits(&all, MANNER.replicator),
+    );
     page.text(
         "a poll of several tables",
         &reverse::read(
-            &all.iter().collect::<Vec<_>>(),
+            &all,
             MANNER.replicator,
             &Budget {
                 entries: 1_000,

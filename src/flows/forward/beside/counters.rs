@@ -32,8 +32,8 @@ pub(super) struct Counts {
     pub(super) snapshot: String,
     /// When somebody set the counters back.
     pub(super) reset: String,
-    /// Another one after a function or a view was replaced.
-    pub(super) definitions: String,
+    /// The functions and views that lead to them; another version after one was replaced.
+    pub(super) definitions: BTreeMap<u32, String>,
 }
 
 /// What a refill's own transaction did to the tables that are read.
@@ -49,10 +49,23 @@ pub(super) const WHOLE: &str = "with recursive whole(root, oid) as (select w.oid
     union select whole.root, i.inhrelid from whole join pg_inherits as i on i.inhparent = whole.oid)";
 const SHAPE: &str = "concat(c.relfilenode, ' ', c.relnamespace, '.', c.relname)";
 const RESET: &str = "(select coalesce(pg_stat_get_db_stat_reset_time(d.oid)::text, '') from pg_database as d where d.datname = current_database())";
-const DEFINITIONS: &str = "(select coalesce(md5(string_agg(d.sight, ' ' order by d.sight)), '') from (select concat(p.oid, '.', p.xmin) from pg_proc as p where p.oid = any ($2) \
-    union all select concat(r.oid, '.', r.xmin) from pg_rewrite as r where r.ev_class = any ($2)) as d(sight))";
+const DEFINITIONS: &str = "(select coalesce(jsonb_object_agg(d.oid, d.version), '{}')::text from (select p.oid, p.xmin::text from pg_proc as p where p.oid = any ($2) \
+    union all select r.ev_class, string_agg(concat(r.oid, '.', r.xmin), ' ' order by r.oid) from pg_rewrite as r where r.ev_class = any ($2) group by 1) as d(oid, version))";
 
 impl Counts {
+    /// Those of what was found for one part of all.
+    pub(super) fn of(&self, found: &Sources) -> Counts {
+        let is_its = |member: &&Member| found.tables.iter().any(|table| table.oid == member.root);
+        let definitions = self.definitions.iter();
+        let definitions = definitions.filter(|(oid, _)| found.definitions.contains(oid));
+        Counts {
+            members: self.members.iter().filter(is_its).cloned().collect(),
+            snapshot: self.snapshot.clone(),
+            reset: self.reset.clone(),
+            definitions: definitions.map(|(oid, had)| (*oid, had.clone())).collect(),
+        }
+    }
+
     /// The watched tables that are not as they were, in either direction.
     pub(super) fn unlike(&self, now: &Counts) -> BTreeSet<u32> {
         if self.members == now.members {
@@ -151,7 +164,7 @@ pub(super) async fn own(client: &Client, refill: &Refill) -> Result<Own, Error> 
          '', {DEFINITIONS}, exists (select from held where held.relation = c.oid), '' from whole as w join pg_class as c on c.oid = w.oid order by 1, 2"
     );
     let rows = client
-        .query_typed(&sql, &params(&ids(&found), &found))
+        .query_typed(&sql, &params(&ids([&found]), &definitions([&found])))
         .await?;
     let held = rows.iter().filter(|row| row.get(6)).map(|row| row.get(1));
     Ok(Own {
@@ -172,10 +185,10 @@ pub(super) async fn written(client: &Client) -> Result<i64, Error> {
     Ok(rows.first().map_or(0, |row| row.get(0)))
 }
 
-/// All counters in one statement, and whether a session is still there.
+/// All counters of what was found for all parts in one statement, and whether a session is still there.
 pub(super) async fn count(
     client: &Client,
-    found: &Sources,
+    found: &[Sources],
     session: i32,
 ) -> Result<(Counts, bool), WireError> {
     let sql = format!(
@@ -183,21 +196,30 @@ pub(super) async fn count(
          {RESET}, {DEFINITIONS}, exists (select from pg_stat_get_activity({session})), pg_current_snapshot()::text from whole as w join pg_class as c on c.oid = w.oid order by 1, 2"
     );
     let rows = client
-        .query_typed(&sql, &params(&ids(found), found))
+        .query_typed(&sql, &params(&ids(found), &definitions(found)))
         .await?;
     let is_there = rows.first().is_some_and(|row| row.get(6));
     Ok((counted(&rows), is_there))
 }
 
-pub(super) fn ids(found: &Sources) -> Vec<u32> {
-    found.tables.iter().map(|table| table.oid).collect()
+/// The tables' numbers, each once.
+pub(super) fn ids<'a>(found: impl IntoIterator<Item = &'a Sources>) -> Vec<u32> {
+    let tables = found.into_iter().flat_map(|found| &found.tables);
+    let ids: BTreeSet<u32> = tables.map(|table| table.oid).collect();
+    ids.into_iter().collect()
 }
 
-fn params<'a>(tables: &'a Vec<u32>, found: &'a Sources) -> [(&'a (dyn ToSql + Sync), Type); 2] {
-    [
-        (tables, Type::OID_ARRAY),
-        (&found.definitions, Type::OID_ARRAY),
-    ]
+fn definitions<'a>(found: impl IntoIterator<Item = &'a Sources>) -> Vec<u32> {
+    let all = found.into_iter().flat_map(|found| &found.definitions);
+    let ids: BTreeSet<u32> = all.copied().collect();
+    ids.into_iter().collect()
+}
+
+fn params<'a>(
+    tables: &'a Vec<u32>,
+    definitions: &'a Vec<u32>,
+) -> [(&'a (dyn ToSql + Sync), Type); 2] {
+    [(tables, Type::OID_ARRAY), (definitions, Type::OID_ARRAY)]
 }
 
 fn counted(rows: &[Row]) -> Counts {
@@ -212,6 +234,7 @@ fn counted(rows: &[Row]) -> Counts {
         members: rows.iter().map(member).collect(),
         snapshot: first(7),
         reset: first(4),
-        definitions: first(5),
+        // What can't be read is as good as replaced.
+        definitions: serde_json::from_str(&first(5)).unwrap_or_default(),
     }
 }

@@ -15,5 +15,5 @@ pub(super) use lag_report::LagReporter;
 pub use lookout::Known;
 pub(super) use lookout::Lookout;
 pub(super) use refill::Refiller;
-pub use refill::{LastRefill, last_refill};
+pub use refill::{LastRefill, last_refills};
 pub(super) use swap_requests::SwapRequests;

@@ -1,5 +1,5 @@
-//! What the refill reads, and whether it has changed: the server's own counters of those tables, looked at every second in one
-//! statement on a connection that stays open.
+//! What each part of the refill reads, and whether it has changed: the server's own counters of those tables, looked at every
+//! second in one statement for all parts, on a connection that stays open.
 //!
 //! The refill may write what it reads. So its own session says, at the end of its transaction, how many rows it wrote of each
 //! table; and what counts as seen is what had been counted before it began, and these. Whatever is counted beyond that was
@@ -7,10 +7,10 @@
 //! until the refill's session is gone nothing is compared. Small tables that it doesn't write are asked themselves ([`super::sight`]).
 
 use std::collections::BTreeSet;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
-use tokio::time::{sleep_until, timeout};
+use tokio::time::timeout;
 use tokio_postgres::Client;
 
 use super::counters::{Counts, Own, count, ids};
@@ -72,92 +72,194 @@ pub(super) struct Before {
     sight: Option<Sight>,
 }
 
-/// Watches the tables that a refill reads.
-pub(super) struct Watch {
+/// Looks at what the parts of a refill read.
+pub(super) struct Eye {
     desktop: Endpoint,
-    refill: Refill,
     control: Option<Control>,
+    /// The session of the last run, until it is gone, and since when it is waited for.
+    session: Option<(i32, Instant)>,
+    /// Looks since then in which it wasn't there.
+    gone: u32,
+    version: i32,
+}
+
+/// What one part of a refill reads.
+pub(super) struct Watch {
+    refill: Refill,
     sources: Option<Sources>,
     /// What has been taken into account; none: nobody knows.
     seen: Option<Taken>,
+    /// What is counted now; none where nothing can be seen, or was looked at since it ran.
+    now: Option<Counts>,
     /// Tables whose rows have changed since.
     pending: BTreeSet<u32>,
     /// Their rows aren't looked at again before that, unless the counters say so.
     sight_at: Instant,
     /// What a run without a transaction of its own began with: what it wrote is learned when its session is gone.
     begun: Option<Counts>,
-    /// The session of our own last run, until it is gone.
-    session: Option<i32>,
-    /// Looks in which it was still there, and those since.
-    waited: u32,
-    gone: u32,
     looks: u32,
     told: Option<String>,
 }
 
-impl Watch {
-    /// `seen`: the counters behind the last run, as they were noted then.
-    pub(super) fn new(desktop: &Endpoint, refill: &Refill, seen: Option<&str>) -> Watch {
-        Watch {
+impl Eye {
+    pub(super) fn new(desktop: &Endpoint) -> Eye {
+        Eye {
             desktop: desktop.clone(),
-            refill: refill.clone(),
             control: None,
-            sources: None,
-            // What can't be read is not known.
-            seen: seen.and_then(|seen| serde_json::from_str(seen).ok()),
-            pending: BTreeSet::new(),
-            sight_at: Instant::now(),
-            begun: None,
             session: None,
-            waited: 0,
             gone: 0,
-            looks: 0,
-            told: None,
+            version: 0,
         }
     }
 
-    /// Waits until something has changed, but not before `rest`; or until `clock`.
-    ///
-    /// # Errors
-    /// When the desktop is away.
-    pub(super) async fn wait(
-        &mut self,
-        clock: Instant,
-        rest: Instant,
-    ) -> Result<(Why, Before), Fault> {
-        loop {
-            let counts = self.look_or_tell().await?;
-            let now = Instant::now();
-            let mut next = now + limits::WATCH_EVERY;
-            if self.session.is_none() {
-                if now >= clock {
-                    return Ok((Why::Clock, self.before(counts.unwrap_or_default()).await?));
-                }
-                next = next.min(clock);
-                let why = counts.as_ref().and_then(|counts| self.why(counts));
-                if let (Some(why), Some(counts)) = (why, counts) {
-                    if now >= rest {
-                        return Ok((why, self.before(counts).await?));
-                    }
-                    next = next.min(rest);
-                }
-            }
-            sleep_until(next.into()).await;
+    /// A run has ended, in this session, which ends now: until it is gone nothing is compared.
+    pub(super) fn ran_in(&mut self, session: i32) {
+        (self.session, self.gone) = (Some((session, Instant::now())), 0);
+    }
+
+    /// Nothing is compared any more.
+    pub(super) fn forget(&mut self) {
+        (self.session, self.control) = (None, None);
+    }
+
+    /// All that the last run did is counted.
+    pub(super) fn is_settled(&self) -> bool {
+        self.session.is_none()
+    }
+
+    /// So much later it looks again.
+    pub(super) fn pause(&self) -> Duration {
+        match self.session {
+            Some(_) if self.version >= 150_000 => limits::WATCH_SETTLES_EVERY,
+            _ => limits::WATCH_EVERY,
         }
     }
 
-    /// What the run begins with; its rows are looked at before it, so that nothing is missed.
-    async fn before(&self, counts: Counts) -> Result<Before, Fault> {
-        let (Some(control), Some(found)) = (&self.control, &self.sources) else {
+    /// What a run begins with; its rows are looked at before it, so that nothing is missed.
+    pub(super) async fn before(&self, watch: &Watch) -> Result<Before, Fault> {
+        let counts = watch.now.clone().unwrap_or_default();
+        let (Some(control), Some(found)) = (&self.control, &watch.sources) else {
             return Ok(Before {
                 counts,
                 sight: None,
             });
         };
-        let seen = sight::look(&control.client, &ids(found), None).await;
+        let seen = sight::look(&control.client, &ids([found]), None).await;
         let seen = seen.map_err(Fault::at(Side::Desktop))?;
         let sight = seen.map(|seen| seen.sight);
         Ok(Before { counts, sight })
+    }
+
+    /// Looks at the counters once; where the desktop refuses, the clock alone makes the parts run.
+    ///
+    /// # Errors
+    /// When the desktop is away.
+    pub(super) async fn look(&mut self, mut watches: Vec<&mut Watch>) -> Result<(), Fault> {
+        let Err(error) = self.look_within(&mut watches).await else {
+            return Ok(());
+        };
+        let error = refused(error).map_err(|error| Fault::wire(Side::Desktop, &error))?;
+        watches.iter_mut().for_each(|watch| watch.blind(&error));
+        self.session = None;
+        Ok(())
+    }
+
+    async fn look_within(&mut self, watches: &mut [&mut Watch]) -> Result<(), WireError> {
+        let control = match self.control.take() {
+            Some(control) => control,
+            None => {
+                let control = control::connect(&self.desktop).await?;
+                // What somebody has locked isn't waited for.
+                let bounded = format!("set lock_timeout = {}", limits::SIGHT_LOCK.as_millis());
+                control.client.batch_execute(&bounded).await?;
+                control
+            }
+        };
+        let look = self.look_with(&control.client, watches);
+        let looked = timeout(limits::SILENCE_MAX, look).await;
+        self.control = Some(control);
+        looked.map_err(|_| WireError::Timeout(limits::SILENCE_MAX.as_secs()))?
+    }
+
+    async fn look_with(
+        &mut self,
+        client: &Client,
+        watches: &mut [&mut Watch],
+    ) -> Result<(), WireError> {
+        for watch in watches.iter_mut() {
+            match watch.find(client).await {
+                Ok(()) => {}
+                Err(error) => watch.blind(&refused(error)?),
+            }
+        }
+        let found = { watches.iter() }.filter_map(|watch| watch.countable());
+        let found: Vec<_> = found.cloned().collect();
+        let Some(first) = found.first() else {
+            self.session = None;
+            return Ok(());
+        };
+        self.version = first.version;
+        let session = self.session.map_or(0, |(session, _)| session);
+        let (all, is_there) = count(client, &found, session).await?;
+        self.settle(is_there, watches, &all);
+        if self.session.is_some() {
+            return Ok(());
+        }
+        let parts = u32::try_from(watches.len()).unwrap_or(u32::MAX);
+        for watch in watches.iter_mut() {
+            let Some(found) = watch.countable() else {
+                watch.now = None;
+                continue;
+            };
+            let counts = all.of(found);
+            match watch.look_at_rows(client, &counts, parts).await {
+                Ok(()) => watch.take(counts),
+                Err(error) => watch.blind(&refused(error)?),
+            }
+        }
+        Ok(())
+    }
+
+    /// The session of the last run is gone: all that it did is counted.
+    fn settle(&mut self, is_there: bool, watches: &mut [&mut Watch], all: &Counts) {
+        let Some((_, since)) = self.session else {
+            return;
+        };
+        self.gone += u32::from(!is_there);
+        // Before version 15 counts go through a collector, which may be behind for a moment.
+        let gone = if self.version < 150_000 { 2 } else { 1 };
+        if self.gone < gone && since.elapsed() < limits::WATCH_SETTLES_MAX {
+            return;
+        }
+        self.session = None;
+        watches.iter_mut().for_each(|watch| watch.settle(all));
+    }
+}
+
+/// What the desktop says where it refuses; an error where it is away.
+fn refused(error: WireError) -> Result<WireError, WireError> {
+    let is_away = Fault::wire(Side::Desktop, &error).decision() == Decision::Again;
+    match is_away || !matches!(error, WireError::Server(_)) {
+        true => Err(error),
+        false => Ok(error),
+    }
+}
+
+impl Watch {
+    /// `seen`: the counters behind the last run, as they were noted then.
+    pub(super) fn new(refill: &Refill, seen: Option<&str>) -> Watch {
+        Watch {
+            refill: refill.clone(),
+            sources: None,
+            // What can't be read is not known.
+            seen: seen.and_then(|seen| serde_json::from_str(seen).ok()),
+            now: None,
+            pending: BTreeSet::new(),
+            sight_at: Instant::now(),
+            begun: None,
+            looks: 0,
+            told: None,
+        }
     }
 
     /// What is to be said of it: the tables' names, and why not all changes are seen.
@@ -173,9 +275,9 @@ impl Watch {
         serde_json::to_string(seen).ok()
     }
 
-    /// It ran, in this session, which ends now. `own` is none where it had no transaction of its own.
-    pub(super) fn ran(&mut self, session: i32, before: Before, own: Option<Own>) {
-        (self.session, self.waited, self.gone) = (Some(session), 0, 0);
+    /// It ran. `own` is none where it had no transaction of its own.
+    pub(super) fn ran(&mut self, before: Before, own: Option<Own>) {
+        self.now = None;
         self.pending.clear();
         let Before { counts, sight } = before;
         let written = |own: &Own| {
@@ -208,14 +310,14 @@ impl Watch {
     }
 
     /// It failed: what had changed is still to be done.
-    pub(super) fn failed(&mut self, session: i32) {
-        (self.session, self.waited, self.gone) = (Some(session), 0, 0);
-        (self.seen, self.begun, self.sources) = (None, None, None);
+    pub(super) fn failed(&mut self) {
+        (self.seen, self.begun, self.sources, self.now) = (None, None, None, None);
         self.pending.clear();
     }
 
-    /// Why it is to run.
-    fn why(&self, counts: &Counts) -> Option<Why> {
+    /// Why it is to run, by what was seen last.
+    pub(super) fn why(&self) -> Option<Why> {
+        let counts = self.now.as_ref()?;
         let Some(Taken { counts: seen, .. }) = &self.seen else {
             return Some(Why::Start);
         };
@@ -237,60 +339,33 @@ impl Watch {
         (!names.is_empty()).then_some(Why::Changed(names))
     }
 
-    /// Looks at the counters once; where the desktop refuses, the clock alone makes it run.
-    async fn look_or_tell(&mut self) -> Result<Option<Counts>, Fault> {
-        let error = match self.look().await {
-            Ok(counts) => return Ok(counts),
-            Err(error) => error,
-        };
-        let fault = Fault::wire(Side::Desktop, &error);
-        if fault.decision() == Decision::Again || !matches!(error, WireError::Server(_)) {
-            return Err(fault);
-        }
-        self.tell(Some(format!("what it reads can't be looked at: {error}")));
-        self.sources = Some(Sources::default());
-        self.session = None;
-        Ok(None)
-    }
-
-    /// None where nothing can be seen.
-    async fn look(&mut self) -> Result<Option<Counts>, WireError> {
+    /// Finds out what it reads, where that isn't known or has been for a while.
+    async fn find(&mut self, client: &Client) -> Result<(), WireError> {
         if self.looks.is_multiple_of(limits::WATCH_FINDS_EVERY) {
             self.sources = None;
         }
         self.looks = self.looks.wrapping_add(1);
-        let control = match self.control.take() {
-            Some(control) => control,
-            None => {
-                let control = control::connect(&self.desktop).await?;
-                // What somebody has locked isn't waited for.
-                let bounded = format!("set lock_timeout = {}", limits::SIGHT_LOCK.as_millis());
-                control.client.batch_execute(&bounded).await?;
-                control
-            }
-        };
-        let looked = timeout(limits::SILENCE_MAX, self.look_with(&control.client)).await;
-        self.control = Some(control);
-        looked.map_err(|_| WireError::Timeout(limits::SILENCE_MAX.as_secs()))?
-    }
-
-    async fn look_with(&mut self, client: &Client) -> Result<Option<Counts>, WireError> {
         if self.sources.is_none() {
             let found = sources(client, &self.refill.sql, &self.refill.watch).await?;
             self.found(found);
         }
-        let found = self.sources.clone().unwrap_or_default();
-        if !found.counted || found.tables.is_empty() {
-            self.session = None;
-            return Ok(None);
-        }
-        let (counts, is_there) = count(client, &found, self.session.unwrap_or_default()).await?;
-        if self.session.is_some() {
-            self.settle(is_there, &found, &counts);
-        }
-        if self.session.is_none() {
-            self.look_at_rows(client, &found, &counts).await?;
-        }
+        Ok(())
+    }
+
+    /// What it reads, where that is counted.
+    fn countable(&self) -> Option<&Sources> {
+        let counted = |found: &&Sources| found.counted && !found.tables.is_empty();
+        self.sources.as_ref().filter(counted)
+    }
+
+    /// The desktop refuses to say what it reads, or how that is.
+    fn blind(&mut self, error: &WireError) {
+        self.tell(Some(format!("what it reads can't be looked at: {error}")));
+        (self.sources, self.now) = (Some(Sources::default()), None);
+    }
+
+    /// Compares with these from now on.
+    fn take(&mut self, counts: Counts) {
         let other = |seen: &Taken| {
             let seen = &seen.counts;
             seen.definitions != counts.definitions || !seen.has_shapes_of(&counts)
@@ -299,33 +374,26 @@ impl Watch {
             // What it reads now may be something else; the next look finds out.
             self.looks = 0;
         }
-        Ok(Some(counts))
+        self.now = Some(counts);
     }
 
-    /// The session of the last run is gone: all that it did is counted.
-    fn settle(&mut self, is_there: bool, found: &Sources, counts: &Counts) {
-        match is_there {
-            true => self.waited += 1,
-            false => self.gone += 1,
-        }
-        // Before version 15 counts go through a collector, which may be behind for a moment.
-        let gone = if found.version < 150_000 { 2 } else { 1 };
-        if self.gone < gone && self.waited < limits::WATCH_SETTLES_MAX {
+    /// The session of its last run is gone: what it wrote there is counted.
+    fn settle(&mut self, all: &Counts) {
+        let Some(before) = self.begun.take() else {
             return;
-        }
-        self.session = None;
-        if let Some(before) = self.begun.take() {
-            let written = |root: u32| {
-                found
-                    .tables
-                    .iter()
-                    .any(|table| table.oid == root && table.written)
-            };
-            if let Some(seen) = &mut self.seen {
-                seen.counts = counts.but_of(&before, written);
-                let written = counts.members.iter().filter(|member| written(member.root));
-                seen.own = written.map(|member| member.oid).collect();
-            }
+        };
+        let Some(found) = &self.sources else {
+            return;
+        };
+        let written = |root: u32| {
+            let mut tables = found.tables.iter();
+            tables.any(|table| table.oid == root && table.written)
+        };
+        if let Some(seen) = &mut self.seen {
+            let counts = all.of(found);
+            seen.counts = counts.but_of(&before, written);
+            let written = counts.members.iter().filter(|member| written(member.root));
+            seen.own = written.map(|member| member.oid).collect();
         }
     }
 
@@ -333,9 +401,12 @@ impl Watch {
     async fn look_at_rows(
         &mut self,
         client: &Client,
-        found: &Sources,
         counts: &Counts,
+        parts: u32,
     ) -> Result<(), WireError> {
+        let Some(found) = &self.sources else {
+            return Ok(());
+        };
         let Some(Taken {
             counts: known,
             sight: Some(before),
@@ -349,11 +420,11 @@ impl Watch {
         if !moved && (before.snapshot == counts.snapshot || began < self.sight_at) {
             return Ok(());
         }
-        let Some(seen) = sight::look(client, &ids(found), Some(before)).await? else {
+        let Some(seen) = sight::look(client, &ids([found]), Some(before)).await? else {
             self.sight_at = began + limits::SIGHT_AGAIN;
             return Ok(());
         };
-        self.sight_at = began + began.elapsed() * limits::SIGHT_SHARE;
+        self.sight_at = began + began.elapsed() * limits::SIGHT_SHARE * parts;
         for member in &counts.members {
             let looked_at = |sight: &Sight| sight.rows.contains_key(&member.oid);
             if own.contains(&member.oid) || !looked_at(before) || !looked_at(&seen.sight) {
@@ -379,6 +450,7 @@ impl Watch {
             && self.told != trouble
         {
             tracing::warn!(
+                refill = self.refill.name,
                 why,
                 "the refill doesn't see all changes of what it reads; the clock makes it run all the same"
             );
