@@ -20,7 +20,8 @@
 //!
 //! [`flows::Forward`] joins the stages and reads like this list. It is the only place that waits
 //! while a stream runs. Batches don't wait for each other's answers ([`apply::Pipe`]): distance costs latency, not
-//! throughput. Two side roads lead back to it:
+//! throughput. What is sent next, and what follows a refusal, [`flows::machine::Machine`] decides, without connection or clock:
+//! answers in, commands out. Two side roads lead back to it:
 //!
 //! - A transaction too large for memory, or one that empties a table, goes through [`spill`]: on disk by
 //!   key, folded part by part into the cloud's staging table, and from there into its tables in one

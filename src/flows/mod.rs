@@ -20,7 +20,9 @@ pub use copy::{
     asked, fill, last_swaps, not_applied, refuse, set_state,
 };
 pub use counters::{BUCKETS_MS, CounterSnapshot, Counters};
-pub use forward::{Forward, Known, LastRefill, Sides, StoppedTables, last_refills, parked};
+pub use forward::{
+    Forward, Known, LastRefill, Sides, StoppedTables, last_refills, machine, parked,
+};
 pub use reloads::{News, Reloads, Tried};
 pub use reverse::{Reverse, bind};
 pub use verify::{Bad, Verified, verify};

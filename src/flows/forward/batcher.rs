@@ -21,13 +21,24 @@ use crate::model::{
 use crate::spill::Spill;
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
-pub(super) struct PendingBatch {
+pub struct PendingBatch {
     pub(super) transactions: Vec<Transaction>,
-    pub(super) memory: Option<OwnedSemaphorePermit>,
+    /// Given back when the batch is committed and this is dropped.
+    _memory: Option<OwnedSemaphorePermit>,
+}
+
+impl PendingBatch {
+    /// Transactions whose memory nobody counts.
+    pub fn of(transactions: Vec<Transaction>) -> PendingBatch {
+        PendingBatch {
+            transactions,
+            _memory: None,
+        }
+    }
 }
 
 /// What is written in one cloud transaction.
-pub(super) enum WorkItem {
+pub enum WorkItem {
     /// Transactions that fit into memory.
     Batch(PendingBatch),
     /// One that doesn't, or that emptied a table.
@@ -379,7 +390,7 @@ impl Batcher {
         }
         (!transactions.is_empty()).then_some(WorkItem::Batch(PendingBatch {
             transactions,
-            memory,
+            _memory: memory,
         }))
     }
 }

@@ -184,7 +184,7 @@ impl Copies {
         }
         let (mut wanted, stopped): (Vec<_>, Vec<_>) = take(&mut self.agenda.wanted)
             .into_iter()
-            .partition(|wanted| !wanted.how.is_swap() || !sender.book.is_stopped(wanted.table));
+            .partition(|wanted| !wanted.how.is_swap() || !sender.is_stopped(wanted.table));
         // A table that has stopped is copied when it goes on.
         if let Some(asked) = stopped.iter().find(|wanted| !wanted.asked.is_empty()) {
             return Err(copy_anew(&self.ends.tables.get(asked.table).name));
@@ -259,7 +259,7 @@ impl Copies {
             Event::Seen(sight) => {
                 let tables = group.wanted.iter().map(|wanted| wanted.table);
                 let tables = tables.filter(|table| self.ends.tables.get(*table).stream);
-                let tables = tables.map(|table| (table, !sender.book.is_stopped(table)));
+                let tables = tables.map(|table| (table, !sender.is_stopped(table)));
                 batcher.watch(ChangeTracker::new(sight.snapshot.clone(), tables.collect()));
                 group.order(Order::Read);
                 group.phase = Phase::Reading(sight);
@@ -287,7 +287,7 @@ impl Copies {
                 Phase::Looking
             }
             Phase::Staged(sight, staged)
-                if sender.checkpoint.lsn() >= sight.before && batcher.is_calm() =>
+                if sender.checkpoint().lsn() >= sight.before && batcher.is_calm() =>
             {
                 Phase::Settling(sight, staged)
             }
@@ -309,7 +309,7 @@ impl Copies {
                     self.group = None;
                     return;
                 };
-                let mut watched = watch.end(sender.checkpoint.lsn());
+                let mut watched = watch.end(sender.checkpoint().lsn());
                 let wanted = take(&mut group.wanted);
                 let (copies, unread) = self.sort_out(wanted, reads, &watched, sender);
                 let merged = copies.iter().filter(|copy| !copy.how.is_swap());
@@ -322,7 +322,7 @@ impl Copies {
                     .for_each(|table| self.ends.progress.merge(&tables.get(*table).name));
                 if let Some(held) = &mut watched.held {
                     let whole = copies.iter().map(|copy| copy.staged.table());
-                    let settles = whole.filter(|table| sender.book.is_stopped(*table));
+                    let settles = whole.filter(|table| sender.is_stopped(*table));
                     held.facts.settles = settles.collect();
                 }
                 sender.merge(Ready {
@@ -353,7 +353,7 @@ impl Copies {
 
     /// Says what came of copies. One line for all of them: each table that needs somebody has had its own.
     fn tell_end(&self, decided: &[TableId], sender: &Sender) {
-        let is_stopped = |table: &&TableId| sender.book.is_stopped(**table);
+        let is_stopped = |table: &&TableId| sender.is_stopped(**table);
         for table in decided {
             let name = &self.ends.tables.get(*table).name;
             self.ends.progress.end(name, is_stopped(&table));
@@ -381,7 +381,7 @@ impl Copies {
             let swaps = wanted.how.is_swap();
             match (whole, &refused) {
                 // What it has missed since is not in the copy.
-                _ if swaps && sender.book.is_stopped(table) => {
+                _ if swaps && sender.is_stopped(table) => {
                     let why = "the table stopped meanwhile".to_owned();
                     unread.push((wanted, (Recovery::Operator, why)));
                 }

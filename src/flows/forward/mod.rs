@@ -37,8 +37,8 @@ use batcher::Batcher;
 use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, SwapRequests};
 pub use beside::{Known, LastRefill, last_refills};
 use copies::Copies;
-pub use sender::parked;
 use sender::{Outcome, Sender};
+pub use sender::{machine, parked};
 
 /// The names of tables that stop until they fit again, each with what it waits for.
 pub type StoppedTables = BTreeMap<String, Recovery>;
@@ -115,6 +115,10 @@ impl<'a> Forward<'a> {
         let round_trip = sides.applier.round_trip().await;
         let round_trip = round_trip.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         let forward = &sides.settings.forward;
+        let distance = machine::Distance {
+            round_trip,
+            longest_pause: forward.batch_wait,
+        };
         let start = Start {
             slot: forward.slot.clone(),
             publication: forward.publication.clone(),
@@ -162,12 +166,11 @@ impl<'a> Forward<'a> {
             batcher: Batcher::new(forward, tables.clone(), sides.nonce, capture.charset()),
             sender: Sender::new(
                 sides.applier,
-                sides.opening,
-                sides.lease,
+                (sides.opening, sides.lease),
                 tables,
                 book,
                 from,
-                ((round_trip, forward.batch_wait), sides.meter),
+                (distance, sides.meter),
             ),
             capture: Some(capture),
             busy_since: None,
@@ -362,7 +365,7 @@ impl<'a> Forward<'a> {
     }
 
     async fn written(&mut self, outcome: Outcome) -> Result<(), Fault> {
-        let halted = std::mem::take(&mut self.sender.halted);
+        let halted = self.sender.take_halted();
         if !halted.is_empty() {
             self.halted.send_modify(|names| names.extend(halted));
         }

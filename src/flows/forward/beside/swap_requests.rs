@@ -83,7 +83,7 @@ impl<'a> SwapRequests<'a> {
                 refuse(self.cloud, asked.id, why).await?;
                 continue;
             };
-            if sender.book.is_stopped(table.id) && !copies.has(table.id) {
+            if sender.is_stopped(table.id) && !copies.has(table.id) {
                 stopped = Some(table.name.clone());
             }
             copies.want(CopyRequest {

@@ -1,52 +1,36 @@
-//! The connection to the cloud, and what is on its way there: batches behind one another, or one errand that needs
-//! the connection for itself.
+//! The connection to the cloud: batches behind one another go through a pipe, and whatever needs the connection for itself
+//! takes it along and brings it back.
 
-use std::collections::VecDeque;
 use std::future::pending;
-use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use tokio::task::JoinError;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::attempt::{BatchJob, ExclusiveJob, LargeJob};
 use super::large_transaction::JobError;
-use super::pacing::Pace;
+use super::machine::LargeJob;
 use crate::apply::{Applied, Applier, ApplyError, Pipe, Script};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::Merged;
-use crate::flows::counters::Counters;
 
 /// What is on its way.
 pub(super) struct InFlight {
     hand: Link,
-    flights: VecDeque<SentBatch>,
     /// What goes with the session: a transaction that nobody waits for would hold its locks against the next one.
-    errand: Option<(ExclusiveJob, AbortOnDropHandle<Returned>)>,
-    pace: Pace,
-    meter: Arc<Counters>,
+    task: Option<AbortOnDropHandle<Returned>>,
 }
 
-type Returned = (Applier, Result<JobResult, JobError>);
+type Returned = (Applier, Result<TaskResult, JobError>);
 
 /// Who has the connection.
 enum Link {
     Idle(Applier),
     Pipe(Pipe),
-    /// The errand.
+    /// The task.
     Away,
 }
 
-/// A batch that was sent.
-struct SentBatch {
-    job: BatchJob,
-    sent: Instant,
-    /// Nothing may follow it before it is answered.
-    alone: bool,
-}
-
-/// What an errand came to.
-pub(super) enum JobResult {
+/// What a task came to that took the connection along.
+pub(super) enum TaskResult {
     /// A script was carried out.
     Applied(Applied),
     /// A large transaction is in the staging table.
@@ -57,62 +41,33 @@ pub(super) enum JobResult {
 
 /// Something was answered.
 pub(super) enum Completion {
-    /// A batch is in the cloud.
-    Batch(BatchJob, Applied),
-    /// A batch isn't, and so are none of those that were sent behind it.
-    NotBatch(BatchJob, ApplyError, VecDeque<BatchJob>),
-    /// An errand.
-    ExclusiveJob(ExclusiveJob, Result<JobResult, JobError>),
-    /// The task that carried it out is gone.
+    /// The batch that was sent first; where it failed none behind it is in the cloud either.
+    Batch(Result<Applied, ApplyError>),
+    /// The task that had the connection.
+    Task(Result<TaskResult, JobError>),
+    /// The task is gone.
     Lost(JoinError),
 }
 
-impl super::Sender {
-    /// No batch waits longer than this for others from now on.
-    pub(in crate::flows::forward) fn limit_pauses(&mut self, most: Duration) {
-        self.line.pace.limit(most);
-    }
-}
-
 impl InFlight {
-    pub(super) fn new(
-        applier: Applier,
-        (round_trip, longest_pause): (Duration, Duration),
-        meter: Arc<Counters>,
-    ) -> InFlight {
+    pub(super) fn new(applier: Applier) -> InFlight {
         InFlight {
             hand: Link::Idle(applier),
-            flights: VecDeque::new(),
-            errand: None,
-            pace: Pace::new(Instant::now(), round_trip, longest_pause),
-            meter,
+            task: None,
         }
     }
 
-    /// Nothing is on its way.
-    pub(super) fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.errand.is_none()
-    }
-
-    /// A batch that others may follow can be sent.
+    /// The connection takes another batch behind those that are on their way.
     pub(super) fn has_room(&self) -> bool {
-        let room = match &self.hand {
+        match &self.hand {
             Link::Idle(_) => true,
-            // Nothing would come that could wake us, so what became void and still waits there doesn't count.
-            Link::Pipe(_) if self.flights.is_empty() => true,
-            Link::Pipe(pipe) => pipe.has_room() && self.flights.len() < self.pace.depth(),
+            Link::Pipe(pipe) => pipe.has_room(),
             Link::Away => false,
-        };
-        room && self.flights.iter().all(|flight| !flight.alone)
+        }
     }
 
-    /// When it should be, while others are on their way.
-    pub(super) fn next(&self) -> Instant {
-        self.pace.next()
-    }
-
-    /// Sends a batch. `alone`: nothing else is on its way, and nothing may follow before it is answered.
-    pub(super) fn send(&mut self, job: BatchJob, script: Script, alone: bool) {
+    /// Sends a batch.
+    pub(super) fn send(&mut self, script: Script) {
         let pipe = match std::mem::replace(&mut self.hand, Link::Away) {
             Link::Idle(applier) => Pipe::over(applier),
             Link::Pipe(pipe) => pipe,
@@ -120,17 +75,11 @@ impl InFlight {
         };
         pipe.send(script);
         self.hand = Link::Pipe(pipe);
-        let sent = Instant::now();
-        self.pace.sent(sent);
-        self.flights.push_back(SentBatch { job, sent, alone });
     }
 
-    /// Goes on an errand, while nothing else is on its way.
-    pub(super) fn go<F>(
-        &mut self,
-        errand: ExclusiveJob,
-        how: impl FnOnce(Applier) -> F + Send + 'static,
-    ) where
+    /// Lends the connection to a task, while nothing else is on its way.
+    pub(super) fn go<F>(&mut self, how: impl FnOnce(Applier) -> F + Send + 'static)
+    where
         F: Future<Output = Returned> + Send + 'static,
     {
         let hand = std::mem::replace(&mut self.hand, Link::Away);
@@ -149,52 +98,32 @@ impl InFlight {
             };
             how(applier).await
         });
-        self.errand = Some((errand, AbortOnDropHandle::new(task)));
+        self.task = Some(AbortOnDropHandle::new(task));
     }
 
-    /// The next answer. Safe to cancel.
-    pub(super) async fn landing(&mut self) -> Completion {
-        if let Some((_, task)) = &mut self.errand {
+    /// The next answer; never, where no batch is awaited and no task has the connection. Safe to cancel.
+    pub(super) async fn landing(&mut self, awaits_batch: bool) -> Completion {
+        if let Some(task) = &mut self.task {
             let returned = task.await;
-            let Some((errand, _)) = self.errand.take() else {
-                return pending().await;
-            };
+            self.task = None;
             return match returned {
                 Ok((applier, landed)) => {
                     self.hand = Link::Idle(applier);
-                    Completion::ExclusiveJob(errand, landed)
+                    Completion::Task(landed)
                 }
                 Err(lost) => Completion::Lost(lost),
             };
         }
-        let Link::Pipe(pipe) = &mut self.hand else {
-            return pending().await;
-        };
-        if self.flights.is_empty() {
-            return pending().await;
-        }
-        let answer = pipe.answer().await;
-        let Some(SentBatch { job, sent, .. }) = self.flights.pop_front() else {
-            return pending().await;
-        };
-        self.pace.answered(sent, Instant::now());
-        match answer {
-            Ok(done) => {
-                self.meter.batch(sent.elapsed(), job.changes());
-                Completion::Batch(job, done)
-            }
-            Err(error) => {
-                let void = self.flights.drain(..).map(|flight| flight.job);
-                Completion::NotBatch(job, error, void.collect())
-            }
+        match &mut self.hand {
+            Link::Pipe(pipe) if awaits_batch => Completion::Batch(pipe.answer().await),
+            Link::Pipe(_) | Link::Idle(_) | Link::Away => pending().await,
         }
     }
 
-    /// Gives up an errand of which nothing is in its tables yet.
-    pub(super) fn give_up_staging(&mut self) {
-        if let Some((ExclusiveJob::Stage, task)) = &self.errand {
+    /// Gives up a task of which nothing is in its tables yet.
+    pub(super) fn give_up(&mut self) {
+        if let Some(task) = self.task.take() {
             task.abort();
-            self.errand = None;
         }
     }
 

@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use super::attempt::{Attempt, LargeJob};
+use super::machine::{Attempt, LargeJob};
 use crate::apply::{
     Applier, ApplyError, Lease, Script, StagedRow, Stager, assert_lease, clear_staging,
 };

@@ -1,64 +1,39 @@
-//! One batch to the cloud, and what to do when the cloud refuses it.
+//! Batches to the cloud: the machine decides, here are its connection and its clock.
 
-mod attempt;
 mod in_flight;
 mod large_transaction;
-mod pacing;
-mod quarantine;
-mod refusal;
-mod retry;
+mod log;
+pub mod machine;
+mod parked;
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::batcher::{WorkItem, no_room};
-use crate::apply::{Advance, Applied, Applier, ApplyError, Lease, Script, advance, assert_lease};
+use crate::apply::{Applied, Applier, ApplyError, Lease, Script};
 use crate::failpoint;
-use crate::fault::{Fault, blames_table};
-use crate::flows::copy::{Merge, Merged, Ready, is_ours, not_applied, stop_state};
+use crate::fault::Fault;
+use crate::flows::copy::{Merge, Merged, Ready, not_applied};
 use crate::flows::counters::Counters;
-use crate::fold::{Classifier, StreamState};
-use crate::limits;
-use crate::model::{Batch, Committed, Lsn, Recovery, Statement, TableId, TableStop, Tables};
-use crate::plan::{BatchForm, Planner, TransactionSettings, at_once, opening, table_state};
+use crate::fold::StreamState;
+use crate::model::{Committed, Recovery, TableId, TableStop, Tables};
+use crate::plan::TransactionSettings;
 use crate::spill::Spill;
-use attempt::{Attempt, BatchJob, ExclusiveJob, LargeJob, manner};
-use in_flight::{Completion, InFlight, JobResult};
+use in_flight::{Completion, InFlight, TaskResult};
 use large_transaction::{JobError, stage};
-use quarantine as parking;
-pub use quarantine::parked;
-use refusal::copy_moved;
-use retry::none_is_wider;
+use machine::{Command, Distance, Done, Errand, Event, ExclusiveJob, JobResult, Machine};
+pub use parked::parked;
 
 /// Writes batches one behind the other.
 pub(super) struct Sender {
-    pub(super) opening: TransactionSettings,
-    pub(super) lease: Lease,
-    pub(super) tables: Arc<Tables>,
-    pub(super) book: StreamState,
-    sorter: Classifier,
-    pub(super) planner: Planner,
-    pub(super) checkpoint: Committed,
+    machine: Machine,
+    tables: Arc<Tables>,
     line: InFlight,
-    /// Batches that wait to be sent (again), in their order.
-    queue: VecDeque<BatchJob>,
-    sent: Lsn,
-    closing: bool,
-    /// When parked rows are tried again.
-    pub(super) retry_at: Instant,
-    /// Tables whose parked rows are being tried, one after the other.
-    pub(super) retrying: VecDeque<TableId>,
-    /// After the next try in vain.
-    pub(super) retry_pause: Duration,
-    /// When rows that were written without their parents are looked at, whoever may have written these.
-    pub(super) heal_at: Instant,
-    /// Tables that stop with the next batch.
-    halting: Vec<TableStop>,
+    checkpoint: Committed,
     progress: Arc<AtomicU64>,
-    /// Tables that have stopped until they fit again, and weren't told yet.
-    pub(super) halted: Vec<(String, Recovery)>,
+    meter: Arc<Counters>,
 }
 
 /// What became of something that was sent.
@@ -74,48 +49,51 @@ pub(super) enum Outcome {
 impl Sender {
     pub(super) fn new(
         applier: Applier,
-        opening: TransactionSettings,
-        lease: Lease,
+        writes: (TransactionSettings, Lease),
         tables: Arc<Tables>,
         book: StreamState,
         checkpoint: Committed,
-        (pace, meter): ((Duration, Duration), Arc<Counters>),
+        (distance, meter): (Distance, Arc<Counters>),
     ) -> Sender {
+        let (from, now) = (checkpoint.lsn(), Instant::now());
         Sender {
-            opening,
-            lease,
+            machine: Machine::new(writes, tables.clone(), book, from, distance, now),
             tables,
-            book,
-            sorter: Classifier::default(),
-            planner: Planner::default(),
+            line: InFlight::new(applier),
             checkpoint,
-            line: InFlight::new(applier, pace, meter),
-            queue: VecDeque::new(),
-            sent: checkpoint.lsn(),
-            closing: false,
-            retry_at: Instant::now(),
-            retrying: VecDeque::new(),
-            retry_pause: limits::PARKED_RETRY_EVERY,
-            heal_at: Instant::now(),
-            halting: Vec::new(),
             progress: Arc::default(),
-            halted: Vec::new(),
+            meter,
         }
+    }
+
+    /// What the cloud has for sure.
+    pub(super) fn checkpoint(&self) -> Committed {
+        self.checkpoint
+    }
+
+    /// Changes of this table are only counted as missed.
+    pub(super) fn is_stopped(&self, table: TableId) -> bool {
+        self.machine.book().is_stopped(table)
     }
 
     /// Something is on its way, or waits to be sent again.
     pub(super) fn is_busy(&self) -> bool {
-        !self.line.is_idle() || !self.queue.is_empty()
+        self.machine.is_busy()
     }
 
     /// Another batch can be sent.
     pub(super) fn has_room(&self) -> bool {
-        self.queue.is_empty() && self.line.has_room() && !self.closing && !self.wants_quiet()
+        self.machine.has_room(self.line.has_room(), Instant::now())
     }
 
     /// When it should be, while others are on their way.
     pub(super) fn next(&self) -> Instant {
-        self.line.next()
+        self.machine.next()
+    }
+
+    /// No batch waits longer than this for others from now on.
+    pub(super) fn limit_pauses(&mut self, most: Duration) {
+        self.machine.limit_pauses(most);
     }
 
     /// Changes while the cloud takes a large transaction piece by piece: it is not silent then.
@@ -123,41 +101,96 @@ impl Sender {
         self.progress.load(Ordering::Relaxed)
     }
 
+    /// Tables that have stopped until they fit again, since this was asked last.
+    pub(super) fn take_halted(&mut self) -> Vec<(String, Recovery)> {
+        self.machine.take_halted()
+    }
+
+    /// Tables that can't go on, seen from outside: they stop with the next batch. Says whether any is new.
+    pub(super) fn halt_later(&mut self, halts: Vec<TableStop>) -> bool {
+        self.machine.halt_later(halts)
+    }
+
     /// Sends what is next; [`Sender::outcome`] tells what became of it.
     pub(super) fn write(&mut self, unit: WorkItem) {
-        match unit {
-            WorkItem::Batch(gathered) => {
-                self.queue.push_back(BatchJob::new(gathered));
-                self.send_queue();
-            }
-            WorkItem::Large(spill) => {
-                let (tables, book) = (self.tables.clone(), self.book.clone());
-                let (opening, lease) = (self.opening.clone(), self.lease.clone());
-                let progress = self.progress.clone();
-                self.line
-                    .go(ExclusiveJob::Stage, |mut applier: Applier| async move {
-                        let staged = stage(
-                            &mut applier,
-                            spill,
-                            &tables,
-                            &book,
-                            (&opening, &lease),
-                            &progress,
-                        )
-                        .await;
-                        (applier, staged.map(|job| JobResult::Staged(Box::new(job))))
-                    });
+        self.machine.write(unit);
+        self.carry_out();
+    }
+
+    pub(super) fn replay(&mut self, held: Box<Spill>) {
+        self.write(WorkItem::Large(held));
+    }
+
+    /// When [`Sender::try_parked`] has something to do; none while nothing is parked.
+    pub(super) fn parked_due(&self) -> Option<Instant> {
+        self.machine.parked_due()
+    }
+
+    /// Tries parked rows again.
+    pub(super) fn try_parked(&mut self) {
+        self.machine.try_parked(Instant::now());
+        self.carry_out();
+    }
+
+    /// With each heartbeat, while nothing else is on its way: a column may be wider now than when the session began.
+    pub(super) fn see_what_is_wider(&mut self) {
+        self.machine.see_what_is_wider(Instant::now());
+        self.carry_out();
+    }
+
+    /// Does what the machine asks for, as far as there is room.
+    fn carry_out(&mut self) {
+        while let Some(command) = self.machine.poll(self.line.has_room(), Instant::now()) {
+            match command {
+                Command::Send(outgoing) => {
+                    let script = self.machine.script(outgoing);
+                    self.line.send(script);
+                    self.machine.sent(Instant::now());
+                }
+                Command::Run(errand, script) => {
+                    if let Errand::Large { .. } = errand {
+                        failpoint::reach("large_sent");
+                    }
+                    self.run(script);
+                }
+                Command::Stage(spill) => self.stage(spill),
             }
         }
+    }
+
+    fn run(&mut self, script: Script) {
+        self.line.go(|mut applier: Applier| async move {
+            let done = applier.run(script).await.map_err(JobError::from);
+            (applier, done.map(TaskResult::Applied))
+        });
+    }
+
+    fn stage(&mut self, spill: Box<Spill>) {
+        let (opening, lease, tables) = self.machine.settings();
+        let (opening, lease, tables) = (opening.clone(), lease.clone(), tables.clone());
+        let (book, progress) = (self.machine.book().clone(), self.progress.clone());
+        self.line.go(|mut applier: Applier| async move {
+            let staged = stage(
+                &mut applier,
+                spill,
+                &tables,
+                &book,
+                (&opening, &lease),
+                &progress,
+            )
+            .await;
+            (applier, staged.map(|job| TaskResult::Staged(Box::new(job))))
+        });
     }
 
     /// Merges copies of tables, while nothing else is on its way.
     pub(super) fn merge(&mut self, ready: Ready) {
         let copied = ready.copies.iter().map(|copy| copy.staged.table());
-        let errand = ExclusiveJob::Merge(copied.collect());
-        let (tables, stopped) = (self.tables.clone(), self.book.stopped().clone());
-        let (opening, lease) = (self.opening.clone(), self.lease.clone());
-        self.line.go(errand, |mut applier: Applier| async move {
+        self.machine.merge(copied.collect());
+        let (opening, lease, tables) = self.machine.settings();
+        let (opening, lease, tables) = (opening.clone(), lease.clone(), tables.clone());
+        let stopped = self.machine.book().stopped().clone();
+        self.line.go(|mut applier: Applier| async move {
             let merge = Merge {
                 applier: &mut applier,
                 opening: &opening,
@@ -173,309 +206,62 @@ impl Sender {
             let merged = merge_ready(merge, &ready).await;
             (
                 applier,
-                merged.map(JobResult::Merged).map_err(JobError::Fault),
+                merged.map(TaskResult::Merged).map_err(JobError::Fault),
             )
         });
     }
 
-    pub(super) fn replay(&mut self, held: Box<Spill>) {
-        self.write(WorkItem::Large(held));
-    }
-
-    /// Tables that can't go on, seen from outside: they stop with the next batch. Says whether any is new.
-    pub(super) fn halt_later(&mut self, halts: Vec<TableStop>) -> bool {
-        let known = |halt: &TableStop| self.halting.iter().any(|known| known.table == halt.table);
-        let new = |halt: &TableStop| {
-            !known(halt) && (halt.way == Recovery::Recopy || !self.book.is_stopped(halt.table))
-        };
-        let new: Vec<_> = halts.into_iter().filter(new).collect();
-        let any = !new.is_empty();
-        self.halting.extend(new);
-        any
-    }
-
-    /// Sends what waits, as far as there is room.
-    fn send_queue(&mut self) {
-        while self.line.has_room() && !self.closing {
-            let idle = self.line.is_idle();
-            // Tables stop when nothing is on its way that might have to be formed anew.
-            if !idle && !self.halting.is_empty() {
-                return;
-            }
-            let Some(mut job) = self.queue.pop_front() else {
-                return;
-            };
-            if idle {
-                for halt in std::mem::take(&mut self.halting) {
-                    self.halt(&mut job.form, halt);
-                }
-            }
-            let halts = job.form.halts.len();
-            let (batch, tried) = self.fold(&mut job);
-            let alone = job.is_decisive(&tried);
-            if alone && !idle {
-                self.book.look_again();
-                job.form.halts.truncate(halts);
-                self.queue.push_front(job);
-                return;
-            }
-            self.book.stop_for_good();
-            self.send_batch(job, batch, &tried, alone);
-        }
-    }
-
-    fn send_batch(
-        &mut self,
-        job: BatchJob,
-        mut batch: Batch,
-        tried: &BTreeSet<usize>,
-        alone: bool,
-    ) {
-        let start = self.start_of(&batch, job.form.at_once);
-        // A batch may take longer than the lease's term: its end renews it once more.
-        let long = alone || job.changes() >= limits::RENEWING_CHANGES;
-        let renewal = (long && !batch.steps.is_empty()).then(|| assert_lease(&self.lease));
-        let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
-        let book = &self.book;
-        let form = BatchForm {
-            row_by_row: tried,
-            stopped: &|table| book.is_stopped(table),
-        };
-        let manner = manner(&self.lease, batch.end);
-        let planner = &mut self.planner;
-        let rows = planner.statements(steps, counts, &self.tables, &manner, &form);
-        let stops = self.stops(&job.form.halts);
-        let statements = start.into_iter().chain(rows).chain(stops).chain(renewal);
-        self.sent = batch.end;
-        let script = Script::moving(statements, batch.end);
-        self.line.send(job, script, alone);
-    }
-
-    /// Folds a batch, and says which of its steps are tried row by row.
-    fn fold(&mut self, job: &mut BatchJob) -> (Batch, BTreeSet<usize>) {
-        loop {
-            let batch = job.fold(&self.tables, &mut self.sorter, &mut self.book);
-            job.note(&batch, &self.tables, &self.book);
-            let tried = job.form.tried(&batch.steps, &self.tables);
-            let Some(moved) = tried.intersection(&job.form.rekey_steps).next() else {
-                return (batch, tried);
-            };
-            // The row that it moves, or the one in whose place it goes, is in the quarantine.
-            let table = batch.steps[*moved].table;
-            let why = "a row under its old or new key is in the quarantine";
-            job.form.halts.push(copy_moved(table, why));
-            job.form.row_by_row.clear();
-            self.book.stop_for_now(table);
-        }
-    }
-
-    /// The table stops, with what is sent next.
-    fn halt(&mut self, form: &mut Attempt, halt: TableStop) {
-        self.book.stop(halt.table);
-        form.halts.push(halt);
-        // Steps have other numbers without it.
-        form.row_by_row.clear();
-    }
-
-    /// Carries out a staged transaction.
-    fn send_large(&mut self, job: Box<LargeJob>) {
-        let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
-        let mut all = self.start_of(&batch, job.form.at_once);
-        all.extend(statements);
-        let settles = job
-            .facts
-            .settles
-            .iter()
-            .map(|table| self.tables.get(*table));
-        if !job.facts.settles.is_empty() {
-            all.push(table_state::settle(&self.lease.replicator, settles));
-        }
-        all.extend(self.stops(&job.form.halts));
-        all.push(assert_lease(&self.lease));
-        for halt in &job.form.halts {
-            self.book.stop(halt.table);
-        }
-        self.sent = batch.end;
-        failpoint::reach("large_sent");
-        self.run(ExclusiveJob::Large(job), Script::moving(all, batch.end));
-    }
-
-    fn stops(&self, halts: &[TableStop]) -> Vec<Statement> {
-        let stop = |halt: &TableStop| {
-            let table = self.tables.get(halt.table);
-            stop_state(&self.lease.replicator, table, halt.way, &halt.why)
-        };
-        halts.iter().map(stop).collect()
-    }
-
-    fn run(&mut self, errand: ExclusiveJob, script: Script) {
-        self.line.go(errand, |mut applier: Applier| async move {
-            let done = applier.run(script).await.map_err(JobError::from);
-            (applier, done.map(JobResult::Applied))
-        });
-    }
-
-    /// BEGIN, settings, the compare-and-set.
-    fn start_of(&self, batch: &Batch, asks_at_once: bool) -> Vec<Statement> {
-        let (from, to) = (Some(self.sent), batch.end);
-        let step = Advance {
-            lease: &self.lease,
-            from,
-            to,
-            committed_at: Some(batch.committed_at),
-        };
-        let mut statements = opening(&self.opening);
-        statements.extend(asks_at_once.then(at_once));
-        statements.push(advance(&step, Some(batch), &self.tables));
-        statements
-    }
-
     /// Waits for the cloud's next answer. Safe to cancel.
     pub(super) async fn outcome(&mut self) -> Result<Outcome, Fault> {
-        let outcome = match self.line.landing().await {
-            Completion::Batch(job, done) => self.committed(job.form, &done),
-            Completion::NotBatch(job, error, void) => self.not_batch(job, error, void),
-            Completion::ExclusiveJob(errand, landed) => self.returned(errand, landed),
-            Completion::Lost(lost) => Err(in_flight::lost(lost)),
+        let (event, committed) = match self.line.landing(self.machine.awaits_batch()).await {
+            Completion::Batch(Ok(done)) => {
+                let (done, committed) = split(done);
+                (Event::Committed(done), committed)
+            }
+            Completion::Batch(Err(error)) => (Event::NotCommitted(error), None),
+            Completion::Task(Ok(TaskResult::Applied(done))) => {
+                if let Some(ExclusiveJob::Large(_)) = self.machine.exclusive() {
+                    failpoint::reach("large_committed");
+                }
+                let (done, committed) = split(done);
+                (Event::JobDone(JobResult::Applied(done)), committed)
+            }
+            Completion::Task(Ok(TaskResult::Staged(job))) => {
+                (Event::JobDone(JobResult::Staged(job)), None)
+            }
+            Completion::Task(Ok(TaskResult::Merged(Merged { stopped, unfit }))) => {
+                (Event::JobDone(JobResult::Merged { stopped, unfit }), None)
+            }
+            Completion::Task(Err(JobError::Apply(error))) => (Event::JobFailed(error), None),
+            Completion::Task(Err(JobError::Fault(fault))) => return Err(fault),
+            Completion::Task(Err(JobError::Disk(error))) => return Err(no_room(&error)),
+            Completion::Lost(lost) => return Err(in_flight::lost(lost)),
         };
-        // After a fault nothing is sent: what stands behind a refused batch would go without it.
-        if outcome.is_ok() {
-            self.send_queue();
+        let outcome = self.machine.take(event, Instant::now());
+        for note in self.machine.take_notes() {
+            log::tell(note, &self.tables, &self.meter);
         }
-        outcome
-    }
-
-    /// A batch was refused. Those behind it are sent again when it is through.
-    fn not_batch(
-        &mut self,
-        job: BatchJob,
-        error: ApplyError,
-        void: VecDeque<BatchJob>,
-    ) -> Result<Outcome, Fault> {
-        for job in void.into_iter().rev() {
-            self.queue.push_front(job);
-        }
-        self.sent = self.checkpoint.lsn();
-        let ApplyError::Refused { table, step, error } = error else {
-            return Err(not_applied(error));
+        self.checkpoint = committed.unwrap_or(self.checkpoint);
+        let outcome = match (outcome?, committed) {
+            (machine::Outcome::Again, _) => Outcome::Again,
+            (machine::Outcome::Committed, Some(committed)) => Outcome::Committed(committed),
+            (machine::Outcome::CopyAgain(why), Some(committed)) => {
+                Outcome::CopyAgain(why, committed)
+            }
+            // What nobody proved is not in the cloud.
+            (_, None) => return Err(not_applied(ApplyError::Undone)),
         };
-        self.reform_batch(job, (table, step), &error)?;
-        Ok(Outcome::Again)
-    }
-
-    fn returned(
-        &mut self,
-        errand: ExclusiveJob,
-        landed: Result<JobResult, JobError>,
-    ) -> Result<Outcome, Fault> {
-        match (errand, landed) {
-            (_, Ok(JobResult::Staged(large))) => {
-                self.send_large(large);
-                Ok(Outcome::Again)
-            }
-            (ExclusiveJob::Retry(tables), Ok(JobResult::Applied(done))) => {
-                let rows = |sender: &Sender| -> usize {
-                    let parking = &sender.book.parking;
-                    tables.iter().map(|table| parking.rows(*table)).sum()
-                };
-                let waited = rows(self);
-                let only = tables.first().filter(|_| tables.len() == 1);
-                self.reload(only.copied(), &done)?;
-                self.note_late(&done);
-                if rows(self) < waited {
-                    self.retry_soon();
-                }
-                Ok(Outcome::Again)
-            }
-            (ExclusiveJob::Merge(tables), Ok(JobResult::Merged(Merged { stopped, unfit }))) => {
-                for table in tables {
-                    self.book.resume(table);
-                }
-                for table in stopped {
-                    self.book.stop(table);
-                }
-                let name = |table| self.tables.get(table).name.clone();
-                let unfit =
-                    { unfit.into_iter() }.map(|table| (name(table), Recovery::WhenAccepted));
-                self.halted.extend(unfit);
-                self.clear_staging();
-                self.retry_soon();
-                Ok(Outcome::Again)
-            }
-            (ExclusiveJob::Widened, Ok(JobResult::Applied(done))) => none_is_wider(&done),
-            (_, Err(JobError::Fault(fault))) => Err(fault),
-            (ExclusiveJob::Unstage, Ok(JobResult::Applied(done))) => {
-                self.reload(None, &done)?;
-                Ok(Outcome::Again)
-            }
-            (
-                ExclusiveJob::Retry(parked),
-                Err(JobError::Apply(ApplyError::Refused { table, error, .. })),
-            ) if blames_table(&error) || is_ours(&error) => {
-                tracing::debug!(%error, "not now");
-                // A table that would follow what its parent says now.
-                if let Some(follower) = table.filter(|table| !parked.contains(table)) {
-                    let halt = self.why(follower, &error);
-                    self.halt_later(vec![halt]);
-                }
-                Ok(Outcome::Again)
-            }
-            (ExclusiveJob::Unstage, Err(JobError::Apply(ApplyError::Refused { error, .. })))
-                if blames_table(&error) =>
-            {
-                tracing::debug!(%error, "not now");
-                Ok(Outcome::Again)
-            }
-            (ExclusiveJob::Large(job), Ok(JobResult::Applied(done))) => {
-                failpoint::reach("large_committed");
-                let outcome = self.committed(job.form, &done);
-                self.clear_staging();
-                outcome
-            }
-            (
-                ExclusiveJob::Large(job),
-                Err(JobError::Apply(ApplyError::Refused { table, step, error })),
-            ) => {
-                self.sent = self.checkpoint.lsn();
-                self.reform_large(job, (table, step), &error)?;
-                Ok(Outcome::Again)
-            }
-            (_, Err(JobError::Disk(error))) => Err(no_room(&error)),
-            (_, Err(JobError::Apply(error))) => Err(not_applied(error)),
-            (ExclusiveJob::Stage | ExclusiveJob::Merge(_), Ok(JobResult::Applied(_)))
-            | (_, Ok(JobResult::Merged(_))) => Err(not_applied(ApplyError::Undone)),
-        }
-    }
-
-    fn committed(&mut self, form: Attempt, done: &Applied) -> Result<Outcome, Fault> {
-        let Some(committed) = done.committed else {
-            return Err(not_applied(ApplyError::Undone));
-        };
-        self.checkpoint = committed;
-        self.note_late(done);
-        let (copy, halted) = refusal::tell(&form.halts, &self.tables);
-        self.halted.extend(halted);
-        parking::settle(&mut self.book.parking, &form, done, &self.tables)?;
-        if form.wakes_quarantine {
-            self.retry_soon();
-        }
-        // What a column holds was asked when the session began; somebody may have widened it since.
-        let copy = copy.or_else(|| {
-            form.recheck_types
-                .then(|| "rows that did not fit are tried again".to_owned())
-        });
-        Ok(match copy {
-            Some(why) => Outcome::CopyAgain(why, committed),
-            None => Outcome::Committed(committed),
-        })
+        self.carry_out();
+        Ok(outcome)
     }
 
     /// Waits for the batches that are on their way. A large transaction that is still being staged is given up:
     /// nothing of it is in its tables.
     pub(super) async fn finish(&mut self) -> Result<Committed, Fault> {
-        self.closing = true;
-        self.line.give_up_staging();
-        while !self.line.is_idle() {
+        if self.machine.close() {
+            self.line.give_up();
+        }
+        while !self.machine.is_idle() {
             self.outcome().await?;
         }
         Ok(self.checkpoint)
@@ -484,6 +270,19 @@ impl Sender {
     pub(super) async fn close(self) {
         self.line.close().await;
     }
+}
+
+/// What the machine learns, and what proves it.
+fn split(done: Applied) -> (Done, Option<Committed>) {
+    let Applied { committed, answers } = done;
+    let checkpoint = committed.map(Committed::lsn);
+    (
+        Done {
+            checkpoint,
+            answers,
+        },
+        committed,
+    )
 }
 
 /// Stages which rows changed meanwhile, and merges.

@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use super::attempt::{ExclusiveJob, manner};
 use super::quarantine as parking;
-use super::{Outcome, Sender};
-use crate::apply::{Applied, Script, assert_lease, clear_staging};
+use super::{Done, Errand, Machine, Outcome};
+use crate::apply::{Script, assert_lease, clear_staging};
 use crate::fault::{Fault, Kind};
 use crate::fold::Quarantine;
 use crate::limits;
 use crate::model::{Table, TableId};
 use crate::plan::{WriteContext, follow_all, heal, opening, retry, widened};
 
-impl Sender {
-    /// When [`Sender::try_parked`] has something to do; none while nothing is parked.
-    pub(in crate::flows::forward) fn parked_due(&self) -> Option<Instant> {
+impl Machine {
+    /// When [`Machine::try_parked`] has something to do; none while nothing is parked.
+    pub fn parked_due(&self) -> Option<Instant> {
         self.retry_due().filter(|_| !self.is_busy())
     }
 
@@ -26,12 +26,12 @@ impl Sender {
 
     /// It is time: no more batches are sent, until those on their way are through and parked rows have had their turn.
     /// Otherwise they would never have one where a far cloud is never idle.
-    pub(super) fn wants_quiet(&self) -> bool {
-        self.retry_due().is_some_and(|due| due <= Instant::now())
+    pub(super) fn wants_quiet(&self, now: Instant) -> bool {
+        self.retry_due().is_some_and(|due| due <= now)
     }
 
     /// Tries parked rows again, one table in a transaction: what is wrong with one must not keep the others.
-    pub(in crate::flows::forward) fn try_parked(&mut self) {
+    pub fn try_parked(&mut self, now: Instant) {
         if self.retrying.is_empty() {
             self.retrying = self.book.parking.tables().map(|(table, _)| table).collect();
         }
@@ -49,7 +49,7 @@ impl Sender {
             return;
         }
         self.retrying.retain(|waiting| !ids.contains(waiting));
-        self.retry_at = Instant::now();
+        self.retry_at = now;
         if self.retrying.is_empty() {
             // Nothing came meanwhile that they could wait for: each try takes locks and sequence values for nothing.
             self.retry_at += self.retry_pause;
@@ -62,7 +62,7 @@ impl Sender {
         statements.push(assert_lease(&self.lease));
         let manner = WriteContext {
             again: true,
-            ..manner(&self.lease, self.checkpoint.lsn())
+            ..manner(&self.lease, self.checkpoint)
         };
         let (mut kinds, mut followers) = (Vec::new(), Vec::new());
         let stopped = |table| self.book.is_stopped(table);
@@ -77,15 +77,20 @@ impl Sender {
         statements.extend(followers);
         let only = (ids.len() == 1).then(|| self.tables.get(ids[0]));
         statements.push(parking::question(&self.lease.replicator, only));
-        self.run(ExclusiveJob::Retry(ids), Script::staying(statements));
+        let errand = Errand::Retry(ids.clone());
+        self.run(
+            ExclusiveJob::Retry(ids),
+            errand,
+            Script::staying(statements),
+        );
     }
 
     /// With each heartbeat, while nothing else is on its way: a column may be wider now than when the session began.
-    pub(in crate::flows::forward) fn see_what_is_wider(&mut self) {
-        if self.is_busy() || self.wants_quiet() {
+    pub fn see_what_is_wider(&mut self, now: Instant) {
+        if self.is_busy() || self.wants_quiet(now) {
             return;
         }
-        if self.heal_at <= Instant::now() && self.heal_orphans() {
+        if self.heal_at <= now && self.heal_orphans(now) {
             return;
         }
         let parked = self.book.parking.tables();
@@ -93,14 +98,18 @@ impl Sender {
         if let Some(asked) = widened(parked) {
             let mut statements = opening(&self.opening);
             statements.extend(asked);
-            self.run(ExclusiveJob::Widened, Script::staying(statements));
+            self.run(
+                ExclusiveJob::Widened,
+                Errand::Widened,
+                Script::staying(statements),
+            );
         }
     }
 
     /// Rows whose parents came in another way than through us, or while they had stopped, get their references. Says whether
     /// there is any table with such rows.
-    fn heal_orphans(&mut self) -> bool {
-        self.heal_at = Instant::now() + limits::PARKED_RETRY_MAX;
+    fn heal_orphans(&mut self, now: Instant) -> bool {
+        self.heal_at = now + limits::PARKED_RETRY_MAX;
         let stopped = |table: &&Table| self.book.is_stopped(table.id);
         let tables = self.tables.iter().filter(|table| !stopped(table));
         let healed: Vec<_> = tables.filter_map(heal).collect();
@@ -111,30 +120,55 @@ impl Sender {
         statements.push(assert_lease(&self.lease));
         statements.extend(healed);
         statements.push(parking::question(&self.lease.replicator, None));
-        self.run(ExclusiveJob::Retry(Vec::new()), Script::staying(statements));
+        self.run(
+            ExclusiveJob::Retry(Vec::new()),
+            Errand::Heal,
+            Script::staying(statements),
+        );
         true
     }
 
     /// Where there was no time for all rows whose parents came, the others follow with the next heartbeat.
-    pub(super) fn note_late(&mut self, done: &Applied) {
+    pub(super) fn note_late(&mut self, done: &Done, now: Instant) {
         let late = done.answers.iter().any(|answer| {
             let said = answer.row.as_ref().and_then(|row| row.first()?.as_ref());
             let is_heal = answer.table.is_some() && answer.step.is_none();
             is_heal && said.is_some_and(|said| &said[..] == b"true")
         });
         if late {
-            self.heal_at = Instant::now();
+            self.heal_at = now;
         }
     }
 
+    /// What came of [`Machine::try_parked`]: whoever waits for rows that got through has another try soon.
+    pub(super) fn tried(
+        &mut self,
+        tables: &[TableId],
+        done: &Done,
+        now: Instant,
+    ) -> Result<(), Fault> {
+        let rows = |machine: &Machine| -> usize {
+            let parking = &machine.book.parking;
+            tables.iter().map(|table| parking.rows(*table)).sum()
+        };
+        let waited = rows(self);
+        let only = tables.first().filter(|_| tables.len() == 1);
+        self.reload(only.copied(), done)?;
+        self.note_late(done, now);
+        if rows(self) < waited {
+            self.retry_soon(now);
+        }
+        Ok(())
+    }
+
     /// Something was written that parked rows may wait for.
-    pub(super) fn retry_soon(&mut self) {
-        self.retry_at = { self.retry_at }.min(Instant::now() + limits::PARKED_RETRY_SOON);
+    pub(super) fn retry_soon(&mut self, now: Instant) {
+        self.retry_at = { self.retry_at }.min(now + limits::PARKED_RETRY_SOON);
         self.retry_pause = limits::PARKED_RETRY_EVERY;
     }
 
     /// Takes over what the cloud says of the parked rows of one table, or of all.
-    pub(super) fn reload(&mut self, table: Option<TableId>, done: &Applied) -> Result<(), Fault> {
+    pub(super) fn reload(&mut self, table: Option<TableId>, done: &Done) -> Result<(), Fault> {
         let last = done.answers.last().and_then(|answer| answer.row.as_ref());
         let json = last.and_then(|row| row.first()?.as_ref());
         let parking = &mut self.book.parking;
@@ -143,7 +177,7 @@ impl Sender {
             None => *parking = Quarantine::default(),
         }
         // No answer is none that can be read.
-        parking::take(parking, json.map_or(&[], |json| &json[..]), &self.tables)?;
+        parking::take_parked(parking, json.map_or(&[], |json| &json[..]), &self.tables)?;
         self.book.forget_stopped();
         Ok(())
     }
@@ -154,12 +188,16 @@ impl Sender {
         statements.push(assert_lease(&self.lease));
         let parked = parking::question(&self.lease.replicator, None);
         statements.extend([clear_staging(&self.lease, false), parked]);
-        self.run(ExclusiveJob::Unstage, Script::staying(statements));
+        self.run(
+            ExclusiveJob::Unstage,
+            Errand::Unstage,
+            Script::staying(statements),
+        );
     }
 }
 
-/// What came of [`Sender::see_what_is_wider`]: a new session knows what columns hold now.
-pub(super) fn none_is_wider(done: &Applied) -> Result<Outcome, Fault> {
+/// What came of [`Machine::see_what_is_wider`]: a new session knows what columns hold now.
+pub(super) fn none_is_wider(done: &Done) -> Result<Outcome, Fault> {
     let last = done.answers.last().and_then(|answer| answer.row.as_ref());
     match last.and_then(|row| row.first()) {
         Some(Some(answer)) if &answer[..] == b"true" => {

@@ -1,7 +1,7 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
-use super::Sender;
 use super::attempt::{Attempt, BatchJob, LargeJob};
+use super::{Machine, Note};
 use crate::apply::ApplyError;
 use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied, way_of};
@@ -10,15 +10,18 @@ use crate::limits;
 use crate::model::{Key, Knot, Recovery, Table, TableId, TableStop, Tables, sqlstate};
 use crate::wire::ServerError;
 
-impl Sender {
+impl Machine {
     /// The table that an error lies in.
-    fn to_blame(
-        &self,
+    fn find_blame(
+        &mut self,
         table: Option<TableId>,
         step: Option<usize>,
         error: &ServerError,
     ) -> Result<TableId, Fault> {
-        tracing::debug!(step, code = %error.code, message = %error.message, "refused");
+        self.notes.push(Note::Refused {
+            step,
+            error: Box::new(error.clone()),
+        });
         let table = table.or_else(|| self.named(error));
         match table.filter(|_| blames_table(error) || is_ours(error)) {
             Some(table) => Ok(table),
@@ -46,7 +49,7 @@ impl Sender {
             self.queue.push_front(job);
             return Ok(());
         }
-        let table = self.to_blame(table, step, error)?;
+        let table = self.find_blame(table, step, error)?;
         if error.code == sqlstate::KEPT_OUT {
             self.planner.count(table);
         }
@@ -73,7 +76,7 @@ impl Sender {
     /// The same for a staged transaction.
     ///
     /// # Errors
-    /// As [`Sender::reform_batch`].
+    /// As [`Machine::reform_batch`].
     pub(super) fn reform_large(
         &mut self,
         mut job: Box<LargeJob>,
@@ -84,7 +87,7 @@ impl Sender {
             self.send_large(job);
             return Ok(());
         }
-        let table = self.to_blame(table, step, error)?;
+        let table = self.find_blame(table, step, error)?;
         let meets = meets_another(error) && job.form.source_order.is_empty() && !job.is_whole(step);
         if meets {
             job.form.source_order.insert(table);
@@ -176,32 +179,4 @@ pub(super) fn copy_moved(table: TableId, why: &str) -> TableStop {
         why: format!("a row took a new key while a large value was not sent, but {why}"),
         way: Recovery::Recopy,
     }
-}
-
-/// Says which tables stop, and why: the one that has to be copied anew, and those that go on when they fit again.
-pub(super) fn tell(
-    halts: &[TableStop],
-    tables: &Tables,
-) -> (Option<String>, Vec<(String, Recovery)>) {
-    let (mut copy, mut until_fit) = (None, Vec::new());
-    for TableStop { table, why, way } in halts {
-        let name = &tables.get(*table).name;
-        match way {
-            Recovery::Operator => {
-                tracing::error!(table = %name, why, "stopped; the other tables go on");
-            }
-            Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
-                tracing::error!(table = %name, why, "stopped until it fits again; the other tables go on");
-                until_fit.push((name.clone(), *way));
-            }
-            Recovery::WhenAllowed => {
-                tracing::error!(table = %name, why, "held; the other tables go on");
-            }
-            Recovery::Recopy => {
-                tracing::warn!(table = %name, why, "it is copied anew");
-                copy = Some(format!("table {name} has to be copied anew: {why}"));
-            }
-        }
-    }
-    (copy, until_fit)
 }

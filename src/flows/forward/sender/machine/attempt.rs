@@ -2,20 +2,18 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use tokio::sync::OwnedSemaphorePermit;
-
 use crate::apply::Lease;
 use crate::flows::forward::batcher::PendingBatch;
 use crate::fold::{Classifier, HEARTBEAT, REFIT, RETRY, StreamState, fold, parking_name};
 use crate::limits;
 use crate::model::{
-    Batch, Counts, Lsn, Statement, Step, StepKind, Table, TableId, TableStop, Tables, Transaction,
+    Batch, Counts, Lsn, Statement, Step, StepKind, Table, TableId, TableStop, Tables,
 };
 use crate::plan::{StagedForm, StagedStep, WriteContext, staged};
 use crate::spill::Facts;
 
 /// What needs the connection for itself.
-pub(super) enum ExclusiveJob {
+pub enum ExclusiveJob {
     /// Stage a large transaction.
     Stage,
     /// Carry out a staged transaction.
@@ -43,31 +41,29 @@ pub(super) fn manner(lease: &Lease, end: Lsn) -> WriteContext<'_> {
 
 /// How a batch is written.
 #[derive(Default)]
-pub(super) struct Attempt {
+pub struct Attempt {
     /// Tables that stop with it.
-    pub(super) halts: Vec<TableStop>,
+    pub halts: Vec<TableStop>,
     /// Steps that are tried row by row.
-    pub(super) row_by_row: BTreeSet<usize>,
+    pub row_by_row: BTreeSet<usize>,
     /// Tables whose changes are in source order instead of folded; a staged transaction with any of them has its
     /// deletes first.
-    pub(super) source_order: BTreeSet<TableId>,
+    pub source_order: BTreeSet<TableId>,
     /// It wrote rows, or somebody asks for it: parked rows may find now what they miss.
-    pub(super) wakes_quarantine: bool,
+    pub wakes_quarantine: bool,
     /// Somebody asks for rows to be tried again that were too long for a column.
-    pub(super) recheck_types: bool,
+    pub recheck_types: bool,
     /// For steps with rows that were parked before: their names.
-    pub(super) names: HashMap<usize, Vec<Vec<u8>>>,
+    pub names: HashMap<usize, Vec<Vec<u8>>>,
     /// It was refused at COMMIT, which doesn't say for which step: constraints are asked with each.
-    pub(super) at_once: bool,
+    pub at_once: bool,
     /// Steps that need rows as they stand under other keys, so that theirs can't be parked.
-    pub(super) rekey_steps: BTreeSet<usize>,
+    pub rekey_steps: BTreeSet<usize>,
 }
 
 /// A batch. Its rows are not kept: they are folded again when needed.
-pub(super) struct BatchJob {
-    transactions: Vec<Transaction>,
-    /// Given back when the batch is committed and this is dropped.
-    _memory: Option<OwnedSemaphorePermit>,
+pub struct BatchJob {
+    gathered: PendingBatch,
     pub(super) form: Attempt,
 }
 
@@ -103,13 +99,8 @@ impl Attempt {
 
 impl BatchJob {
     pub(super) fn new(gathered: PendingBatch) -> BatchJob {
-        let PendingBatch {
-            transactions,
-            memory,
-        } = gathered;
         BatchJob {
-            transactions,
-            _memory: memory,
+            gathered,
             form: Attempt::default(),
         }
     }
@@ -117,6 +108,7 @@ impl BatchJob {
     /// How many changes it has.
     pub(super) fn changes(&self) -> usize {
         let changes = self
+            .gathered
             .transactions
             .iter()
             .map(|transaction| transaction.changes.len());
@@ -137,7 +129,7 @@ impl BatchJob {
     ) -> Batch {
         loop {
             let mut batch = fold(
-                &self.transactions,
+                &self.gathered.transactions,
                 tables,
                 sorter,
                 book,
@@ -151,9 +143,16 @@ impl BatchJob {
         }
     }
 
-    /// Notes under which names the rows of its steps may be parked, and whether parked rows may go on after it.
-    pub(super) fn note(&mut self, batch: &Batch, tables: &Tables, book: &StreamState) {
+    /// Notes under which names the rows of its steps may be parked, and whether parked rows may go on after it. What one
+    /// of the `tried` steps parks a later one may let through.
+    pub(super) fn note(
+        &mut self,
+        (batch, tried): (&Batch, &BTreeSet<usize>),
+        tables: &Tables,
+        book: &StreamState,
+    ) {
         let marks = self
+            .gathered
             .transactions
             .iter()
             .flat_map(|transaction| &transaction.marks);
@@ -166,7 +165,7 @@ impl BatchJob {
             if step.work == StepKind::Rekey {
                 self.form.rekey_steps.insert(number);
             }
-            if book.parking.of(step.table).is_none() {
+            if book.parking.of(step.table).is_none() && !tried.contains(&number) {
                 continue;
             }
             let table = tables.get(step.table);
@@ -180,14 +179,17 @@ impl BatchJob {
 }
 
 /// A transaction in the staging table.
-pub(super) struct LargeJob {
-    pub(super) facts: Facts,
+pub struct LargeJob {
+    /// What it is, apart from its rows.
+    pub facts: Facts,
     /// Its steps, by number.
-    pub(super) steps: Vec<StagedStep>,
+    pub steps: Vec<StagedStep>,
     /// Tables in which a step may remove a key that another one writes.
-    pub(super) rekeyed: BTreeSet<TableId>,
-    pub(super) counts: BTreeMap<TableId, Counts>,
-    pub(super) form: Attempt,
+    pub rekeyed: BTreeSet<TableId>,
+    /// What became of its messages.
+    pub counts: BTreeMap<TableId, Counts>,
+    /// How it is written.
+    pub form: Attempt,
 }
 
 impl LargeJob {

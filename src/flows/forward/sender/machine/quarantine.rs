@@ -3,12 +3,10 @@
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
-use tokio_postgres::Client;
-use tokio_postgres::types::{ToSql, Type};
 
 use super::attempt::Attempt;
-use crate::apply::Applied;
-use crate::fault::{Fault, Kind, Side};
+use super::{Done, Machine, Note};
+use crate::fault::{Fault, Kind};
 use crate::fold::{ParkedRows, Quarantine, QuarantinedRow, name_of_cells};
 use crate::limits;
 use crate::model::{
@@ -16,8 +14,8 @@ use crate::model::{
     sqlstate,
 };
 
-/// Of a replicator, a table or all, with values of so many bytes.
-const QUESTION: &str = "select tandem.parked($1, $2, $3)::text";
+/// Asks for the parked rows of a replicator, of a table or of all, with values of so many bytes.
+pub(in crate::flows::forward::sender) const PARKED: &str = "select tandem.parked($1, $2, $3)::text";
 
 /// A parked row, as `tandem.try_rows` and `tandem.parked` answer it.
 #[derive(Deserialize)]
@@ -108,27 +106,6 @@ impl Said {
     }
 }
 
-/// All parked rows of a replicator, as the cloud has them.
-///
-/// # Errors
-/// When the query fails.
-pub async fn parked(
-    cloud: &Client,
-    replicator: &str,
-    tables: &Tables,
-) -> Result<Quarantine, Fault> {
-    let params: [(&(dyn ToSql + Sync), Type); 3] = [
-        (&replicator, Type::TEXT),
-        (&None::<&str>, Type::TEXT),
-        (&(limits::PARKED_KEPT_BYTES as i64), Type::INT8),
-    ];
-    let rows = Side::Cloud.query(cloud, QUESTION, &params).await?;
-    let json: String = rows.first().map(|row| row.get(0)).unwrap_or_default();
-    let mut parking = Quarantine::default();
-    take(&mut parking, json.as_bytes(), tables)?;
-    Ok(parking)
-}
-
 /// The question for one table's parked rows, or for all.
 pub(super) fn question(replicator: &str, table: Option<&Table>) -> Statement {
     let table = table.map_or(Param::null(oid::TEXT), |table| Param::string(&table.name));
@@ -137,14 +114,28 @@ pub(super) fn question(replicator: &str, table: Option<&Table>) -> Statement {
         table,
         Param::int8(limits::PARKED_KEPT_BYTES as u64),
     ];
-    Statement::bookkeeping(QUESTION, params)
+    Statement::bookkeeping(PARKED, params)
+}
+
+/// The parked rows that the cloud's answer tells of.
+///
+/// # Errors
+/// When it can't be read.
+pub fn read_parked(json: &[u8], tables: &Tables) -> Result<Quarantine, Fault> {
+    let mut parking = Quarantine::default();
+    take_parked(&mut parking, json, tables)?;
+    Ok(parking)
 }
 
 /// Takes the answer over.
 ///
 /// # Errors
 /// When it can't be read: parked rows that nobody remembers would be overtaken by later changes.
-pub(super) fn take(parking: &mut Quarantine, json: &[u8], tables: &Tables) -> Result<(), Fault> {
+pub(super) fn take_parked(
+    parking: &mut Quarantine,
+    json: &[u8],
+    tables: &Tables,
+) -> Result<(), Fault> {
     for said in said(json)? {
         let named = tables
             .iter()
@@ -167,45 +158,38 @@ fn said(json: &[u8]) -> Result<Vec<Said>, Fault> {
     })
 }
 
-/// After a batch: rows that got through leave, rows that were refused are parked.
-///
-/// # Errors
-/// When the cloud's answer can't be read.
-pub(super) fn settle(
-    parking: &mut Quarantine,
-    form: &Attempt,
-    done: &Applied,
-    tables: &Tables,
-) -> Result<(), Fault> {
-    for answer in &done.answers {
-        let (Some(id), Some(step), Some(row)) = (answer.table, answer.step, &answer.row) else {
-            continue;
-        };
-        for name in form.names.get(&step).into_iter().flatten() {
-            parking.leave(id, name);
+impl Machine {
+    /// After a batch: rows that got through leave, rows that were refused are parked.
+    ///
+    /// # Errors
+    /// When the cloud's answer can't be read.
+    pub(super) fn settle(&mut self, form: &Attempt, done: &Done) -> Result<(), Fault> {
+        let parking = &mut self.book.parking;
+        for answer in &done.answers {
+            let (Some(id), Some(step), Some(row)) = (answer.table, answer.step, &answer.row) else {
+                continue;
+            };
+            for name in form.names.get(&step).into_iter().flatten() {
+                parking.leave(id, name);
+            }
+            let Some(Some(json)) = row.first() else {
+                continue;
+            };
+            let refused = said(json)?;
+            let table = self.tables.get(id);
+            self.notes
+                .extend(refused.first().map(|first| Note::Quarantined {
+                    table: id,
+                    rows: refused.len(),
+                    key: key_words(table, first),
+                    sqlstate: first.sqlstate.clone(),
+                    why: first.why.clone(),
+                }));
+            for said in refused {
+                parking.park(id, said.name(), said.parked());
+            }
         }
-        let Some(Some(json)) = row.first() else {
-            continue;
-        };
-        let refused = said(json)?;
-        tell(tables.get(id), &refused);
-        for said in refused {
-            parking.park(id, said.name(), said.parked());
-        }
-    }
-    Ok(())
-}
-
-fn tell(table: &Table, refused: &[Said]) {
-    if let Some(first) = refused.first() {
-        tracing::warn!(
-            table = %table.name,
-            rows = refused.len(),
-            key = %key_words(table, first),
-            sqlstate = %first.sqlstate,
-            why = %first.why,
-            "quarantined; the other rows go on"
-        );
+        Ok(())
     }
 }
 
