@@ -19,8 +19,16 @@ async fn lacks(settings: &Settings, client: &Client) -> Result<bool, Fault> {
     let names: Vec<_> = streaming
         .map(|table| qualified(&table.desktop_name()))
         .collect();
-    let sql = "select exists (select from unnest($1::text[]) as name where not exists (select from pg_publication p \
-        cross join lateral pg_get_publication_tables(p.pubname) as t where p.pubname = $2 and t.relid = to_regclass(name)))";
+    let sql = "select exists (
+          select
+          from unnest($1::text[]) as name
+          where not exists (
+            select
+            from pg_publication p
+            cross join lateral pg_get_publication_tables(p.pubname) as t
+            where p.pubname = $2 and t.relid = to_regclass(name)
+          )
+        )";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [
         (&names, Type::TEXT_ARRAY),
         (&settings.forward.publication, Type::TEXT),
@@ -45,7 +53,10 @@ pub(super) async fn check(
     client: &Client,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let sql = "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate, pg_has_role(pubowner, 'usage'), current_user::text from pg_publication where pubname = $1";
+    let sql = "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate,
+          pg_has_role(pubowner, 'usage'), current_user::text
+        from pg_publication
+        where pubname = $1";
     let name = &settings.forward.publication;
     let found = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
     match found.first() {
@@ -92,7 +103,8 @@ pub(super) async fn check(
         // Never made is no fault, and dropped is one that set-up must not paper over.
         None if was_there(client, name).await? => report.fail(
             "publication",
-            "what was committed without it never reaches the cloud, also where it is made again by hand",
+            "what was committed without it never reaches the cloud, also
+             where it is made again by hand",
             Wrong::new(
                 format!("publication {name} was dropped"),
                 "tandem bootstrap --restart",
@@ -103,9 +115,25 @@ pub(super) async fn check(
             format!("publication {name} is made by bootstrap or run"),
         ),
     }
-    let sql = "select format('%I.%I', n.nspname, c.relname), string_agg(distinct p.pubname::text, ', ') from pg_publication p \
-        cross join lateral pg_get_publication_tables(p.pubname) as t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace \
-        where (p.pubupdate or p.pubdelete) and n.nspname <> 'tandem' and c.relkind = 'r' and (c.relreplident = 'n' or c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)) group by 1";
+    let sql = "select format('%I.%I', n.nspname, c.relname),
+           string_agg(distinct p.pubname::text, ', ')
+         from pg_publication p
+         cross join lateral pg_get_publication_tables(p.pubname) as t
+         join pg_class c on c.oid = t.relid
+         join pg_namespace n on n.oid = c.relnamespace
+         where (p.pubupdate or p.pubdelete)
+           and n.nspname <> 'tandem'
+           and c.relkind = 'r'
+           and (
+             c.relreplident = 'n'
+             or c.relreplident = 'd'
+               and not exists (
+                 select
+                 from pg_index i
+                 where i.indrelid = c.oid and i.indisprimary
+               )
+           )
+         group by 1";
     let silent = rows((client, Side::Desktop), sql, &[]).await?;
     let silent = silent.iter().map(|row| {
         let (table, publications): (String, String) = (row.get(0), row.get(1));
@@ -123,8 +151,13 @@ pub(super) async fn check(
         silent.collect(),
     );
     // Older servers have neither.
-    let sql = "select format('%I.%I', n.nspname, c.relname) from pg_publication p join pg_publication_rel r on r.prpubid = p.oid join pg_class c on c.oid = r.prrelid \
-        join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1 and (to_jsonb(r) ->> 'prqual' is not null or to_jsonb(r) ->> 'prattrs' is not null)";
+    let sql = "select format('%I.%I', n.nspname, c.relname)
+        from pg_publication p
+        join pg_publication_rel r on r.prpubid = p.oid
+        join pg_class c on c.oid = r.prrelid
+        join pg_namespace n on n.oid = c.relnamespace
+        where p.pubname = $1
+          and (to_jsonb(r) ->> 'prqual' is not null or to_jsonb(r) ->> 'prattrs' is not null)";
     let part = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
     let part = part.iter().map(|row| {
         let (table, publication): (String, String) = (row.get(0), ident(name));
