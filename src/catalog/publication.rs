@@ -155,9 +155,7 @@ pub fn publish_whole(publication: &str, table: &Name) -> String {
 }
 
 /// First what only reads.
-pub const WAY_BACK: &str =
-    "tandem verify shows what differs; tandem bootstrap --restart makes it equal and goes on
-     from there";
+pub const WAY_BACK: &str = "tandem verify shows what differs; tandem bootstrap --restart makes it equal and goes on from there";
 
 /// It was dropped: what is committed without it is never sent, and the log can't be read on from there, also where it was
 /// made again since.
@@ -167,9 +165,7 @@ pub fn publication_gone(name: &str) -> Fault {
         format!("publication {name} was dropped on the desktop; stopping"),
     )
     .hint(
-        "what was committed without it never reaches us, also
-         where it was made again since,
-         so the tables must be copied anew; nothing was written after this was noticed",
+        "what was committed without it never reaches us, also where it was made again since, so the tables must be copied anew; nothing was written after this was noticed",
     )
     .next(WAY_BACK)
 }

@@ -156,8 +156,7 @@ async fn loud(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     report.each(
         "loud_refill",
         "no table is emptied and filled again and again",
-        "nothing of that reaches the cloud
-         where no row differs, but the desktop's log carries all of it each time",
+        "nothing of that reaches the cloud where no row differs, but the desktop's log carries all of it each time",
         CheckOutcome::Warn,
         often.collect(),
     );

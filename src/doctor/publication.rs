@@ -103,8 +103,7 @@ pub(super) async fn check(
         // Never made is no fault, and dropped is one that set-up must not paper over.
         None if was_there(client, name).await? => report.fail(
             "publication",
-            "what was committed without it never reaches the cloud, also
-             where it is made again by hand",
+            "what was committed without it never reaches the cloud, also where it is made again by hand",
             Wrong::new(
                 format!("publication {name} was dropped"),
                 "tandem bootstrap --restart",

@@ -93,8 +93,7 @@ pub(super) fn forget(table: &Table) -> String {
 
 fn forgetting(table: &Table, which: &str) -> String {
     format!(
-        ", \
-         forgotten as (\
+        ", forgotten as (\
            delete from tandem.orphan as o \
            using src \
            where o.replicator = current_setting('tandem.replicator') \

@@ -69,13 +69,8 @@ impl Resolver<'_> {
         let list: Vec<_> = children.iter().map(|child| child.to_string()).collect();
         let list = list.join(", ");
         let what = format!(
-            "{name} has tables that inherit
-             from it
-               and stand in no [[table]]: {list}. Their rows look like rows of {name}
-                 on the desktop,
-               but would not travel; give each of them a [[table]] with its name
-                 and a table of its own in the cloud,
-               or end it with ALTER TABLE {} NO INHERIT {}",
+            "{name} has tables that inherit from it and stand in no [[table]]: {list}. Their rows look like rows of {name} on the desktop, but would not travel; \
+             give each of them a [[table]] with its name and a table of its own in the cloud, or end it with ALTER TABLE {} NO INHERIT {}",
             quoted(children[0]),
             quoted(name),
         );

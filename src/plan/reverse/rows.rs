@@ -135,11 +135,11 @@ pub fn put(
     let found = format!(
         "t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('update'{also_changed})"
     );
-    let written = match (set.is_empty(), knot.is_some_and(makes_way)) {
+    let makes_way = knot.is_some_and(makes_way) && !set.is_empty();
+    let written = match (set.is_empty(), makes_way) {
         (true, _) => String::new(),
         (false, true) => format!(
-            r#",
-               gone as (
+            r#", gone as (
                  delete from {target} as t
                  using judged as src
                  where {found}
@@ -147,8 +147,7 @@ pub fn put(
                )"#
         ),
         (false, false) => format!(
-            ",
-             updated as (
+            ", updated as (
                update {target} as t
                set {set}
                from judged as src
@@ -158,15 +157,16 @@ pub fn put(
             set = set.join(", ")
         ),
     };
-    let gone = match written.starts_with(", gone") {
-        true => format!(
-            r#",
-                 set_config(
-                   '{GONE}', (select coalesce(jsonb_agg("tandem key"), '[]')::text from gone),
-                   true
-                 )"#
-        ),
-        false => String::new(),
+    let gone = if makes_way {
+        format!(
+            r#", set_config(
+                 '{GONE}',
+                 (select coalesce(jsonb_agg("tandem key"), '[]')::text from gone),
+                 true
+               )"#
+        )
+    } else {
+        String::new()
     };
     let (mut names, mut values) = (
         filled.clone(),
@@ -178,7 +178,7 @@ pub fn put(
             .collect::<Vec<_>>(),
     );
     names_owner(reverse, &mut names, &mut values);
-    let (done, changed) = match (set.is_empty(), knot.is_some_and(makes_way)) {
+    let (done, changed) = match (set.is_empty(), makes_way) {
         (true, _) => ("(select count(*) from inserted)", String::new()),
         (false, true) => (
             "(select count(*) from gone) + (select count(*) from inserted)",
