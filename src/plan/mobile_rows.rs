@@ -135,8 +135,7 @@ fn told(table: &Table, found: &str, image: &str) -> String {
         return String::new();
     }
     format!(
-        ", \
-         told as (\
+        ", told as (\
            insert into tandem.outbox (replicator, \"table\", key, op, told) \
            select current_setting('tandem.replicator'), {name}, {outbox_key}, 'A', {image} \
            from src \

@@ -91,12 +91,9 @@ fn fingerprint(reverse: &ReverseTable, columns: &[(usize, &Column)]) -> String {
             None => plain,
         };
         format!(
-            "case
-               when src.{column} is distinct from null then concat(
-                 'v', octet_length(convert_to({cell}, 'UTF8')), ':', {cell}
-               )
-               else 'n'
-             end",
+            "case when src.{column} is distinct from null \
+             then concat('v', octet_length(convert_to({cell}, 'UTF8')), ':', {cell}) \
+             else 'n' end",
             column = ident(&column.name)
         )
     });
