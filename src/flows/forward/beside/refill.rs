@@ -64,7 +64,11 @@ pub struct LastRefill {
 /// # Errors
 /// When the desktop can't be asked.
 pub async fn last_refill(desktop: &Client, replicator: &str) -> Result<LastRefill, Fault> {
-    let sql = "select (greatest(0, extract(epoch from clock_timestamp() - started_at)) * 1000)::bigint, seen::text from tandem.refill where replicator = $1";
+    let sql =
+        "select (greatest(0, extract(epoch from clock_timestamp() - started_at)) * 1000)::bigint,
+          seen::text
+        from tandem.refill
+        where replicator = $1";
     let rows = desktop.query_typed(sql, &[(&replicator, Type::TEXT)]).await;
     let rows = rows.map_err(Fault::at(Side::Desktop))?;
     let last = |row: &tokio_postgres::Row| LastRefill {
@@ -315,8 +319,11 @@ impl Turn {
     }
 
     async fn note_begin(&self, client: &Client, why: &Why) -> Result<(), Error> {
-        let sql = "insert into tandem.refill (replicator, started_at, why, changed) values ($1, clock_timestamp(), $2, $3) \
-            on conflict (replicator) do update set started_at = excluded.started_at, ended_at = null, why = excluded.why, changed = excluded.changed";
+        let sql = "insert into tandem.refill (replicator, started_at, why, changed)
+            values ($1, clock_timestamp(), $2, $3)
+            on conflict (replicator) do update
+            set started_at = excluded.started_at, ended_at = null, why = excluded.why,
+              changed = excluded.changed";
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&self.replicator, Type::TEXT),
             (&why.word(), Type::TEXT),
@@ -334,7 +341,9 @@ impl Turn {
         let (watched, trouble) = self.watch.as_ref().map(Watch::state).unzip();
         let trouble = trouble.flatten();
         let seen = self.watch.as_ref().and_then(Watch::noted);
-        let sql = "update tandem.refill set ended_at = clock_timestamp(), failed = $2, wrote = $3, watched = $4, trouble = $5, seen = $6::text::jsonb, runs = runs + 1 \
+        let sql = "update tandem.refill
+            set ended_at = clock_timestamp(), failed = $2, wrote = $3, watched = $4,
+              trouble = $5, seen = $6::text::jsonb, runs = runs + 1
             where replicator = $1";
         let params: [(&(dyn ToSql + Sync), Type); 6] = [
             (&self.replicator, Type::TEXT),
