@@ -44,6 +44,48 @@ impl Removal {
     }
 }
 
+/// Tables that are in a publication for us, or whose replica identity is ours.
+const PUBLISHED: &str = r#"select coalesce(u.publication, ''), coalesce(u.schema, i.schema),
+      coalesce(u."table", i."table")
+    from (select * from tandem.published where replicator = $1) as u full
+    join (
+      select *
+      from tandem.replica_identity
+      where replicator = $1
+    ) as i using (schema, "table")
+    order by 2, 3"#;
+
+/// Publications of ours in which nothing is of others.
+const PUBLICATIONS: &str = "select p.publication
+    from tandem.publication p
+    where p.replicator = $1
+      and not exists (
+        select
+        from tandem.published u
+        where u.publication = p.publication and u.replicator <> $1
+      )";
+
+/// A row where other replicators have something on this desktop.
+const OTHERS: &str = "select 'others'
+    from (
+      select replicator
+      from tandem.slot
+      union all
+      select replicator
+      from tandem.publication
+      union all
+      select replicator
+      from tandem.published
+      union all
+      select replicator
+      from tandem.reverse
+      union all
+      select replicator
+      from tandem.replica_identity
+    ) as used
+    where replicator <> $1
+    limit 1";
+
 /// Looks what a replicator has left on the desktop.
 ///
 /// # Errors
@@ -64,31 +106,14 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
             |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get::<_, String>(at)).collect();
         Ok::<Vec<Vec<String>>, Fault>(rows.iter().map(text).collect())
     };
-    let tables = r#"select coalesce(u.publication, ''), coalesce(u.schema, i.schema),
-          coalesce(u."table", i."table")
-        from (select * from tandem.published where replicator = $1) as u full
-        join (
-          select *
-          from tandem.replica_identity
-          where replicator = $1
-        ) as i using (schema, "table")
-        order by 2, 3"#;
-    for row in texts(tables).await? {
+    for row in texts(PUBLISHED).await? {
         let name = Name {
             schema: row[1].clone(),
             relation: row[2].clone(),
         };
         removal.tables.push((row[0].clone(), name));
     }
-    let publications = "select p.publication
-        from tandem.publication p
-        where p.replicator = $1
-          and not exists (
-            select
-            from tandem.published u
-            where u.publication = p.publication and u.replicator <> $1
-          )";
-    for row in texts(publications).await? {
+    for row in texts(PUBLICATIONS).await? {
         removal.publications.push(format!(
             "drop publication if exists {}",
             quote::ident(&row[0])
@@ -105,26 +130,7 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
         ));
     }
     let who = quote::literal(replicator);
-    let others = "select 'others'
-        from (
-          select replicator
-          from tandem.slot
-          union all
-          select replicator
-          from tandem.publication
-          union all
-          select replicator
-          from tandem.published
-          union all
-          select replicator
-          from tandem.reverse
-          union all
-          select replicator
-          from tandem.replica_identity
-        ) as used
-        where replicator <> $1
-        limit 1";
-    removal.rest.push(if texts(others).await?.is_empty() {
+    removal.rest.push(if texts(OTHERS).await?.is_empty() {
         "drop schema tandem cascade".to_owned()
     } else {
         kept(desktop, Side::Desktop, &who).await?.join("; ")
