@@ -283,7 +283,8 @@ const ROW_TRIGGERS: &str = "select w.name, g.tgname::text
       and g.tgtype & 20 > 0";
 
 /// Foreign keys to the tables `$1` that change rows elsewhere.
-const FOREIGN_ACTIONS: &str = r#"select w.name, c.conname::text, r.relname::text, c.conrelid::regclass::text,
+const FOREIGN_ACTIONS: &str = r#"select w.name, c.conname::text, r.relname::text,
+      c.conrelid::regclass::text,
       regexp_replace(
         pg_get_constraintdef(c.oid),
         ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)( \([^)]*\))?', '', 'g'
