@@ -64,7 +64,8 @@ impl TableReader {
     pub async fn look(&mut self) -> Result<SnapshotPoint, WireError> {
         // The position is asked for last: whatever the snapshot sees was in the log before.
         let sql = format!(
-            "rollback; {BEGIN}; select pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text"
+            "rollback; {BEGIN};
+             select pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text"
         );
         let row = self.session.row(&sql).await?.unwrap_or_default();
         let cell = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
@@ -86,8 +87,13 @@ impl TableReader {
     pub async fn size(&mut self, oids: &[Oid]) -> Result<(u64, u64), WireError> {
         let oids: Vec<_> = oids.iter().map(ToString::to_string).collect();
         let sql = format!(
-            "select coalesce(sum(greatest(reltuples, 0)), 0)::bigint, coalesce(sum(pg_relation_size(oid)) / current_setting('block_size')::bigint, 0)::bigint from pg_class where oid in ({})",
-            oids.join(", ")
+            "select coalesce(sum(greatest(reltuples, 0)), 0)::bigint,
+               coalesce(
+                 sum(pg_relation_size(oid)) / current_setting('block_size')::bigint, 0
+               )::bigint
+             from pg_class
+             where oid in ({oids})",
+            oids = oids.join(", ")
         );
         let row = self.session.row(&sql).await?.unwrap_or_default();
         let number = |at: usize| {

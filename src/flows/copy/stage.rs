@@ -283,7 +283,8 @@ pub(in crate::flows) fn guarded(
 /// Takes a table's copy out of the staging table.
 pub(super) fn unstage_table(lease: &Lease, table: &Table) -> Statement {
     let sql = format!(
-        "delete from tandem.staging where replicator = $1 and \"table\" = $2 and step >= {COPY_STEP} and epoch <= $3"
+        r#"delete from tandem.staging
+           where replicator = $1 and "table" = $2 and step >= {COPY_STEP} and epoch <= $3"#
     );
     let params = vec![
         Param::string(&lease.replicator),
