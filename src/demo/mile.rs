@@ -12,8 +12,17 @@ pub(super) const SETTINGS: &str = r#"
 then = "select sync_mobile_to_parent()"
 
 [[refill]]
-sql = """select refill_quietly('public.climaster', $q$ select org_id, billfirm_id as con_id, loc_id, client_id, client_name as clientname,
-  email as clientmail, cell_no as clientphone, 'D' as source from v_climaster $q$, '{created_at,updated_at}', $s$ source = 'D' or source is null $s$)"""
+sql = """
+select refill_quietly(
+  'public.climaster',
+  $q$
+    select org_id, billfirm_id as con_id, loc_id, client_id, client_name as clientname,
+      email as clientmail, cell_no as clientphone, 'D' as source
+    from v_climaster
+  $q$,
+  '{created_at,updated_at}',
+  $s$ source = 'D' or source is null $s$
+)"""
 when = "changed"
 watch = ["v_climaster"]
 tables = ["climaster"]
@@ -46,7 +55,9 @@ impl Mile {
                 name: "a client renamed in the office's program: on the phones",
                 change: |n| {
                     format!(
-                        "update app.client set name = 'demo {n}' where client_id = (select min(client_id) from app.client)"
+                        "update app.client
+                         set name = 'demo {n}'
+                         where client_id = (select min(client_id) from app.client)"
                     )
                 },
                 seen: |n| {
@@ -60,8 +71,13 @@ impl Mile {
                 name: "a diary entry made on a phone: in the office's program",
                 change: |n| {
                     format!(
-                        "insert into workdiary (org_id, loc_id, staff_id, date, minutes, tasknotes, source) \
-                         select org_id, loc_id, staff_id, current_date, 15, 'demo {n}', 'M' from mbstaff order by staff_id limit 1"
+                        "insert into workdiary (
+                           org_id, loc_id, staff_id, date, minutes, tasknotes, source
+                         )
+                         select org_id, loc_id, staff_id, current_date, 15, 'demo {n}', 'M'
+                         from mbstaff
+                         order by staff_id
+                         limit 1"
                     )
                 },
                 seen: |n| {

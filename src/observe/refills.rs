@@ -52,8 +52,11 @@ impl Observer {
         if !is_installed(desktop, Side::Desktop).await? {
             return Ok(Vec::new());
         }
-        let sql = "select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-            (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed, wrote, runs, watched, trouble, name from tandem.refill where replicator = $1";
+        let sql = r#"select to_char(started_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+              (extract(epoch from ended_at - started_at) * 1000)::bigint, failed, why, changed,
+              wrote, runs, watched, trouble, name
+            from tandem.refill
+            where replicator = $1"#;
         let params = [(&self.replicator as _, Type::TEXT)];
         let rows = Side::Desktop.query(desktop, sql, &params).await?;
         let status = |part: &Refill| {

@@ -6,8 +6,10 @@ use crate::model::{Param, Statement, Table};
 
 /// The rows on these pages of the desktop's table are in the cloud: from the first on, up to, not including, the second.
 pub fn piece_done(replicator: &str, table: &Table, (from, to): (u64, u64)) -> Statement {
-    let sql = "insert into tandem.piece (replicator, \"table\", first_page, next_page) values ($1, $2, $3, $4) \
-        on conflict (replicator, \"table\", first_page) do update set next_page = excluded.next_page";
+    let sql = r#"insert into tandem.piece (replicator, "table", first_page, next_page)
+        values ($1, $2, $3, $4)
+        on conflict (replicator, "table", first_page) do update
+        set next_page = excluded.next_page"#;
     let mut params = of(replicator, table);
     params.extend([Param::int8(from), Param::int8(to)]);
     Statement::bookkeeping(sql, params)
@@ -24,8 +26,9 @@ pub fn forget_pieces(replicator: &str, table: &Table) -> Statement {
 pub fn pieces(replicator: &str, table: &Table) -> Statement {
     let ours = IS_OURS.replace("$3", "$2");
     let sql = format!(
-        "select string_agg(first_page || '-' || next_page, ' ' order by first_page) from tandem.piece \
-        where replicator = $1 and \"table\" = $2 and exists ({ours})"
+        r#"select string_agg(first_page || '-' || next_page, ' ' order by first_page)
+           from tandem.piece
+           where replicator = $1 and "table" = $2 and exists ({ours})"#
     );
     Statement::bookkeeping(sql, of(replicator, table))
 }

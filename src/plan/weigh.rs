@@ -55,7 +55,9 @@ pub fn weighed(table: &Table, manner: &WriteContext<'_>) -> Statement {
 
 /// So many rows more are as they should be: they were not staged.
 pub fn also_equal(rows: u64) -> Statement {
-    let sql = "select set_config('tandem.equal', (current_setting('tandem.equal')::bigint + $1)::text, true) \
+    let sql = "select set_config(
+          'tandem.equal', (current_setting('tandem.equal')::bigint + $1)::text, true
+        )
         where current_setting('tandem.equal', true) not in ('', 'unknown')";
     Statement::bookkeeping(sql, vec![Param::int8(rows)])
 }

@@ -62,7 +62,7 @@ impl Sieve {
         // A row that nobody claims becomes the desktop's.
         if let Some(owner) = &table.owner {
             sent.push("false".to_owned());
-            stored.push(format!("t.{} is null", ident(&owner.column)));
+            stored.push(format!("t.{column} is null", column = ident(&owner.column)));
         }
         let ranges = (pages / limits::RANGE_PAGES).clamp(64, limits::RANGES_MAX);
         Some(Sieve {
@@ -90,14 +90,19 @@ impl Sieve {
     /// Reads the desktop's sums, of the rows on these pages or of all: a [`RangeSum`] for each range in which there are any.
     pub fn sums(&self, pages: Option<&[Stretch]>) -> String {
         let which = match pages {
-            Some(pages) => format!("{} and {}", self.desktop.which, on(pages)),
+            Some(pages) => format!(
+                "{which} and {on}",
+                which = self.desktop.which,
+                on = on(pages)
+            ),
             None => self.desktop.which.clone(),
         };
         let look = Look {
             which,
             ..self.desktop.clone()
         };
-        format!("copy ({}) to stdout", look.ranges(self.ranges))
+        let sums = look.ranges(self.ranges);
+        format!("copy ({sums}) to stdout")
     }
 
     /// Answers with the ranges whose rows in the cloud don't come to these sums, one behind the other; NULL where there is none.
@@ -105,19 +110,26 @@ impl Sieve {
         let stored = |look: &Look| look.ranges(self.ranges);
         let followers = self.followers.as_ref().map_or(String::new(), |what| {
             format!(
-                " union select coalesce(said.range, have.range) \
-                 from ({}) as said(range, n, sum) full join ({}) as have(range, n, sum) using (range) \
-                 where (said.n, said.sum) is distinct from (have.n, have.sum)",
-                stored(&what.desktop),
-                stored(&what.cloud),
+                "
+               union
+               select coalesce(said.range, have.range)
+               from ({desktop}) as said(range, n, sum)
+               full join ({cloud}) as have(range, n, sum) using (range)
+               where (said.n, said.sum) is distinct from (have.n, have.sum)",
+                desktop = stored(&what.desktop),
+                cloud = stored(&what.cloud),
             )
         });
         let sql = format!(
-            "select string_agg(differs.range::text, ',') from (\
-             select coalesce(sent.range, have.range) \
-             from unnest($1, $2, $3) as sent(range, n, sum) full join ({}) as have(range, n, sum) using (range) \
-             where (sent.n, sent.sum::numeric) is distinct from (have.n, have.sum::numeric){followers}) as differs(range)",
-            stored(&self.cloud),
+            "select string_agg(differs.range::text, ',')
+             from (
+               select coalesce(sent.range, have.range)
+               from unnest($1, $2, $3) as sent(range, n, sum)
+               full join ({cloud}) as have(range, n, sum) using (range)
+               where (sent.n, sent.sum::numeric)
+                 is distinct from (have.n, have.sum::numeric){followers}
+             ) as differs(range)",
+            cloud = stored(&self.cloud),
         );
         let params = vec![
             Param::text(oid::INT4_ARRAY, array(sums.iter().map(|(range, ..)| range))),
@@ -136,10 +148,10 @@ impl Sieve {
             // So the table need not even be read.
             true => "false".to_owned(),
             false => format!(
-                "({} & {})::int = any ('{}'::int[])",
-                look.named(),
-                self.ranges - 1,
-                array(ranges).replace('"', ""),
+                "({hash} & {mask})::int = any ('{ranges}'::int[])",
+                hash = look.named(),
+                mask = self.ranges - 1,
+                ranges = array(ranges).replace('"', ""),
             ),
         };
         InRanges {
@@ -159,7 +171,7 @@ impl InRanges {
     /// True for the desktop's row `t`, if it is one of them; and for all rows that are on none of these pages.
     pub fn sent(&self, pages: Option<&[Stretch]>) -> String {
         match pages {
-            Some(pages) => format!("({} or not {})", self.sent, on(pages)),
+            Some(pages) => format!("({sent} or not {on})", sent = self.sent, on = on(pages)),
             None => self.sent.clone(),
         }
     }
@@ -188,6 +200,6 @@ fn on(pages: &[Stretch]) -> String {
         .map(|(from, to)| format!("t.ctid >= '({from},0)'::tid and t.ctid < '({to},0)'::tid"));
     match pages {
         [] => "false".to_owned(),
-        _ => format!("({})", on.collect::<Vec<_>>().join(" or ")),
+        _ => format!("({on})", on = on.collect::<Vec<_>>().join(" or ")),
     }
 }

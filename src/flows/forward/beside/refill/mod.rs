@@ -69,7 +69,11 @@ pub async fn last_refills(
     refills: &[Refill],
 ) -> Result<BTreeMap<String, LastRefill>, Fault> {
     let names: Vec<_> = refills.iter().map(|refill| refill.name.as_str()).collect();
-    let sql = "with gone as (delete from tandem.refill where replicator = $1 and name <> all ($2)) select (greatest(0, extract(epoch from clock_timestamp() - started_at)) * 1000)::bigint, seen::text, name from tandem.refill where replicator = $1 and name = any ($2)";
+    let sql = "with gone as (delete from tandem.refill where replicator = $1 and name <> all ($2))
+        select (greatest(0, extract(epoch from clock_timestamp() - started_at)) * 1000)::bigint,
+          seen::text, name
+        from tandem.refill
+        where replicator = $1 and name = any ($2)";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
     let rows = desktop.query_typed(sql, &params).await;

@@ -87,9 +87,13 @@ impl Turn {
 
     /// Parts that the settings don't have any more are forgotten.
     async fn note_begin(&self, client: &Client, at: usize, why: &Why) -> Result<(), Error> {
-        let sql = "with gone as (delete from tandem.refill where replicator = $1 and name <> all ($5)) \
-            insert into tandem.refill (replicator, name, started_at, why, changed) values ($1, $4, clock_timestamp(), $2, $3) \
-            on conflict (replicator, name) do update set started_at = excluded.started_at, ended_at = null, why = excluded.why, changed = excluded.changed";
+        let sql =
+            "with gone as (delete from tandem.refill where replicator = $1 and name <> all ($5))
+            insert into tandem.refill (replicator, name, started_at, why, changed)
+            values ($1, $4, clock_timestamp(), $2, $3)
+            on conflict (replicator, name) do update
+            set started_at = excluded.started_at, ended_at = null, why = excluded.why,
+              changed = excluded.changed";
         let names = self.parts.iter().map(|part| part.refill.name.as_str());
         let names: Vec<_> = names.collect();
         let params: [(&(dyn ToSql + Sync), Type); 5] = [
@@ -113,7 +117,9 @@ impl Turn {
         let (watched, trouble) = part.watch.as_ref().map(Watch::state).unzip();
         let trouble = trouble.flatten();
         let seen = part.watch.as_ref().and_then(Watch::noted);
-        let sql = "update tandem.refill set ended_at = clock_timestamp(), failed = $2, wrote = $3, watched = $4, trouble = $5, seen = $6::text::jsonb, runs = runs + 1 \
+        let sql = "update tandem.refill
+            set ended_at = clock_timestamp(), failed = $2, wrote = $3, watched = $4,
+              trouble = $5, seen = $6::text::jsonb, runs = runs + 1
             where replicator = $1 and name = $7";
         let params: [(&(dyn ToSql + Sync), Type); 7] = [
             (&self.replicator, Type::TEXT),
