@@ -1,7 +1,8 @@
 //! Moments at which dying would be worst, by name. A debug build that is told to dies there, as if it were killed; a release
 //! build knows nothing of it. The crash matrix (`tests/faults/matrix.rs`) kills at each of them.
 //!
-//! It can also be told to cut transactions into batches by dice, where else the machine's load decides (P17).
+//! It can also be told to cut transactions into batches by dice, where else the machine's load decides (P17), and to compare
+//! tables by ranges that are too small for that to pay.
 
 use std::time::Duration;
 
@@ -77,6 +78,22 @@ pub fn cut() -> Option<(usize, Duration)> {
     None
 }
 
+/// From now on tables of any size are compared by ranges before they are copied once more.
+pub fn arm_sieve(always: bool) {
+    #[cfg(debug_assertions)]
+    armed::arm_sieve(always);
+    #[cfg(not(debug_assertions))]
+    let _ = always;
+}
+
+/// Whether small tables are compared by ranges, too.
+pub fn sifts_always() -> bool {
+    #[cfg(debug_assertions)]
+    return armed::sifts_always();
+    #[cfg(not(debug_assertions))]
+    false
+}
+
 /// Dies here if that is what was asked for.
 pub fn reach(name: &str) {
     #[cfg(debug_assertions)]
@@ -88,11 +105,21 @@ pub fn reach(name: &str) {
 #[cfg(debug_assertions)]
 mod armed {
     use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+    use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
     use std::time::Duration;
 
     static ARMED: OnceLock<Option<(String, AtomicU32)>> = OnceLock::new();
     static CUTS: OnceLock<AtomicU64> = OnceLock::new();
+
+    static SIFTS: AtomicBool = AtomicBool::new(false);
+
+    pub(super) fn arm_sieve(always: bool) {
+        SIFTS.store(always, Ordering::Relaxed);
+    }
+
+    pub(super) fn sifts_always() -> bool {
+        SIFTS.load(Ordering::Relaxed)
+    }
 
     pub(super) fn arm_cuts(seed: Option<&str>) {
         if let Some(seed) = seed.and_then(|seed| seed.parse().ok()) {

@@ -39,6 +39,10 @@
 //! rows that later ones touch are left out of the diff, or, in a table that doesn't stream yet, wait on disk until the
 //! copy is merged. The merge waits until the cloud has all that the copy has and nothing else is on its way.
 //!
+//! A large table is filled in pieces, each remembered with its rows. Before a large one is staged, both sides sum their rows up by
+//! ranges of hashes ([`plan::verify::Sieve`]): rows in ranges that are equal are neither read nor touched. So a swap moves what
+//! differs, and an interrupted copy goes on where it was, whatever has changed since.
+//!
 //! # The way home
 //!
 //! ```text

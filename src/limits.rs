@@ -322,8 +322,20 @@ pub const COMPARED_ROWS: usize = 2_000;
 /// ...and bytes that are compared at once: each time the cloud reads the whole table.
 pub const COMPARED_BYTES: usize = 8 * 1024 * 1024;
 
+/// A table of fewer pages than this (8 MB) is read whole when it is copied once more: that costs less than looking for what differs.
+pub const SIEVE_PAGES_MIN: u64 = 1_024;
+/// Pages whose rows are compared by one sum, about, when a table is copied once more: a sum costs some 50 bytes on either side, and
+/// where it differs all these rows (32 KB) are read.
+pub const RANGE_PAGES: u64 = 4;
+/// The most sums of a table: they are in memory, and those that differ stand in the statements.
+pub const RANGES_MAX: u64 = 65_536;
+/// Where more than one of so many ranges differs, the table is read whole.
+pub const RANGES_SHARE: usize = 4;
+
 /// A table is filled by several COPYs at once where each has at least so many of its pages (4 MB).
 pub const PIECE_PAGES_MIN: u64 = 512;
+/// A piece has at most so many (8 MB): each is a transaction, and what of it an interrupted copy has sent is sent again.
+pub const PIECE_PAGES_MAX: u64 = 1_024;
 /// Tables that a first fill reads at once, where nobody says how many.
 pub const FILL_JOBS: usize = 4;
 

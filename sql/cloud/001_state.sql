@@ -104,6 +104,16 @@ create table tandem.table_state (
     primary key (replicator, "table")
 ) with (fillfactor = 40);
 
+-- Pages of the desktop's table whose rows a first copy has written, until it is whole: one that was interrupted need not send
+-- them again, as far as both sides' rows come to the same sums.
+create table tandem.piece (
+    replicator text not null references tandem.checkpoint on delete cascade,
+    "table" text not null,
+    first_page bigint not null,
+    next_page bigint not null,
+    primary key (replicator, "table", first_page)
+);
+
 -- Rows on their way into a table: of a copy, of a transaction too large for memory, or of a step that is tried
 -- row by row. Unlogged: after a crash they are sent again anyway. The epoch keeps a writer that lost its lease
 -- from adding rows to its successor's.

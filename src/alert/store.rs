@@ -173,8 +173,11 @@ async fn write(
         Side::Cloud => "tandem.checkpoint as c where c.replicator = $1",
     };
     let sql = format!(
-        "insert into tandem.alert as a (replicator, memory, kept_at) select $1, $2, clock_timestamp() from {from} \
-         on conflict (replicator) do update set memory = excluded.memory, kept_at = excluded.kept_at"
+        "insert into tandem.alert as a (replicator, memory, kept_at)
+         select $1, $2, clock_timestamp()
+         from {from}
+         on conflict (replicator) do update
+         set memory = excluded.memory, kept_at = excluded.kept_at"
     );
     let text = in_ascii(&serde_json::to_string(memory).unwrap_or_default());
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&replicator, Type::TEXT), (&text, Type::TEXT)];

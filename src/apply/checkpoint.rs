@@ -74,7 +74,8 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
     ];
     // Microseconds since 2000 travel as a number: no date format can change them.
     let sql = "select tandem.advance($1, $2, $3, $4, $5, \
-               timestamptz '2000-01-01 00:00:00+00' + $6 * interval '1 microsecond', $7, $8, $9, $10, $11, $12, $13, $14, $15)";
+               timestamptz '2000-01-01 00:00:00+00' + $6 * interval '1 microsecond', \
+               $7, $8, $9, $10, $11, $12, $13, $14, $15)";
     Statement::bookkeeping(sql, params)
 }
 
@@ -159,8 +160,9 @@ pub async fn take(
         (&force, Type::BOOL),
         (&env!("CARGO_PKG_VERSION"), Type::TEXT),
     ];
-    let sql = "select taken, o_epoch, o_holder, o_wait_ms, o_lsn::text, o_system_id, o_slot, o_database, o_timeline, o_beat \
-               from tandem.take_lease($1, $2, $3, $4, $5, $6, $7::interval, $8, $9)";
+    let sql = "select taken, o_epoch, o_holder, o_wait_ms, o_lsn::text, o_system_id, o_slot,
+          o_database, o_timeline, o_beat
+        from tandem.take_lease($1, $2, $3, $4, $5, $6, $7::interval, $8, $9)";
     failpoint::reach("lease_asked");
     let rows = cloud.query_typed(sql, &params).await?;
     failpoint::reach("lease_taken");
@@ -199,7 +201,9 @@ pub async fn release(
         (&epoch, Type::INT8),
         (&last_words, Type::TEXT),
     ];
-    let sql = "update tandem.checkpoint set held_until = now(), released_at = now(), last_words = $3 where replicator = $1 and epoch = $2";
+    let sql = "update tandem.checkpoint
+        set held_until = now(), released_at = now(), last_words = $3
+        where replicator = $1 and epoch = $2";
     cloud.query_typed(sql, &params).await?;
     Ok(())
 }

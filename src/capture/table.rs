@@ -4,6 +4,7 @@ use bytes::Bytes;
 use postgres_protocol::message::backend::Message;
 
 use crate::config::Endpoint;
+use crate::limits;
 use crate::model::{Charset, Lsn, Oid, Snapshot};
 use crate::wire::{Incoming, Mode, PINNED, Session, WireError};
 
@@ -63,7 +64,8 @@ impl TableReader {
     pub async fn look(&mut self) -> Result<SnapshotPoint, WireError> {
         // The position is asked for last: whatever the snapshot sees was in the log before.
         let sql = format!(
-            "rollback; {BEGIN}; select pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text"
+            "rollback; {BEGIN};
+             select pg_current_snapshot()::text, pg_current_wal_insert_lsn()::text"
         );
         let row = self.session.row(&sql).await?.unwrap_or_default();
         let cell = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
@@ -85,8 +87,13 @@ impl TableReader {
     pub async fn size(&mut self, oids: &[Oid]) -> Result<(u64, u64), WireError> {
         let oids: Vec<_> = oids.iter().map(ToString::to_string).collect();
         let sql = format!(
-            "select coalesce(sum(greatest(reltuples, 0)), 0)::bigint, coalesce(sum(pg_relation_size(oid)) / current_setting('block_size')::bigint, 0)::bigint from pg_class where oid in ({})",
-            oids.join(", ")
+            "select coalesce(sum(greatest(reltuples, 0)), 0)::bigint,
+               coalesce(
+                 sum(pg_relation_size(oid)) / current_setting('block_size')::bigint, 0
+               )::bigint
+             from pg_class
+             where oid in ({oids})",
+            oids = oids.join(", ")
         );
         let row = self.session.row(&sql).await?.unwrap_or_default();
         let number = |at: usize| {
@@ -109,6 +116,60 @@ impl TableReader {
             Ok(_) => Err(WireError::Protocol("COPY did not start".to_owned())),
             Err(error) => Err(self.session.read_to_end(error).await),
         }
+    }
+
+    /// All lines of a `COPY ... TO STDOUT` without texts in it, cell by cell. None where the server refuses it: the transaction is
+    /// then as it was before.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn numbers(&mut self, copy: &str) -> Result<Option<Vec<Vec<String>>>, WireError> {
+        self.begin_try().await?;
+        let read = self.all_numbers(copy).await;
+        match &read {
+            Ok(_) => self.keep_try().await?,
+            Err(WireError::Server(error)) if error.severity == "ERROR" => self.undo_try().await?,
+            Err(_) => return read.map(Some),
+        }
+        Ok(read.ok())
+    }
+
+    /// What the server refuses from here on doesn't end the transaction, if [`TableReader::undo_try`] follows.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn begin_try(&mut self) -> Result<(), WireError> {
+        self.session.run("savepoint tandem_try").await
+    }
+
+    /// Nothing was refused.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn keep_try(&mut self) -> Result<(), WireError> {
+        self.session.run("release tandem_try").await
+    }
+
+    /// The transaction is as it was.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn undo_try(&mut self) -> Result<(), WireError> {
+        self.session
+            .run("rollback to tandem_try; release tandem_try")
+            .await
+    }
+
+    async fn all_numbers(&mut self, copy: &str) -> Result<Vec<Vec<String>>, WireError> {
+        self.start(copy).await?;
+        let mut rows = Vec::new();
+        while let Some(line) = self.line(limits::COPY_BYTES).await? {
+            if let Line::Row(line) = line {
+                let line = String::from_utf8_lossy(&line);
+                rows.push(line.trim_end().split('\t').map(str::to_owned).collect());
+            }
+        }
+        Ok(rows)
     }
 
     /// The next line; none at the end. A line of more than `limit` bytes is not gathered.

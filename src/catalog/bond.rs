@@ -42,6 +42,67 @@ pub struct Foreign {
     pub full: bool,
 }
 
+/// Unique indexes of the table `$1`.
+const UNIQUES: &str = "select array(
+      select a.attname::text
+      from pg_attribute a
+      where a.attrelid = i.indrelid
+        and (
+          a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1])
+          or i.indexprs is not null
+            and exists (
+              select
+              from pg_depend d
+              where d.classid = 'pg_class'::regclass
+                and d.objid = i.indexrelid
+                and d.refclassid = 'pg_class'::regclass
+                and d.refobjid = i.indrelid
+                and d.refobjsubid = a.attnum
+            )
+        )
+        and a.attnum > 0
+      order by a.attnum
+    ),
+      coalesce(
+        (
+          select bool_or(c.condeferrable)
+          from pg_constraint c
+          where c.conindid = i.indexrelid
+            and c.conrelid = i.indrelid
+            and c.contype in ('p', 'u', 'x')
+        ),
+        false
+      ),
+      coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), i.indisexclusion
+    from pg_index i
+    where i.indrelid = $1 and i.indislive and (i.indisunique or i.indisexclusion)
+    order by i.indexrelid";
+
+/// Foreign keys of the table `$1`.
+const FOREIGNS: &str = "select array(
+      select a.attname::text
+      from unnest(f.conkey) with ordinality k(num, nth)
+      join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num
+      order by k.nth
+    ),
+      f.confrelid, f.condeferrable, f.confmatchtype = 'f'
+    from pg_constraint f
+    where f.conrelid = $1 and f.contype = 'f'
+    order by f.oid";
+
+/// Whether something watches the constraints of the table `$1`.
+const TRIGGERS: &str = "select exists (
+      select
+      from pg_trigger g
+      join pg_proc p on p.oid = g.tgfoid
+      join pg_namespace n on n.oid = p.pronamespace
+      where g.tgrelid = $1
+        and not g.tgisinternal
+        and n.nspname <> 'tandem'
+        and g.tgtype & 12 <> 0
+    )
+      or exists (select from pg_rewrite r where r.ev_class = $1)";
+
 /// Asks for them.
 ///
 /// # Errors
@@ -49,21 +110,10 @@ pub struct Foreign {
 pub(super) async fn bonds(client: &Client, oid: u32) -> Result<Bonds, WireError> {
     let own = [(&oid as _, Type::OID)];
     // Columns of expressions stand in what the index depends on.
-    let uniques = "select array(select a.attname::text from pg_attribute a where a.attrelid = i.indrelid and (a.attnum = any((i.indkey::int2[])[0:i.indnkeyatts - 1]) \
-        or i.indexprs is not null and exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = i.indexrelid \
-            and d.refclassid = 'pg_class'::regclass and d.refobjid = i.indrelid and d.refobjsubid = a.attnum)) and a.attnum > 0 order by a.attnum), \
-        coalesce((select bool_or(c.condeferrable) from pg_constraint c where c.conindid = i.indexrelid and c.conrelid = i.indrelid and c.contype in ('p', 'u', 'x')), false), \
-        coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), i.indisexclusion \
-        from pg_index i where i.indrelid = $1 and i.indislive and (i.indisunique or i.indisexclusion) order by i.indexrelid";
-    let foreigns = "select array(select a.attname::text from unnest(f.conkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num order by k.nth), \
-        f.confrelid, f.condeferrable, f.confmatchtype = 'f' from pg_constraint f where f.conrelid = $1 and f.contype = 'f' order by f.oid";
-    let triggers = "select exists (select from pg_trigger g join pg_proc p on p.oid = g.tgfoid join pg_namespace n on n.oid = p.pronamespace \
-            where g.tgrelid = $1 and not g.tgisinternal and n.nspname <> 'tandem' and g.tgtype & 12 <> 0) \
-        or exists (select from pg_rewrite r where r.ev_class = $1)";
     let (uniques, foreigns, triggers) = tokio::join!(
-        client.query_typed(uniques, &own),
-        client.query_typed(foreigns, &own),
-        client.query_typed(triggers, &own),
+        client.query_typed(UNIQUES, &own),
+        client.query_typed(FOREIGNS, &own),
+        client.query_typed(TRIGGERS, &own),
     );
     let unique = |row: &tokio_postgres::Row| Unique {
         columns: row.get(0),

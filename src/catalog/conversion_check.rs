@@ -27,17 +27,16 @@ pub async fn try_conversions(
             .collect();
         // A generated column takes immutable expressions only. Nothing of this is kept.
         let made = format!(
-            "begin; create temporary table tandem_trial ({}) on commit drop; \
-             alter table tandem_trial add \"tandem converted\" {} generated always as (({sql}\n)::{}) stored; rollback",
-            columns.join(", "),
-            column.base_type,
-            column.base_type
+            "begin; create temporary table tandem_trial ({columns}) on commit drop; \
+             alter table tandem_trial add \"tandem converted\" {base_type} generated always as (({sql}\n)::{base_type}) stored; rollback",
+            columns = columns.join(", "),
+            base_type = column.base_type
         );
         let plain = sent_nulls(arriving, uses);
         // Not the value itself: the client would ask what its type is before it reads on, and both would wait for ever.
         let asked = format!(
-            "select (({sql}\n)::{}) is null from (select {plain}) as arriving",
-            column.base_type
+            "select (({sql}\n)::{base_type}) is null from (select {plain}) as arriving",
+            base_type = column.base_type
         );
         match client.query_typed(&asked, &[]).await {
             Ok(_) => {}

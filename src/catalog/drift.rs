@@ -64,6 +64,54 @@ fn read(table: &Table) -> BTreeSet<&str> {
         .collect()
 }
 
+/// What is otherwise than it was when both sides agreed.
+const DRIFTED: &str = r#"select w.id, c.oid is null, coalesce(c.oid <> w.oid, false),
+      coalesce(c.relkind <> 'p' and r.prrelid is null, false),
+      coalesce(
+        c.relkind <> 'p'
+          and tandem.better_identity(
+            c.oid, case
+            when w.identity is not null then array(
+              select json_array_elements_text(w.identity::json)
+            )
+            end
+          ) is not null,
+        false
+      ), case
+        when c.relkind = 'p' then (
+          with recursive tree as (
+            select inhrelid as oid
+            from pg_inherits
+            where inhparent = c.oid
+            union all
+            select i.inhrelid
+            from pg_inherits i
+            join tree on i.inhparent = tree.oid
+          )
+          select array_agg(l.oid order by l.oid)
+          from tree
+          join pg_class l using (oid)
+          where l.relkind <> 'p'
+        )
+      end,
+      tandem.is_narrow($5, c.oid), coalesce(to_jsonb(r) ->> 'prqual' is not null, false),
+      s.seen,
+      tandem.sight($5, c.oid, array(select json_array_elements_text(w.columns::json))),
+      w.schema, w.name
+    from unnest(
+      $1::bigint[], $2::text[], $3::text[], $4::oid[], $6::text[], $7::text[]
+    ) as w(id, schema, name, oid, identity, columns)
+    left join (
+      pg_class c join pg_namespace n on n.oid = c.relnamespace
+    ) on n.nspname = w.schema
+      and c.relname = w.name
+    left join pg_publication_rel r on r.prrelid = c.oid
+      and r.prpubid = (select oid from pg_publication where pubname = $5)
+    left join tandem.seen s on s.replicator = $8
+      and s.publication = $5
+      and s.schema = w.schema
+      and s."table" = w.name"#;
+
 /// Looks at the publication and at all tables.
 ///
 /// What isn't seen: a replica identity that was taken away and given back between two looks.
@@ -82,18 +130,6 @@ pub async fn drift(
     let asked = Asked::of(tables.iter());
     // A partitioned table's rows are in its partitions, which are published one by one. `pg_partition_tree` would wait
     // for whoever has one of them locked.
-    let sql = "select w.id, c.oid is null, coalesce(c.oid <> w.oid, false), \
-            coalesce(c.relkind <> 'p' and r.prrelid is null, false), \
-            coalesce(c.relkind <> 'p' and tandem.better_identity(c.oid, case when w.identity is not null then array(select json_array_elements_text(w.identity::json)) end) is not null, false), \
-            case when c.relkind = 'p' then ( \
-                with recursive tree as (select inhrelid as oid from pg_inherits where inhparent = c.oid union all select i.inhrelid from pg_inherits i join tree on i.inhparent = tree.oid) \
-                select array_agg(l.oid order by l.oid) from tree join pg_class l using (oid) where l.relkind <> 'p') end, \
-            tandem.is_narrow($5, c.oid), coalesce(to_jsonb(r) ->> 'prqual' is not null, false), s.seen, \
-            tandem.sight($5, c.oid, array(select json_array_elements_text(w.columns::json))), w.schema, w.name \
-        from unnest($1::bigint[], $2::text[], $3::text[], $4::oid[], $6::text[], $7::text[]) as w(id, schema, name, oid, identity, columns) \
-        left join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname = w.schema and c.relname = w.name \
-        left join pg_publication_rel r on r.prrelid = c.oid and r.prpubid = (select oid from pg_publication where pubname = $5) \
-        left join tandem.seen s on s.replicator = $8 and s.publication = $5 and s.schema = w.schema and s.\"table\" = w.name";
     let params: [(&(dyn ToSql + Sync), Type); 8] = [
         (&asked.names, Type::INT8_ARRAY),
         (&asked.schemas, Type::TEXT_ARRAY),
@@ -104,7 +140,7 @@ pub async fn drift(
         (&asked.columns, Type::TEXT_ARRAY),
         (&replicator, Type::TEXT),
     ];
-    let rows = desktop.query_typed(sql, &params).await?;
+    let rows = desktop.query_typed(DRIFTED, &params).await?;
     let mut halts: Vec<TableStop> = Vec::new();
     for row in rows {
         let id: i64 = row.get(0);
@@ -226,11 +262,15 @@ pub async fn remember(
     if asked.names.is_empty() {
         return Ok(());
     }
-    let sql = "insert into tandem.seen as s (replicator, publication, schema, \"table\", seen) \
-        select $1, $2, w.schema, w.name, tandem.sight($2, c.oid, array(select json_array_elements_text(w.columns::json))) \
-        from unnest($3::text[], $4::text[], $5::text[]) as w(schema, name, columns) \
-        join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname = w.schema and c.relname = w.name \
-        on conflict (replicator, publication, schema, \"table\") do update set seen = excluded.seen where s.seen is distinct from excluded.seen";
+    let sql = r#"insert into tandem.seen as s (replicator, publication, schema, "table", seen)
+        select $1, $2, w.schema, w.name,
+          tandem.sight($2, c.oid, array(select json_array_elements_text(w.columns::json)))
+        from unnest($3::text[], $4::text[], $5::text[]) as w(schema, name, columns)
+        join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname = w.schema
+          and c.relname = w.name
+        on conflict (replicator, publication, schema, "table") do update
+        set seen = excluded.seen
+        where s.seen is distinct from excluded.seen"#;
     let params: [(&(dyn ToSql + Sync), Type); 5] = [
         (&replicator, Type::TEXT),
         (&name, Type::TEXT),

@@ -42,15 +42,21 @@ pub const VERSION_MIN: u32 = 140_000;
 /// When the query fails, or the server is too old for tandem.
 pub async fn facts(client: &Client, side: Side) -> Result<Facts, Fault> {
     let wire = Fault::at::<tokio_postgres::Error>(side);
-    let sql = "select current_setting('server_version_num')::int, \
-        (select system_identifier::text from pg_control_system()), \
-        case when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint()) \
-             else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int end, \
-        current_database()::text, current_setting('wal_level'), \
-        coalesce((select setting::bigint from pg_settings where name = 'wal_sender_timeout'), 60000), \
-        (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_user::text, \
-        case when pg_is_in_recovery() then '0/0' else pg_current_wal_insert_lsn()::text end, \
-        extract(epoch from pg_postmaster_start_time())::text";
+    let sql = "select current_setting('server_version_num')::int,
+          (select system_identifier::text from pg_control_system()), case
+            when pg_is_in_recovery() then (select timeline_id from pg_control_checkpoint())
+            else ('x' || left(pg_walfile_name(pg_current_wal_insert_lsn()), 8))::bit(32)::int
+          end,
+          current_database()::text, current_setting('wal_level'),
+          coalesce(
+            (select setting::bigint from pg_settings where name = 'wal_sender_timeout'), 60000
+          ),
+          (select rolsuper or rolreplication from pg_roles where rolname = current_user),
+          current_user::text, case
+            when pg_is_in_recovery() then '0/0'
+            else pg_current_wal_insert_lsn()::text
+          end,
+          extract(epoch from pg_postmaster_start_time())::text";
     let rows = client.query_typed(sql, &[]).await.map_err(wire)?;
     let row = rows
         .first()

@@ -25,14 +25,41 @@ pub async fn fleeting(desktop: &Client, tables: &[Table]) -> Result<Vec<Mismatch
             identities.push(identity.map(|columns| serde_json::json!(columns).to_string()));
         }
     }
-    let sql = "select distinct w.of from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as w(of, schema, name, identity) \
-        join pg_namespace n on n.nspname = w.schema join pg_class c on c.relnamespace = n.oid and c.relname = w.name \
-        where c.relkind <> 'p' and exists (select from pg_attribute a where a.attrelid = c.oid and a.attgenerated = 'v' and not a.attisdropped) \
-        and not exists (select from pg_index i where w.identity is not null and i.indrelid = c.oid and i.indisunique and i.indimmediate and i.indisvalid \
-            and i.indpred is null and i.indexprs is null \
-            and not exists (select from pg_attribute a where a.attrelid = c.oid and a.attnum = any (i.indkey) and not a.attnotnull) \
-            and array(select json_array_elements_text(w.identity::json)) <@ array(select a.attname::text from pg_attribute a \
-                where a.attrelid = c.oid and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1]))) order by 1";
+    let sql = "select distinct w.of
+        from unnest(
+          $1::bigint[], $2::text[], $3::text[], $4::text[]
+        ) as w(of, schema, name, identity)
+        join pg_namespace n on n.nspname = w.schema
+        join pg_class c on c.relnamespace = n.oid and c.relname = w.name
+        where c.relkind <> 'p'
+          and exists (
+            select
+            from pg_attribute a
+            where a.attrelid = c.oid and a.attgenerated = 'v' and not a.attisdropped
+          )
+          and not exists (
+            select
+            from pg_index i
+            where w.identity is not null
+              and i.indrelid = c.oid
+              and i.indisunique
+              and i.indimmediate
+              and i.indisvalid
+              and i.indpred is null
+              and i.indexprs is null
+              and not exists (
+                select
+                from pg_attribute a
+                where a.attrelid = c.oid and a.attnum = any (i.indkey) and not a.attnotnull
+              )
+              and array(select json_array_elements_text(w.identity::json)) <@ array(
+                select a.attname::text
+                from pg_attribute a
+                where a.attrelid = c.oid
+                  and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+              )
+          )
+        order by 1";
     let params: [(&(dyn ToSql + Sync), Type); 4] = [
         (&of, Type::INT8_ARRAY),
         (&schemas, Type::TEXT_ARRAY),

@@ -103,13 +103,35 @@ pub async fn footprints(
         relations.push(table.cloud.relation.as_str());
         columns.push(serde_json::json!(written(table)).to_string());
     }
-    let sql = "select w.id, c.oid, \
-            (select coalesce(json_object_agg(a.attname, a.attnum), '{}')::text from pg_attribute a \
-              where a.attrelid = c.oid and a.attnum > 0 and a.attname in (select json_array_elements_text(w.columns::json))), \
-            (with recursive tree as (select c.oid as oid union all select i.inhrelid from pg_inherits i join tree on i.inhparent = tree.oid where c.relkind = 'p') \
-              select array_agg(concat(l.oid, ':', l.relfilenode)) from tree join pg_class l using (oid) where l.relkind <> 'p') \
-        from unnest($1::bigint[], $2::text[], $3::text[], $4::text[]) as w(id, schema, name, columns) \
-        left join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname = w.schema and c.relname = w.name";
+    let sql = "select w.id, c.oid,
+          (
+            select coalesce(json_object_agg(a.attname, a.attnum), '{}')::text
+            from pg_attribute a
+            where a.attrelid = c.oid
+              and a.attnum > 0
+              and a.attname in (select json_array_elements_text(w.columns::json))
+          ),
+          (
+            with recursive tree as (
+              select c.oid as oid
+              union all
+              select i.inhrelid
+              from pg_inherits i
+              join tree on i.inhparent = tree.oid
+              where c.relkind = 'p'
+            )
+            select array_agg(concat(l.oid, ':', l.relfilenode))
+            from tree
+            join pg_class l using (oid)
+            where l.relkind <> 'p'
+          )
+        from unnest(
+          $1::bigint[], $2::text[], $3::text[], $4::text[]
+        ) as w(id, schema, name, columns)
+        left join (
+          pg_class c join pg_namespace n on n.oid = c.relnamespace
+        ) on n.nspname = w.schema
+          and c.relname = w.name";
     let params: [(&(dyn ToSql + Sync), Type); 4] = [
         (&names, Type::INT8_ARRAY),
         (&schemas, Type::TEXT_ARRAY),

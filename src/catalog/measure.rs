@@ -129,7 +129,14 @@ async fn count(
     of_ours: &str,
 ) -> Result<(i64, i64), WireError> {
     let sql = format!(
-        "select count(*), coalesce(sum(n), 0)::bigint from (select count(*) as n from {from} as t where {of_ours} group by {names} having count(*) > 1) as many"
+        "select count(*), coalesce(sum(n), 0)::bigint
+         from (
+           select count(*) as n
+           from {from} as t
+           where {of_ours}
+           group by {names}
+           having count(*) > 1
+         ) as many"
     );
     let rows = client.query_typed(&sql, &[]).await?;
     Ok(rows.first().map_or((0, 0), |row| (row.get(0), row.get(1))))

@@ -32,8 +32,11 @@ pub type Narrowed = Vec<(Name, &'static str)>;
 /// # Errors
 /// When the query fails.
 pub async fn publication(desktop: &Client, name: &str) -> Result<Option<Publication>, WireError> {
-    let sql = "select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot, to_regclass('tandem.publication') is not null, \
-        to_jsonb(pg_publication) ->> 'pubgencols' = 's' from pg_publication where pubname = $1";
+    let sql = "select puballtables, pubinsert, pubupdate, pubdelete, pubtruncate, pubviaroot,
+          to_regclass('tandem.publication') is not null,
+          to_jsonb(pg_publication) ->> 'pubgencols' = 's'
+        from pg_publication
+        where pubname = $1";
     let rows = desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);
@@ -115,9 +118,13 @@ impl Publication {
 /// # Errors
 /// When the query fails.
 pub async fn narrowed(desktop: &Client, publication: &str) -> Result<Narrowed, WireError> {
-    let sql = "select n.nspname::text, c.relname::text, to_jsonb(r) ->> 'prqual' is not null from pg_publication p \
-        join pg_publication_rel r on r.prpubid = p.oid join pg_class c on c.oid = r.prrelid join pg_namespace n on n.oid = c.relnamespace \
-        where p.pubname = $1 and coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') is not null";
+    let sql = "select n.nspname::text, c.relname::text, to_jsonb(r) ->> 'prqual' is not null
+        from pg_publication p
+        join pg_publication_rel r on r.prpubid = p.oid
+        join pg_class c on c.oid = r.prrelid
+        join pg_namespace n on n.oid = c.relnamespace
+        where p.pubname = $1
+          and coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') is not null";
     let rows = desktop
         .query_typed(sql, &[(&publication, Type::TEXT)])
         .await?;
@@ -157,7 +164,9 @@ pub fn publication_gone(name: &str) -> Fault {
         Kind::Lineage,
         format!("publication {name} was dropped on the desktop; stopping"),
     )
-    .hint("what was committed without it never reaches us, also where it was made again since, so the tables must be copied anew; nothing was written after this was noticed")
+    .hint(
+        "what was committed without it never reaches us, also where it was made again since, so the tables must be copied anew; nothing was written after this was noticed",
+    )
     .next(WAY_BACK)
 }
 

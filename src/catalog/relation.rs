@@ -139,22 +139,46 @@ impl RelationFacts {
 fn columns() -> String {
     let (name, label) = (readable("a.attname"), readable("e.enumlabel"));
     format!(
-        "with recursive typed as ( \
-        select a.attnum, a.atttypid as type, a.atttypmod as modifier, a.attnotnull as not_null \
-        from pg_attribute a where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped \
-      union all \
-        select typed.attnum, t.typbasetype, case when t.typtypmod >= 0 then t.typtypmod else typed.modifier end, \
-               typed.not_null or t.typnotnull \
-        from typed join pg_type t on t.oid = typed.type where t.typtype = 'd') \
-    select {name}, format_type(typed.type, -1), format_type(typed.type, typed.modifier), t.typname::text, \
-           t.typcategory::text, typed.modifier, typed.not_null, \
-           a.atthasdef or a.attidentity <> '' or exists (select from pg_type d where d.oid = a.atttypid and d.typdefault is not null), \
-           a.attgenerated <> '', a.attidentity = 'a', {name} <> a.attname::text, \
-           array(select {label} from pg_enum e where e.enumtypid in (t.oid, l.oid) order by e.enumsortorder), l.typname::text, l.typcategory::text, \
-            a.attgenerated = '' or a.attgenerated = 's' and current_setting('server_version_num')::int >= 180000, a.attgenerated = 'v' \
-    from typed join pg_type t on t.oid = typed.type and t.typtype <> 'd' \
-    left join pg_type l on l.oid = t.typelem and t.typcategory = 'A' and t.typsubscript = 'array_subscript_handler'::regproc \
-    join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum order by a.attnum"
+        "with recursive typed as (
+           select a.attnum, a.atttypid as type, a.atttypmod as modifier,
+             a.attnotnull as not_null
+           from pg_attribute a
+           where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
+           union all
+           select typed.attnum,
+             t.typbasetype, case when t.typtypmod >= 0 then t.typtypmod else typed.modifier end,
+             typed.not_null or t.typnotnull
+           from typed
+           join pg_type t on t.oid = typed.type
+           where t.typtype = 'd'
+         )
+         select {name}, format_type(typed.type, -1), format_type(typed.type, typed.modifier),
+           t.typname::text, t.typcategory::text, typed.modifier, typed.not_null,
+           a.atthasdef
+             or a.attidentity <> ''
+             or exists (
+               select
+               from pg_type d
+               where d.oid = a.atttypid and d.typdefault is not null
+             ),
+           a.attgenerated <> '', a.attidentity = 'a', {name} <> a.attname::text,
+           array(
+             select {label}
+             from pg_enum e
+             where e.enumtypid in (t.oid, l.oid)
+             order by e.enumsortorder
+           ),
+           l.typname::text, l.typcategory::text,
+           a.attgenerated = ''
+             or a.attgenerated = 's' and current_setting('server_version_num')::int >= 180000,
+           a.attgenerated = 'v'
+         from typed
+         join pg_type t on t.oid = typed.type and t.typtype <> 'd'
+         left join pg_type l on l.oid = t.typelem
+           and t.typcategory = 'A'
+           and t.typsubscript = 'array_subscript_handler'::regproc
+         join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum
+         order by a.attnum"
     )
 }
 
@@ -167,18 +191,64 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     let attribute = readable("a.attname");
     let (space, relation) = (readable("cn.nspname"), readable("k.relname"));
     let found = format!(
-        "select c.oid, c.relkind::text, row_security_active(c.oid), \
-        exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tandem ' || current_user and p.polcmd = '*' and p.polpermissive) \
-        and not exists (select from pg_policy p where p.polrelid = c.oid and not p.polpermissive), \
-        coalesce((select array_agg({attribute} order by k.nth) from pg_index i, unnest(i.indkey::int2[]) with ordinality k(num, nth) \
-            join pg_attribute a on a.attnum = k.num where a.attrelid = c.oid and i.indrelid = c.oid and i.indisprimary), '{{}}'), \
-        coalesce((select array_agg(distinct f.confrelid) from pg_constraint f where f.conrelid = c.oid and f.contype = 'f'), '{{}}'), c.relpersistence::text, \
-        coalesce((select array_agg(part.name order by k.oid, part.nth) from pg_inherits i join pg_class k on k.oid = i.inhrelid \
-            join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[{space}, {relation}]) with ordinality as part(name, nth) where i.inhparent = c.oid and not k.relispartition), '{{}}'), \
-        coalesce((select array_agg(part.name order by k.oid, part.nth) from pg_partition_tree(c.oid::regclass) as tree join pg_class k on k.oid = tree.relid \
-            join pg_namespace cn on cn.oid = k.relnamespace, unnest(array[{space}, {relation}]) with ordinality as part(name, nth) \
-            where c.relkind = 'p' and tree.isleaf and k.relpersistence = 'u'), '{{}}'), current_setting('server_encoding') \
-        from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and c.relname = $2"
+        "select c.oid, c.relkind::text, row_security_active(c.oid),
+           exists (
+             select
+             from pg_policy p
+             where p.polrelid = c.oid
+               and p.polname = 'tandem ' || current_user
+               and p.polcmd = '*'
+               and p.polpermissive
+           )
+             and not exists (
+               select
+               from pg_policy p
+               where p.polrelid = c.oid and not p.polpermissive
+             ),
+           coalesce(
+             (
+               select array_agg({attribute} order by k.nth)
+               from pg_index i, unnest(i.indkey::int2[]) with ordinality k(num, nth)
+               join pg_attribute a on a.attnum = k.num
+               where a.attrelid = c.oid and i.indrelid = c.oid and i.indisprimary
+             ),
+             '{{}}'
+           ),
+           coalesce(
+             (
+               select array_agg(distinct f.confrelid)
+               from pg_constraint f
+               where f.conrelid = c.oid and f.contype = 'f'
+             ),
+             '{{}}'
+           ),
+           c.relpersistence::text,
+           coalesce(
+             (
+               select array_agg(part.name order by k.oid, part.nth)
+               from pg_inherits i
+               join pg_class k on k.oid = i.inhrelid
+               join pg_namespace cn on cn.oid = k.relnamespace,
+               unnest(array[{space}, {relation}]) with ordinality as part(name, nth)
+               where i.inhparent = c.oid and not k.relispartition
+             ),
+             '{{}}'
+           ),
+           coalesce(
+             (
+               select array_agg(part.name order by k.oid, part.nth)
+               from pg_partition_tree(c.oid::regclass) as tree
+               join pg_class k on k.oid = tree.relid
+               join pg_namespace cn on cn.oid = k.relnamespace,
+               unnest(array[{space}, {relation}]) with ordinality as part(name, nth)
+               where c.relkind = 'p' and tree.isleaf and k.relpersistence = 'u'
+             ),
+             '{{}}'
+           ),
+           current_setting('server_encoding')
+         from pg_class c
+         join pg_namespace n on n.oid = c.relnamespace
+         where n.nspname = $1 and c.relname = $2"
     );
     let rows = client
         .query_typed(
@@ -262,11 +332,17 @@ async fn references(client: &Client, oid: u32) -> Result<Vec<Reference>, WireErr
     let table = readable("c.relname");
     let parent = readable("p.attname");
     let sql = format!(
-        "select {schema}, {table}, array_agg({own} order by k.nth), array_agg({parent} order by k.nth), f.confmatchtype = 'f' from pg_constraint f \
-        cross join unnest(f.conkey, f.confkey) with ordinality k(num, named, nth) \
-        join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num join pg_class c on c.oid = f.confrelid \
-        join pg_namespace n on n.oid = c.relnamespace join pg_attribute p on p.attrelid = f.confrelid and p.attnum = k.named \
-        where f.conrelid = $1 and f.contype = 'f' group by f.oid, n.oid, c.oid order by f.oid"
+        "select {schema}, {table}, array_agg({own} order by k.nth),
+           array_agg({parent} order by k.nth), f.confmatchtype = 'f'
+         from pg_constraint f
+         cross join unnest(f.conkey, f.confkey) with ordinality k(num, named, nth)
+         join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num
+         join pg_class c on c.oid = f.confrelid
+         join pg_namespace n on n.oid = c.relnamespace
+         join pg_attribute p on p.attrelid = f.confrelid and p.attnum = k.named
+         where f.conrelid = $1 and f.contype = 'f'
+         group by f.oid, n.oid, c.oid
+         order by f.oid"
     );
     let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     let reference = |row: &tokio_postgres::Row| {
@@ -287,9 +363,17 @@ async fn references(client: &Client, oid: u32) -> Result<Vec<Reference>, WireErr
 async fn indexes(client: &Client, oid: u32) -> Result<Vec<(Vec<String>, bool)>, WireError> {
     let column = readable("a.attname");
     let sql = format!(
-        "select array_agg({column} order by k.nth), i.indisunique from pg_index i, unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth) \
-        join pg_attribute a on a.attnum = k.num where a.attrelid = $1 and i.indrelid = $1 and i.indisvalid \
-        and i.indpred is null and i.indexprs is null group by i.indexrelid order by i.indexrelid"
+        "select array_agg({column} order by k.nth), i.indisunique
+         from pg_index i,
+           unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth)
+         join pg_attribute a on a.attnum = k.num
+         where a.attrelid = $1
+           and i.indrelid = $1
+           and i.indisvalid
+           and i.indpred is null
+           and i.indexprs is null
+         group by i.indexrelid
+         order by i.indexrelid"
     );
     let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     Ok({ rows.iter() }
@@ -301,8 +385,12 @@ async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, Wir
     let schema = readable("n.nspname");
     let table = readable("c.relname");
     let sql = format!(
-        "select {schema}, {table}, c.oid, c.relkind::text from pg_partition_tree($1::oid::regclass) p \
-        join pg_class c on c.oid = p.relid join pg_namespace n on n.oid = c.relnamespace where p.isleaf and c.oid <> $1 order by c.oid"
+        "select {schema}, {table}, c.oid, c.relkind::text
+         from pg_partition_tree($1::oid::regclass) p
+         join pg_class c on c.oid = p.relid
+         join pg_namespace n on n.oid = c.relnamespace
+         where p.isleaf and c.oid <> $1
+         order by c.oid"
     );
     let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     let leaf = |row: &tokio_postgres::Row| {
@@ -322,13 +410,32 @@ async fn reaches(client: &Client, oid: u32) -> Result<Vec<Reach>, WireError> {
     let table = readable("c.relname");
     let column = readable("a.attname");
     let sql = format!(
-        "select {schema}, {table}, \
-        array(select {column} from unnest(f.conkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num order by k.nth), \
-        array(select {column} from unnest(f.confkey) with ordinality k(num, nth) join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.num order by k.nth), \
-        f.confdeltype in ('c', 'n', 'd'), f.confupdtype in ('c', 'n', 'd') \
-        from pg_constraint f join pg_class c on c.oid = f.conrelid join pg_namespace n on n.oid = c.relnamespace \
-        where f.confrelid = $1 and f.contype = 'f' and f.conparentid = 0 \
-        and (f.confdeltype in ('c', 'n', 'd') or f.confupdtype in ('c', 'n', 'd') or has_table_privilege(c.oid, 'select')) order by f.oid"
+        "select {schema}, {table},
+           array(
+             select {column}
+             from unnest(f.conkey) with ordinality k(num, nth)
+             join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num
+             order by k.nth
+           ),
+           array(
+             select {column}
+             from unnest(f.confkey) with ordinality k(num, nth)
+             join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.num
+             order by k.nth
+           ),
+           f.confdeltype in ('c', 'n', 'd'), f.confupdtype in ('c', 'n', 'd')
+         from pg_constraint f
+         join pg_class c on c.oid = f.conrelid
+         join pg_namespace n on n.oid = c.relnamespace
+         where f.confrelid = $1
+           and f.contype = 'f'
+           and f.conparentid = 0
+           and (
+             f.confdeltype in ('c', 'n', 'd')
+             or f.confupdtype in ('c', 'n', 'd')
+             or has_table_privilege(c.oid, 'select')
+           )
+         order by f.oid"
     );
     let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
     let reach = |row: &tokio_postgres::Row| {

@@ -442,7 +442,7 @@ fn unfilled(
         if !filled && owner.is_none_or(|owner| owner.column != to.name) {
             complaints.mended_by(
                 Sort::Unfilled,
-                format!("column {} of the cloud refuses NULL, has no default, and nothing fills it; use set or rename", to.name),
+                format!("column {name} of the cloud refuses NULL, has no default, and nothing fills it; use set or rename", name = to.name),
                 in_cloud(empty(cloud, to)),
             );
         }

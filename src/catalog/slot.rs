@@ -34,8 +34,10 @@ pub struct SlotFacts {
 /// # Errors
 /// When the query fails.
 pub async fn slot(desktop: &Client, name: &str) -> Result<Option<SlotFacts>, WireError> {
-    let sql = "select coalesce(plugin::text, ''), coalesce(database::text, ''), active_pid, confirmed_flush_lsn::text, restart_lsn::text, \
-               coalesce(wal_status = 'lost', false) from pg_replication_slots where slot_name = $1";
+    let sql = "select coalesce(plugin::text, ''), coalesce(database::text, ''), active_pid,
+          confirmed_flush_lsn::text, restart_lsn::text, coalesce(wal_status = 'lost', false)
+        from pg_replication_slots
+        where slot_name = $1";
     let rows = desktop.query_typed(sql, &[(&name, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
         return Ok(None);

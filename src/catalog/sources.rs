@@ -114,7 +114,9 @@ async fn find_named(
         .iter()
         .map(|name| Name::read(name).map_or_else(|_| name.clone(), |name| quote::table(&name)))
         .collect();
-    let sql = "select w.n, to_regclass(w.name)::oid from unnest($1::text[]) with ordinality as w(name, n) order by 1";
+    let sql = "select w.n, to_regclass(w.name)::oid
+        from unnest($1::text[]) with ordinality as w(name, n)
+        order by 1";
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(&quoted, Type::TEXT_ARRAY)];
     let rows = client.query_typed(sql, &params).await?;
     let mut found = Vec::new();
@@ -138,12 +140,28 @@ async fn functions_of(
     called: &[u32],
 ) -> Result<bool, Error> {
     let sql = format!(
-        "select p.oid, case when getdatabaseencoding() = 'SQL_ASCII' then convert_to(t.text, 'SQL_ASCII') else convert_to(t.text, 'UTF8') end \
-         from pg_proc as p join pg_namespace as n on n.oid = p.pronamespace join pg_language as l on l.oid = p.prolang \
-         cross join lateral (select concat_ws(' ', p.prosrc, pg_get_function_sqlbody(p.oid), array_to_string(p.proconfig, ' '))) as t(text) \
-         where l.lanname not in ('c', 'internal') and n.nspname not in {NOBODYS} and p.oid <> all ($3) \
-         and (p.oid = any ($4) or p.proname = any ($1) and (n.nspname = any ($2) or n.nspname = any (current_schemas(false)))) limit {}",
-        limits::TEXTS_MAX
+        "select p.oid, case
+           when getdatabaseencoding() = 'SQL_ASCII' then convert_to(t.text, 'SQL_ASCII')
+           else convert_to(t.text, 'UTF8')
+         end
+         from pg_proc as p
+         join pg_namespace as n on n.oid = p.pronamespace
+         join pg_language as l on l.oid = p.prolang
+         cross join lateral (
+           select concat_ws(
+             ' ', p.prosrc, pg_get_function_sqlbody(p.oid), array_to_string(p.proconfig, ' ')
+           )
+         ) as t(text)
+         where l.lanname not in ('c', 'internal')
+           and n.nspname not in {NOBODYS}
+           and p.oid <> all ($3)
+           and (
+             p.oid = any ($4)
+             or p.proname = any ($1)
+               and (n.nspname = any ($2) or n.nspname = any (current_schemas(false)))
+           )
+         limit {texts_max}",
+        texts_max = limits::TEXTS_MAX
     );
     let mut any = false;
     for _ in 0..limits::TEXTS_DEEP {
@@ -191,17 +209,41 @@ async fn relations(
     let names: Vec<&String> = names.iter().collect();
     let schemas: Vec<&String> = schemas.iter().collect();
     let sql = format!(
-        "with recursive seen as (select c.oid from pg_class as c join pg_namespace as n on n.oid = c.relnamespace \
-           where c.oid = any ($3) or c.relname = any ($1) and (n.nspname = any ($2) or n.nspname = any (current_schemas(false))) \
-         union select d.refobjid from seen join pg_class as v on v.oid = seen.oid and v.relkind in ('v', 'm') \
-           join pg_rewrite as r on r.ev_class = v.oid and r.ev_type = '1' \
-           join pg_depend as d on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_class'::regclass and d.refobjid <> v.oid) \
-         select c.oid, {}, {}, c.relkind::text, c.relname = any ($4), array(select d.refobjid from pg_rewrite as r join pg_depend as d \
-           on d.classid = 'pg_rewrite'::regclass and d.objid = r.oid and d.refclassid = 'pg_proc'::regclass where r.ev_class = c.oid and c.relkind in ('v', 'm')) \
-         from seen join pg_class as c using (oid) join pg_namespace as n on n.oid = c.relnamespace \
-         where c.relkind in ('r', 'p', 'v', 'm', 'f') and c.relpersistence <> 't' and n.nspname not in {NOBODYS} order by 2, 3",
-        readable("n.nspname"),
-        readable("c.relname")
+        "with recursive seen as (
+           select c.oid
+           from pg_class as c
+           join pg_namespace as n on n.oid = c.relnamespace
+           where c.oid = any ($3)
+             or c.relname = any ($1)
+               and (n.nspname = any ($2) or n.nspname = any (current_schemas(false)))
+           union
+           select d.refobjid
+           from seen
+           join pg_class as v on v.oid = seen.oid and v.relkind in ('v', 'm')
+           join pg_rewrite as r on r.ev_class = v.oid and r.ev_type = '1'
+           join pg_depend as d on d.classid = 'pg_rewrite'::regclass
+             and d.objid = r.oid
+             and d.refclassid = 'pg_class'::regclass
+             and d.refobjid <> v.oid
+         )
+         select c.oid, {schema}, {relation}, c.relkind::text, c.relname = any ($4),
+           array(
+             select d.refobjid
+             from pg_rewrite as r
+             join pg_depend as d on d.classid = 'pg_rewrite'::regclass
+               and d.objid = r.oid
+               and d.refclassid = 'pg_proc'::regclass
+             where r.ev_class = c.oid and c.relkind in ('v', 'm')
+           )
+         from seen
+         join pg_class as c using (oid)
+         join pg_namespace as n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p', 'v', 'm', 'f')
+           and c.relpersistence <> 't'
+           and n.nspname not in {NOBODYS}
+         order by 2, 3",
+        schema = readable("n.nspname"),
+        relation = readable("c.relname")
     );
     let written: Vec<&String> = text.written.iter().collect();
     let params: [(&(dyn ToSql + Sync), Type); 4] = [

@@ -30,10 +30,11 @@ pub async fn strange(client: &Client, tables: &[Name]) -> Result<Vec<Name>, Wire
     for table in tables {
         // Bytes, since the server would end a text that isn't UTF-8 with an error.
         let sql = format!(
-            "select convert_to(left(t::text, {}), 'SQL_ASCII') from (select * from {} limit {}) as t",
-            limits::SAMPLE_BYTES,
-            quote::table(table),
-            limits::SAMPLE_ROWS
+            "select convert_to(left(t::text, {sample_bytes}), 'SQL_ASCII')
+             from (select * from {table} limit {sample_rows}) as t",
+            sample_bytes = limits::SAMPLE_BYTES,
+            table = quote::table(table),
+            sample_rows = limits::SAMPLE_ROWS
         );
         let rows = match client.query_typed(&sql, &[]).await {
             Ok(rows) => rows,

@@ -189,6 +189,7 @@ pub fn main() -> u8 {
     };
     failpoint::arm(std::env::var("TANDEM_TEST_FAILPOINT").ok().as_deref());
     failpoint::arm_cuts(std::env::var("TANDEM_TEST_CUTS").ok().as_deref());
+    failpoint::arm_sieve(std::env::var_os("TANDEM_TEST_RANGES").is_some());
     let is_service = matches!(&arguments.command, Command::Service(options) if options.action == manager::Action::Run);
     if !is_service {
         return carry_out(&arguments);

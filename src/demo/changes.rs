@@ -129,9 +129,9 @@ impl<'a> Changes<'a> {
             let renamed = rekeys(&table, number);
             self.done.renamed += self.try_all("key change", &table, renamed).await?;
             let last = format!(
-                "delete from {} as t where {}",
-                qualified(&table.name),
-                which("desc", 1, &table)
+                "delete from {name} as t where {which}",
+                name = qualified(&table.name),
+                which = which("desc", 1, &table)
             );
             self.done.deleted += self.try_one("delete", &table, &last).await?;
         }
@@ -144,7 +144,7 @@ impl<'a> Changes<'a> {
     }
 
     async fn count(&self, table: &RelationFacts) -> Result<u64, Fault> {
-        let sql = format!("select count(*) from {}", qualified(&table.name));
+        let sql = format!("select count(*) from {name}", name = qualified(&table.name));
         let rows = Side::Desktop.query(&self.desktop.client, &sql, &[]).await?;
         Ok(rows.first().map_or(0, |row| row.get::<_, i64>(0) as u64))
     }
@@ -230,8 +230,13 @@ fn names_rows(table: &RelationFacts, column: &ColumnFacts) -> bool {
 /// Rows of a table, found by where they stand: the first ones, or the last.
 fn which(order: &str, most: u64, table: &RelationFacts) -> String {
     format!(
-        "(t.tableoid, t.ctid) in (select o.tableoid, o.ctid from {} as o order by o.tableoid {order}, o.ctid {order} limit {most})",
-        qualified(&table.name)
+        "(t.tableoid, t.ctid) in (
+           select o.tableoid, o.ctid
+           from {name} as o
+           order by o.tableoid {order}, o.ctid {order}
+           limit {most}
+         )",
+        name = qualified(&table.name)
     )
 }
 
@@ -264,14 +269,20 @@ fn inserts(table: &RelationFacts, rows: u64, round: u64) -> Vec<String> {
             limits::DEMO_ROWS
         ),
         _ => format!(
-            "generate_series(1, {}) as g(\"tandem n\") cross join lateral (select o.* from {target} as o order by o.tableoid, o.ctid offset ({N} + {round}) % {rows} limit 1) as s",
-            limits::DEMO_ROWS
+            r#"generate_series(1, {demo_rows}) as g("tandem n")
+               cross join lateral (
+                 select o.*
+                 from {target} as o
+                 order by o.tableoid, o.ctid offset ({N} + {round}) % {rows}
+                 limit 1
+               ) as s"#,
+            demo_rows = limits::DEMO_ROWS
         ),
     };
     let insert = format!(
-        "insert into {target} ({}) select {} from {from}",
-        names.join(", "),
-        values.join(", ")
+        "insert into {target} ({names}) select {values} from {from}",
+        names = names.join(", "),
+        values = values.join(", ")
     );
     vec![format!("{insert} on conflict do nothing"), insert]
 }
@@ -291,7 +302,15 @@ fn parent(table: &RelationFacts, column: &ColumnFacts, round: u64) -> Option<Str
         .position(|other| std::ptr::eq(other, reference))
         .unwrap_or(0) as u64;
     Some(format!(
-        "(select p.{theirs} from {target} as p order by p.tableoid, p.ctid offset ({N} * {pace} + {round}) % greatest(1, (select count(*) from {target})) limit 1)"
+        "(
+           select p.{theirs}
+           from {target} as p
+           order by p.tableoid,
+             p.ctid offset ({N} * {pace} + {round}) % greatest(
+               1, (select count(*) from {target})
+             )
+           limit 1
+         )"
     ))
 }
 
@@ -311,8 +330,8 @@ fn fresh(table: &RelationFacts, column: &ColumnFacts, round: u64) -> String {
         }
         ("money", _) => format!("{N}::money"),
         (_, 'N') => format!(
-            "((select coalesce(max(o.{name}), 0) from {target} as o) + {N})::{}",
-            column.full_type
+            "((select coalesce(max(o.{name}), 0) from {target} as o) + {N})::{full_type}",
+            full_type = column.full_type
         ),
         (_, 'S') => fitted(column, &text),
         _ => made(column, true),
@@ -374,7 +393,11 @@ fn updates(table: &RelationFacts, round: u64) -> Vec<String> {
     let others = free.iter().map(|column| {
         let name = ident(&column.name);
         let other = format!("from {target} as o where o.{name} <> t.{name}");
-        format!("update {target} as t set {name} = (select o.{name} {other} order by o.tableoid, o.ctid limit 1) where {some} and exists (select {other})")
+        format!(
+            "update {target} as t
+             set {name} = (select o.{name} {other} order by o.tableoid, o.ctid limit 1)
+             where {some} and exists (select {other})"
+        )
     });
     let new = free.iter().filter_map(|column| {
         let name = ident(&column.name);
@@ -400,9 +423,12 @@ fn rekeys(table: &RelationFacts, round: u64) -> Vec<String> {
     let statements = key.map(|column| {
         let value = parent(table, column, round + 1).unwrap_or_else(|| fresh(table, column, round));
         format!(
-            "update {target} as t set {} = {value} from (values (1)) as g(\"tandem n\") where {}",
-            ident(&column.name),
-            which("desc", 1, table)
+            r#"update {target} as t
+               set {column} = {value}
+               from (values (1)) as g("tandem n")
+               where {which}"#,
+            column = ident(&column.name),
+            which = which("desc", 1, table)
         )
     });
     statements.collect()

@@ -272,8 +272,8 @@ async fn fill(changes: &mut Changes<'_>, say: Say<'_>) -> Result<(), Fault> {
 async fn bootstrap(own: &Own, stage: &Stage, say: Say<'_>) -> Result<(), Fault> {
     let (code, said) = command(own, &stage.folder, &["bootstrap", "--quiet"]).await?;
     say(&format!(
-        "tandem bootstrap: {} tables copied from one snapshot",
-        stage.settings.tables.len()
+        "tandem bootstrap: {tables} tables copied from one snapshot",
+        tables = stage.settings.tables.len()
     ));
     if code != 0 {
         said.lines().for_each(|line| say(&format!("  {line}")));

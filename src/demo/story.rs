@@ -38,15 +38,36 @@ pub(super) const DATABASE: &str = "enterprise_db";
 const HOME: [(&str, &str); 3] = [
     (
         "workdiary",
-        "select count(*), coalesce(sum(hashtextextended(concat_ws('|', wd_id, staff_id, date, minutes, tasknotes), 0)), 0)::text from workdiary where source = 'M'",
+        "select count(*),
+           coalesce(
+             sum(
+               hashtextextended(concat_ws('|', wd_id, staff_id, date, minutes, tasknotes), 0)
+             ),
+             0
+           )::text
+         from workdiary
+         where source = 'M'",
     ),
     (
         "learequest",
-        "select count(*), coalesce(sum(hashtextextended(concat_ws('|', learequest_id, fromdate, todate, leaveremarks), 0)), 0)::text from learequest where source = 'M'",
+        "select count(*),
+           coalesce(
+             sum(
+               hashtextextended(
+                 concat_ws('|', learequest_id, fromdate, todate, leaveremarks), 0
+               )
+             ),
+             0
+           )::text
+         from learequest
+         where source = 'M'",
     ),
     (
         "ticks",
-        "select count(*), coalesce(sum(hashtextextended(concat_ws('|', task_id, checklistdesc), 0)), 0)::text from taskchecklist where checkliststatus = 1",
+        "select count(*),
+           coalesce(sum(hashtextextended(concat_ws('|', task_id, checklistdesc), 0)), 0)::text
+         from taskchecklist
+         where checkliststatus = 1",
     ),
 ];
 
@@ -135,7 +156,7 @@ impl Stage {
         let (desktop, cloud) = servers(script.binaries.as_deref(), say).await?;
         load(&desktop, "postgres", DATABASE, Side::Desktop, DESKTOP).await?;
         load(&cloud, "supabase_admin", "postgres", Side::Cloud, CLOUD).await?;
-        let fill = format!("select demo.generate(1, {})", script.scale);
+        let fill = format!("select demo.generate(1, {scale})", scale = script.scale);
         load(&desktop, "postgres", DATABASE, Side::Desktop, &[&fill]).await?;
         let folder = new_folder()?;
         let settings = write_settings(&folder, &desktop, &cloud)?;

@@ -86,10 +86,14 @@ async fn orphans(
     (desktop, cloud): (&Client, &Client),
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let sql = "select w.name, a.attname::text, v.name, b.attname::text from unnest($1::text[]) as w(name) join pg_constraint c on c.conrelid = to_regclass(w.name) \
-        join unnest($1::text[]) as v(name) on c.confrelid = to_regclass(v.name) \
-        join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1] join pg_attribute b on b.attrelid = c.confrelid and b.attnum = c.confkey[1] \
-        where c.contype = 'f' and cardinality(c.conkey) = 1 and c.conparentid = 0 order by 1, 2";
+    let sql = "select w.name, a.attname::text, v.name, b.attname::text
+        from unnest($1::text[]) as w(name)
+        join pg_constraint c on c.conrelid = to_regclass(w.name)
+        join unnest($1::text[]) as v(name) on c.confrelid = to_regclass(v.name)
+        join pg_attribute a on a.attrelid = c.conrelid and a.attnum = c.conkey[1]
+        join pg_attribute b on b.attrelid = c.confrelid and b.attnum = c.confkey[1]
+        where c.contype = 'f' and cardinality(c.conkey) = 1 and c.conparentid = 0
+        order by 1, 2";
     let names: Vec<_> = tables.iter().map(|table| qualified(&table.cloud)).collect();
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
     let named = |name: &str| tables.iter().find(|table| qualified(&table.cloud) == name);
@@ -112,7 +116,11 @@ async fn orphans(
         let (own, taken) = (ident(own), ident(taken));
         let ours = admitted(child);
         let count = format!(
-            "select count(*) from {table} as t where {ours} and t.{own} is not null and not exists (select from {of} as p where p.{taken} = t.{own})"
+            "select count(*)
+             from {table} as t
+             where {ours}
+               and t.{own} is not null
+               and not exists (select from {of} as p where p.{taken} = t.{own})"
         );
         let counted = rows((desktop, Side::Desktop), &count, &[]).await?;
         let count = counted.first().map_or(0, |row| row.get::<_, i64>(0));
@@ -198,9 +206,17 @@ async fn quarantine(cloud: &Client, report: &mut Report) -> Result<(), Fault> {
 /// A row whose parent doesn't travel may find none.
 async fn parents(settings: &Settings, cloud: &Client, report: &mut Report) -> Result<(), Fault> {
     let names = cloud_tables(settings);
-    let sql = "select w.name, c.confrelid::regclass::text from unnest($1::text[]) as w(name) join pg_constraint c on c.conrelid = to_regclass(w.name) \
-        where c.contype = 'f' and c.confrelid <> all (select to_regclass(n) from unnest($1::text[]) as n where to_regclass(n) is not null) \
-        group by 1, 2 order by 1, 2";
+    let sql = "select w.name, c.confrelid::regclass::text
+        from unnest($1::text[]) as w(name)
+        join pg_constraint c on c.conrelid = to_regclass(w.name)
+        where c.contype = 'f'
+          and c.confrelid <> all (
+            select to_regclass(n)
+            from unnest($1::text[]) as n
+            where to_regclass(n) is not null
+          )
+        group by 1, 2
+        order by 1, 2";
     let params = [(&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
     let rows = rows((cloud, Side::Cloud), sql, &params).await?;
     let missing = rows.iter().map(|row| {

@@ -26,13 +26,25 @@ pub(super) async fn check(
     triggers(settings, client, installed, report).await
 }
 
+/// The cloud's server, and how many connections it takes and has.
+const SERVER: &str =
+    "select current_setting('server_version_num')::int, current_setting('server_version'),
+    pg_is_in_recovery(), current_setting('default_transaction_read_only') = 'on',
+    current_database()::text, current_setting('server_encoding'),
+    (
+      select sum(
+        case name when 'max_connections' then setting::int else -setting::int end
+      )
+      from pg_settings
+      where name in (
+        'max_connections', 'superuser_reserved_connections', 'reserved_connections'
+      )
+    )::int,
+    (select sum(numbackends) from pg_stat_database)::int";
+
 async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     // Of others' sessions a user without privileges sees little, but how many there are.
-    let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
-        current_setting('default_transaction_read_only') = 'on', current_database()::text, current_setting('server_encoding'), \
-        (select sum(case name when 'max_connections' then setting::int else -setting::int end) from pg_settings \
-          where name in ('max_connections', 'superuser_reserved_connections', 'reserved_connections'))::int, (select sum(numbackends) from pg_stat_database)::int";
-    let found = rows((client, Side::Cloud), sql, &[]).await?;
+    let found = rows((client, Side::Cloud), SERVER, &[]).await?;
     let Some(row) = found.first() else {
         return Ok(());
     };
@@ -104,9 +116,15 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
 
 /// Whether phones may look into the schema.
 async fn exposure(client: &Client, report: &mut Report) -> Result<(), Fault> {
-    let sql = "select r.rolname::text from pg_roles r join pg_namespace n on n.nspname = 'tandem' \
-        where r.rolname in ('anon', 'authenticated', 'public') and has_schema_privilege(r.oid, n.oid, 'usage') \
-        union all select 'public' from pg_namespace n, aclexplode(n.nspacl) as a where n.nspname = 'tandem' and a.grantee = 0";
+    let sql = "select r.rolname::text
+        from pg_roles r
+        join pg_namespace n on n.nspname = 'tandem'
+        where r.rolname in ('anon', 'authenticated', 'public')
+          and has_schema_privilege(r.oid, n.oid, 'usage')
+        union all
+        select 'public'
+        from pg_namespace n, aclexplode(n.nspacl) as a
+        where n.nspname = 'tandem' and a.grantee = 0";
     let found = rows((client, Side::Cloud), sql, &[]).await?;
     let open = found.iter().map(|row| {
         let role: String = row.get(0);
@@ -130,6 +148,41 @@ async fn exposure(client: &Client, report: &mut Report) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What our user may do with the tables `$1`, of which `$2` go out and `$3` come home.
+const RIGHTS: &str = "select w.name, w.outward, w.home, current_user::text,
+      array_remove(
+        array[
+          case when not has_table_privilege(c.oid, 'select') then 'SELECT' end,
+          case when w.outward
+            and not has_table_privilege(c.oid, 'insert') then 'INSERT' end,
+          case when w.outward
+            and not has_table_privilege(c.oid, 'update') then 'UPDATE' end,
+          case when w.outward and not has_table_privilege(c.oid, 'delete') then 'DELETE' end
+        ],
+        null
+      ),
+      has_table_privilege(c.oid, 'trigger'),
+      row_security_active(c.oid)
+        and not exists (
+          select
+          from pg_policy p
+          where p.polrelid = c.oid and p.polname = 'tandem ' || current_user
+        ),
+      (
+        select array_agg(s.oid::regclass::text)
+        from pg_depend d
+        join pg_class s on s.oid = d.objid and s.relkind = 'S'
+        where d.refobjid = c.oid
+          and d.deptype in ('a', 'i')
+          and d.classid = 'pg_class'::regclass
+          and case
+            when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage')
+            else false
+          end
+      )
+    from unnest($1::text[], $2::bool[], $3::bool[]) as w(name, outward, home)
+    join pg_class c on c.oid = to_regclass(w.name)";
+
 async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let names = cloud_tables(settings);
     let (mut out, mut reverse) = (Vec::new(), Vec::new());
@@ -137,21 +190,12 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         out.push(table.flow != Flow::Reverse);
         reverse.push(table.flow != Flow::Forward || !table.cloud_owned.is_empty());
     }
-    let sql = "select w.name, w.outward, w.home, current_user::text, \
-        array_remove(array[case when not has_table_privilege(c.oid, 'select') then 'SELECT' end, \
-          case when w.outward and not has_table_privilege(c.oid, 'insert') then 'INSERT' end, case when w.outward and not has_table_privilege(c.oid, 'update') then 'UPDATE' end, \
-          case when w.outward and not has_table_privilege(c.oid, 'delete') then 'DELETE' end], null), \
-        has_table_privilege(c.oid, 'trigger'), \
-        row_security_active(c.oid) and not exists (select from pg_policy p where p.polrelid = c.oid and p.polname = 'tandem ' || current_user), \
-        (select array_agg(s.oid::regclass::text) from pg_depend d join pg_class s on s.oid = d.objid and s.relkind = 'S' \
-          where d.refobjid = c.oid and d.deptype in ('a', 'i') and d.classid = 'pg_class'::regclass and case when s.relkind = 'S' then not has_sequence_privilege(s.oid, 'usage') else false end) \
-        from unnest($1::text[], $2::bool[], $3::bool[]) as w(name, outward, home) join pg_class c on c.oid = to_regclass(w.name)";
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&names, Type::TEXT_ARRAY),
         (&out, Type::BOOL_ARRAY),
         (&reverse, Type::BOOL_ARRAY),
     ];
-    let found = rows((client, Side::Cloud), sql, &params).await?;
+    let found = rows((client, Side::Cloud), RIGHTS, &params).await?;
     let user = |row: &Row| ident(&row.get::<_, String>(3));
     let closed = found
         .iter()
@@ -229,6 +273,29 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
     Ok(())
 }
 
+/// Triggers of the tables `$1` that run for each row that is written.
+const ROW_TRIGGERS: &str = "select w.name, g.tgname::text
+    from unnest($1::text[]) as w(name)
+    join pg_trigger g on g.tgrelid = to_regclass(w.name)
+    where not g.tgisinternal
+      and g.tgenabled <> 'D'
+      and g.tgtype & 3 = 3
+      and g.tgtype & 20 > 0";
+
+/// Foreign keys to the tables `$1` that change rows elsewhere.
+const FOREIGN_ACTIONS: &str = r#"select w.name, c.conname::text, r.relname::text,
+      c.conrelid::regclass::text,
+      regexp_replace(
+        pg_get_constraintdef(c.oid),
+        ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)( \([^)]*\))?', '', 'g'
+      )
+    from unnest($1::text[]) as w(name)
+    join pg_constraint c on c.confrelid = to_regclass(w.name)
+    join pg_class r on r.oid = c.conrelid
+    where c.contype = 'f'
+      and c.conparentid = 0
+      and (c.confdeltype in ('c', 'n', 'd') or c.confupdtype in ('c', 'n', 'd'))"#;
+
 async fn triggers(
     settings: &Settings,
     client: &Client,
@@ -238,9 +305,7 @@ async fn triggers(
     let names = cloud_tables(settings);
     let named = [(&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
     // tgtype: 1 row, 2 before, 4 insert, 16 update.
-    let sql = "select w.name, g.tgname::text from unnest($1::text[]) as w(name) join pg_trigger g on g.tgrelid = to_regclass(w.name) \
-        where not g.tgisinternal and g.tgenabled <> 'D' and g.tgtype & 3 = 3 and g.tgtype & 20 > 0";
-    let found = rows((client, Side::Cloud), sql, &named).await?;
+    let found = rows((client, Side::Cloud), ROW_TRIGGERS, &named).await?;
     let rewriting = found.iter().map(|row| {
         let (table, name): (String, String) = (row.get(0), row.get(1));
         Wrong::new(
@@ -259,11 +324,7 @@ async fn triggers(
         CheckOutcome::Warn,
         rewriting.collect(),
     );
-    let sql = "select w.name, c.conname::text, r.relname::text, c.conrelid::regclass::text, \
-        regexp_replace(pg_get_constraintdef(c.oid), ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)( \\([^)]*\\))?', '', 'g') \
-        from unnest($1::text[]) as w(name) join pg_constraint c on c.confrelid = to_regclass(w.name) join pg_class r on r.oid = c.conrelid \
-        where c.contype = 'f' and c.conparentid = 0 and (c.confdeltype in ('c', 'n', 'd') or c.confupdtype in ('c', 'n', 'd'))";
-    let found = rows((client, Side::Cloud), sql, &named).await?;
+    let found = rows((client, Side::Cloud), FOREIGN_ACTIONS, &named).await?;
     let reaching = found.iter().map(|row| {
         let (parent, name, child, definition): (String, String, String, String) =
             (row.get(0), row.get(1), row.get(3), row.get(4));
@@ -285,7 +346,10 @@ async fn triggers(
     );
     let mut disabled = Vec::new();
     if installed {
-        let sql = "select g.tgrelid::regclass::text, g.tgname::text from pg_trigger g join pg_proc f on f.oid = g.tgfoid join pg_namespace n on n.oid = f.pronamespace \
+        let sql = "select g.tgrelid::regclass::text, g.tgname::text
+            from pg_trigger g
+            join pg_proc f on f.oid = g.tgfoid
+            join pg_namespace n on n.oid = f.pronamespace
             where n.nspname = 'tandem' and g.tgenabled not in ('O', 'A')";
         let found = rows((client, Side::Cloud), sql, &[]).await?;
         disabled.extend(found.iter().map(|row| {

@@ -38,10 +38,12 @@ pub(super) async fn check(
 }
 
 async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
-    let sql = "select current_setting('server_version_num')::int, current_setting('server_version'), pg_is_in_recovery(), \
-        current_setting('wal_level'), current_user::text, \
-        (select rolsuper or rolreplication from pg_roles where rolname = current_user), current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on', \
-        current_setting('default_transaction_read_only') = 'on', current_database()::text";
+    let sql =
+        "select current_setting('server_version_num')::int, current_setting('server_version'),
+           pg_is_in_recovery(), current_setting('wal_level'), current_user::text,
+           (select rolsuper or rolreplication from pg_roles where rolname = current_user),
+           current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on',
+           current_setting('default_transaction_read_only') = 'on', current_database()::text";
     let rows = rows((client, Side::Desktop), sql, &[]).await?;
     let Some(row) = rows.first() else {
         return Ok(());
@@ -128,18 +130,34 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     Ok(())
 }
 
+/// What our user may do with the tables `$1`.
+const RIGHTS: &str =
+    "select w.name, c.oid is null, coalesce(has_table_privilege(c.oid, 'select'), false),
+      coalesce(pg_has_role(c.relowner, 'usage'), false), pg_get_userbyid(c.relowner)::text,
+      coalesce(row_security_active(c.oid), false), current_user::text, w.home,
+      coalesce(
+        has_table_privilege(c.oid, 'insert')
+          and has_table_privilege(c.oid, 'update')
+          and has_table_privilege(c.oid, 'delete'),
+        false
+      ),
+      exists (
+        select
+        from pg_publication_rel r
+        join pg_publication p on p.oid = r.prpubid
+        where r.prrelid = c.oid and p.pubname = $3
+      ),
+      w.streams,
+      coalesce((select o.rolsuper from pg_roles o where o.oid = c.relowner), false)
+    from unnest($1::text[], $2::bool[], $4::bool[]) as w(name, home, streams)
+    left join pg_class c on c.oid = to_regclass(w.name)";
+
 async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let names = desktop_tables(settings);
     let reverse_tables = settings.tables.iter();
     let reverse_tables =
         reverse_tables.map(|table| table.flow != Flow::Forward || !table.cloud_owned.is_empty());
     let reverse_tables: Vec<_> = reverse_tables.collect();
-    let sql = "select w.name, c.oid is null, coalesce(has_table_privilege(c.oid, 'select'), false), coalesce(pg_has_role(c.relowner, 'usage'), false), \
-        pg_get_userbyid(c.relowner)::text, coalesce(row_security_active(c.oid), false), current_user::text, w.home, \
-        coalesce(has_table_privilege(c.oid, 'insert') and has_table_privilege(c.oid, 'update') and has_table_privilege(c.oid, 'delete'), false), \
-        exists (select from pg_publication_rel r join pg_publication p on p.oid = r.prpubid where r.prrelid = c.oid and p.pubname = $3), \
-        w.streams, coalesce((select o.rolsuper from pg_roles o where o.oid = c.relowner), false) \
-        from unnest($1::text[], $2::bool[], $4::bool[]) as w(name, home, streams) left join pg_class c on c.oid = to_regclass(w.name)";
     let streams: Vec<_> = settings.tables.iter().map(is_published).collect();
     let params: [(&(dyn ToSql + Sync), Type); 4] = [
         (&names, Type::TEXT_ARRAY),
@@ -147,7 +165,7 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         (&settings.forward.publication, Type::TEXT),
         (&streams, Type::BOOL_ARRAY),
     ];
-    let found = rows((client, Side::Desktop), sql, &params).await?;
+    let found = rows((client, Side::Desktop), RIGHTS, &params).await?;
     let there: Vec<_> = found.iter().filter(|row| !row.get::<_, bool>(1)).collect();
     let user = |row: &Row| ident(&row.get::<_, String>(6));
     let unread = there

@@ -28,14 +28,18 @@ pub(super) async fn desktop(
     };
     let Some(free) = free(&settings.desktop.endpoint, on).await? else {
         let what = format!(
-            "not checked: the desktop's disk can't be seen from here; {} may be kept for us there",
-            size(most)
+            "not checked: the desktop's disk can't be seen from here; {size} may be kept for us there",
+            size = size(most)
         );
         report.skip("desktop_disk", what);
         return Ok(());
     };
     // What is held already has its room.
-    let sql = "select coalesce(max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)), 0)::bigint from pg_replication_slots where wal_status <> 'lost'";
+    let sql = "select coalesce(
+          max(pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)), 0
+        )::bigint
+        from pg_replication_slots
+        where wal_status <> 'lost'";
     let found = rows(on, sql, &[]).await?;
     let held = found
         .first()
@@ -78,7 +82,8 @@ pub(super) async fn cloud(
         return Ok(());
     }
     let names = desktop_tables(settings);
-    let sql = "select coalesce(sum(pg_total_relation_size(to_regclass(name))), 0)::bigint from unnest($1::text[]) as name";
+    let sql = "select coalesce(sum(pg_total_relation_size(to_regclass(name))), 0)::bigint
+        from unnest($1::text[]) as name";
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
     let found = rows((desktop, Side::Desktop), sql, &params).await?;
     let needed = 2 * found
@@ -86,7 +91,7 @@ pub(super) async fn cloud(
         .map_or(0, |row| row.get::<_, i64>(0))
         .unsigned_abs();
     match free(&settings.cloud.endpoint, (cloud, Side::Cloud)).await? {
-        None => report.skip("cloud_disk", format!("not checked: the cloud's disk can't be seen from here; the first copy needs up to {} there", size(needed))),
+        None => report.skip("cloud_disk", format!("not checked: the cloud's disk can't be seen from here; the first copy needs up to {size} there", size = size(needed))),
         Some(free) if free > needed => report.ok("cloud_disk", format!("{} free in the cloud, up to {} needed by the first copy", size(free), size(needed))),
         Some(free) => {
             let what = format!("{} free in the cloud, and the first copy needs up to {}", size(free), size(needed));

@@ -327,7 +327,10 @@ async fn logged(
     tables: &[String],
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let sql = "select w.name from unnest($1::text[]) as w(name) join pg_class c on c.oid = to_regclass(w.name) where c.relpersistence = 'u'";
+    let sql = "select w.name
+        from unnest($1::text[]) as w(name)
+        join pg_class c on c.oid = to_regclass(w.name)
+        where c.relpersistence = 'u'";
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(&tables, Type::TEXT_ARRAY)];
     let found = rows(on, sql, &params).await?;
     let unlogged = found.iter().map(|row| {

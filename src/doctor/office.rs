@@ -180,10 +180,22 @@ async fn statement(
 async fn loud(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let names = desktop_tables(settings);
     // Counted since somebody set the counters back, or since the server was made.
-    let sql = "select w.name, (least(s.n_tup_del, s.n_tup_ins) / greatest(s.n_live_tup, 1) / d.days)::bigint from unnest($1::text[]) as w(name) \
-        join pg_stat_user_tables as s on s.relid = to_regclass(w.name) cross join (select greatest(1, extract(epoch from now() - \
-          coalesce(stats_reset, pg_postmaster_start_time())) / 86400) as days from pg_stat_database where datname = current_database()) as d \
-        where s.n_live_tup >= 1000 and least(s.n_tup_del, s.n_tup_ins) >= 5 * s.n_live_tup * d.days";
+    let sql = "select w.name,
+          (least(s.n_tup_del, s.n_tup_ins) / greatest(s.n_live_tup, 1) / d.days)::bigint
+        from unnest($1::text[]) as w(name)
+        join pg_stat_user_tables as s on s.relid = to_regclass(w.name)
+        cross join (
+          select greatest(
+            1,
+            extract(
+              epoch from now() - coalesce(stats_reset, pg_postmaster_start_time())
+            ) / 86400
+          ) as days
+          from pg_stat_database
+          where datname = current_database()
+        ) as d
+        where s.n_live_tup >= 1000
+          and least(s.n_tup_del, s.n_tup_ins) >= 5 * s.n_live_tup * d.days";
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(&names, Type::TEXT_ARRAY)];
     let found = rows((client, Side::Desktop), sql, &params).await?;
     let often = found.iter().map(|row| {

@@ -19,8 +19,16 @@ async fn lacks(settings: &Settings, client: &Client) -> Result<bool, Fault> {
     let names: Vec<_> = streaming
         .map(|table| qualified(&table.desktop_name()))
         .collect();
-    let sql = "select exists (select from unnest($1::text[]) as name where not exists (select from pg_publication p \
-        cross join lateral pg_get_publication_tables(p.pubname) as t where p.pubname = $2 and t.relid = to_regclass(name)))";
+    let sql = "select exists (
+          select
+          from unnest($1::text[]) as name
+          where not exists (
+            select
+            from pg_publication p
+            cross join lateral pg_get_publication_tables(p.pubname) as t
+            where p.pubname = $2 and t.relid = to_regclass(name)
+          )
+        )";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [
         (&names, Type::TEXT_ARRAY),
         (&settings.forward.publication, Type::TEXT),
@@ -40,12 +48,45 @@ async fn was_there(client: &Client, name: &str) -> Result<bool, Fault> {
     Ok(!rows(on, sql, &[(&name, Type::TEXT)]).await?.is_empty())
 }
 
+/// Published tables whose updates and deletes the desktop refuses, since nothing names their rows; with their publications.
+const WITHOUT_IDENTITY: &str = "select format('%I.%I', n.nspname, c.relname),
+      string_agg(distinct p.pubname::text, ', ')
+    from pg_publication p
+    cross join lateral pg_get_publication_tables(p.pubname) as t
+    join pg_class c on c.oid = t.relid
+    join pg_namespace n on n.oid = c.relnamespace
+    where (p.pubupdate or p.pubdelete)
+      and n.nspname <> 'tandem'
+      and c.relkind = 'r'
+      and (
+        c.relreplident = 'n'
+        or c.relreplident = 'd'
+          and not exists (
+            select
+            from pg_index i
+            where i.indrelid = c.oid and i.indisprimary
+          )
+      )
+    group by 1";
+
+/// Tables of which the publication `$1` leaves rows or columns out.
+const FILTERED: &str = "select format('%I.%I', n.nspname, c.relname)
+    from pg_publication p
+    join pg_publication_rel r on r.prpubid = p.oid
+    join pg_class c on c.oid = r.prrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where p.pubname = $1
+      and (to_jsonb(r) ->> 'prqual' is not null or to_jsonb(r) ->> 'prattrs' is not null)";
+
 pub(super) async fn check(
     settings: &Settings,
     client: &Client,
     report: &mut Report,
 ) -> Result<(), Fault> {
-    let sql = "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate, pg_has_role(pubowner, 'usage'), current_user::text from pg_publication where pubname = $1";
+    let sql = "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate,
+          pg_has_role(pubowner, 'usage'), current_user::text
+        from pg_publication
+        where pubname = $1";
     let name = &settings.forward.publication;
     let found = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
     match found.first() {
@@ -103,10 +144,7 @@ pub(super) async fn check(
             format!("publication {name} is made by bootstrap or run"),
         ),
     }
-    let sql = "select format('%I.%I', n.nspname, c.relname), string_agg(distinct p.pubname::text, ', ') from pg_publication p \
-        cross join lateral pg_get_publication_tables(p.pubname) as t join pg_class c on c.oid = t.relid join pg_namespace n on n.oid = c.relnamespace \
-        where (p.pubupdate or p.pubdelete) and n.nspname <> 'tandem' and c.relkind = 'r' and (c.relreplident = 'n' or c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary)) group by 1";
-    let silent = rows((client, Side::Desktop), sql, &[]).await?;
+    let silent = rows((client, Side::Desktop), WITHOUT_IDENTITY, &[]).await?;
     let silent = silent.iter().map(|row| {
         let (table, publications): (String, String) = (row.get(0), row.get(1));
         Wrong::new(
@@ -123,9 +161,7 @@ pub(super) async fn check(
         silent.collect(),
     );
     // Older servers have neither.
-    let sql = "select format('%I.%I', n.nspname, c.relname) from pg_publication p join pg_publication_rel r on r.prpubid = p.oid join pg_class c on c.oid = r.prrelid \
-        join pg_namespace n on n.oid = c.relnamespace where p.pubname = $1 and (to_jsonb(r) ->> 'prqual' is not null or to_jsonb(r) ->> 'prattrs' is not null)";
-    let part = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
+    let part = rows((client, Side::Desktop), FILTERED, &[(name, Type::TEXT)]).await?;
     let part = part.iter().map(|row| {
         let (table, publication): (String, String) = (row.get(0), ident(name));
         Wrong::new(

@@ -13,9 +13,16 @@ pub(super) async fn check(on: (&Client, Side), report: &mut Report) -> Result<()
         Side::Cloud => "cloud_timeouts",
     };
     // What a transaction of ours sets for itself doesn't count; comparing and copying large tables takes minutes.
-    let sql = "select s.name, s.setting::bigint, coalesce(s.unit, ''), current_user::text, current_database()::text from pg_settings as s \
-        where case s.name when 'statement_timeout' then s.setting::bigint between 1 and $1 - 1 \
-          when 'idle_session_timeout' then s.setting::bigint > 0 when 'transaction_timeout' then s.setting::bigint > 0 else false end order by 1";
+    let sql = "select s.name, s.setting::bigint, coalesce(s.unit, ''), current_user::text,
+          current_database()::text
+        from pg_settings as s
+        where case s.name
+          when 'statement_timeout' then s.setting::bigint between 1 and $1 - 1
+          when 'idle_session_timeout' then s.setting::bigint > 0
+          when 'transaction_timeout' then s.setting::bigint > 0
+          else false
+        end
+        order by 1";
     let least = i64::try_from(limits::ROLE_TIMEOUT_MIN.as_millis()).unwrap_or(i64::MAX);
     let params = [(&least as _, tokio_postgres::types::Type::INT8)];
     let found = rows(on, sql, &params).await?;

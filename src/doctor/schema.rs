@@ -33,7 +33,9 @@ async fn may_create(
             "a schema",
         ),
     };
-    let sql = "select has_database_privilege(current_database(), 'create'), current_database()::text, current_user::text";
+    let sql =
+        "select has_database_privilege(current_database(), 'create'), current_database()::text,
+           current_user::text";
     let found = rows(on, sql, &[]).await?;
     let Some(row) = found.first() else {
         return Ok(());

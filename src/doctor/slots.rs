@@ -18,6 +18,21 @@ pub(super) async fn check(
     held(settings, client, report).await
 }
 
+/// How many slots and senders there may be, and are.
+const ROOM: &str = "select current_setting('max_replication_slots')::int,
+    (select count(*) from pg_replication_slots)::int,
+    current_setting('max_wal_senders')::int,
+    (
+      select count(*)
+      from pg_stat_replication
+      where application_name is distinct from 'tandem'
+    )::int,
+    (
+      select string_agg(format('SELECT pg_drop_replication_slot(%L);', slot_name), ' ')
+      from pg_replication_slots
+      where not active and slot_name <> $1
+    )";
+
 async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let name = &settings.forward.slot;
     let found = crate::catalog::slot(client, name)
@@ -43,10 +58,7 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
         }
         Some(_) => report.ok("slot", format!("slot {name} is there")),
     }
-    let sql = "select current_setting('max_replication_slots')::int, (select count(*) from pg_replication_slots)::int, \
-        current_setting('max_wal_senders')::int, (select count(*) from pg_stat_replication where application_name is distinct from 'tandem')::int, \
-        (select string_agg(format('SELECT pg_drop_replication_slot(%L);', slot_name), ' ') from pg_replication_slots where not active and slot_name <> $1)";
-    let rows = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
+    let rows = rows((client, Side::Desktop), ROOM, &[(name, Type::TEXT)]).await?;
     let Some(row) = rows.first() else {
         return Ok(());
     };
@@ -97,12 +109,34 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
     Ok(())
 }
 
+/// Whether the WAL that is kept has no limit, and how much the slot `$1` keeps.
+const KEPT: &str = "select current_setting('max_slot_wal_keep_size') = '-1',
+    (
+      select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint
+      from pg_replication_slots
+      where slot_name = $1
+    )";
+
+/// Slots beside `$1` that nobody reads and that keep more than a gigabyte.
+const OTHERS: &str = "select slot_name::text,
+      (pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) / 1048576)::bigint
+    from pg_replication_slots
+    where slot_name <> $1
+      and not active
+      and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) > 1073741824";
+
+/// Transactions that have been open for more than ten minutes.
+const OPEN: &str = "select pid, coalesce(application_name, ''),
+      (extract(epoch from clock_timestamp() - xact_start) / 60)::bigint
+    from pg_stat_activity
+    where backend_xid is not null
+      and pid <> pg_backend_pid()
+      and xact_start < clock_timestamp() - interval '10 minutes'";
+
 async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
-    let sql = "select current_setting('max_slot_wal_keep_size') = '-1', \
-        (select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint from pg_replication_slots where slot_name = $1)";
     let found = rows(
         (client, Side::Desktop),
-        sql,
+        KEPT,
         &[(&settings.forward.slot, Type::TEXT)],
     )
     .await?;
@@ -143,11 +177,9 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     } else {
         report.ok("wal_held", format!("{} MB of WAL kept for us", held >> 20));
     }
-    let sql = "select slot_name::text, (pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) / 1048576)::bigint from pg_replication_slots \
-        where slot_name <> $1 and not active and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) > 1073741824";
     let idle = rows(
         (client, Side::Desktop),
-        sql,
+        OTHERS,
         &[(&settings.forward.slot, Type::TEXT)],
     )
     .await?;
@@ -166,9 +198,7 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
         CheckOutcome::Warn,
         idle.collect(),
     );
-    let sql = "select pid, coalesce(application_name, ''), (extract(epoch from clock_timestamp() - xact_start) / 60)::bigint from pg_stat_activity \
-        where backend_xid is not null and pid <> pg_backend_pid() and xact_start < clock_timestamp() - interval '10 minutes'";
-    let long = rows((client, Side::Desktop), sql, &[]).await?;
+    let long = rows((client, Side::Desktop), OPEN, &[]).await?;
     let long = long.iter().map(|row| {
         let (pid, program, minutes): (i32, String, i64) = (row.get(0), row.get(1), row.get(2));
         Wrong::new(
@@ -189,9 +219,14 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
 /// What else ends a slot, or the connection that reads it.
 async fn timeouts(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     // Older servers have fewer of them.
-    let sql = "select coalesce(max(setting::bigint) filter (where name = 'max_slot_wal_keep_size'), -1), \
-        coalesce(max(setting::bigint) filter (where name = 'idle_replication_slot_timeout'), 0), \
-        coalesce(max(setting::bigint) filter (where name = 'wal_sender_timeout'), 60000) from pg_settings";
+    let sql = "select coalesce(
+          max(setting::bigint) filter (where name = 'max_slot_wal_keep_size'), -1
+        ),
+          coalesce(
+            max(setting::bigint) filter (where name = 'idle_replication_slot_timeout'), 0
+          ),
+          coalesce(max(setting::bigint) filter (where name = 'wal_sender_timeout'), 60000)
+        from pg_settings";
     let found = rows((client, Side::Desktop), sql, &[]).await?;
     let Some(row) = found.first() else {
         return Ok(());

@@ -241,8 +241,8 @@ fn mark_looked_up(tables: &mut [Table]) -> Vec<Mismatch> {
             };
             if parent.columns.iter().find(arrives).is_none() {
                 let what = format!(
-                    "lookup asks {} by {named}, which doesn't come from the desktop as it is, so its later changes can't be followed",
-                    parent.name
+                    "lookup asks {name} by {named}, which doesn't come from the desktop as it is, so its later changes can't be followed",
+                    name = parent.name
                 );
                 mismatches.push(Mismatch::new(&child, Sort::Settings, what));
             }

@@ -60,7 +60,10 @@ pub async fn compare(desktop: &Client, cloud: &Client, table: &Table) -> Result<
     );
     let declared = desktop.batch_execute(&declare).await;
     declared.map_err(Fault::at(Side::Desktop))?;
-    let fetch = format!("fetch {} from tandem_rows", limits::COMPARED_ROWS);
+    let fetch = format!(
+        "fetch {compared_rows} from tandem_rows",
+        compared_rows = limits::COMPARED_ROWS
+    );
     let mut sum = Compared::default();
     let (mut rows, mut bytes, mut accounted) = (Vec::new(), 0, 0);
     loop {

@@ -79,13 +79,14 @@ async fn rows(
     });
     let (target, column) = (to.rows(), quote::ident(&owner.column));
     let sql = format!(
-        "select exists (select from {target} as t where t.{column}::text = {}), exists (select from {target} as t where t.{column}::text = {})",
-        quote::literal(&owner.mobile),
-        quote::literal(&owner.desktop)
+        "select exists (select from {target} as t where t.{column}::text = {mobile}),
+           exists (select from {target} as t where t.{column}::text = {desktop})",
+        mobile = quote::literal(&owner.mobile),
+        desktop = quote::literal(&owner.desktop)
     );
     let found = { cloud.query_typed(&sql, &[]).await }.map_err(Fault::at(Side::Cloud))?;
     let (mobile, owned) = { found.first() }.map_or((false, false), |row| (row.get(0), row.get(1)));
-    let sql = format!("select exists (select from {})", from.rows());
+    let sql = format!("select exists (select from {rows})", rows = from.rows());
     let filled = says_yes(desktop, Side::Desktop, &sql).await?;
     Ok(Rows {
         mobile,
@@ -175,9 +176,9 @@ async fn twice(
 ) -> Result<bool, Fault> {
     let list: Vec<_> = names.iter().map(|name| quote::ident(name)).collect();
     let sql = format!(
-        "select exists (select from {} group by {} having count(*) > 1)",
-        facts.rows(),
-        list.join(", ")
+        "select exists (select from {rows} group by {list} having count(*) > 1)",
+        rows = facts.rows(),
+        list = list.join(", ")
     );
     says_yes(client, side, &sql).await
 }
@@ -207,7 +208,11 @@ async fn seemingly(
         format!("count(*) >= {ROWS_TELLING} and count(distinct t.{name}) = count(*)")
     });
     let each: Vec<_> = each.collect();
-    let sql = format!("select {} from {} as t", each.join(", "), from.rows());
+    let sql = format!(
+        "select {each} from {rows} as t",
+        each = each.join(", "),
+        rows = from.rows()
+    );
     let rows = { desktop.query_typed(&sql, &[]).await }.map_err(Fault::at(Side::Desktop))?;
     let Some(row) = rows.first() else {
         return Ok(Vec::new());
@@ -257,9 +262,9 @@ fn apart(to: &RelationFacts, column: &ColumnFacts) -> String {
         _ => "1000000000000",
     };
     remark(&format!(
-        "# once, in the cloud: select setval(pg_get_serial_sequence({}, {}), {first});",
-        quote::literal(&quote::table(&to.name)),
-        quote::literal(&column.name)
+        "# once, in the cloud: select setval(pg_get_serial_sequence({target}, {column}), {first});",
+        target = quote::literal(&quote::table(&to.name)),
+        column = quote::literal(&column.name)
     ))
 }
 

@@ -221,9 +221,16 @@ async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault
     let (schema, table) = (readable("n.nspname"), readable("c.relname"));
     // A table whose name can't be read can't be named in the settings either.
     let sql = format!(
-        "select {schema}, {table} from pg_class c join pg_namespace n on n.oid = c.relnamespace \
-         where c.relkind in ('r', 'p') and not c.relispartition and n.nspname !~ '^pg_' and n.nspname <> all ($1) \
-         and n.nspname::text = {schema} and c.relname::text = {table} order by 1, 2"
+        "select {schema}, {table}
+         from pg_class c
+         join pg_namespace n on n.oid = c.relnamespace
+         where c.relkind in ('r', 'p')
+           and not c.relispartition
+           and n.nspname !~ '^pg_'
+           and n.nspname <> all ($1)
+           and n.nspname::text = {schema}
+           and c.relname::text = {table}
+         order by 1, 2"
     );
     let others: Vec<&str> = NOT_OURS.to_vec();
     let rows = side

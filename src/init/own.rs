@@ -61,10 +61,11 @@ async fn names_rows(
     let nulls: Vec<_> = list.iter().map(|name| format!("{name} is null")).collect();
     let table = from.rows();
     let sql = format!(
-        "select exists (select from {table}) and not exists (select from {table} where {}) \
-         and not exists (select from {table} group by {} having count(*) > 1)",
-        nulls.join(" or "),
-        list.join(", ")
+        "select exists (select from {table})
+           and not exists (select from {table} where {nulls})
+           and not exists (select from {table} group by {list} having count(*) > 1)",
+        nulls = nulls.join(" or "),
+        list = list.join(", ")
     );
     says_yes(desktop, Side::Desktop, &sql).await
 }
@@ -116,9 +117,19 @@ pub(super) async fn filled_there(
         .collect();
     let mut found = Vec::new();
     for name in names {
-        let sql = r#"select t.tgname::text from pg_trigger t join pg_proc p on p.oid = t.tgfoid where t.tgrelid = $1 and not t.tgisinternal
-            and t.tgname !~ '^tandem' and t.tgtype & 2 = 2 and t.tgtype & 1 = 1
-            and (p.prosrc ~* concat('new[.]"?', $2, '"?[[:space:]]*:?=') or position(convert_to($2, 'UTF8') in t.tgargs) > 0) limit 1"#;
+        let sql = r#"select t.tgname::text
+            from pg_trigger t
+            join pg_proc p on p.oid = t.tgfoid
+            where t.tgrelid = $1
+              and not t.tgisinternal
+              and t.tgname !~ '^tandem'
+              and t.tgtype & 2 = 2
+              and t.tgtype & 1 = 1
+              and (
+                p.prosrc ~* concat('new[.]"?', $2, '"?[[:space:]]*:?=')
+                or position(convert_to($2, 'UTF8') in t.tgargs) > 0
+              )
+            limit 1"#;
         let params: [(&(dyn tokio_postgres::types::ToSql + Sync), _); 2] = [
             (&to.oid, tokio_postgres::types::Type::OID),
             (name, tokio_postgres::types::Type::TEXT),
@@ -137,9 +148,10 @@ pub(super) async fn filled_there(
             continue;
         }
         let sql = format!(
-            "select count(*) > 1 and count(distinct t.{0}) = 1 and count(t.{0}) = count(*) from {1} as t",
-            quote::ident(name),
-            from.rows()
+            "select count(*) > 1 and count(distinct t.{name}) = 1 and count(t.{name}) = count(*)
+             from {rows} as t",
+            name = quote::ident(name),
+            rows = from.rows()
         );
         if says_yes(desktop, Side::Desktop, &sql).await? {
             let why = "all rows of the desktop have the same, as a refill leaves them; it would write every row again";

@@ -155,14 +155,19 @@ async fn firms(
     let column = quote::ident(column);
     let each: Vec<_> = with
         .take(TABLES_ASKED)
-        .map(|facts| format!("select t.{column}::text as firm from {} as t", facts.rows()))
+        .map(|facts| {
+            format!(
+                "select t.{column}::text as firm from {rows} as t",
+                rows = facts.rows()
+            )
+        })
         .collect();
     if each.is_empty() {
         return Ok(BTreeSet::new());
     }
     let sql = format!(
-        "select distinct firm from ({}) as found where firm is not null limit {FIRMS_ASKED}",
-        each.join(" union all ")
+        "select distinct firm from ({each}) as found where firm is not null limit {FIRMS_ASKED}",
+        each = each.join(" union all ")
     );
     let rows = { client.query_typed(&sql, &[]).await }.map_err(Fault::at(side))?;
     Ok(rows.iter().map(|row| row.get(0)).collect())

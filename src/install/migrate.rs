@@ -105,11 +105,23 @@ pub async fn may_migrate(
 /// # Errors
 /// When the query fails.
 pub async fn owner_besides(client: &Client, side: Side) -> Result<Option<(String, String)>, Fault> {
-    let sql = "select pg_get_userbyid(o.owner)::text, current_user::text from ( \
-        select nspowner from pg_namespace where nspname = 'tandem' \
-        union select relowner from pg_class where relnamespace = 'tandem'::regnamespace and relkind in ('r', 'p', 'v', 'S') \
-        union select proowner from pg_proc where pronamespace = 'tandem'::regnamespace and proname !~ '^tandem_[0-9a-f]{16}$') as o(owner) \
-        where not pg_has_role(o.owner, 'usage') order by 1 limit 1";
+    let sql = "select pg_get_userbyid(o.owner)::text, current_user::text
+        from (
+          select nspowner
+          from pg_namespace
+          where nspname = 'tandem'
+          union
+          select relowner
+          from pg_class
+          where relnamespace = 'tandem'::regnamespace and relkind in ('r', 'p', 'v', 'S')
+          union
+          select proowner
+          from pg_proc
+          where pronamespace = 'tandem'::regnamespace and proname !~ '^tandem_[0-9a-f]{16}$'
+        ) as o(owner)
+        where not pg_has_role(o.owner, 'usage')
+        order by 1
+        limit 1";
     let rows = client.query_typed(sql, &[]).await;
     let rows = rows.map_err(Fault::at(side))?;
     Ok(rows.first().map(|row| (row.get(0), row.get(1))))
@@ -203,9 +215,9 @@ impl Failure<'_, '_> {
         let Lacking { side, from, .. } = *self.at;
         let fault = Fault::wire(side, &self.error);
         let way = format!(
-            "the schema tandem on the {side} can't be brought from version {from} to {} ({})",
-            migrations.newest(side),
-            self.at.names.join(", ")
+            "the schema tandem on the {side} can't be brought from version {from} to {newest} ({names})",
+            newest = migrations.newest(side),
+            names = self.at.names.join(", ")
         );
         let changed = match self.is_half {
             true => "the cloud has taken its steps, and the next start goes on with the desktop's",

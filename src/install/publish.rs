@@ -111,10 +111,10 @@ fn needed(table: &Table) -> String {
 /// The statement that publishes one table or partition.
 fn publishing(publication: &str, replicator: &str, name: &Name, needed: &str) -> String {
     format!(
-        "select tandem.publish({}, {}, {}::regclass, {needed})",
-        quote::literal(replicator),
-        quote::literal(publication),
-        quote::literal(&quote::table(name)),
+        "select tandem.publish({replicator}, {publication}, {name}::regclass, {needed})",
+        replicator = quote::literal(replicator),
+        publication = quote::literal(publication),
+        name = quote::literal(&quote::table(name))
     )
 }
 
@@ -127,9 +127,11 @@ fn making(name: &str, replicator: &str, generated: bool) -> [String; 2] {
     };
     [
         format!(
-            "insert into tandem.publication (replicator, publication) values ({}, {}) on conflict do nothing",
-            quote::literal(replicator),
-            quote::literal(name)
+            "insert into tandem.publication (replicator, publication)
+             values ({replicator}, {name})
+             on conflict do nothing",
+            replicator = quote::literal(replicator),
+            name = quote::literal(name)
         ),
         format!(
             "create publication {} with (publish = 'insert, update, delete, truncate'{sends})",
@@ -176,11 +178,11 @@ pub async fn unpublish(
 /// The statement that does it.
 pub(super) fn unpublishing(publication: &str, replicator: &str, name: &Name) -> String {
     format!(
-        "select tandem.unpublish({}, {}, {}, {})",
-        quote::literal(replicator),
-        quote::literal(publication),
-        quote::literal(&name.schema),
-        quote::literal(&name.relation),
+        "select tandem.unpublish({replicator}, {publication}, {schema}, {relation})",
+        replicator = quote::literal(replicator),
+        publication = quote::literal(publication),
+        schema = quote::literal(&name.schema),
+        relation = quote::literal(&name.relation)
     )
 }
 
@@ -197,7 +199,10 @@ pub async fn published_besides(
     let streams = wanted.iter().filter(|table| table.stream);
     let misfits = wanted.misfits().iter().map(|misfit| &misfit.desktop);
     let ours: BTreeSet<&Name> = streams.flat_map(published).chain(misfits).collect();
-    let sql = "select schema, \"table\" from tandem.published where publication = $1 and replicator = $2 order by 1, 2";
+    let sql = r#"select schema, "table"
+        from tandem.published
+        where publication = $1 and replicator = $2
+        order by 1, 2"#;
     let params = [
         (&publication as _, Type::TEXT),
         (&replicator as _, Type::TEXT),
@@ -218,11 +223,25 @@ async fn is_published(
     needed: &str,
 ) -> Result<bool, Fault> {
     let sql = format!(
-        "select tandem.better_identity(c.oid::regclass, {needed}) is null and exists (select from pg_publication_rel r \
-         join pg_publication p on p.oid = r.prpubid where p.pubname = $1 and r.prrelid = c.oid) \
-         and not (tandem.is_narrow($1, c.oid) and exists (select from tandem.publication where publication = $1)) \
-         and exists (select from tandem.published where replicator = $4 and publication = $1 and schema = $2 and \"table\" = $3) \
-         from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = $2 and c.relname = $3"
+        r#"select tandem.better_identity(c.oid::regclass, {needed}) is null
+             and exists (
+               select
+               from pg_publication_rel r
+               join pg_publication p on p.oid = r.prpubid
+               where p.pubname = $1 and r.prrelid = c.oid
+             )
+             and not (
+               tandem.is_narrow($1, c.oid)
+               and exists (select from tandem.publication where publication = $1)
+             )
+             and exists (
+               select
+               from tandem.published
+               where replicator = $4 and publication = $1 and schema = $2 and "table" = $3
+             )
+           from pg_class c
+           join pg_namespace n on n.oid = c.relnamespace
+           where n.nspname = $2 and c.relname = $3"#
     );
     let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] = [
         (&publication, Type::TEXT),

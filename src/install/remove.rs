@@ -44,6 +44,48 @@ impl Removal {
     }
 }
 
+/// Tables that are in a publication for us, or whose replica identity is ours.
+const PUBLISHED: &str = r#"select coalesce(u.publication, ''), coalesce(u.schema, i.schema),
+      coalesce(u."table", i."table")
+    from (select * from tandem.published where replicator = $1) as u full
+    join (
+      select *
+      from tandem.replica_identity
+      where replicator = $1
+    ) as i using (schema, "table")
+    order by 2, 3"#;
+
+/// Publications of ours in which nothing is of others.
+const PUBLICATIONS: &str = "select p.publication
+    from tandem.publication p
+    where p.replicator = $1
+      and not exists (
+        select
+        from tandem.published u
+        where u.publication = p.publication and u.replicator <> $1
+      )";
+
+/// A row where other replicators have something on this desktop.
+const OTHERS: &str = "select 'others'
+    from (
+      select replicator
+      from tandem.slot
+      union all
+      select replicator
+      from tandem.publication
+      union all
+      select replicator
+      from tandem.published
+      union all
+      select replicator
+      from tandem.reverse
+      union all
+      select replicator
+      from tandem.replica_identity
+    ) as used
+    where replicator <> $1
+    limit 1";
+
 /// Looks what a replicator has left on the desktop.
 ///
 /// # Errors
@@ -64,35 +106,31 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
             |row: &tokio_postgres::Row| (0..row.len()).map(|at| row.get::<_, String>(at)).collect();
         Ok::<Vec<Vec<String>>, Fault>(rows.iter().map(text).collect())
     };
-    let tables = "select coalesce(u.publication, ''), coalesce(u.schema, i.schema), coalesce(u.\"table\", i.\"table\") \
-        from (select * from tandem.published where replicator = $1) as u \
-        full join (select * from tandem.replica_identity where replicator = $1) as i using (schema, \"table\") order by 2, 3";
-    for row in texts(tables).await? {
+    for row in texts(PUBLISHED).await? {
         let name = Name {
             schema: row[1].clone(),
             relation: row[2].clone(),
         };
         removal.tables.push((row[0].clone(), name));
     }
-    let publications = "select p.publication from tandem.publication p where p.replicator = $1 and not exists ( \
-        select from tandem.published u where u.publication = p.publication and u.replicator <> $1)";
-    for row in texts(publications).await? {
+    for row in texts(PUBLICATIONS).await? {
         removal.publications.push(format!(
             "drop publication if exists {}",
             quote::ident(&row[0])
         ));
     }
-    let slots = "select s.slot_name::text from pg_replication_slots s join tandem.slot t on t.slot = s.slot_name where t.replicator = $1";
+    let slots = "select s.slot_name::text
+        from pg_replication_slots s
+        join tandem.slot t on t.slot = s.slot_name
+        where t.replicator = $1";
     for row in texts(slots).await? {
         removal.rest.push(format!(
-            "select pg_drop_replication_slot({})",
-            quote::literal(&row[0])
+            "select pg_drop_replication_slot({name})",
+            name = quote::literal(&row[0])
         ));
     }
     let who = quote::literal(replicator);
-    let others = "select 'others' from (select replicator from tandem.slot union all select replicator from tandem.publication \
-        union all select replicator from tandem.published union all select replicator from tandem.reverse union all select replicator from tandem.replica_identity) as used where replicator <> $1 limit 1";
-    removal.rest.push(if texts(others).await?.is_empty() {
+    removal.rest.push(if texts(OTHERS).await?.is_empty() {
         "drop schema tandem cascade".to_owned()
     } else {
         kept(desktop, Side::Desktop, &who).await?.join("; ")
@@ -102,8 +140,13 @@ pub async fn on_desktop(desktop: &Client, replicator: &str) -> Result<Removal, F
 
 /// The rows of all tables that are kept by replicator, of whatever version the schema is; the checkpoint's last.
 async fn kept(client: &Client, side: Side, who: &str) -> Result<Vec<String>, Fault> {
-    let sql = "select c.relname::text from pg_class c join pg_attribute a on a.attrelid = c.oid \
-        where c.relnamespace = 'tandem'::regnamespace and c.relkind = 'r' and a.attname = 'replicator' and not a.attisdropped \
+    let sql = "select c.relname::text
+        from pg_class c
+        join pg_attribute a on a.attrelid = c.oid
+        where c.relnamespace = 'tandem'::regnamespace
+          and c.relkind = 'r'
+          and a.attname = 'replicator'
+          and not a.attisdropped
         order by c.relname = 'checkpoint', 1";
     let rows = client.query_typed(sql, &[]).await;
     let rows = rows.map_err(Fault::at(side))?;
@@ -127,8 +170,15 @@ pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault
         return Ok(removal);
     }
     let who = quote::literal(replicator);
-    let rows = Side::Cloud.query(cloud, "select count(*) filter (where replicator = $1) > 0, count(*) filter (where replicator <> $1) > 0 from tandem.checkpoint",
-            &[(&replicator, Type::TEXT)]).await?;
+    let rows = Side::Cloud
+        .query(
+            cloud,
+            "select count(*) filter (where replicator = $1) > 0,
+               count(*) filter (where replicator <> $1) > 0
+             from tandem.checkpoint",
+            &[(&replicator, Type::TEXT)],
+        )
+        .await?;
     let (ours, others) = rows
         .first()
         .map_or((false, false), |row| (row.get(0), row.get(1)));
@@ -136,7 +186,9 @@ pub async fn in_cloud(cloud: &Client, replicator: &str) -> Result<Removal, Fault
         removal.rest.push("drop schema tandem cascade".to_owned());
     } else if ours {
         removal.rest.push(format!(
-            "select tandem.unwatch({who}, \"table\") from tandem.reverse_state where replicator = {who}"
+            r#"select tandem.unwatch({who}, "table")
+               from tandem.reverse_state
+               where replicator = {who}"#
         ));
         removal.rest.extend(kept(cloud, Side::Cloud, &who).await?);
     }
@@ -173,9 +225,9 @@ async fn run(client: &Client, side: Side, replicator: &str, file: &str) -> Resul
         .filter(|line| !line.starts_with("--"))
         .collect();
     let script = format!(
-        "begin; select set_config('tandem.replicator', {}, true); {}\n; commit",
-        quote::literal(replicator),
-        file.join("\n")
+        "begin; select set_config('tandem.replicator', {replicator}, true); {file}\n; commit",
+        replicator = quote::literal(replicator),
+        file = file.join("\n")
     );
     let done = client.batch_execute(&script).await;
     if done.is_err() {

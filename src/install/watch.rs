@@ -58,11 +58,15 @@ pub async fn queue_again(
     reverse: &ReverseTable,
 ) -> Result<(), Fault> {
     let sql = format!(
-        "begin; delete from tandem.outbox where replicator = {who} and \"table\" = {name} and op = 'T'; {}; \
-         update tandem.reverse_state set why = null, queued = true where replicator = {who} and \"table\" = {name}; commit",
-        queue_all(reverse, replicator),
+        r#"begin;
+           delete from tandem.outbox
+           where replicator = {who} and "table" = {name} and op = 'T'; {queue_all};
+           update tandem.reverse_state
+           set why = null, queued = true
+           where replicator = {who} and "table" = {name}; commit"#,
+        queue_all = queue_all(reverse, replicator),
         who = literal(replicator),
-        name = literal(&reverse.name),
+        name = literal(&reverse.name)
     );
     let done = cloud.batch_execute(&sql).await;
     if done.is_err() {
@@ -80,15 +84,18 @@ fn watching_step(replicator: &str, reverse: &ReverseTable) -> String {
     let optional = |sql: Option<String>| sql.map_or("null".to_owned(), |sql| literal(&sql));
     let key = { reverse.names.iter() }.map(|named| &reverse.arriving[named.arriving].name);
     format!(
-        "select tandem.watch({}, {}, {}::regclass, {}, {}::text[], {}, {}, {})",
-        literal(replicator),
-        literal(&reverse.name),
-        literal(&qualified(&reverse.cloud)),
-        literal(&reverse.fingerprint),
-        literal(&array(key)),
-        optional(insert),
-        optional(update),
-        optional(delete),
+        "select tandem.watch(
+           {replicator}, {name}, {target}::regclass, {fingerprint}, {key}::text[], {insert},
+           {update}, {delete}
+         )",
+        replicator = literal(replicator),
+        name = literal(&reverse.name),
+        target = literal(&qualified(&reverse.cloud)),
+        fingerprint = literal(&reverse.fingerprint),
+        key = literal(&array(key)),
+        insert = optional(insert),
+        update = optional(update),
+        delete = optional(delete)
     )
 }
 
@@ -98,8 +105,8 @@ async fn is_watched(
     reverse: &ReverseTable,
 ) -> Result<bool, Fault> {
     let sql = format!(
-        "select tandem.is_watched($1, $2, {}::regclass, $3)",
-        literal(&qualified(&reverse.cloud))
+        "select tandem.is_watched($1, $2, {target}::regclass, $3)",
+        target = literal(&qualified(&reverse.cloud))
     );
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&replicator, Type::TEXT),
@@ -133,7 +140,9 @@ async fn forget_others(cloud: &Client, replicator: &str, tables: &Tables) -> Res
         .iter()
         .map(|reverse| reverse.name.as_str());
     let names: Vec<&str> = reverse_tables.chain(misfits).collect();
-    let sql = "select \"table\" from tandem.reverse_state where replicator = $1 and \"table\" <> all ($2)";
+    let sql = r#"select "table"
+        from tandem.reverse_state
+        where replicator = $1 and "table" <> all ($2)"#;
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
     let rows = cloud.query_typed(sql, &params).await;
@@ -142,8 +151,11 @@ async fn forget_others(cloud: &Client, replicator: &str, tables: &Tables) -> Res
         let name: String = row.get(0);
         let (who, table) = (literal(replicator), literal(&name));
         let step = format!(
-            "select tandem.unwatch({who}, {table}); delete from tandem.outbox where replicator = {who} and \"table\" = {table}; \
-             delete from tandem.quarantine where replicator = {who} and direction = 'reverse' and \"table\" = {table}"
+            r#"select tandem.unwatch({who}, {table});
+               delete from tandem.outbox
+               where replicator = {who} and "table" = {table};
+               delete from tandem.quarantine
+               where replicator = {who} and direction = 'reverse' and "table" = {table}"#
         );
         patiently((cloud, Side::Cloud), &name, &step).await?;
         gone.push(name);

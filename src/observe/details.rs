@@ -49,6 +49,33 @@ pub struct Details {
     pub swaps: Vec<SwapDone>,
 }
 
+/// Rows that wait, by table, direction and reason.
+const QUARANTINED: &str = r#"select "table", direction, sqlstate,
+    (array_agg(left(why, $3) order by id))[1],
+        count(*),
+        to_char(min(since) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+        count(*) over ()
+      from tandem.quarantine
+      where replicator = $1
+      group by 1, 2, 3
+      order by 5 desc, 1, 2, 3
+      limit $2"#;
+
+/// Each table's last swap.
+const SWAPPED: &str = r#"select w."table",
+      to_char(w.ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), w.inserted,
+      w.updated, w.deleted, left(w.refused, $3)
+    from unnest($4::text[]) as t(name)
+    cross join lateral (
+      select *
+      from tandem.swap as l
+      where l.replicator = $1 and l."table" = t.name and l.ended_at is not null
+      order by l.ended_at desc
+      limit 1
+    ) as w
+    order by w.ended_at desc, 1
+    limit $2"#;
+
 impl Observer {
     /// The quarantine by reason, if `parked` says that there is one, and the last swap of each of these tables.
     ///
@@ -61,16 +88,13 @@ impl Observer {
         }
         let most = i64::try_from(limits::DETAILS_ROWS).unwrap_or(i64::MAX);
         if parked {
-            let sql = "select \"table\", direction, sqlstate, (array_agg(left(why, $3) order by id))[1], count(*), \
-                to_char(min(since) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), count(*) over () \
-                from tandem.quarantine where replicator = $1 group by 1, 2, 3 order by 5 desc, 1, 2, 3 limit $2";
             let longest = i32::try_from(limits::DETAILS_REASON_MAX).unwrap_or(i32::MAX);
             let params: [(&(dyn ToSql + Sync), Type); 3] = [
                 (&self.replicator, Type::TEXT),
                 (&most, Type::INT8),
                 (&longest, Type::INT4),
             ];
-            let rows = self.cloud.client.query_typed(sql, &params).await;
+            let rows = self.cloud.client.query_typed(QUARANTINED, &params).await;
             let rows = rows.map_err(Fault::at(Side::Cloud))?;
             let all = rows.first().map_or(0, |row| row.get::<_, i64>(6));
             details.more_reasons = (all - most).max(0);
@@ -86,10 +110,6 @@ impl Observer {
                 .collect();
         }
         // By the index: the last one of each table.
-        let sql = "select w.\"table\", to_char(w.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), w.inserted, w.updated, w.deleted, left(w.refused, $3) \
-            from unnest($4::text[]) as t(name) cross join lateral (select * from tandem.swap as l where l.replicator = $1 \
-              and l.\"table\" = t.name and l.ended_at is not null order by l.ended_at desc limit 1) as w \
-            order by w.ended_at desc, 1 limit $2";
         let longest = i32::try_from(limits::DETAILS_REASON_MAX).unwrap_or(i32::MAX);
         let params: [(&(dyn ToSql + Sync), Type); 4] = [
             (&self.replicator, Type::TEXT),
@@ -97,7 +117,7 @@ impl Observer {
             (&longest, Type::INT4),
             (&tables, Type::TEXT_ARRAY),
         ];
-        let rows = self.cloud.client.query_typed(sql, &params).await;
+        let rows = self.cloud.client.query_typed(SWAPPED, &params).await;
         let rows = rows.map_err(Fault::at(Side::Cloud))?;
         details.swaps = { rows.iter() }
             .map(|row| SwapDone {

@@ -90,8 +90,10 @@ impl Observer {
 
     /// Why the first row of each table waits that the cloud refused.
     async fn reasons(&self) -> Result<BTreeMap<String, String>, Fault> {
-        let sql = "select distinct on (\"table\") \"table\", sqlstate || ' ' || why from tandem.quarantine \
-            where replicator = $1 order by \"table\", id";
+        let sql = r#"select distinct on ("table") "table", sqlstate || ' ' || why
+            from tandem.quarantine
+            where replicator = $1
+            order by "table", id"#;
         let rows = self.in_cloud().ours(sql).await?;
         Ok(rows.iter().map(|row| (row.get(0), row.get(1))).collect())
     }

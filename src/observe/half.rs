@@ -59,9 +59,17 @@ impl Observer {
     /// When it can't be reached or asked either.
     pub async fn half(settings: &Settings) -> Result<Option<(bool, Option<u64>)>, Fault> {
         let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
-        let sql = "select exists (select from pg_stat_replication as r where r.pid = s.active_pid), \
-            case when s.wal_status <> 'lost' then pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint end \
-            from pg_replication_slots as s where s.slot_name = $1";
+        let sql = "select exists (
+              select
+              from pg_stat_replication as r
+              where r.pid = s.active_pid
+            ), case
+              when s.wal_status <> 'lost' then pg_wal_lsn_diff(
+                pg_current_wal_insert_lsn(), s.restart_lsn
+              )::bigint
+            end
+            from pg_replication_slots as s
+            where s.slot_name = $1";
         let params = [(&settings.forward.slot as _, Type::TEXT)];
         let rows = Side::Desktop.query(&desktop.client, sql, &params).await?;
         let held = |bytes: Option<i64>| bytes.map(|bytes| bytes.max(0).unsigned_abs());
@@ -86,7 +94,10 @@ impl Observer {
         };
         let sums = there.sums().await?;
         let mut conflicts = BTreeMap::new();
-        let sql = "select \"table\", count(*) from tandem.conflict where replicator = $1 and seen_at is null group by 1";
+        let sql = r#"select "table", count(*)
+            from tandem.conflict
+            where replicator = $1 and seen_at is null
+            group by 1"#;
         for row in there.ours(sql).await? {
             conflicts.insert(row.get(0), row.get(1));
         }
@@ -110,8 +121,10 @@ pub(super) async fn found_in_cloud(
     if !is_installed(&cloud.client, Side::Cloud).await? {
         return Ok(None);
     }
-    let sql = "select replicator from tandem.checkpoint where replicator = coalesce($1, replicator) \
-        and ($1 is not null or slot = $2 and database = $3)";
+    let sql = "select replicator
+        from tandem.checkpoint
+        where replicator = coalesce($1, replicator)
+          and ($1 is not null or slot = $2 and database = $3)";
     let params = [
         (&settings.replicator as _, Type::TEXT),
         (&settings.forward.slot as _, Type::TEXT),

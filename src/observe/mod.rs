@@ -15,6 +15,7 @@ mod reverse;
 mod sample;
 mod schemas;
 mod status;
+mod status_in_cloud;
 mod status_words;
 mod steps;
 mod swaps;

@@ -33,15 +33,27 @@ pub(crate) struct OnDesktop {
 
 pub(crate) async fn on_desktop(client: &Client, slot: &str) -> Result<OnDesktop, Fault> {
     let sql = format!(
-        "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text, \
-        pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint, r.write_lsn::text, \
-        (extract(epoch from clock_timestamp() - timestamptz '2000-01-01 00:00:00+00') * 1000000)::bigint, s.slot_name is null or coalesce(s.wal_status = 'lost', false), \
-        t.told, r.pid is not null \
-        from (select 1) as one left join lateral (select array_agg(substr(a.application_name, length(w.who) + 1) order by a.application_name) as told \
-          from (select {}) as w(who), pg_stat_activity as a \
-          where a.datname = current_database() and starts_with(a.application_name, w.who)) as t on true \
-        left join pg_replication_slots s on s.slot_name = $1 left join pg_stat_replication r on r.pid = s.active_pid",
-        LagNotice::SPEAKER
+        "select pg_current_wal_insert_lsn()::text, s.confirmed_flush_lsn::text,
+           pg_wal_lsn_diff(pg_current_wal_insert_lsn(), s.restart_lsn)::bigint,
+           r.write_lsn::text,
+           (
+             extract(
+               epoch from clock_timestamp() - timestamptz '2000-01-01 00:00:00+00'
+             ) * 1000000
+           )::bigint,
+           s.slot_name is null or coalesce(s.wal_status = 'lost', false), t.told,
+           r.pid is not null
+         from (select 1) as one
+         left join lateral (
+           select array_agg(
+             substr(a.application_name, length(w.who) + 1) order by a.application_name
+           ) as told
+           from (select {speaker}) as w(who), pg_stat_activity as a
+           where a.datname = current_database() and starts_with(a.application_name, w.who)
+         ) as t on true
+         left join pg_replication_slots s on s.slot_name = $1
+         left join pg_stat_replication r on r.pid = s.active_pid",
+        speaker = LagNotice::SPEAKER
     );
     let row = one(client, Side::Desktop, &sql, &[(&slot, Type::TEXT)]).await?;
     let row = row.ok_or_else(|| Fault::wire(Side::Desktop, &WireError::Closed))?;
@@ -66,8 +78,13 @@ pub(crate) async fn failing(client: &Client, replicator: &str) -> Result<Option<
     if !is_installed(client, Side::Desktop).await? {
         return Ok(None);
     }
-    let sql = "select concat('the refill ', nullif(name, 'refill') || ' ', 'fails: ', failed) from tandem.refill where replicator = $1 and failed is not null \
-        union all select 'reverse.then fails: ' || then_failed from tandem.reverse where replicator = $1 and then_failed is not null";
+    let sql = "select concat('the refill ', nullif(name, 'refill') || ' ', 'fails: ', failed)
+        from tandem.refill
+        where replicator = $1 and failed is not null
+        union all
+        select 'reverse.then fails: ' || then_failed
+        from tandem.reverse
+        where replicator = $1 and then_failed is not null";
     let row = one(client, Side::Desktop, sql, &[(&replicator, Type::TEXT)]).await?;
     Ok(row.map(|row| row.get(0)))
 }

@@ -20,6 +20,17 @@ pub(super) enum Missing {
     Since(Timestamp),
 }
 
+/// Whether the slot can be looked into.
+const MAY: &str = "select exists (
+      select
+      from pg_replication_slots
+      where slot_name = $1
+        and plugin = 'pgoutput'
+        and not active
+        and wal_status <> 'lost'
+        and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) < $2
+    )";
+
 impl Observer {
     /// Reads what the slot would send, without moving it, where nobody else reads it and little log is kept. Whatever
     /// keeps it from an answer leaves the answer unknown: the log is no place to fail for who only looks.
@@ -47,17 +58,18 @@ impl Observer {
         let forward = &settings.forward;
         let desktop = &self.desktop.client;
         // It reads all that is kept before it says the first word.
-        let may = "select exists (select from pg_replication_slots where slot_name = $1 and plugin = 'pgoutput' and not active \
-            and wal_status <> 'lost' and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) < $2)";
         let bytes = limits::PEEK_BYTES;
         let params: [(&(dyn ToSql + Sync), Type); 2] =
             [(&forward.slot, Type::TEXT), (&bytes, Type::INT8)];
-        let may = desktop.query_typed(may, &params).await?;
+        let may = desktop.query_typed(MAY, &params).await?;
         if !may.first().is_some_and(|row| row.get(0)) {
             return Ok(Missing::Unknown);
         }
-        let sql = "select data from pg_logical_slot_peek_binary_changes($1, null, $3, 'proto_version', '1', \
-            'publication_names', quote_ident($2), 'messages', 'true')";
+        let sql = "select data
+            from pg_logical_slot_peek_binary_changes(
+              $1, null, $3, 'proto_version', '1', 'publication_names', quote_ident($2),
+              'messages', 'true'
+            )";
         let changes = limits::PEEK_CHANGES;
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&forward.slot, Type::NAME),

@@ -43,8 +43,11 @@ impl Observer {
     /// # Errors
     /// When a query fails.
     pub async fn parked(&self, settings: &Settings) -> Result<Vec<ParkedRow>, Fault> {
-        let sql = "select id, direction, \"table\", key, why, sqlstate, to_char(since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), tries \
-                   from tandem.quarantine where replicator = $1 order by id";
+        let sql = r#"select id, direction, "table", key, why, sqlstate,
+              to_char(since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), tries
+            from tandem.quarantine
+            where replicator = $1
+            order by id"#;
         let installed = is_installed(&self.cloud.client, Side::Cloud).await?;
         if !installed {
             return Ok(Vec::new());
@@ -81,7 +84,9 @@ impl Observer {
     /// # Errors
     /// When a query fails.
     pub async fn try_again(&self, ids: &[i64], patience: Duration) -> Result<Vec<i64>, Fault> {
-        let asked = "update tandem.quarantine set tried_at = 'epoch' where replicator = $1 and id = any($2)";
+        let asked = "update tandem.quarantine
+            set tried_at = 'epoch'
+            where replicator = $1 and id = any($2)";
         self.on_parked(asked, ids).await?;
         let reverse = "select tandem.queue_parked($1, interval '10 years')";
         one(
@@ -92,8 +97,10 @@ impl Observer {
         )
         .await?;
         let long = format!(
-            "select id from tandem.quarantine where replicator = $1 and id = any($2) and sqlstate = '{}'",
-            sqlstate::DOES_NOT_FIT
+            "select id
+             from tandem.quarantine
+             where replicator = $1 and id = any($2) and sqlstate = '{does_not_fit}'",
+            does_not_fit = sqlstate::DOES_NOT_FIT
         );
         let long = !self.on_parked(&long, ids).await?.is_empty();
         let what = if long { REFIT } else { "" };
@@ -102,7 +109,9 @@ impl Observer {
         one(&self.desktop.client, Side::Desktop, stir, &params).await?;
         let since = Instant::now();
         loop {
-            let waits = "select id from tandem.quarantine where replicator = $1 and id = any($2) and tried_at = 'epoch'";
+            let waits = "select id
+                from tandem.quarantine
+                where replicator = $1 and id = any($2) and tried_at = 'epoch'";
             let tried = self.on_parked(waits, ids).await?.is_empty();
             if tried || since.elapsed() >= patience {
                 let left =

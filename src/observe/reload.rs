@@ -92,8 +92,12 @@ impl Reloaded {
 
 /// What of the settings doesn't count, since they were read last; none where all does.
 pub(super) async fn settings_status(cloud: &InCloud<'_>) -> Result<Option<SettingsStatus>, Fault> {
-    let sql = "select answer::text, to_char(ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.reload \
-        where replicator = $1 and answer is not null order by ended_at desc, id desc limit 1";
+    let sql = r#"select answer::text,
+              to_char(ended_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+        from tandem.reload
+        where replicator = $1 and answer is not null
+        order by ended_at desc, id desc
+        limit 1"#;
     let rows = cloud.ours(sql).await?;
     let last = rows.first().and_then(|row| {
         let answer: Reloaded = serde_json::from_str(row.get(0)).ok()?;
@@ -238,7 +242,9 @@ async fn named_before(both: &Observer) -> Result<Option<String>, Fault> {
     if !is_installed(cloud, Side::Cloud).await? {
         return Ok(None);
     }
-    let sql = "select replicator from tandem.checkpoint where system_id = $1 and database = $2 and held_until > clock_timestamp()";
+    let sql = "select replicator
+        from tandem.checkpoint
+        where system_id = $1 and database = $2 and held_until > clock_timestamp()";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [
         (&both.identity.system_id, Type::TEXT),
         (&both.identity.database, Type::TEXT),

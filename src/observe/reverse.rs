@@ -96,8 +96,10 @@ impl Observer {
     /// # Errors
     /// When the cloud can't be asked.
     pub async fn still_waiting(&self, ids: &[i64]) -> Result<usize, Fault> {
-        let sql = "select count(*) from tandem.outbox as o join tandem.reverse_state as s using (replicator, \"table\") \
-            where o.replicator = $1 and o.id = any ($2) and s.why is null";
+        let sql = r#"select count(*)
+            from tandem.outbox as o
+            join tandem.reverse_state as s using (replicator, "table")
+            where o.replicator = $1 and o.id = any ($2) and s.why is null"#;
         let params: [(&(dyn ToSql + Sync), Type); 2] =
             [(&self.replicator, Type::TEXT), (&ids, Type::INT8_ARRAY)];
         let rows = Side::Cloud.query(&self.cloud.client, sql, &params).await?;
@@ -128,7 +130,11 @@ impl Observer {
             .filter(|reverse| reverse.rows && names.contains(&reverse.name.as_str()))
             .collect();
         for reverse in &reverse_tables {
-            let sql = "select exists (select from tandem.reverse_state where replicator = $1 and \"table\" = $2)";
+            let sql = r#"select exists (
+                  select
+                  from tandem.reverse_state
+                  where replicator = $1 and "table" = $2
+                )"#;
             let params: [(&(dyn ToSql + Sync), Type); 2] =
                 [(&self.replicator, Type::TEXT), (&reverse.name, Type::TEXT)];
             let rows = Side::Cloud.query(&self.cloud.client, sql, &params).await?;
@@ -193,7 +199,10 @@ impl Observer {
             return Ok(None);
         }
         let sql = format!(
-            "select to_char(then_at at time zone 'UTC', {TIME}), then_failed, then_ms, then_tables from tandem.reverse where replicator = $1 and then_at is not null"
+            "select to_char(then_at at time zone 'UTC', {TIME}), then_failed, then_ms,
+               then_tables
+             from tandem.reverse
+             where replicator = $1 and then_at is not null"
         );
         let rows = self.ours(desktop, Side::Desktop, &sql).await?;
         Ok(rows.first().map(|row| ThenStatus {
@@ -207,7 +216,10 @@ impl Observer {
     /// How many conflicts each table has in the logs of both sides.
     pub(super) async fn conflicts_by_table(&self) -> Result<BTreeMap<String, i64>, Fault> {
         let mut counts = BTreeMap::new();
-        let sql = "select \"table\", count(*) from tandem.conflict where replicator = $1 and seen_at is null group by 1";
+        let sql = r#"select "table", count(*)
+            from tandem.conflict
+            where replicator = $1 and seen_at is null
+            group by 1"#;
         for (client, side) in self.logs() {
             if !is_installed(client, side).await? {
                 continue;
@@ -226,7 +238,11 @@ impl Observer {
     pub async fn conflicts(&self, most: usize) -> Result<Vec<Conflict>, Fault> {
         let mut all = Vec::new();
         let sql = format!(
-            "select \"table\", kind, key, kept, to_char(noticed_at at time zone 'UTC', {TIME}) from tandem.conflict where replicator = $1 and seen_at is null order by id desc limit {most}"
+            r#"select "table", kind, key, kept, to_char(noticed_at at time zone 'UTC', {TIME})
+               from tandem.conflict
+               where replicator = $1 and seen_at is null
+               order by id desc
+               limit {most}"#
         );
         for (client, side) in self.logs() {
             if !is_installed(client, side).await? {
@@ -255,7 +271,10 @@ impl Observer {
     /// # Errors
     /// When a side can't be asked.
     pub async fn take_note(&self, table: Option<&str>) -> Result<u64, Fault> {
-        let sql = "update tandem.conflict set seen_at = now() where replicator = $1 and seen_at is null and \"table\" = coalesce($2, \"table\") returning true";
+        let sql = r#"update tandem.conflict
+            set seen_at = now()
+            where replicator = $1 and seen_at is null and "table" = coalesce($2, "table")
+            returning true"#;
         let mut noted = 0;
         for (client, side) in self.logs() {
             if !is_installed(client, side).await? {
@@ -275,10 +294,22 @@ impl Observer {
     /// # Errors
     /// When a side can't be asked.
     pub(super) async fn forget_conflicts(&self) -> Result<Option<u64>, Fault> {
-        let sql = "delete from tandem.conflict as c where c.replicator = $1 \
-            and (c.seen_at < now() - $2::interval or c.noticed_at < now() - $3::interval) \
-            and (c.kind <> 'mobile' or exists (select from tandem.conflict as n where n.replicator = c.replicator and n.\"table\" = c.\"table\" \
-                and n.kind = c.kind and n.key = c.key and n.id > c.id)) returning true";
+        let sql = r#"delete from tandem.conflict as c
+            where c.replicator = $1
+              and (c.seen_at < now() - $2::interval or c.noticed_at < now() - $3::interval)
+              and (
+                c.kind <> 'mobile'
+                or exists (
+                  select
+                  from tandem.conflict as n
+                  where n.replicator = c.replicator
+                    and n."table" = c."table"
+                    and n.kind = c.kind
+                    and n.key = c.key
+                    and n.id > c.id
+                )
+              )
+            returning true"#;
         let seconds = |kept: std::time::Duration| format!("{} seconds", kept.as_secs());
         let (seen, kept) = (
             seconds(limits::CONFLICTS_SEEN_KEPT),
@@ -320,9 +351,19 @@ impl InCloud<'_> {
         if !is_installed(self.client, Side::Cloud).await? {
             return Ok(ReverseSample::default());
         }
-        let sql = "select count(*), coalesce(greatest(0, extract(epoch from clock_timestamp() - min(made_at))) * 1000, 0)::bigint, \
-            (select greatest(0, extract(epoch from clock_timestamp() - p.polled_at) * 1000)::bigint from tandem.poll as p where p.replicator = $1) \
-            from tandem.outbox where replicator = $1";
+        let sql = "select count(*),
+              coalesce(
+                greatest(0, extract(epoch from clock_timestamp() - min(made_at))) * 1000, 0
+              )::bigint,
+              (
+                select greatest(
+                  0, extract(epoch from clock_timestamp() - p.polled_at) * 1000
+                )::bigint
+                from tandem.poll as p
+                where p.replicator = $1
+              )
+            from tandem.outbox
+            where replicator = $1";
         let rows = self.ours(sql).await?;
         Ok(rows
             .first()
@@ -335,7 +376,9 @@ impl InCloud<'_> {
 
     /// What became of each table's entries.
     pub(super) async fn reverse_counts(&self) -> Result<BTreeMap<String, ReverseCounts>, Fault> {
-        let sql = "select \"table\", received, applied, folded, ruled_out, quarantined, rewritten from tandem.reverse_state where replicator = $1";
+        let sql = r#"select "table", received, applied, folded, ruled_out, quarantined, rewritten
+            from tandem.reverse_state
+            where replicator = $1"#;
         let rows = self.ours(sql).await?;
         let counts = |row: &Row| ReverseCounts {
             received: row.get(1),

@@ -162,7 +162,8 @@ impl Observer {
     /// # Errors
     /// When the desktop refuses.
     pub async fn mark(&self) -> Result<Lsn, Fault> {
-        let sql = "select set_config('synchronous_commit', 'on', true), pg_logical_emit_message(true, 'tandem.mark', '')::text";
+        let sql = "select set_config('synchronous_commit', 'on', true),
+              pg_logical_emit_message(true, 'tandem.mark', '')::text";
         let row = one(&self.desktop.client, Side::Desktop, sql, &[]).await?;
         let lsn = row.and_then(|row| row.get::<_, String>(1).parse().ok());
         lsn.ok_or_else(|| {
@@ -194,8 +195,12 @@ impl Observer {
 
     /// Whether somebody streams from the slot; who only peeks at it makes it active, too.
     async fn streams(&self, settings: &Settings) -> Result<bool, Fault> {
-        let sql = "select exists (select from pg_replication_slots as s join pg_stat_replication as r on r.pid = s.active_pid \
-            where s.slot_name = $1)";
+        let sql = "select exists (
+              select
+              from pg_replication_slots as s
+              join pg_stat_replication as r on r.pid = s.active_pid
+              where s.slot_name = $1
+            )";
         let slot = &settings.forward.slot;
         let row = one(
             &self.desktop.client,
@@ -343,12 +348,14 @@ impl InCloud<'_> {
             return Ok(None);
         }
         let sql = format!(
-            "select lsn::text, held_until > clock_timestamp(), greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint, \
-                   (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words, version, \
-                   {}, \
-                   to_char(held_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
-                   from tandem.checkpoint as c where replicator = $1",
-            table_state::is_filling()
+            r#"select lsn::text, held_until > clock_timestamp(),
+                 greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint,
+                 (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words,
+                 version, {is_filling},
+                 to_char(held_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+               from tandem.checkpoint as c
+               where replicator = $1"#,
+            is_filling = table_state::is_filling()
         );
         let row = one(cloud, Side::Cloud, &sql, &[(&self.replicator, Type::TEXT)]).await?;
         Ok(row.map(|row| CheckpointView {

@@ -1,12 +1,10 @@
 //! The state of everything, for one screen: the lag's sample, the tables, and what it comes to.
 
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 use tokio_postgres::types::Type;
 
-use super::half::InCloud;
 use super::refills::RefillStatus;
 use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
@@ -18,7 +16,6 @@ use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;
 use crate::model::{Lsn, StateWord};
-use crate::plan::table_state;
 
 /// What it all comes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -122,11 +119,11 @@ pub struct VerifiedStatus {
 /// What stands beside the checkpoint; nothing where tandem never ran.
 #[derive(Default)]
 pub(super) struct Sums {
-    last_commit: Option<f64>,
+    pub(super) last_commit: Option<f64>,
     pub(super) up_to: Option<String>,
-    transactions: Option<i64>,
+    pub(super) transactions: Option<i64>,
     /// Out, and home.
-    parked: (i64, i64),
+    pub(super) parked: (i64, i64),
     pub(super) verified: Option<VerifiedStatus>,
 }
 
@@ -301,8 +298,11 @@ impl Observer {
         if !is_installed(desktop, Side::Desktop).await? {
             return Ok(None);
         }
-        let sql = "select to_char(t.given_up_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') from tandem.slot as t \
-            where t.replicator = $1 and t.slot = $2 and not exists (select from pg_replication_slots as s where s.slot_name = t.slot)";
+        let sql = r#"select to_char(t.given_up_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            from tandem.slot as t
+            where t.replicator = $1
+              and t.slot = $2
+              and not exists (select from pg_replication_slots as s where s.slot_name = t.slot)"#;
         let params = [
             (&self.replicator as _, Type::TEXT),
             (&settings.forward.slot as _, Type::TEXT),
@@ -312,16 +312,24 @@ impl Observer {
     }
 
     async fn snapshot_held(&self) -> Result<Option<i64>, Fault> {
-        let sql = "select (extract(epoch from max(clock_timestamp() - xact_start)) * 1000)::bigint from pg_stat_activity \
-            where datname = current_database() and usename = current_user and state <> 'idle' and query like 'copy (select %' and backend_xmin is not null";
+        let sql = "select (extract(epoch from max(clock_timestamp() - xact_start)) * 1000)::bigint
+            from pg_stat_activity
+            where datname = current_database()
+              and usename = current_user
+              and state <> 'idle'
+              and query like 'copy (select %'
+              and backend_xmin is not null";
         let rows = Side::Desktop.query(&self.desktop.client, sql, &[]).await?;
         Ok(rows.first().and_then(|row| row.get(0)))
     }
 
     async fn service(&self, settings: &Settings, seen: &CheckpointView) -> Result<Service, Fault> {
         let running = self.is_running(settings, seen).await?;
-        let sql = "select to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
-            from pg_replication_slots s join pg_stat_replication r on r.pid = s.active_pid where s.slot_name = $1";
+        let sql = r#"select
+              to_char(r.backend_start at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
+            from pg_replication_slots s
+            join pg_stat_replication r on r.pid = s.active_pid
+            where s.slot_name = $1"#;
         let params = [(&settings.forward.slot as _, Type::TEXT)];
         let rows = Side::Desktop
             .query(&self.desktop.client, sql, &params)
@@ -341,68 +349,6 @@ impl Service {
             holder: seen.holder.clone().filter(|_| running),
             last_words: seen.last_words.clone().filter(|_| !running),
         }
-    }
-}
-
-impl InCloud<'_> {
-    pub(super) async fn sums(&self) -> Result<Sums, Fault> {
-        let cloud = self.client;
-        if !is_installed(cloud, Side::Cloud).await? {
-            return Ok(Sums::default());
-        }
-        let sql = "select extract(epoch from c.applied_at)::float8, c.transactions, \
-            (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'forward'), \
-            (select count(*) from tandem.quarantine as q where q.replicator = $1 and q.direction = 'reverse'), \
-            to_char(v.ended_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), v.different, v.unknown, \
-            to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
-            from tandem.checkpoint as c left join tandem.verified as v using (replicator) where c.replicator = $1";
-        let rows = self.ours(sql).await?;
-        let Some(row) = rows.first() else {
-            return Ok(Sums::default());
-        };
-        let verified = row.get::<_, Option<String>>(4).map(|ended| {
-            let different: Vec<String> = row.get(5);
-            VerifiedStatus {
-                ended,
-                equal: different.is_empty(),
-                different,
-                unknown: row.get(6),
-            }
-        });
-        Ok(Sums {
-            last_commit: row.get(0),
-            up_to: row.get(7),
-            transactions: row.get(1),
-            parked: (row.get(2), row.get(3)),
-            verified,
-        })
-    }
-
-    /// All tables; `conflicts` are those of each.
-    pub(super) async fn tables(
-        &self,
-        mut conflicts: BTreeMap<String, i64>,
-    ) -> Result<Vec<TableStatus>, Fault> {
-        let mut reverse = self.reverse_counts().await?;
-        let rows = self.ours(&table_state::shown()).await?;
-        let table = |row: &tokio_postgres::Row| TableStatus {
-            reverse: reverse.remove(row.get::<_, &str>(0)),
-            conflicts: conflicts.remove(row.get::<_, &str>(0)).unwrap_or_default(),
-            table: row.get(0),
-            state: StateWord::read(row.get(1)),
-            since: row.get(2),
-            why: row.get(3),
-            copied: row.get(4),
-            received: row.get(5),
-            applied: row.get(6),
-            folded: row.get(7),
-            ruled_out: row.get(8),
-            quarantined: row.get(9),
-            parked: row.get(10),
-            extras: row.get(12),
-            last_swap: row.get(11),
-        };
-        Ok(rows.iter().map(table).collect())
     }
 }
 

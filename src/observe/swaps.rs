@@ -49,8 +49,10 @@ impl Observer {
         tables: &[&str],
         (who, allow_shrink): (&str, bool),
     ) -> Result<Vec<i64>, Fault> {
-        let sql = "insert into tandem.swap (replicator, \"table\", asked_by, allow_shrink) select $1, t.name, $3, $4 \
-            from unnest($2::text[]) as t(name) returning id";
+        let sql = r#"insert into tandem.swap (replicator, "table", asked_by, allow_shrink)
+            select $1, t.name, $3, $4
+            from unnest($2::text[]) as t(name)
+            returning id"#;
         let params: [(&(dyn ToSql + Sync), Type); 4] = [
             (&self.replicator, Type::TEXT),
             (&tables, Type::TEXT_ARRAY),
@@ -80,11 +82,23 @@ impl Observer {
     /// When the cloud can't be asked.
     pub async fn swapped(&self, ids: &[i64]) -> Result<(Vec<Swapped>, usize), Fault> {
         let sql = format!(
-            "select w.\"table\", w.read, w.inserted, w.updated, w.deleted, w.read - w.inserted - w.updated - w.quarantined, s.extras, w.refused, w.ended_at is null, w.guarded, nullif(w.quarantined, 0), \
-            (select q.sqlstate || ' ' || q.why from tandem.quarantine as q where q.replicator = w.replicator and q.\"table\" = w.\"table\" \
-              and q.direction = 'forward' and q.work in ('upsert', 'add') order by q.id limit 1) \
-            from tandem.swap as w {} where w.id = any ($1) order by w.id",
-            table_state::BESIDE
+            r#"select w."table", w.read, w.inserted, w.updated, w.deleted,
+                 w.read - w.inserted - w.updated - w.quarantined, s.extras, w.refused,
+                 w.ended_at is null, w.guarded, nullif(w.quarantined, 0),
+                 (
+                   select q.sqlstate || ' ' || q.why
+                   from tandem.quarantine as q
+                   where q.replicator = w.replicator
+                     and q."table" = w."table"
+                     and q.direction = 'forward'
+                     and q.work in ('upsert', 'add')
+                   order by q.id
+                   limit 1
+                 )
+               from tandem.swap as w {beside}
+               where w.id = any ($1)
+               order by w.id"#,
+            beside = table_state::BESIDE
         );
         let params: [(&(dyn ToSql + Sync), Type); 1] = [(&ids, Type::INT8_ARRAY)];
         let rows = Side::Cloud.query(&self.cloud.client, &sql, &params).await?;

@@ -161,8 +161,11 @@ impl Observer {
                 tracing::error!(tables = ?different, "compared: both sides DIFFER; next: tandem repair")
             }
         }
-        let sql = "insert into tandem.verified as v (replicator, ended_at, different, unknown) values ($1, clock_timestamp(), $2, $3) \
-            on conflict (replicator) do update set ended_at = excluded.ended_at, different = excluded.different, unknown = excluded.unknown";
+        let sql = "insert into tandem.verified as v (replicator, ended_at, different, unknown)
+            values ($1, clock_timestamp(), $2, $3)
+            on conflict (replicator) do update
+            set ended_at = excluded.ended_at, different = excluded.different,
+              unknown = excluded.unknown";
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&self.replicator, Type::TEXT),
             (&different, Type::TEXT_ARRAY),
@@ -179,7 +182,11 @@ impl Observer {
         if !is_installed(&self.cloud.client, Side::Cloud).await? {
             return Ok(None);
         }
-        let sql = "select (greatest(0, extract(epoch from clock_timestamp() - ended_at)) * 1000)::bigint from tandem.verified where replicator = $1";
+        let sql = "select (
+              greatest(0, extract(epoch from clock_timestamp() - ended_at)) * 1000
+            )::bigint
+            from tandem.verified
+            where replicator = $1";
         let rows = Side::Cloud
             .query(&self.cloud.client, sql, &[(&self.replicator, Type::TEXT)])
             .await?;
@@ -268,8 +275,13 @@ impl Observer {
 
     /// Keys of rows that wait in the quarantine, or that the desktop changed although they are the phone's.
     async fn known(&self, what: &Comparison) -> Result<Known, Fault> {
-        let sql = "select key, copies from tandem.quarantine where replicator = $1 and \"table\" = $2 and direction = any ($3) \
-            union all select key, 1 from tandem.conflict where replicator = $1 and \"table\" = $2 and 'reverse' = any ($3) and kind = 'mobile'";
+        let sql = r#"select key, copies
+            from tandem.quarantine
+            where replicator = $1 and "table" = $2 and direction = any ($3)
+            union all
+            select key, 1
+            from tandem.conflict
+            where replicator = $1 and "table" = $2 and 'reverse' = any ($3) and kind = 'mobile'"#;
         // What the desktop did to the cloud's own columns of a row that waits waits with it.
         let direction = match what.sort {
             Sort::Out | Sort::LookedUp => &["forward"][..],
@@ -294,7 +306,12 @@ impl Observer {
         if bad.key.is_empty() {
             return Ok(false);
         }
-        let sql = "select exists (select from tandem.ledger where key_hash = md5(concat($1::text, '/', $2::text, '/', $3::text[])) and state is not null)";
+        let sql = "select exists (
+              select
+              from tandem.ledger
+              where key_hash = md5(concat($1::text, '/', $2::text, '/', $3::text[]))
+                and state is not null
+            )";
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&self.replicator, Type::TEXT),
             (&what.table, Type::TEXT),

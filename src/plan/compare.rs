@@ -12,7 +12,10 @@ pub fn rows_out(table: &Table) -> String {
     let (from, ours) = (from(table), admitted(table));
     let cells = table.arriving.iter();
     let cells = cells.map(|column| shown(table, &column.name));
-    let cells = format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "));
+    let cells = format!(
+        "array[{cells}]::text[]",
+        cells = cells.collect::<Vec<_>>().join(", ")
+    );
     match table.key {
         Key::Multiset => {
             // What the cloud owns tells no rows apart.
@@ -20,16 +23,19 @@ pub fn rows_out(table: &Table) -> String {
             let all = table.arriving.iter().enumerate();
             let cells = all.map(|(index, column)| match naming.contains(&index) {
                 true => shown(table, &column.name),
-                false => format!("min({})", shown(table, &column.name)),
+                false => format!("min({shown})", shown = shown(table, &column.name)),
             });
             let names = naming
                 .iter()
                 .map(|index| cell(&table.arriving[*index].name));
             let names: Vec<_> = names.collect();
             format!(
-                "select array[{}]::text[] as cells, count(*) as n from {from} as t where {ours} group by {}",
-                cells.collect::<Vec<_>>().join(", "),
-                names.join(", ")
+                "select array[{cells}]::text[] as cells, count(*) as n \
+                 from {from} as t \
+                 where {ours} \
+                 group by {names}",
+                cells = cells.collect::<Vec<_>>().join(", "),
+                names = names.join(", ")
             )
         }
         Key::Columns(_) => {
@@ -42,14 +48,17 @@ pub fn rows_out(table: &Table) -> String {
 /// no rows but theirs.
 pub fn from(table: &Table) -> String {
     let only = if table.leaves.is_some() { "" } else { "only " };
-    format!("{only}{}", qualified(&table.desktop))
+    format!("{only}{desktop}", desktop = qualified(&table.desktop))
 }
 
 /// The arriving columns of the desktop's row `t`, each through its type's output function, so that a value is the text
 /// that the stream would send.
 pub(super) fn row(table: &Table) -> String {
     let cells = table.arriving.iter().map(|column| cell(&column.name));
-    format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
+    format!(
+        "array[{cells}]::text[]",
+        cells = cells.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// The same for a reader that takes text in UTF-8: digits, where the desktop has another (`Table::charset`).
@@ -62,7 +71,7 @@ fn shown(table: &Table, name: &str) -> String {
 }
 
 pub(super) fn cell(name: &str) -> String {
-    output(&format!("t.{}", ident(name)), "")
+    output(&format!("t.{name}", name = ident(name)), "")
 }
 
 /// A value through its type's output function, after `cast`. A composite of NULLs is no NULL.
@@ -98,8 +107,8 @@ pub fn compared(table: &Table, rows: &[(Vec<Option<String>>, i64)]) -> Statement
 pub fn deletable_count(table: &Table) -> String {
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     format!(
-        "select count(*) from {target} as t where {}",
-        guard.deletable()
+        "select count(*) from {target} as t where {deletable}",
+        deletable = guard.deletable()
     )
 }
 
@@ -138,30 +147,48 @@ fn comparison(table: &Table) -> String {
         &rows,
         &["u.n::bigint as \"tandem n\"".to_owned()],
     );
-    let names_of = |alias: &str| format!("{}::text", image(alias, &key(table)));
+    let names_of = |alias: &str| format!("{image}::text", image = image(alias, &key(table)));
     let (stored, wanted) = (names_of("t"), names_of("src"));
     match table.key {
         Key::Columns(_) => format!(
-            "with {source} select count(*) filter (where t.ctid is null), count(*) filter (where t.ctid is not null and {}), \
-             count(*) filter (where t.ctid is not null and {}) from src left join {target} as t on {stored} = {wanted} and {}",
-            differs(table, &rest(table)),
-            guard.deletable(),
-            guard.owned(),
+            "with {source} \
+             select count(*) filter (where t.ctid is null), \
+               count(*) filter (where t.ctid is not null and {differs}), \
+               count(*) filter (where t.ctid is not null and {deletable}) \
+             from src \
+             left join {target} as t on {stored} = {wanted} and {owned}",
+            differs = differs(table, &rest(table)),
+            deletable = guard.deletable(),
+            owned = guard.owned()
         ),
         Key::Multiset => {
             let unclaimed = match &table.owner {
                 Some(owner) => {
-                    format!("count(*) filter (where t.{} is null)", ident(&owner.column))
+                    format!(
+                        "count(*) filter (where t.{column} is null)",
+                        column = ident(&owner.column)
+                    )
                 }
                 None => "0".to_owned(),
             };
             format!(
-                "with {source}, have as (select {stored} as name, count(*) as copies, count(*) filter (where {}) as mine, {unclaimed} as unclaimed \
-                 from {target} as t where {} group by 1) \
-                 select coalesce(sum(greatest(0, src.\"tandem n\" - coalesce(have.copies, 0))), 0)::bigint, coalesce(sum(have.unclaimed), 0)::bigint, \
-                 coalesce(sum(least(coalesce(have.mine, 0), src.\"tandem n\")), 0)::bigint from src left join have on have.name = {wanted}",
-                guard.deletable(),
-                guard.owned(),
+                "with {source}, \
+                 have as (\
+                   select {stored} as name, count(*) as copies, \
+                     count(*) filter (where {deletable}) as mine, {unclaimed} as unclaimed \
+                   from {target} as t \
+                   where {owned} \
+                   group by 1\
+                 ) \
+                 select coalesce(\
+                   sum(greatest(0, src.\"tandem n\" - coalesce(have.copies, 0))), 0\
+                 )::bigint, \
+                   coalesce(sum(have.unclaimed), 0)::bigint, \
+                   coalesce(sum(least(coalesce(have.mine, 0), src.\"tandem n\")), 0)::bigint \
+                 from src \
+                 left join have on have.name = {wanted}",
+                deletable = guard.deletable(),
+                owned = guard.owned()
             )
         }
     }

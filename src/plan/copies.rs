@@ -28,17 +28,25 @@ fn owned(table: &Table) -> Vec<(usize, &Column)> {
 pub(super) fn sent_look(table: &Table, rows: &Rows) -> Option<String> {
     let cells = owned(table).into_iter().map(|(index, _)| rows.cell(index));
     let cells: Vec<_> = cells.collect();
-    (!cells.is_empty()).then(|| format!("array[{}]::text[] as \"tandem look\"", cells.join(", ")))
+    (!cells.is_empty()).then(|| {
+        format!(
+            "array[{cells}]::text[] as \"tandem look\"",
+            cells = cells.join(", ")
+        )
+    })
 }
 
 /// How the stored row `t` looks.
 fn stored_look(table: &Table) -> String {
     let cells = owned(table);
     let cells = cells.iter().map(|(_, column)| {
-        let cast = format!("::{}", column.compare_type);
-        output(&format!("t.{}", ident(&column.name)), &cast)
+        let cast = format!("::{compare_type}", compare_type = column.compare_type);
+        output(&format!("t.{column}", column = ident(&column.name)), &cast)
     });
-    format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
+    format!(
+        "array[{cells}]::text[]",
+        cells = cells.collect::<Vec<_>>().join(", ")
+    )
 }
 
 pub(super) fn copies(
@@ -71,8 +79,10 @@ pub(super) fn add_copies(table: &Table, rows: &Rows) -> String {
         parts: vec![(
             "added",
             format!(
-                "insert into {} {names} select {values} from src, generate_series(1, src.\"tandem copies\"){ours}",
-                qualified(&table.cloud)
+                "insert into {target} {names} \
+                 select {values} \
+                 from src, generate_series(1, src.\"tandem copies\"){ours}",
+                target = qualified(&table.cloud)
             ),
         )],
         most: sum.clone(),
@@ -87,12 +97,12 @@ pub(super) fn remove_copies(table: &Table, rows: &Rows) -> String {
     let columns = key(table);
     let joins = columns.iter().filter(|(_, column)| column.not_null);
     let mut tests: Vec<_> = joins
-        .map(|(_, column)| format!("t.{0} = src.{0}", ident(&column.name)))
+        .map(|(_, column)| format!("t.{column} = src.{column}", column = ident(&column.name)))
         .collect();
     tests.push(format!(
-        "{} *= {}",
-        image("t", &columns),
-        image("src", &columns)
+        "{stored} *= {wanted}",
+        stored = image("t", &columns),
+        wanted = image("src", &columns)
     ));
     let (target, deletable) = (qualified(&table.cloud), Guard::of(table).deletable());
     // A ctid names a row within one partition only.
@@ -104,16 +114,22 @@ pub(super) fn remove_copies(table: &Table, rows: &Rows) -> String {
     let hit = match have_looks(table) {
         true => hit_by_look(table, &target, &tests, &deletable),
         false => format!(
-            "hit as (select t.tableoid as part, t.ctid as at, row_number() over (partition by src.\"tandem row\") as nth, src.\"tandem copies\" as copies \
-             from {target} as t join src on {tests} where {deletable})",
+            "hit as (\
+               select t.tableoid as part, t.ctid as at, \
+                 row_number() over (partition by src.\"tandem row\") as nth, \
+                 src.\"tandem copies\" as copies \
+               from {target} as t \
+               join src on {tests} \
+               where {deletable}\
+             )",
         ),
     };
     let counted = Counted {
         table,
         does: DELETE,
         ctes: format!(
-            "{}, {hit}",
-            copies(table, &columns, rows, sent_look(table, rows))
+            "{copies}, {hit}",
+            copies = copies(table, &columns, rows, sent_look(table, rows))
         ),
         besides: String::new(),
         parts: vec![(
@@ -133,13 +149,38 @@ pub(super) fn hit_by_look(table: &Table, target: &str, found: &str, deletable: &
     let names = key(table);
     let (sent, stored) = (image("src", &names), image("t", &names));
     format!(
-        "looks as (select {sent}::text as name, src.\"tandem look\" as look, sum(src.\"tandem copies\") as copies from src group by 1, 2), \
-         named as (select looks.name, sum(looks.copies) as copies from looks group by 1), \
-         have as (select t.tableoid as part, t.ctid as at, {stored}::text as name, {} as look from {target} as t where exists (select from src where {found}) and {deletable}), \
-         same as (select have.*, row_number() over (partition by have.name, have.look) as nth from have), \
-         hit as (select same.part, same.at, row_number() over (partition by same.name order by same.nth <= coalesce(looks.copies, 0) desc) as nth, named.copies \
-         from same join named using (name) left join looks using (name, look))",
-        stored_look(table),
+        "looks as (\
+           select {sent}::text as name, src.\"tandem look\" as look, \
+             sum(src.\"tandem copies\") as copies \
+           from src \
+           group by 1, 2\
+         ), \
+         named as (\
+           select looks.name, sum(looks.copies) as copies \
+           from looks \
+           group by 1\
+         ), \
+         have as (\
+           select t.tableoid as part, t.ctid as at, {stored}::text as name, \
+             {stored_look} as look \
+           from {target} as t \
+           where exists (select from src where {found}) and {deletable}\
+         ), \
+         same as (\
+           select have.*, row_number() over (partition by have.name, have.look) as nth \
+           from have\
+         ), \
+         hit as (\
+           select same.part, same.at, \
+             row_number() over (\
+               partition by same.name order by same.nth <= coalesce(looks.copies, 0) desc\
+             ) as nth, \
+             named.copies \
+           from same \
+           join named using (name) \
+           left join looks using (name, look)\
+         )",
+        stored_look = stored_look(table)
     )
 }
 
@@ -151,14 +192,38 @@ pub(super) fn have_by_look(table: &Table, target: &str, which: &str) -> String {
     let names = key(table);
     let (sent, stored) = (image("src", &names), image("t", &names));
     format!(
-        "looks as (select {sent}::text as name, src.\"tandem look\" as look, count(*) as copies from src group by 1, 2), \
-         want as (select looks.name, sum(looks.copies) as copies from looks group by 1), \
-         seen as (select t.tableoid as part, t.ctid as at, {stored}::text as name, {} as look from {target} as t where {which}), \
+        "looks as (\
+           select {sent}::text as name, src.\"tandem look\" as look, count(*) as copies \
+           from src \
+           group by 1, 2\
+         ), \
+         want as (\
+           select looks.name, sum(looks.copies) as copies \
+           from looks \
+           group by 1\
+         ), \
+         seen as (\
+           select t.tableoid as part, t.ctid as at, {stored}::text as name, \
+             {stored_look} as look \
+           from {target} as t \
+           where {which}\
+         ), \
          known as ({IS_OURS}), \
-         same as (select seen.*, row_number() over (partition by seen.name, seen.look) as nth from seen), \
-         have as (select same.part, same.at, same.name, row_number() over (partition by same.name order by \
-         exists (select from known) and same.nth <= coalesce(looks.copies, 0) desc, num_nulls(variadic same.look), same.look desc) as nth from same left join looks using (name, look))",
-        stored_look(table),
+         same as (\
+           select seen.*, row_number() over (partition by seen.name, seen.look) as nth \
+           from seen\
+         ), \
+         have as (\
+           select same.part, same.at, same.name, \
+             row_number() over (\
+               partition by same.name order by exists (select from known) \
+                 and same.nth <= coalesce(looks.copies, 0) desc, \
+               num_nulls(variadic same.look), same.look desc\
+             ) as nth \
+           from same \
+           left join looks using (name, look)\
+         )",
+        stored_look = stored_look(table)
     )
 }
 
@@ -168,12 +233,33 @@ pub(super) fn want_by_look(table: &Table, target: &str, which: &str) -> String {
     let names = key(table);
     let (sent, stored) = (image("src", &names), image("t", &names));
     format!(
-        "looks as (select {stored}::text as \"tandem name\", {} as \"tandem look\", count(*) as \"tandem copies\" from {target} as t where {which} group by 1, 2), \
-         have as (select looks.\"tandem name\" as name, sum(looks.\"tandem copies\") as copies from looks group by 1), \
-         same as (select src.*, {sent}::text as \"tandem name\", row_number() over (partition by {sent}::text, src.\"tandem look\") as \"tandem same\" from src), \
-         want as (select same.*, row_number() over (partition by same.\"tandem name\" order by same.\"tandem same\" <= coalesce(looks.\"tandem copies\", 0) desc) as \"tandem nth\" \
-         from same left join looks using (\"tandem name\", \"tandem look\"))",
-        stored_look(table),
+        "looks as (\
+           select {stored}::text as \"tandem name\", {stored_look} as \"tandem look\", \
+             count(*) as \"tandem copies\" \
+           from {target} as t \
+           where {which} \
+           group by 1, 2\
+         ), \
+         have as (\
+           select looks.\"tandem name\" as name, sum(looks.\"tandem copies\") as copies \
+           from looks \
+           group by 1\
+         ), \
+         same as (\
+           select src.*, {sent}::text as \"tandem name\", \
+             row_number() over (partition by {sent}::text, src.\"tandem look\") as \"tandem same\" \
+           from src\
+         ), \
+         want as (\
+           select same.*, \
+             row_number() over (\
+               partition by same.\"tandem name\" \
+               order by same.\"tandem same\" <= coalesce(looks.\"tandem copies\", 0) desc\
+             ) as \"tandem nth\" \
+           from same \
+           left join looks using (\"tandem name\", \"tandem look\")\
+         )",
+        stored_look = stored_look(table)
     )
 }
 

@@ -33,17 +33,17 @@ pub fn admitted(table: &Table) -> String {
     let mut tests = vec!["true".to_owned()];
     if let (Some(name), Some(owner)) = (&table.desktop_owner, &table.owner) {
         tests.push(format!(
-            "t.{}::text is distinct from {}",
-            ident(name),
-            literal(&owner.mobile)
+            "t.{name}::text is distinct from {mobile}",
+            name = ident(name),
+            mobile = literal(&owner.mobile)
         ));
     }
     for column in &table.tenant.columns {
         if let Some(name) = &column.desktop {
             tests.push(format!(
-                "concat(t.{}) = {}",
-                ident(name),
-                literal(&column.value)
+                "concat(t.{name}) = {value}",
+                name = ident(name),
+                value = literal(&column.value)
             ));
         }
     }
@@ -52,6 +52,8 @@ pub fn admitted(table: &Table) -> String {
 
 fn digest(cells: &str, from: &str, which: &str) -> String {
     format!(
-        "select count(*), coalesce(sum(hashtextextended(row({cells})::text, 0)), 0)::text from {from} as t where {which}"
+        "select count(*), coalesce(sum(hashtextextended(row({cells})::text, 0)), 0)::text
+         from {from} as t
+         where {which}"
     )
 }

@@ -29,7 +29,7 @@ impl Direct {
                 which.push_str(&format!(" and t.ctid < '({to},0)'::tid"));
             }
         }
-        format!("copy ({}{which}) to stdout", self.rows)
+        format!("copy ({rows}{which}) to stdout", rows = self.rows)
     }
 }
 
@@ -49,7 +49,9 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
             return None;
         }
         values.push(match &column.from {
-            Source::Arriving(index) => format!("t.{}", ident(&table.arriving[*index].name)),
+            Source::Arriving(index) => {
+                format!("t.{column}", column = ident(&table.arriving[*index].name))
+            }
             Source::Constant(value) => literal(value),
             Source::LookedUp(at) => {
                 let lookup = &table.lookups[*at];
@@ -69,15 +71,15 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
     let into = qualified(&table.cloud);
     Some(Direct {
         rows: format!(
-            "select {} from {} as t{joins} where {}",
-            values.join(", "),
-            from(table),
-            admitted(table)
+            "select {values} from {from} as t{joins} where {admitted}",
+            values = values.join(", "),
+            from = from(table),
+            admitted = admitted(table)
         ),
-        into: format!("copy {into} ({}) from stdin", names.join(", ")),
+        into: format!("copy {into} ({names}) from stdin", names = names.join(", ")),
         taken: format!(
-            "select tandem.taken({}) where exists (select from {into})",
-            literal(&table.cloud.to_string())
+            "select tandem.taken({target}) where exists (select from {into})",
+            target = literal(&table.cloud.to_string())
         ),
     })
 }
@@ -91,19 +93,28 @@ fn found(table: &Table, parent: &Table, lookup: &Lookup, at: usize) -> Option<St
         if own.base_type != named.base_type {
             return None;
         }
-        keys.push(format!("t.{} as k{nth}", ident(&named.name)));
-        on.push(format!("found{at}.k{nth} = t.{}", ident(&own.name)));
-        by.push(format!("t.{}", ident(&named.name)));
+        keys.push(format!("t.{named} as k{nth}", named = ident(&named.name)));
+        on.push(format!(
+            "found{at}.k{nth} = t.{own}",
+            own = ident(&own.name)
+        ));
+        by.push(format!("t.{named}", named = ident(&named.name)));
     }
     let value = cell(take);
     Some(format!(
-        " left join (select {}, case when count(distinct coalesce('v' || {value}, 'n')) = 1 then min({value}) end as value \
-         from {} as t where {} group by {}) as found{at} on {}",
-        keys.join(", "),
-        from(parent),
-        admitted(parent),
-        by.join(", "),
-        on.join(" and "),
+        " left join (
+           select {keys}, case
+             when count(distinct coalesce('v' || {value}, 'n')) = 1 then min({value})
+           end as value
+           from {from} as t
+           where {admitted}
+           group by {by}
+         ) as found{at} on {on}",
+        keys = keys.join(", "),
+        from = from(parent),
+        admitted = admitted(parent),
+        by = by.join(", "),
+        on = on.join(" and ")
     ))
 }
 

@@ -123,19 +123,19 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
             let names = (0..params.len()).map(|nth| format!("c{nth}"));
             let numbers = (1..=params.len()).map(|nth| format!("${nth}"));
             format!(
-                "select {} from unnest({}) as u({})",
-                values.collect::<Vec<_>>().join(", "),
-                numbers.collect::<Vec<_>>().join(", "),
-                names.collect::<Vec<_>>().join(", ")
+                "select {values} from unnest({numbers}) as u({names})",
+                values = values.collect::<Vec<_>>().join(", "),
+                numbers = numbers.collect::<Vec<_>>().join(", "),
+                names = names.collect::<Vec<_>>().join(", ")
             )
         }
         None => {
             let values = keys
                 .clone()
-                .map(|(nth, (own, ..))| format!("t.{} as k{nth}", ident(own)));
+                .map(|(nth, (own, ..))| format!("t.{own} as k{nth}", own = ident(own)));
             format!(
-                "select distinct {} from {target} as t",
-                values.collect::<Vec<_>>().join(", ")
+                "select distinct {values} from {target} as t",
+                values = values.collect::<Vec<_>>().join(", ")
             )
         }
     };
@@ -145,23 +145,28 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
     let found = parents(
         lookup,
         column,
-        &format!("select {} from touched", wanted.join(", ")),
+        &format!("select {wanted} from touched", wanted = wanted.join(", ")),
     );
     let same = |left: &str| {
         let tests = keys.clone().map(|(nth, (own, ..))| match left {
             "found" => format!("found.k{nth} = touched.k{nth}"),
-            _ => format!("t.{} = touched.k{nth}", ident(own)),
+            _ => format!("t.{own} = touched.k{nth}", own = ident(own)),
         });
         tests.collect::<Vec<_>>().join(" and ")
     };
     let (name, compare) = (ident(&column.name), &column.compare_type);
     let sql = format!(
-        "with touched as materialized ({base}), found as materialized ({found}) \
-         update {target} as t set {name} = found.value from touched left join found on {} \
-         where {} and {} and row(t.{name}::{compare})::record *<> row(found.value::{compare})::record",
-        same("found"),
-        same("t"),
-        Guard::of(child).owned(),
+        "with touched as materialized ({base}), found as materialized ({found})
+         update {target} as t
+         set {name} = found.value
+         from touched
+         left join found on {found_same}
+         where {stored}
+           and {owned}
+           and row(t.{name}::{compare})::record *<> row(found.value::{compare})::record",
+        found_same = same("found"),
+        stored = same("t"),
+        owned = Guard::of(child).owned()
     );
     // Where something has to stand, what stood there stays when no parent says anything.
     let sql = match column.not_null {

@@ -47,7 +47,7 @@ impl Guard {
             None => ("true".to_owned(), "true".to_owned()),
             Some(owner) => {
                 let ours = equals(row, &owner.column, &owner.desktop, &owner.base_type);
-                let unclaimed = format!("{row}.{} is null", ident(&owner.column));
+                let unclaimed = format!("{row}.{column} is null", column = ident(&owner.column));
                 (format!("({ours} or {unclaimed})"), ours)
             }
         };
@@ -76,9 +76,9 @@ pub(super) fn has_parent(table: &Table) -> Option<String> {
     let via = table.tenant.via.as_ref()?;
     let parent = literal(&via.parent.to_string());
     Some(format!(
-        "case when {} then true when {} then false else tandem.no_parent({parent}) end",
-        of_parent(via, &via.tenant, "src"),
-        of_parent(via, &Tenant::default(), "src"),
+        "case when {ours} then true when {anyones} then false else tandem.no_parent({parent}) end",
+        ours = of_parent(via, &via.tenant, "src"),
+        anyones = of_parent(via, &Tenant::default(), "src")
     ))
 }
 
@@ -86,9 +86,9 @@ pub(super) fn has_parent(table: &Table) -> Option<String> {
 pub(super) fn has_other_parent(table: &Table) -> Option<String> {
     let via = table.tenant.via.as_ref()?;
     Some(format!(
-        "{} and not {}",
-        of_parent(via, &Tenant::default(), "src"),
-        of_parent(via, &via.tenant, "src"),
+        "{anyones} and not {ours}",
+        anyones = of_parent(via, &Tenant::default(), "src"),
+        ours = of_parent(via, &via.tenant, "src")
     ))
 }
 
@@ -96,13 +96,19 @@ pub(super) fn has_other_parent(table: &Table) -> Option<String> {
 fn of_parent(via: &Via, tenant: &Tenant, row: &str) -> String {
     let parent = format!("{row}p");
     let on = via.on.iter();
-    let on = on.map(|(child, named)| format!("{parent}.{} = {row}.{}", ident(named), ident(child)));
+    let on = on.map(|(child, named)| {
+        format!(
+            "{parent}.{named} = {row}.{child}",
+            named = ident(named),
+            child = ident(child)
+        )
+    });
     let on: Vec<_> = on.collect();
     format!(
-        "exists (select from {} as {parent} where {} and {})",
-        qualified(&via.parent),
-        on.join(" and "),
-        belongs(tenant, &parent)
+        "exists (select from {parents} as {parent} where {on} and {belongs})",
+        parents = qualified(&via.parent),
+        on = on.join(" and "),
+        belongs = belongs(tenant, &parent)
     )
 }
 
@@ -132,7 +138,11 @@ pub(super) fn is_mobile(owner: Option<&Owner>, row: &str) -> String {
 
 /// A row's column has this value of that type.
 pub(super) fn equals(row: &str, column: &str, value: &str, base_type: &str) -> String {
-    format!("{row}.{} = {}::{base_type}", ident(column), literal(value))
+    format!(
+        "{row}.{column} = {value}::{base_type}",
+        column = ident(column),
+        value = literal(value)
+    )
 }
 
 /// What becomes of a stored row.
@@ -154,12 +164,12 @@ pub(super) fn spares(table: &Table, when: &str, change: Change<'_>) -> Option<St
             Change::Looks(columns) if reach.on_update => {
                 let changes = reach.on.iter().filter(|(_, own)| columns.contains(own));
                 let changes: Vec<_> = changes
-                    .map(|(_, own)| format!("t.{0} is distinct from src.{0}", ident(own)))
+                    .map(|(_, own)| format!("t.{own} is distinct from src.{own}", own = ident(own)))
                     .collect();
                 if changes.is_empty() {
                     continue;
                 }
-                format!("({})", changes.join(" or "))
+                format!("({changes})", changes = changes.join(" or "))
             }
             _ => continue,
         };
@@ -168,12 +178,13 @@ pub(super) fn spares(table: &Table, when: &str, change: Change<'_>) -> Option<St
             Change::Looks(_) => None,
         };
         reached.push(format!(
-            "when {when} and {changes} and {} then tandem.reached({})",
-            refers(table, reach, goes_too),
-            literal(&reach.child.to_string())
+            "when {when} and {changes} and {refers} then tandem.reached({child})",
+            refers = refers(table, reach, goes_too),
+            child = literal(&reach.child.to_string())
         ));
     }
-    (!reached.is_empty()).then(|| format!("case {} else true end", reached.join(" ")))
+    (!reached.is_empty())
+        .then(|| format!("case {reached} else true end", reached = reached.join(" ")))
 }
 
 /// True for a stored row `t` that others refer to: it can't go, or would take them with it. Rows `c` of the same table
@@ -183,13 +194,19 @@ pub(super) fn referred(table: &Table, goes_too: &str) -> Option<String> {
     let referred: Vec<_> = referred
         .map(|reach| refers(table, reach, Some(goes_too)))
         .collect();
-    (!referred.is_empty()).then(|| format!("({})", referred.join(" or ")))
+    (!referred.is_empty()).then(|| format!("({referred})", referred = referred.join(" or ")))
 }
 
 /// True for a stored row `t` to which a row refers by this foreign key.
 fn refers(table: &Table, reach: &Reach, goes_too: Option<&str>) -> String {
     let pairs = reach.on.iter();
-    let pairs = pairs.map(|(child, own)| format!("c.{} = t.{}", ident(child), ident(own)));
+    let pairs = pairs.map(|(child, own)| {
+        format!(
+            "c.{child} = t.{own}",
+            child = ident(child),
+            own = ident(own)
+        )
+    });
     let pairs: Vec<_> = pairs.collect();
     let but = match goes_too {
         Some(goes_too) if reach.child == table.cloud => format!(" and not ({goes_too})"),
@@ -197,8 +214,8 @@ fn refers(table: &Table, reach: &Reach, goes_too: Option<&str>) -> String {
     };
     let child = qualified(&reach.child);
     format!(
-        "exists (select from {child} as c where {}{but})",
-        pairs.join(" and ")
+        "exists (select from {child} as c where {pairs}{but})",
+        pairs = pairs.join(" and ")
     )
 }
 

@@ -42,21 +42,23 @@ impl Counted<'_> {
             ..
         } = &self;
         let whose = format!(
-            "{}, {}::regclass, {}",
-            literal(&table.name),
-            literal(&qualified(&table.cloud)),
-            self.does
+            "{name}, {target}::regclass, {does}",
+            name = literal(&table.name),
+            target = literal(&qualified(&table.cloud)),
+            does = self.does
         );
         if matches!(rows, Rows::Chosen) {
             let parts = { self.parts.iter() }
                 .map(|(_, part)| literal(&format!("with {ctes}{besides} {part}")));
             let asked = |sql: &String| literal(&format!("with {ctes} select {sql}"));
             return format!(
-                "select tandem.write_counted({whose}, array[{}], {}, {}, {}, $1)",
-                parts.collect::<Vec<_>>().join(", "),
-                asked(&self.wanted),
-                self.still.as_ref().map_or("null".to_owned(), asked),
-                table.lets_keep_out,
+                "select tandem.write_counted(\
+                   {whose}, array[{parts}], {asked}, {still}, {lets_keep_out}, $1\
+                 )",
+                parts = parts.collect::<Vec<_>>().join(", "),
+                asked = asked(&self.wanted),
+                still = self.still.as_ref().map_or("null".to_owned(), asked),
+                lets_keep_out = table.lets_keep_out
             );
         }
         let parts =
@@ -65,15 +67,21 @@ impl Counted<'_> {
             .map(|(name, _)| format!("(select count(*) from {name})"))
             .collect();
         format!(
-            "with {ctes}{besides}{} select from (select {} as n) as done where case when done.n < {} and tandem.keepers({}::regclass, {}) is not null \
-             then tandem.kept_out({whose}, done.n, {}, {}) else false end",
-            parts.collect::<String>(),
-            done.join(" + "),
-            self.most,
-            literal(&qualified(&table.cloud)),
-            self.does,
-            self.wanted,
-            table.lets_keep_out,
+            "with {ctes}{besides}{parts} \
+             select \
+             from (select {done} as n) as done \
+             where case \
+               when done.n < {most} and tandem.keepers({target}::regclass, {does}) is not null \
+               then tandem.kept_out({whose}, done.n, {wanted}, {lets_keep_out}) \
+               else false \
+             end",
+            parts = parts.collect::<String>(),
+            done = done.join(" + "),
+            most = self.most,
+            target = literal(&qualified(&table.cloud)),
+            does = self.does,
+            wanted = self.wanted,
+            lets_keep_out = table.lets_keep_out
         )
     }
 }

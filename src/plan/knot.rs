@@ -70,11 +70,14 @@ impl<'a> Part<'a> {
         (self.work == StepKind::Upsert && !self.shape.mobile).then(|| {
             let at = ["u.ctid as \"tandem at\"".to_owned()];
             format!(
-                "with {} select src.\"tandem at\" as staged, t.tableoid as part, t.ctid as at from src join {} as t on {} and {}",
-                source(self.table, &key(self.table), &Rows::Chosen, &at),
-                qualified(&self.table.cloud),
-                matches(self.table, &self.shape),
-                Guard::of(self.table).owned(),
+                r#"with {source}
+                   select src."tandem at" as staged, t.tableoid as part, t.ctid as at
+                   from src
+                   join {target} as t on {matches} and {owned}"#,
+                source = source(self.table, &key(self.table), &Rows::Chosen, &at),
+                target = qualified(&self.table.cloud),
+                matches = matches(self.table, &self.shape),
+                owned = Guard::of(self.table).owned()
             )
         })
     }
@@ -101,7 +104,10 @@ pub(super) fn knit(parts: &[Part<'_>], manner: &WriteContext<'_>) -> Option<Stat
         Param::int8(manner.epoch),
         Param::string(serde_json::Value::from_iter(said).to_string()),
         Param::boolean(manner.again),
-        Param::string(format!("{} milliseconds", manner.patience.as_millis())),
+        Param::string(format!(
+            "{patience} milliseconds",
+            patience = manner.patience.as_millis()
+        )),
         Param::int8(limits::PARKED_ROWS_MAX),
     ];
     Some(Statement {
@@ -144,41 +150,48 @@ fn loosen_upsert(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> 
     let (target, found) = (qualified(&table.cloud), matches(table, shape));
     let any = |columns: &[(usize, &Column)]| {
         let tests: Vec<_> = columns.iter().map(|column| changes(*column)).collect();
-        format!("({})", tests.join(" or "))
+        format!("({tests})", tests = tests.join(" or "))
     };
     let mut does = Vec::new();
     if !stiff.is_empty() {
         does.push(format!(
-            "delete from {target} as t using src where {found} and {} and {}",
-            guard.deletable(),
-            any(&stiff),
+            "delete from {target} as t using src where {found} and {deletable} and {any}",
+            deletable = guard.deletable(),
+            any = any(&stiff)
         ));
     }
     if !loose.is_empty() {
         let set = loose.iter().map(|column| {
             let name = ident(&column.1.name);
             format!(
-                "{name} = case when {} then null else t.{name} end",
-                changes(*column)
+                "{name} = case when {changes} then null else t.{name} end",
+                changes = changes(*column)
             )
         });
         let stays = match stiff.is_empty() {
             true => String::new(),
-            false => format!(" and not {}", any(&stiff)),
+            false => format!(" and not {any}", any = any(&stiff)),
         };
         does.push(format!(
-            "update {target} as t set {} from src where {found} and {} and {}{stays}",
-            set.collect::<Vec<_>>().join(", "),
-            guard.owned(),
-            any(&loose),
+            "update {target} as t set {set} from src where {found} and {owned} and {any}{stays}",
+            set = set.collect::<Vec<_>>().join(", "),
+            owned = guard.owned(),
+            any = any(&loose)
         ));
     }
     if !loose.is_empty() && whole {
         let (names, values) = insertion_but(table, &all(table), &knot.loose);
         does.push(format!(
-            "insert into {target} {names} select {values} from src where not exists (select from {target} as t where {found} and {}){}",
-            guard.owned(),
-            parents_are_ours(table, shape),
+            "insert into {target} {names}
+             select {values}
+             from src
+             where not exists (
+               select
+               from {target} as t
+               where {found} and {owned}
+             ){parents_are_ours}",
+            owned = guard.owned(),
+            parents_are_ours = parents_are_ours(table, shape)
         ));
     }
     let last = does.pop()?;
@@ -187,7 +200,10 @@ fn loosen_upsert(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> 
         .map(|(at, one)| format!(", done{at} as ({one})"))
         .collect();
     let source = source(table, &columns, rows, &[]);
-    Some(format!("with {source}{} {last}", before.concat()))
+    Some(format!(
+        "with {source}{before} {last}",
+        before = before.concat()
+    ))
 }
 
 fn loosen_delete(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> String {
@@ -202,18 +218,26 @@ fn loosen_delete(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> 
         .map(|name| format!("t.{name} is not null"))
         .collect();
     format!(
-        "with {} update {} as t set {} from src where {} and {} and ({})",
-        source(table, &key(table), rows, &[]),
-        qualified(&table.cloud),
-        set.join(", "),
-        matches(table, shape),
-        Guard::of(table).deletable(),
-        tests.join(" or "),
+        "with {source}
+         update {target} as t
+         set {set}
+         from src
+         where {matches} and {deletable} and ({tests})",
+        source = source(table, &key(table), rows, &[]),
+        target = qualified(&table.cloud),
+        set = set.join(", "),
+        matches = matches(table, shape),
+        deletable = Guard::of(table).deletable(),
+        tests = tests.join(" or ")
     )
 }
 
 /// True where the stored row `t` is going to change in a column.
 fn changes(column: (usize, &Column)) -> String {
     let one = [column];
-    format!("{} *<> {}", image("t", &one), image("src", &one))
+    format!(
+        "{stored} *<> {wanted}",
+        stored = image("t", &one),
+        wanted = image("src", &one)
+    )
 }

@@ -22,21 +22,27 @@ pub(super) fn recall(table: &Table, shape: &StepShape, rows: &Rows) -> String {
                 ..StepShape::default()
             };
             format!(
-                " where exists (select from {} as t where {} and {} and {} *<> {})",
-                qualified(&table.cloud),
-                matches(table, &mixed),
-                Guard::of(table).owned(),
-                image("t", &owned),
-                image("src", &owned),
+                " where exists (\
+                   select \
+                   from {target} as t \
+                   where {matches} and {owned} and {stored} *<> {wanted}\
+                 )",
+                target = qualified(&table.cloud),
+                matches = matches(table, &mixed),
+                owned = Guard::of(table).owned(),
+                stored = image("t", &owned),
+                wanted = image("src", &owned)
             )
         }
     };
     format!(
-        "with {} insert into tandem.outbox (replicator, \"table\", key, op) \
-         select distinct current_setting('tandem.replicator'), {}, {}, 'R' from src{differs}",
-        source(table, &columns, rows, &[]),
-        literal(&table.name),
-        outbox_key(table),
+        "with {source} \
+         insert into tandem.outbox (replicator, \"table\", key, op) \
+         select distinct current_setting('tandem.replicator'), {name}, {outbox_key}, 'R' \
+         from src{differs}",
+        source = source(table, &columns, rows, &[]),
+        name = literal(&table.name),
+        outbox_key = outbox_key(table)
     )
 }
 
@@ -66,10 +72,16 @@ pub(super) fn outbox_key(table: &Table) -> String {
         table.key != Key::Multiset || !matches!(column.from, Source::Constant(_))
     });
     let cells = named.map(|(_, column)| {
-        let cast = format!("::{}", column.compare_type);
-        output(&format!("src.{}", ident(&column.name)), &cast)
+        let cast = format!("::{compare_type}", compare_type = column.compare_type);
+        output(
+            &format!("src.{column}", column = ident(&column.name)),
+            &cast,
+        )
     });
-    format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
+    format!(
+        "array[{cells}]::text[]",
+        cells = cells.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Notes that the desktop changed rows of the phone's, or removed them: nothing of it is written, and both images are kept.
@@ -84,15 +96,18 @@ pub(super) fn note(table: &Table, shape: &StepShape, rows: &Rows, gone: bool) ->
         ..StepShape::default()
     };
     format!(
-        "with {} insert into tandem.conflict (replicator, \"table\", kind, key, kept, desktop, cloud) \
-         select current_setting('tandem.replicator'), {}, 'mobile', {}, 'cloud', src.\"tandem desktop\", to_jsonb(t) \
-         from src left join {} as t on {} and {}",
-        source(table, &key(table), rows, &extra),
-        literal(&table.name),
-        outbox_key(table),
-        qualified(&table.cloud),
-        matches(table, &mixed),
-        Guard::of_mobile(table).owned(),
+        "with {source} \
+         insert into tandem.conflict (replicator, \"table\", kind, key, kept, desktop, cloud) \
+         select current_setting('tandem.replicator'), {name}, 'mobile', {outbox_key}, 'cloud', \
+           src.\"tandem desktop\", to_jsonb(t) \
+         from src \
+         left join {target} as t on {matches} and {owned}",
+        source = source(table, &key(table), rows, &extra),
+        name = literal(&table.name),
+        outbox_key = outbox_key(table),
+        target = qualified(&table.cloud),
+        matches = matches(table, &mixed),
+        owned = Guard::of_mobile(table).owned()
     )
 }
 
@@ -100,10 +115,16 @@ pub(super) fn note(table: &Table, shape: &StepShape, rows: &Rows, gone: bool) ->
 fn on_desktop(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let cells = { table.arriving.iter().enumerate() }
         .filter(|(index, _)| !shape.unsent.contains(index))
-        .map(|(index, column)| format!("{} as {}", rows.cell(index), ident(&column.name)));
+        .map(|(index, column)| {
+            format!(
+                "{cell} as {column}",
+                cell = rows.cell(index),
+                column = ident(&column.name)
+            )
+        });
     format!(
-        "(select to_jsonb(r) from (select {}) as r) as \"tandem desktop\"",
-        cells.collect::<Vec<_>>().join(", ")
+        "(select to_jsonb(r) from (select {cells}) as r) as \"tandem desktop\"",
+        cells = cells.collect::<Vec<_>>().join(", ")
     )
 }
 
@@ -114,11 +135,15 @@ fn told(table: &Table, found: &str, image: &str) -> String {
         return String::new();
     }
     format!(
-        ", told as (insert into tandem.outbox (replicator, \"table\", key, op, told) \
-         select current_setting('tandem.replicator'), {}, {}, 'A', {image} from src where exists (select from {} as t where {found}))",
-        literal(&table.name),
-        outbox_key(table),
-        qualified(&table.cloud),
+        ", told as (\
+           insert into tandem.outbox (replicator, \"table\", key, op, told) \
+           select current_setting('tandem.replicator'), {name}, {outbox_key}, 'A', {image} \
+           from src \
+           where exists (select from {target} as t where {found})\
+         )",
+        name = literal(&table.name),
+        outbox_key = outbox_key(table),
+        target = qualified(&table.cloud)
     )
 }
 
@@ -135,14 +160,18 @@ pub(super) fn change_mobile(table: &Table, shape: &StepShape, rows: &Rows) -> St
     };
     let columns = sent(table, all(table), shape);
     let found = format!(
-        "{} and {}",
-        matches(table, shape),
-        Guard::of_mobile(table).owned()
+        "{matches} and {owned}",
+        matches = matches(table, shape),
+        owned = Guard::of_mobile(table).owned()
     );
     let different = format!(
-        "(select count(*) from {} as t where exists (select from src where {found} and {}))",
-        qualified(&table.cloud),
-        differs(&unowned, &changing)
+        "(\
+           select count(*) \
+           from {target} as t \
+           where exists (select from src where {found} and {differs})\
+         )",
+        target = qualified(&table.cloud),
+        differs = differs(&unowned, &changing)
     );
     let counted = Counted {
         table,
@@ -163,7 +192,11 @@ pub(super) fn change_mobile(table: &Table, shape: &StepShape, rows: &Rows) -> St
 /// Removes rows of the phone's as the desktop did.
 pub(super) fn remove_mobile(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let guard = Guard::of_mobile(table);
-    let found = format!("{} and {}", matches(table, shape), guard.deletable());
+    let found = format!(
+        "{matches} and {deletable}",
+        matches = matches(table, shape),
+        deletable = guard.deletable()
+    );
     let told = told(table, &found, "null::jsonb");
     delete_found(table, shape, rows, (&guard, &told), "false")
 }

@@ -16,6 +16,7 @@ mod kept;
 mod knot;
 mod mobile_rows;
 mod orphan;
+mod pieces;
 mod planner;
 pub mod quote;
 pub mod reverse;
@@ -32,13 +33,14 @@ mod weigh;
 mod write;
 
 pub use compare::{compared, deletable_count, from, owned_count, rows_out};
-pub use diff::{Diff, Which, copy_out, diff};
+pub use diff::{Diff, Which, copy_out, copy_out_of, diff, diff_of};
 pub use digest::{admitted, cloud_digest, desktop_digest};
 pub use direct::{Direct, Pages, direct};
 pub use follow::{follow_all, follow_own};
 pub use guard::Guard;
 pub use knot::loosen_whole;
 pub use orphan::heal;
+pub use pieces::{forget_pieces, piece_done, pieces, read_pieces};
 pub use planner::{BatchForm, Planner, WriteContext};
 pub use row_by_row::{
     COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, cap_parked, park_too_large, retry,
@@ -48,7 +50,7 @@ pub use sequence::past_keys;
 pub use session_settings::{TransactionSettings, at_once, hash_joins, opening};
 pub use staged::{StagedForm, StagedStep, are_there, staged};
 pub use unreadable::park_unreadable;
-pub use weigh::{so_far, waiting, weigh, weighed};
+pub use weigh::{also_equal, so_far, waiting, weigh, weighed};
 
 #[cfg(test)]
 mod tests;

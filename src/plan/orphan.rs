@@ -26,9 +26,9 @@ pub(super) fn noticing(table: &Table, columns: &[(usize, &Column)], rows: &Rows)
             let lacks = orphaned.iter().map(|at| {
                 let column = &table.columns[*at];
                 format!(
-                    "({}) is not null and ({}) is null",
-                    value(&table.arriving, column, &cell),
-                    value_or_null(table, columns, column, &cell)
+                    "({value}) is not null and ({value_or_null}) is null",
+                    value = value(&table.arriving, column, &cell),
+                    value_or_null = value_or_null(table, columns, column, &cell)
                 )
             });
             let lacks: Vec<_> = lacks.collect();
@@ -39,15 +39,15 @@ pub(super) fn noticing(table: &Table, columns: &[(usize, &Column)], rows: &Rows)
             });
             let cells: Vec<_> = cells.collect();
             format!(
-                "case when {} then array[{}]::text[] end",
-                lacks.join(" or "),
-                cells.join(", ")
+                "case when {lacks} then array[{cells}]::text[] end",
+                lacks = lacks.join(" or "),
+                cells = cells.join(", ")
             )
         }
         false => "null::text[]".to_owned(),
     };
     vec![
-        format!("{} as {NAME}", name(table, &cell)),
+        format!("{name} as {NAME}", name = name(table, &cell)),
         format!("{refers} as {REFERS}"),
     ]
 }
@@ -55,7 +55,7 @@ pub(super) fn noticing(table: &Table, columns: &[(usize, &Column)], rows: &Rows)
 /// The same where only what names a row is known, by these cells: it goes, or has another name now.
 pub(super) fn naming(table: &Table, cell: &dyn Fn(usize) -> String) -> Option<String> {
     let any = !table.orphaned().is_empty();
-    any.then(|| format!("{} as {NAME}", name(table, cell)))
+    any.then(|| format!("{name} as {NAME}", name = name(table, cell)))
 }
 
 /// CTEs, behind a comma, that remember what [`noticing`] has noticed of `src`, and forget what was known of its other rows. Nothing
@@ -68,10 +68,18 @@ pub(super) fn remember(table: &Table, columns: &[(usize, &Column)]) -> String {
     }
     let name = literal(&table.name);
     format!(
-        "{}, remembered as (insert into tandem.orphan as o (replicator, \"table\", key_hash, cells) \
-         select distinct on (src.{NAME}) current_setting('tandem.replicator'), {name}, src.{NAME}, src.{REFERS} from src where src.{REFERS} is not null \
-         on conflict (replicator, \"table\", key_hash) do update set cells = excluded.cells where o.cells <> excluded.cells)",
-        forgetting(table, &format!(" and src.{REFERS} is null"))
+        "{forgetting}, \
+         remembered as (\
+           insert into tandem.orphan as o (replicator, \"table\", key_hash, cells) \
+           select distinct on (src.{NAME}) current_setting('tandem.replicator'), {name}, \
+             src.{NAME}, src.{REFERS} \
+           from src \
+           where src.{REFERS} is not null \
+           on conflict (replicator, \"table\", key_hash) do update \
+           set cells = excluded.cells \
+           where o.cells <> excluded.cells\
+         )",
+        forgetting = forgetting(table, &format!(" and src.{REFERS} is null"))
     )
 }
 
@@ -85,15 +93,23 @@ pub(super) fn forget(table: &Table) -> String {
 
 fn forgetting(table: &Table, which: &str) -> String {
     format!(
-        ", forgotten as (delete from tandem.orphan as o using src where o.replicator = current_setting('tandem.replicator') \
-         and o.\"table\" = {} and o.key_hash = src.{NAME}{which})",
-        literal(&table.name)
+        ", forgotten as (\
+           delete from tandem.orphan as o \
+           using src \
+           where o.replicator = current_setting('tandem.replicator') \
+             and o.\"table\" = {name} \
+             and o.key_hash = src.{NAME}{which}\
+         )",
+        name = literal(&table.name)
     )
 }
 
 fn name(table: &Table, cell: &dyn Fn(usize) -> String) -> String {
     let cells: Vec<_> = table.key_arriving().into_iter().map(cell).collect();
-    format!("md5(array[{}]::text[]::text)", cells.join(", "))
+    format!(
+        "md5(array[{cells}]::text[]::text)",
+        cells = cells.join(", ")
+    )
 }
 
 /// Arriving columns that are remembered: what names a row, and what its references are made of.
@@ -135,14 +151,14 @@ pub fn heal(child: &Table) -> Option<Statement> {
         (orphaned.contains(at) || looked_up) && !column.cloud_owned
     });
     let found = format!(
-        "{} and {}",
-        matches(child, &shape),
-        Guard::of(child).owned()
+        "{matches} and {owned}",
+        matches = matches(child, &shape),
+        owned = Guard::of(child).owned()
     );
     let write = format!(
-        "with {} {}",
-        source(child, &columns, &Rows::Orphans, &[]),
-        update_differing(child, &changing, "src", &found)
+        "with {source} {update_differing}",
+        source = source(child, &columns, &Rows::Orphans, &[]),
+        update_differing = update_differing(child, &changing, "src", &found)
     );
     let target = qualified(&child.cloud);
     let there = format!("select from {target} as t where {found}");
@@ -152,25 +168,30 @@ pub fn heal(child: &Table) -> Option<Statement> {
         let extra = ["u.ctid as \"tandem at\"".to_owned()];
         let extra: Vec<_> = extra.into_iter().chain(still.clone()).collect();
         format!(
-            "with {} select array_agg(src.\"tandem at\") from src where {which}",
-            source(child, &columns, &Rows::Orphans, &extra)
+            "with {source} select array_agg(src.\"tandem at\") from src where {which}",
+            source = source(child, &columns, &Rows::Orphans, &extra)
         )
     };
     let ready = over(&format!(
-        "exists ({there} and {})",
-        differs(child, &changing)
+        "exists ({there} and {differs})",
+        differs = differs(child, &changing)
     ));
     let done = over(&format!("src.{REFERS} is null or not exists ({there})"));
     let texts = [&child.name, &ready, &write, &done].map(|text| Param::string(text.as_str()));
     let mut params = texts.to_vec();
     params.extend([
-        Param::string(format!("{} milliseconds", limits::TRY_MAX.as_millis())),
+        Param::string(format!(
+            "{patience} milliseconds",
+            patience = limits::TRY_MAX.as_millis()
+        )),
         Param::text(oid::INT4, limits::HEALED_PIECE.to_string()),
     ]);
     Some(Statement {
         table: Some(child.id),
         ..Statement::bookkeeping(
-            "select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4, $5::interval, $6)::text",
+            "select tandem.heal_orphans(\
+               current_setting('tandem.replicator'), $1, $2, $3, $4, $5::interval, $6\
+             )::text",
             params,
         )
     })

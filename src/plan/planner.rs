@@ -141,7 +141,8 @@ fn probes(table: &Table, way: &Way, step: &Step) -> bool {
 fn joins(may: bool) -> Statement {
     let word = if may { "on" } else { "off" };
     let sql = format!(
-        "select set_config('enable_hashjoin', '{word}', true), set_config('enable_mergejoin', '{word}', true)"
+        "select set_config('enable_hashjoin', '{word}', true), \
+             set_config('enable_mergejoin', '{word}', true)"
     );
     Statement::bookkeeping(sql, Vec::new())
 }

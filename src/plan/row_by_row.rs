@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::array::TextArray;
-use super::diff::diff;
+use super::diff::diff_of;
 use super::knot::{Part, knit};
 use super::planner::WriteContext;
 use super::source::Rows;
@@ -73,12 +73,16 @@ fn stage_text(table: &Table, place: &[Param]) -> String {
         .collect();
     let rows = Rows::Arrays((0..table.arriving.len()).collect(), extra);
     format!(
-        "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies, messages, origin) \
-         select {}, u.n::bigint, array[{}]::text[], u.copies::bigint, u.messages::bigint, array[{}]::text[] from {}",
-        numbers.join(", "),
-        cells.join(", "),
-        origin.join(", "),
-        rows.from(),
+        r#"insert into tandem.staging (
+             replicator, epoch, "table", step, n, cells, copies, messages, origin
+           )
+           select {numbers}, u.n::bigint, array[{cells}]::text[], u.copies::bigint,
+             u.messages::bigint, array[{origin}]::text[]
+           from {from}"#,
+        numbers = numbers.join(", "),
+        cells = cells.join(", "),
+        origin = origin.join(", "),
+        from = rows.from()
     )
 }
 
@@ -134,13 +138,18 @@ fn try_staged(part: &Part<'_>, manner: &WriteContext<'_>) -> Statement {
         numbers(&part.shape.unsent),
         Param::text(oid::PG_LSN, manner.end.to_string()),
         Param::boolean(manner.again),
-        Param::string(format!("{} milliseconds", manner.patience.as_millis())),
+        Param::string(format!(
+            "{patience} milliseconds",
+            patience = manner.patience.as_millis()
+        )),
         Param::int8(limits::PARKED_ROWS_MAX),
         Param::int8(limits::PARKED_BYTES_MAX),
         Param::int8(limits::PARKED_KEPT_BYTES as u64),
     ]);
     Statement {
-        sql: "select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14)::text"
+        sql: "select tandem.try_rows(
+              $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14
+            )::text"
             .into(),
         params,
         table: Some(table.id),
@@ -213,13 +222,23 @@ pub fn retry(
             Param::int8(rows),
         ]);
         let sql = format!(
-            "insert into tandem.staging (replicator, epoch, \"table\", step, n, cells, copies) \
-             select $1, $2, $3, $4, q.id, q.cells, q.copies from tandem.quarantine as q \
-             where q.replicator = $1 and q.direction = 'forward' and q.\"table\" = $3 and q.work = $5 and q.unsent = $6 and q.sqlstate <> '{}' \
-             and not (q.sqlstate = '{}' and tandem.is_unreadable(q.cells)) \
-             order by q.tried_at limit $7",
-            sqlstate::TOO_LARGE,
-            sqlstate::CHARACTER_NOT_IN_REPERTOIRE,
+            r#"insert into tandem.staging (replicator, epoch, "table", step, n, cells, copies)
+               select $1, $2, $3, $4, q.id, q.cells, q.copies
+               from tandem.quarantine as q
+               where q.replicator = $1
+                 and q.direction = 'forward'
+                 and q."table" = $3
+                 and q.work = $5
+                 and q.unsent = $6
+                 and q.sqlstate <> '{too_large}'
+                 and not (
+                   q.sqlstate = '{character_not_in_repertoire}'
+                   and tandem.is_unreadable(q.cells)
+                 )
+               order by q.tried_at
+               limit $7"#,
+            too_large = sqlstate::TOO_LARGE,
+            character_not_in_repertoire = sqlstate::CHARACTER_NOT_IN_REPERTOIRE
         );
         Statement::bookkeeping(sql, params)
     });
@@ -256,9 +275,11 @@ pub fn widened<'a>(tables: impl Iterator<Item = &'a Table>) -> Option<[Statement
         }
     }
     let texts = |texts: &[String]| Param::text(oid::TEXT_ARRAY, super::quote::array(texts));
-    let sql = "select coalesce(bool_or(format_type(a.atttypid, a.atttypmod) <> w.holds), false)::text \
-               from unnest($1, $2, $3) as w(target, name, holds) join pg_attribute as a on a.attrelid = to_regclass(w.target) and a.attname = w.name \
-               join pg_type as t on t.oid = a.atttypid and t.typtype <> 'd'";
+    let sql =
+        "select coalesce(bool_or(format_type(a.atttypid, a.atttypmod) <> w.holds), false)::text
+         from unnest($1, $2, $3) as w(target, name, holds)
+         join pg_attribute as a on a.attrelid = to_regclass(w.target) and a.attname = w.name
+         join pg_type as t on t.oid = a.atttypid and t.typtype <> 'd'";
     // Types are written as they were when both sides agreed.
     let pinned = "select set_config('search_path', 'pg_catalog', true)";
     (!names.is_empty()).then(|| {
@@ -269,12 +290,14 @@ pub fn widened<'a>(tables: impl Iterator<Item = &'a Table>) -> Option<[Statement
     })
 }
 
-/// Tries all rows of a copy, those of a table without a key only as far as they are missing.
-pub fn try_whole(tables: &[&Table], manner: &WriteContext<'_>) -> Vec<Statement> {
-    let multiset = |table: &&&Table| table.key == Key::Multiset;
+/// Tries all rows of copies, those of a table without a key only as far as they are missing; each with the stored rows that it is
+/// about, as [`diff_of`] takes them.
+pub fn try_whole(tables: &[(&Table, &str)], manner: &WriteContext<'_>) -> Vec<Statement> {
+    let multiset = |(table, _): &&(&Table, &str)| table.key == Key::Multiset;
     let narrow = tables.iter().filter(multiset);
-    let narrow = narrow.map(|table| diff(table, manner, COPY_STEP, false).narrow);
-    let parts = tables.iter().map(|table| {
+    let narrow =
+        narrow.map(|(table, which)| diff_of(table, manner, COPY_STEP, false, which).narrow);
+    let parts = tables.iter().map(|(table, _)| {
         let work = match table.key {
             Key::Multiset => StepKind::AddCopies,
             Key::Columns(_) => StepKind::Upsert,
@@ -337,12 +360,18 @@ pub fn void_parked(table: &Table, replicator: &str) -> Statement {
 pub fn void_untouched(table: &Table, manner: &WriteContext<'_>) -> Statement {
     let names = parked_key(table).into_iter();
     let names: Vec<_> = names
-        .map(|index| format!("u.cells[{}]", index + 1))
+        .map(|index| format!("u.cells[{number}]", number = index + 1))
         .collect();
     let sql = format!(
-        "select tandem.void_parked($1, $3, array(select md5(array[{}]::text[]::text) from {} and $4 = {TOUCHED_STEP}))",
-        names.join(", "),
-        Rows::Beside(TOUCHED_STEP).from(),
+        "select tandem.void_parked(
+           $1, $3,
+           array(
+             select md5(array[{names}]::text[]::text)
+             from {touched} and $4 = {TOUCHED_STEP}
+           )
+         )",
+        names = names.join(", "),
+        touched = Rows::Beside(TOUCHED_STEP).from()
     );
     Statement::bookkeeping(sql, place(table, TOUCHED_STEP, manner))
 }

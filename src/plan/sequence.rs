@@ -7,11 +7,15 @@ use crate::model::{Column, Table};
 pub fn past_keys(table: &Table, column: &Column) -> String {
     let (target, name) = (qualified(&table.cloud), ident(&column.name));
     format!(
-        "select setval(s.seq, s.highest) from (select \
-           pg_get_serial_sequence({}, {})::regclass as seq, \
-           (select max(t.{name})::bigint from {target} as t) as highest) as s \
-         where s.seq is not null and s.highest > 0 and s.highest > coalesce(pg_sequence_last_value(s.seq), 0)",
-        literal(&target),
-        literal(&column.name),
+        "select setval(s.seq, s.highest)
+         from (
+           select pg_get_serial_sequence({named}, {column})::regclass as seq,
+             (select max(t.{name})::bigint from {target} as t) as highest
+         ) as s
+         where s.seq is not null
+           and s.highest > 0
+           and s.highest > coalesce(pg_sequence_last_value(s.seq), 0)",
+        named = literal(&target),
+        column = literal(&column.name)
     )
 }

@@ -65,9 +65,9 @@ pub fn opening(opening: &TransactionSettings) -> Vec<Statement> {
         .iter()
         .map(|(name, value)| {
             format!(
-                "set_config({}, {}, true)",
-                quote::literal(name),
-                quote::literal(value)
+                "set_config({name}, {value}, true)",
+                name = quote::literal(name),
+                value = quote::literal(value)
             )
         })
         .collect();
@@ -77,7 +77,10 @@ pub fn opening(opening: &TransactionSettings) -> Vec<Statement> {
             "begin isolation level read committed read write",
             Vec::new(),
         ),
-        Statement::bookkeeping(format!("select {apply}, {}", calls.join(", ")), Vec::new()),
+        Statement::bookkeeping(
+            format!("select {apply}, {calls}", calls = calls.join(", ")),
+            Vec::new(),
+        ),
         // Whatever the order in which rows are written, it is their end that counts.
         Statement::bookkeeping("set constraints all deferred", Vec::new()),
     ]

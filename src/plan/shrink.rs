@@ -22,13 +22,13 @@ fn shrinks(table: &Table, deletes: u64) -> Statement {
         .ceil()
         .min(i64::MAX as f64) as u64;
     let counted = format!(
-        "select count(*) from (select from {} as t where {} limit {least}) as counted",
-        qualified(&table.cloud),
-        Guard::of(table).owned(),
+        "select count(*) from (select from {target} as t where {owned} limit {least}) as counted",
+        target = qualified(&table.cloud),
+        owned = Guard::of(table).owned()
     );
     let sql = format!(
-        "select tandem.shrink({}, $1, ({counted}), $2)",
-        literal(&table.name)
+        "select tandem.shrink({name}, $1, ({counted}), $2)",
+        name = literal(&table.name)
     );
     Statement {
         sql: sql.into(),

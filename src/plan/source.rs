@@ -28,10 +28,19 @@ impl Rows {
                 let names = arriving.iter().map(|index| format!("c{index}"));
                 let names: Vec<_> = names.chain(extra.iter().cloned()).collect();
                 let numbers: Vec<_> = (1..=names.len()).map(|at| format!("${at}")).collect();
-                format!("unnest({}) as u({})", numbers.join(", "), names.join(", "))
+                format!(
+                    "unnest({numbers}) as u({names})",
+                    numbers = numbers.join(", "),
+                    names = names.join(", ")
+                )
             }
-            Rows::Staged => "tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = $4".to_owned(),
-            Rows::Beside(step) => format!("tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = {step}"),
+            Rows::Staged => "tandem.staging as u \
+                where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = $4"
+                .to_owned(),
+            Rows::Beside(step) => format!(
+                "tandem.staging as u \
+                 where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = {step}"
+            ),
             Rows::Orphans => "tandem.orphan as u where u.ctid = any($1)".to_owned(),
             Rows::Chosen => "tandem.staging as u where u.ctid = any($1)".to_owned(),
         }
@@ -42,7 +51,7 @@ impl Rows {
         match self {
             Rows::Arrays(..) => format!("u.c{arriving}"),
             Rows::Staged | Rows::Chosen | Rows::Beside(_) | Rows::Orphans => {
-                format!("u.cells[{}]", arriving + 1)
+                format!("u.cells[{number}]", number = arriving + 1)
             }
         }
     }
@@ -52,7 +61,7 @@ impl Rows {
         match self {
             Rows::Arrays(..) => format!("u.k{arriving}"),
             Rows::Staged | Rows::Chosen | Rows::Beside(_) | Rows::Orphans => {
-                format!("u.origin[{}]", arriving + 1)
+                format!("u.origin[{number}]", number = arriving + 1)
             }
         }
     }
@@ -70,10 +79,10 @@ pub(super) fn value(
         Source::Arriving(index) => match &column.narrower {
             // The cast from `text` to `regclass` is a function of its own that knows no `-` and no number; from
             // `bpchar` there is none, so the input function is taken.
-            None if base == "regclass" => format!("{}::bpchar::{base}", cell(*index)),
+            None if base == "regclass" => format!("{cell}::bpchar::{base}", cell = cell(*index)),
             None => match &column.reads {
-                Reads::Through(types) => format!("{}::{types}::{base}", cell(*index)),
-                Reads::Plain | Reads::Spelled => format!("{}::{base}", cell(*index)),
+                Reads::Through(types) => format!("{cell}::{types}::{base}", cell = cell(*index)),
+                Reads::Plain | Reads::Spelled => format!("{cell}::{base}", cell = cell(*index)),
             },
             Some(narrow) if column.reads == Reads::Spelled => {
                 let text = cell(*index);
@@ -85,26 +94,26 @@ pub(super) fn value(
                 let sent = &arriving[*index].base_type;
                 let text = cell(*index);
                 format!(
-                    "tandem.fit({text}::{sent}, {text}::{sent}::{narrow}::{sent}, {})::{base}",
-                    literal(&column.name)
+                    "tandem.fit({text}::{sent}, {text}::{sent}::{narrow}::{sent}, {column})::{base}",
+                    column = literal(&column.name)
                 )
             }
         },
-        Source::Constant(value) => format!("{}::{base}", literal(value)),
+        Source::Constant(value) => format!("{value}::{base}", value = literal(value)),
         Source::Converted { sql, uses } => {
             let names = uses.iter().map(|index| {
                 let sent = &arriving[*index];
                 format!(
-                    "{}::{} as {}",
-                    cell(*index),
-                    sent.base_type,
-                    ident(&sent.name)
+                    "{cell}::{base_type} as {sent}",
+                    cell = cell(*index),
+                    base_type = sent.base_type,
+                    sent = ident(&sent.name)
                 )
             });
             let names: Vec<_> = names.collect();
             format!(
-                "(select ({sql}\n) from (select {}) as arriving)::{base}",
-                names.join(", ")
+                "(select ({sql}\n) from (select {names}) as arriving)::{base}",
+                names = names.join(", ")
             )
         }
         // Filled in by `source`, once the columns that it depends on are there.
@@ -139,18 +148,18 @@ pub(super) fn value_or_null(
             tests.push(format!("p.{named} = {own}"));
         }
         Some(format!(
-            "({}exists (select from {} as p where {}))",
-            nulls.concat(),
-            qualified(&parent.table),
-            tests.join(" and ")
+            "({nulls}exists (select from {table} as p where {tests}))",
+            nulls = nulls.concat(),
+            table = qualified(&parent.table),
+            tests = tests.join(" and ")
         ))
     });
     let exists: Vec<_> = exists.collect();
     match exists.is_empty() {
         true => plain,
         false => format!(
-            "(select child.v from (select {plain}) as child(v) where {})",
-            exists.join(" and ")
+            "(select child.v from (select {plain}) as child(v) where {exists})",
+            exists = exists.join(" and ")
         ),
     }
 }
@@ -167,13 +176,17 @@ pub(super) fn source(
         .filter(|(_, column)| !matches!(column.from, Source::LookedUp(_)));
     let list = plain.map(|(_, column)| {
         let value = value_or_null(table, columns, column, &|index| rows.cell(index));
-        format!("{value} as {}", ident(&column.name))
+        format!("{value} as {column}", column = ident(&column.name))
     });
     let list: Vec<_> = list.chain(extra.iter().cloned()).collect();
     looked_up(
         table,
         columns,
-        &format!("select {} from {}", list.join(", "), rows.from()),
+        &format!(
+            "select {list} from {from}",
+            list = list.join(", "),
+            from = rows.from()
+        ),
     )
 }
 
@@ -192,25 +205,35 @@ pub(super) fn looked_up(table: &Table, columns: &[(usize, &Column)], select: &st
         let wanted: Vec<_> = lookup
             .on
             .iter()
-            .map(|(child, ..)| format!("base.{}", ident(child)))
+            .map(|(child, ..)| format!("base.{child}", child = ident(child)))
             .collect();
-        let wanted = format!("select {} from base", wanted.join(", "));
+        let wanted = format!("select {wanted} from base", wanted = wanted.join(", "));
         ctes.push(format!(
-            "found{at} as ({})",
-            parents(lookup, column, &wanted)
+            "found{at} as ({parents})",
+            parents = parents(lookup, column, &wanted)
         ));
-        values.push(format!("found{at}.value as {}", ident(&column.name)));
+        values.push(format!(
+            "found{at}.value as {column}",
+            column = ident(&column.name)
+        ));
         let on = lookup.on.iter().enumerate();
         let on: Vec<_> = on
-            .map(|(nth, (child, ..))| format!("found{at}.k{nth} = base.{}", ident(child)))
+            .map(|(nth, (child, ..))| {
+                format!("found{at}.k{nth} = base.{child}", child = ident(child))
+            })
             .collect();
-        joins.push(format!("left join found{at} on {}", on.join(" and ")));
+        joins.push(format!(
+            "left join found{at} on {on}",
+            on = on.join(" and ")
+        ));
     }
     format!(
-        "base as materialized ({select}), {}, src as materialized (select base.*, {} from base {})",
-        ctes.join(", "),
-        values.join(", "),
-        joins.join(" ")
+        "base as materialized ({select}), \
+         {ctes}, \
+         src as materialized (select base.*, {values} from base {joins})",
+        ctes = ctes.join(", "),
+        values = values.join(", "),
+        joins = joins.join(" ")
     )
 }
 
@@ -219,43 +242,53 @@ pub(super) fn parents(lookup: &Lookup, column: &Column, wanted: &str) -> String 
     let names: Vec<_> = lookup
         .on
         .iter()
-        .map(|(_, parent, _)| format!("p.{}", ident(parent)))
+        .map(|(_, parent, _)| format!("p.{parent}", parent = ident(parent)))
         .collect();
     let keys: Vec<_> = names
         .iter()
         .enumerate()
         .map(|(nth, name)| format!("{name} as k{nth}"))
         .collect();
-    let take = format!("p.{}::text", ident(&lookup.take));
+    let take = format!("p.{take}::text", take = ident(&lookup.take));
     let agreed = format!("count(distinct coalesce('v' || {take}, 'n')) = 1");
     format!(
-        "select {}, case when {agreed} then min({take})::{} end as value, {agreed} as agreed from {} as p where ({}) in ({wanted}) and {} group by {}",
-        keys.join(", "),
-        column.base_type,
-        qualified(&lookup.parent),
-        names.join(", "),
-        Guard::of_parent(lookup).owned(),
-        names.join(", "),
+        "select {keys}, case when {agreed} then min({take})::{base_type} end as value, \
+           {agreed} as agreed \
+         from {parent} as p \
+         where ({names}) in ({wanted}) and {owned} \
+         group by {names}",
+        keys = keys.join(", "),
+        base_type = column.base_type,
+        parent = qualified(&lookup.parent),
+        names = names.join(", "),
+        owned = Guard::of_parent(lookup).owned()
     )
 }
 
 /// A stored value in the form in which stored and arriving values are comparable.
 pub(super) fn stored(alias: &str, column: &Column) -> String {
-    format!("{alias}.{}::{}", ident(&column.name), column.compare_type)
+    format!(
+        "{alias}.{column}::{compare_type}",
+        column = ident(&column.name),
+        compare_type = column.compare_type
+    )
 }
 
 /// The same where it is held against what the sender has ([`sent`]).
 pub(super) fn held(arriving: &[Arriving], alias: &str, column: &Column) -> String {
-    let value = format!("{alias}.{}", ident(&column.name));
+    let value = format!("{alias}.{column}", column = ident(&column.name));
     common(arriving, column, &value).unwrap_or_else(|| stored(alias, column))
 }
 
 /// A value where it comes from, in the table `t`: as it is there, whether or not it fits at the receiver.
 pub(super) fn sent(arriving: &[Arriving], column: &Column) -> String {
-    let cell = |index: usize| format!("t.{}", ident(&arriving[index].name));
+    let cell = |index: usize| format!("t.{column}", column = ident(&arriving[index].name));
     let Source::Arriving(index) = column.from else {
         let value = value(arriving, column, &cell);
-        return format!("({value})::{}", column.compare_type);
+        return format!(
+            "({value})::{compare_type}",
+            compare_type = column.compare_type
+        );
     };
     let cell = cell(index);
     let plain = Column {
@@ -264,7 +297,10 @@ pub(super) fn sent(arriving: &[Arriving], column: &Column) -> String {
     };
     let made = |cell: &str| {
         let value = value(arriving, &plain, &|_| cell.to_owned());
-        format!("({value})::{}", column.compare_type)
+        format!(
+            "({value})::{compare_type}",
+            compare_type = column.compare_type
+        )
     };
     match &column.reads {
         _ if column.narrower.is_some() => {
@@ -294,9 +330,9 @@ pub(super) fn arrived(
     };
     common.unwrap_or_else(|| {
         format!(
-            "({})::{}",
-            value(arriving, &plain, cell),
-            column.compare_type
+            "({value})::{compare_type}",
+            value = value(arriving, &plain, cell),
+            compare_type = column.compare_type
         )
     })
 }
@@ -332,7 +368,10 @@ fn common(arriving: &[Arriving], column: &Column, value: &str) -> Option<String>
 pub(super) fn image(alias: &str, columns: &[(usize, &Column)]) -> String {
     let cells = columns.iter().map(|(_, column)| stored(alias, column));
     // The cast keeps the parser from comparing two row constructors cell by cell.
-    format!("row({})::record", cells.collect::<Vec<_>>().join(", "))
+    format!(
+        "row({cells})::record",
+        cells = cells.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// All columns with their numbers.
@@ -382,13 +421,13 @@ pub(super) fn changeable(table: &Table) -> Vec<(usize, &Column)> {
 pub(super) fn assignments(table: &Table, columns: &[(usize, &Column)]) -> String {
     let mut list: Vec<_> = columns
         .iter()
-        .map(|(_, column)| format!("{0} = src.{0}", ident(&column.name)))
+        .map(|(_, column)| format!("{column} = src.{column}", column = ident(&column.name)))
         .collect();
     if let Some(owner) = &table.owner {
         list.push(format!(
-            "{} = {}",
-            ident(&owner.column),
-            literal(&owner.desktop)
+            "{column} = {desktop}",
+            column = ident(&owner.column),
+            desktop = literal(&owner.desktop)
         ));
     }
     list.join(", ")
@@ -399,18 +438,18 @@ pub(super) fn differs(table: &Table, columns: &[(usize, &Column)]) -> String {
     let mut tests = Vec::new();
     if !columns.is_empty() {
         tests.push(format!(
-            "{} *<> {}",
-            image("t", columns),
-            image("src", columns)
+            "{stored} *<> {wanted}",
+            stored = image("t", columns),
+            wanted = image("src", columns)
         ));
     }
     if let Some(owner) = &table.owner {
-        tests.push(format!("t.{} is null", ident(&owner.column)));
+        tests.push(format!("t.{column} is null", column = ident(&owner.column)));
     }
     if tests.is_empty() {
         "false".to_owned()
     } else {
-        format!("({})", tests.join(" or "))
+        format!("({tests})", tests = tests.join(" or "))
     }
 }
 
@@ -431,8 +470,8 @@ pub(super) fn insertion_but(
         .map(|(_, column)| ident(&column.name))
         .collect();
     let value = |(at, column): &(usize, &Column)| match null.contains(at) {
-        true => format!("null::{}", column.base_type),
-        false => format!("src.{}", ident(&column.name)),
+        true => format!("null::{base_type}", base_type = column.base_type),
+        false => format!("src.{column}", column = ident(&column.name)),
     };
     let mut values: Vec<_> = columns.iter().map(value).collect();
     if let Some(owner) = &table.owner {
@@ -444,7 +483,7 @@ pub(super) fn insertion_but(
         false => "",
     };
     (
-        format!("({}){insists}", names.join(", ")),
+        format!("({names}){insists}", names = names.join(", ")),
         values.join(", "),
     )
 }

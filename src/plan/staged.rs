@@ -210,16 +210,31 @@ fn same_keys(
         let at = ["u.ctid as \"tandem at\"".to_owned()];
         let deletes = source(table, &columns, &Rows::Staged, &at);
         let values = columns.iter().map(|(_, column)| {
-            let value = super::source::value(&table.arriving, column, &|index| format!("u.cells[{}]", index + 1));
-            format!("{value} as {}", super::quote::ident(&column.name))
+            let value = super::source::value(&table.arriving, column, &|index| {
+                format!("u.cells[{number}]", number = index + 1)
+            });
+            format!(
+                "{value} as {column}",
+                column = super::quote::ident(&column.name)
+            )
         });
         let values: Vec<_> = values.collect();
         let sql = format!(
-            "with {deletes}, w as materialized (select {} from tandem.staging as u where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step in ({})) \
-             delete from tandem.staging as s using src where s.ctid = src.\"tandem at\" and exists (select from w where {})",
-            values.join(", "),
-            written.join(", "),
-            tests.join(" and "),
+            r#"with {deletes},
+               w as materialized (
+                 select {values}
+                 from tandem.staging as u
+                 where u.replicator = $1
+                   and u.epoch = $2
+                   and u."table" = $3
+                   and u.step in ({written})
+               )
+               delete from tandem.staging as s
+               using src
+               where s.ctid = src."tandem at" and exists (select from w where {tests})"#,
+            values = values.join(", "),
+            written = written.join(", "),
+            tests = tests.join(" and ")
         );
         Statement {
             sql: sql.into(),

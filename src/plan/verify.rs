@@ -3,9 +3,11 @@
 
 mod abroad;
 mod beside;
+mod sieve;
 
 pub use abroad::Abroad;
 pub use beside::{differing_in, following, looked_up, owned, queueing};
+pub use sieve::{InRanges, RangeSum, Sieve, Stretch, owned_rows};
 
 use super::compare::{as_it_is, from, output};
 use super::digest::{admitted, compared};
@@ -169,7 +171,7 @@ pub fn homeward(reverse: &ReverseTable) -> Option<Comparison> {
         cloud: Look {
             names: outbox
                 .iter()
-                .map(|name| format!("t.{}", ident(name)))
+                .map(|name| format!("t.{name}", name = ident(name)))
                 .collect(),
             ..Look::new(
                 qualified(&reverse.cloud),
@@ -228,9 +230,12 @@ impl Look {
 
     /// The same on both sides, whatever the databases' encodings.
     fn hash(&self, cells: &[String]) -> String {
-        let row = format!("row({})::text", cells.join(", "));
+        let row = format!("row({cells})::text", cells = cells.join(", "));
         let bytes = match self.charset {
-            Some(charset) => format!("tandem.utf8({row}, {})", literal(charset.encoding.name())),
+            Some(charset) => format!(
+                "tandem.utf8({row}, {encoding})",
+                encoding = literal(charset.encoding.name())
+            ),
             None => format!("convert_to({row}, 'UTF8')"),
         };
         format!("('x' || left(md5({bytes}), 16))::bit(64)::bigint")
@@ -247,15 +252,19 @@ impl Look {
     /// Counts them.
     pub fn count(&self) -> String {
         format!(
-            "select count(*) from {} as t where {}",
-            self.from, self.which
+            "select count(*) from {from} as t where {which}",
+            from = self.from,
+            which = self.which
         )
     }
 
     /// Answers nothing, but fails where the side lacks what names a row, or what all that is compared is made of.
     pub fn trial(&self, all: bool) -> String {
         let cells = if all { self.whole() } else { self.named() };
-        format!("select {cells} from {} as t where false", self.from)
+        format!(
+            "select {cells} from {from} as t where false",
+            from = self.from
+        )
     }
 
     /// The statement that answers it.
@@ -274,9 +283,10 @@ impl Look {
         let (named, at) = (self.named(), self.param);
         match reading {
             Reading::Ranges(_) => None,
-            Reading::RowsIn(ranges) => {
-                Some(format!("({named} & {})::int = any (${at})", ranges - 1))
-            }
+            Reading::RowsIn(ranges) => Some(format!(
+                "({named} & {mask})::int = any (${at})",
+                mask = ranges - 1
+            )),
             Reading::RowsOf | Reading::NamesOf | Reading::ValuesOf => {
                 Some(format!("{named} = any (${at})"))
             }
@@ -285,12 +295,15 @@ impl Look {
 
     fn ranges(&self, ranges: u32) -> String {
         format!(
-            "select ({} & {})::int, count(*), sum({})::text from {} as t where {} group by 1",
-            self.named(),
-            ranges - 1,
-            self.whole(),
-            self.from,
-            self.which
+            "select ({named} & {mask})::int, count(*), sum({whole})::text
+             from {from} as t
+             where {which}
+             group by 1",
+            named = self.named(),
+            mask = ranges - 1,
+            whole = self.whole(),
+            from = self.from,
+            which = self.which
         )
     }
 
@@ -300,11 +313,14 @@ impl Look {
             false => "''",
         };
         format!(
-            "select {}, {}, count(*), {version} from {} as t where {} and {of} group by 1, 2",
-            self.named(),
-            self.whole(),
-            self.from,
-            self.which
+            "select {named}, {whole}, count(*), {version}
+             from {from} as t
+             where {which} and {of}
+             group by 1, 2",
+            named = self.named(),
+            whole = self.whole(),
+            from = self.from,
+            which = self.which
         )
     }
 
@@ -315,15 +331,15 @@ impl Look {
                 Some(_) => cells.map(|cell| as_it_is(&cell)).collect(),
                 None => cells.collect(),
             };
-            format!("array[{}]::text[]", cells.join(", "))
+            format!("array[{cells}]::text[]", cells = cells.join(", "))
         };
         format!(
-            "select {}, {}, {} from {} as t where {} and {of}",
-            self.named(),
-            texts(&self.names),
-            texts(cells),
-            self.from,
-            self.which
+            "select {named}, {names}, {cells} from {from} as t where {which} and {of}",
+            named = self.named(),
+            names = texts(&self.names),
+            cells = texts(cells),
+            from = self.from,
+            which = self.which
         )
     }
 }
@@ -361,7 +377,11 @@ fn found_by(names: &[&Column], key: &[Option<String>]) -> Vec<String> {
         let name = ident(&column.name);
         match value {
             None => format!("t.{name} is null"),
-            Some(value) => format!("t.{name} = {}::{}", literal(value), column.base_type),
+            Some(value) => format!(
+                "t.{name} = {value}::{base_type}",
+                value = literal(value),
+                base_type = column.base_type
+            ),
         }
     });
     named.collect()
@@ -380,8 +400,8 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
     let (target, guard) = (qualified(&table.cloud), Guard::of(table));
     match what {
         Mending::Extra => format!(
-            "delete from {target} as t where {};",
-            all(named, guard.deletable())
+            "delete from {target} as t where {all};",
+            all = all(named, guard.deletable())
         ),
         Mending::Different(values, in_cloud) => {
             let only = differing(table, Some(values), in_cloud);
@@ -390,7 +410,13 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
                 wanted && names.iter().all(|name| name.name != column.name)
             });
             let set: Vec<_> = set
-                .map(|(column, value)| format!("{} = {}", ident(&column.name), text(value)))
+                .map(|(column, value)| {
+                    format!(
+                        "{column} = {text}",
+                        column = ident(&column.name),
+                        text = text(value)
+                    )
+                })
                 .collect();
             if set.is_empty() {
                 let what = only.join(", ").replace(char::is_control, " ");
@@ -399,9 +425,9 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
                 );
             }
             format!(
-                "update {target} as t set {} where {};",
-                set.join(", "),
-                all(named, guard.owned())
+                "update {target} as t set {set} where {all};",
+                set = set.join(", "),
+                all = all(named, guard.owned())
             )
         }
         Mending::Missing(values) => {
@@ -412,9 +438,9 @@ pub fn mending(table: &Table, key: &[Option<String>], what: Mending<'_>) -> Stri
                 given.push(literal(&owner.desktop));
             }
             format!(
-                "insert into {target} ({}) values ({});",
-                names.join(", "),
-                given.join(", ")
+                "insert into {target} ({names}) values ({given});",
+                names = names.join(", "),
+                given = given.join(", ")
             )
         }
     }

@@ -77,7 +77,11 @@ fn matches_row(table: &Table, shape: &StepShape, row: &str) -> String {
             format!("{row}.{name} is null")
         } else if shape.mixed_keys && !column.not_null && column.exact {
             let one = [(index, column)];
-            format!("{}::text = {}::text", image(row, &one), image("src", &one))
+            format!(
+                "{stored}::text = {wanted}::text",
+                stored = image(row, &one),
+                wanted = image("src", &one)
+            )
         } else if (converted || shape.mixed_keys) && !column.not_null {
             format!("{row}.{name} is not distinct from src.{name}")
         } else {
@@ -188,8 +192,8 @@ pub(super) fn plain_insert(
 /// Refuses what was inserted where something may have kept rows out.
 pub(super) fn uncounted(table: &Table) -> String {
     format!(
-        "select where not tandem.uncounted({}::regclass, {INSERT})",
-        literal(&qualified(&table.cloud))
+        "select where not tandem.uncounted({target}::regclass, {INSERT})",
+        target = literal(&qualified(&table.cloud))
     )
 }
 
@@ -207,7 +211,7 @@ fn write(table: &Table, shape: &StepShape, rows: &Rows, (ctes, from): (&str, &st
     }
     let ours = parents_are_ours(table, shape);
     let (is_owned, differing) = (
-        format!("{found} and {}", guard.owned()),
+        format!("{found} and {owned}", owned = guard.owned()),
         differs(table, &changing),
     );
     let owned = format!("{is_owned}{ours}");
@@ -251,7 +255,7 @@ fn write(table: &Table, shape: &StepShape, rows: &Rows, (ctes, from): (&str, &st
         counted.parts.clear();
         counted.still = Some(lacking);
     } else {
-        counted.wanted = format!("{} + {lacking}", counted.wanted);
+        counted.wanted = format!("{wanted} + {lacking}", wanted = counted.wanted);
         counted.still = Some(counted.wanted.clone());
     }
     counted.parts.push(("added", insert));
@@ -269,13 +273,13 @@ fn leaving(table: &Table, from: &str, found: &str) -> String {
         return String::new();
     };
     let found = format!(
-        "{found} and {} and {elsewhere}",
-        Guard::of(table).deletable()
+        "{found} and {deletable} and {elsewhere}",
+        deletable = Guard::of(table).deletable()
     );
     let spared = and(spares(table, &found, Change::Goes("false")));
     format!(
-        ", leaving as (delete from {} as t using {from} where {found}{spared})",
-        qualified(&table.cloud)
+        ", leaving as (delete from {target} as t using {from} where {found}{spared})",
+        target = qualified(&table.cloud)
     )
 }
 
@@ -303,12 +307,12 @@ pub(super) fn update_differing(
         .iter()
         .map(|(_, column)| column.name.clone())
         .collect();
-    let when = format!("{found} and {}", differs(table, changing));
+    let when = format!("{found} and {differs}", differs = differs(table, changing));
     let spared = and(spares(table, &when, Change::Looks(&names)));
     format!(
-        "update {} as t set {} from {from} where {when}{spared}",
-        qualified(&table.cloud),
-        assignments(table, changing),
+        "update {target} as t set {assignments} from {from} where {when}{spared}",
+        target = qualified(&table.cloud),
+        assignments = assignments(table, changing)
     )
 }
 
@@ -323,8 +327,8 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
     let base = source(table, columns, rows, &olds.collect::<Vec<_>>());
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
-            "o.{} is not distinct from src.\"tandem old {index}\"",
-            ident(&column.name)
+            "o.{column} is not distinct from src.\"tandem old {index}\"",
+            column = ident(&column.name)
         )
     });
     let found: Vec<_> = found.collect();
@@ -332,22 +336,33 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
         .into_iter()
         .filter(|(index, _)| columns.iter().all(|(sent, _)| sent != index));
     let carried: Vec<_> = carried
-        .map(|(_, column)| format!("o.{0}::{1} as {0}", ident(&column.name), column.base_type))
+        .map(|(_, column)| {
+            format!(
+                "o.{column}::{base_type} as {column}",
+                column = ident(&column.name),
+                base_type = column.base_type
+            )
+        })
         .collect();
     format!(
-        "{base}, whole as materialized (select src.*, {} from src join {} as o on {} and {})",
-        carried.join(", "),
-        qualified(&table.cloud),
-        found.join(" and "),
-        Guard::of_row(table, "o").owned(),
+        "{base}, \
+         whole as materialized (\
+           select src.*, {carried} \
+           from src \
+           join {target} as o on {found} and {owned}\
+         )",
+        carried = carried.join(", "),
+        target = qualified(&table.cloud),
+        found = found.join(" and "),
+        owned = Guard::of_row(table, "o").owned()
     )
 }
 
 fn delete(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let goes_too = format!(
-        "exists (select from src where {}) and {}",
-        matches_row(table, shape, "c"),
-        Guard::of_row(table, "c").deletable()
+        "exists (select from src where {matches_row}) and {deletable}",
+        matches_row = matches_row(table, shape, "c"),
+        deletable = Guard::of_row(table, "c").deletable()
     );
     delete_found(table, shape, rows, (&Guard::of(table), ""), &goes_too)
 }
@@ -360,7 +375,11 @@ pub(super) fn delete_found(
     (guard, besides): (&Guard, &str),
     goes_too: &str,
 ) -> String {
-    let found = format!("{} and {}", matches(table, shape), guard.deletable());
+    let found = format!(
+        "{matches} and {deletable}",
+        matches = matches(table, shape),
+        deletable = guard.deletable()
+    );
     let spared = and(spares(table, &found, Change::Goes(goes_too)));
     let target = qualified(&table.cloud);
     let there = format!(
@@ -395,12 +414,16 @@ fn rekey(table: &Table, shape: &StepShape, rows: &Rows) -> String {
     let olds: Vec<_> = olds.collect();
     let found = key(table).into_iter().map(|(index, column)| {
         format!(
-            "t.{} is not distinct from src.\"tandem old {index}\"",
-            ident(&column.name)
+            "t.{column} is not distinct from src.\"tandem old {index}\"",
+            column = ident(&column.name)
         )
     });
     let found: Vec<_> = found.collect();
-    let found = format!("{} and {}", found.join(" and "), Guard::of(table).owned());
+    let found = format!(
+        "{found} and {owned}",
+        found = found.join(" and "),
+        owned = Guard::of(table).owned()
+    );
     let names: Vec<_> = columns
         .iter()
         .map(|(_, column)| column.name.clone())
@@ -418,8 +441,8 @@ fn rekey(table: &Table, shape: &StepShape, rows: &Rows) -> String {
         parts: vec![(
             "changed",
             format!(
-                "update {target} as t set {} from src where {found}{spared}",
-                assignments(table, &columns)
+                "update {target} as t set {assignments} from src where {found}{spared}",
+                assignments = assignments(table, &columns)
             ),
         )],
         most: "(select count(*) from src)".to_owned(),

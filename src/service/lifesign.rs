@@ -169,14 +169,19 @@ impl Links {
 }
 
 /// Only who has the lease speaks, or, where nobody has it, who would like to.
-const SAY: &str = "with quiet as (select set_config('synchronous_commit', 'off', true)) \
-    insert into tandem.lifesign (replicator, at, holder, version, state, why, failing, lag_ms, desktop_lsn, wal_held_bytes, wal_held_bytes_max) \
-    select c.replicator, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8::pg_lsn, $9, $10 \
-      from tandem.checkpoint as c, quiet \
-     where c.replicator = $1 and (c.holder = $2 or c.held_until <= clock_timestamp()) \
-    on conflict (replicator) do update set at = excluded.at, holder = excluded.holder, version = excluded.version, state = excluded.state, \
-        why = excluded.why, failing = excluded.failing, lag_ms = excluded.lag_ms, desktop_lsn = excluded.desktop_lsn, \
-        wal_held_bytes = excluded.wal_held_bytes, wal_held_bytes_max = excluded.wal_held_bytes_max";
+const SAY: &str = "with quiet as (select set_config('synchronous_commit', 'off', true))
+    insert into tandem.lifesign (
+      replicator, at, holder, version, state, why, failing, lag_ms, desktop_lsn, wal_held_bytes,
+      wal_held_bytes_max
+    )
+    select c.replicator, clock_timestamp(), $2, $3, $4, $5, $6, $7, $8::pg_lsn, $9, $10
+    from tandem.checkpoint as c, quiet
+    where c.replicator = $1 and (c.holder = $2 or c.held_until <= clock_timestamp())
+    on conflict (replicator) do update
+    set at = excluded.at, holder = excluded.holder, version = excluded.version,
+      state = excluded.state, why = excluded.why, failing = excluded.failing,
+      lag_ms = excluded.lag_ms, desktop_lsn = excluded.desktop_lsn,
+      wal_held_bytes = excluded.wal_held_bytes, wal_held_bytes_max = excluded.wal_held_bytes_max";
 
 async fn connected<'c>(
     link: &'c mut Option<Control>,

@@ -111,7 +111,9 @@ impl Session<'_> {
     /// of the settings.
     pub(super) async fn forget(&self, taken: &mut LeaseState) -> Result<(), Fault> {
         let (identity, slot) = (self.identity, &self.settings.forward.slot);
-        let sql = "update tandem.checkpoint set lsn = null, beat = null, committed_at = null, system_id = $3, timeline = $4, database = $5, slot = $6 \
+        let sql = "update tandem.checkpoint
+            set lsn = null, beat = null, committed_at = null, system_id = $3, timeline = $4,
+              database = $5, slot = $6
             where replicator = $1 and epoch = $2";
         let epoch = i64::try_from(taken.epoch).unwrap_or(i64::MAX);
         let params: [(&(dyn ToSql + Sync), Type); 6] = [
@@ -135,7 +137,7 @@ impl Session<'_> {
         let name = &self.settings.forward.slot;
         let lost = |what: String| {
             Err(Fault::new(Kind::Lineage, what)
-                .hint(format!("the cloud has everything up to {}; changes after it may be gone from the desktop's WAL, so the tables must be copied anew", checkpoint.lsn()))
+                .hint(format!("the cloud has everything up to {lsn}; changes after it may be gone from the desktop's WAL, so the tables must be copied anew", lsn = checkpoint.lsn()))
                 .next(WAY_BACK))
         };
         let found = catalog::slot(&self.desktop.client, name)
@@ -196,7 +198,10 @@ impl Session<'_> {
                 .await
                 .map_err(Fault::at(Side::Desktop))?;
         }
-        let note = "insert into tandem.slot (replicator, slot) values ($1, $2) on conflict (replicator, slot) do update set given_up_at = null, given_up_bytes = null";
+        let note = "insert into tandem.slot (replicator, slot)
+            values ($1, $2)
+            on conflict (replicator, slot) do update
+            set given_up_at = null, given_up_bytes = null";
         Side::Desktop.query(desktop, note, &params).await?;
         failpoint::reach("slot_noted");
         self.tell_who_is_waited_for().await?;
@@ -207,8 +212,12 @@ impl Session<'_> {
 
     /// Making a slot waits for every open transaction of the server.
     async fn tell_who_is_waited_for(&self) -> Result<(), Fault> {
-        let sql = "select pid, coalesce(usename::text, ''), coalesce(application_name, ''), extract(epoch from clock_timestamp() - xact_start)::bigint \
-                   from pg_stat_activity where backend_xid is not null and pid <> pg_backend_pid() and xact_start < clock_timestamp() - interval '1 s'";
+        let sql = "select pid, coalesce(usename::text, ''), coalesce(application_name, ''),
+              extract(epoch from clock_timestamp() - xact_start)::bigint
+            from pg_stat_activity
+            where backend_xid is not null
+              and pid <> pg_backend_pid()
+              and xact_start < clock_timestamp() - interval '1 s'";
         let rows = Side::Desktop.query(&self.desktop.client, sql, &[]).await?;
         for row in rows {
             let (pid, user, program, seconds): (i32, String, String, i64) =

@@ -84,8 +84,16 @@ pub(super) async fn take_up_reverse(
     replicator: &str,
     tables: &Tables,
 ) -> Result<(), Fault> {
-    let sql = "update tandem.reverse_state as s set why = null where s.replicator = $1 and s.\"table\" = any ($2) and s.why is not null \
-        and not exists (select from tandem.outbox as o where o.replicator = s.replicator and o.\"table\" = s.\"table\" and o.op = 'T')";
+    let sql = r#"update tandem.reverse_state as s
+        set why = null
+        where s.replicator = $1
+          and s."table" = any ($2)
+          and s.why is not null
+          and not exists (
+            select
+            from tandem.outbox as o
+            where o.replicator = s.replicator and o."table" = s."table" and o.op = 'T'
+          )"#;
     let names: Vec<&str> = { tables.reverse_tables().iter() }
         .map(|reverse| reverse.name.as_str())
         .collect();

@@ -49,7 +49,9 @@ async fn held(settings: &Settings, desktop: &mut Option<Control>) -> Result<Opti
         Some(desktop) => desktop,
         none => none.insert(connect(settings).await?),
     };
-    let sql = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint from pg_replication_slots where slot_name = $1";
+    let sql = "select pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn)::bigint
+        from pg_replication_slots
+        where slot_name = $1";
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(&settings.forward.slot, Type::TEXT)];
     let rows = Side::Desktop.query(&desktop.client, sql, &params).await?;
     let bytes = rows.first().and_then(|row| row.get::<_, Option<i64>>(0));
@@ -70,7 +72,10 @@ pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<bool, Fau
     let identity = facts(&desktop.client, Side::Desktop).await?;
     let replicator = replicator_name(settings, &identity);
     let kept = i64::try_from(bytes).unwrap_or(i64::MAX);
-    let sql = "update tandem.slot set given_up_at = now(), given_up_bytes = $3 where replicator = $1 and slot = $2 returning true";
+    let sql = "update tandem.slot
+        set given_up_at = now(), given_up_bytes = $3
+        where replicator = $1 and slot = $2
+        returning true";
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&replicator, Type::TEXT),
         (slot, Type::TEXT),
@@ -88,7 +93,9 @@ pub(super) async fn give_up(settings: &Settings, bytes: u64) -> Result<bool, Fau
     };
     if let Err(error) = dropped {
         // Else a slot that somebody drops later would look as if we had.
-        let sql = "update tandem.slot set given_up_at = null, given_up_bytes = null where replicator = $1 and slot = $2";
+        let sql = "update tandem.slot
+            set given_up_at = null, given_up_bytes = null
+            where replicator = $1 and slot = $2";
         Side::Desktop
             .query(&desktop.client, sql, &params[..2])
             .await?;
@@ -110,8 +117,14 @@ pub(super) async fn is_given_up(
     replicator: &str,
     slot: &str,
 ) -> Result<bool, Fault> {
-    let sql = "select exists (select from tandem.slot as t where t.replicator = $1 and t.slot = $2 and t.given_up_at is not null \
-        and not exists (select from pg_replication_slots as s where s.slot_name = t.slot))";
+    let sql = "select exists (
+          select
+          from tandem.slot as t
+          where t.replicator = $1
+            and t.slot = $2
+            and t.given_up_at is not null
+            and not exists (select from pg_replication_slots as s where s.slot_name = t.slot)
+        )";
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&replicator, Type::TEXT), (&slot, Type::TEXT)];
     let rows = Side::Desktop.query(desktop, sql, &params).await?;
     Ok(rows.first().is_some_and(|row| row.get(0)))

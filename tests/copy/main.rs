@@ -14,6 +14,7 @@ mod drift;
 mod generated;
 mod names;
 mod progress;
+mod ranges;
 mod setup;
 mod swap;
 mod touched_by_others;

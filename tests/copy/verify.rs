@@ -435,7 +435,7 @@ async fn p15_a_tick_on_its_way_home_is_no_difference() {
     };
     let phone = office.another_cloud().await;
     let releasing = async {
-        until(&phone, "select exists (select from pg_stat_activity where query like 'select count(*) from tandem.outbox as o join tandem.reverse_state%' and pid <> pg_backend_pid())").await;
+        until(&phone, "select exists (select from pg_stat_activity where query like 'select count(*)%from tandem.outbox as o%join tandem.reverse_state%' and pid <> pg_backend_pid())").await;
         exec(&office.desktop, "commit").await;
     };
     tokio::join!(verifying, releasing);

@@ -22,6 +22,7 @@ mod readme;
 mod released;
 mod settings;
 mod shipped;
+mod sql_text;
 mod systemd;
 mod tidy;
 mod workflows;

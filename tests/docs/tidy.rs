@@ -98,7 +98,7 @@ fn imports(text: &str) -> Vec<(usize, String)> {
     found
 }
 
-fn sources() -> Vec<(PathBuf, String)> {
+pub(super) fn sources() -> Vec<(PathBuf, String)> {
     let files = rust_files(&root().join("src"));
     let is_test = |path: &Path| {
         path.components()

@@ -92,15 +92,12 @@ where s.ctid = src."tandem at" and exists (
 -- diff: ambiguous: nothing
 
 -- diff: empties
-select tandem.empties($3)
-where $1 <> '' and $2 >= 0 and $4 >= 0 and exists (
+select tandem.empties($1)
+where exists (
   select
   from "public"."prices" as t
   where t."source" = 'D'::bpchar);
---   $1: office-1
---   $2: 7
---   $3: prices
---   $4: 1073741824
+--   $1: prices
 
 -- diff: shrink
 with src as materialized (
@@ -220,12 +217,9 @@ where replicator = $1 and "table" = $3 and extras > 0;
 select case set_config('tandem.spare', (
     select coalesce(max(s.extras), 0) > 0
     from tandem.table_state as s
-    where s.replicator = $1 and s."table" = $3)::text, true) when '' then '' end
-where $2 >= 0 and $4 >= 0;
+    where s.replicator = $1 and s."table" = $2)::text, true) when '' then '' end;
 --   $1: office-1
---   $2: 7
---   $3: prices
---   $4: 1073741824
+--   $2: prices
 
 -- diff: unspare
 select set_config('tandem.spare', '', true);
@@ -509,12 +503,7 @@ select tandem.weigh((
 select tandem.weighed((
     select count(*)
     from "public"."prices" as t
-    where (t."source" = 'D'::bpchar or t."source" is null)))
-where $1 <> '' and $2 >= 0 and $3 <> '' and $4 >= 0;
---   $1: office-1
---   $2: 7
---   $3: prices
---   $4: 1073741824
+    where (t."source" = 'D'::bpchar or t."source" is null)));
 
 -- waiting
 select tandem.waiting($1, $2)::text, (array_agg(q.sqlstate

@@ -129,18 +129,15 @@ where many.keys > 0;
 --   $4: 1073741824
 
 -- diff: empties
-select tandem.empties($3)
-where $1 <> '' and $2 >= 0 and $4 >= 0 and exists (
+select tandem.empties($1)
+where exists (
   select
   from "public"."staff" as t
   where exists (
     select
     from "public"."clients" as tp
     where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and t."source" = 'D'::bpchar);
---   $1: office-1
---   $2: 7
---   $3: staff
---   $4: 1073741824
+--   $1: staff
 
 -- diff: shrink
 with src as materialized (
@@ -315,12 +312,9 @@ where replicator = $1 and "table" = $3 and extras > 0;
 select case set_config('tandem.spare', (
     select coalesce(max(s.extras), 0) > 0
     from tandem.table_state as s
-    where s.replicator = $1 and s."table" = $3)::text, true) when '' then '' end
-where $2 >= 0 and $4 >= 0;
+    where s.replicator = $1 and s."table" = $2)::text, true) when '' then '' end;
 --   $1: office-1
---   $2: 7
---   $3: staff
---   $4: 1073741824
+--   $2: staff
 
 -- diff: unspare
 select set_config('tandem.spare', '', true);
@@ -799,12 +793,7 @@ select tandem.weighed((
       select
       from "public"."clients" as tp
       where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-      or t."source" is null)))
-where $1 <> '' and $2 >= 0 and $3 <> '' and $4 >= 0;
---   $1: office-1
---   $2: 7
---   $3: staff
---   $4: 1073741824
+      or t."source" is null)));
 
 -- waiting
 select tandem.waiting($1, $2)::text, (array_agg(q.sqlstate

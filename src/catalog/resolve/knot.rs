@@ -157,8 +157,8 @@ impl<'a> Receiver<'a> {
             { self.facts.columns.iter() }.find(|column| !column.computed && !filled(&column.name));
         if let Some(column) = left {
             return Some(format!(
-                "its {} doesn't come from the other side",
-                column.name
+                "its {name} doesn't come from the other side",
+                name = column.name
             ));
         }
         let triggers = "triggers or rules of the table would run for it";

@@ -181,8 +181,8 @@ impl Resolver<'_> {
             .any(|lookup| lookup.column == wanted.take)
         {
             says(format!(
-                "{} is looked up itself; look it up where that comes from",
-                wanted.take
+                "{take} is looked up itself; look it up where that comes from",
+                take = wanted.take
             ));
         }
         match (facts.column(&wanted.take), cloud.column(&wanted.column)) {

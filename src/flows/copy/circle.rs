@@ -1,6 +1,7 @@
 //! Copies of tables that refer to each other are merged together: none of them can be whole before the others are.
 
-use super::merge::{Copied, Merge, Merging, of_table, too_large};
+use super::merge::{Copied, Merge, Merging, of_table};
+use super::stage::too_large;
 use super::state::{not_applied, refusal};
 use crate::apply::ApplyError;
 use crate::fault::Fault;
@@ -84,11 +85,13 @@ impl Merge<'_> {
             }
         }
         if by_row {
-            statements.extend(self.tried(tables));
+            statements.extend(self.tried(copies));
         }
+        statements.extend(copies.iter().flat_map(|copy| self.follows(copy)));
         statements.extend(copies.iter().map(|copy| {
             let table = self.tables.get(copy.staged.table());
-            table_state::count_copied(&self.lease.replicator, table, copy.staged.rows())
+            let rows = copy.staged.rows() + copy.staged.equal();
+            table_state::count_copied(&self.lease.replicator, table, rows)
         }));
         statements
     }

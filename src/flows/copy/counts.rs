@@ -5,16 +5,24 @@ use super::state::not_applied;
 use crate::apply::Script;
 use crate::fault::Fault;
 use crate::model::{Statement, Table};
-use crate::plan::{opening, try_whole, waiting, weigh, weighed};
+use crate::plan::{also_equal, opening, try_whole, waiting, weigh, weighed};
 
 impl Merge<'_> {
     /// The rows one by one, with their counts.
-    pub(super) fn tried(&self, tables: &[&Table]) -> Vec<Statement> {
+    pub(super) fn tried(&self, copies: &[&Copied]) -> Vec<Statement> {
         let manner = self.manner();
-        let before = tables.iter().map(|table| weigh(table, &manner));
-        let after = tables.iter().map(|table| weighed(table, &manner));
-        let tried = before.chain(try_whole(tables, &manner));
-        tried.chain(after).collect()
+        let tables = { copies.iter() }
+            .map(|copy| (self.tables.get(copy.staged.table()), copy.staged.which()));
+        let tables: Vec<(&Table, &str)> = tables.collect();
+        // Those that were not staged can't be counted there.
+        let equal = copies.iter().map(|copy| copy.staged.equal()).sum();
+        let before = tables.iter().map(|(table, _)| weigh(table, &manner));
+        let after = tables.iter().map(|(table, _)| weighed(table, &manner));
+        let tried = before.chain(try_whole(&tables, &manner));
+        let tried = tried.chain(after);
+        tried
+            .chain((equal > 0).then(|| also_equal(equal)))
+            .collect()
     }
 
     /// Says what is in the cloud, and what isn't and why.
@@ -32,7 +40,7 @@ impl Merge<'_> {
         let quarantined: u64 = text(0)
             .and_then(|count| count.parse().ok())
             .unwrap_or_default();
-        let rows = copy.staged.rows() + copy.staged.too_large();
+        let rows = copy.staged.readable();
         let rows = rows.saturating_sub(quarantined);
         match quarantined {
             // Hundreds of tables are copied at once, and what is said of them all is enough.

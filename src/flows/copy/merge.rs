@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::stage::{Staged, guarded, measure, unstage_table};
+use super::stage::{Staged, guarded, measure, too_large, unstage_table};
 use super::state::{not_applied, refusal, stop_state, way_of};
 use crate::apply::{Applier, ApplyError, Lease, Script, StagedRow, Stager, clear_staging};
 use crate::failpoint;
@@ -13,8 +13,8 @@ use crate::model::{Key, Lsn, Recovery, Statement, Table, TableId, Tables, Tuple,
 use crate::plan::reverse::queue_differing;
 use crate::plan::{
     COPY_STEP, Diff, TOO_LARGE_STEP, TOUCHED_STEP, TransactionSettings, UNREADABLE_STEP,
-    WriteContext, are_there, cap_parked, diff, follow_all, follow_own, hash_joins, park_too_large,
-    park_unreadable, so_far, table_state, void_parked, void_untouched,
+    WriteContext, are_there, cap_parked, diff, diff_of, follow_all, follow_own, forget_pieces,
+    hash_joins, park_too_large, park_unreadable, so_far, table_state, void_parked, void_untouched,
 };
 use crate::wire::ServerError;
 
@@ -193,8 +193,8 @@ impl Merge<'_> {
     /// Updates what differs and inserts what is missing. A table that is new is finished with that, in one
     /// transaction: whatever is surplus was there before us. A later try can tell it from our own rows.
     async fn merge(&mut self, copy: &Copied) -> Result<Merging, Fault> {
-        let (table, staged) = (self.tables.get(copy.staged.table()), copy.staged);
-        if let Some(why) = too_large(table, &staged) {
+        let (table, staged) = (self.tables.get(copy.staged.table()), &copy.staged);
+        if let Some(why) = too_large(table, staged) {
             return self
                 .stop_copy(copy, (Recovery::Operator, why))
                 .await
@@ -206,12 +206,13 @@ impl Merge<'_> {
             extras,
             ..
         } = self.diff(copy);
-        let read = staged.rows() + staged.too_large();
-        let copied = table_state::count_copied_but_waiting(&self.lease.replicator, table, read);
+        let read = staged.readable();
+        let count = table_state::count_copied_but_waiting(&self.lease.replicator, table, read);
+        let copied: Vec<_> = self.follows(copy).into_iter().chain([count]).collect();
         let whole = self.start(copy);
         let rows_in = whole.iter().cloned().chain(update).chain([insert]);
         let so_far = (!copy.asked.is_empty()).then(|| so_far(&self.lease.replicator, &copy.asked));
-        let mut plain: Vec<_> = rows_in.chain([copied.clone()]).chain(so_far).collect();
+        let mut plain: Vec<_> = rows_in.chain(copied.clone()).chain(so_far).collect();
         let new = copy.is_new();
         let outcome = match new {
             false => self.run(plain).await,
@@ -236,9 +237,9 @@ impl Merge<'_> {
         } else {
             self.removal(copy)
         };
-        let tried = self.tried(&[table]);
+        let tried = self.tried(&[copy]);
         let statements = { whole.into_iter() }.chain(before).chain(tried);
-        let statements = statements.chain([copied]).collect();
+        let statements = statements.chain(copied).collect();
         let settled = self.settled(copy);
         let outcome = self.settle(&[table], statements, settled).await?;
         Ok(match self.judge(copy, outcome).await? {
@@ -338,7 +339,8 @@ impl Merge<'_> {
 
     pub(super) fn diff(&self, copy: &Copied) -> Diff {
         let table = self.tables.get(copy.staged.table());
-        diff(table, &self.manner(), COPY_STEP, copy.touched)
+        let which = copy.staged.which();
+        diff_of(table, &self.manner(), COPY_STEP, copy.touched, which)
     }
 
     pub(super) fn manner(&self) -> WriteContext<'_> {
@@ -391,7 +393,8 @@ impl Merge<'_> {
         let table = self.tables.get(copy.staged.table());
         let replicator = &self.lease.replicator;
         let settled = table_state::settled(replicator, table, self.before, self.pending);
-        let mut settled = vec![settled, self.clear_staging(table)];
+        let forgotten = forget_pieces(replicator, table);
+        let mut settled = vec![settled, forgotten, self.clear_staging(table)];
         if !copy.asked.is_empty() {
             settled.push(self.swapped(copy, None));
         }
@@ -487,14 +490,4 @@ pub(super) fn of_table(error: &ServerError) -> (Recovery, String) {
         sqlstate::NO_TIME => (Recovery::Operator, words(error)),
         _ => (way_of(error), words(error)),
     }
-}
-
-/// Rows that are too large have no name in a table without a key.
-pub(super) fn too_large(table: &Table, staged: &Staged) -> Option<String> {
-    (staged.too_large() > 0 && table.key == Key::Multiset).then(|| {
-        format!(
-            "{} rows are larger than half of forward.memory_max, and without a key they can't be put aside; raise forward.memory_max",
-            staged.too_large()
-        )
-    })
 }

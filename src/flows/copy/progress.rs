@@ -189,6 +189,13 @@ impl Course {
         }
     }
 
+    /// So many rows need not be read: they are there.
+    pub(in super::super) fn are_there(&self, rows: u64) {
+        if let Some(entry) = &self.entry {
+            entry.rows.fetch_add(rows, Ordering::Relaxed);
+        }
+    }
+
     /// What was read comes to nothing: it is read again in another way.
     pub(in super::super) fn undo(&mut self) {
         if let Some(entry) = &self.entry {

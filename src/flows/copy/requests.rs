@@ -26,12 +26,16 @@ pub struct SwapRequest {
 /// When the cloud can't be asked.
 pub async fn asked(cloud: &Client, replicator: &str) -> Result<Vec<SwapRequest>, Fault> {
     let patience = format!("{} seconds", limits::SWAP_ASKED_MAX.as_secs());
-    let late = "update tandem.swap set ended_at = now(), refused = 'nobody waited for it any more' \
+    let late = "update tandem.swap
+        set ended_at = now(), refused = 'nobody waited for it any more'
         where replicator = $1 and ended_at is null and asked_at < now() - $2::interval";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&patience, Type::TEXT)];
     Side::Cloud.query(cloud, late, &params).await?;
-    let open = "select id, \"table\", allow_shrink from tandem.swap where replicator = $1 and ended_at is null order by id";
+    let open = r#"select id, "table", allow_shrink
+        from tandem.swap
+        where replicator = $1 and ended_at is null
+        order by id"#;
     let rows = Side::Cloud.query(cloud, open, &params[..1]).await?;
     let asked = rows.iter().map(|row| SwapRequest {
         id: row.get(0),

@@ -7,13 +7,14 @@ use crate::capture::{Line, TableReader, array};
 use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
-use crate::model::{Cell, Param, Recovery, Statement, Table, TableId};
+use crate::model::{Cell, Key, Param, Recovery, Statement, Table, TableId};
 use crate::plan::{
-    COPY_STEP, TOO_LARGE_STEP, TransactionSettings, UNREADABLE_STEP, Which, copy_out, opening,
+    COPY_STEP, TOO_LARGE_STEP, TransactionSettings, UNREADABLE_STEP, Which, copy_out_of, opening,
     quote,
 };
 
 use super::progress::{Course, Progress};
+use super::sift::Sifted;
 use super::{not_applied, way_of};
 use crate::wire::WireError;
 
@@ -31,14 +32,16 @@ pub(in crate::flows) struct Staging<'a> {
     pub progress: Arc<Progress>,
 }
 
-/// A table that is in the staging table, whole: only a reading that came to its end makes one, so that a part can't be
-/// taken for the table.
-#[derive(Clone, Copy, Debug)]
+/// A table that is in the staging table, whole, but for rows that are known to be equal: only a reading that came to its end makes
+/// one, so that a part can't be taken for the table.
+#[derive(Clone, Debug)]
 pub(in crate::flows) struct Staged {
     table: TableId,
     rows: u64,
     too_large: u64,
     unreadable: u64,
+    /// None where all rows are there.
+    sifted: Option<Sifted>,
 }
 
 impl Staged {
@@ -62,9 +65,24 @@ impl Staged {
         self.unreadable
     }
 
+    /// Rows that were not read, since the cloud has them.
+    pub(in crate::flows) fn equal(&self) -> u64 {
+        self.sifted.as_ref().map_or(0, |sifted| sifted.equal)
+    }
+
+    /// Which rows of the cloud it is about, as a predicate on `t`.
+    pub(in crate::flows) fn which(&self) -> &str {
+        { self.sifted.as_ref() }.map_or("true", |sifted| sifted.within.stored())
+    }
+
     /// All that the desktop has.
     pub(in crate::flows) fn read(&self) -> u64 {
-        self.rows + self.too_large + self.unreadable
+        self.rows + self.too_large + self.unreadable + self.equal()
+    }
+
+    /// The same without what can't be read.
+    pub(in crate::flows) fn readable(&self) -> u64 {
+        self.read() - self.unreadable
     }
 }
 
@@ -95,8 +113,8 @@ fn unread(error: WireError) -> Unread {
 }
 
 impl Staging<'_> {
-    /// Stages a table whole; rows beyond half of the memory by their keys alone, to be parked. Where the desktop doesn't
-    /// let us read it, why; its transaction is over then.
+    /// Stages a table whole, but for rows that are known to be equal; rows beyond half of the memory by their keys alone, to be
+    /// parked. So many were written before, and are told of. Where the desktop doesn't let us read it, why; its transaction is over then.
     ///
     /// # Errors
     /// When a connection fails or the lease is lost.
@@ -104,8 +122,9 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
+        poured: u64,
     ) -> Result<Result<Staged, Refusal>, Fault> {
-        let staged = self.stage_whole(reader, table).await;
+        let staged = self.stage_whole(reader, table, poured).await;
         failpoint::reach("table_staged");
         match staged {
             Ok(staged) => Ok(Ok(staged)),
@@ -118,19 +137,27 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
+        poured: u64,
     ) -> Result<Staged, Unread> {
         self.run([self.clear_staging(table)]).await?;
         failpoint::reach("staging_emptied");
         let limit = self.memory_max / 2;
         let mut course = self.progress.read(&table.name);
+        let sifted = self.sift(reader, table).await?;
+        let these = { sifted.as_ref() }.map_or("true".to_owned(), Sifted::sent);
         let staged = |(rows, unreadable), too_large| Staged {
             table: table.id,
             rows,
             too_large,
             unreadable,
+            sifted: sifted.clone(),
         };
+        if let Some(sifted) = &sifted {
+            course.are_there(sifted.equal.saturating_sub(poured));
+        }
+        let all = copy_out_of(table, Which::All, &these);
         if let Some(read) = self
-            .read(reader, table, (Which::All, limit), &mut course)
+            .read(reader, table, (COPY_STEP, limit, &all), &mut course)
             .await?
         {
             return Ok(staged(read, 0));
@@ -139,12 +166,13 @@ impl Staging<'_> {
         self.run([self.clear_staging(table)]).await?;
         // Escapes may double a line.
         let line = 2 * limit + 1024;
+        let up_to = copy_out_of(table, Which::UpTo(limit), &these);
         let read = self
-            .read(reader, table, (Which::UpTo(limit), line), &mut course)
+            .read(reader, table, (COPY_STEP, line, &up_to), &mut course)
             .await?;
-        let beyond = Which::Beyond(limit);
+        let beyond = copy_out_of(table, Which::Beyond(limit), &these);
         let too_large = self
-            .read(reader, table, (beyond, limit), &mut course)
+            .read(reader, table, (TOO_LARGE_STEP, limit, &beyond), &mut course)
             .await?;
         Ok(staged(
             read.unwrap_or_default(),
@@ -158,17 +186,10 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
-        (which, limit): (Which, u64),
+        (step, limit, copy): (usize, u64, &str),
         course: &mut Course,
     ) -> Result<Option<(u64, u64)>, Unread> {
-        let step = match which {
-            Which::All | Which::UpTo(_) => COPY_STEP,
-            Which::Beyond(_) => TOO_LARGE_STEP,
-        };
-        reader
-            .start(&copy_out(table, which))
-            .await
-            .map_err(unread)?;
+        reader.start(copy).await.map_err(unread)?;
         let mut stager = Stager::new(self.applier, self.lease);
         let (mut rows, mut unreadable, mut passed_over) = (0, 0, 0);
         let limit = usize::try_from(limit).unwrap_or(usize::MAX);
@@ -227,6 +248,16 @@ fn is_bad(cells: &[Option<Vec<u8>>]) -> bool {
     cells.iter().any(|text| cell(text).is_unreadable())
 }
 
+/// Rows that are too large have no name in a table without a key.
+pub(super) fn too_large(table: &Table, staged: &Staged) -> Option<String> {
+    (staged.too_large() > 0 && table.key == Key::Multiset).then(|| {
+        format!(
+            "{} rows are larger than half of forward.memory_max, and without a key they can't be put aside; raise forward.memory_max",
+            staged.too_large()
+        )
+    })
+}
+
 /// BEGIN, settings, the statements, and the lease's fence. It comes last where several copies go at once, since each holds
 /// the lease's row until its transaction ends; one that is `alone` has it first too, and keeps others off meanwhile.
 pub(in crate::flows) fn guarded(
@@ -252,7 +283,8 @@ pub(in crate::flows) fn guarded(
 /// Takes a table's copy out of the staging table.
 pub(super) fn unstage_table(lease: &Lease, table: &Table) -> Statement {
     let sql = format!(
-        "delete from tandem.staging where replicator = $1 and \"table\" = $2 and step >= {COPY_STEP} and epoch <= $3"
+        r#"delete from tandem.staging
+           where replicator = $1 and "table" = $2 and step >= {COPY_STEP} and epoch <= $3"#
     );
     let params = vec![
         Param::string(&lease.replicator),

@@ -1,7 +1,8 @@
 //! A swap: a table that is whole is made equal once more, and what became of it is noted.
 
 use super::Refusal;
-use super::merge::{Copied, How, Merge, Merging, of_table, too_large};
+use super::merge::{Copied, How, Merge, Merging, of_table};
+use super::stage::too_large;
 use super::state::{not_applied, refusal};
 use crate::fault::Fault;
 use crate::flows::refusal_words::{is_of_rule, lies_in_rows, swap_words};
@@ -16,8 +17,8 @@ impl Merge<'_> {
         copy: &Copied,
         allow_shrink: bool,
     ) -> Result<Merging, Fault> {
-        let (table, staged) = (self.tables.get(copy.staged.table()), copy.staged);
-        if let Some(why) = too_large(table, &staged) {
+        let (table, staged) = (self.tables.get(copy.staged.table()), &copy.staged);
+        if let Some(why) = too_large(table, staged) {
             return self.refuse(copy, (Recovery::Operator, why)).await;
         }
         let Diff {
@@ -41,7 +42,7 @@ impl Merge<'_> {
         let plain = { start.iter().cloned() }.chain(update).chain([insert]);
         let mut outcome = self.settle(&[table], plain.collect(), end.clone()).await?;
         if refusal(&outcome).is_some_and(|error| lies_in_rows(error) || is_of_rule(error)) {
-            let statements = start.into_iter().chain(self.tried(&[table])).collect();
+            let statements = start.into_iter().chain(self.tried(&[copy])).collect();
             outcome = self.settle(&[table], statements, end).await?;
         }
         match refusal(&outcome) {

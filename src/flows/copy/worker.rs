@@ -15,7 +15,7 @@ use crate::capture::{SnapshotPoint, TableReader};
 use crate::config::Endpoint;
 use crate::fault::{Fault, Side};
 use crate::limits;
-use crate::model::{TableId, TableState, Tables};
+use crate::model::{Lsn, TableId, TableState, Tables};
 use crate::plan::TransactionSettings;
 
 /// What reading and staging needs.
@@ -104,7 +104,7 @@ impl Ends {
             done.map_err(not_applied)?;
         }
         let mut said = events.send(Event::Ready).await;
-        let mut looked = false;
+        let (mut looked, mut before) = (false, Lsn::default());
         while said.is_ok() {
             match orders.recv().await {
                 Some(Order::Look) => {
@@ -112,10 +112,12 @@ impl Ends {
                         tokio::time::sleep(limits::LOOK_AGAIN_AFTER).await;
                     }
                     let sight = reader.look().await.map_err(&desktop)?;
+                    before = sight.before;
                     said = events.send(Event::Seen(sight)).await;
                 }
                 Some(Order::Read) => {
-                    let reads = self.stage(all, &mut reader, &mut applier).await?;
+                    let reads = self.stage((new, all), before, &mut reader, &mut applier);
+                    let reads = reads.await?;
                     // If nobody waits for it any more, the rows are removed with the next that are staged.
                     let _ = events.send(Event::Staged(reads)).await;
                     break;
@@ -130,7 +132,8 @@ impl Ends {
 
     async fn stage(
         &self,
-        tables: &[TableId],
+        (new, all): (&[TableId], &[TableId]),
+        before: Lsn,
         reader: &mut TableReader,
         applier: &mut Applier,
     ) -> Result<Reads, Fault> {
@@ -142,8 +145,16 @@ impl Ends {
             progress: self.progress.clone(),
         };
         let mut staged = Vec::new();
-        for table in tables {
-            match staging.stage(reader, self.tables.get(*table)).await? {
+        for table in all {
+            let found = self.tables.get(*table);
+            let poured = match new.contains(table) {
+                true => {
+                    let beside = (&*self.tables, new);
+                    staging.pour_pieces(reader, found, beside, before).await?
+                }
+                false => 0,
+            };
+            match staging.stage(reader, found, poured).await? {
                 Ok(whole) => staged.push(whole),
                 Err(why) => return Ok((staged, Some((*table, why)))),
             }

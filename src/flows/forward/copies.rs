@@ -391,7 +391,7 @@ impl Copies {
                 }
                 _ if watched.spoiled.contains(&table) => spoiled.push(wanted),
                 (Some(staged), _) => copies.push(Copied {
-                    staged: *staged,
+                    staged: staged.clone(),
                     how: wanted.how,
                     asked: wanted.asked,
                     touched: watched.touched.of(table).next().is_some(),

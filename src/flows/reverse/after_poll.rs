@@ -123,7 +123,9 @@ async fn work(
     };
     failpoint::reach("then_ran");
     let took = since.elapsed();
-    let noted = "update tandem.reverse set then_at = clock_timestamp(), then_failed = $2, then_ms = $3, then_tables = $4 where replicator = $1";
+    let noted = "update tandem.reverse
+        set then_at = clock_timestamp(), then_failed = $2, then_ms = $3, then_tables = $4
+        where replicator = $1";
     let ms = i64::try_from(took.as_millis()).ok();
     let params: [(&(dyn ToSql + Sync), Type); 4] = [
         (&replicator, Type::TEXT),

@@ -233,7 +233,9 @@ impl Reverse {
             return Ok(());
         }
         let names: Vec<_> = self.broken.iter().collect();
-        let sql = "select \"table\" from tandem.reverse_state where replicator = $1 and \"table\" = any ($2) and why is null";
+        let sql = r#"select "table"
+            from tandem.reverse_state
+            where replicator = $1 and "table" = any ($2) and why is null"#;
         let params: [(&(dyn ToSql + Sync), Type); 2] = [
             (&self.lease.replicator, Type::TEXT),
             (&names, Type::TEXT_ARRAY),
@@ -296,7 +298,9 @@ impl Reverse {
     /// The table's way home stops alone; what waits of it stays in the outbox.
     async fn stop_table(&mut self, reverse: &ReverseTable, why: &str) -> Result<(), Fault> {
         tracing::error!(table = %reverse.name, why, "nothing of it comes home any more; next: tandem bootstrap --table {}", platform::typed(&reverse.name));
-        let sql = "update tandem.reverse_state set why = $3, since = now() where replicator = $1 and \"table\" = $2";
+        let sql = r#"update tandem.reverse_state
+            set why = $3, since = now()
+            where replicator = $1 and "table" = $2"#;
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
             (&self.lease.replicator, Type::TEXT),
             (&reverse.name, Type::TEXT),

@@ -144,8 +144,14 @@ impl FleetObserver {
             let kind = Kind::Input;
             return Err(Fault { kind, ..fault });
         }
-        let sql = "select to_regclass('tandem.lifesign') is not null and exists (select from pg_attribute \
-            where attrelid = to_regclass('tandem.checkpoint') and attname = 'released_at' and not attisdropped)";
+        let sql = "select to_regclass('tandem.lifesign') is not null
+              and exists (
+                select
+                from pg_attribute
+                where attrelid = to_regclass('tandem.checkpoint')
+                  and attname = 'released_at'
+                  and not attisdropped
+              )";
         let known = cloud.client.query_typed(sql, &[]).await;
         let known = known.map_err(Fault::at(Side::Cloud)).map_err(may_not)?;
         if !known.first().is_some_and(|row| row.get(0)) {
@@ -219,26 +225,46 @@ fn may_not(fault: Fault) -> Fault {
 /// `l.renewed`: when the lease was renewed last, or given back. What is said counts beside it.
 fn all() -> String {
     format!(
-        "select c.replicator, c.database, c.lsn is not null, c.last_words, c.holder, c.version, \
-        c.released_at is not null and not coalesce(h.at > c.released_at and h.holder <> c.holder, false), \
-        (extract(epoch from c.term) * 1000)::bigint, \
-        (extract(epoch from now() - l.renewed) * 1000)::bigint, \
-        (extract(epoch from now() - h.at) * 1000)::bigint, \
-        to_char(c.held_since at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-        to_char(greatest(l.renewed, h.at) at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-        to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
-        h.holder, h.version, h.state, h.why, h.failing, h.lag_ms, (h.desktop_lsn - c.lsn)::bigint, h.wal_held_bytes, h.wal_held_bytes_max, \
-        t.tables, coalesce(t.copying, false), q.forward, q.reverse, o.pending, o.lag_ms, \
-        (select greatest(0, extract(epoch from now() - p.polled_at) * 1000)::bigint from tandem.poll as p where p.replicator = c.replicator), \
-        (select v.different from tandem.verified as v where v.replicator = c.replicator) \
-    from tandem.checkpoint as c left join tandem.lifesign as h on h.replicator = c.replicator, \
-        lateral (select coalesce(c.released_at, c.held_until - c.term) as renewed) as l, \
-        lateral ({}) as t, \
-        lateral (select count(*) filter (where w.direction = 'forward') as forward, count(*) filter (where w.direction = 'reverse') as reverse \
-            from tandem.quarantine as w where w.replicator = c.replicator) as q, \
-        lateral (select count(*) as pending, coalesce(greatest(0, extract(epoch from now() - min(e.made_at))) * 1000, 0)::bigint as lag_ms \
-            from tandem.outbox as e where e.replicator = c.replicator) as o",
-        table_state::census()
+        r#"select c.replicator, c.database, c.lsn is not null, c.last_words, c.holder,
+             c.version,
+             c.released_at is not null
+               and not coalesce(h.at > c.released_at and h.holder <> c.holder, false),
+             (extract(epoch from c.term) * 1000)::bigint,
+             (extract(epoch from now() - l.renewed) * 1000)::bigint,
+             (extract(epoch from now() - h.at) * 1000)::bigint,
+             to_char(c.held_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'),
+             to_char(
+               greatest(l.renewed, h.at) at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'
+             ),
+             to_char(c.committed_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), h.holder,
+             h.version, h.state, h.why, h.failing, h.lag_ms, (h.desktop_lsn - c.lsn)::bigint,
+             h.wal_held_bytes, h.wal_held_bytes_max, t.tables, coalesce(t.copying, false),
+             q.forward, q.reverse, o.pending, o.lag_ms,
+             (
+               select greatest(0, extract(epoch from now() - p.polled_at) * 1000)::bigint
+               from tandem.poll as p
+               where p.replicator = c.replicator
+             ),
+             (select v.different from tandem.verified as v where v.replicator = c.replicator)
+           from tandem.checkpoint as c
+           left join tandem.lifesign as h on h.replicator = c.replicator,
+           lateral (select coalesce(c.released_at, c.held_until - c.term) as renewed) as l,
+           lateral ({census}) as t,
+           lateral (
+             select count(*) filter (where w.direction = 'forward') as forward,
+               count(*) filter (where w.direction = 'reverse') as reverse
+             from tandem.quarantine as w
+             where w.replicator = c.replicator
+           ) as q,
+           lateral (
+             select count(*) as pending,
+               coalesce(
+                 greatest(0, extract(epoch from now() - min(e.made_at))) * 1000, 0
+               )::bigint as lag_ms
+             from tandem.outbox as e
+             where e.replicator = c.replicator
+           ) as o"#,
+        census = table_state::census()
     )
 }
 

@@ -24,19 +24,35 @@ pub fn adopt(reverse: &ReverseTable, replicator: &str, rows: &[Told]) -> Stateme
         taken: Vec::new(),
     };
     let columns = reverse.columns.iter().map(|column| {
-        let text = over.office(&format!("(u.told::jsonb ->> {})", literal(&column.name)));
-        format!(", {text}::{} as {}", column.base_type, ident(&column.name))
+        let text = over.office(&format!(
+            "(u.told::jsonb ->> {column})",
+            column = literal(&column.name)
+        ));
+        format!(
+            ", {text}::{base_type} as {column}",
+            base_type = column.base_type,
+            column = ident(&column.name)
+        )
     });
     let names = { reverse.columns.iter() }.map(|column| literal(&column.name));
     let sql = format!(
-        "with src as materialized (select u.entry::bigint as \"tandem entry\", md5(concat($4::text, '/', $5::text, '/', u.key)) as \"tandem hash\", \
-           u.told is null as \"tandem gone\"{} from unnest($1, $2, $3) as u(key, entry, told) \
-           where u.told is null or u.told::jsonb ?& array[{}]::text[]) \
-         update tandem.ledger as l set entry = src.\"tandem entry\", state = null, hash = case when not src.\"tandem gone\" then {} end \
-         from src where l.key_hash = src.\"tandem hash\" and l.entry < src.\"tandem entry\" and (l.state is null or l.state = 'desktop')",
-        columns.collect::<String>(),
-        names.collect::<Vec<_>>().join(", "),
-        hash(reverse, "src"),
+        r#"with src as materialized (
+             select u.entry::bigint as "tandem entry",
+               md5(concat($4::text, '/', $5::text, '/', u.key)) as "tandem hash",
+               u.told is null as "tandem gone"{columns}
+             from unnest($1, $2, $3) as u(key, entry, told)
+             where u.told is null or u.told::jsonb ?& array[{names}]::text[]
+           )
+           update tandem.ledger as l
+           set entry = src."tandem entry", state = null,
+             hash = case when not src."tandem gone" then {hash} end
+           from src
+           where l.key_hash = src."tandem hash"
+             and l.entry < src."tandem entry"
+             and (l.state is null or l.state = 'desktop')"#,
+        columns = columns.collect::<String>(),
+        names = names.collect::<Vec<_>>().join(", "),
+        hash = hash(reverse, "src")
     );
     let mut arrays = [TextArray::new(), TextArray::new(), TextArray::new()];
     for row in rows {

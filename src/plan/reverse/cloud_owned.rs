@@ -14,25 +14,49 @@ pub fn level(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Vec<S
     };
     let source = over.source();
     let lock = format!(
-        "with {source}, {MINE} select count(*) from (select from {} as t where {} in (select {} from mine) and {} for update of t) as locked",
-        target(reverse),
-        look("t", &key_columns(reverse)),
-        look("mine", &key_columns(reverse)),
-        is_desktops(reverse),
+        "with {source}, {MINE}
+         select count(*)
+         from (
+           select
+           from {target} as t
+           where {look} in (select {my_key} from mine) and {is_desktops}
+           for update of t
+         ) as locked",
+        target = target(reverse),
+        look = look("t", &key_columns(reverse)),
+        my_key = look("mine", &key_columns(reverse)),
+        is_desktops = is_desktops(reverse)
     );
     let sql = format!(
-        "with {source}, {MINE}, {}, named as (select distinct mine.\"tandem entry\" as entry, {} as name from mine) \
-         select coalesce(jsonb_agg(jsonb_build_array(named.entry, case when exists (select from updated where updated.name = named.name) \
-         then 'update' else 'same' end)), '[]'), ({}) from named{}",
-        levelled(reverse, "mine"),
-        look("mine", &key_columns(reverse)),
-        exactly(replicator),
-        all_there(
+        r#"with {source},
+           {MINE},
+           {levelled},
+           named as (
+             select distinct mine."tandem entry" as entry, {my_key} as name
+             from mine
+           )
+           select coalesce(
+             jsonb_agg(
+               jsonb_build_array(
+                 named.entry, case
+                 when exists (select from updated where updated.name = named.name) then 'update'
+                 else 'same'
+                 end
+               )
+             ),
+             '[]'
+           ),
+             ({exactly})
+           from named{all_there}"#,
+        levelled = levelled(reverse, "mine"),
+        my_key = look("mine", &key_columns(reverse)),
+        exactly = exactly(replicator),
+        all_there = all_there(
             reverse,
             UPDATE,
             "(select count(*) from updated)",
             "(select count(*) from lacking join surplus using (\"tandem name\", \"tandem turn\"))"
-        ),
+        )
     );
     vec![
         Statement::bookkeeping(alone(replicator), Vec::new()),
@@ -45,11 +69,16 @@ pub fn level(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Vec<S
 /// and again.
 fn exactly(replicator: &str) -> String {
     format!(
-        "select pg_logical_emit_message(true, '{}', concat(h.nonce, E'\\n{}'))::text from tandem.reverse as h where h.replicator = {} \
-         and exists (select from updated) and not exists (select from updated where not updated.exact)",
-        LogicalMessage::REVERSE,
-        LogicalMessage::LEVELED,
-        literal(replicator),
+        r#"select pg_logical_emit_message(
+             true, '{reverse}', concat(h.nonce, E'\n{leveled}')
+           )::text
+           from tandem.reverse as h
+           where h.replicator = {replicator}
+             and exists (select from updated)
+             and not exists (select from updated where not updated.exact)"#,
+        reverse = LogicalMessage::REVERSE,
+        leveled = LogicalMessage::LEVELED,
+        replicator = literal(replicator)
     )
 }
 
@@ -74,34 +103,81 @@ fn levelled(reverse: &ReverseTable, wanted: &str) -> String {
     let values: Vec<_> = values.collect();
     let set = owned
         .iter()
-        .map(|(_, column)| format!("{0} = src.{0}", ident(&column.name)));
+        .map(|(_, column)| format!("{column} = src.{column}", column = ident(&column.name)));
     format!(
-        "want as (select {} as \"tandem name\", {} as \"tandem look\", sum({wanted}.\"tandem copies\") as \"tandem wanted\", {} from {wanted} where {wanted}.\"tandem copies\" > 0 group by 1, 2), \
-         have as (select {} as \"tandem name\", {} as \"tandem look\", t.tableoid as part, t.ctid as at from {target} as t where {}), \
-         found as (select have.*, row_number() over (partition by have.\"tandem name\", have.\"tandem look\" order by have.at) as nth from have where have.\"tandem name\" in (select want.\"tandem name\" from want)), \
-         surplus as (select found.\"tandem name\", found.part, found.at, row_number() over (partition by found.\"tandem name\" order by found.at) as \"tandem turn\" \
-           from found left join want using (\"tandem name\", \"tandem look\") where found.nth > coalesce(want.\"tandem wanted\", 0)), \
-         counted as (select found.\"tandem name\", found.\"tandem look\", count(*) as copies from found group by 1, 2), \
-         lacking as (select want.*, row_number() over (partition by want.\"tandem name\" order by want.\"tandem look\") as \"tandem turn\" from want left join counted using (\"tandem name\", \"tandem look\") \
-           cross join lateral generate_series(1, want.\"tandem wanted\" - coalesce(counted.copies, 0))), \
-         updated as (update {target} as t set {} from (select lacking.*, surplus.part as \"tandem part\", surplus.at as \"tandem at\" from lacking join surplus using (\"tandem name\", \"tandem turn\")) as src \
-           where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" returning src.\"tandem name\" as name, {} is not distinct from src.\"tandem look\" as exact)",
-        look(wanted, &key),
-        look(wanted, &owned),
-        values.join(", "),
-        look("t", &key),
-        look("t", &owned),
-        is_desktops(reverse),
-        set.collect::<Vec<_>>().join(", "),
-        look("t", &owned),
+        r#"want as (
+             select {wanted_name} as "tandem name", {wanted_look} as "tandem look",
+               sum({wanted}."tandem copies") as "tandem wanted", {values}
+             from {wanted}
+             where {wanted}."tandem copies" > 0
+             group by 1, 2
+           ),
+           have as (
+             select {stored_name} as "tandem name", {stored_look} as "tandem look",
+               t.tableoid as part, t.ctid as at
+             from {target} as t
+             where {is_desktops}
+           ),
+           found as (
+             select have.*,
+               row_number() over (
+                 partition by have."tandem name", have."tandem look" order by have.at
+               ) as nth
+             from have
+             where have."tandem name" in (select want."tandem name" from want)
+           ),
+           surplus as (
+             select found."tandem name", found.part, found.at,
+               row_number() over (
+                 partition by found."tandem name" order by found.at
+               ) as "tandem turn"
+             from found
+             left join want using ("tandem name", "tandem look")
+             where found.nth > coalesce(want."tandem wanted", 0)
+           ),
+           counted as (
+             select found."tandem name", found."tandem look", count(*) as copies
+             from found
+             group by 1, 2
+           ),
+           lacking as (
+             select want.*,
+               row_number() over (
+                 partition by want."tandem name" order by want."tandem look"
+               ) as "tandem turn"
+             from want
+             left join counted using ("tandem name", "tandem look")
+             cross join lateral generate_series(
+               1, want."tandem wanted" - coalesce(counted.copies, 0)
+             )
+           ),
+           updated as (
+             update {target} as t
+             set {set}
+             from (
+               select lacking.*, surplus.part as "tandem part", surplus.at as "tandem at"
+               from lacking
+               join surplus using ("tandem name", "tandem turn")
+             ) as src
+             where t.tableoid = src."tandem part" and t.ctid = src."tandem at"
+             returning src."tandem name" as name,
+               {stored_look} is not distinct from src."tandem look" as exact
+           )"#,
+        wanted_name = look(wanted, &key),
+        wanted_look = look(wanted, &owned),
+        values = values.join(", "),
+        stored_name = look("t", &key),
+        stored_look = look("t", &owned),
+        is_desktops = is_desktops(reverse),
+        set = set.collect::<Vec<_>>().join(", "),
     )
 }
 
 /// A tick that comes home while a refill runs would be lost between its being kept and given back: one at a time.
 pub fn alone(replicator: &str) -> String {
     format!(
-        "select pg_advisory_xact_lock(hashtext('tandem.reverse'), hashtext({}))",
-        literal(replicator)
+        "select pg_advisory_xact_lock(hashtext('tandem.reverse'), hashtext({replicator}))",
+        replicator = literal(replicator)
     )
 }
 
@@ -114,24 +190,29 @@ fn keeper(at: usize) -> String {
 pub fn keep(reverse: &ReverseTable, at: usize) -> String {
     let kept = kept(reverse);
     format!(
-        "create temporary table {} on commit drop as select {kept}, count(*) as \"tandem copies\" from {} as t where {} group by {kept}",
-        keeper(at).trim_start_matches("pg_temp."),
-        target(reverse),
-        is_desktops(reverse)
+        r#"create temporary table {keeper}
+           on commit drop as
+           select {kept}, count(*) as "tandem copies"
+           from {target} as t
+           where {is_desktops}
+           group by {kept}"#,
+        keeper = keeper(at).trim_start_matches("pg_temp."),
+        target = target(reverse),
+        is_desktops = is_desktops(reverse)
     )
 }
 
 /// Gives them back behind it. Says how many rows that changed.
 pub fn restore(reverse: &ReverseTable, at: usize) -> String {
     format!(
-        "with kept as (select k.* from {} as k), {} select count(*) from updated",
-        keeper(at),
-        levelled(reverse, "kept")
+        "with kept as (select k.* from {keeper} as k), {levelled} select count(*) from updated",
+        keeper = keeper(at),
+        levelled = levelled(reverse, "kept")
     )
 }
 
 fn kept(reverse: &ReverseTable) -> String {
-    let named = |column: &Column| format!("t.{}", ident(&column.name));
+    let named = |column: &Column| format!("t.{column}", column = ident(&column.name));
     let key = key_columns(reverse);
     let owned = columns(reverse, reverse.owned.iter().copied());
     let all: Vec<_> = { key.iter().chain(&owned) }

@@ -3,6 +3,7 @@
 //! Both sides get values as text and parse them as the base type of the column that they go to, as forward does.
 
 mod adopt;
+mod claim;
 mod cloud_owned;
 mod read;
 mod rows;
@@ -10,9 +11,10 @@ mod verdict;
 mod watch;
 
 pub use adopt::{Told, adopt};
+pub use claim::{bare_mark, claim, mark, mark_text};
 pub use cloud_owned::{alone, keep, level, restore};
 pub use read::{Budget, Found, read, waits};
-pub use rows::{bare_mark, claim, fill, mark, mark_text, put, remember, remove};
+pub use rows::{fill, put, remember, remove};
 pub use verdict::Verdict;
 pub use watch::{Watching, phones_in_cloud, queue_all, queue_differing, watching};
 
@@ -39,8 +41,11 @@ pub struct Coming {
 const EXTRAS: [&str; 3] = ["key", "entry", "copies"];
 
 /// The rows of `src` whose entry is the last that the ledger knows.
-const MINE: &str = "mine as materialized (select src.*, l.hash as \"tandem last\", l.state as \"tandem state\" \
-    from src join tandem.ledger as l on l.key_hash = src.\"tandem hash\" and l.entry = src.\"tandem entry\")";
+const MINE: &str = r#"mine as materialized (
+      select src.*, l.hash as "tandem last", l.state as "tandem state"
+      from src
+      join tandem.ledger as l on l.key_hash = src."tandem hash" and l.entry = src."tandem entry"
+    )"#;
 
 /// A statement over rows in arrays: those of `taken`, then [`EXTRAS`], then what else it takes.
 struct Over<'a> {
@@ -76,34 +81,41 @@ impl<'a> Over<'a> {
         let list = columns.map(|column| {
             let value = match &column.from {
                 Source::Constant(value) => {
-                    format!("{}::{}", self.office(&literal(value)), column.base_type)
+                    format!(
+                        "{office}::{base_type}",
+                        office = self.office(&literal(value)),
+                        base_type = column.base_type
+                    )
                 }
                 _ => value(&self.reverse.arriving, column, &|index| {
                     self.office(&rows.cell(index))
                 }),
             };
-            format!("{value} as {}", ident(&column.name))
+            format!("{value} as {column}", column = ident(&column.name))
         });
         let cloud = self.taken.iter().map(|index| {
             let name = ident(&self.reverse.arriving[*index].name);
-            format!("{} as {name}", rows.cell(*index))
+            format!("{cell} as {name}", cell = rows.cell(*index))
         });
         let cloud: Vec<_> = cloud.collect();
         let own = [
             "u.key as \"tandem key\"".to_owned(),
             "u.entry::bigint as \"tandem entry\"".to_owned(),
             "u.copies::bigint as \"tandem copies\"".to_owned(),
-            format!("{} as \"tandem hash\"", self.ledger_key()),
             format!(
-                "(select to_jsonb(c) from (select {}) as c) as \"tandem cloud\"",
-                cloud.join(", ")
+                "{ledger_key} as \"tandem hash\"",
+                ledger_key = self.ledger_key()
+            ),
+            format!(
+                "(select to_jsonb(c) from (select {cloud}) as c) as \"tandem cloud\"",
+                cloud = cloud.join(", ")
             ),
         ];
         let list: Vec<_> = list.chain(own).collect();
         format!(
-            "src as materialized (select {} from {})",
-            list.join(", "),
-            rows.from()
+            "src as materialized (select {list} from {from})",
+            list = list.join(", "),
+            from = rows.from()
         )
     }
 
@@ -131,7 +143,10 @@ impl<'a> Over<'a> {
     /// The parameters that say whose rows they are.
     fn whose(&self) -> (String, String) {
         let first = self.taken.len() + EXTRAS.len() + 1;
-        (format!("${first}"), format!("${}", first + 1))
+        (
+            format!("${first}"),
+            format!("${second}", second = first + 1),
+        )
     }
 
     fn statement(&self, replicator: &str, rows: &[Coming], sql: String) -> Statement {
@@ -158,15 +173,20 @@ impl<'a> Over<'a> {
 /// The desktop's table. The children of an ordinary one are tables of their own.
 pub fn target(reverse: &ReverseTable) -> String {
     let only = if reverse.partitioned { "" } else { "only " };
-    format!("{only}{}", qualified(&reverse.desktop))
+    format!("{only}{desktop}", desktop = qualified(&reverse.desktop))
 }
 
 /// Refuses what a trigger of the desktop's keeps out without an error, and what somebody replaced between our look and our
 /// write: fewer rows were written than had to be.
 fn all_there(reverse: &ReverseTable, does: u8, done: &str, wanted: &str) -> String {
     format!(
-        " where case when {done} < {wanted} then not tandem.kept_out({}::regclass, {does}, {done}, {wanted}) else true end",
-        literal(&qualified(&reverse.desktop))
+        " where case
+           when {done} < {wanted} then not tandem.kept_out(
+             {target}::regclass, {does}, {done}, {wanted}
+           )
+           else true
+         end",
+        target = literal(&qualified(&reverse.desktop))
     )
 }
 
@@ -180,13 +200,13 @@ fn key_columns(reverse: &ReverseTable) -> Vec<(usize, &Column)> {
 
 /// A row's look, in the form in which stored and arriving values are comparable.
 fn look(row: &str, columns: &[(usize, &Column)]) -> String {
-    format!("{}::text", source::image(row, columns))
+    format!("{image}::text", image = source::image(row, columns))
 }
 
 /// A short form of all that comes home of a row.
 fn hash(reverse: &ReverseTable, row: &str) -> String {
     let all = columns(reverse, 0..reverse.columns.len());
-    format!("md5({})", look(row, &all))
+    format!("md5({look})", look = look(row, &all))
 }
 
 /// True for a stored row `t` that has the key of `row`. An index of the desktop's can serve it where no part of the key is
@@ -199,7 +219,8 @@ fn same_key(reverse: &ReverseTable, row: &str, rows: &[Coming]) -> String {
     let key = key_columns(reverse);
     let plain = |column: &Column| matches!(column.from, Source::Arriving(_));
     if has_null || !key.iter().all(|(_, column)| plain(column)) {
-        return format!("{} = {}", look("t", &key), look(row, &key));
+        let (stored, wanted) = (look("t", &key), look(row, &key));
+        return format!("{stored} = {wanted}");
     }
     let tests = key.iter().map(|(_, column)| {
         let name = ident(&column.name);
@@ -218,8 +239,8 @@ fn is_mobile(reverse: &ReverseTable, last: &str) -> String {
     match (&reverse.desktop_owner, &reverse.owner) {
         (Some((column, base)), Some(owner)) => {
             format!(
-                "coalesce({}, false)",
-                equals("t", column, &owner.mobile, base)
+                "coalesce({equals}, false)",
+                equals = equals("t", column, &owner.mobile, base)
             )
         }
         _ => format!("{last} is not null"),
@@ -229,7 +250,7 @@ fn is_mobile(reverse: &ReverseTable, last: &str) -> String {
 /// True for a stored row `t` that the desktop made.
 pub(super) fn is_desktops(reverse: &ReverseTable) -> String {
     match &reverse.desktop_owner {
-        Some(_) => format!("not {}", is_mobile(reverse, "null")),
+        Some(_) => format!("not {is_mobile}", is_mobile = is_mobile(reverse, "null")),
         None => "true".to_owned(),
     }
 }

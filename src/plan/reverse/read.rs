@@ -55,10 +55,13 @@ impl Found {
 pub fn waits(reverse_tables: &[&ReverseTable], replicator: &str) -> String {
     let who = literal(replicator);
     let names = array(reverse_tables.iter().map(|reverse| reverse.name.as_str()));
+    let (polled, waiting) = (polled(&who), waiting(&who, &names));
     format!(
-        "with {} select exists (select from tandem.outbox where {})",
-        polled(&who),
-        waiting(&who, &names)
+        "with {polled}
+         select exists (
+           select from tandem.outbox
+           where {waiting}
+         )"
     )
 }
 
@@ -66,32 +69,51 @@ pub fn waits(reverse_tables: &[&ReverseTable], replicator: &str) -> String {
 fn polled(who: &str) -> String {
     let every = limits::REVERSE_NOTED_EVERY_MS;
     format!(
-        "noted as (update tandem.poll set polled_at = clock_timestamp() where replicator = {who} and polled_at < clock_timestamp() - interval '{every} ms'), \
-         first as (insert into tandem.poll (replicator, polled_at) select {who}, clock_timestamp() \
-           where not exists (select from tandem.poll where replicator = {who}) on conflict do nothing)"
+        "noted as (
+           update tandem.poll
+           set polled_at = clock_timestamp()
+           where replicator = {who}
+             and polled_at < clock_timestamp() - interval '{every} ms'
+         ),
+         first as (
+           insert into tandem.poll (replicator, polled_at)
+           select {who}, clock_timestamp()
+           where not exists (select from tandem.poll where replicator = {who})
+           on conflict do nothing
+         )"
     )
 }
 
 /// Entries of these tables, but for those whose way home has stopped.
 fn waiting(who: &str, names: &str) -> String {
+    let names = literal(names);
     format!(
-        "replicator = {who} and \"table\" = any ({}::text[]) \
-         and \"table\" in (select s.\"table\" from tandem.reverse_state as s where s.replicator = {who} and s.why is null)",
-        literal(names)
+        r#"replicator = {who}
+                 and "table" = any ({names}::text[])
+                 and "table" in (
+                   select s."table"
+                   from tandem.reverse_state as s
+                   where s.replicator = {who} and s.why is null
+                 )"#
     )
 }
 
-/// Reads the oldest entries of these tables, but for those whose way home has stopped, notes that it was looked, and answers rows as [`Found`] says. Two statements
-/// of the simple protocol: the settings are the transaction's own, so a pooler may stand between. Rows that a policy hides
-/// would look as if they were gone: an error instead, and where we are known to be confined by policies, `hidden`.
+/// Reads the oldest entries of these tables, but for those whose way home has stopped, notes that it was looked, and answers
+/// rows as [`Found`] says. Two statements of the simple protocol: the settings are the transaction's own, so a pooler may
+/// stand between. Rows that a policy hides would look as if they were gone: an error instead, and where we are known to be
+/// confined by policies, `hidden`.
 pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget) -> String {
     let confined = reverse_tables.iter().any(|reverse| reverse.confined);
     let own = [("row_security", "off")];
     let own = own.iter().filter(|_| !confined);
     let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
-    let settings = pinned
-        .chain(own)
-        .map(|(name, value)| format!("set_config({}, {}, true)", literal(name), literal(value)));
+    let settings = pinned.chain(own).map(|(name, value)| {
+        format!(
+            "set_config({name}, {value}, true)",
+            name = literal(name),
+            value = literal(value)
+        )
+    });
     let settings: Vec<_> = settings.collect();
     let names = array(reverse_tables.iter().map(|reverse| reverse.name.as_str()));
     let width = { reverse_tables.iter() }
@@ -103,29 +125,58 @@ pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget)
         .map(|reverse| part(reverse, width, confined.then_some(who.as_str())))
         .collect();
     let cells: Vec<_> = (0..width)
-        .map(|at| format!("case when f.bytes <= {} then f.c{at} end", budget.row_bytes))
+        .map(|at| {
+            format!(
+                "case when f.bytes <= {row_bytes} then f.c{at} end",
+                row_bytes = budget.row_bytes
+            )
+        })
         .collect();
     format!(
-        "select {}; \
-         with {}, \
-         e as materialized (select id, \"table\", key, op, told from tandem.outbox where {} order by id limit {}), \
-         k as materialized (select \"table\", key, max(id) as id, array_agg(id) as ids, count(*) filter (where op not in ('P', 'A')) as new, \
-           bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last, bool_or(op = 'R') as again, \
-           max(id) filter (where op = 'A') as told_by, (array_agg(told order by id desc) filter (where op = 'A'))[1] as told, bool_and(op = 'A') as only_told from e group by 1, 2), \
-         found as ({}) \
-         select f.\"table\", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies, f.bytes, k.told_by, k.told::text, k.only_told{} from \
-           (select found.*, coalesce(sum(bytes) over (order by id groups between unbounded preceding and 1 preceding), 0) as told from found) as f \
-           join k on k.id = f.id where f.told < {} order by f.id",
-        settings.join(", "),
-        polled(&who),
-        waiting(&who, &names),
-        budget.entries,
-        parts.join(" union all "),
-        cells
+        r#"select {settings}; with {polled},
+             e as materialized (
+               select id, "table", key, op, told
+               from tandem.outbox
+               where {waiting}
+               order by id
+               limit {entries}
+             ),
+             k as materialized (
+               select "table", key, max(id) as id, array_agg(id) as ids,
+                 count(*) filter (where op not in ('P', 'A')) as new,
+                 bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last,
+                 bool_or(op = 'R') as again, max(id) filter (where op = 'A') as told_by,
+                 (array_agg(told order by id desc) filter (where op = 'A'))[1] as told,
+                 bool_and(op = 'A') as only_told
+               from e
+               group by 1, 2
+             ),
+             found as ({parts})
+           select f."table", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies,
+             f.bytes, k.told_by, k.told::text, k.only_told{cells}
+           from (
+             select found.*,
+               coalesce(
+                 sum(bytes) over (
+                   order by id groups between unbounded preceding and 1 preceding
+                 ),
+                 0
+               ) as told
+             from found
+           ) as f
+           join k on k.id = f.id
+           where f.told < {bytes}
+           order by f.id"#,
+        settings = settings.join(", "),
+        polled = polled(&who),
+        waiting = waiting(&who, &names),
+        entries = budget.entries,
+        parts = parts.join(" union all "),
+        cells = cells
             .iter()
             .map(|cell| format!(", {cell}"))
             .collect::<String>(),
-        budget.bytes,
+        bytes = budget.bytes
     )
 }
 
@@ -140,7 +191,7 @@ fn part(reverse: &ReverseTable, width: usize, confined: Option<&str>) -> String 
         let cell = match reverse.arriving.get(at) {
             None => "null::text".to_owned(),
             Some(column) => match reverse.names.iter().position(|named| named.arriving == at) {
-                Some(nth) => format!("k.key[{}]", nth + 1),
+                Some(nth) => format!("k.key[{number}]", number = nth + 1),
                 None => cell(&column.name),
             },
         };
@@ -149,10 +200,13 @@ fn part(reverse: &ReverseTable, width: usize, confined: Option<&str>) -> String 
     let found = reverse.names.iter().enumerate().map(|(nth, named)| {
         let column = &reverse.arriving[named.arriving];
         let (stored, wanted) = (
-            format!("t.{}", ident(&column.name)),
-            format!("k.key[{}]", nth + 1),
+            format!("t.{column}", column = ident(&column.name)),
+            format!("k.key[{number}]", number = nth + 1),
         );
-        let equal = format!("{stored} = {wanted}::{}", column.base_type);
+        let equal = format!(
+            "{stored} = {wanted}::{base_type}",
+            base_type = column.base_type
+        );
         match named.not_null {
             true => equal,
             false => format!("({equal} or {stored} is null and {wanted} is null)"),
@@ -160,12 +214,15 @@ fn part(reverse: &ReverseTable, width: usize, confined: Option<&str>) -> String 
     });
     let found: Vec<_> = found.collect();
     format!(
-        "select k.\"table\", k.id, k.ids, k.new, k.key, {} as state, k.again, 1::bigint as copies, coalesce(octet_length(t::text), 0)::bigint as bytes, {} \
-         from k left join {target} as t on not k.emptied and {} and {} where k.\"table\" = {name}",
-        state(reverse, confined),
-        cells.collect::<Vec<_>>().join(", "),
-        found.join(" and "),
-        belongs(&reverse.tenant, "t"),
+        r#"select k."table", k.id, k.ids, k.new, k.key, {state} as state, k.again,
+             1::bigint as copies, coalesce(octet_length(t::text), 0)::bigint as bytes, {cells}
+           from k
+           left join {target} as t on not k.emptied and {found} and {belongs}
+           where k."table" = {name}"#,
+        state = state(reverse, confined),
+        cells = cells.collect::<Vec<_>>().join(", "),
+        found = found.join(" and "),
+        belongs = belongs(&reverse.tenant, "t"),
     )
 }
 
@@ -174,8 +231,15 @@ fn state(reverse: &ReverseTable, confined: Option<&str>) -> String {
     // yet. Only such rows look for theirs.
     let hidden = match confined.filter(|_| !reverse.vanishes) {
         Some(who) => format!(
-            "when t.ctid is null and k.last in ('I', 'U', 'Q') and not exists (select from tandem.outbox as o where o.replicator = {who} \
-             and o.id > k.id and o.op = 'D' and o.\"table\" = k.\"table\" and o.key = k.key) then 'hidden' "
+            r#"when t.ctid is null and k.last in ('I', 'U', 'Q') and not exists (
+                 select
+                 from tandem.outbox as o
+                 where o.replicator = {who}
+                   and o.id > k.id
+                   and o.op = 'D'
+                   and o."table" = k."table"
+                   and o.key = k.key
+               ) then 'hidden' "#
         ),
         None => String::new(),
     };
@@ -183,9 +247,9 @@ fn state(reverse: &ReverseTable, confined: Option<&str>) -> String {
     match &reverse.owner {
         None => format!("case {gone} else 'desktop' end"),
         Some(_) => format!(
-            "case {gone} when {} then 'mobile' when {} then 'desktop' else 'other' end",
-            is_mobile(reverse.owner.as_ref(), "t"),
-            Guard::of_reverse(reverse).owned(),
+            "case {gone} when {is_mobile} then 'mobile' when {owned} then 'desktop' else 'other' end",
+            is_mobile = is_mobile(reverse.owner.as_ref(), "t"),
+            owned = Guard::of_reverse(reverse).owned()
         ),
     }
 }
@@ -193,38 +257,53 @@ fn state(reverse: &ReverseTable, confined: Option<&str>) -> String {
 /// Of a table without a key: each look in the cloud's own columns, and how many of the desktop's rows have it.
 fn counted(reverse: &ReverseTable, width: usize) -> String {
     let (name, target) = (literal(&reverse.name), qualified(&reverse.cloud));
-    let named = |nth: usize| format!("k.key[{}]", nth + 1);
+    let named = |nth: usize| format!("k.key[{number}]", number = nth + 1);
     let is_name = |at: usize| reverse.names.iter().position(|name| name.arriving == at);
     let cells = (0..width).map(|at| match (reverse.arriving.get(at), is_name(at)) {
         (None, _) => format!("null::text as c{at}"),
-        (Some(_), Some(nth)) => format!("{} as c{at}", named(nth)),
+        (Some(_), Some(nth)) => format!("{named} as c{at}", named = named(nth)),
         (Some(_), None) => format!("l.c{at}"),
     });
     let looks: Vec<_> = (0..reverse.arriving.len())
         .filter(|at| is_name(*at).is_none())
         .collect();
     let looked: String = { looks.iter() }
-        .map(|at| format!(", {} as c{at}", cell(&reverse.arriving[*at].name)))
+        .map(|at| {
+            format!(
+                ", {cell} as c{at}",
+                cell = cell(&reverse.arriving[*at].name)
+            )
+        })
         .collect();
     let groups: String = { looks.iter() }.map(|at| format!(", c{at}")).collect();
     let typed = |value: &dyn Fn(usize) -> String| {
         let cells = reverse.names.iter().enumerate().map(|(nth, named)| {
             let base = &reverse.arriving[named.arriving].base_type;
-            format!("{}::{base}::text", value(nth))
+            format!("{value}::{base}::text", value = value(nth))
         });
-        format!("array[{}]::text", cells.collect::<Vec<_>>().join(", "))
+        format!(
+            "array[{cells}]::text",
+            cells = cells.collect::<Vec<_>>().join(", ")
+        )
     };
     let stored = typed(&|nth| {
         let at = reverse.names[nth].arriving;
-        format!("t.{}", ident(&reverse.arriving[at].name))
+        format!("t.{column}", column = ident(&reverse.arriving[at].name))
     });
     let wanted = typed(&named);
     format!(
-        "select k.\"table\", k.id, k.ids, k.new, k.key, case when l.copies is null then 'gone' else 'desktop' end as state, k.again, \
-         coalesce(l.copies, 0) as copies, octet_length(k.key::text)::bigint as bytes, {} \
-         from k left join (select name{groups}, count(*) as copies from (select {stored} as name{looked} from {target} as t where {}) as r group by name{groups}) as l \
-         on l.name = {wanted} where k.\"table\" = {name}",
-        cells.collect::<Vec<_>>().join(", "),
-        Guard::of_reverse(reverse).owned(),
+        r#"select k."table", k.id, k.ids, k.new,
+             k.key, case when l.copies is null then 'gone' else 'desktop' end as state, k.again,
+             coalesce(l.copies, 0) as copies, octet_length(k.key::text)::bigint as bytes,
+             {cells}
+           from k
+           left join (
+             select name{groups}, count(*) as copies
+             from (select {stored} as name{looked} from {target} as t where {owned}) as r
+             group by name{groups}
+           ) as l on l.name = {wanted}
+           where k."table" = {name}"#,
+        cells = cells.collect::<Vec<_>>().join(", "),
+        owned = Guard::of_reverse(reverse).owned()
     )
 }

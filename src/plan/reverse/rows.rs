@@ -3,102 +3,21 @@
 use super::super::kept::{DELETE, INSERT, UPDATE};
 use super::super::quote::{ident, literal};
 use super::{
-    Coming, MINE, Over, all_there, columns, hash, is_mobile, key_columns, look, phones_on_desktop,
-    same_key, target,
+    Coming, MINE, Over, all_there, columns, hash, is_mobile, look, phones_on_desktop, same_key,
+    target,
 };
-use crate::model::{Column, Knot, LogicalMessage, ReverseTable, Statement};
-
-/// Notes these entries as the last ones of their keys; later ones stay. What follows writes only what is noted so.
-pub fn claim(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Statement {
-    let over = Over {
-        reverse,
-        taken: Vec::new(),
-    };
-    let (replicator_is, table_is) = over.whose();
-    let sql = format!(
-        "insert into tandem.ledger as l (replicator, \"table\", key_hash, entry) \
-         select distinct {replicator_is}, {table_is}, {}, u.entry::bigint from {} \
-         on conflict (key_hash) do update set entry = excluded.entry where l.entry < excluded.entry",
-        over.ledger_key(),
-        over.rows().from()
-    );
-    over.statement(replicator, rows, sql)
-}
-
-/// Names what this transaction is about to write in the desktop's log, so that forward knows it for ours: each row's key,
-/// and how it will look; no look for one that goes. What a trigger makes of it looks otherwise.
-pub fn mark(reverse: &ReverseTable, replicator: &str, rows: &[Coming], gone: bool) -> Statement {
-    let over = match gone {
-        true => Over::names(reverse),
-        false => Over::all(reverse),
-    };
-    let (replicator_is, table_is) = over.whose();
-    let key = fingerprint(reverse, &key_columns(reverse));
-    let look = match gone {
-        true => "'-'".to_owned(),
-        false => fingerprint(reverse, &columns(reverse, 0..reverse.columns.len())),
-    };
-    let sql = format!(
-        "with {} select pg_logical_emit_message(true, '{prefix}', \
-         (select h.nonce from tandem.reverse as h where h.replicator = {replicator_is}) \
-         || (select coalesce(string_agg(concat(E'\\n', {key}, ' ', {look}, ' ', replace({table_is}, E'\\n', ' ')), ''), '') from src))",
-        over.source(),
-        prefix = LogicalMessage::REVERSE,
-    );
-    over.statement(replicator, rows, sql)
-}
-
-/// Says that what follows is ours, without naming a row.
-pub fn bare_mark(replicator: &str) -> Statement {
-    Statement::bookkeeping(mark_text(replicator), Vec::new())
-}
-
-/// The same as a statement of its own.
-pub fn mark_text(replicator: &str) -> String {
-    format!(
-        "select pg_logical_emit_message(true, '{}', (select h.nonce from tandem.reverse as h where h.replicator = {}))",
-        LogicalMessage::REVERSE,
-        literal(replicator)
-    )
-}
-
-/// The row's columns as bytes that the log's reader can make too: `n`, or `v`, the length, and the text.
-fn fingerprint(reverse: &ReverseTable, columns: &[(usize, &Column)]) -> String {
-    let cells = columns.iter().map(|(_, column)| {
-        let plain = format!(
-            "concat(src.{}::{})",
-            ident(&column.name),
-            column.compare_type
-        );
-        // The reader has it in UTF-8.
-        let cell = match reverse.charset.filter(|charset| charset.is_bare()) {
-            Some(charset) => {
-                let encoding = literal(charset.encoding.name());
-                format!("tandem.from_office({plain}, {encoding})")
-            }
-            None => plain,
-        };
-        format!(
-            "case when src.{} is distinct from null then concat('v', octet_length(convert_to({cell}, 'UTF8')), ':', {cell}) else 'n' end",
-            ident(&column.name)
-        )
-    });
-    let cells: Vec<_> = cells.collect();
-    format!(
-        "encode(sha256(convert_to({}, 'UTF8')), 'hex')",
-        cells.join(" || ")
-    )
-}
+use crate::model::{Column, Knot, ReverseTable, Statement};
 
 /// Locks the rows that are about to be written, so that what they are compared with is what is there.
 fn lock(over: &Over<'_>, replicator: &str, rows: &[Coming]) -> Statement {
     let reverse = over.reverse;
     let sql = format!(
-        "with {}, {} select count(*) from (select from {} as t join mine on {} for update of t) as locked",
-        over.source(),
-        MINE,
-        target(reverse),
-        same_key(reverse, "mine", rows),
+        "with {source}, {MINE}
+         select count(*)
+         from (select from {target} as t join mine on {same_key} for update of t) as locked",
+        source = over.source(),
+        target = target(reverse),
+        same_key = same_key(reverse, "mine", rows)
     );
     over.statement(replicator, rows, sql)
 }
@@ -106,13 +25,18 @@ fn lock(over: &Over<'_>, replicator: &str, rows: &[Coming]) -> Statement {
 /// What is on the desktop of the rows at hand.
 fn there(reverse: &ReverseTable, rows: &[Coming]) -> String {
     format!(
-        "there as materialized (select distinct on (mine.\"tandem key\") mine.\"tandem key\" as name, t.tableoid as part, t.ctid as at, \
-         {} as hash, {} as mobile, to_jsonb(t) as image from mine join {} as t on {} \
-         order by mine.\"tandem key\", 5 desc, t.ctid)",
-        hash(reverse, "t"),
-        is_mobile(reverse, "mine.\"tandem last\""),
-        target(reverse),
-        same_key(reverse, "mine", rows),
+        r#"there as materialized (
+             select distinct on (mine."tandem key") mine."tandem key" as name,
+               t.tableoid as part, t.ctid as at, {hash} as hash, {is_mobile} as mobile,
+               to_jsonb(t) as image
+             from mine
+             join {target} as t on {same_key}
+             order by mine."tandem key", 5 desc, t.ctid
+           )"#,
+        hash = hash(reverse, "t"),
+        is_mobile = is_mobile(reverse, "mine.\"tandem last\""),
+        target = target(reverse),
+        same_key = same_key(reverse, "mine", rows)
     )
 }
 
@@ -126,12 +50,27 @@ fn note(over: &Over<'_>, kinds: &[(&str, &str)]) -> String {
         .map(|(kind, _)| format!("'{kind}'"))
         .collect();
     format!(
-        "noted as (insert into tandem.conflict (replicator, \"table\", kind, key, kept, desktop, cloud) \
-         select {replicator}, {table}, j.\"tandem verdict\", j.\"tandem key\"::text[], case j.\"tandem verdict\" {} end, j.\"tandem image\", j.\"tandem cloud\" from judged as j \
-         where j.\"tandem verdict\" in ({}) and not exists (select from tandem.conflict as c where c.replicator = {replicator} and c.seen_at is null and c.\"table\" = {table} \
-         and c.kind = j.\"tandem verdict\" and c.key = j.\"tandem key\"::text[] and c.desktop is not distinct from j.\"tandem image\" and c.cloud is not distinct from j.\"tandem cloud\"))",
-        kept.collect::<Vec<_>>().join(" "),
-        names.join(", ")
+        r#"noted as (
+             insert into tandem.conflict (replicator, "table", kind, key, kept, desktop, cloud)
+             select {replicator}, {table}, j."tandem verdict",
+               j."tandem key"::text[], case j."tandem verdict" {kept} end, j."tandem image",
+               j."tandem cloud"
+             from judged as j
+             where j."tandem verdict" in ({names})
+               and not exists (
+                 select
+                 from tandem.conflict as c
+                 where c.replicator = {replicator}
+                   and c.seen_at is null
+                   and c."table" = {table}
+                   and c.kind = j."tandem verdict"
+                   and c.key = j."tandem key"::text[]
+                   and c.desktop is not distinct from j."tandem image"
+                   and c.cloud is not distinct from j."tandem cloud"
+               )
+           )"#,
+        kept = kept.collect::<Vec<_>>().join(" "),
+        names = names.join(", ")
     )
 }
 
@@ -180,31 +119,54 @@ pub fn put(
         .map(|column| ident(&column.name))
         .collect();
     let value = |(at, column): (usize, &Column)| match loose.contains(&at) {
-        true => format!("null::{}", column.base_type),
-        false => format!("src.{}", ident(&column.name)),
+        true => format!("null::{base_type}", base_type = column.base_type),
+        false => format!("src.{column}", column = ident(&column.name)),
     };
     let set: Vec<_> = { reverse.columns.iter().enumerate() }
         .filter(|(at, _)| !reverse.is_key(*at))
-        .map(|column| format!("{} = {}", ident(&column.1.name), value(column)))
+        .map(|column| {
+            format!(
+                "{column} = {value}",
+                column = ident(&column.1.name),
+                value = value(column)
+            )
+        })
         .collect();
     let found = format!(
         "t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('update'{also_changed})"
     );
-    let written = match (set.is_empty(), knot.is_some_and(makes_way)) {
+    let makes_way = knot.is_some_and(makes_way) && !set.is_empty();
+    let written = match (set.is_empty(), makes_way) {
         (true, _) => String::new(),
         (false, true) => format!(
-            ", gone as (delete from {target} as t using judged as src where {found} returning src.\"tandem key\")"
+            r#", gone as (
+                 delete from {target} as t
+                 using judged as src
+                 where {found}
+                 returning src."tandem key"
+               )"#
         ),
         (false, false) => format!(
-            ", updated as (update {target} as t set {} from judged as src where {found} returning 1)",
-            set.join(", ")
+            ", updated as (
+               update {target} as t
+               set {set}
+               from judged as src
+               where {found}
+               returning 1
+             )",
+            set = set.join(", ")
         ),
     };
-    let gone = match written.starts_with(", gone") {
-        true => format!(
-            ", set_config('{GONE}', (select coalesce(jsonb_agg(\"tandem key\"), '[]')::text from gone), true)"
-        ),
-        false => String::new(),
+    let gone = if makes_way {
+        format!(
+            r#", set_config(
+                 '{GONE}',
+                 (select coalesce(jsonb_agg("tandem key"), '[]')::text from gone),
+                 true
+               )"#
+        )
+    } else {
+        String::new()
     };
     let (mut names, mut values) = (
         filled.clone(),
@@ -216,7 +178,7 @@ pub fn put(
             .collect::<Vec<_>>(),
     );
     names_owner(reverse, &mut names, &mut values);
-    let (done, changed) = match (set.is_empty(), knot.is_some_and(makes_way)) {
+    let (done, changed) = match (set.is_empty(), makes_way) {
         (true, _) => ("(select count(*) from inserted)", String::new()),
         (false, true) => (
             "(select count(*) from gone) + (select count(*) from inserted)",
@@ -230,26 +192,51 @@ pub fn put(
     let wanted = wanted(&format!("'insert'{also_removed}{changed}"));
     // Where the desktop would generate what names the row, the cloud's value is insisted on; elsewhere these words do nothing.
     let inserted = format!(
-        "inserted as (insert into {} ({}) overriding system value select {} from judged as src where src.\"tandem verdict\" in ('insert'{also_removed}) returning 1)",
-        super::qualified(&reverse.desktop),
-        names.join(", "),
-        values.join(", ")
+        r#"inserted as (
+             insert into {qualified} ({names}) overriding system value
+             select {values}
+             from judged as src
+             where src."tandem verdict" in ('insert'{also_removed})
+             returning 1
+           )"#,
+        qualified = super::qualified(&reverse.desktop),
+        names = names.join(", "),
+        values = values.join(", ")
     );
     let sql = format!(
-        "with {source}, {MINE}, {}, judged as materialized (select mine.*, there.part as \"tandem part\", there.at as \"tandem at\", there.image as \"tandem image\", case \
-           when there.at is not null and not there.mobile{equal} then 'taken' \
-           when there.at is not null and there.hash = {hash} then 'same' \
-           when there.at is not null and mine.\"tandem state\" = 'kept' then 'reused' \
-           when there.at is not null and there.hash <> mine.\"tandem last\" then 'changed' \
-           when there.at is not null then 'update' \
-           when mine.\"tandem last\" is not null then 'removed' \
-           else 'insert' end as \"tandem verdict\" \
-         from mine left join there on there.name = mine.\"tandem key\"){written}, {inserted}, {}, \
-         stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'taken' then 'taken' when 'reused' then 'kept' \
-           when 'changed' then {changed} when 'removed' then {changed} end from judged as j \
-           where l.key_hash = j.\"tandem hash\") {VERDICTS}{gone} from judged{}",
-        there(reverse, rows),
-        note(
+        r#"with {source},
+           {MINE},
+           {there},
+           judged as materialized (
+             select mine.*, there.part as "tandem part", there.at as "tandem at",
+               there.image as "tandem image", case
+                 when there.at is not null and not there.mobile{equal} then 'taken'
+                 when there.at is not null and there.hash = {hash} then 'same'
+                 when there.at is not null and mine."tandem state" = 'kept' then 'reused'
+                 when there.at is not null and there.hash <> mine."tandem last" then 'changed'
+                 when there.at is not null then 'update'
+                 when mine."tandem last" is not null then 'removed'
+                 else 'insert'
+               end as "tandem verdict"
+             from mine
+             left join there on there.name = mine."tandem key"
+           ){written},
+           {inserted},
+           {note},
+           stated as (
+             update tandem.ledger as l
+             set state = case j."tandem verdict"
+               when 'taken' then 'taken'
+               when 'reused' then 'kept'
+               when 'changed' then {changed}
+               when 'removed' then {changed}
+             end
+             from judged as j
+             where l.key_hash = j."tandem hash"
+           ) {VERDICTS}{gone}
+           from judged{all_there}"#,
+        there = there(reverse, rows),
+        note = note(
             &over,
             &[
                 ("taken", "desktop"),
@@ -258,8 +245,8 @@ pub fn put(
                 ("removed", kept)
             ]
         ),
-        all_there(reverse, INSERT + UPDATE, done, &wanted),
-        changed = if writes { "null" } else { "'desktop'" },
+        all_there = all_there(reverse, INSERT + UPDATE, done, &wanted),
+        changed = if writes { "null" } else { "'desktop'" }
     );
     vec![
         lock(&over, replicator, rows),
@@ -276,7 +263,7 @@ fn makes_way(knot: &Knot) -> bool {
 fn names_owner(reverse: &ReverseTable, names: &mut Vec<String>, values: &mut Vec<String>) {
     if let (Some((column, base)), Some(owner)) = (&reverse.desktop_owner, &reverse.owner) {
         names.push(ident(column));
-        values.push(format!("{}::{base}", literal(&owner.mobile)));
+        values.push(format!("{mobile}::{base}", mobile = literal(&owner.mobile)));
     }
 }
 
@@ -294,26 +281,36 @@ pub fn fill(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Option
         let mut values: Vec<_> = names.iter().map(|name| format!("src.{name}")).collect();
         names_owner(reverse, &mut names, &mut values);
         format!(
-            "with {source}, {MINE} insert into {} ({}) overriding system value select {} from mine as src \
-             where coalesce(current_setting('{GONE}', true), '[]')::jsonb ? src.\"tandem key\"",
-            super::qualified(&reverse.desktop),
-            names.join(", "),
-            values.join(", "),
+            r#"with {source}, {MINE}
+               insert into {qualified} ({names}) overriding system value
+               select {values}
+               from mine as src
+               where coalesce(current_setting('{GONE}', true), '[]')::jsonb ? src."tandem key""#,
+            qualified = super::qualified(&reverse.desktop),
+            names = names.join(", "),
+            values = values.join(", ")
         )
     } else if knot.loose.is_empty() {
         return None;
     } else {
         let loose = columns(reverse, knot.loose.iter().copied());
         let set: Vec<_> = { loose.iter() }
-            .map(|(_, column)| format!("{0} = mine.{0}", ident(&column.name)))
+            .map(|(_, column)| format!("{column} = mine.{column}", column = ident(&column.name)))
             .collect();
         format!(
-            "with {source}, {MINE} update {target} as t set {} from mine where {} and {} and t.xmin = pg_current_xact_id()::xid and {} <> {}",
-            set.join(", "),
-            same_key(reverse, "mine", rows),
-            phones_on_desktop(reverse),
-            look("t", &loose),
-            look("mine", &loose),
+            "with {source}, {MINE}
+             update {target} as t
+             set {set}
+             from mine
+             where {same_key}
+               and {phones_on_desktop}
+               and t.xmin = pg_current_xact_id()::xid
+               and {loose} <> {my_loose}",
+            set = set.join(", "),
+            same_key = same_key(reverse, "mine", rows),
+            phones_on_desktop = phones_on_desktop(reverse),
+            loose = look("t", &loose),
+            my_loose = look("mine", &loose)
         )
     };
     Some(over.statement(replicator, rows, sql))
@@ -329,29 +326,52 @@ pub fn remove(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Vec<
         false => ("'keep'", "'keep'"),
     };
     let sql = format!(
-        "with {}, {}, {}, judged as materialized (select mine.*, there.part as \"tandem part\", there.at as \"tandem at\", there.image as \"tandem image\", case \
-           when there.at is null or not there.mobile then 'same' \
-           when there.hash <> mine.\"tandem last\" then {differs} \
-           else {delete} end as \"tandem verdict\" \
-         from mine left join there on there.name = mine.\"tandem key\"), \
-         gone as (delete from {} as t using judged as src where t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('delete'{also}) returning 1), \
-         {}, stated as (update tandem.ledger as l set state = case j.\"tandem verdict\" when 'keep' then 'kept' when 'deleted' then {changed} end \
-           from judged as j where l.key_hash = j.\"tandem hash\") {VERDICTS} from judged{}",
-        over.source(),
-        MINE,
-        there(reverse, rows),
-        target(reverse),
-        note(
+        r#"with {source},
+           {MINE},
+           {there},
+           judged as materialized (
+             select mine.*, there.part as "tandem part", there.at as "tandem at",
+               there.image as "tandem image", case
+                 when there.at is null or not there.mobile then 'same'
+                 when there.hash <> mine."tandem last" then {differs}
+                 else {delete}
+               end as "tandem verdict"
+             from mine
+             left join there on there.name = mine."tandem key"
+           ),
+           gone as (
+             delete from {target} as t
+             using judged as src
+             where t.tableoid = src."tandem part"
+               and t.ctid = src."tandem at"
+               and src."tandem verdict" in ('delete'{also})
+             returning 1
+           ),
+           {note},
+           stated as (
+             update tandem.ledger as l
+             set state = case j."tandem verdict"
+               when 'keep' then 'kept'
+               when 'deleted' then {changed}
+             end
+             from judged as j
+             where l.key_hash = j."tandem hash"
+           ) {VERDICTS}
+           from judged{all_there}"#,
+        source = over.source(),
+        there = there(reverse, rows),
+        target = target(reverse),
+        note = note(
             &over,
             &[("deleted", if writes { "cloud" } else { "desktop" })]
         ),
-        all_there(
+        all_there = all_there(
             reverse,
             DELETE,
             "(select count(*) from gone)",
             &wanted(&format!("'delete'{also}"))
         ),
-        changed = if writes { "null" } else { "'desktop'" },
+        changed = if writes { "null" } else { "'desktop'" }
     );
     vec![
         lock(&over, replicator, rows),
@@ -365,14 +385,23 @@ pub fn remember(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> St
     // A table that doesn't say whose its rows are has only those that we wrote, and others that are taken.
     let mobile = phones_on_desktop(reverse);
     let sql = format!(
-        "with {}, {}, now as (select mine.\"tandem hash\" as name, min(case when t.ctid is not null then {} end) as hash from mine \
-         left join {} as t on {} and {mobile} group by 1) \
-         update tandem.ledger as l set hash = now.hash from now where l.key_hash = now.name and l.state is null",
-        over.source(),
-        MINE,
-        hash(reverse, "t"),
-        target(reverse),
-        same_key(reverse, "mine", rows),
+        r#"with {source},
+           {MINE},
+           now as (
+             select mine."tandem hash" as name,
+               min(case when t.ctid is not null then {hash} end) as hash
+             from mine
+             left join {target} as t on {same_key} and {mobile}
+             group by 1
+           )
+           update tandem.ledger as l
+           set hash = now.hash
+           from now
+           where l.key_hash = now.name and l.state is null"#,
+        source = over.source(),
+        hash = hash(reverse, "t"),
+        target = target(reverse),
+        same_key = same_key(reverse, "mine", rows)
     );
     over.statement(replicator, rows, sql)
 }

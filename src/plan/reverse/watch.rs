@@ -26,7 +26,10 @@ pub fn watching(reverse: &ReverseTable) -> Watching {
     let mobile = owner.map(|owner| {
         move |row: &str| {
             let mobile = is_mobile(Some(owner), row);
-            format!("{mobile} and {}", tenants(&reverse.tenant, row))
+            format!(
+                "{mobile} and {tenants}",
+                tenants = tenants(&reverse.tenant, row)
+            )
         }
     });
     let own: Vec<_> = cloud_names(reverse)
@@ -34,11 +37,15 @@ pub fn watching(reverse: &ReverseTable) -> Watching {
         .collect();
     let changed = (!own.is_empty()).then(|| {
         let tenants = tenants(&reverse.tenant, "new");
-        format!("{tenants} and ({})", own.join(" or "))
+        format!("{tenants} and ({own})", own = own.join(" or "))
     });
-    let moved = mobile
-        .as_ref()
-        .map(|mobile| format!("({}) or ({})", mobile("old"), mobile("new")));
+    let moved = mobile.as_ref().map(|mobile| {
+        format!(
+            "({old_mobile}) or ({new_mobile})",
+            old_mobile = mobile("old"),
+            new_mobile = mobile("new")
+        )
+    });
     let update: Vec<_> = moved.into_iter().chain(changed).collect();
     Watching {
         insert: mobile.as_ref().map(|mobile| mobile("new")),
@@ -66,24 +73,33 @@ fn tenants(tenant: &Tenant, row: &str) -> String {
 /// What an outbox entry names a stored row `t` by.
 fn name(reverse: &ReverseTable) -> String {
     let cells = { reverse.names.iter() }.map(|named| cell(&reverse.arriving[named.arriving].name));
-    format!("array[{}]::text[]", cells.collect::<Vec<_>>().join(", "))
+    format!(
+        "array[{cells}]::text[]",
+        cells = cells.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// The phone's rows in the cloud, as a predicate on `t`.
 pub fn phones_in_cloud(reverse: &ReverseTable) -> String {
     let mobile = is_mobile(reverse.owner.as_ref(), "t");
-    format!("{mobile} and {}", belongs(&reverse.tenant, "t"))
+    format!(
+        "{mobile} and {belongs}",
+        belongs = belongs(&reverse.tenant, "t")
+    )
 }
 
 /// Entries for all rows of the phone that are in the cloud: before the triggers, or once more.
 pub fn queue_all(reverse: &ReverseTable, replicator: &str) -> String {
     format!(
-        "insert into tandem.outbox (replicator, \"table\", key, op) select {}, {}, {}, 'Q' from {} as t where {}",
-        literal(replicator),
-        literal(&reverse.name),
-        name(reverse),
-        qualified(&reverse.cloud),
-        phones_in_cloud(reverse),
+        r#"insert into tandem.outbox (replicator, "table", key, op)
+           select {replicator}, {name}, {table}, 'Q'
+           from {target} as t
+           where {phones_in_cloud}"#,
+        replicator = literal(replicator),
+        name = literal(&reverse.name),
+        table = name(reverse),
+        target = qualified(&reverse.cloud),
+        phones_in_cloud = phones_in_cloud(reverse)
     )
 }
 
@@ -98,21 +114,38 @@ pub fn queue_differing(table: &Table, manner: &WriteContext<'_>, step: usize) ->
     let owned: Vec<_> = { all(table).into_iter() }
         .filter(|(_, column)| column.cloud_owned)
         .collect();
-    let names_of = |row: &str| format!("{}::text", image(row, &key(table)));
-    let look_of = |row: &str| format!("{}::text", image(row, &owned));
+    let names_of = |row: &str| format!("{image}::text", image = image(row, &key(table)));
+    let look_of = |row: &str| format!("{image}::text", image = image(row, &owned));
     let sql = format!(
-        "with {source}, want as (select {} as name, {} as look, min({}) as key, sum(src.\"tandem copies\") as copies from src group by 1, 2), \
-         have as (select {} as name, {} as look, count(*) as copies from {} as t where {} group by 1, 2), \
-         other as (select distinct want.key from want left join have using (name, look) where have.copies is distinct from want.copies \
-           and want.name in (select have.name from have)) \
-         insert into tandem.outbox (replicator, \"table\", key, op) select $1, $3, other.key, 'R' from other",
-        names_of("src"),
-        look_of("src"),
-        outbox_key(table),
-        names_of("t"),
-        look_of("t"),
-        qualified(&table.cloud),
-        Guard::of(table).owned(),
+        r#"with {source},
+           want as (
+             select {wanted} as name, {look_of} as look, min({outbox_key}) as key,
+               sum(src."tandem copies") as copies
+             from src
+             group by 1, 2
+           ),
+           have as (
+             select {stored} as name, {look} as look, count(*) as copies
+             from {target} as t
+             where {owned}
+             group by 1, 2
+           ),
+           other as (
+             select distinct want.key from want
+             left join have using (name, look)
+             where have.copies is distinct from want.copies
+               and want.name in (select have.name from have)
+           )
+           insert into tandem.outbox (replicator, "table", key, op)
+           select $1, $3, other.key, 'R'
+           from other"#,
+        wanted = names_of("src"),
+        look_of = look_of("src"),
+        outbox_key = outbox_key(table),
+        stored = names_of("t"),
+        look = look_of("t"),
+        target = qualified(&table.cloud),
+        owned = Guard::of(table).owned()
     );
     Statement {
         table: Some(table.id),

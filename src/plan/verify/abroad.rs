@@ -36,9 +36,9 @@ impl Abroad {
         let numbers = (1..=arriving.len()).map(|at| format!("${at}"));
         let cells = (0..arriving.len()).map(|at| format!("c{at}"));
         let from = format!(
-            "(select * from unnest({}) as u({}))",
-            numbers.collect::<Vec<_>>().join(", "),
-            cells.collect::<Vec<_>>().join(", ")
+            "(select * from unnest({numbers}) as u({cells}))",
+            numbers = numbers.collect::<Vec<_>>().join(", "),
+            cells = cells.collect::<Vec<_>>().join(", ")
         );
         let look = Look::new(from, "true".to_owned(), made(columns), made(named));
         let names = names.map(|names| names.iter().map(|at| format!("t.c{at}")).collect());
@@ -47,7 +47,10 @@ impl Abroad {
             None => cell(&column.name),
         });
         Abroad {
-            cells: format!("array[{}]::text[]", shown.collect::<Vec<_>>().join(", ")),
+            cells: format!(
+                "array[{shown}]::text[]",
+                shown = shown.collect::<Vec<_>>().join(", ")
+            ),
             charset,
             columns: arriving.len(),
             look: Look {
@@ -63,11 +66,11 @@ impl Abroad {
     pub fn rows(&self, sender: &Look, asked: Option<Reading>) -> String {
         let among = asked.and_then(|reading| sender.among(reading));
         format!(
-            "select {} from {} as t where {}{}",
-            self.cells,
-            sender.from,
-            sender.which,
-            among.map_or(String::new(), |among| format!(" and {among}"))
+            "select {cells} from {from} as t where {which}{also}",
+            cells = self.cells,
+            from = sender.from,
+            which = sender.which,
+            also = among.map_or(String::new(), |among| format!(" and {among}"))
         )
     }
 

@@ -39,7 +39,7 @@ pub fn owned(reverse: &ReverseTable) -> Option<Comparison> {
         cloud: Look {
             versions: true,
             names: { outbox.iter() }
-                .map(|name| format!("t.{}", ident(name)))
+                .map(|name| format!("t.{name}", name = ident(name)))
                 .collect(),
             ..Look::new(
                 qualified(&reverse.cloud),
@@ -66,37 +66,45 @@ pub fn looked_up(table: &Table) -> Option<Comparison> {
     let (mut found, mut wanted, mut joins) = (Vec::new(), Vec::new(), Vec::new());
     for (nth, (column, at)) in followers.iter().enumerate() {
         let lookup = &table.lookups[*at];
-        let own = |(own, ..): &(String, String, String)| format!("t.{}", ident(own));
+        let own = |(own, ..): &(String, String, String)| format!("t.{own}", own = ident(own));
         let on: Vec<_> = lookup.on.iter().map(own).collect();
-        let those = format!("select {} from {target} as t", on.join(", "));
+        let those = format!("select {on} from {target} as t", on = on.join(", "));
         found.push(format!(
-            "found{nth} as ({})",
-            parents(lookup, column, &those)
+            "found{nth} as ({parents})",
+            parents = parents(lookup, column, &those)
         ));
         // Where something has to stand, what stood there stays when no parent says anything.
         let value = match column.not_null {
-            true => format!("coalesce(found{nth}.value, t.{})", ident(&column.name)),
+            true => format!(
+                "coalesce(found{nth}.value, t.{column})",
+                column = ident(&column.name)
+            ),
             false => format!("found{nth}.value"),
         };
-        wanted.push(format!("{value} as {}", ident(&says(nth))));
+        wanted.push(format!("{value} as {says}", says = ident(&says(nth))));
         let on = { on.iter().enumerate() }.map(|(at, own)| format!("found{nth}.k{at} = {own}"));
         joins.push(format!(
-            "left join found{nth} on {}",
-            on.collect::<Vec<_>>().join(" and ")
+            "left join found{nth} on {on}",
+            on = on.collect::<Vec<_>>().join(" and ")
         ));
     }
     let with_parents = format!(
-        "(with {} select t.*, {} from {target} as t {})",
-        found.join(", "),
-        wanted.join(", "),
-        joins.join(" ")
+        "(with {found} select t.*, {wanted} from {target} as t {joins})",
+        found = found.join(", "),
+        wanted = wanted.join(", "),
+        joins = joins.join(" ")
     );
     let named = names(table);
     let all: Vec<_> = { named.iter().copied() }
         .chain(followers.iter().map(|(column, _)| *column))
         .collect();
-    let said = { followers.iter().enumerate() }
-        .map(|(nth, (column, _))| format!("t.{}::{}", ident(&says(nth)), column.compare_type));
+    let said = { followers.iter().enumerate() }.map(|(nth, (column, _))| {
+        format!(
+            "t.{says}::{compare_type}",
+            says = ident(&says(nth)),
+            compare_type = column.compare_type
+        )
+    });
     let said = all_stored(&table.arriving, &named)
         .into_iter()
         .chain(said)
@@ -157,10 +165,11 @@ pub fn differing_in(
 pub fn queueing(replicator: &str, table: &str, key: &[Option<String>]) -> String {
     let key = { key.iter() }.map(|value| value.as_deref().map_or("NULL".to_owned(), literal));
     format!(
-        "insert into tandem.outbox (replicator, \"table\", key, op) values ({}, {}, array[{}]::text[], 'R');",
-        literal(replicator),
-        literal(table),
-        key.collect::<Vec<_>>().join(", ")
+        r#"insert into tandem.outbox (replicator, "table", key, op)
+           values ({replicator}, {table}, array[{key}]::text[], 'R');"#,
+        replicator = literal(replicator),
+        table = literal(table),
+        key = key.collect::<Vec<_>>().join(", ")
     )
 }
 
@@ -173,12 +182,12 @@ pub fn following(table: &Table, key: &[Option<String>], wanted: &[Option<String>
     let set = followers(table).into_iter().zip(said);
     let set = set.map(|((column, _), value)| {
         let value = value.as_deref().map_or("NULL".to_owned(), literal);
-        format!("{} = {value}", ident(&column.name))
+        format!("{column} = {value}", column = ident(&column.name))
     });
     format!(
-        "update {} as t set {} where {};",
-        qualified(&table.cloud),
-        set.collect::<Vec<_>>().join(", "),
-        tests.join(" and ")
+        "update {target} as t set {set} where {tests};",
+        target = qualified(&table.cloud),
+        set = set.collect::<Vec<_>>().join(", "),
+        tests = tests.join(" and ")
     )
 }

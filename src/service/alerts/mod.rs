@@ -322,7 +322,11 @@ impl<'s> Watch<'s> {
 
 /// Rows that wait in the quarantine, by what keeps them there.
 async fn refused(observer: &Observer) -> Result<Vec<assess::Refused>, Fault> {
-    let sql = "select \"table\", direction, sqlstate, count(*) from tandem.quarantine where replicator = $1 group by 1, 2, 3 order by 4 desc, 1, 2, 3";
+    let sql = r#"select "table", direction, sqlstate, count(*)
+        from tandem.quarantine
+        where replicator = $1
+        group by 1, 2, 3
+        order by 4 desc, 1, 2, 3"#;
     let client = &observer.cloud.client;
     if !crate::install::is_installed(client, Side::Cloud).await? {
         return Ok(Vec::new());

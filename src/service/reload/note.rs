@@ -43,12 +43,26 @@ impl Desk {
         let outcome = outcome.as_str().unwrap_or_default();
         let text = serde_json::to_string(answer).unwrap_or_default();
         let by = platform::in_words(&platform::holder());
-        let sql = "with told as (update tandem.reload set ended_at = clock_timestamp(), outcome = $3, answer = $4::jsonb \
-              where replicator = $1 and id = any ($2) and ended_at is null), \
-            noted as (insert into tandem.reload (replicator, asked_by, ended_at, outcome, answer) \
-              select $1, $5, clock_timestamp(), $3, $4::jsonb where cardinality($2) = 0) \
-            delete from tandem.reload where replicator = $1 and ended_at is not null \
-              and id not in (select id from tandem.reload where replicator = $1 order by id desc limit 20)";
+        let sql = "with told as (
+              update tandem.reload
+              set ended_at = clock_timestamp(), outcome = $3, answer = $4::jsonb
+              where replicator = $1 and id = any ($2) and ended_at is null
+            ),
+            noted as (
+              insert into tandem.reload (replicator, asked_by, ended_at, outcome, answer)
+              select $1, $5, clock_timestamp(), $3, $4::jsonb
+              where cardinality($2) = 0
+            )
+            delete from tandem.reload
+            where replicator = $1
+              and ended_at is not null
+              and id not in (
+                select id
+                from tandem.reload
+                where replicator = $1
+                order by id desc
+                limit 20
+              )";
         let params: [(&(dyn ToSql + Sync), Type); 5] = [
             (&self.replicator, Type::TEXT),
             (&asked, Type::INT8_ARRAY),
@@ -64,7 +78,9 @@ impl Desk {
 
     /// From now on the lease lasts that long where it isn't renewed.
     pub(super) async fn set_term(&self, term: Duration) -> Result<(), Fault> {
-        let sql = "update tandem.checkpoint set term = $2::interval where replicator = $1 and holder = $3";
+        let sql = "update tandem.checkpoint
+            set term = $2::interval
+            where replicator = $1 and holder = $3";
         let term = format!("{} milliseconds", term.as_millis());
         let holder = platform::holder();
         let params: [(&(dyn ToSql + Sync), Type); 3] = [
@@ -91,8 +107,15 @@ pub(in crate::service) async fn look_for_reloads(
     }
     let sql = match first {
         true => {
-            "with over as (delete from tandem.reload where replicator = $1 and ended_at is not null) \
-            select exists (select from tandem.reload where replicator = $1 and ended_at is null)"
+            "with over as (
+               delete from tandem.reload
+               where replicator = $1 and ended_at is not null
+             )
+             select exists (
+               select
+               from tandem.reload
+               where replicator = $1 and ended_at is null
+             )"
         }
         false => {
             "select exists (select from tandem.reload where replicator = $1 and ended_at is null)"

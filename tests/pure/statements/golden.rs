@@ -203,6 +203,8 @@ const VERY_LONG: usize = 110;
 /// Breaks a statement at fixed places: before clauses, behind a parenthesis that opens a query, before a CTE; in long lines before
 /// `and`, and in very long ones behind a comma. Not a sign is changed beside these blanks.
 fn laid_out(sql: &str) -> String {
+    let sql = on_one_line(sql);
+    let sql = sql.as_str();
     let (mut text, mut depth, mut length) = (String::new(), 0_usize, 0);
     // Inside a short query, up to this depth, nothing is broken.
     let mut short = None;
@@ -250,6 +252,23 @@ fn laid_out(sql: &str) -> String {
     text
 }
 
+/// Without the line breaks and indentation that a statement has in its source: whoever lays a statement out anew changes no file
+/// here. A line that ends where the next one isn't indented was meant to end.
+fn on_one_line(sql: &str) -> String {
+    let mut lines = sql.split('\n');
+    let mut text = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        let part = line.trim_start_matches(' ');
+        if part.len() == line.len() {
+            text.push('\n');
+        } else if !text.ends_with(['(', '[']) && !part.starts_with([')', ']']) {
+            text.push(' ');
+        }
+        text.push_str(part);
+    }
+    text
+}
+
 /// `name as (...)` behind a comma.
 fn is_cte(rest: &str) -> bool {
     let name = rest.split(' ').next().unwrap_or_default();
@@ -292,4 +311,9 @@ fn a_statement_is_broken_where_a_reader_would() {
         "with a as (\n  select {long}\n  from b),\nc as (select 2 from d)\nselect *\nfrom a, c\nwhere (x or y)"
     );
     assert_eq!(laid_out(&sql), laid);
+    assert_eq!(
+        laid_out(&laid.replace('\n', "\n  ")),
+        laid,
+        "however it is laid out where it is made"
+    );
 }

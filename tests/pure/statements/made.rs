@@ -11,7 +11,7 @@ use tandem::model::{
     TableState, Tables,
 };
 use tandem::plan::reverse::{self, Budget, Coming, Told};
-use tandem::plan::verify::{self, Comparison, Look, Mending, Reading};
+use tandem::plan::verify::{self, Comparison, Look, Mending, Reading, Sieve};
 use tandem::plan::{
     self, BatchForm, Planner, StagedForm, StagedStep, TransactionSettings, Which, WriteContext,
     table_state,
@@ -348,7 +348,7 @@ fn copy(table: &Table, tables: &Tables) -> Page {
         "diff, nothing was touched: insert",
         [&plan::diff(table, &MANNER, plan::COPY_STEP, false).insert],
     );
-    page.statements("row by row", &plan::try_whole(&[table], &MANNER));
+    page.statements("row by row", &plan::try_whole(&[(table, "true")], &MANNER));
     page.statement("weigh", &plan::weigh(table, &MANNER));
     page.statement("weighed", &plan::weighed(table, &MANNER));
     page.statement("waiting", &plan::waiting(MANNER.replicator, table));
@@ -552,6 +552,47 @@ fn verified(table: &Table) -> Page {
     page
 }
 
+/// What is read of a large table that is copied once more, or whose first copy was interrupted.
+fn sifted(table: &Table) -> Page {
+    let mut page = Page::new(
+        &format!("ranges_{}", table.name),
+        &format!("{}, as far as both sides differ", table.name),
+    );
+    let done = [(0, 1_024), (2_048, 3_072)];
+    page.statement("any rows", &verify::owned_rows(table));
+    page.statement(
+        "a piece is written",
+        &plan::piece_done(MANNER.replicator, table, done[0]),
+    );
+    page.statement("pieces", &plan::pieces(MANNER.replicator, table));
+    page.statement(
+        "no pieces any more",
+        &plan::forget_pieces(MANNER.replicator, table),
+    );
+    page.statement("equal beside the staged", &plan::also_equal(7));
+    let Some(sieve) = Sieve::of(table, 8_192) else {
+        return page;
+    };
+    page.text("the desktop's sums", &sieve.sums(None));
+    page.text("the sums of some pages", &sieve.sums(Some(&done)));
+    let sum = (3, 12, "-4711".to_owned());
+    page.statement("ranges that differ", &sieve.differing(&[sum]));
+    let within = sieve.within(&BTreeSet::from([3, 17]));
+    page.part("rows that are read", &within.sent(None));
+    page.part(
+        "rows that are read, or on no such page",
+        &within.sent(Some(&done)),
+    );
+    page.part("rows that are looked at", within.stored());
+    let read = plan::copy_out_of(table, Which::All, &within.sent(None));
+    page.text("read", &read);
+    let (step, these) = (plan::COPY_STEP, within.stored());
+    let diff = plan::diff_of(table, &MANNER, step, false, these);
+    page.statement("diff: remove", &diff.remove);
+    page.statement("diff: insert", &diff.insert);
+    page
+}
+
 /// What belongs to no table.
 fn session() -> Page {
     let mut page = Page::new(
@@ -681,6 +722,7 @@ fn each_statement_is_as_it_is_kept() {
             spilled(table, &tables),
             copy(table, &tables),
             verified(table),
+            sifted(table),
         ]);
     }
     pages.extend(reverse_tables().iter().map(homeward));
@@ -688,7 +730,7 @@ fn each_statement_is_as_it_is_kept() {
 }
 
 /// What of `src/plan` makes no statement: guards and names that others are made of, and answers about steps and rows.
-const NO_STATEMENTS: [&str; 13] = [
+const NO_STATEMENTS: [&str; 15] = [
     "array",
     "array_of",
     "deletable",
@@ -699,6 +741,8 @@ const NO_STATEMENTS: [&str; 13] = [
     "moves",
     "of",
     "params",
+    "ranges",
+    "read_pieces",
     "shared",
     "table",
     "target",

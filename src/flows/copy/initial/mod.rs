@@ -1,6 +1,5 @@
 //! The first fill: all tables from the snapshot that came with the slot, several at once, before the stream starts there.
 
-mod direct;
 mod queue;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,6 +15,7 @@ use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::CopyRequest;
 use crate::flows::copy::merge::{Copied, How, Merge};
+use crate::flows::copy::pour::{Pour, Poured, whole};
 use crate::flows::copy::progress::{Copying, Progress};
 use crate::flows::copy::sequences::set_past_keys;
 use crate::flows::copy::stage::{Staging, measure, run};
@@ -23,7 +23,6 @@ use crate::flows::copy::state::{not_applied, set_state, stop_state};
 use crate::limits;
 use crate::model::{Lsn, Statement, Table, TableId, TableState, Tables};
 use crate::plan::{Direct, Pages, TransactionSettings, direct};
-use direct::{Pour, Poured, whole};
 use queue::{CopyQueue, Pieces, Work};
 
 /// What the first fill needs.
@@ -208,6 +207,7 @@ impl Worker {
             table,
             halves,
             pages,
+            last: self.board.pages(table.id),
             before: self.consistent,
         }
     }
@@ -307,7 +307,7 @@ impl Worker {
         self.run(applier, [copying]).await?;
         // What was tried before may have ended the transaction.
         self.adopt(reader).await?;
-        let staged = match self.staging(applier).stage(reader, table).await? {
+        let staged = match self.staging(applier).stage(reader, table, 0).await? {
             Ok(staged) => staged,
             Err((way, why)) => {
                 tracing::error!(table = %table.name, why, "stopped");

@@ -108,15 +108,17 @@ impl CopyQueue {
         }
     }
 
-    /// Splits a table into pieces, where that pays; says how many.
+    /// How many pages a table has, as far as is known.
+    pub(super) fn pages(&self, table: TableId) -> u64 {
+        let state = self.state();
+        state.pages.get(&table).copied().unwrap_or_default()
+    }
+
+    /// Splits a table into pieces, where that pays: between those who copy, and so that an interrupted copy has little to send again.
     pub(super) fn pieces(&self, table: &Table, jobs: usize) -> Vec<Pages> {
-        let pages = self
-            .state()
-            .pages
-            .get(&table.id)
-            .copied()
-            .unwrap_or_default();
+        let pages = self.pages(table.id);
         let parts = (pages / limits::PIECE_PAGES_MIN).min(jobs as u64);
+        let parts = parts.max(pages.div_ceil(limits::PIECE_PAGES_MAX));
         if parts < 2 || table.leaves.is_some() {
             return Vec::new();
         }

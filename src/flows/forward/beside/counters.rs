@@ -45,12 +45,33 @@ pub(super) struct Own {
 }
 
 /// A statement that finds the tables `$1` and all that belong to them.
-pub(super) const WHOLE: &str = "with recursive whole(root, oid) as (select w.oid, w.oid from unnest($1::oid[]) as w(oid) \
-    union select whole.root, i.inhrelid from whole join pg_inherits as i on i.inhparent = whole.oid)";
+pub(super) const WHOLE: &str = "with recursive whole(root, oid) as (
+      select w.oid, w.oid
+      from unnest($1::oid[]) as w(oid)
+      union
+      select whole.root, i.inhrelid
+      from whole
+      join pg_inherits as i on i.inhparent = whole.oid
+    )";
 const SHAPE: &str = "concat(c.relfilenode, ' ', c.relnamespace, '.', c.relname)";
-const RESET: &str = "(select coalesce(pg_stat_get_db_stat_reset_time(d.oid)::text, '') from pg_database as d where d.datname = current_database())";
-const DEFINITIONS: &str = "(select coalesce(jsonb_object_agg(d.oid, d.version), '{}')::text from (select p.oid, p.xmin::text from pg_proc as p where p.oid = any ($2) \
-    union all select r.ev_class, string_agg(concat(r.oid, '.', r.xmin), ' ' order by r.oid) from pg_rewrite as r where r.ev_class = any ($2) group by 1) as d(oid, version))";
+const RESET: &str = "(
+      select coalesce(pg_stat_get_db_stat_reset_time(d.oid)::text, '')
+      from pg_database as d
+      where d.datname = current_database()
+    )";
+const DEFINITIONS: &str = "(
+      select coalesce(jsonb_object_agg(d.oid, d.version), '{}')::text
+      from (
+        select p.oid, p.xmin::text
+        from pg_proc as p
+        where p.oid = any ($2)
+        union all
+        select r.ev_class, string_agg(concat(r.oid, '.', r.xmin), ' ' order by r.oid)
+        from pg_rewrite as r
+        where r.ev_class = any ($2)
+        group by 1
+      ) as d(oid, version)
+    )";
 
 impl Counts {
     /// Those of what was found for one part of all.
@@ -159,9 +180,22 @@ pub(super) async fn own(client: &Client, refill: &Refill) -> Result<Own, Error> 
     let found = sources(client, &refill.sql, &refill.watch).await?;
     // Whose shape is changed in a transaction is locked by it until its end.
     let sql = format!(
-        "{WHOLE}, held as (select l.relation from pg_locks as l where l.pid = pg_backend_pid() and l.locktype = 'relation' and l.mode = 'AccessExclusiveLock' and l.granted) \
-         select w.root, c.oid, pg_stat_get_xact_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid) + pg_stat_get_xact_tuples_deleted(c.oid), {SHAPE}, \
-         '', {DEFINITIONS}, exists (select from held where held.relation = c.oid), '' from whole as w join pg_class as c on c.oid = w.oid order by 1, 2"
+        "{WHOLE},
+         held as (
+           select l.relation
+           from pg_locks as l
+           where l.pid = pg_backend_pid()
+             and l.locktype = 'relation'
+             and l.mode = 'AccessExclusiveLock'
+             and l.granted
+         )
+         select w.root, c.oid,
+           pg_stat_get_xact_tuples_inserted(c.oid) + pg_stat_get_xact_tuples_updated(c.oid)
+           + pg_stat_get_xact_tuples_deleted(c.oid),
+           {SHAPE}, '', {DEFINITIONS}, exists (select from held where held.relation = c.oid), ''
+         from whole as w
+         join pg_class as c on c.oid = w.oid
+         order by 1, 2"
     );
     let rows = client
         .query_typed(&sql, &params(&ids([&found]), &definitions([&found])))
@@ -179,7 +213,8 @@ pub(super) async fn own(client: &Client, refill: &Refill) -> Result<Own, Error> 
 /// # Errors
 /// When the desktop can't be asked.
 pub(super) async fn written(client: &Client) -> Result<i64, Error> {
-    let sql = "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint from pg_stat_xact_user_tables \
+    let sql = "select coalesce(sum(n_tup_ins + n_tup_upd + n_tup_del), 0)::bigint
+        from pg_stat_xact_user_tables
         where schemaname <> 'tandem' and schemaname !~ '^pg_(toast_)?temp_'";
     let rows = client.query_typed(sql, &[]).await?;
     Ok(rows.first().map_or(0, |row| row.get(0)))
@@ -192,8 +227,15 @@ pub(super) async fn count(
     session: i32,
 ) -> Result<(Counts, bool), WireError> {
     let sql = format!(
-        "{WHOLE} select w.root, c.oid, pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid) + pg_stat_get_tuples_deleted(c.oid), {SHAPE}, \
-         {RESET}, {DEFINITIONS}, exists (select from pg_stat_get_activity({session})), pg_current_snapshot()::text from whole as w join pg_class as c on c.oid = w.oid order by 1, 2"
+        "{WHOLE}
+         select w.root, c.oid,
+           pg_stat_get_tuples_inserted(c.oid) + pg_stat_get_tuples_updated(c.oid)
+           + pg_stat_get_tuples_deleted(c.oid),
+           {SHAPE}, {RESET}, {DEFINITIONS},
+           exists (select from pg_stat_get_activity({session})), pg_current_snapshot()::text
+         from whole as w
+         join pg_class as c on c.oid = w.oid
+         order by 1, 2"
     );
     let rows = client
         .query_typed(&sql, &params(&ids(found), &definitions(found)))

@@ -75,9 +75,15 @@ impl<'a> LagReporter<'a> {
 
 async fn tell(desktop: &Client, slot: &str, told: Option<LagNotice>) {
     let sql = format!(
-        "select set_config('application_name', coalesce({} || $2, \
-        (select reset_val from pg_settings where name = 'application_name')), false)",
-        LagNotice::SPEAKER
+        "select set_config(
+           'application_name',
+           coalesce(
+             {speaker} || $2,
+             (select reset_val from pg_settings where name = 'application_name')
+           ),
+           false
+         )",
+        speaker = LagNotice::SPEAKER
     );
     let words = told.map(|told| told.to_string());
     let params: [(&(dyn ToSql + Sync), Type); 2] = [(&slot, Type::TEXT), (&words, Type::TEXT)];

@@ -154,9 +154,10 @@ async fn watched(
     let clouds: Vec<_> = { tables.reverse_tables().iter() }
         .map(|reverse| quote::table(&reverse.cloud))
         .collect();
-    let sql = "select w.name from unnest($2::text[], $3::text[]) as w(name, cloud) \
-        join tandem.reverse_state s on s.replicator = $1 and s.\"table\" = w.name \
-        where tandem.is_watched($1, w.name, to_regclass(w.cloud), s.fingerprint)";
+    let sql = r#"select w.name
+        from unnest($2::text[], $3::text[]) as w(name, cloud)
+        join tandem.reverse_state s on s.replicator = $1 and s."table" = w.name
+        where tandem.is_watched($1, w.name, to_regclass(w.cloud), s.fingerprint)"#;
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
         (&replicator, Type::TEXT),
         (&names, Type::TEXT_ARRAY),

@@ -48,12 +48,26 @@ pub(super) async fn look(
 
 async fn read(client: &Client, roots: &Vec<u32>, before: Option<&Sight>) -> Result<Seen, Error> {
     let sql = format!(
-        "{WHOLE}, sized as (select c.oid, format('%I.%I', n.nspname, c.relname) as name, pg_relation_size(c.oid) as bytes \
-           from (select distinct oid from whole) as w join pg_class as c on c.oid = w.oid join pg_namespace as n on n.oid = c.relnamespace \
-           where c.relkind in ('r', 'm') and c.relispopulated and has_schema_privilege(n.oid, 'usage') and has_table_privilege(c.oid, 'select') and not row_security_active(c.oid) \
-           and (getdatabaseencoding() <> 'SQL_ASCII' or concat(n.nspname, c.relname) ~ '^[ -~]*$')) \
-         select s.oid, s.name from (select *, sum(bytes) over (order by bytes, oid) as all_of_it from sized) as s where s.all_of_it <= {}",
-        limits::SIGHT_BYTES
+        "{WHOLE},
+         sized as (
+           select c.oid, format('%I.%I', n.nspname, c.relname) as name,
+             pg_relation_size(c.oid) as bytes
+           from (select distinct oid from whole) as w
+           join pg_class as c on c.oid = w.oid
+           join pg_namespace as n on n.oid = c.relnamespace
+           where c.relkind in ('r', 'm')
+             and c.relispopulated
+             and has_schema_privilege(n.oid, 'usage')
+             and has_table_privilege(c.oid, 'select')
+             and not row_security_active(c.oid)
+             and (
+               getdatabaseencoding() <> 'SQL_ASCII' or concat(n.nspname, c.relname) ~ '^[ -~]*$'
+             )
+         )
+         select s.oid, s.name
+         from (select *, sum(bytes) over (order by bytes, oid) as all_of_it from sized) as s
+         where s.all_of_it <= {sight_bytes}",
+        sight_bytes = limits::SIGHT_BYTES
     );
     let params: [(&(dyn ToSql + Sync), Type); 1] = [(roots, Type::OID_ARRAY)];
     let tables = client.query_typed(&sql, &params).await?;
@@ -63,8 +77,15 @@ async fn read(client: &Client, roots: &Vec<u32>, before: Option<&Sight>) -> Resu
     let each = tables.iter().map(|row| {
         let (oid, name): (u32, &str) = (row.get(0), row.get(1));
         format!(
-            "select null, {oid}::oid, count(*), count(*) filter (where not pg_visible_in_snapshot((b.x - ((b.x - t.xmin::text::bigint) & 4294967295))::text::xid8, $1::text::pg_snapshot)) \
-             from only {name} as t cross join (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as x) as b"
+            "select null, {oid}::oid, count(*),
+               count(*) filter (
+                 where not pg_visible_in_snapshot(
+                   (b.x - ((b.x - t.xmin::text::bigint) & 4294967295))::text::xid8,
+                   $1::text::pg_snapshot
+                 )
+               )
+             from only {name} as t
+             cross join (select pg_snapshot_xmax(pg_current_snapshot())::text::bigint as x) as b"
         )
     });
     let statements: Vec<_> = [none].into_iter().chain(each).collect();

@@ -1,14 +1,14 @@
 //! An empty table is filled by COPY: in one transaction, so that nobody sees a part of it, or, where it is large, in
 //! several at once; then a reader sees it grow, and its state says `copying` until it is whole.
 
+use super::progress::Course;
+use super::stage::{Staging, run};
+use super::state::{is_ours, not_applied};
 use crate::apply::{ApplyError, CopyIn, assert_lease};
 use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
-use crate::flows::copy::progress::Course;
-use crate::flows::copy::stage::{Staging, run};
-use crate::flows::copy::state::{is_ours, not_applied};
 use crate::model::{Lsn, Statement, Table, sqlstate};
-use crate::plan::{Direct, Pages, opening, table_state, void_parked};
+use crate::plan::{Direct, Pages, forget_pieces, opening, piece_done, table_state, void_parked};
 use crate::wire::WireError;
 
 /// What became of rows.
@@ -27,6 +27,8 @@ pub(super) struct Pour<'a> {
     pub(super) halves: &'a Direct,
     /// Only these of the desktop's pages, into a table that is claimed; else all, into one that is empty.
     pub(super) pages: Option<Pages>,
+    /// How many pages the table has.
+    pub(super) last: u64,
     /// It streams from there on.
     pub(super) before: Lsn,
 }
@@ -95,8 +97,16 @@ impl Pour<'_> {
             return given_up(filling, &mut course).await;
         }
         let mut end = Vec::new();
-        if self.pages.is_none() {
-            end.extend(whole(&staging.lease.replicator, table, rows, self.before));
+        let replicator = &staging.lease.replicator;
+        match self.pages {
+            None => end.extend(whole(replicator, table, rows, self.before)),
+            Some((from, to)) => {
+                end.push(piece_done(
+                    replicator,
+                    table,
+                    (from, to.unwrap_or(self.last)),
+                ));
+            }
         }
         end.push(assert_lease(staging.lease));
         match filling.commit(rows, end).await {
@@ -122,6 +132,7 @@ impl Pour<'_> {
         let claim = [
             Statement::bookkeeping(self.halves.taken.clone(), Vec::new()),
             table_state::claimed(replicator, self.table, self.before),
+            forget_pieces(replicator, self.table),
         ];
         let claimed = run(staging.applier, staging.opening, staging.lease, claim).await;
         match claimed {
@@ -132,11 +143,12 @@ impl Pour<'_> {
 }
 
 /// All pieces of a table are there.
-pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> [Statement; 3] {
+pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> [Statement; 4] {
     [
         void_parked(table, replicator),
         table_state::count_filled(replicator, table, rows),
         table_state::settled(replicator, table, before, false),
+        forget_pieces(replicator, table),
     ]
 }
 
