@@ -49,6 +49,8 @@ pub struct Cloud {
     pub may_stop: [bool; 3],
     /// Tables of which a step was refused since the checkpoint moved last.
     pub refused: BTreeSet<TableId>,
+    /// How often something was refused since then.
+    pub vain: u32,
     /// How often what happened.
     pub seen: BTreeMap<&'static str, u64>,
     tables: Tables,
@@ -223,6 +225,7 @@ impl Cloud {
             is_peaceful,
             may_stop: [false; 3],
             refused: BTreeSet::new(),
+            vain: 0,
             seen: BTreeMap::new(),
             tables,
         }
@@ -248,6 +251,11 @@ impl Cloud {
             return Err(refused(None, None, "TD001"));
         }
         self.form_has_reasons(outgoing);
+        self.vain += 1;
+        assert!(
+            self.vain < 40,
+            "it is sent again and again, and no form helps"
+        );
         let mut state = self.state.clone();
         let mut answers = vec![answer(None, None, None)];
         for (number, step) in outgoing.batch.steps.iter().enumerate() {
@@ -288,6 +296,7 @@ impl Cloud {
             state.counted[usize::from(table.0)] += counts.received + counts.missed;
         }
         self.refused.clear();
+        self.vain = 0;
         state.checkpoint = outgoing.batch.end.0;
         self.state = state;
         Ok(Done {

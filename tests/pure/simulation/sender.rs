@@ -70,6 +70,7 @@ impl<'a> Session<'a> {
     ) -> Session<'a> {
         cloud.epoch += 1;
         cloud.refused.clear();
+        cloud.vain = 0;
         let epoch = cloud.epoch;
         let at = |logged: &&Logged| logged.end <= cloud.checkpoint().0;
         let taken = log.iter().take_while(at).count();
