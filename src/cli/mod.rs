@@ -3,6 +3,7 @@
 mod alert;
 mod ask;
 mod bootstrap;
+mod commands;
 mod completions;
 mod demo;
 mod doctor;
@@ -33,8 +34,10 @@ mod wait;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{Args, ColorChoice, CommandFactory, FromArgMatches, Parser};
 use tracing_subscriber::filter::LevelFilter;
+
+use commands::{Command, GROUPS};
 
 use crate::config::{self, Settings, Sources};
 use crate::failpoint;
@@ -52,30 +55,6 @@ pub struct Arguments {
     #[command(subcommand)]
     command: Command,
 }
-
-/// The commands by what people want, in their order.
-const GROUPS: [(&str, &[&str]); 3] = [
-    ("First time", &["demo", "init", "doctor", "bootstrap"]),
-    (
-        "Every day",
-        &["run", "status", "lag", "top", "wait", "fleet"],
-    ),
-    (
-        "When in doubt",
-        &[
-            "verify",
-            "repair",
-            "swap",
-            "quarantine",
-            "config",
-            "alert",
-            "reload",
-            "uninstall",
-            "service",
-            "completions",
-        ],
-    ),
-];
 
 /// The command line with its help in groups, which clap doesn't make of subcommands.
 fn grouped() -> clap::Command {
@@ -120,56 +99,6 @@ struct Common {
     color: ColorChoice,
 }
 
-#[derive(Subcommand)]
-enum Command {
-    /// Two throw-away servers with PowerCA's tables, live traffic, the lag; verified
-    Demo(demo::Options),
-    /// Look at both databases and write a commented tandem.toml, or add to it what is new
-    Init(init::Options),
-    /// Check both sides; each problem comes with what mends it; changes nothing
-    Doctor(doctor::Options),
-    /// Set up both sides, then copy all tables from one snapshot; repeat it to resume
-    Bootstrap(bootstrap::Options),
-    /// The service: streams the desktop's changes; fills the tables first if need be
-    Run(run::Options),
-    /// One screen: is it running, is it caught up, what needs me
-    Status(status::Options),
-    /// Where the delay is, hop by hop  (--watch follows it)
-    Lag(lag::Options),
-    /// The same, full screen
-    Top(top::Options),
-    /// Return when the cloud has all that the desktop has now
-    Wait(wait::Options),
-    /// Every replicator of a cloud, one line each  (--watch, --listen)
-    Fleet(fleet::Options),
-    /// Compare both sides row by row; changes nothing
-    Verify(verify::Options),
-    /// Show the statements that would make them equal  (--apply runs them)
-    Repair(repair::Options),
-    /// Read a table whole now, and make the cloud's equal by a diff
-    Swap(swap::Options),
-    /// Rows that one side refused, and why; tried again, or dropped
-    Quarantine(quarantine::Options),
-    /// The settings: each value and where it came from, or whether they make sense
-    Config(settings::Options),
-    /// Send a test by mail or webhook, as alerts are sent
-    Alert(alert::Options),
-    /// Make the running service read its settings again
-    Reload(reload::Options),
-    /// Remove slot, publication and schemas; give tables their replica identity back
-    Uninstall(uninstall::Options),
-    /// (Windows) Run it by the service manager: install, start, stop, status, uninstall
-    Service(manager::Options),
-    /// A shell's completions of these commands and options
-    Completions(completions::Options),
-    /// Write the manual pages into a folder
-    #[command(hide = true)]
-    Man(man::Options),
-    /// Ask the service on this computer how it is, for health checks
-    #[command(hide = true)]
-    Probe(probe::Options),
-}
-
 /// Runs a command and says how the process ends.
 pub fn main() -> u8 {
     let parsed = grouped().try_get_matches();
@@ -190,8 +119,7 @@ pub fn main() -> u8 {
     failpoint::arm(std::env::var("TANDEM_TEST_FAILPOINT").ok().as_deref());
     failpoint::arm_cuts(std::env::var("TANDEM_TEST_CUTS").ok().as_deref());
     failpoint::arm_sieve(std::env::var_os("TANDEM_TEST_RANGES").is_some());
-    let is_service = matches!(&arguments.command, Command::Service(options) if options.action == manager::Action::Run);
-    if !is_service {
+    if !arguments.command.is_service() {
         return carry_out(&arguments);
     }
     match manager::serve(move || carry_out(&arguments)) {
@@ -226,140 +154,8 @@ fn carry_out(arguments: &Arguments) -> u8 {
 async fn dispatch(arguments: &Arguments) -> u8 {
     let common = &arguments.common;
     show::choose_colors(common.color);
-    let (result, mode) = match &arguments.command {
-        Command::Demo(options) => (Box::pin(demo::demo(options)).await, Mode::Service),
-        Command::Run(options) => (
-            with_settings(common, async |settings| {
-                run::run(common, options, settings).await
-            })
-            .await,
-            Mode::Service,
-        ),
-        Command::Status(options) => (
-            with_settings(common, async |settings| {
-                status::status(options, settings).await
-            })
-            .await,
-            Mode::Question,
-        ),
-        Command::Lag(options) => (
-            with_settings(common, async |settings| lag::lag(options, settings).await).await,
-            Mode::Question,
-        ),
-        Command::Top(options) => (
-            with_settings(common, async |settings| {
-                top::top(options, settings, common.colors()).await
-            })
-            .await,
-            Mode::Question,
-        ),
-        Command::Wait(options) => (
-            with_settings(common, async |settings| wait::wait(options, settings).await).await,
-            Mode::Question,
-        ),
-        Command::Fleet(options) => (
-            Box::pin(fleet::fleet(common, options)).await,
-            Mode::Question,
-        ),
-        Command::Bootstrap(options) => (
-            with_settings(common, async |settings| {
-                bootstrap::bootstrap(common, options, settings).await
-            })
-            .await,
-            Mode::Copy,
-        ),
-        Command::Init(options) => (
-            Box::pin(init::init(options, sources(common))).await,
-            Mode::Question,
-        ),
-        Command::Doctor(options) => (
-            with_settings(common, async |settings| {
-                doctor::doctor(options, settings).await
-            })
-            .await,
-            Mode::Question,
-        ),
-        Command::Verify(options) => (
-            with_settings(common, async |settings| {
-                verify::verify(options, settings).await
-            })
-            .await,
-            Mode::Question,
-        ),
-        Command::Repair(options) => (
-            with_settings(common, async |settings| {
-                repair::repair(common, options, settings).await
-            })
-            .await,
-            Mode::Copy,
-        ),
-        Command::Swap(options) => (
-            with_settings(common, async |settings| {
-                swap::swap(common, options, settings).await
-            })
-            .await,
-            Mode::Copy,
-        ),
-        Command::Quarantine(options) => (
-            with_settings(common, async |settings| {
-                quarantine::quarantine(options, settings).await
-            })
-            .await,
-            Mode::Question,
-        ),
-        Command::Completions(options) => (Ok(completions::completions(options)), Mode::Question),
-        Command::Man(options) => (man::man(options), Mode::Question),
-        Command::Probe(options) => (
-            with_settings(common, async |settings| {
-                probe::probe(options, settings).await
-            })
-            .await,
-            Mode::Question,
-        ),
-        Command::Config(options) => (
-            with_settings(common, async |settings| settings::config(options, settings)).await,
-            Mode::Question,
-        ),
-        Command::Alert(options) => (
-            with_settings(common, async |settings| {
-                alert::alert(options, settings).await
-            })
-            .await,
-            Mode::Question,
-        ),
-        Command::Service(options) => (
-            Box::pin(manager::manage(common, options)).await,
-            match options.action {
-                manager::Action::Run => Mode::Service,
-                _ => Mode::Question,
-            },
-        ),
-        Command::Reload(options) => (
-            Box::pin(reload::reload(common, options)).await,
-            Mode::Question,
-        ),
-        Command::Uninstall(options) => (
-            with_settings(common, async |settings| {
-                uninstall::uninstall(options, settings).await
-            })
-            .await,
-            Mode::Question,
-        ),
-    };
+    let (result, mode) = arguments.command.answer(common).await;
     finish(result, mode)
-}
-
-async fn with_settings(
-    common: &Common,
-    command: impl AsyncFnOnce(&Settings) -> Result<Exit, Fault>,
-) -> Result<Exit, Fault> {
-    match load(common) {
-        Ok(settings) => Box::pin(command(&settings)).await,
-        Err(problems) => {
-            show::problems(&problems);
-            Ok(Exit::Input)
-        }
-    }
 }
 
 fn load(common: &Common) -> Result<Settings, config::Problems> {

@@ -183,59 +183,11 @@ fn compared(verified: &VerifiedStatus) {
 }
 
 fn screen(status: &Status, settings: &Settings, all: bool) {
-    let (desktop, cloud) = (&settings.desktop.endpoint, &settings.cloud.endpoint);
-    let ways = format!("desktop {} -> cloud {}", desktop.database, cloud.database);
-    let mark = match status.verdict {
-        Verdict::CaughtUp | Verdict::CatchingUp => show::Mark::Fine,
-        Verdict::NeedsYou => show::Mark::Needs,
-        Verdict::Stalled | Verdict::Stopped | Verdict::Down => show::Mark::Bad,
-    };
-    show::verdict(mark, &format!("{:<46} {ways}", status.headline()));
-    let forward = &status.forward;
-    let service = &status.service;
+    verdict(status, settings);
     show::result("");
-    if service.running {
-        show::result(&format!(
-            "  forward   {:<14} {} behind, {} missing",
-            show::word(forward.state),
-            show::seconds(forward.lag_ms),
-            show::bytes(forward.lag_bytes)
-        ));
-        let reverse = &status.reverse;
-        let waits = reverse
-            .pending
-            .map_or("unknown".to_owned(), |waits| waits.to_string());
-        show::result(&format!(
-            "  reverse   {:<14} {} behind, {waits} waiting",
-            polled(reverse),
-            show::seconds(reverse.lag_ms)
-        ));
-        let holder = service
-            .holder
-            .as_deref()
-            .unwrap_or("its holder is not known");
-        show::result(&running(service, holder));
-    } else {
-        let missing = show::bytes(forward.lag_bytes);
-        show::result(&match &forward.cloud_lsn {
-            Some(lsn) => {
-                let when = status.up_to.as_deref().unwrap_or("unknown");
-                format!("  the cloud has everything up to {when} ({lsn}); {missing} missing")
-            }
-            None => "  the tables have not been copied yet".to_owned(),
-        });
-        if forward.state == State::SlotLost {
-            show::result("  SLOT LOST: the desktop no longer keeps what is missing in the cloud");
-        }
-        if let Some(seconds) = status.wal_limit_in_s {
-            show::result(&format!(
-                "  at this rate the limit for WAL is reached in about {}",
-                rough(seconds)
-            ));
-        }
-        if let Some(words) = &service.last_words {
-            show::result(&format!("  last words: {words}"));
-        }
+    match status.service.running {
+        true => at_work(status),
+        false => at_rest(status),
     }
     if let Some(when) = &status.slot_given_up {
         show::result(&format!(
@@ -253,24 +205,91 @@ fn screen(status: &Status, settings: &Settings, all: bool) {
     if let Some(alert) = &status.alert {
         alerts(alert);
     }
-    let conflicts: i64 = status.tables.iter().map(|table| table.conflicts).sum();
-    if conflicts > 0 {
-        show::result(&format!(
-            "  {conflicts} conflicts noted, both versions are in tandem.conflict: tandem quarantine list; drop --conflicts when you have taken note"
-        ));
-    }
+    conflicts(&status.tables);
     if let Some(held) = status.snapshot_held_ms {
         let held = show::seconds(Some(held));
         show::result(&format!("  a copy has been reading the desktop for {held}"));
     }
     schemas(&status.schemas, all);
-    held(forward);
+    held(&status.forward);
     show::result(&format!(
         "  measured {:.1} s ago",
-        forward.measured_age_ms as f64 / 1000.0
+        status.forward.measured_age_ms as f64 / 1000.0
     ));
     if let Some(next) = status.next() {
         show::result(&format!("  next: {next}"));
+    }
+}
+
+/// The first line: how it is, and between which databases.
+fn verdict(status: &Status, settings: &Settings) {
+    let (desktop, cloud) = (&settings.desktop.endpoint, &settings.cloud.endpoint);
+    let ways = format!("desktop {} -> cloud {}", desktop.database, cloud.database);
+    let mark = match status.verdict {
+        Verdict::CaughtUp | Verdict::CatchingUp => show::Mark::Fine,
+        Verdict::NeedsYou => show::Mark::Needs,
+        Verdict::Stalled | Verdict::Stopped | Verdict::Down => show::Mark::Bad,
+    };
+    show::verdict(mark, &format!("{:<46} {ways}", status.headline()));
+}
+
+/// Both directions, while the service runs.
+fn at_work(status: &Status) {
+    let (forward, service) = (&status.forward, &status.service);
+    show::result(&format!(
+        "  forward   {:<14} {} behind, {} missing",
+        show::word(forward.state),
+        show::seconds(forward.lag_ms),
+        show::bytes(forward.lag_bytes)
+    ));
+    let reverse = &status.reverse;
+    let waits = reverse
+        .pending
+        .map_or("unknown".to_owned(), |waits| waits.to_string());
+    show::result(&format!(
+        "  reverse   {:<14} {} behind, {waits} waiting",
+        polled(reverse),
+        show::seconds(reverse.lag_ms)
+    ));
+    let holder = service
+        .holder
+        .as_deref()
+        .unwrap_or("its holder is not known");
+    show::result(&running(service, holder));
+}
+
+/// How far it came, and how long the desktop can wait, while no service runs.
+fn at_rest(status: &Status) {
+    let forward = &status.forward;
+    let missing = show::bytes(forward.lag_bytes);
+    show::result(&match &forward.cloud_lsn {
+        Some(lsn) => {
+            let when = status.up_to.as_deref().unwrap_or("unknown");
+            format!("  the cloud has everything up to {when} ({lsn}); {missing} missing")
+        }
+        None => "  the tables have not been copied yet".to_owned(),
+    });
+    if forward.state == State::SlotLost {
+        show::result("  SLOT LOST: the desktop no longer keeps what is missing in the cloud");
+    }
+    if let Some(seconds) = status.wal_limit_in_s {
+        show::result(&format!(
+            "  at this rate the limit for WAL is reached in about {}",
+            rough(seconds)
+        ));
+    }
+    if let Some(words) = &status.service.last_words {
+        show::result(&format!("  last words: {words}"));
+    }
+}
+
+/// Rows of which both sides had a version.
+fn conflicts(tables: &[TableStatus]) {
+    let conflicts: i64 = tables.iter().map(|table| table.conflicts).sum();
+    if conflicts > 0 {
+        show::result(&format!(
+            "  {conflicts} conflicts noted, both versions are in tandem.conflict: tandem quarantine list; drop --conflicts when you have taken note"
+        ));
     }
 }
 

@@ -1,5 +1,7 @@
 //! `[alert]`: who is told when something is wrong, by which ways, and how soon.
 
+mod mail;
+
 use std::path::Path;
 use std::time::Duration;
 
@@ -13,8 +15,8 @@ use super::layers::{Input, Reader};
 use super::secret::Secret;
 use super::section::Section;
 use super::sections::{Surroundings, missing};
-use super::side;
 use super::units::Limits;
+use mail::mail;
 
 /// Who is told, and when.
 #[derive(Debug, Clone, PartialEq)]
@@ -190,95 +192,6 @@ fn inside<'r, 'd>(reader: &'r mut Reader<'d>, name: &str, kind: &'static str) ->
     }
 }
 
-/// `[alert.mail]`: none without a host, and then nothing else may stand there.
-fn mail(reader: &mut Reader<'_>, folder: &Path) -> Option<Mail> {
-    let mut section = inside(reader, "mail", "alert.mail");
-    let before = section.reader.problems.len();
-    let host = section.hidden("host", host_name, Clone::clone);
-    let tls = [
-        ("starttls", MailTls::Starttls),
-        ("implicit", MailTls::Implicit),
-        ("none", MailTls::None),
-    ];
-    let tls = section.choice("tls", MailTls::Starttls, &tls);
-    let port = match tls {
-        MailTls::Starttls => 587,
-        MailTls::Implicit => 465,
-        MailTls::None => 25,
-    };
-    let port = section.port("port", port);
-    let ca = section.ca(folder);
-    let from = section.mailboxes("from");
-    let to = section.mailboxes("to");
-    let user = section.text("user");
-    let password = side::secret(&mut section, folder);
-    let given = from.is_some() || to.is_some() || user.is_some() || password.is_some();
-    let fine = section.reader.problems.len() == before;
-    let mut wanted = |key: &str, hint: &str| {
-        // Something wrong was said of it already.
-        if fine {
-            missing(&mut section, key, hint);
-        }
-    };
-    let mail = match (host, from, to) {
-        (None, ..) if given => {
-            wanted(
-                "host",
-                "the mail server, such as host = \"mail.example.com\"",
-            );
-            None
-        }
-        (None, ..) => None,
-        (Some(_), None, _) => {
-            wanted("from", "the sender, such as from = \"tandem@example.com\"");
-            None
-        }
-        (Some(_), _, None) => {
-            wanted("to", "who is told, such as to = \"it@example.com\"");
-            None
-        }
-        (Some(host), Some(mut from), Some(to)) => {
-            if from.len() > 1 {
-                wanted("from", "one sender, not several");
-            }
-            let login = match (user, password) {
-                (Some(user), Some(password)) => Some((user, password)),
-                (None, None) => None,
-                (Some(_), None) => {
-                    wanted(
-                        "password",
-                        "a user was named; password or password_file goes with it",
-                    );
-                    None
-                }
-                (None, Some(_)) => {
-                    wanted("user", "a password was given, but no user whose it is");
-                    None
-                }
-            };
-            if tls == MailTls::None && login.is_some() && !is_near(&host) {
-                let says = "tls = \"none\" would send the password in the open";
-                section.complain(
-                    "tls",
-                    says,
-                    "write tls = \"starttls\" or tls = \"implicit\"",
-                );
-            }
-            Some(Mail {
-                host,
-                port,
-                tls,
-                ca,
-                from: from.swap_remove(0),
-                to,
-                login,
-            })
-        }
-    };
-    section.finish();
-    mail
-}
-
 /// The name of this computer, or an address of its own.
 fn is_near(host: &str) -> bool {
     let address = host.parse::<std::net::IpAddr>();
@@ -408,18 +321,6 @@ impl<'d> Section<'_, 'd> {
         }
     }
 
-    fn port(&mut self, key: &str, default: u16) -> u16 {
-        let read = |input: &Input<'d>| {
-            let unfit = || Complaint::new("isn't a port: a number from 1 to 65535");
-            let number = super::check::whole(input).map_err(|_| unfit())?;
-            u16::try_from(number)
-                .ok()
-                .filter(|port| *port > 0)
-                .ok_or_else(unfit)
-        };
-        self.or_default(key, default, read, ToString::to_string)
-    }
-
     /// Whom to trust: what the system does, or a file, beside the settings where its path is relative.
     fn ca(&mut self, folder: &Path) -> RootCert {
         let read = |input: &Input<'d>| {
@@ -434,43 +335,5 @@ impl<'d> Section<'_, 'd> {
             RootCert::File(file) => file.display().to_string(),
         };
         self.or_default("ca", RootCert::System, read, show)
-    }
-
-    /// Addresses with commas between them.
-    fn mailboxes(&mut self, key: &str) -> Option<Vec<Mailbox>> {
-        let read = |input: &Input<'d>| {
-            let text = input.text()?;
-            let parts = text
-                .split(',')
-                .map(str::trim)
-                .filter(|part| !part.is_empty());
-            let mut found = Vec::new();
-            for part in parts {
-                let unfit = || {
-                    Complaint::new("isn't an address").hint(
-                        "it looks like \"it@example.com\", or \"Office IT <it@example.com>\"; commas stand between several",
-                    )
-                };
-                found.push(part.parse::<Mailbox>().map_err(|_| unfit())?);
-            }
-            Ok(Some(found).filter(|found| !found.is_empty()))
-        };
-        let show = |found: &Option<Vec<Mailbox>>| {
-            let all = found.iter().flatten().map(ToString::to_string);
-            all.collect::<Vec<_>>().join(", ")
-        };
-        self.or_default(key, None, read, show)
-    }
-
-    /// Records what is wrong with a value that stands where it was given, or by default.
-    fn complain(&mut self, key: &str, says: &str, hint: &str) {
-        let complaint = Complaint::new("would send the password in the open").hint(hint);
-        match self.scalar(key, false) {
-            Some(found) => self.wrong(key, &found, complaint, true),
-            None => self
-                .reader
-                .problems
-                .push(super::problem::Problem::new(says).hint(hint)),
-        }
     }
 }

@@ -82,14 +82,7 @@ fn read<'d>(
     let name = place(section, "name");
     let cloud = place(section, "cloud");
     if name.is_none() && section.reader.problems.len() == before {
-        let problem = section
-            .reader
-            .document
-            .problem(&entry.span(), "this [[table]] has no name");
-        section
-            .reader
-            .problems
-            .push(problem.hint("name = \"schema.table\", or a table in public"));
+        nameless(section, entry);
     }
     let shown_cloud = cloud
         .as_ref()
@@ -144,6 +137,17 @@ fn read<'d>(
         name: at?,
         cloud: cloud.map(|cloud| cloud.origin),
     })
+}
+
+fn nameless<'d>(section: &mut Section<'_, 'd>, entry: &'d Value<'d>) {
+    let problem = section
+        .reader
+        .document
+        .problem(&entry.span(), "this [[table]] has no name");
+    section
+        .reader
+        .problems
+        .push(problem.hint("name = \"schema.table\", or a table in public"));
 }
 
 const FLOWS: [(&str, Flow); 3] = [

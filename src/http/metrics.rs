@@ -5,8 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use crate::flows::{BUCKETS_MS, CounterSnapshot};
-use crate::observe::State;
-use crate::observe::Status;
+use crate::observe::{ReverseSample, Sample, State, Status, TableStatus};
 
 /// All metrics: of the last sample of both sides, if there is one, and how old it is; and what the program counted itself.
 pub(super) fn render(
@@ -77,7 +76,20 @@ pub(super) fn render(
 
 /// `older`: so long ago the numbers were true, and the lag has grown by that since.
 fn of_status(page: &mut Page, status: &Status, older: Duration) {
-    let forward = &status.forward;
+    of_forward(page, &status.forward, older);
+    of_reverse(page, &status.reverse);
+    of_commits(page, status);
+    of_quarantine(page, status);
+    of_rows(page, &status.tables);
+    of_tables(page, &status.tables);
+    of_statements(page, status);
+    of_refills(page, status);
+    of_alerts(page, status);
+    of_comparison(page, status);
+}
+
+/// How far the cloud is behind, and what that costs the desktop.
+fn of_forward(page: &mut Page, forward: &Sample, older: Duration) {
     if let Some(lag) = forward.lag_ms {
         let lag = Duration::from_millis(lag.unsigned_abs()) + older;
         page.gauge(
@@ -105,20 +117,28 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
         "the settings' limit for it",
         forward.wal_held_bytes_max as f64,
     );
-    if let Some(pending) = status.reverse.pending {
+}
+
+/// What waits to come home.
+fn of_reverse(page: &mut Page, reverse: &ReverseSample) {
+    if let Some(pending) = reverse.pending {
         page.gauge(
             "tandem_reverse_pending",
             "entries of phones that wait to come home",
             pending as f64,
         );
     }
-    if let Some(lag) = status.reverse.lag_ms {
+    if let Some(lag) = reverse.lag_ms {
         page.gauge(
             "tandem_reverse_lag_seconds",
             "how long the oldest of them has waited",
             lag as f64 / 1_000.0,
         );
     }
+}
+
+/// What the cloud has committed.
+fn of_commits(page: &mut Page, status: &Status) {
     if let Some(at) = status.last_commit {
         page.gauge(
             "tandem_last_commit_timestamp_seconds",
@@ -133,6 +153,10 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             count.unsigned_abs(),
         );
     }
+}
+
+/// What waits in the quarantine, by direction.
+fn of_quarantine(page: &mut Page, status: &Status) {
     page.head(
         "tandem_quarantined",
         "rows that wait in the quarantine",
@@ -148,12 +172,16 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
         &[("direction", "reverse")],
         status.parked.1 as f64,
     );
+}
+
+/// What became of rows, by table and direction.
+fn of_rows(page: &mut Page, tables: &[TableStatus]) {
     page.head(
         "tandem_rows_total",
         "row messages, by what became of them",
         "counter",
     );
-    for table in &status.tables {
+    for table in tables {
         let out = [
             table.applied,
             table.folded,
@@ -180,18 +208,26 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             }
         }
     }
+}
+
+/// Which tables wait for a person.
+fn of_tables(page: &mut Page, tables: &[TableStatus]) {
     page.head(
         "tandem_table_needs_you",
         "1 for a table that waits for a person",
         "gauge",
     );
-    for table in &status.tables {
+    for table in tables {
         page.line(
             "tandem_table_needs_you",
             &[("table", &table.table)],
             f64::from(u8::from(table.needs_you())),
         );
     }
+}
+
+/// The office's statements, as they ended last.
+fn of_statements(page: &mut Page, status: &Status) {
     let refill = { status.refills.iter() }.any(|refill| refill.failed.is_some());
     let then = { status.then.as_ref() }.is_some_and(|then| then.failed.is_some());
     page.head(
@@ -207,30 +243,7 @@ fn of_status(page: &mut Page, status: &Status, older: Duration) {
             failed,
         );
     }
-    of_refills(page, status);
-    if let Some(alert) = &status.alert {
-        page.head(
-            "tandem_alert_failed",
-            "1 if the last message to people did not arrive that way",
-            "gauge",
-        );
-        for way in &alert.ways {
-            let failed = f64::from(u8::from(way.failed.is_some()));
-            page.line("tandem_alert_failed", &[("way", way.way.word())], failed);
-        }
-    }
-    if let Some(verified) = &status.verified {
-        page.gauge(
-            "tandem_verified_equal",
-            "1 if the last comparison found both sides equal",
-            f64::from(u8::from(verified.equal)),
-        );
-    }
 }
-
-/// A page of metrics as it grows.
-#[derive(Default)]
-pub(super) struct Page(String);
 
 /// The office's refill, part by part.
 fn of_refills(page: &mut Page, status: &Status) {
@@ -259,6 +272,36 @@ fn of_refills(page: &mut Page, status: &Status) {
         }
     }
 }
+
+/// Whether people hear of what is wrong.
+fn of_alerts(page: &mut Page, status: &Status) {
+    if let Some(alert) = &status.alert {
+        page.head(
+            "tandem_alert_failed",
+            "1 if the last message to people did not arrive that way",
+            "gauge",
+        );
+        for way in &alert.ways {
+            let failed = f64::from(u8::from(way.failed.is_some()));
+            page.line("tandem_alert_failed", &[("way", way.way.word())], failed);
+        }
+    }
+}
+
+/// What the last comparison found.
+fn of_comparison(page: &mut Page, status: &Status) {
+    if let Some(verified) = &status.verified {
+        page.gauge(
+            "tandem_verified_equal",
+            "1 if the last comparison found both sides equal",
+            f64::from(u8::from(verified.equal)),
+        );
+    }
+}
+
+/// A page of metrics as it grows.
+#[derive(Default)]
+pub(super) struct Page(String);
 
 impl Page {
     /// The whole page.

@@ -3,6 +3,7 @@
 
 mod create;
 mod decide;
+mod entry;
 mod fitting;
 mod open;
 mod own;
@@ -12,16 +13,16 @@ mod update;
 mod whole;
 mod written;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 
-use fitting::{Fitting, fitting};
+use entry::{Entry, entry};
 use open::opened;
-use own::{computed, filled_there, generated, zones_meet};
+use own::zones_meet;
 use pairs::matched;
-use question::{Decisions, remark};
-use written::{list, text, without_password};
+use question::Decisions;
+use written::{text, without_password};
 
 pub use create::{Creation, Homeward, bring_home, create, missing};
 pub use question::{Asker, Question};
@@ -31,7 +32,7 @@ pub use written::write_new;
 use crate::catalog::{
     RelationFacts, begin_with_empty_search_path, encoding, readable, relation, strange,
 };
-use crate::config::{self, Flow, Settings, Sources, as_text, quoted};
+use crate::config::{self, Settings, Sources};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::agree_again;
 use crate::model::{Charset, Name};
@@ -158,20 +159,6 @@ struct Others {
     alike: Vec<(String, String)>,
 }
 
-/// A table of the proposal.
-struct Entry {
-    name: String,
-    desktop: Name,
-    cloud: Name,
-    /// The lines behind the name.
-    lines: Vec<String>,
-    columns: BTreeSet<String>,
-    /// A remark among the lines asks something.
-    asks: bool,
-    /// Somebody said that it has to wait, for this.
-    aside: Option<String>,
-}
-
 /// What can be seen of the bytes of a database without an encoding.
 async fn bare(desktop: &Control, entries: &[Entry]) -> Result<Option<Vec<String>>, Fault> {
     let client = &desktop.client;
@@ -255,171 +242,6 @@ async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault
     let ended = client.batch_execute("commit").await;
     ended.map_err(Fault::at(side))?;
     Ok(all)
-}
-
-async fn entry(
-    (from, to): (&RelationFacts, &RelationFacts),
-    (settings, zone): (&Settings, &str),
-    clients: (&Client, &Client),
-    decisions: &mut Decisions,
-) -> Result<Entry, Fault> {
-    let (mut lines, mut asks, mut aside) = (Vec::new(), false, None);
-    let name = from.name.to_string();
-    if to.name != from.name {
-        lines.push(format!("cloud = {}", as_text(&to.name.to_string())));
-    }
-    let owner = &settings.owner;
-    let (mut flow, said) = decide::flow(decisions, (from, to), owner, clients).await?;
-    if flow == Flow::Reverse {
-        lines.push("flow = \"reverse\"               # its rows are made on phones".to_owned());
-        lines.extend(said);
-        let (table, section) = coming_home((from, to), (settings, zone));
-        lines.extend(table.into_iter().chain(section));
-    } else {
-        let generated = generated(from, to, clients.0).await?;
-        let (key, of_key) = decide::key(decisions, (from, to), &generated, clients).await?;
-        let ids = match generated.is_empty() && key.is_some() && said.is_empty() {
-            true => decide::ids(decisions, (from, to), owner),
-            false => decide::Ids::default(),
-        };
-        if ids.both {
-            flow = Flow::Both;
-        }
-        if flow == Flow::Both {
-            lines.push("flow = \"both\"".to_owned());
-        }
-        lines.extend(said);
-        match &key {
-            Some(names) if *names == to.primary_key => {}
-            Some(names) => lines.push(format!("key = {}", list(names))),
-            None => lines.push(
-                "key = []                       # no columns name one row: equal rows are counted"
-                    .to_owned(),
-            ),
-        }
-        lines.extend(of_key);
-        let times = filled_there(from, to, clients).await?;
-        let (times, of_times) = decide::times(decisions, &name, times);
-        let computed = computed(from, to);
-        let unfilled = to.columns.iter().filter(|column| {
-            from.column(&column.name).is_none() && !generated.contains(&column.name)
-        });
-        let unfilled = unfilled.filter(|column| !column.computed);
-        let unfilled = unfilled.map(|column| &column.name);
-        let unfilled: Vec<_> = unfilled
-            .filter(|name| **name != owner.column && !settings.forward.skip.contains(name))
-            .cloned()
-            .collect();
-        let left = from.columns.iter().map(|column| &column.name);
-        let mut left =
-            left.filter(|name| to.column(name).is_none() && !settings.forward.skip.contains(name));
-        let left = left.next().filter(|_| !unfilled.is_empty());
-        let (renamed, of_rename) = match left {
-            Some(left) => decide::rename(decisions, (from, to), left, &unfilled),
-            None => (None, Vec::new()),
-        };
-        let stay: Vec<_> = { generated.iter().chain(&times) }
-            .chain(computed.iter().map(|(name, _)| name))
-            .cloned()
-            .collect();
-        let mut always = settings.forward.skip.clone();
-        always.extend(left.filter(|_| renamed.is_some()).cloned());
-        lines.extend(skipped(from, to, &always, &stay, "skip"));
-        lines.extend(
-            computed
-                .iter()
-                .map(|(name, why)| remark(&format!("# {name}: {why}"))),
-        );
-        lines.extend(of_times);
-        match (left, &renamed) {
-            (Some(left), Some(other)) => lines.push(format!(
-                "rename = {{ {} = {} }}",
-                quoted(left),
-                as_text(other)
-            )),
-            (Some(left), None) => {
-                asks = true;
-                lines.push(format!(
-                    "# Only in the cloud: {}. If one of them is a column of skip under another name:",
-                    remark(&unfilled.join(", "))
-                ));
-                lines.push(format!(
-                    "# rename = {{ {} = {} }}",
-                    quoted(left),
-                    as_text(&unfilled[0])
-                ));
-            }
-            (None, _) => {}
-        }
-        lines.extend(of_rename);
-        let left_out = |name: &str| {
-            let mut others = always.iter().chain(&stay);
-            name == owner.column || others.any(|other| other == name)
-        };
-        let Fitting { table, converts } = fitting((from, to), Side::Cloud, zone, &left_out);
-        let narrows = !table.is_empty();
-        lines.extend(table.into_iter().chain(converts));
-        if !generated.is_empty() {
-            lines.push(format!(
-                "swap = \"1d\"                    # {} is generated in the cloud; it stays",
-                remark(&generated.join(", "))
-            ));
-        }
-        lines.extend(ids.lines);
-        aside = ids.aside;
-        if flow == Flow::Both {
-            let (table, section) = coming_home((from, to), (settings, zone));
-            // The word is said once, for both directions.
-            lines.extend(table.into_iter().filter(|_| !narrows));
-            lines.extend(section);
-        }
-    }
-    Ok(Entry {
-        name,
-        desktop: from.name.clone(),
-        cloud: to.name.clone(),
-        lines,
-        columns: to
-            .columns
-            .iter()
-            .map(|column| column.name.clone())
-            .collect(),
-        asks,
-        aside,
-    })
-}
-
-/// What columns that come home need: lines for the table, and those of a section of its own.
-fn coming_home(
-    (from, to): (&RelationFacts, &RelationFacts),
-    (settings, zone): (&Settings, &str),
-) -> (Vec<String>, Vec<String>) {
-    let always = &settings.reverse.skip;
-    let skip = skipped(to, from, always, &[], "skip");
-    let left_out = |name: &str| always.iter().any(|skip| skip == name);
-    let Fitting { table, converts } = fitting((to, from), Side::Desktop, zone, &left_out);
-    let mut section: Vec<_> = skip.into_iter().chain(converts).collect();
-    if !section.is_empty() {
-        section.insert(0, "[table.reverse]".to_owned());
-    }
-    (table, section)
-}
-
-/// Columns of the sender that have no place at the receiver.
-fn skipped(
-    from: &RelationFacts,
-    to: &RelationFacts,
-    always: &[String],
-    more: &[String],
-    word: &str,
-) -> Option<String> {
-    let names = from.columns.iter().map(|column| &column.name);
-    let names = names.filter(|name| !always.contains(name));
-    let names: Vec<_> = names
-        .filter(|name| to.column(name).is_none() || more.contains(name))
-        .cloned()
-        .collect();
-    (!names.is_empty()).then(|| format!("{word} = {}", list(&names)))
 }
 
 /// Which tables don't fit as they are proposed, and why.

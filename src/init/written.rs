@@ -8,62 +8,30 @@ use super::{Entry, Head, Others};
 use crate::config::{as_text, quoted};
 use crate::fault::{Fault, Kind};
 
+const BEGINNING: &str = "# tandem.toml, proposed by `tandem init`. Precedence: flag > environment (TANDEM_...) > this file > default.\n\
+     # Look at it, then: tandem config check, tandem doctor, tandem bootstrap --plan\n\n";
+
+/// What stands before the tables, for whoever needs it.
+const FOR_ALL_TABLES: &str = "# [forward]\n# skip = []                              # columns that never travel, of all tables; default: none\n\
+     # wal_held_max = \"4GB\"                   # default: more WAL kept for us on the desktop than that is said\n\n\
+     # [refill]                               # where the office program refills its tables from views, tandem can run that\n\
+     # sql = \"select sync_views_to_tables()\"\n# every = \"15m\"\n\
+     # tables = []                            # what it fills; [[refill]] may stand several times, a part for some tables each\n\n";
+
 pub(super) fn text(
     head: &Head,
     entries: &[Entry],
     misfits: &BTreeMap<String, String>,
     others: &Others,
 ) -> String {
-    let mut text = String::from(
-        "# tandem.toml, proposed by `tandem init`. Precedence: flag > environment (TANDEM_...) > this file > default.\n\
-         # Look at it, then: tandem config check, tandem doctor, tandem bootstrap --plan\n\n",
-    );
-    for (section, (url, secret), name) in [
-        ("desktop", &head.desktop, "DESKTOP_DB_PASSWORD"),
-        ("cloud", &head.cloud, "SUPABASE_DB_PASSWORD"),
-    ] {
-        text.push_str(&format!("[{section}]\nurl = {}\n", quoted(url)));
-        let line = format!(
-            "password = \"${{{name}}}\"  # from the environment, or a .env file beside this one\n"
-        );
-        text.push_str(&match secret {
-            true => line,
-            false => format!("# {line}"),
-        });
-        if section == "desktop" {
-            if let Some(name) = &head.encoding {
-                text.push_str(&format!("encoding = {}\n", quoted(name)));
-            }
-            match head.bare.as_ref().filter(|_| head.encoding.is_none()) {
-                Some(found) if !found.is_empty() => text.push_str(&format!(
-                    "# The database has no encoding (SQL_ASCII), and not all text is UTF-8 in {}.\n\
-                     # What does the office's program write? Rows that can't be read wait in quarantine until this says it:\n\
-                     # encoding = \"WIN1252\"\n",
-                    remark(&found.join(", "))
-                )),
-                Some(_) => text.push_str(
-                    "# encoding = \"WIN1252\"  # the database has no encoding (SQL_ASCII); what was looked at is UTF-8, as without this line\n",
-                ),
-                None => {}
-            }
-            let mark = if head.zoned { "" } else { "# " };
-            text.push_str(&format!(
-                "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one{}\n",
-                as_text(&head.zone),
-                if head.remarks.is_empty() { ": the desktop's own" } else { "" }
-            ));
-            text.extend(head.remarks.iter().map(|line| format!("{line}\n")));
-        }
-        text.push('\n');
-    }
+    let mut text = String::from(BEGINNING);
+    text.push_str(&side("desktop", &head.desktop, "DESKTOP_DB_PASSWORD"));
+    text.push_str(&letters_and_times(head));
+    text.push('\n');
+    text.push_str(&side("cloud", &head.cloud, "SUPABASE_DB_PASSWORD"));
+    text.push('\n');
     text.push_str(&head.org);
-    text.push_str(
-        "# [forward]\n# skip = []                              # columns that never travel, of all tables; default: none\n\
-         # wal_held_max = \"4GB\"                   # default: more WAL kept for us on the desktop than that is said\n\n\
-         # [refill]                               # where the office program refills its tables from views, tandem can run that\n\
-         # sql = \"select sync_views_to_tables()\"\n# every = \"15m\"\n\
-         # tables = []                            # what it fills; [[refill]] may stand several times, a part for some tables each\n\n",
-    );
+    text.push_str(FOR_ALL_TABLES);
     for entry in entries
         .iter()
         .filter(|entry| !misfits.contains_key(&entry.name))
@@ -89,6 +57,43 @@ pub(super) fn text(
             ));
         }
     }
+    text
+}
+
+/// How a side is reached; its password stands in the environment, under a `name`.
+fn side(section: &str, (url, secret): &(String, bool), name: &str) -> String {
+    let mark = if *secret { "" } else { "# " };
+    format!(
+        "[{section}]\nurl = {}\n{mark}password = \"${{{name}}}\"  # from the environment, or a .env file beside this one\n",
+        quoted(url)
+    )
+}
+
+/// What letters and times of the desktop mean.
+fn letters_and_times(head: &Head) -> String {
+    let mut text = String::new();
+    if let Some(name) = &head.encoding {
+        text.push_str(&format!("encoding = {}\n", quoted(name)));
+    }
+    match head.bare.as_ref().filter(|_| head.encoding.is_none()) {
+        Some(found) if !found.is_empty() => text.push_str(&format!(
+            "# The database has no encoding (SQL_ASCII), and not all text is UTF-8 in {}.\n\
+             # What does the office's program write? Rows that can't be read wait in quarantine until this says it:\n\
+             # encoding = \"WIN1252\"\n",
+            remark(&found.join(", "))
+        )),
+        Some(_) => text.push_str(
+            "# encoding = \"WIN1252\"  # the database has no encoding (SQL_ASCII); what was looked at is UTF-8, as without this line\n",
+        ),
+        None => {}
+    }
+    let mark = if head.zoned { "" } else { "# " };
+    text.push_str(&format!(
+        "{mark}time_zone = {}  # what times without a zone mean, where they meet times with one{}\n",
+        as_text(&head.zone),
+        if head.remarks.is_empty() { ": the desktop's own" } else { "" }
+    ));
+    text.extend(head.remarks.iter().map(|line| format!("{line}\n")));
     text
 }
 

@@ -1,5 +1,6 @@
 //! `init` once more: what is new since the file was written is added to it, and the rest stays, to the byte.
 
+mod columns;
 mod compare;
 mod known;
 mod replace;
@@ -9,15 +10,16 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 
-use super::decide::rename;
 use super::open::connected;
 use super::question::{Asker, Decisions};
-use super::written::{aside, maybe_one, written};
-use super::{Entry, broken, entry, list, look, matched, read, unfit, whole};
-use crate::catalog::{Pair, RelationFacts, begin_with_empty_search_path, relation, resolve};
-use crate::config::{self, Flow, Settings, Sources, Table};
+use super::written::{aside, list, maybe_one, written};
+use super::{Entry, Others, broken, entry, look, matched, read, unfit, whole};
+use crate::catalog::{Pair, RelationFacts, begin_with_empty_search_path, relation};
+use crate::config::{self, Settings, Sources, Table};
 use crate::fault::{Fault, Kind, Side};
+use crate::model::Name;
 use crate::wire::control::Control;
+use columns::columns;
 use known::Known;
 use replace::Found;
 use splice::Splice;
@@ -100,15 +102,7 @@ async fn draft(
     let here = all(&desktop, Side::Desktop, names).await?;
     let names = tables.iter().map(Table::cloud_name);
     let there = all(&cloud, Side::Cloud, names).await?;
-    let pairs: Vec<_> = { tables.iter() }
-        .map(|wanted| Pair {
-            wanted,
-            desktop: here
-                .iter()
-                .find(|facts| facts.name == wanted.desktop_name()),
-            cloud: there.iter().find(|facts| facts.name == wanted.cloud_name()),
-        })
-        .collect();
+    let pairs = paired(tables, &here, &there);
     let (mut update, mut splice) = (Update::default(), Splice::new(found.text()?));
     let known = Known::of(splice.text());
     let mut merged = settings.clone();
@@ -121,21 +115,10 @@ async fn draft(
         )?;
     }
     // What the file doesn't have yet.
-    let free =
-        |all: &[RelationFacts], is_used: &dyn Fn(&RelationFacts) -> bool| -> Vec<RelationFacts> {
-            all.iter()
-                .filter(|facts| !is_used(facts))
-                .cloned()
-                .collect()
-        };
-    let here = free(&here, &|facts| {
-        tables
-            .iter()
-            .any(|table| table.desktop_name() == facts.name)
-    });
-    let there = free(&there, &|facts| {
-        tables.iter().any(|table| table.cloud_name() == facts.name)
-    });
+    let (here, there) = (
+        without(&here, tables, Table::desktop_name),
+        without(&there, tables, Table::cloud_name),
+    );
     let mut fresh = matched(&here, &there);
     let others = whole::together(decisions, (&here, &there), &mut fresh, &|from, to| {
         known.has(from, to)
@@ -143,16 +126,8 @@ async fn draft(
     let (left_out, fresh): (Vec<_>, Vec<_>) = { fresh.into_iter() }
         .partition(|(from, to)| known.has(&from.name.to_string(), &to.name.to_string()));
     let mut entries = Vec::new();
-    for (from, to) in fresh {
-        entries.push(
-            entry(
-                (from, to),
-                (settings, zone_of(settings)),
-                clients,
-                decisions,
-            )
-            .await?,
-        );
+    for sides in fresh {
+        entries.push(entry(sides, (settings, zone_of(settings)), clients, decisions).await?);
     }
     let text: String = entries.iter().map(written).collect();
     merged
@@ -165,27 +140,8 @@ async fn draft(
         &others.alike,
         (&mut splice, &mut update),
     )?;
-    for (side, names, said) in [
-        ("desktop", &others.desktop, &known.desktop),
-        ("cloud", &others.cloud, &known.cloud),
-    ] {
-        let news = { names.iter() }.filter(|name| !said.contains(*name) && !known.names(name));
-        let news: Vec<_> = news.map(String::as_str).collect();
-        let news = (!news.is_empty()).then(|| format!("only on the {side}: {}", news.join(", ")));
-        update.alone.extend(news);
-    }
-    for (from, to) in left_out {
-        let again = entry(
-            (from, to),
-            (settings, zone_of(settings)),
-            clients,
-            &mut Decisions::default(),
-        )
-        .await?;
-        update
-            .otherwise
-            .extend(fits(again, &merged, (settings, sources), clients).await?);
-    }
+    update.alone = alone(&others, &known);
+    update.otherwise = fit_by_now(left_out, &merged, (settings, sources), clients).await?;
     for (pair, table) in pairs.iter().zip(&merged.tables) {
         let why = misfits.get(&pair.wanted.name);
         let seen = again(pair, (table, why), (settings, sources), clients).await?;
@@ -197,6 +153,69 @@ async fn draft(
         .iter()
         .filter(|entry| !misfits.contains_key(&entry.name));
     Ok((update, splice, tables.len() + active.count()))
+}
+
+/// The file's tables with what both sides have of them.
+fn paired<'a>(
+    tables: &'a [Table],
+    here: &'a [RelationFacts],
+    there: &'a [RelationFacts],
+) -> Vec<Pair<'a>> {
+    let of = |all: &'a [RelationFacts], name: Name| all.iter().find(|facts| facts.name == name);
+    let pairs = tables.iter().map(|wanted| Pair {
+        wanted,
+        desktop: of(here, wanted.desktop_name()),
+        cloud: of(there, wanted.cloud_name()),
+    });
+    pairs.collect()
+}
+
+/// A side's tables but for those of the file, which it calls by `name`.
+fn without(
+    all: &[RelationFacts],
+    tables: &[Table],
+    name: fn(&Table) -> Name,
+) -> Vec<RelationFacts> {
+    all.iter()
+        .filter(|facts| !tables.iter().any(|table| name(table) == facts.name))
+        .cloned()
+        .collect()
+}
+
+/// Tables of one side only that the file says nothing of.
+fn alone(others: &Others, known: &Known) -> Vec<String> {
+    let mut alone = Vec::new();
+    for (side, names, said) in [
+        ("desktop", &others.desktop, &known.desktop),
+        ("cloud", &others.cloud, &known.cloud),
+    ] {
+        let news = { names.iter() }.filter(|name| !said.contains(*name) && !known.names(name));
+        let news: Vec<_> = news.map(String::as_str).collect();
+        let news = (!news.is_empty()).then(|| format!("only on the {side}: {}", news.join(", ")));
+        alone.extend(news);
+    }
+    alone
+}
+
+/// Tables that the file has as remarks, and that would work as they are proposed today.
+async fn fit_by_now(
+    left_out: Vec<(&RelationFacts, &RelationFacts)>,
+    merged: &Settings,
+    (settings, sources): (&Settings, &Sources),
+    clients: (&Client, &Client),
+) -> Result<Vec<String>, Fault> {
+    let mut fit = Vec::new();
+    for sides in left_out {
+        let again = entry(
+            sides,
+            (settings, zone_of(settings)),
+            clients,
+            &mut Decisions::default(),
+        )
+        .await?;
+        fit.extend(fits(again, merged, (settings, sources), clients).await?);
+    }
+    Ok(fit)
 }
 
 /// What is to be said of a table that the file has.
@@ -252,7 +271,7 @@ async fn fits(
 async fn all(
     control: &Control,
     side: Side,
-    names: impl Iterator<Item = crate::model::Name>,
+    names: impl Iterator<Item = Name>,
 ) -> Result<Vec<RelationFacts>, Fault> {
     let mut all = look(control, side).await?;
     let missed: Vec<_> = { names }
@@ -316,104 +335,6 @@ fn add_tables(
         splice.append(&maybe_one(desktop, cloud));
     }
     Ok(())
-}
-
-/// New columns of a table that the file has, for which it has to say that they don't travel.
-fn columns(
-    settings: &Settings,
-    pairs: &[Pair<'_>],
-    at: usize,
-    (merged, splice, update): (&mut Settings, &mut Splice, &mut Update),
-) -> Result<(), Fault> {
-    let Pair {
-        wanted,
-        desktop: Some(from),
-        cloud: Some(to),
-    } = &pairs[at]
-    else {
-        return Ok(());
-    };
-    let complaints = |table: &Table| {
-        let others = pairs.iter().enumerate().map(|(n, pair)| Pair {
-            wanted: if n == at { table } else { pair.wanted },
-            ..*pair
-        });
-        let others: Vec<_> = others.collect();
-        resolve(settings, &others, at)
-            .err()
-            .map_or(0, |found| found.len())
-    };
-    // A column that helps when it is skipped, and has no place on the other side.
-    let mut table = (*wanted).clone();
-    let (mut skip, mut stay) = (Vec::new(), Vec::new());
-    for column in &from.columns {
-        let (_, other) = { wanted.rename.iter() }
-            .find(|(name, _)| *name == column.name)
-            .map_or((None, &column.name), |(_, other)| (Some(()), other));
-        let takes = to.column(other).is_some_and(|to| !to.refuses_values());
-        if wanted.flow == Flow::Reverse || takes && !column.computed {
-            continue;
-        }
-        let mut with = table.clone();
-        with.skip.push(column.name.clone());
-        if complaints(&with) < complaints(&table) {
-            skip.push(column.name.clone());
-            table = with;
-        }
-    }
-    for column in &to.columns {
-        if from.column(&column.name).is_some() {
-            continue;
-        }
-        let mut with = table.clone();
-        with.reverse.skip.push(column.name.clone());
-        if complaints(&with) < complaints(&table) {
-            stay.push(column.name.clone());
-            table = with;
-        }
-    }
-    if !skip.is_empty() {
-        let remarks = may_be_renamed((from, to), &table, &skip, settings);
-        splice.name(at, None, &skip, &remarks)?;
-        update
-            .added
-            .push(format!("{}: skip names {}", wanted.name, skip.join(", ")));
-    }
-    if !stay.is_empty() {
-        splice.name(at, Some("reverse"), &stay, &[])?;
-        update.added.push(format!(
-            "{}: reverse.skip names {}",
-            wanted.name,
-            stay.join(", ")
-        ));
-    }
-    merged.tables[at] = table;
-    Ok(())
-}
-
-/// The choices that there are for columns that only the desktop has.
-fn may_be_renamed(
-    (from, to): (&RelationFacts, &RelationFacts),
-    table: &Table,
-    skip: &[String],
-    settings: &Settings,
-) -> Vec<String> {
-    let filled = |name: &String| {
-        let pairs = { table.rename.iter() }.any(|(_, other)| other == name);
-        let set = { table.set.iter().chain(&table.convert) }.any(|(other, _)| other == name);
-        pairs || set || table.lookup.iter().any(|lookup| lookup.column == *name)
-    };
-    let unfilled = { to.columns.iter() }
-        .filter(|column| from.column(&column.name).is_none() && !column.refuses_values())
-        .map(|column| column.name.clone());
-    let unfilled: Vec<_> = unfilled
-        .filter(|name| !filled(name) && *name != settings.owner.column)
-        .filter(|name| settings.tenant.iter().all(|(tenant, _)| tenant != name))
-        .collect();
-    let lines = { skip.iter() }
-        .filter(|name| to.column(name).is_none())
-        .flat_map(|name| rename(&mut Decisions::default(), (from, to), name, &unfilled).1);
-    lines.collect()
 }
 
 /// What times without a zone mean, as the file says it.

@@ -5,38 +5,6 @@ use crate::catalog::readable;
 
 /// Types and what they are made of, as far as they aren't the server's own.
 pub(super) fn types_sql() -> String {
-    let parts = format!(
-        "select {base}
-         where t.typbasetype <> 0
-         union all
-         select {attribute}
-         from pg_attribute a
-         where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
-         union all
-         select {needed}
-         from pg_constraint k
-         join pg_depend d on d.classid = 'pg_constraint'::regclass
-           and d.objid = k.oid
-           and d.refclassid = 'pg_type'::regclass
-         where k.contypid = t.oid",
-        base = element("t.typbasetype"),
-        attribute = element("a.atttypid"),
-        needed = element("d.refobjid"),
-    );
-    let check = piece(
-        ("pg_get_constraintdef(k.oid)", "k.conbin::text"),
-        ("pg_constraint", "k.oid"),
-        "0",
-        "0",
-        "",
-    );
-    let default = piece(
-        ("pg_get_expr(t.typdefaultbin, 0)", "t.typdefaultbin::text"),
-        ("pg_type", "t.oid"),
-        "0",
-        "0",
-        "",
-    );
     format!(
         "with recursive reached(oid) as (
            select distinct unnest($1::oid[])::bigint
@@ -64,40 +32,7 @@ pub(super) fn types_sql() -> String {
            end::bigint as collation,
            t.typnotnull as not_null, case
              when t.typdefaultbin is not null then {default}
-           end as default,
-           (
-             select coalesce(
-               json_agg(
-                 json_build_object(
-                   'name', {checked}, 'piece', {check}, 'valid', k.convalidated
-                 ) order by k.conname
-               ),
-               '[]'
-             )
-             from pg_constraint k
-             where k.contypid = t.oid and k.contype = 'c'
-           ) as checks,
-           (
-             select coalesce(
-               json_agg(
-                 json_build_object(
-                   'name', {attribute}, 'written', format_type(a.atttypid, a.atttypmod), 'kind',
-                   {of},
-                   'collation', case
-                     when a.attcollation <> y.typcollation then a.attcollation
-                     else 0
-                   end::bigint
-                 ) order by a.attnum
-               ),
-               '[]'
-             )
-             from pg_attribute a
-             join pg_type y on y.oid = a.atttypid
-             where a.attrelid = t.typrelid
-               and c.relkind = 'c'
-               and a.attnum > 0
-               and not a.attisdropped
-           ) as attributes,
+           end as default, {checks} as checks, {attributes} as attributes,
            {comment} as comment
          from reached r
          join pg_type t on t.oid = r.oid
@@ -106,14 +41,98 @@ pub(super) fn types_sql() -> String {
          left join pg_type b on b.oid = t.typbasetype
          where n.nspname <> 'pg_catalog'
          order by n.nspname, t.typname",
+        parts = parts_of_type(),
         schema = readable("n.nspname"),
         name = readable("t.typname"),
         label = said("e.enumlabel::text"),
         base = element("t.typbasetype"),
+        default = piece(
+            ("pg_get_expr(t.typdefaultbin, 0)", "t.typdefaultbin::text"),
+            ("pg_type", "t.oid"),
+            "0",
+            "0",
+            "",
+        ),
+        checks = checks_of_domain(),
+        attributes = attributes_of_row(),
+        comment = said("obj_description(t.oid, 'pg_type')"),
+    )
+}
+
+/// The types that a type is made of, and those that a domain's conditions name.
+fn parts_of_type() -> String {
+    format!(
+        "select {base}
+         where t.typbasetype <> 0
+         union all
+         select {attribute}
+         from pg_attribute a
+         where a.attrelid = t.typrelid and a.attnum > 0 and not a.attisdropped
+         union all
+         select {needed}
+         from pg_constraint k
+         join pg_depend d on d.classid = 'pg_constraint'::regclass
+           and d.objid = k.oid
+           and d.refclassid = 'pg_type'::regclass
+         where k.contypid = t.oid",
+        base = element("t.typbasetype"),
+        attribute = element("a.atttypid"),
+        needed = element("d.refobjid"),
+    )
+}
+
+/// A domain's conditions.
+fn checks_of_domain() -> String {
+    format!(
+        "(
+           select coalesce(
+             json_agg(
+               json_build_object(
+                 'name', {checked}, 'piece', {check}, 'valid', k.convalidated
+               ) order by k.conname
+             ),
+             '[]'
+           )
+           from pg_constraint k
+           where k.contypid = t.oid and k.contype = 'c'
+         )",
         checked = said("k.conname::text"),
+        check = piece(
+            ("pg_get_constraintdef(k.oid)", "k.conbin::text"),
+            ("pg_constraint", "k.oid"),
+            "0",
+            "0",
+            "",
+        ),
+    )
+}
+
+/// The attributes of a type that is a row.
+fn attributes_of_row() -> String {
+    format!(
+        "(
+           select coalesce(
+             json_agg(
+               json_build_object(
+                 'name', {attribute}, 'written', format_type(a.atttypid, a.atttypmod), 'kind',
+                 {of},
+                 'collation', case
+                   when a.attcollation <> y.typcollation then a.attcollation
+                   else 0
+                 end::bigint
+               ) order by a.attnum
+             ),
+             '[]'
+           )
+           from pg_attribute a
+           join pg_type y on y.oid = a.atttypid
+           where a.attrelid = t.typrelid
+             and c.relkind = 'c'
+             and a.attnum > 0
+             and not a.attisdropped
+         )",
         attribute = said("a.attname::text"),
         of = element("a.atttypid"),
-        comment = said("obj_description(t.oid, 'pg_type')"),
     )
 }
 
@@ -147,96 +166,109 @@ pub(super) const COLLATIONS: &str =
      join pg_namespace n on n.oid = c.collnamespace
      where c.oid = any ($1) and n.nspname <> 'pg_catalog'";
 
-/// Objects with a key that is the same on both sides.
-pub(super) fn objects_sql(which: &str) -> String {
-    let extension = |class: &str, oid: &str| {
-        format!(
-            "(
-               select e.extname::text
-               from pg_depend d
-               join pg_extension e on e.oid = d.refobjid
-               where d.classid = '{class}'::regclass
-                 and d.objid = {oid}
-                 and d.deptype = 'e'
-                 and d.refclassid = 'pg_extension'::regclass
-               limit 1
-             )"
-        )
-    };
-    let (schema, of_type) = (
-        readable("n.nspname"),
-        extension(
-            "pg_type",
-            "case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end",
-        ),
-    );
-    let branch = |sort: &str, name: &str, class: &str, args: &str, from: &str| {
-        format!(
-            "select '{sort}' as sort, o.oid::bigint as oid, {schema} as schema,
-               {readable} as name, {extension} as extension, {args} as args
-             from {from}",
-            readable = readable(name),
-            extension = extension(class, "o.oid")
-        )
-    };
-    let function = "(
+/// A sort of objects, and where the server has them.
+struct Sort {
+    word: &'static str,
+    name: &'static str,
+    class: &'static str,
+    /// What tells objects of one name apart.
+    args: &'static str,
+    from: &'static str,
+}
+
+const SORTS: [Sort; 6] = [
+    Sort {
+        word: "type",
+        name: "o.typname",
+        class: "pg_type",
+        args: "o.typtype::text",
+        from: "pg_type o join pg_namespace n on n.oid = o.typnamespace",
+    },
+    Sort {
+        word: "function",
+        name: "o.proname",
+        class: "pg_proc",
+        args: "(
           select coalesce(string_agg(h.spelled, ',' order by a.nth), '')
           from unnest(o.proargtypes::oid[]) with ordinality as a(oid, nth)
           join home h on h.oid = a.oid
-        )";
-    let operator = "(
+        )",
+        from: "pg_proc o join pg_namespace n on n.oid = o.pronamespace",
+    },
+    Sort {
+        word: "operator",
+        name: "o.oprname",
+        class: "pg_operator",
+        args: "(
           select coalesce(string_agg(h.spelled, ',' order by a.nth), '')
           from unnest(array[o.oprleft, o.oprright]) with ordinality as a(oid, nth)
           join home h on h.oid = a.oid
-        )";
-    let branches = [
-        branch(
-            "type",
-            "o.typname",
-            "pg_type",
-            "o.typtype::text",
-            "pg_type o join pg_namespace n on n.oid = o.typnamespace",
-        ),
-        branch(
-            "function",
-            "o.proname",
-            "pg_proc",
-            function,
-            "pg_proc o join pg_namespace n on n.oid = o.pronamespace",
-        ),
-        branch(
-            "operator",
-            "o.oprname",
-            "pg_operator",
-            operator,
-            "pg_operator o join pg_namespace n on n.oid = o.oprnamespace",
-        ),
-        branch(
-            "collation",
-            "o.collname",
-            "pg_collation",
-            "''",
-            "pg_collation o
+        )",
+        from: "pg_operator o join pg_namespace n on n.oid = o.oprnamespace",
+    },
+    Sort {
+        word: "collation",
+        name: "o.collname",
+        class: "pg_collation",
+        args: "''",
+        from: "pg_collation o
              join pg_namespace n on n.oid = o.collnamespace
              where o.collencoding in (
                -1, (select encoding from pg_database where datname = current_database())
              )",
-        ),
-        branch(
-            "opclass",
-            "o.opcname",
-            "pg_opclass",
-            "(select m.amname::text from pg_am m where m.oid = o.opcmethod)",
-            "pg_opclass o join pg_namespace n on n.oid = o.opcnamespace",
-        ),
-        branch(
-            "access method",
-            "o.amname",
-            "pg_am",
-            "''",
-            "pg_am o join pg_namespace n on n.nspname = 'pg_catalog'",
-        ),
-    ];
+    },
+    Sort {
+        word: "opclass",
+        name: "o.opcname",
+        class: "pg_opclass",
+        args: "(select m.amname::text from pg_am m where m.oid = o.opcmethod)",
+        from: "pg_opclass o join pg_namespace n on n.oid = o.opcnamespace",
+    },
+    Sort {
+        word: "access method",
+        name: "o.amname",
+        class: "pg_am",
+        args: "''",
+        from: "pg_am o join pg_namespace n on n.nspname = 'pg_catalog'",
+    },
+];
+
+impl Sort {
+    /// All objects of it, each as `o`.
+    fn sql(&self) -> String {
+        format!(
+            "select '{word}' as sort, o.oid::bigint as oid, {schema} as schema,
+               {readable} as name, {extension} as extension, {args} as args
+             from {from}",
+            word = self.word,
+            schema = readable("n.nspname"),
+            readable = readable(self.name),
+            extension = extension(self.class, "o.oid"),
+            args = self.args,
+            from = self.from,
+        )
+    }
+}
+
+/// The extension that an object came with.
+fn extension(class: &str, oid: &str) -> String {
+    format!(
+        "(
+           select e.extname::text
+           from pg_depend d
+           join pg_extension e on e.oid = d.refobjid
+           where d.classid = '{class}'::regclass
+             and d.objid = {oid}
+             and d.deptype = 'e'
+             and d.refclassid = 'pg_extension'::regclass
+           limit 1
+         )"
+    )
+}
+
+/// Objects with a key that is the same on both sides.
+pub(super) fn objects_sql(which: &str) -> String {
+    let branches: Vec<_> = SORTS.iter().map(Sort::sql).collect();
     format!(
         "with home as materialized (
            select t.oid,
@@ -249,6 +281,11 @@ pub(super) fn objects_sql(which: &str) -> String {
              ' ', o.sort, coalesce('of ' || o.extension, 'in ' || o.schema), o.name, o.args
            ) as key from ({branches}) as o
          where {which}",
+        of_type = extension(
+            "pg_type",
+            "case when t.typcategory = 'A' and t.typelem <> 0 then t.typelem else t.oid end",
+        ),
+        schema = readable("n.nspname"),
         readable = readable("t.typname"),
         branches = branches.join(" union all ")
     )
