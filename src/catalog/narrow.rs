@@ -29,100 +29,181 @@ impl NarrowingMismatch {
 
 /// Why values of the desktop's `from` may not fit into the cloud's `to`; none when all fit.
 pub(super) fn misfit(from: &ColumnFacts, to: &ColumnFacts) -> Option<NarrowingMismatch> {
-    misfit_between((from, "on the desktop"), (to, "in the cloud"))
+    let pair = Pair {
+        from,
+        sent: "on the desktop",
+        to,
+        held: "in the cloud",
+    };
+    pair.misfit()
 }
 
 /// Why values of the cloud's `from` may not fit into the desktop's `to`; none when all fit.
 pub(super) fn misfit_reverse(from: &ColumnFacts, to: &ColumnFacts) -> Option<NarrowingMismatch> {
-    misfit_between((from, "in the cloud"), (to, "on the desktop"))
+    let pair = Pair {
+        from,
+        sent: "in the cloud",
+        to,
+        held: "on the desktop",
+    };
+    pair.misfit()
 }
 
-fn misfit_between(
-    (from, sent): (&ColumnFacts, &str),
-    (to, held): (&ColumnFacts, &str),
-) -> Option<NarrowingMismatch> {
-    let says = |why: &str| {
-        Some(format!(
-            "{} {sent}, {} {held}: {why}",
-            from.full_type, to.full_type
-        ))
-    };
-    let narrower = |why: &str| says(why).map(NarrowingMismatch::Narrower);
-    let unlike = || says("these types do not hold the same values").map(NarrowingMismatch::Unlike);
-    if let (Some(one), Some(other)) = (from.item(), to.item()) {
-        return match misfit_between((&one, sent), (&other, held)) {
-            None => None,
-            Some(NarrowingMismatch::Narrower(_)) => narrower("some elements would not fit"),
-            Some(NarrowingMismatch::Unlike(_) | NarrowingMismatch::Zone) => unlike(),
-        };
+/// A column whose values travel, and the one that takes them; with the words for where they are.
+#[derive(Clone, Copy)]
+struct Pair<'a> {
+    from: &'a ColumnFacts,
+    sent: &'a str,
+    to: &'a ColumnFacts,
+    held: &'a str,
+}
+
+impl Pair<'_> {
+    fn misfit(self) -> Option<NarrowingMismatch> {
+        let Pair { from, to, .. } = self;
+        if let (Some(one), Some(other)) = (from.item(), to.item()) {
+            return self.misfit_of_elements(&one, &other);
+        }
+        if from.category == 'E' && to.category == 'E' {
+            return self.misfit_of_labels();
+        }
+        if is_text(to) {
+            return self.misfit_as_text();
+        }
+        if from.type_name == to.type_name {
+            return self.misfit_of_modifiers();
+        }
+        self.misfit_of_types()
     }
-    if from.category == 'E' && to.category == 'E' {
-        return match from.labels.iter().all(|label| to.labels.contains(label)) {
+
+    fn says(self, why: &str) -> String {
+        format!(
+            "{} {}, {} {}: {why}",
+            self.from.full_type, self.sent, self.to.full_type, self.held
+        )
+    }
+
+    fn narrower(self, why: &str) -> Option<NarrowingMismatch> {
+        Some(NarrowingMismatch::Narrower(self.says(why)))
+    }
+
+    fn unlike(self) -> Option<NarrowingMismatch> {
+        let why = self.says("these types do not hold the same values");
+        Some(NarrowingMismatch::Unlike(why))
+    }
+
+    /// Between arrays.
+    fn misfit_of_elements(
+        self,
+        one: &ColumnFacts,
+        other: &ColumnFacts,
+    ) -> Option<NarrowingMismatch> {
+        let elements = Pair {
+            from: one,
+            to: other,
+            ..self
+        };
+        match elements.misfit()? {
+            NarrowingMismatch::Narrower(_) => self.narrower("some elements would not fit"),
+            NarrowingMismatch::Unlike(_) | NarrowingMismatch::Zone => self.unlike(),
+        }
+    }
+
+    /// Between enums.
+    fn misfit_of_labels(self) -> Option<NarrowingMismatch> {
+        let mut labels = self.from.labels.iter();
+        match labels.all(|label| self.to.labels.contains(label)) {
             true => None,
-            false => narrower("some labels are not there"),
-        };
+            false => self.narrower("some labels are not there"),
+        }
     }
-    if is_text(to) {
+
+    /// Into a text, which takes every value as it is written.
+    fn misfit_as_text(self) -> Option<NarrowingMismatch> {
+        let Pair { from, to, .. } = self;
         let longest = if is_text(from) {
             length(from)
         } else {
             written(from)
         };
-        return match (longest, length(to)) {
+        match (longest, length(to)) {
             (_, None) => None,
             (Some(sent), Some(held)) if sent <= held => None,
             // One letter says it as well.
-            _ if from.type_name == "bool" => unlike(),
-            _ => narrower("longer values would not fit"),
-        };
+            _ if from.type_name == "bool" => self.unlike(),
+            _ => self.narrower("longer values would not fit"),
+        }
     }
-    if from.type_name == to.type_name {
-        return match (precision(from), precision(to)) {
+
+    /// Between columns of one type.
+    fn misfit_of_modifiers(self) -> Option<NarrowingMismatch> {
+        let Pair { from, to, .. } = self;
+        match (precision(from), precision(to)) {
             _ if to.type_name == "bit" && from.modifier != to.modifier => {
-                narrower("other lengths would be refused")
+                self.narrower("other lengths would be refused")
             }
             (_, None) => None,
             (Some(from), Some(to)) if from.fits(to) => None,
-            _ => narrower("some values would be rounded or refused"),
-        };
-    }
-    let types = (from.type_name.as_str(), to.type_name.as_str());
-    match types {
-        (_, "char") if is_text(from) => return narrower("longer values would not fit"),
-        // Blanks that fill it up belong to no value; and what is true is written in several ways.
-        ("bpchar", _) | (_, "bool") => return unlike(),
-        _ if is_text(from) => {
-            return narrower("a text that the type would write otherwise would be refused");
+            _ => self.narrower("some values would be rounded or refused"),
         }
-        ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp") => {
-            let digits = |column: &ColumnFacts| precision(column).map_or(6, |held| held.digits);
-            if from.type_name != "date" && digits(from) > digits(to) {
-                return says("parts of a second would be lost").map(NarrowingMismatch::Unlike);
+    }
+
+    /// Between columns of two types, the second of which is no text.
+    fn misfit_of_types(self) -> Option<NarrowingMismatch> {
+        let Pair { from, to, .. } = self;
+        match (from.type_name.as_str(), to.type_name.as_str()) {
+            (_, "char") if is_text(from) => self.narrower("longer values would not fit"),
+            // Blanks that fill it up belong to no value; and what is true is written in several ways.
+            ("bpchar", _) | (_, "bool") => self.unlike(),
+            _ if is_text(from) => {
+                self.narrower("a text that the type would write otherwise would be refused")
             }
-            return Some(NarrowingMismatch::Zone);
+            ("timestamp" | "date", "timestamptz") | ("timestamptz", "timestamp") => {
+                self.misfit_of_zones()
+            }
+            ("date", "timestamp") | ("json", "jsonb") | ("jsonb", "json") | ("cidr", "inet") => {
+                None
+            }
+            ("timestamp", "date") => self.narrower("the time of day would be lost"),
+            ("inet", "cidr") => self.narrower("an address in a network would be refused"),
+            ("bit" | "varbit", "varbit" | "bit") => self.misfit_of_bits(),
+            _ => self.misfit_of_numbers(),
         }
-        ("date", "timestamp") | ("json", "jsonb") | ("jsonb", "json") | ("cidr", "inet") => {
-            return None;
-        }
-        ("timestamp", "date") => return narrower("the time of day would be lost"),
-        ("inet", "cidr") => return narrower("an address in a network would be refused"),
-        ("bit" | "varbit", "varbit" | "bit") => {
-            let (one, other) = (precision(from), precision(to));
-            return match (one, other) {
-                (_, None) if to.type_name == "varbit" => None,
-                (Some(one), Some(other)) if to.type_name == "varbit" && one.fits(other) => None,
-                _ => narrower("other lengths would be refused"),
-            };
-        }
-        _ => {}
     }
-    numbers(from, to).map_or_else(unlike, |fits| match fits {
-        true => None,
-        false if from.category == 'N' && whole(from) && whole(to) => {
-            narrower("larger numbers would not fit")
+
+    /// Between times of which one says its zone.
+    fn misfit_of_zones(self) -> Option<NarrowingMismatch> {
+        let Pair { from, to, .. } = self;
+        let digits = |column: &ColumnFacts| precision(column).map_or(6, |held| held.digits);
+        if from.type_name != "date" && digits(from) > digits(to) {
+            let why = self.says("parts of a second would be lost");
+            return Some(NarrowingMismatch::Unlike(why));
         }
-        false => narrower("some numbers would be rounded or refused"),
-    })
+        Some(NarrowingMismatch::Zone)
+    }
+
+    /// Between bits of a fixed length and of any.
+    fn misfit_of_bits(self) -> Option<NarrowingMismatch> {
+        let varies = self.to.type_name == "varbit";
+        match (precision(self.from), precision(self.to)) {
+            (_, None) if varies => None,
+            (Some(one), Some(other)) if varies && one.fits(other) => None,
+            _ => self.narrower("other lengths would be refused"),
+        }
+    }
+
+    /// Between numbers; whatever else is left is unlike.
+    fn misfit_of_numbers(self) -> Option<NarrowingMismatch> {
+        let Pair { from, to, .. } = self;
+        match numbers(from, to) {
+            None => self.unlike(),
+            Some(true) => None,
+            Some(false) if from.category == 'N' && whole(from) && whole(to) => {
+                self.narrower("larger numbers would not fit")
+            }
+            Some(false) => self.narrower("some numbers would be rounded or refused"),
+        }
+    }
 }
 
 /// Whether all numbers of the one type are numbers of the other; none where they are not made into each other.

@@ -1,7 +1,7 @@
 //! One table as a database's catalog describes it.
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::bond::{Bonds, bonds};
 use super::strange::readable;
@@ -136,7 +136,7 @@ impl RelationFacts {
 }
 
 /// Domains are followed to the type below them; its modifier may come from any of them.
-fn columns() -> String {
+fn columns_sql() -> String {
     let (name, label) = (readable("a.attname"), readable("e.enumlabel"));
     format!(
         "with recursive typed as (
@@ -182,15 +182,11 @@ fn columns() -> String {
     )
 }
 
-/// Looks a table up; none when it doesn't exist. Types come qualified whatever the search path of a
-/// later session is, so call this inside [`begin_with_empty_search_path`]'s transaction.
-///
-/// # Errors
-/// When a query fails.
-pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFacts>, WireError> {
+/// What `pg_class` and its neighbours say of the table `$1`.`$2`.
+fn table_sql() -> String {
     let attribute = readable("a.attname");
     let (space, relation) = (readable("cn.nspname"), readable("k.relname"));
-    let found = format!(
+    format!(
         "select c.oid, c.relkind::text, row_security_active(c.oid),
            exists (
              select
@@ -249,10 +245,18 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
          from pg_class c
          join pg_namespace n on n.oid = c.relnamespace
          where n.nspname = $1 and c.relname = $2"
-    );
+    )
+}
+
+/// Looks a table up; none when it doesn't exist. Types come qualified whatever the search path of a
+/// later session is, so call this inside [`begin_with_empty_search_path`]'s transaction.
+///
+/// # Errors
+/// When a query fails.
+pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFacts>, WireError> {
     let rows = client
         .query_typed(
-            &found,
+            &table_sql(),
             &[(&name.schema, Type::TEXT), (&name.relation, Type::TEXT)],
         )
         .await?;
@@ -261,7 +265,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     };
     let oid: u32 = row.get(0);
     let own = [(&oid as _, Type::OID)];
-    let columns = columns();
+    let columns = columns_sql();
     let (columns, references, indexes, leaves, reaches, bonds) = tokio::join!(
         client.query_typed(&columns, &own),
         references(client, oid),
@@ -272,7 +276,31 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
     );
     let (columns, indexes) = (columns?, indexes?);
     let unique = indexes.iter().filter(|(_, unique)| *unique);
-    let columns = columns.iter().map(|row| ColumnFacts {
+    Ok(Some(RelationFacts {
+        persistence: letter(row.get(6)),
+        children: names(row.get(7)),
+        unlogged: names(row.get(8)),
+        name: name.clone(),
+        oid,
+        encoding: row.get(9),
+        kind: letter(row.get(1)),
+        confined: row.get::<_, bool>(2) && row.get::<_, bool>(3),
+        hidden: row.get::<_, bool>(2) && !row.get::<_, bool>(3),
+        columns: columns.iter().map(column).collect(),
+        primary_key: row.get(4),
+        parents: row.get(5),
+        references: references?,
+        unique: unique.map(|(names, _)| names.clone()).collect(),
+        indexes: indexes.into_iter().map(|(names, _)| names).collect(),
+        leaves: leaves?,
+        reaches: reaches?,
+        bonds: bonds?,
+    }))
+}
+
+/// A row of [`columns_sql`].
+fn column(row: &Row) -> ColumnFacts {
+    ColumnFacts {
         name: row.get(0),
         base_type: row.get(1),
         full_type: row.get(2),
@@ -289,27 +317,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
             .zip(row.get::<_, Option<String>>(13).map(letter)),
         sent: row.get(14),
         fleeting: row.get(15),
-    });
-    Ok(Some(RelationFacts {
-        persistence: letter(row.get(6)),
-        children: names(row.get(7)),
-        unlogged: names(row.get(8)),
-        name: name.clone(),
-        oid,
-        encoding: row.get(9),
-        kind: letter(row.get(1)),
-        confined: row.get::<_, bool>(2) && row.get::<_, bool>(3),
-        hidden: row.get::<_, bool>(2) && !row.get::<_, bool>(3),
-        columns: columns.collect(),
-        primary_key: row.get(4),
-        parents: row.get(5),
-        references: references?,
-        unique: unique.map(|(names, _)| names.clone()).collect(),
-        indexes: indexes.into_iter().map(|(names, _)| names).collect(),
-        leaves: leaves?,
-        reaches: reaches?,
-        bonds: bonds?,
-    }))
+    }
 }
 
 /// Schemas and names, one behind the other.
@@ -345,7 +353,7 @@ async fn references(client: &Client, oid: u32) -> Result<Vec<Reference>, WireErr
          order by f.oid"
     );
     let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
-    let reference = |row: &tokio_postgres::Row| {
+    let reference = |row: &Row| {
         let (own, parents): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
         Reference {
             parent: Name {
@@ -393,7 +401,7 @@ async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, Wir
          order by c.oid"
     );
     let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
-    let leaf = |row: &tokio_postgres::Row| {
+    let leaf = |row: &Row| {
         let name = Name {
             schema: row.get(0),
             relation: row.get(1),
@@ -438,7 +446,7 @@ async fn reaches(client: &Client, oid: u32) -> Result<Vec<Reach>, WireError> {
          order by f.oid"
     );
     let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
-    let reach = |row: &tokio_postgres::Row| {
+    let reach = |row: &Row| {
         let (child, own): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
         Reach {
             child: Name {

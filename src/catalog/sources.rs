@@ -194,21 +194,10 @@ enum Looked<'a> {
     Numbers(&'a [u32]),
 }
 
-/// Adds the tables, and those behind views and materialized views; says which functions the views call.
-async fn relations(
-    client: &Client,
-    by: Looked<'_>,
-    text: &Mentioned,
-    found: &mut Sources,
-) -> Result<Vec<u32>, Error> {
-    let empty = BTreeSet::new();
-    let (names, schemas, numbers) = match by {
-        Looked::Words => (&text.read, &text.all, &[][..]),
-        Looked::Numbers(numbers) => (&empty, &empty, numbers),
-    };
-    let names: Vec<&String> = names.iter().collect();
-    let schemas: Vec<&String> = schemas.iter().collect();
-    let sql = format!(
+/// Relations that have a name of `$1` (in the schemas `$2`) or a number of `$3`, and what the views among them read; which of
+/// them are named in `$4`, and the functions that they call.
+fn relations_sql() -> String {
+    format!(
         "with recursive seen as (
            select c.oid
            from pg_class as c
@@ -244,7 +233,23 @@ async fn relations(
          order by 2, 3",
         schema = readable("n.nspname"),
         relation = readable("c.relname")
-    );
+    )
+}
+
+/// Adds the tables, and those behind views and materialized views; says which functions the views call.
+async fn relations(
+    client: &Client,
+    by: Looked<'_>,
+    text: &Mentioned,
+    found: &mut Sources,
+) -> Result<Vec<u32>, Error> {
+    let empty = BTreeSet::new();
+    let (names, schemas, numbers) = match by {
+        Looked::Words => (&text.read, &text.all, &[][..]),
+        Looked::Numbers(numbers) => (&empty, &empty, numbers),
+    };
+    let names: Vec<&String> = names.iter().collect();
+    let schemas: Vec<&String> = schemas.iter().collect();
     let written: Vec<&String> = text.written.iter().collect();
     let params: [(&(dyn ToSql + Sync), Type); 4] = [
         (&names, Type::TEXT_ARRAY),
@@ -253,7 +258,7 @@ async fn relations(
         (&written, Type::TEXT_ARRAY),
     ];
     let mut called = Vec::new();
-    for row in client.query_typed(&sql, &params).await? {
+    for row in client.query_typed(&relations_sql(), &params).await? {
         let (oid, kind): (u32, String) = (row.get(0), row.get(3));
         let name = Name {
             schema: row.get(1),

@@ -48,6 +48,14 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     let Some(row) = found.first() else {
         return Ok(());
     };
+    version(row, report);
+    writable(row, report);
+    encoding(row, report);
+    connections(row, report);
+    Ok(())
+}
+
+fn version(row: &Row, report: &mut Report) {
     let (number, version): (i32, String) = (row.get(0), row.get(1));
     if number.unsigned_abs() < VERSION_MIN {
         let wrong = Wrong::new(
@@ -58,6 +66,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     } else {
         report.ok("cloud_version", format!("PostgreSQL {version}"));
     }
+}
+
+fn writable(row: &Row, report: &mut Report) {
     let database: String = row.get(4);
     match (row.get(2), row.get(3)) {
         (true, _) => {
@@ -80,6 +91,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
         }
         (false, false) => report.ok("cloud_is_writable", "the cloud can be written"),
     }
+}
+
+fn encoding(row: &Row, report: &mut Report) {
     let encoding: String = row.get(5);
     if encoding == "UTF8" {
         report.ok("cloud_encoding", "encoding UTF8");
@@ -94,6 +108,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
             wrong,
         );
     }
+}
+
+fn connections(row: &Row, report: &mut Report) {
     let (most, used): (i32, i32) = (row.get(6), row.get(7));
     if used * 10 < most * 9 {
         report.ok(
@@ -111,7 +128,6 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
             Wrong::new(format!("{used} of {most} connections in use"), fix),
         );
     }
-    Ok(())
 }
 
 /// Whether phones may look into the schema.
@@ -196,7 +212,19 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         (&reverse, Type::BOOL_ARRAY),
     ];
     let found = rows((client, Side::Cloud), RIGHTS, &params).await?;
-    let user = |row: &Row| ident(&row.get::<_, String>(3));
+    may_write(&found, report);
+    may_use_sequences(&found, report);
+    may_put_triggers(&found, report);
+    sees_all_rows(&found, report);
+    Ok(())
+}
+
+/// Our user, as [`RIGHTS`] say.
+fn user(row: &Row) -> String {
+    ident(&row.get::<_, String>(3))
+}
+
+fn may_write(found: &[Row], report: &mut Report) {
     let closed = found
         .iter()
         .filter(|row| !row.get::<_, Vec<String>>(4).is_empty())
@@ -216,6 +244,9 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         CheckOutcome::Fail,
         closed.collect(),
     );
+}
+
+fn may_use_sequences(found: &[Row], report: &mut Report) {
     let counters = found.iter().filter(|row| row.get(1)).flat_map(|row| {
         let names: Option<Vec<String>> = row.get(7);
         let user = user(row);
@@ -234,6 +265,9 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         CheckOutcome::Fail,
         counters.collect(),
     );
+}
+
+fn may_put_triggers(found: &[Row], report: &mut Report) {
     let unwatched = found
         .iter()
         .filter(|row| row.get(2) && !row.get::<_, bool>(5))
@@ -252,6 +286,9 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         CheckOutcome::Fail,
         unwatched.collect(),
     );
+}
+
+fn sees_all_rows(found: &[Row], report: &mut Report) {
     let hidden = found.iter().filter(|row| row.get(6)).map(|row| {
         let name: String = row.get(0);
         Wrong::new(
@@ -270,7 +307,18 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         CheckOutcome::Fail,
         hidden.collect(),
     );
-    Ok(())
+}
+
+async fn triggers(
+    settings: &Settings,
+    client: &Client,
+    installed: bool,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    let tables = cloud_tables(settings);
+    rewriting(&tables, client, report).await?;
+    reaching(&tables, client, report).await?;
+    unwatched(client, installed, report).await
 }
 
 /// Triggers of the tables `$1` that run for each row that is written.
@@ -282,28 +330,9 @@ const ROW_TRIGGERS: &str = "select w.name, g.tgname::text
       and g.tgtype & 3 = 3
       and g.tgtype & 20 > 0";
 
-/// Foreign keys to the tables `$1` that change rows elsewhere.
-const FOREIGN_ACTIONS: &str = r#"select w.name, c.conname::text, r.relname::text,
-      c.conrelid::regclass::text,
-      regexp_replace(
-        pg_get_constraintdef(c.oid),
-        ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)( \([^)]*\))?', '', 'g'
-      )
-    from unnest($1::text[]) as w(name)
-    join pg_constraint c on c.confrelid = to_regclass(w.name)
-    join pg_class r on r.oid = c.conrelid
-    where c.contype = 'f'
-      and c.conparentid = 0
-      and (c.confdeltype in ('c', 'n', 'd') or c.confupdtype in ('c', 'n', 'd'))"#;
-
-async fn triggers(
-    settings: &Settings,
-    client: &Client,
-    installed: bool,
-    report: &mut Report,
-) -> Result<(), Fault> {
-    let names = cloud_tables(settings);
-    let named = [(&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
+/// Triggers that may change a row before it is written.
+async fn rewriting(tables: &[String], client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let named: [(&(dyn ToSql + Sync), Type); 1] = [(&tables, Type::TEXT_ARRAY)];
     // tgtype: 1 row, 2 before, 4 insert, 16 update.
     let found = rows((client, Side::Cloud), ROW_TRIGGERS, &named).await?;
     let rewriting = found.iter().map(|row| {
@@ -324,6 +353,26 @@ async fn triggers(
         CheckOutcome::Warn,
         rewriting.collect(),
     );
+    Ok(())
+}
+
+/// Foreign keys to the tables `$1` that change rows elsewhere.
+const FOREIGN_ACTIONS: &str = r#"select w.name, c.conname::text, r.relname::text,
+      c.conrelid::regclass::text,
+      regexp_replace(
+        pg_get_constraintdef(c.oid),
+        ' ON (DELETE|UPDATE) (CASCADE|SET NULL|SET DEFAULT)( \([^)]*\))?', '', 'g'
+      )
+    from unnest($1::text[]) as w(name)
+    join pg_constraint c on c.confrelid = to_regclass(w.name)
+    join pg_class r on r.oid = c.conrelid
+    where c.contype = 'f'
+      and c.conparentid = 0
+      and (c.confdeltype in ('c', 'n', 'd') or c.confupdtype in ('c', 'n', 'd'))"#;
+
+/// Foreign keys that carry a delete on to other rows.
+async fn reaching(tables: &[String], client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let named: [(&(dyn ToSql + Sync), Type); 1] = [(&tables, Type::TEXT_ARRAY)];
     let found = rows((client, Side::Cloud), FOREIGN_ACTIONS, &named).await?;
     let reaching = found.iter().map(|row| {
         let (parent, name, child, definition): (String, String, String, String) =
@@ -344,14 +393,21 @@ async fn triggers(
         CheckOutcome::Warn,
         reaching.collect(),
     );
+    Ok(())
+}
+
+/// Triggers of ours that somebody has disabled.
+const DISABLED: &str = "select g.tgrelid::regclass::text, g.tgname::text
+    from pg_trigger g
+    join pg_proc f on f.oid = g.tgfoid
+    join pg_namespace n on n.oid = f.pronamespace
+    where n.nspname = 'tandem' and g.tgenabled not in ('O', 'A')";
+
+/// Tables whose changes are not noticed, though they should be.
+async fn unwatched(client: &Client, installed: bool, report: &mut Report) -> Result<(), Fault> {
     let mut disabled = Vec::new();
     if installed {
-        let sql = "select g.tgrelid::regclass::text, g.tgname::text
-            from pg_trigger g
-            join pg_proc f on f.oid = g.tgfoid
-            join pg_namespace n on n.oid = f.pronamespace
-            where n.nspname = 'tandem' and g.tgenabled not in ('O', 'A')";
-        let found = rows((client, Side::Cloud), sql, &[]).await?;
+        let found = rows((client, Side::Cloud), DISABLED, &[]).await?;
         disabled.extend(found.iter().map(|row| {
             let (table, name): (String, String) = (row.get(0), row.get(1));
             Wrong::new(

@@ -37,17 +37,29 @@ pub(super) async fn check(
     office::check(settings, client, report).await
 }
 
+/// The desktop's server, and what our user is on it.
+const SERVER: &str =
+    "select current_setting('server_version_num')::int, current_setting('server_version'),
+    pg_is_in_recovery(), current_setting('wal_level'), current_user::text,
+    (select rolsuper or rolreplication from pg_roles where rolname = current_user),
+    current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on',
+    current_setting('default_transaction_read_only') = 'on', current_database()::text";
+
 async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
-    let sql =
-        "select current_setting('server_version_num')::int, current_setting('server_version'),
-           pg_is_in_recovery(), current_setting('wal_level'), current_user::text,
-           (select rolsuper or rolreplication from pg_roles where rolname = current_user),
-           current_setting('fsync') = 'on' and current_setting('full_page_writes') = 'on',
-           current_setting('default_transaction_read_only') = 'on', current_database()::text";
-    let rows = rows((client, Side::Desktop), sql, &[]).await?;
+    let rows = rows((client, Side::Desktop), SERVER, &[]).await?;
     let Some(row) = rows.first() else {
         return Ok(());
     };
+    version(row, report);
+    primary(row, report);
+    writable(row, report);
+    wal_level(row, report);
+    may_replicate(row, report);
+    fsync(row, report);
+    Ok(())
+}
+
+fn version(row: &Row, report: &mut Report) {
     let (number, version): (i32, String) = (row.get(0), row.get(1));
     if number.unsigned_abs() < VERSION_MIN {
         let wrong = Wrong::new(
@@ -62,6 +74,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     } else {
         report.ok("desktop_version", format!("PostgreSQL {version}"));
     }
+}
+
+fn primary(row: &Row, report: &mut Report) {
     if row.get(2) {
         let wrong = Wrong::new(
             "the desktop is a standby",
@@ -75,6 +90,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     } else {
         report.ok("desktop_is_primary", "the desktop can be written");
     }
+}
+
+fn writable(row: &Row, report: &mut Report) {
     if row.get(7) {
         let fix = role::for_us(
             (row.get(4), row.get(8)),
@@ -90,6 +108,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
     } else {
         report.ok("desktop_is_writable", "our transactions may write");
     }
+}
+
+fn wal_level(row: &Row, report: &mut Report) {
     let level: String = row.get(3);
     if level == "logical" {
         report.ok("wal_level", "wal_level is logical");
@@ -100,6 +121,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
         );
         report.fail("wal_level", "its changes can't be read from the log", wrong);
     }
+}
+
+fn may_replicate(row: &Row, report: &mut Report) {
     let user: String = row.get(4);
     if row.get(5) {
         report.ok("may_replicate", format!("{user} may replicate"));
@@ -114,6 +138,9 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
             wrong,
         );
     }
+}
+
+fn fsync(row: &Row, report: &mut Report) {
     if row.get(6) {
         report.ok("fsync", "fsync and full_page_writes are on");
     } else {
@@ -127,7 +154,6 @@ async fn server(client: &Client, report: &mut Report) -> Result<(), Fault> {
             wrong,
         );
     }
-    Ok(())
 }
 
 /// What our user may do with the tables `$1`.
@@ -167,7 +193,19 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
     ];
     let found = rows((client, Side::Desktop), RIGHTS, &params).await?;
     let there: Vec<_> = found.iter().filter(|row| !row.get::<_, bool>(1)).collect();
-    let user = |row: &Row| ident(&row.get::<_, String>(6));
+    may_read(&there, report);
+    may_publish(&there, report);
+    sees_all_rows(&there, report);
+    may_write(&there, report);
+    Ok(())
+}
+
+/// Our user, as [`RIGHTS`] say.
+fn user(row: &Row) -> String {
+    ident(&row.get::<_, String>(6))
+}
+
+fn may_read(there: &[&Row], report: &mut Report) {
     let unread = there
         .iter()
         .filter(|row| !row.get::<_, bool>(2))
@@ -186,6 +224,9 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         CheckOutcome::Fail,
         unread.collect(),
     );
+}
+
+fn may_publish(there: &[&Row], report: &mut Report) {
     let others = there
         .iter()
         .filter(|row| row.get(10) && !row.get::<_, bool>(3) && !row.get::<_, bool>(9))
@@ -203,6 +244,9 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
             .of(&name)
         });
     report.each("desktop_may_publish", "all tables are published, or may be", "only who owns a table may publish it; or let an administrator paste what tandem bootstrap --plan says", CheckOutcome::Fail, others.collect());
+}
+
+fn sees_all_rows(there: &[&Row], report: &mut Report) {
     let hidden = there.iter().filter(|row| row.get::<_, bool>(5)).map(|row| {
         let name: String = row.get(0);
         Wrong::new(
@@ -218,6 +262,10 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         CheckOutcome::Fail,
         hidden.collect(),
     );
+}
+
+/// Tables that something comes home to.
+fn may_write(there: &[&Row], report: &mut Report) {
     let closed = there
         .iter()
         .filter(|row| row.get::<_, bool>(7) && !row.get::<_, bool>(8))
@@ -236,5 +284,4 @@ async fn tables(settings: &Settings, client: &Client, report: &mut Report) -> Re
         CheckOutcome::Fail,
         closed.collect(),
     );
-    Ok(())
 }

@@ -13,6 +13,16 @@ pub(super) fn is_published(table: &Table) -> bool {
     table.flow != Flow::Reverse && table.stream
 }
 
+pub(super) async fn check(
+    settings: &Settings,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Fault> {
+    usable(settings, client, report).await?;
+    identified(client, report).await?;
+    whole(settings, client, report).await
+}
+
 /// Whether a table is missing in the publication.
 async fn lacks(settings: &Settings, client: &Client) -> Result<bool, Fault> {
     let streaming = settings.tables.iter().filter(|table| is_published(table));
@@ -48,47 +58,17 @@ async fn was_there(client: &Client, name: &str) -> Result<bool, Fault> {
     Ok(!rows(on, sql, &[(&name, Type::TEXT)]).await?.is_empty())
 }
 
-/// Published tables whose updates and deletes the desktop refuses, since nothing names their rows; with their publications.
-const WITHOUT_IDENTITY: &str = "select format('%I.%I', n.nspname, c.relname),
-      string_agg(distinct p.pubname::text, ', ')
-    from pg_publication p
-    cross join lateral pg_get_publication_tables(p.pubname) as t
-    join pg_class c on c.oid = t.relid
-    join pg_namespace n on n.oid = c.relnamespace
-    where (p.pubupdate or p.pubdelete)
-      and n.nspname <> 'tandem'
-      and c.relkind = 'r'
-      and (
-        c.relreplident = 'n'
-        or c.relreplident = 'd'
-          and not exists (
-            select
-            from pg_index i
-            where i.indrelid = c.oid and i.indisprimary
-          )
-      )
-    group by 1";
+/// What the publication `$1` has, and whether we may change it.
+const PUBLICATION: &str =
+    "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate,
+      pg_has_role(pubowner, 'usage'), current_user::text
+    from pg_publication
+    where pubname = $1";
 
-/// Tables of which the publication `$1` leaves rows or columns out.
-const FILTERED: &str = "select format('%I.%I', n.nspname, c.relname)
-    from pg_publication p
-    join pg_publication_rel r on r.prpubid = p.oid
-    join pg_class c on c.oid = r.prrelid
-    join pg_namespace n on n.oid = c.relnamespace
-    where p.pubname = $1
-      and (to_jsonb(r) ->> 'prqual' is not null or to_jsonb(r) ->> 'prattrs' is not null)";
-
-pub(super) async fn check(
-    settings: &Settings,
-    client: &Client,
-    report: &mut Report,
-) -> Result<(), Fault> {
-    let sql = "select puballtables, pubinsert and pubupdate and pubdelete and pubtruncate,
-          pg_has_role(pubowner, 'usage'), current_user::text
-        from pg_publication
-        where pubname = $1";
+/// Our publication publishes what we need, and takes the tables that it lacks.
+async fn usable(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let name = &settings.forward.publication;
-    let found = rows((client, Side::Desktop), sql, &[(name, Type::TEXT)]).await?;
+    let found = rows((client, Side::Desktop), PUBLICATION, &[(name, Type::TEXT)]).await?;
     match found.first() {
         Some(row) if row.get(0) => {
             let wrong = Wrong::new(
@@ -144,6 +124,32 @@ pub(super) async fn check(
             format!("publication {name} is made by bootstrap or run"),
         ),
     }
+    Ok(())
+}
+
+/// Published tables whose updates and deletes the desktop refuses, since nothing names their rows; with their publications.
+const WITHOUT_IDENTITY: &str = "select format('%I.%I', n.nspname, c.relname),
+      string_agg(distinct p.pubname::text, ', ')
+    from pg_publication p
+    cross join lateral pg_get_publication_tables(p.pubname) as t
+    join pg_class c on c.oid = t.relid
+    join pg_namespace n on n.oid = c.relnamespace
+    where (p.pubupdate or p.pubdelete)
+      and n.nspname <> 'tandem'
+      and c.relkind = 'r'
+      and (
+        c.relreplident = 'n'
+        or c.relreplident = 'd'
+          and not exists (
+            select
+            from pg_index i
+            where i.indrelid = c.oid and i.indisprimary
+          )
+      )
+    group by 1";
+
+/// What is published, by us or by others, can be updated.
+async fn identified(client: &Client, report: &mut Report) -> Result<(), Fault> {
     let silent = rows((client, Side::Desktop), WITHOUT_IDENTITY, &[]).await?;
     let silent = silent.iter().map(|row| {
         let (table, publications): (String, String) = (row.get(0), row.get(1));
@@ -160,6 +166,21 @@ pub(super) async fn check(
         CheckOutcome::Fail,
         silent.collect(),
     );
+    Ok(())
+}
+
+/// Tables of which the publication `$1` leaves rows or columns out.
+const FILTERED: &str = "select format('%I.%I', n.nspname, c.relname)
+    from pg_publication p
+    join pg_publication_rel r on r.prpubid = p.oid
+    join pg_class c on c.oid = r.prrelid
+    join pg_namespace n on n.oid = c.relnamespace
+    where p.pubname = $1
+      and (to_jsonb(r) ->> 'prqual' is not null or to_jsonb(r) ->> 'prattrs' is not null)";
+
+/// Our publication has all rows and columns of its tables.
+async fn whole(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
+    let name = &settings.forward.publication;
     // Older servers have neither.
     let part = rows((client, Side::Desktop), FILTERED, &[(name, Type::TEXT)]).await?;
     let part = part.iter().map(|row| {

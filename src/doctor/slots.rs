@@ -1,9 +1,10 @@
 //! Slots of the desktop, who reads them, and the WAL that is kept for them.
 
-use tokio_postgres::Client;
 use tokio_postgres::types::Type;
+use tokio_postgres::{Client, Row};
 
 use super::{CheckOutcome, Report, Wrong, rows};
+use crate::catalog::SlotFacts;
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::limits;
@@ -38,7 +39,18 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
     let found = crate::catalog::slot(client, name)
         .await
         .map_err(Fault::at(Side::Desktop))?;
-    let exists = found.is_some();
+    ours(name, found.as_ref(), report);
+    let rows = rows((client, Side::Desktop), ROOM, &[(name, Type::TEXT)]).await?;
+    let Some(row) = rows.first() else {
+        return Ok(());
+    };
+    slots_free(row, found.is_some(), report);
+    senders_free(row, report);
+    Ok(())
+}
+
+/// The slot that we read, if it was made yet.
+fn ours(name: &str, found: Option<&SlotFacts>, report: &mut Report) {
     match found {
         None => report.ok("slot", format!("slot {name} is made by bootstrap or run")),
         Some(slot) if slot.lost => {
@@ -58,10 +70,9 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
         }
         Some(_) => report.ok("slot", format!("slot {name} is there")),
     }
-    let rows = rows((client, Side::Desktop), ROOM, &[(name, Type::TEXT)]).await?;
-    let Some(row) = rows.first() else {
-        return Ok(());
-    };
+}
+
+fn slots_free(row: &Row, exists: bool, report: &mut Report) {
     let (most, used): (i32, i32) = (row.get(0), row.get(1));
     if exists || used < most {
         report.ok(
@@ -86,6 +97,9 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
             ),
         );
     }
+}
+
+fn senders_free(row: &Row, report: &mut Report) {
     let (senders, busy): (i32, i32) = (row.get(2), row.get(3));
     if busy < senders {
         report.ok(
@@ -106,7 +120,6 @@ async fn slots(settings: &Settings, client: &Client, report: &mut Report) -> Res
             ),
         );
     }
-    Ok(())
 }
 
 /// Whether the WAL that is kept has no limit, and how much the slot `$1` keeps.
@@ -116,22 +129,6 @@ const KEPT: &str = "select current_setting('max_slot_wal_keep_size') = '-1',
       from pg_replication_slots
       where slot_name = $1
     )";
-
-/// Slots beside `$1` that nobody reads and that keep more than a gigabyte.
-const OTHERS: &str = "select slot_name::text,
-      (pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) / 1048576)::bigint
-    from pg_replication_slots
-    where slot_name <> $1
-      and not active
-      and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) > 1073741824";
-
-/// Transactions that have been open for more than ten minutes.
-const OPEN: &str = "select pid, coalesce(application_name, ''),
-      (extract(epoch from clock_timestamp() - xact_start) / 60)::bigint
-    from pg_stat_activity
-    where backend_xid is not null
-      and pid <> pg_backend_pid()
-      and xact_start < clock_timestamp() - interval '10 minutes'";
 
 async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Result<(), Fault> {
     let found = rows(
@@ -143,6 +140,14 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     let Some(row) = found.first() else {
         return Ok(());
     };
+    limited(settings, row, report);
+    timeouts(settings, client, report).await?;
+    kept_for_us(settings, row, report);
+    kept_for_others(settings, client, report).await?;
+    open_for_long(client, report).await
+}
+
+fn limited(settings: &Settings, row: &Row, report: &mut Report) {
     if row.get(0) && settings.forward.wal_held_drop.is_none() {
         let wrong = Wrong::new(
             "WAL kept for slots has no limit",
@@ -156,7 +161,9 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     } else {
         report.ok("wal_limit", "WAL kept for slots has a limit");
     }
-    timeouts(settings, client, report).await?;
+}
+
+fn kept_for_us(settings: &Settings, row: &Row, report: &mut Report) {
     let held = row
         .get::<_, Option<i64>>(1)
         .unwrap_or_default()
@@ -177,6 +184,21 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
     } else {
         report.ok("wal_held", format!("{} MB of WAL kept for us", held >> 20));
     }
+}
+
+/// Slots beside `$1` that nobody reads and that keep more than a gigabyte.
+const OTHERS: &str = "select slot_name::text,
+      (pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) / 1048576)::bigint
+    from pg_replication_slots
+    where slot_name <> $1
+      and not active
+      and pg_wal_lsn_diff(pg_current_wal_insert_lsn(), restart_lsn) > 1073741824";
+
+async fn kept_for_others(
+    settings: &Settings,
+    client: &Client,
+    report: &mut Report,
+) -> Result<(), Fault> {
     let idle = rows(
         (client, Side::Desktop),
         OTHERS,
@@ -198,6 +220,18 @@ async fn held(settings: &Settings, client: &Client, report: &mut Report) -> Resu
         CheckOutcome::Warn,
         idle.collect(),
     );
+    Ok(())
+}
+
+/// Transactions that have been open for more than ten minutes.
+const OPEN: &str = "select pid, coalesce(application_name, ''),
+      (extract(epoch from clock_timestamp() - xact_start) / 60)::bigint
+    from pg_stat_activity
+    where backend_xid is not null
+      and pid <> pg_backend_pid()
+      and xact_start < clock_timestamp() - interval '10 minutes'";
+
+async fn open_for_long(client: &Client, report: &mut Report) -> Result<(), Fault> {
     let long = rows((client, Side::Desktop), OPEN, &[]).await?;
     let long = long.iter().map(|row| {
         let (pid, program, minutes): (i32, String, i64) = (row.get(0), row.get(1), row.get(2));

@@ -18,6 +18,12 @@ pub(super) struct Bag {
     bytes: usize,
 }
 
+/// Rows by what is to be done with them.
+type Steps = BTreeMap<(StepKind, StepShape), Vec<Row>>;
+
+/// How many of equal rows have which look.
+type Copies = Vec<(Row, u64)>;
+
 /// Equal rows.
 struct Entry {
     row: Row,
@@ -40,9 +46,9 @@ struct Track {
     /// How one of those looked that went in it.
     oldest: Option<Row>,
     /// How many of those that were there before the batch went, by their looks: the cloud lets such ones go, as long as it has any.
-    gone: Vec<(Row, u64)>,
+    gone: Copies,
     /// Those that came, and are still there.
-    come: Vec<(Row, u64)>,
+    come: Copies,
     /// The desktop may have other looks than the cloud.
     recall: bool,
 }
@@ -118,75 +124,9 @@ impl Bag {
         parked: Option<&ParkedRows>,
         counts: &mut Counts,
     ) -> Vec<Step> {
-        let mut steps: BTreeMap<(StepKind, StepShape), Vec<Row>> = BTreeMap::new();
+        let mut steps = Steps::new();
         for entry in self.entries {
-            let Entry {
-                mut row,
-                copies,
-                messages,
-                track,
-            } = entry;
-            counts.deletes -= copies;
-            // Copies that wait in the quarantine are not in the cloud yet, or still there: they come or go with the
-            // new ones, or make these unnecessary.
-            let waiting = parked.and_then(|rows| rows.get(&image(&row.layout, &row.tuple)));
-            let waiting_copies = waiting.map_or(0, |parked| parked.copies);
-            let total = copies.saturating_add(waiting_copies);
-            let (mut gone, mut come) = (Vec::new(), Vec::new());
-            if let Some(mut track) = track {
-                track.close();
-                if track.recall {
-                    let name = Row {
-                        count: 1,
-                        messages: 0,
-                        ..row.clone()
-                    };
-                    let recalled = steps
-                        .entry((StepKind::Requeue, StepShape::default()))
-                        .or_default();
-                    recalled.push(name);
-                }
-                if let Some((newest, _)) = track.come.last() {
-                    row.clone_from(newest);
-                }
-                (gone, come) = (track.gone, track.come);
-            } else if copies < 0 {
-                gone.push((row.clone(), copies.unsigned_abs()));
-            } else if copies > 0 {
-                come.push((row.clone(), copies.unsigned_abs()));
-            }
-            if waiting.is_some() {
-                // The row is tried by itself, in place of what is parked.
-                (gone, come) = match total {
-                    _ if copies == 0 => (Vec::new(), Vec::new()),
-                    ..0 => (vec![(row, total.unsigned_abs())], Vec::new()),
-                    _ => (Vec::new(), vec![(row, total.unsigned_abs())]),
-                };
-            }
-            let moved = copies
-                .unsigned_abs()
-                .max(sum(&gone).saturating_add(sum(&come)));
-            let mut written = messages.min(match waiting {
-                Some(_) => copies.unsigned_abs(),
-                None => moved,
-            });
-            counts.applied += written;
-            counts.folded += messages - written;
-            let gone = gone.into_iter().map(|rows| (StepKind::RemoveCopies, rows));
-            let come = come.into_iter().map(|rows| (StepKind::AddCopies, rows));
-            for (work, (mut row, count)) in gone.chain(come) {
-                row.count = count;
-                row.messages = written.min(count);
-                written -= row.messages;
-                let shape = StepShape {
-                    parked: waiting.is_some(),
-                    unreadable: work == StepKind::AddCopies
-                        && count > 0
-                        && row.layout.is_unreadable(&row.tuple),
-                    ..StepShape::default()
-                };
-                steps.entry((work, shape)).or_default().push(row);
-            }
+            entry.finish(parked, counts, &mut steps);
         }
         let step = |((work, shape), rows): ((StepKind, StepShape), Vec<Row>)| Step {
             table,
@@ -195,6 +135,76 @@ impl Bag {
             rows,
         };
         steps.into_iter().map(step).collect()
+    }
+}
+
+impl Entry {
+    fn finish(mut self, parked: Option<&ParkedRows>, counts: &mut Counts, steps: &mut Steps) {
+        let (copies, messages) = (self.copies, self.messages);
+        counts.deletes -= copies;
+        // Copies that wait in the quarantine are not in the cloud yet, or still there: they come or go with the
+        // new ones, or make these unnecessary.
+        let name = image(&self.row.layout, &self.row.tuple);
+        let waiting = parked.and_then(|rows| rows.get(&name));
+        let waiting = waiting.map(|parked| parked.copies);
+        if let Some(recalled) = self.close() {
+            let requeue = (StepKind::Requeue, StepShape::default());
+            steps.entry(requeue).or_default().push(recalled);
+        }
+        let (gone, come) = match (waiting, self.track) {
+            (None, Some(track)) => (track.gone, track.come),
+            _ if copies == 0 => (Vec::new(), Vec::new()),
+            // A row of which something is parked is tried by itself, in place of that.
+            _ => one_way(self.row, copies.saturating_add(waiting.unwrap_or_default())),
+        };
+        let moved = copies
+            .unsigned_abs()
+            .max(sum(&gone).saturating_add(sum(&come)));
+        let mut written = messages.min(match waiting {
+            Some(_) => copies.unsigned_abs(),
+            None => moved,
+        });
+        counts.applied += written;
+        counts.folded += messages - written;
+        let gone = gone.into_iter().map(|rows| (StepKind::RemoveCopies, rows));
+        let come = come.into_iter().map(|rows| (StepKind::AddCopies, rows));
+        for (work, (mut row, count)) in gone.chain(come) {
+            row.count = count;
+            row.messages = written.min(count);
+            written -= row.messages;
+            let shape = StepShape {
+                parked: waiting.is_some(),
+                unreadable: work == StepKind::AddCopies
+                    && count > 0
+                    && row.layout.is_unreadable(&row.tuple),
+                ..StepShape::default()
+            };
+            steps.entry((work, shape)).or_default().push(row);
+        }
+    }
+
+    /// The last transaction ends, and the row looks as the newest of those that came. Answers what is to be asked for again.
+    fn close(&mut self) -> Option<Row> {
+        let track = self.track.as_mut()?;
+        track.close();
+        let name = Row {
+            count: 1,
+            messages: 0,
+            ..self.row.clone()
+        };
+        if let Some((newest, _)) = track.come.last() {
+            self.row.clone_from(newest);
+        }
+        track.recall.then_some(name)
+    }
+}
+
+/// All of them go, or all of them come.
+fn one_way(row: Row, copies: i64) -> (Copies, Copies) {
+    let moved = vec![(row, copies.unsigned_abs())];
+    match copies {
+        ..0 => (moved, Vec::new()),
+        _ => (Vec::new(), moved),
     }
 }
 
@@ -272,7 +282,7 @@ impl Track {
     }
 }
 
-fn add(rows: &mut Vec<(Row, u64)>, row: Row, copies: u64) {
+fn add(rows: &mut Copies, row: Row, copies: u64) {
     if copies == 0 {
         return;
     }
@@ -284,11 +294,7 @@ fn add(rows: &mut Vec<(Row, u64)>, row: Row, copies: u64) {
 
 /// How the `count` rows looked by which a transaction leaves fewer than it found. Where it only removed, as it says. Where it wrote
 /// such rows anew, as the new ones do: it has not read which of the old ones the cloud's users had changed, so that none of these goes.
-fn going(
-    looks: BTreeMap<Vec<u8>, (Row, i64)>,
-    other: Option<Row>,
-    mut count: u64,
-) -> Vec<(Row, u64)> {
+fn going(looks: BTreeMap<Vec<u8>, (Row, i64)>, other: Option<Row>, mut count: u64) -> Copies {
     let mut looks: Vec<_> = looks
         .into_values()
         .filter(|(_, copies)| *copies != 0)

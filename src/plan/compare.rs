@@ -120,7 +120,22 @@ pub fn owned_count(table: &Table) -> String {
 }
 
 fn comparison(table: &Table) -> String {
-    // Whether a value fits into a narrower column is seen when it is written; here it is only read as what was sent.
+    let table = &as_sent(table);
+    let rows = Rows::Arrays((0..table.arriving.len()).collect(), vec!["n".to_owned()]);
+    let source = source(
+        table,
+        &all(table),
+        &rows,
+        &["u.n::bigint as \"tandem n\"".to_owned()],
+    );
+    match table.key {
+        Key::Columns(_) => one_by_one(table, &source),
+        Key::Multiset => by_number(table, &source),
+    }
+}
+
+/// Whether a value fits into a narrower column is seen when it is written; here it is only read as what was sent.
+fn as_sent(table: &Table) -> Table {
     let mut table = table.clone();
     for column in &mut table.columns {
         if let (Some(_), Source::Arriving(at)) = (column.narrower.take(), &column.from) {
@@ -138,58 +153,65 @@ fn comparison(table: &Table) -> String {
             column.from = Source::Converted { sql, uses };
         }
     }
-    let table = &table;
-    let (target, guard) = (qualified(&table.cloud), Guard::of(table));
-    let rows = Rows::Arrays((0..table.arriving.len()).collect(), vec!["n".to_owned()]);
-    let source = source(
-        table,
-        &all(table),
-        &rows,
-        &["u.n::bigint as \"tandem n\"".to_owned()],
-    );
-    let names_of = |alias: &str| format!("{image}::text", image = image(alias, &key(table)));
-    let (stored, wanted) = (names_of("t"), names_of("src"));
-    match table.key {
-        Key::Columns(_) => format!(
-            "with {source} \
-             select count(*) filter (where t.ctid is null), \
-               count(*) filter (where t.ctid is not null and {differs}), \
-               count(*) filter (where t.ctid is not null and {deletable}) \
-             from src \
-             left join {target} as t on {stored} = {wanted} and {owned}",
-            differs = differs(table, &rest(table)),
-            deletable = guard.deletable(),
-            owned = guard.owned()
-        ),
-        Key::Multiset => {
-            let unclaimed = match &table.owner {
-                Some(owner) => {
-                    format!(
-                        "count(*) filter (where t.{column} is null)",
-                        column = ident(&owner.column)
-                    )
-                }
-                None => "0".to_owned(),
-            };
+    table
+}
+
+/// What names a row, as text.
+fn name(alias: &str, table: &Table) -> String {
+    format!("{image}::text", image = image(alias, &key(table)))
+}
+
+/// Rows that a key tells apart.
+fn one_by_one(table: &Table, source: &str) -> String {
+    let guard = Guard::of(table);
+    format!(
+        "with {source} \
+         select count(*) filter (where t.ctid is null), \
+           count(*) filter (where t.ctid is not null and {differs}), \
+           count(*) filter (where t.ctid is not null and {deletable}) \
+         from src \
+         left join {target} as t on {stored} = {wanted} and {owned}",
+        differs = differs(table, &rest(table)),
+        deletable = guard.deletable(),
+        target = qualified(&table.cloud),
+        stored = name("t", table),
+        wanted = name("src", table),
+        owned = guard.owned()
+    )
+}
+
+/// Rows of which only the number counts.
+fn by_number(table: &Table, source: &str) -> String {
+    let guard = Guard::of(table);
+    let unclaimed = match &table.owner {
+        Some(owner) => {
             format!(
-                "with {source}, \
-                 have as (\
-                   select {stored} as name, count(*) as copies, \
-                     count(*) filter (where {deletable}) as mine, {unclaimed} as unclaimed \
-                   from {target} as t \
-                   where {owned} \
-                   group by 1\
-                 ) \
-                 select coalesce(\
-                   sum(greatest(0, src.\"tandem n\" - coalesce(have.copies, 0))), 0\
-                 )::bigint, \
-                   coalesce(sum(have.unclaimed), 0)::bigint, \
-                   coalesce(sum(least(coalesce(have.mine, 0), src.\"tandem n\")), 0)::bigint \
-                 from src \
-                 left join have on have.name = {wanted}",
-                deletable = guard.deletable(),
-                owned = guard.owned()
+                "count(*) filter (where t.{column} is null)",
+                column = ident(&owner.column)
             )
         }
-    }
+        None => "0".to_owned(),
+    };
+    format!(
+        "with {source}, \
+         have as (\
+           select {stored} as name, count(*) as copies, \
+             count(*) filter (where {deletable}) as mine, {unclaimed} as unclaimed \
+           from {target} as t \
+           where {owned} \
+           group by 1\
+         ) \
+         select coalesce(\
+           sum(greatest(0, src.\"tandem n\" - coalesce(have.copies, 0))), 0\
+         )::bigint, \
+           coalesce(sum(have.unclaimed), 0)::bigint, \
+           coalesce(sum(least(coalesce(have.mine, 0), src.\"tandem n\")), 0)::bigint \
+         from src \
+         left join have on have.name = {wanted}",
+        stored = name("t", table),
+        deletable = guard.deletable(),
+        target = qualified(&table.cloud),
+        owned = guard.owned(),
+        wanted = name("src", table)
+    )
 }

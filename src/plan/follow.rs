@@ -7,7 +7,9 @@ use super::guard::Guard;
 use super::orphan::heal;
 use super::quote::{ident, table as qualified};
 use super::source::parents;
-use crate::model::{Cell, Param, Row, Source, Statement, Step, Table, TableId, Tables, Tuple};
+use crate::model::{
+    Cell, Column, Lookup, Param, Row, Source, Statement, Step, Table, TableId, Tables, Tuple,
+};
 
 /// The statements that bring looked-up columns in line with parents which `steps` have written, after those that give rows
 /// their references which came before their parents. In a table that has
@@ -113,61 +115,11 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
     let Some(column) = filled else {
         return Statement::bookkeeping("select", Vec::new());
     };
-    let target = qualified(&child.cloud);
-    let keys = lookup.on.iter().enumerate();
     let base = match &touched {
-        Some(params) => {
-            let values = keys
-                .clone()
-                .map(|(nth, (.., parent))| format!("u.c{nth}::{parent} as k{nth}"));
-            let names = (0..params.len()).map(|nth| format!("c{nth}"));
-            let numbers = (1..=params.len()).map(|nth| format!("${nth}"));
-            format!(
-                "select {values} from unnest({numbers}) as u({names})",
-                values = values.collect::<Vec<_>>().join(", "),
-                numbers = numbers.collect::<Vec<_>>().join(", "),
-                names = names.collect::<Vec<_>>().join(", ")
-            )
-        }
-        None => {
-            let values = keys
-                .clone()
-                .map(|(nth, (own, ..))| format!("t.{own} as k{nth}", own = ident(own)));
-            format!(
-                "select distinct {values} from {target} as t",
-                values = values.collect::<Vec<_>>().join(", ")
-            )
-        }
+        Some(params) => named(lookup, params),
+        None => stored(child, lookup),
     };
-    let wanted: Vec<_> = (0..lookup.on.len())
-        .map(|nth| format!("touched.k{nth}"))
-        .collect();
-    let found = parents(
-        lookup,
-        column,
-        &format!("select {wanted} from touched", wanted = wanted.join(", ")),
-    );
-    let same = |left: &str| {
-        let tests = keys.clone().map(|(nth, (own, ..))| match left {
-            "found" => format!("found.k{nth} = touched.k{nth}"),
-            _ => format!("t.{own} = touched.k{nth}", own = ident(own)),
-        });
-        tests.collect::<Vec<_>>().join(" and ")
-    };
-    let (name, compare) = (ident(&column.name), &column.compare_type);
-    let sql = format!(
-        "with touched as materialized ({base}), found as materialized ({found})
-         update {target} as t
-         set {name} = found.value
-         from touched
-         left join found on {found_same}
-         where {stored}
-           and {owned}
-           and row(t.{name}::{compare})::record *<> row(found.value::{compare})::record",
-        found_same = same("found"),
-        stored = same("t"),
-        owned = Guard::of(child).owned()
-    );
+    let sql = update(child, lookup, column, &base);
     // Where something has to stand, what stood there stays when no parent says anything.
     let sql = match column.not_null {
         true => format!("{sql} and found.value is not null"),
@@ -179,4 +131,62 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
         table: Some(child.id),
         step: None,
     }
+}
+
+/// The references that the parameters name, one array for each of their columns.
+fn named(lookup: &Lookup, params: &[Param]) -> String {
+    let keys = lookup.on.iter().enumerate();
+    let values = keys.map(|(nth, (.., parent))| format!("u.c{nth}::{parent} as k{nth}"));
+    let names = (0..params.len()).map(|nth| format!("c{nth}"));
+    let numbers = (1..=params.len()).map(|nth| format!("${nth}"));
+    format!(
+        "select {values} from unnest({numbers}) as u({names})",
+        values = values.collect::<Vec<_>>().join(", "),
+        numbers = numbers.collect::<Vec<_>>().join(", "),
+        names = names.collect::<Vec<_>>().join(", ")
+    )
+}
+
+/// All references that the child has.
+fn stored(child: &Table, lookup: &Lookup) -> String {
+    let keys = lookup.on.iter().enumerate();
+    let values = keys.map(|(nth, (own, ..))| format!("t.{own} as k{nth}", own = ident(own)));
+    format!(
+        "select distinct {values} from {target} as t",
+        values = values.collect::<Vec<_>>().join(", "),
+        target = qualified(&child.cloud)
+    )
+}
+
+/// Writes what the parents say into the children's rows that refer as those of `base` do.
+fn update(child: &Table, lookup: &Lookup, column: &Column, base: &str) -> String {
+    let wanted: Vec<_> = (0..lookup.on.len())
+        .map(|nth| format!("touched.k{nth}"))
+        .collect();
+    let found = parents(
+        lookup,
+        column,
+        &format!("select {wanted} from touched", wanted = wanted.join(", ")),
+    );
+    let keys = lookup.on.iter().enumerate();
+    let found_same = keys
+        .clone()
+        .map(|(nth, _)| format!("found.k{nth} = touched.k{nth}"));
+    let stored = keys.map(|(nth, (own, ..))| format!("t.{own} = touched.k{nth}", own = ident(own)));
+    format!(
+        "with touched as materialized ({base}), found as materialized ({found})
+         update {target} as t
+         set {name} = found.value
+         from touched
+         left join found on {found_same}
+         where {stored}
+           and {owned}
+           and row(t.{name}::{compare})::record *<> row(found.value::{compare})::record",
+        target = qualified(&child.cloud),
+        name = ident(&column.name),
+        found_same = found_same.collect::<Vec<_>>().join(" and "),
+        stored = stored.collect::<Vec<_>>().join(" and "),
+        owned = Guard::of(child).owned(),
+        compare = column.compare_type
+    )
 }

@@ -146,53 +146,15 @@ fn loosen_upsert(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> 
         true => known(&knot.stiff),
         false => Vec::new(),
     };
-    let guard = Guard::of(table);
-    let (target, found) = (qualified(&table.cloud), matches(table, shape));
-    let any = |columns: &[(usize, &Column)]| {
-        let tests: Vec<_> = columns.iter().map(|column| changes(*column)).collect();
-        format!("({tests})", tests = tests.join(" or "))
-    };
     let mut does = Vec::new();
     if !stiff.is_empty() {
-        does.push(format!(
-            "delete from {target} as t using src where {found} and {deletable} and {any}",
-            deletable = guard.deletable(),
-            any = any(&stiff)
-        ));
+        does.push(make_way(table, shape, &stiff));
     }
     if !loose.is_empty() {
-        let set = loose.iter().map(|column| {
-            let name = ident(&column.1.name);
-            format!(
-                "{name} = case when {changes} then null else t.{name} end",
-                changes = changes(*column)
-            )
-        });
-        let stays = match stiff.is_empty() {
-            true => String::new(),
-            false => format!(" and not {any}", any = any(&stiff)),
-        };
-        does.push(format!(
-            "update {target} as t set {set} from src where {found} and {owned} and {any}{stays}",
-            set = set.collect::<Vec<_>>().join(", "),
-            owned = guard.owned(),
-            any = any(&loose)
-        ));
+        does.push(set_free(table, shape, &loose, &stiff));
     }
     if !loose.is_empty() && whole {
-        let (names, values) = insertion_but(table, &all(table), &knot.loose);
-        does.push(format!(
-            "insert into {target} {names}
-             select {values}
-             from src
-             where not exists (
-               select
-               from {target} as t
-               where {found} and {owned}
-             ){parents_are_ours}",
-            owned = guard.owned(),
-            parents_are_ours = parents_are_ours(table, shape)
-        ));
+        does.push(insert_free(table, knot, shape));
     }
     let last = does.pop()?;
     let before = does.iter().enumerate();
@@ -204,6 +166,64 @@ fn loosen_upsert(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> 
         "with {source}{before} {last}",
         before = before.concat()
     ))
+}
+
+/// Removes rows that change where no NULL loosens them.
+fn make_way(table: &Table, shape: &StepShape, stiff: &[(usize, &Column)]) -> String {
+    format!(
+        "delete from {target} as t using src where {found} and {deletable} and {any}",
+        target = qualified(&table.cloud),
+        found = matches(table, shape),
+        deletable = Guard::of(table).deletable(),
+        any = any_changes(stiff)
+    )
+}
+
+/// Empties what changes in the rows that stay.
+fn set_free(
+    table: &Table,
+    shape: &StepShape,
+    loose: &[(usize, &Column)],
+    stiff: &[(usize, &Column)],
+) -> String {
+    let set = loose.iter().map(|column| {
+        let name = ident(&column.1.name);
+        format!(
+            "{name} = case when {changes} then null else t.{name} end",
+            changes = changes(*column)
+        )
+    });
+    let stays = match stiff.is_empty() {
+        true => String::new(),
+        false => format!(" and not {any}", any = any_changes(stiff)),
+    };
+    format!(
+        "update {target} as t set {set} from src where {found} and {owned} and {any}{stays}",
+        target = qualified(&table.cloud),
+        set = set.collect::<Vec<_>>().join(", "),
+        found = matches(table, shape),
+        owned = Guard::of(table).owned(),
+        any = any_changes(loose)
+    )
+}
+
+/// Makes missing rows, empty where they may have to wait.
+fn insert_free(table: &Table, knot: &Knot, shape: &StepShape) -> String {
+    let (names, values) = insertion_but(table, &all(table), &knot.loose);
+    format!(
+        "insert into {target} {names}
+         select {values}
+         from src
+         where not exists (
+           select
+           from {target} as t
+           where {found} and {owned}
+         ){parents_are_ours}",
+        target = qualified(&table.cloud),
+        found = matches(table, shape),
+        owned = Guard::of(table).owned(),
+        parents_are_ours = parents_are_ours(table, shape)
+    )
 }
 
 fn loosen_delete(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> String {
@@ -240,4 +260,10 @@ fn changes(column: (usize, &Column)) -> String {
         stored = image("t", &one),
         wanted = image("src", &one)
     )
+}
+
+/// True where it is going to change in any of these.
+fn any_changes(columns: &[(usize, &Column)]) -> String {
+    let tests: Vec<_> = columns.iter().map(|column| changes(*column)).collect();
+    format!("({tests})", tests = tests.join(" or "))
 }

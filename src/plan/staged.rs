@@ -55,7 +55,6 @@ pub fn staged(
     manner: &WriteContext<'_>,
     form: &StagedForm<'_>,
 ) -> Vec<Statement> {
-    let row_by_row = form.row_by_row;
     let mut statements = shrink(counts, tables);
     for (number, step) in steps {
         statements.push(are_there(
@@ -70,8 +69,21 @@ pub fn staged(
             statements.extend(same_keys(table, steps, manner));
         }
     }
+    statements.extend(carry_out(steps, tables, manner, form));
+    let written: BTreeSet<_> = steps.iter().map(|(_, step)| step.table).collect();
+    for table in written.into_iter().map(|table| tables.get(table)) {
+        statements.extend(follow_all(table, tables, form.stopped));
+    }
+    statements
+}
+
+/// A step in its turn: its phase, its table, in the order of its phase, its number in the staging table.
+type Turn<'a> = (u8, i32, usize, &'a StagedStep);
+
+/// The steps in the order in which they are carried out: children before parents where rows go, else behind them.
+fn in_order<'a>(steps: &'a [(usize, StagedStep)], form: &StagedForm<'_>) -> Vec<Turn<'a>> {
     let last = if form.deletes_first { 0 } else { 2 };
-    let mut order: Vec<(u8, i32, usize, &StagedStep)> = Vec::new();
+    let mut order: Vec<Turn<'_>> = Vec::new();
     for (number, step) in steps {
         let table = i32::from(step.table.0);
         match step.work {
@@ -83,18 +95,29 @@ pub fn staged(
             StepKind::Rekey | StepKind::Upsert | StepKind::AddCopies => {
                 order.push((1, table, *number, step));
                 // Trying takes the rows out of the staging table, and they say what is to be removed: it comes before.
-                if step.whole && !row_by_row.contains(number) {
+                if step.whole && !form.row_by_row.contains(number) {
                     order.push((last, -table, *number, step));
                 }
             }
         }
     }
-    let mut run: Vec<Part<'_>> = Vec::new();
     // Moved rows read others under their old keys, so they are written before anything takes those.
     order.sort_by_key(|(phase, table, number, step)| (*phase, *table, !step.shape.moved, *number));
-    for (phase, _, number, step) in order {
+    order
+}
+
+/// Carries out the steps, each at once or row by row.
+fn carry_out(
+    steps: &[(usize, StagedStep)],
+    tables: &Tables,
+    manner: &WriteContext<'_>,
+    form: &StagedForm<'_>,
+) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    let mut run: Vec<Part<'_>> = Vec::new();
+    for (phase, _, number, step) in in_order(steps, form) {
         let table = tables.get(step.table);
-        let tried = row_by_row.contains(&number) || step.shape.parked || step.shape.waits();
+        let tried = form.row_by_row.contains(&number) || step.shape.parked || step.shape.waits();
         let part = Part::new(table, number, step.work, &step.shape);
         // What may wait for one another is tried together.
         if run
@@ -119,10 +142,6 @@ pub fn staged(
     }
     if !run.is_empty() {
         statements.extend(try_parts(&run, manner));
-    }
-    let written: BTreeSet<_> = steps.iter().map(|(_, step)| step.table).collect();
-    for table in written.into_iter().map(|table| tables.get(table)) {
-        statements.extend(follow_all(table, tables, form.stopped));
     }
     statements
 }

@@ -45,8 +45,11 @@ fn old(id: u8, look: Look) -> Old {
 #[derive(Clone, Debug)]
 struct Plan {
     hand: ChangeOrigin,
-    acts: Vec<(u8, u8, Look, u8)>,
+    acts: Vec<Act>,
 }
+
+/// What is done, to which row, how that looks then, and another row.
+type Act = (u8, u8, Look, u8);
 
 fn plans() -> impl Strategy<Value = Vec<Plan>> {
     let hand = prop_oneof![6 => Just(ChangeOrigin::Desktop), 2 => Just(ChangeOrigin::Leveled), 1 => Just(ChangeOrigin::OwnTransaction), 1 => Just(ChangeOrigin::Echo)];
@@ -62,108 +65,94 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
 
 /// The changes that a transaction makes to what is there.
 fn carry_out(rows: &mut Rows, plan: &Plan) -> Vec<Change> {
-    let mut changes = Vec::new();
-    let mut push = |operation| changes.push(change_of(operation, plan.hand));
-    for (kind, id, wanted, other) in &plan.acts {
-        let (id, other, there) = (*id, *other, rows.get(id).copied());
-        match (plan.hand, there) {
-            // We give desktop rows the cloud's own columns, and nothing else.
-            (ChangeOrigin::Leveled, Some(was)) if !was.mobile => {
-                let now = Look {
-                    tick: wanted.tick,
-                    ..was
-                };
-                rows.insert(id, now);
-                push(Operation::Update {
-                    old: Some(old(id, was)),
-                    new: tuple(id, now),
-                });
-            }
-            // We write the phone's rows.
-            (ChangeOrigin::Echo | ChangeOrigin::OwnTransaction, Some(was)) if was.mobile => {
-                let now = Look {
-                    mobile: true,
-                    ..*wanted
-                };
-                rows.insert(id, now);
-                push(Operation::Update {
-                    old: Some(old(id, was)),
-                    new: tuple(id, now),
-                });
-            }
-            (ChangeOrigin::Echo | ChangeOrigin::OwnTransaction, None) => {
-                let now = Look {
-                    mobile: true,
-                    ..*wanted
-                };
-                rows.insert(id, now);
-                push(Operation::Insert(tuple(id, now)));
-            }
-            (ChangeOrigin::Leveled | ChangeOrigin::Echo | ChangeOrigin::OwnTransaction, _) => {}
-            (ChangeOrigin::Desktop, None) => {
-                rows.insert(id, *wanted);
-                push(Operation::Insert(tuple(id, *wanted)));
-            }
-            (ChangeOrigin::Desktop, Some(was)) => match kind {
-                0 => {
-                    rows.remove(&id);
-                    push(Operation::Delete(old(id, was)));
-                }
-                // A refill, which knows of no ticks.
-                1 => {
-                    let all: Vec<_> = { rows.iter() }
-                        .filter(|(_, look)| !look.mobile)
-                        .map(|(id, look)| (*id, *look))
-                        .collect();
-                    for (id, was) in &all {
-                        push(Operation::Delete(old(*id, *was)));
-                    }
-                    for (id, was) in all {
-                        let now = Look { tick: 0, ..was };
-                        rows.insert(id, now);
-                        push(Operation::Insert(tuple(id, now)));
-                    }
-                }
-                2 if other != id && !rows.contains_key(&other) => {
-                    let now = Look {
-                        mobile: was.mobile,
-                        ..*wanted
-                    };
-                    rows.remove(&id);
-                    rows.insert(other, now);
-                    push(Operation::Update {
-                        old: Some(old(id, was)),
-                        new: tuple(other, now),
-                    });
-                }
-                // The same row again, with or without another version first.
-                3 => {
-                    push(Operation::Delete(old(id, was)));
-                    push(Operation::Insert(tuple(id, *wanted)));
-                    rows.insert(id, *wanted);
-                }
-                4 => {
-                    rows.insert(id, *wanted);
-                    push(Operation::Update {
-                        old: Some(old(id, was)),
-                        new: tuple(id, *wanted),
-                    });
-                }
-                _ => {
-                    let now = Look {
-                        mobile: was.mobile,
-                        ..*wanted
-                    };
-                    rows.insert(id, now);
-                    push(Operation::Update {
-                        old: Some(old(id, was)),
-                        new: tuple(id, now),
-                    });
-                }
-            },
+    let operations = plan.acts.iter().flat_map(|act| match plan.hand {
+        ChangeOrigin::Leveled => leveled(rows, *act),
+        ChangeOrigin::Echo | ChangeOrigin::OwnTransaction => brought_home(rows, *act),
+        ChangeOrigin::Desktop => worked(rows, *act),
+    });
+    let changes = operations.map(|operation| change_of(operation, plan.hand));
+    changes.collect()
+}
+
+/// We give desktop rows the cloud's own columns, and nothing else.
+fn leveled(rows: &mut Rows, (_, id, wanted, _): Act) -> Vec<Operation> {
+    match rows.get(&id).copied() {
+        Some(was) if !was.mobile => {
+            let tick = wanted.tick;
+            vec![update(rows, (id, was), (id, Look { tick, ..was }))]
         }
+        _ => Vec::new(),
     }
-    changes
+}
+
+/// We write the phone's rows.
+fn brought_home(rows: &mut Rows, (_, id, wanted, _): Act) -> Vec<Operation> {
+    let now = Look {
+        mobile: true,
+        ..wanted
+    };
+    match rows.get(&id).copied() {
+        Some(was) if was.mobile => vec![update(rows, (id, was), (id, now))],
+        Some(_) => Vec::new(),
+        None => vec![insert(rows, id, now)],
+    }
+}
+
+/// The office does what it likes.
+fn worked(rows: &mut Rows, (kind, id, wanted, other): Act) -> Vec<Operation> {
+    let Some(was) = rows.get(&id).copied() else {
+        return vec![insert(rows, id, wanted)];
+    };
+    let now = Look {
+        mobile: was.mobile,
+        ..wanted
+    };
+    match kind {
+        0 => vec![delete(rows, id, was)],
+        1 => refilled(rows),
+        2 if other != id && !rows.contains_key(&other) => {
+            vec![update(rows, (id, was), (other, now))]
+        }
+        // The same row again, with or without another version first.
+        3 => vec![delete(rows, id, was), insert(rows, id, wanted)],
+        4 => vec![update(rows, (id, was), (id, wanted))],
+        _ => vec![update(rows, (id, was), (id, now))],
+    }
+}
+
+/// A refill, which knows of no ticks.
+fn refilled(rows: &mut Rows) -> Vec<Operation> {
+    let all: Vec<_> = { rows.iter() }
+        .filter(|(_, look)| !look.mobile)
+        .map(|(id, look)| (*id, *look))
+        .collect();
+    let gone: Vec<_> = { all.iter() }
+        .map(|(id, was)| delete(rows, *id, *was))
+        .collect();
+    let come = all
+        .into_iter()
+        .map(|(id, was)| insert(rows, id, Look { tick: 0, ..was }));
+    gone.into_iter().chain(come).collect()
+}
+
+fn insert(rows: &mut Rows, id: u8, look: Look) -> Operation {
+    rows.insert(id, look);
+    Operation::Insert(tuple(id, look))
+}
+
+/// Under the same key or another one.
+fn update(rows: &mut Rows, (id, was): (u8, Look), (to, now): (u8, Look)) -> Operation {
+    rows.remove(&id);
+    rows.insert(to, now);
+    Operation::Update {
+        old: Some(old(id, was)),
+        new: tuple(to, now),
+    }
+}
+
+fn delete(rows: &mut Rows, id: u8, was: Look) -> Operation {
+    rows.remove(&id);
+    Operation::Delete(old(id, was))
 }
 
 fn history(rows: &mut Rows, plans: &[Plan]) -> Vec<Transaction> {

@@ -23,8 +23,6 @@ impl Resolver<'_> {
             return None;
         }
         let (desktop, cloud) = (sides.desktop, sides.cloud);
-        let owner = self.owner(cloud);
-        let desktop_owner = desktop.column(&self.settings.owner.column);
         if rows {
             self.tells_rows_apart(sides, complaints);
         }
@@ -47,7 +45,7 @@ impl Resolver<'_> {
             way.unfilled(complaints);
         }
         let mapping = way.mapping;
-        let mut reverse = ReverseTable {
+        let reverse = ReverseTable {
             name: wanted.name.clone(),
             desktop: desktop.name.clone(),
             partitioned: desktop.kind == 'p',
@@ -62,8 +60,8 @@ impl Resolver<'_> {
             counted,
             rows,
             owned,
-            owner,
-            desktop_owner: desktop_owner
+            owner: self.owner(cloud),
+            desktop_owner: { desktop.column(&self.settings.owner.column) }
                 .map(|column| (column.name.clone(), column.base_type.clone())),
             tenant: match forward {
                 Some(table) => table.tenant.clone(),
@@ -77,8 +75,14 @@ impl Resolver<'_> {
             knot: None,
             fingerprint: String::new(),
         };
+        Some(self.concluded(reverse, sides))
+    }
+
+    /// With what follows from the rest of it.
+    fn concluded(&self, mut reverse: ReverseTable, sides: &Sides<'_>) -> ReverseTable {
+        let (desktop, cloud) = (sides.desktop, sides.cloud);
         reverse.vanishes =
-            wanted.on_mobile_row == OnMobileRow::Apply || reverse.tenant.via.is_some();
+            self.wanted.on_mobile_row == OnMobileRow::Apply || reverse.tenant.via.is_some();
         reverse.fingerprint = super::digest(&format!("{}|{}|{reverse:?}", desktop.oid, cloud.oid));
         // What the triggers watch doesn't depend on it.
         let key: Vec<_> = { reverse.key.iter() }
@@ -88,7 +92,7 @@ impl Resolver<'_> {
             index.len() == key.len() && index.iter().all(|column| key.contains(&column))
         });
         reverse.knot = reverse_knot(&reverse, desktop);
-        Some(reverse)
+        reverse
     }
 
     /// Rows of the phone have to be told from the desktop's, where both are read.

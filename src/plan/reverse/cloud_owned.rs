@@ -94,16 +94,24 @@ fn used(reverse: &ReverseTable) -> Vec<usize> {
 
 /// CTEs that end in `updated`, over the rows of `wanted`: as many as `tandem copies` says of each name and look.
 fn levelled(reverse: &ReverseTable, wanted: &str) -> String {
+    format!(
+        "{want}, {have}, {surplus}, {lacking}, {updated}",
+        want = want(reverse, wanted),
+        have = have(reverse),
+        surplus = SURPLUS,
+        lacking = LACKING,
+        updated = updated(reverse)
+    )
+}
+
+/// `want`: how many rows of each name are to have each look.
+fn want(reverse: &ReverseTable, wanted: &str) -> String {
     let owned = columns(reverse, reverse.owned.iter().copied());
-    let (key, target) = (key_columns(reverse), target(reverse));
     let values = owned.iter().map(|(_, column)| {
         let name = ident(&column.name);
         format!("(array_agg({wanted}.{name}))[1] as {name}")
     });
     let values: Vec<_> = values.collect();
-    let set = owned
-        .iter()
-        .map(|(_, column)| format!("{column} = src.{column}", column = ident(&column.name)));
     format!(
         r#"want as (
              select {wanted_name} as "tandem name", {wanted_look} as "tandem look",
@@ -111,47 +119,74 @@ fn levelled(reverse: &ReverseTable, wanted: &str) -> String {
              from {wanted}
              where {wanted}."tandem copies" > 0
              group by 1, 2
-           ),
-           have as (
+           )"#,
+        wanted_name = look(wanted, &key_columns(reverse)),
+        wanted_look = look(wanted, &owned),
+        values = values.join(", ")
+    )
+}
+
+/// `have`: the desktop's rows.
+fn have(reverse: &ReverseTable) -> String {
+    format!(
+        r#"have as (
              select {stored_name} as "tandem name", {stored_look} as "tandem look",
                t.tableoid as part, t.ctid as at
              from {target} as t
              where {is_desktops}
-           ),
-           found as (
-             select have.*,
-               row_number() over (
-                 partition by have."tandem name", have."tandem look" order by have.at
-               ) as nth
-             from have
-             where have."tandem name" in (select want."tandem name" from want)
-           ),
-           surplus as (
-             select found."tandem name", found.part, found.at,
-               row_number() over (
-                 partition by found."tandem name" order by found.at
-               ) as "tandem turn"
-             from found
-             left join want using ("tandem name", "tandem look")
-             where found.nth > coalesce(want."tandem wanted", 0)
-           ),
-           counted as (
-             select found."tandem name", found."tandem look", count(*) as copies
-             from found
-             group by 1, 2
-           ),
-           lacking as (
-             select want.*,
-               row_number() over (
-                 partition by want."tandem name" order by want."tandem look"
-               ) as "tandem turn"
-             from want
-             left join counted using ("tandem name", "tandem look")
-             cross join lateral generate_series(
-               1, want."tandem wanted" - coalesce(counted.copies, 0)
-             )
-           ),
-           updated as (
+           )"#,
+        stored_name = look("t", &key_columns(reverse)),
+        stored_look = stored_look(reverse),
+        target = target(reverse),
+        is_desktops = is_desktops(reverse)
+    )
+}
+
+/// `surplus`: of the rows with these names, those of whose look there are too many.
+const SURPLUS: &str = r#"found as (
+      select have.*,
+        row_number() over (
+          partition by have."tandem name", have."tandem look" order by have.at
+        ) as nth
+      from have
+      where have."tandem name" in (select want."tandem name" from want)
+    ),
+    surplus as (
+      select found."tandem name", found.part, found.at,
+        row_number() over (
+          partition by found."tandem name" order by found.at
+        ) as "tandem turn"
+      from found
+      left join want using ("tandem name", "tandem look")
+      where found.nth > coalesce(want."tandem wanted", 0)
+    )"#;
+
+/// `lacking`: the looks of which there are too few, as often as one is missing.
+const LACKING: &str = r#"counted as (
+      select found."tandem name", found."tandem look", count(*) as copies
+      from found
+      group by 1, 2
+    ),
+    lacking as (
+      select want.*,
+        row_number() over (
+          partition by want."tandem name" order by want."tandem look"
+        ) as "tandem turn"
+      from want
+      left join counted using ("tandem name", "tandem look")
+      cross join lateral generate_series(
+        1, want."tandem wanted" - coalesce(counted.copies, 0)
+      )
+    )"#;
+
+/// `updated`: each of what is too many gets a look that is missing.
+fn updated(reverse: &ReverseTable) -> String {
+    let owned = columns(reverse, reverse.owned.iter().copied());
+    let set = owned
+        .iter()
+        .map(|(_, column)| format!("{column} = src.{column}", column = ident(&column.name)));
+    format!(
+        r#"updated as (
              update {target} as t
              set {set}
              from (
@@ -163,14 +198,15 @@ fn levelled(reverse: &ReverseTable, wanted: &str) -> String {
              returning src."tandem name" as name,
                {stored_look} is not distinct from src."tandem look" as exact
            )"#,
-        wanted_name = look(wanted, &key),
-        wanted_look = look(wanted, &owned),
-        values = values.join(", "),
-        stored_name = look("t", &key),
-        stored_look = look("t", &owned),
-        is_desktops = is_desktops(reverse),
+        target = target(reverse),
         set = set.collect::<Vec<_>>().join(", "),
+        stored_look = stored_look(reverse)
     )
+}
+
+/// How a row of the desktop's looks in the cloud's own columns.
+fn stored_look(reverse: &ReverseTable) -> String {
+    look("t", &columns(reverse, reverse.owned.iter().copied()))
 }
 
 /// A tick that comes home while a refill runs would be lost between its being kept and given back: one at a time.

@@ -104,6 +104,27 @@ fn waiting(who: &str, names: &str) -> String {
 /// confined by policies, `hidden`.
 pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget) -> String {
     let confined = reverse_tables.iter().any(|reverse| reverse.confined);
+    let names = array(reverse_tables.iter().map(|reverse| reverse.name.as_str()));
+    let width = { reverse_tables.iter() }
+        .map(|reverse| reverse.arriving.len())
+        .max();
+    let width = width.unwrap_or_default();
+    let who = literal(replicator);
+    let parts: Vec<_> = { reverse_tables.iter() }
+        .map(|reverse| part(reverse, width, confined.then_some(who.as_str())))
+        .collect();
+    format!(
+        "select {settings}; with {polled}, {oldest}, {KEYS}, found as ({parts}) {within}",
+        settings = settings(confined),
+        polled = polled(&who),
+        oldest = oldest(&waiting(&who, &names), budget),
+        parts = parts.join(" union all "),
+        within = within(width, budget)
+    )
+}
+
+/// The transaction's own settings.
+fn settings(confined: bool) -> String {
     let own = [("row_security", "off")];
     let own = own.iter().filter(|_| !confined);
     let pinned = PINNED.iter().filter(|(name, _)| *name != "client_encoding");
@@ -114,45 +135,45 @@ pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget)
             value = literal(value)
         )
     });
-    let settings: Vec<_> = settings.collect();
-    let names = array(reverse_tables.iter().map(|reverse| reverse.name.as_str()));
-    let width = { reverse_tables.iter() }
-        .map(|reverse| reverse.arriving.len())
-        .max();
-    let width = width.unwrap_or_default();
-    let who = literal(replicator);
-    let parts: Vec<_> = { reverse_tables.iter() }
-        .map(|reverse| part(reverse, width, confined.then_some(who.as_str())))
-        .collect();
-    let cells: Vec<_> = (0..width)
-        .map(|at| {
-            format!(
-                "case when f.bytes <= {row_bytes} then f.c{at} end",
-                row_bytes = budget.row_bytes
-            )
-        })
-        .collect();
+    settings.collect::<Vec<_>>().join(", ")
+}
+
+/// `e`: the oldest entries.
+fn oldest(waiting: &str, budget: &Budget) -> String {
     format!(
-        r#"select {settings}; with {polled},
-             e as materialized (
-               select id, "table", key, op, told
-               from tandem.outbox
-               where {waiting}
-               order by id
-               limit {entries}
-             ),
-             k as materialized (
-               select "table", key, max(id) as id, array_agg(id) as ids,
-                 count(*) filter (where op not in ('P', 'A')) as new,
-                 bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last,
-                 bool_or(op = 'R') as again, max(id) filter (where op = 'A') as told_by,
-                 (array_agg(told order by id desc) filter (where op = 'A'))[1] as told,
-                 bool_and(op = 'A') as only_told
-               from e
-               group by 1, 2
-             ),
-             found as ({parts})
-           select f."table", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies,
+        r#"e as materialized (
+             select id, "table", key, op, told
+             from tandem.outbox
+             where {waiting}
+             order by id
+             limit {entries}
+           )"#,
+        entries = budget.entries
+    )
+}
+
+/// `k`: what they name, and what they say of it.
+const KEYS: &str = r#"k as materialized (
+      select "table", key, max(id) as id, array_agg(id) as ids,
+        count(*) filter (where op not in ('P', 'A')) as new,
+        bool_or(op = 'T') as emptied, (array_agg(op order by id desc))[1] as last,
+        bool_or(op = 'R') as again, max(id) filter (where op = 'A') as told_by,
+        (array_agg(told order by id desc) filter (where op = 'A'))[1] as told,
+        bool_and(op = 'A') as only_told
+      from e
+      group by 1, 2
+    )"#;
+
+/// What was `found`, as far as it stays within the bytes.
+fn within(width: usize, budget: &Budget) -> String {
+    let cells = (0..width).map(|at| {
+        format!(
+            ", case when f.bytes <= {row_bytes} then f.c{at} end",
+            row_bytes = budget.row_bytes
+        )
+    });
+    format!(
+        r#"select f."table", f.id, f.ids::text, f.new, f.key::text, f.state, f.again, f.copies,
              f.bytes, k.told_by, k.told::text, k.only_told{cells}
            from (
              select found.*,
@@ -167,15 +188,7 @@ pub fn read(reverse_tables: &[&ReverseTable], replicator: &str, budget: &Budget)
            join k on k.id = f.id
            where f.told < {bytes}
            order by f.id"#,
-        settings = settings.join(", "),
-        polled = polled(&who),
-        waiting = waiting(&who, &names),
-        entries = budget.entries,
-        parts = parts.join(" union all "),
-        cells = cells
-            .iter()
-            .map(|cell| format!(", {cell}"))
-            .collect::<String>(),
+        cells = cells.collect::<String>(),
         bytes = budget.bytes
     )
 }

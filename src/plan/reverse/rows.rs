@@ -74,6 +74,66 @@ fn note(over: &Over<'_>, kinds: &[(&str, &str)]) -> String {
     )
 }
 
+/// Judges each row by the first of these tests that is true.
+fn judged(verdicts: &str) -> String {
+    format!(
+        r#"judged as materialized (
+             select mine.*, there.part as "tandem part", there.at as "tandem at",
+               there.image as "tandem image", case {verdicts} end as "tandem verdict"
+             from mine
+             left join there on there.name = mine."tandem key"
+           )"#
+    )
+}
+
+/// Says in the ledger how rows with these verdicts stand from now on.
+fn stated(states: &[(&str, &str)]) -> String {
+    let states = states
+        .iter()
+        .map(|(verdict, state)| format!("when '{verdict}' then {state}"));
+    format!(
+        r#"stated as (
+             update tandem.ledger as l
+             set state = case j."tandem verdict" {states} end
+             from judged as j
+             where l.key_hash = j."tandem hash"
+           )"#,
+        states = states.collect::<Vec<_>>().join(" ")
+    )
+}
+
+/// Whose word counts where both sides have changed a row.
+fn kept(reverse: &ReverseTable) -> &'static str {
+    match reverse.keeps_desktop {
+        true => "desktop",
+        false => "cloud",
+    }
+}
+
+/// How such a row stands in the ledger then.
+fn settled(reverse: &ReverseTable) -> &'static str {
+    match reverse.keeps_desktop {
+        true => "'desktop'",
+        false => "null",
+    }
+}
+
+/// Verdicts on rows that are changed on the desktop.
+fn updates(reverse: &ReverseTable) -> &'static str {
+    match reverse.keeps_desktop {
+        true => "'update'",
+        false => "'update', 'changed'",
+    }
+}
+
+/// Verdicts on rows that are inserted there.
+fn inserts(reverse: &ReverseTable) -> &'static str {
+    match reverse.keeps_desktop {
+        true => "'insert'",
+        false => "'insert', 'removed'",
+    }
+}
+
 /// What became of each row: its entry and a word.
 const VERDICTS: &str =
     "select coalesce(jsonb_agg(jsonb_build_array(\"tandem entry\", \"tandem verdict\")), '[]')";
@@ -101,141 +161,17 @@ pub fn put(
     let over = Over::all(reverse);
     let knot = reverse.knot.as_ref().filter(|_| loosely);
     let loose = knot.map_or(&[][..], |knot| &knot.loose);
-    let source = over.source();
-    let writes = !reverse.keeps_desktop;
-    let kept = if writes { "cloud" } else { "desktop" };
-    let (also_changed, also_removed) = match writes {
-        true => (", 'changed'", ", 'removed'"),
-        false => ("", ""),
-    };
-    let hash = hash(reverse, "mine");
-    // Where the desktop doesn't say whose a row is, one that looks alike is as good as ours.
-    let equal = match reverse.desktop_owner {
-        Some(_) => String::new(),
-        None => format!(" and there.hash <> {hash}"),
-    };
-    let target = target(reverse);
-    let filled: Vec<_> = { reverse.columns.iter() }
-        .map(|column| ident(&column.name))
-        .collect();
-    let value = |(at, column): (usize, &Column)| match loose.contains(&at) {
-        true => format!("null::{base_type}", base_type = column.base_type),
-        false => format!("src.{column}", column = ident(&column.name)),
-    };
-    let set: Vec<_> = { reverse.columns.iter().enumerate() }
-        .filter(|(at, _)| !reverse.is_key(*at))
-        .map(|column| {
-            format!(
-                "{column} = {value}",
-                column = ident(&column.1.name),
-                value = value(column)
-            )
-        })
-        .collect();
-    let found = format!(
-        "t.tableoid = src.\"tandem part\" and t.ctid = src.\"tandem at\" and src.\"tandem verdict\" in ('update'{also_changed})"
-    );
-    let makes_way = knot.is_some_and(makes_way) && !set.is_empty();
-    let written = match (set.is_empty(), makes_way) {
-        (true, _) => String::new(),
-        (false, true) => format!(
-            r#", gone as (
-                 delete from {target} as t
-                 using judged as src
-                 where {found}
-                 returning src."tandem key"
-               )"#
-        ),
-        (false, false) => format!(
-            ", updated as (
-               update {target} as t
-               set {set}
-               from judged as src
-               where {found}
-               returning 1
-             )",
-            set = set.join(", ")
-        ),
-    };
-    let gone = if makes_way {
-        format!(
-            r#", set_config(
-                 '{GONE}',
-                 (select coalesce(jsonb_agg("tandem key"), '[]')::text from gone),
-                 true
-               )"#
-        )
-    } else {
-        String::new()
-    };
-    let (mut names, mut values) = (
-        filled.clone(),
-        reverse
-            .columns
-            .iter()
-            .enumerate()
-            .map(value)
-            .collect::<Vec<_>>(),
-    );
-    names_owner(reverse, &mut names, &mut values);
-    let (done, changed) = match (set.is_empty(), makes_way) {
-        (true, _) => ("(select count(*) from inserted)", String::new()),
-        (false, true) => (
-            "(select count(*) from gone) + (select count(*) from inserted)",
-            format!(", 'update'{also_changed}"),
-        ),
-        (false, false) => (
-            "(select count(*) from updated) + (select count(*) from inserted)",
-            format!(", 'update'{also_changed}"),
-        ),
-    };
-    let wanted = wanted(&format!("'insert'{also_removed}{changed}"));
-    // Where the desktop would generate what names the row, the cloud's value is insisted on; elsewhere these words do nothing.
-    let inserted = format!(
-        r#"inserted as (
-             insert into {qualified} ({names}) overriding system value
-             select {values}
-             from judged as src
-             where src."tandem verdict" in ('insert'{also_removed})
-             returning 1
-           )"#,
-        qualified = super::qualified(&reverse.desktop),
-        names = names.join(", "),
-        values = values.join(", ")
-    );
+    let change = Change::of(reverse, loose, knot.is_some_and(makes_way));
+    let (kept, settled) = (kept(reverse), settled(reverse));
     let sql = format!(
-        r#"with {source},
-           {MINE},
-           {there},
-           judged as materialized (
-             select mine.*, there.part as "tandem part", there.at as "tandem at",
-               there.image as "tandem image", case
-                 when there.at is not null and not there.mobile{equal} then 'taken'
-                 when there.at is not null and there.hash = {hash} then 'same'
-                 when there.at is not null and mine."tandem state" = 'kept' then 'reused'
-                 when there.at is not null and there.hash <> mine."tandem last" then 'changed'
-                 when there.at is not null then 'update'
-                 when mine."tandem last" is not null then 'removed'
-                 else 'insert'
-               end as "tandem verdict"
-             from mine
-             left join there on there.name = mine."tandem key"
-           ){written},
-           {inserted},
-           {note},
-           stated as (
-             update tandem.ledger as l
-             set state = case j."tandem verdict"
-               when 'taken' then 'taken'
-               when 'reused' then 'kept'
-               when 'changed' then {changed}
-               when 'removed' then {changed}
-             end
-             from judged as j
-             where l.key_hash = j."tandem hash"
-           ) {VERDICTS}{gone}
-           from judged{all_there}"#,
+        "with {source}, {MINE}, {there}, {judged}{changed}, {inserted}, {note}, {stated}
+         {VERDICTS}{gone}
+         from judged{all_there}",
+        source = over.source(),
         there = there(reverse, rows),
+        judged = judged(&coming(reverse)),
+        changed = change.text(reverse),
+        inserted = inserted(reverse, loose),
         note = note(
             &over,
             &[
@@ -245,13 +181,161 @@ pub fn put(
                 ("removed", kept)
             ]
         ),
-        all_there = all_there(reverse, INSERT + UPDATE, done, &wanted),
-        changed = if writes { "null" } else { "'desktop'" }
+        stated = stated(&[
+            ("taken", "'taken'"),
+            ("reused", "'kept'"),
+            ("changed", settled),
+            ("removed", settled)
+        ]),
+        gone = change.noted(),
+        all_there = change.all_there(reverse)
     );
     vec![
         lock(&over, replicator, rows),
         over.statement(replicator, rows, sql),
     ]
+}
+
+/// Verdicts on rows that come.
+fn coming(reverse: &ReverseTable) -> String {
+    let hash = hash(reverse, "mine");
+    // Where the desktop doesn't say whose a row is, one that looks alike is as good as ours.
+    let equal = match reverse.desktop_owner {
+        Some(_) => String::new(),
+        None => format!(" and there.hash <> {hash}"),
+    };
+    format!(
+        r#"when there.at is not null and not there.mobile{equal} then 'taken'
+           when there.at is not null and there.hash = {hash} then 'same'
+           when there.at is not null and mine."tandem state" = 'kept' then 'reused'
+           when there.at is not null and there.hash <> mine."tandem last" then 'changed'
+           when there.at is not null then 'update'
+           when mine."tandem last" is not null then 'removed'
+           else 'insert'"#
+    )
+}
+
+/// What a row gets in a column, but for those that stay empty for now.
+fn value(loose: &[usize], (at, column): (usize, &Column)) -> String {
+    match loose.contains(&at) {
+        true => format!("null::{base_type}", base_type = column.base_type),
+        false => format!("src.{column}", column = ident(&column.name)),
+    }
+}
+
+/// How a row of the desktop's gets what changed.
+enum Change {
+    /// It has nothing but its key.
+    Never,
+    /// It goes, to be inserted by [`fill`].
+    Anew,
+    /// By these assignments.
+    InPlace(String),
+}
+
+impl Change {
+    fn of(reverse: &ReverseTable, loose: &[usize], makes_way: bool) -> Change {
+        let rest = { reverse.columns.iter().enumerate() }.filter(|(at, _)| !reverse.is_key(*at));
+        let set = rest.map(|column| {
+            format!(
+                "{column} = {value}",
+                column = ident(&column.1.name),
+                value = value(loose, column)
+            )
+        });
+        let set: Vec<_> = set.collect();
+        match (set.is_empty(), makes_way) {
+            (true, _) => Change::Never,
+            (false, true) => Change::Anew,
+            (false, false) => Change::InPlace(set.join(", ")),
+        }
+    }
+
+    /// A CTE that does it.
+    fn text(&self, reverse: &ReverseTable) -> String {
+        let target = target(reverse);
+        let found = format!(
+            r#"t.tableoid = src."tandem part"
+               and t.ctid = src."tandem at"
+               and src."tandem verdict" in ({updates})"#,
+            updates = updates(reverse)
+        );
+        match self {
+            Change::Never => String::new(),
+            Change::Anew => format!(
+                r#", gone as (
+                     delete from {target} as t
+                     using judged as src
+                     where {found}
+                     returning src."tandem key"
+                   )"#
+            ),
+            Change::InPlace(set) => format!(
+                ", updated as (
+                   update {target} as t
+                   set {set}
+                   from judged as src
+                   where {found}
+                   returning 1
+                 )"
+            ),
+        }
+    }
+
+    /// Notes what went, for [`fill`].
+    fn noted(&self) -> String {
+        match self {
+            Change::Anew => format!(
+                r#", set_config(
+                     '{GONE}',
+                     (select coalesce(jsonb_agg("tandem key"), '[]')::text from gone),
+                     true
+                   )"#
+            ),
+            Change::Never | Change::InPlace(_) => String::new(),
+        }
+    }
+
+    /// As many rows changed, and came, as had to.
+    fn all_there(&self, reverse: &ReverseTable) -> String {
+        let (inserts, updates) = (inserts(reverse), updates(reverse));
+        let both = format!("{inserts}, {updates}");
+        let (done, verdicts) = match self {
+            Change::Never => ("(select count(*) from inserted)", inserts),
+            Change::Anew => (
+                "(select count(*) from gone) + (select count(*) from inserted)",
+                &*both,
+            ),
+            Change::InPlace(_) => (
+                "(select count(*) from updated) + (select count(*) from inserted)",
+                &*both,
+            ),
+        };
+        all_there(reverse, INSERT + UPDATE, done, &wanted(verdicts))
+    }
+}
+
+/// Inserts what is new. Where the desktop would generate what names the row, the cloud's value is insisted on; elsewhere these
+/// words do nothing.
+fn inserted(reverse: &ReverseTable, loose: &[usize]) -> String {
+    let columns = reverse.columns.iter();
+    let mut names: Vec<_> = columns.map(|column| ident(&column.name)).collect();
+    let columns = reverse.columns.iter().enumerate();
+    let mut values: Vec<_> = columns.map(|column| value(loose, column)).collect();
+    names_owner(reverse, &mut names, &mut values);
+    format!(
+        r#"inserted as (
+             insert into {qualified} ({names}) overriding system value
+             select {values}
+             from judged as src
+             where src."tandem verdict" in ({inserts})
+             returning 1
+           )"#,
+        qualified = super::qualified(&reverse.desktop),
+        names = names.join(", "),
+        values = values.join(", "),
+        inserts = inserts(reverse)
+    )
 }
 
 /// A row that changes goes, since NULL is refused where it may have to wait; nobody but us notices that.
@@ -319,64 +403,57 @@ pub fn fill(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Option
 /// Removes rows that the phone deleted, if the settings let it; else they are kept, and known as such.
 pub fn remove(reverse: &ReverseTable, replicator: &str, rows: &[Coming]) -> Vec<Statement> {
     let over = Over::names(reverse);
-    let writes = !reverse.keeps_desktop;
-    let also = if writes { ", 'deleted'" } else { "" };
-    let (delete, differs) = match reverse.deletes {
-        true => ("'delete'", "'deleted'"),
-        false => ("'keep'", "'keep'"),
+    let deletes = match reverse.keeps_desktop {
+        true => "'delete'",
+        false => "'delete', 'deleted'",
     };
     let sql = format!(
         r#"with {source},
            {MINE},
            {there},
-           judged as materialized (
-             select mine.*, there.part as "tandem part", there.at as "tandem at",
-               there.image as "tandem image", case
-                 when there.at is null or not there.mobile then 'same'
-                 when there.hash <> mine."tandem last" then {differs}
-                 else {delete}
-               end as "tandem verdict"
-             from mine
-             left join there on there.name = mine."tandem key"
-           ),
+           {judged},
            gone as (
              delete from {target} as t
              using judged as src
              where t.tableoid = src."tandem part"
                and t.ctid = src."tandem at"
-               and src."tandem verdict" in ('delete'{also})
+               and src."tandem verdict" in ({deletes})
              returning 1
            ),
            {note},
-           stated as (
-             update tandem.ledger as l
-             set state = case j."tandem verdict"
-               when 'keep' then 'kept'
-               when 'deleted' then {changed}
-             end
-             from judged as j
-             where l.key_hash = j."tandem hash"
-           ) {VERDICTS}
+           {stated}
+           {VERDICTS}
            from judged{all_there}"#,
         source = over.source(),
         there = there(reverse, rows),
+        judged = judged(&going(reverse)),
         target = target(reverse),
-        note = note(
-            &over,
-            &[("deleted", if writes { "cloud" } else { "desktop" })]
-        ),
+        note = note(&over, &[("deleted", kept(reverse))]),
+        stated = stated(&[("keep", "'kept'"), ("deleted", settled(reverse))]),
         all_there = all_there(
             reverse,
             DELETE,
             "(select count(*) from gone)",
-            &wanted(&format!("'delete'{also}"))
-        ),
-        changed = if writes { "null" } else { "'desktop'" }
+            &wanted(deletes)
+        )
     );
     vec![
         lock(&over, replicator, rows),
         over.statement(replicator, rows, sql),
     ]
+}
+
+/// Verdicts on rows that go.
+fn going(reverse: &ReverseTable) -> String {
+    let (delete, differs) = match reverse.deletes {
+        true => ("'delete'", "'deleted'"),
+        false => ("'keep'", "'keep'"),
+    };
+    format!(
+        r#"when there.at is null or not there.mobile then 'same'
+           when there.hash <> mine."tandem last" then {differs}
+           else {delete}"#
+    )
 }
 
 /// Remembers how the rows stand now, whatever the desktop's triggers made of them: a later difference is the desktop's.

@@ -62,38 +62,6 @@ pub fn looked_up(table: &Table) -> Option<Comparison> {
     if followers.is_empty() {
         return None;
     }
-    let target = qualified(&table.cloud);
-    let (mut found, mut wanted, mut joins) = (Vec::new(), Vec::new(), Vec::new());
-    for (nth, (column, at)) in followers.iter().enumerate() {
-        let lookup = &table.lookups[*at];
-        let own = |(own, ..): &(String, String, String)| format!("t.{own}", own = ident(own));
-        let on: Vec<_> = lookup.on.iter().map(own).collect();
-        let those = format!("select {on} from {target} as t", on = on.join(", "));
-        found.push(format!(
-            "found{nth} as ({parents})",
-            parents = parents(lookup, column, &those)
-        ));
-        // Where something has to stand, what stood there stays when no parent says anything.
-        let value = match column.not_null {
-            true => format!(
-                "coalesce(found{nth}.value, t.{column})",
-                column = ident(&column.name)
-            ),
-            false => format!("found{nth}.value"),
-        };
-        wanted.push(format!("{value} as {says}", says = ident(&says(nth))));
-        let on = { on.iter().enumerate() }.map(|(at, own)| format!("found{nth}.k{at} = {own}"));
-        joins.push(format!(
-            "left join found{nth} on {on}",
-            on = on.collect::<Vec<_>>().join(" and ")
-        ));
-    }
-    let with_parents = format!(
-        "(with {found} select t.*, {wanted} from {target} as t {joins})",
-        found = found.join(", "),
-        wanted = wanted.join(", "),
-        joins = joins.join(" ")
-    );
     let named = names(table);
     let all: Vec<_> = { named.iter().copied() }
         .chain(followers.iter().map(|(column, _)| *column))
@@ -122,8 +90,8 @@ pub fn looked_up(table: &Table) -> Option<Comparison> {
         sort: Sort::LookedUp,
         keyed: table.key != Key::Multiset,
         extras: false,
-        desktop: look(with_parents, said),
-        cloud: look(target, all_stored(&table.arriving, &all)),
+        desktop: look(with_parents(table, &followers), said),
+        cloud: look(qualified(&table.cloud), all_stored(&table.arriving, &all)),
         sent: { named.iter() }
             .map(|column| !matches!(column.from, Source::Constant(_)))
             .collect(),
@@ -132,6 +100,42 @@ pub fn looked_up(table: &Table) -> Option<Comparison> {
         // The cloud has all of it.
         abroad: None,
     })
+}
+
+/// The cloud's rows with what their parents say beside them, as a FROM item.
+fn with_parents(table: &Table, followers: &[(&Column, usize)]) -> String {
+    let target = qualified(&table.cloud);
+    let (mut found, mut wanted, mut joins) = (Vec::new(), Vec::new(), Vec::new());
+    for (nth, (column, at)) in followers.iter().enumerate() {
+        let lookup = &table.lookups[*at];
+        let own = |(own, ..): &(String, String, String)| format!("t.{own}", own = ident(own));
+        let on: Vec<_> = lookup.on.iter().map(own).collect();
+        let those = format!("select {on} from {target} as t", on = on.join(", "));
+        found.push(format!(
+            "found{nth} as ({parents})",
+            parents = parents(lookup, column, &those)
+        ));
+        // Where something has to stand, what stood there stays when no parent says anything.
+        let value = match column.not_null {
+            true => format!(
+                "coalesce(found{nth}.value, t.{column})",
+                column = ident(&column.name)
+            ),
+            false => format!("found{nth}.value"),
+        };
+        wanted.push(format!("{value} as {says}", says = ident(&says(nth))));
+        let on = { on.iter().enumerate() }.map(|(at, own)| format!("found{nth}.k{at} = {own}"));
+        joins.push(format!(
+            "left join found{nth} on {on}",
+            on = on.collect::<Vec<_>>().join(" and ")
+        ));
+    }
+    format!(
+        "(with {found} select t.*, {wanted} from {target} as t {joins})",
+        found = found.join(", "),
+        wanted = wanted.join(", "),
+        joins = joins.join(" ")
+    )
 }
 
 /// What a lookup's parents say, as a column beside the table's own.
