@@ -89,37 +89,8 @@ async fn weigh(
         cloud: cloud.as_ref(),
     });
     let pairs: Vec<_> = pairs.collect();
-    let (mut tables, mut reverse_tables, mut mismatches) = (Vec::new(), Vec::new(), Vec::new());
-    for at in 0..pairs.len() {
-        match resolve(settings, &pairs, at) {
-            Ok(resolved) => {
-                tables.extend(resolved.table);
-                reverse_tables.extend(resolved.reverse);
-            }
-            Err(found) => mismatches.extend(found),
-        }
-    }
-    let outward = tables.iter().map(|table| {
-        (
-            &table.name,
-            (cloud, Side::Cloud),
-            &table.arriving,
-            &table.columns,
-        )
-    });
-    let homeward = reverse_tables.iter().map(|reverse| {
-        (
-            &reverse.name,
-            (desktop, Side::Desktop),
-            &reverse.arriving,
-            &reverse.columns,
-        )
-    });
-    for (name, side, arriving, columns) in outward.chain(homeward) {
-        let wrong = try_conversions(side, arriving, columns).await?;
-        let wrong = wrong.into_iter();
-        mismatches.extend(wrong.map(|what| Mismatch::new(name, Sort::Settings, what)));
-    }
+    let (mut tables, mut reverse_tables, mut mismatches) = resolve_each(settings, &pairs);
+    mismatches.extend(unconvertible((&tables, cloud), (&reverse_tables, desktop)).await?);
     mismatches.extend(mark_looked_up(&mut tables));
     mismatches.extend(unknown_zone(settings, desktop, cloud).await?);
     let found = fleeting(desktop, &tables).await;
@@ -142,6 +113,54 @@ async fn weigh(
         mismatches.push(Mismatch::new(&found.table, Sort::Key, found.words()));
     }
     Ok(Err(mismatches))
+}
+
+/// The tables of both ways as far as they fit, and what doesn't.
+fn resolve_each(
+    settings: &Settings,
+    pairs: &[Pair<'_>],
+) -> (Vec<Table>, Vec<ReverseTable>, Vec<Mismatch>) {
+    let (mut tables, mut reverse_tables, mut mismatches) = (Vec::new(), Vec::new(), Vec::new());
+    for at in 0..pairs.len() {
+        match resolve(settings, pairs, at) {
+            Ok(resolved) => {
+                tables.extend(resolved.table);
+                reverse_tables.extend(resolved.reverse);
+            }
+            Err(found) => mismatches.extend(found),
+        }
+    }
+    (tables, reverse_tables, mismatches)
+}
+
+/// Values that can't become what the column is to which they come, on either way.
+async fn unconvertible(
+    (tables, cloud): (&[Table], &Client),
+    (reverse_tables, desktop): (&[ReverseTable], &Client),
+) -> Result<Vec<Mismatch>, Fault> {
+    let outward = tables.iter().map(|table| {
+        (
+            &table.name,
+            (cloud, Side::Cloud),
+            &table.arriving,
+            &table.columns,
+        )
+    });
+    let homeward = reverse_tables.iter().map(|reverse| {
+        (
+            &reverse.name,
+            (desktop, Side::Desktop),
+            &reverse.arriving,
+            &reverse.columns,
+        )
+    });
+    let mut mismatches = Vec::new();
+    for (name, side, arriving, columns) in outward.chain(homeward) {
+        let wrong = try_conversions(side, arriving, columns).await?;
+        let wrong = wrong.into_iter();
+        mismatches.extend(wrong.map(|what| Mismatch::new(name, Sort::Settings, what)));
+    }
+    Ok(mismatches)
 }
 
 /// Each table with all that doesn't fit of it.

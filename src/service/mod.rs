@@ -11,6 +11,7 @@ mod reload;
 mod schema_drift;
 mod session;
 mod session_plan;
+mod set_up;
 mod supervise;
 mod telling;
 mod upgrade;

@@ -9,7 +9,8 @@ use tokio_postgres::types::Type;
 use super::around::Around;
 use super::lifesign::SessionHealth;
 use super::schema_drift::TakenUp;
-use super::session::{Ready, Session};
+use super::session::Session;
+use super::set_up::Ready;
 use crate::catalog::Footprint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{

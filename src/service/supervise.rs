@@ -121,35 +121,45 @@ async fn sessions(
             tracing::info!("{fault}");
             continue;
         }
-        if let Kind::Transient(side) | Kind::Slow(side) = fault.kind {
-            goal.meter.reconnect(side);
-        }
-        if let Kind::Slow(side) = fault.kind {
-            goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
-            tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
-        }
-        if decision != Decision::Again {
-            goal.health.failed(&fault, &goal.meter);
-        }
+        note(&fault, decision, goal);
         attempt += 1;
         let wait = pause.next().unwrap_or(limits::RETRY_MAX);
-        let next_ms = wait.as_millis() as u64;
-        match decision {
-            Decision::Again => tracing::info!(next_ms, "{fault}"),
-            Decision::Retry | Decision::Stop(_) => {
-                let hint = fault.hint.as_deref();
-                tracing::warn!(
-                    attempt,
-                    next_ms,
-                    hint,
-                    "{fault}; nothing is lost, trying again"
-                );
-            }
-        }
+        say_when(&fault, decision, (attempt, wait));
         tokio::select! {
             () = stop.cancelled() => return Ok(()),
             () = tokio::time::sleep(wait) => {}
             () = goal.reloads.outdated() => {}
+        }
+    }
+}
+
+/// What a session's end means for the next one and for whoever watches.
+fn note(fault: &Fault, decision: Decision, goal: &mut RunMode) {
+    if let Kind::Transient(side) | Kind::Slow(side) = fault.kind {
+        goal.meter.reconnect(side);
+    }
+    if let Kind::Slow(side) = fault.kind {
+        goal.slower = (goal.slower + 1).min(limits::SLOWER_MAX);
+        tracing::warn!(%side, times = 1 << goal.slower, "statements there may take longer from now on");
+    }
+    if decision != Decision::Again {
+        goal.health.failed(fault, &goal.meter);
+    }
+}
+
+/// Says why a session ended, and when the next one begins.
+fn say_when(fault: &Fault, decision: Decision, (attempt, wait): (u32, Duration)) {
+    let next_ms = wait.as_millis() as u64;
+    match decision {
+        Decision::Again => tracing::info!(next_ms, "{fault}"),
+        Decision::Retry | Decision::Stop(_) => {
+            let hint = fault.hint.as_deref();
+            tracing::warn!(
+                attempt,
+                next_ms,
+                hint,
+                "{fault}; nothing is lost, trying again"
+            );
         }
     }
 }

@@ -4,11 +4,14 @@
 use super::progress::Course;
 use super::stage::{Staging, run};
 use super::state::{is_ours, not_applied};
-use crate::apply::{ApplyError, CopyIn, assert_lease};
+use crate::apply::{ApplyError, CopyIn, Lease, assert_lease};
 use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
 use crate::model::{Lsn, Statement, Table, sqlstate};
-use crate::plan::{Direct, Pages, forget_pieces, opening, piece_done, table_state, void_parked};
+use crate::plan::{
+    Direct, Pages, TransactionSettings, forget_pieces, opening, piece_done, table_state,
+    void_parked,
+};
 use crate::wire::WireError;
 
 /// What became of rows.
@@ -45,71 +48,17 @@ impl Pour<'_> {
     ) -> Result<Poured, Fault> {
         let Pour { table, halves, .. } = self;
         let mut course = staging.progress.read(&table.name);
-        let begin = opening(staging.opening).into_iter();
-        let mut begin: Vec<_> = begin.map(|statement| statement.sql.to_string()).collect();
-        // However long the desktop takes to read it: the COPY is one statement.
-        begin.push("set local statement_timeout = 0".to_owned());
-        if self.pages.is_none() {
-            begin.push(halves.taken.clone());
-        }
-        let begin = format!("{}; {}", begin.join("; "), halves.into);
+        let begin = self.begin(staging.opening);
         let mut filling = match CopyIn::begin(staging.applier, &begin).await {
             Ok(filling) => filling,
             Err(refused) => return not_this(refused, table),
         };
-        let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
         let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
-        let (mut rows, mut unfit) = (0, false);
-        match reader.start(&halves.out(self.pages)).await {
-            Ok(()) => {}
-            Err(WireError::Server(error)) if blames_table(&error) => {
-                return given_up(filling, &mut course).await;
-            }
-            Err(error) => return Err(desktop(error)),
-        }
-        loop {
-            let line = match reader.line(limit).await {
-                Ok(Some(line)) => line,
-                Ok(None) => break,
-                Err(WireError::Server(error)) if blames_table(&error) => {
-                    return given_up(filling, &mut course).await;
-                }
-                Err(error) => return Err(desktop(error)),
-            };
-            // One that can't be read goes the long way as well.
-            let line = match (line, reader.charset()) {
-                (Line::Row(line), Some(charset)) => {
-                    values(&line, charset).map_or(Line::TooLarge, Line::Row)
-                }
-                (line, _) => line,
-            };
-            match line {
-                Line::Row(line) if !unfit => {
-                    rows += 1;
-                    filling.line(&line).await.map_err(&cloud)?;
-                    course.row(line.len() as u64);
-                }
-                Line::Row(_) => {}
-                Line::TooLarge => unfit = true,
-            }
-        }
-        if unfit {
+        let out = halves.out(self.pages);
+        let Some(rows) = pass_on((reader, limit), &out, &mut filling, &mut course).await? else {
             return given_up(filling, &mut course).await;
-        }
-        let mut end = Vec::new();
-        let replicator = &staging.lease.replicator;
-        match self.pages {
-            None => end.extend(whole(replicator, table, rows, self.before)),
-            Some((from, to)) => {
-                end.push(piece_done(
-                    replicator,
-                    table,
-                    (from, to.unwrap_or(self.last)),
-                ));
-            }
-        }
-        end.push(assert_lease(staging.lease));
-        match filling.commit(rows, end).await {
+        };
+        match filling.commit(rows, self.end(staging.lease, rows)).await {
             Ok(true) => Ok(Poured::Whole(rows)),
             Ok(false) => {
                 course.undo();
@@ -120,6 +69,36 @@ impl Pour<'_> {
                 not_this(refused, table)
             }
         }
+    }
+
+    /// Opens the transaction, and the COPY in it.
+    fn begin(&self, settings: &TransactionSettings) -> String {
+        let begin = opening(settings).into_iter();
+        let mut begin: Vec<_> = begin.map(|statement| statement.sql.to_string()).collect();
+        // However long the desktop takes to read it: the COPY is one statement.
+        begin.push("set local statement_timeout = 0".to_owned());
+        if self.pages.is_none() {
+            begin.push(self.halves.taken.clone());
+        }
+        format!("{}; {}", begin.join("; "), self.halves.into)
+    }
+
+    /// Notes in the same transaction that the rows are there.
+    fn end(&self, lease: &Lease, rows: u64) -> Vec<Statement> {
+        let mut end = Vec::new();
+        let (replicator, table) = (&lease.replicator, self.table);
+        match self.pages {
+            None => end.extend(whole(replicator, table, rows, self.before)),
+            Some((from, to)) => {
+                end.push(piece_done(
+                    replicator,
+                    table,
+                    (from, to.unwrap_or(self.last)),
+                ));
+            }
+        }
+        end.push(assert_lease(lease));
+        end
     }
 
     /// Makes sure that the table is empty, and notes that all owned rows in it are ours from now on: it is filled piece
@@ -150,6 +129,48 @@ pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> 
         table_state::settled(replicator, table, before, false),
         forget_pieces(replicator, table),
     ]
+}
+
+/// Reads what `out` gives and passes it on; says how many rows. None when some of them don't fit as they are, or the
+/// desktop refuses to give them.
+async fn pass_on(
+    (reader, limit): (&mut TableReader, usize),
+    out: &str,
+    filling: &mut CopyIn<'_>,
+    course: &mut Course,
+) -> Result<Option<u64>, Fault> {
+    let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
+    match reader.start(out).await {
+        Ok(()) => {}
+        Err(WireError::Server(error)) if blames_table(&error) => return Ok(None),
+        Err(error) => return Err(desktop(error)),
+    }
+    let (mut rows, mut unfit) = (0, false);
+    loop {
+        let line = match reader.line(limit).await {
+            Ok(Some(line)) => line,
+            Ok(None) => break,
+            Err(WireError::Server(error)) if blames_table(&error) => return Ok(None),
+            Err(error) => return Err(desktop(error)),
+        };
+        // One that can't be read goes the long way as well.
+        let line = match (line, reader.charset()) {
+            (Line::Row(line), Some(charset)) => {
+                values(&line, charset).map_or(Line::TooLarge, Line::Row)
+            }
+            (line, _) => line,
+        };
+        match line {
+            Line::Row(line) if !unfit => {
+                rows += 1;
+                filling.line(&line).await.map_err(&cloud)?;
+                course.row(line.len() as u64);
+            }
+            Line::Row(_) => {}
+            Line::TooLarge => unfit = true,
+        }
+    }
+    Ok((!unfit).then_some(rows))
 }
 
 /// Leaves the table as it was.

@@ -1,10 +1,11 @@
-//! Which rows of a large table a copy has to read, where it is copied once more or an interrupted copy goes on: both sides sum theirs up by ranges, each on its own, and only rows in ranges
-//! that differ cross the network, or wait for anybody.
+//! Which rows of a large table a copy has to read, where it is copied once more or an interrupted copy goes on: both
+//! sides sum theirs up by ranges, each on its own, and only rows in ranges that differ cross the network, or wait for
+//! anybody.
 //!
-//! The desktop's sums are of the snapshot that the copy reads, the cloud's of a moment after that. A range that is equal holds what
-//! the copy would write there. What comes to it later is the stream's: changes that the snapshot has seen, which bring its rows to
-//! what they are already, and changes that it hasn't, whose rows a merge leaves alone. What comes before that moment makes the
-//! range differ, and then its rows are read for nothing; no more.
+//! The desktop's sums are of the snapshot that the copy reads, the cloud's of a moment after that. A range that is
+//! equal holds what the copy would write there. What comes to it later is the stream's: changes that the snapshot has
+//! seen, which bring its rows to what they are already, and changes that it hasn't, whose rows a merge leaves alone.
+//! What comes before that moment makes the range differ, and then its rows are read for nothing; no more.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

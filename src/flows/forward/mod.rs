@@ -19,7 +19,7 @@ use tokio::time::{sleep_until, timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::apply::{Applier, Lease};
-use crate::capture::{Capture, Start};
+use crate::capture::{Capture, Delivery, Start};
 use crate::catalog::{of_stream, released};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
@@ -31,7 +31,7 @@ use crate::limits;
 use crate::model::{Committed, Recovery, TableStop, Tables};
 use crate::plan::TransactionSettings;
 use crate::wire::WireError;
-use crate::wire::control::Control;
+use crate::wire::control::{Control, End};
 
 use batcher::Batcher;
 use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, SwapRequests};
@@ -119,17 +119,7 @@ impl<'a> Forward<'a> {
             round_trip,
             longest_pause: forward.batch_wait,
         };
-        let start = Start {
-            slot: forward.slot.clone(),
-            publication: forward.publication.clone(),
-            from,
-            sender_timeout,
-            memory_max: forward.memory_max,
-        };
-        let endpoint = &sides.settings.desktop.endpoint;
-        let capture = Capture::start(endpoint, &start)
-            .await
-            .map_err(|error| of_desktop(&error, &forward.publication))?;
+        let capture = capture_from(sides.settings, from, sender_timeout).await?;
         let asked = { sides.agenda.wanted.iter() }.flat_map(|wanted| wanted.asked.iter().copied());
         let replicator = &sides.lease.replicator;
         let asking = SwapRequests::new(&sides.cloud.client, replicator, tables.clone(), asked);
@@ -271,16 +261,9 @@ impl<'a> Forward<'a> {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                end = self.desktop.ended() => {
-                    let words = end.server.map_or("the connection ended".to_owned(), |error| error.to_string());
-                    return Err(Fault::new(Kind::Transient(Side::Desktop), "the desktop went away").cause(words));
-                }
+                end = self.desktop.ended() => return Err(went_away(end)),
                 outcome = self.sender.outcome() => self.written(outcome?).await?,
-                delivery = next(&mut self.capture), if !is_full => match delivery {
-                    Some(Ok(delivery)) => self.batcher.take(delivery)?,
-                    Some(Err(error)) => return Err(of_desktop(&error, &self.sides.forward.publication)),
-                    None => return Err(Fault::new(Kind::Transient(Side::Desktop), "the stream ended")),
-                },
+                delivery = next(&mut self.capture), if !is_full => self.gather(delivery)?,
                 event = self.copies.event() => {
                     if self.copies.take(event, &mut self.batcher, &self.sender)? {
                         heartbeat.beat_soon();
@@ -304,19 +287,37 @@ impl<'a> Forward<'a> {
                 () = at(parked) => self.sender.try_parked(),
                 () = at(due) => {}
                 () = at(copy_due) => {}
-                () = at(impatient) => {
-                    let progress = self.sender.progress();
-                    if progress != self.progress {
-                        (self.progress, self.busy_since) = (progress, Some(Instant::now()));
-                        continue;
-                    }
-                    // The slot's position doesn't move, so a shutdown of the desktop would wait for us.
-                    tracing::warn!("the cloud has confirmed nothing for {} s; leaving the stream until it answers", limits::UNCONFIRMED_MAX.as_secs());
-                    if let Some(capture) = self.capture.take() {
-                        capture.abandon().await;
-                    }
-                }
+                () = at(impatient) => self.leave_unless_it_moves().await,
             }
+        }
+    }
+
+    /// What the desktop has sent, if it goes on sending.
+    fn gather(&mut self, delivery: Option<Result<Delivery, WireError>>) -> Result<(), Fault> {
+        match delivery {
+            Some(Ok(delivery)) => self.batcher.take(delivery),
+            Some(Err(error)) => Err(of_desktop(&error, &self.sides.forward.publication)),
+            None => Err(Fault::new(
+                Kind::Transient(Side::Desktop),
+                "the stream ended",
+            )),
+        }
+    }
+
+    /// A cloud that has been silent for long may be at work on a large transaction; else the stream is left.
+    async fn leave_unless_it_moves(&mut self) {
+        let progress = self.sender.progress();
+        if progress != self.progress {
+            (self.progress, self.busy_since) = (progress, Some(Instant::now()));
+            return;
+        }
+        // The slot's position doesn't move, so a shutdown of the desktop would wait for us.
+        tracing::warn!(
+            "the cloud has confirmed nothing for {} s; leaving the stream until it answers",
+            limits::UNCONFIRMED_MAX.as_secs()
+        );
+        if let Some(capture) = self.capture.take() {
+            capture.abandon().await;
         }
     }
 
@@ -393,14 +394,36 @@ impl<'a> Forward<'a> {
     }
 }
 
+async fn capture_from(
+    settings: &Settings,
+    from: Committed,
+    sender_timeout: Duration,
+) -> Result<Capture, Fault> {
+    let forward = &settings.forward;
+    let start = Start {
+        slot: forward.slot.clone(),
+        publication: forward.publication.clone(),
+        from,
+        sender_timeout,
+        memory_max: forward.memory_max,
+    };
+    Capture::start(&settings.desktop.endpoint, &start)
+        .await
+        .map_err(|error| of_desktop(&error, &forward.publication))
+}
+
 /// An error of the stream.
 fn of_desktop(error: &WireError, publication: &str) -> Fault {
     of_stream(error, publication).unwrap_or_else(|| Fault::wire(Side::Desktop, error))
 }
 
-async fn next(
-    capture: &mut Option<Capture>,
-) -> Option<Result<crate::capture::Delivery, WireError>> {
+/// The connection to the desktop ended.
+fn went_away(end: End) -> Fault {
+    let words = { end.server }.map_or("the connection ended".to_owned(), |error| error.to_string());
+    Fault::new(Kind::Transient(Side::Desktop), "the desktop went away").cause(words)
+}
+
+async fn next(capture: &mut Option<Capture>) -> Option<Result<Delivery, WireError>> {
     match capture {
         Some(capture) => capture.next().await,
         None => pending().await,

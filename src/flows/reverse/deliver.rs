@@ -3,12 +3,13 @@
 
 use std::collections::{HashMap, HashSet};
 
+use super::outcome::{Done, Outcome};
 use super::poll::{Found, State};
+use super::refusals::{is_busy, is_rows, lies_between_rows, words};
 use crate::apply::{Applied as Ran, Applier, ApplyError, Script};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::flows::copy::not_applied_on;
-use crate::flows::refusal_words::lies_in_rows;
 use crate::limits;
 use crate::model::{ReverseTable, Statement, sqlstate};
 use crate::plan::reverse::{
@@ -16,64 +17,6 @@ use crate::plan::reverse::{
 };
 use crate::plan::{TransactionSettings, at_once, hash_joins, opening};
 use crate::wire::ServerError;
-
-/// What became of a row.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
-    /// The desktop's row changed.
-    Applied,
-    /// The desktop's row got the cloud's values again.
-    Rewritten,
-    /// It was as it should be.
-    Folded,
-    /// It doesn't come home: it isn't the phone's, or the settings keep the desktop's version.
-    RuledOut,
-    /// The desktop refuses it.
-    QuarantinedRow {
-        /// The SQLSTATE.
-        code: String,
-        /// In words.
-        why: String,
-    },
-}
-
-impl Outcome {
-    /// The word for it in the cloud.
-    pub(super) fn word(&self) -> &'static str {
-        match self {
-            Outcome::Applied => "applied",
-            Outcome::Rewritten => "rewritten",
-            Outcome::Folded => "folded",
-            Outcome::RuledOut => "ruled out",
-            Outcome::QuarantinedRow { .. } => "parked",
-        }
-    }
-
-    /// Why it was refused.
-    pub(super) fn refusal(&self) -> Option<(&str, &str)> {
-        match self {
-            Outcome::QuarantinedRow { code, why } => Some((code, why)),
-            _ => None,
-        }
-    }
-
-    fn parked(code: &str, why: impl Into<String>) -> Outcome {
-        Outcome::QuarantinedRow {
-            code: code.to_owned(),
-            why: why.into(),
-        }
-    }
-}
-
-/// A row with what became of it.
-#[derive(Clone, Debug)]
-pub(super) struct Done {
-    pub(super) key: String,
-    pub(super) entries: Vec<i64>,
-    pub(super) new: u64,
-    pub(super) cells: Vec<Option<String>>,
-    pub(super) outcome: Outcome,
-}
 
 /// What became of what was found.
 pub(super) struct Delivered {
@@ -117,10 +60,56 @@ pub(super) async fn deliver(
     if !told.is_empty() && !learn(desktop, reverse, replicator, &told).await? {
         return Ok(delivered);
     }
-    let mut items: Vec<Item> = Vec::new();
+    let (items, judged) = sorted(reverse, found);
+    delivered.done.extend(judged);
+    let mut round = Round {
+        reverse,
+        delivered,
+        waiting: vec![(items, false)],
+        tied: Vec::new(),
+        tries: 0,
+        doubted: HashSet::new(),
+    };
+    while let Some((items, loosely)) = round.waiting.pop() {
+        let written = match items.is_empty() {
+            true => Ok(None),
+            false => {
+                let written = write(desktop, reverse, replicator, &items, loosely).await;
+                written.map(Some)
+            }
+        };
+        let together = match written {
+            Ok(written) => {
+                round.written(&items, written, loosely)?;
+                !loosely
+            }
+            Err(ApplyError::Refused { error, .. }) if is_busy(&error) => {
+                // Somebody has the rows; they are tried again with the next poll.
+                tracing::debug!(table = %reverse.name, "{error}");
+                return Ok(round.delivered);
+            }
+            Err(ApplyError::Refused { error, .. }) if !is_rows(&error) && blames_table(&error) => {
+                round.delivered.broken = Some(format!("the desktop refuses it: {error}"));
+                return Ok(round.delivered);
+            }
+            Err(ApplyError::Refused { error, step, .. }) if is_rows(&error) => {
+                round.refused(items, loosely, (&error, step))
+            }
+            Err(error) => return Err(not_applied_on(Side::Desktop, error)),
+        };
+        if together {
+            round.try_tied_together();
+        }
+    }
+    Ok(round.ended())
+}
+
+/// What is to be written, the rows of an entry together; and what becomes of the other rows without the desktop.
+fn sorted(reverse: &ReverseTable, found: Vec<Found>) -> (Vec<Item>, Vec<Done>) {
+    let (mut items, mut judged) = (Vec::<Item>::new(), Vec::new());
     for found in found {
         match judge(reverse, &found) {
-            Err(outcome) => delivered.done.push(done(&found, outcome)),
+            Err(outcome) => judged.push(done(&found, outcome)),
             Ok(work) => {
                 let same = |item: &&mut Item| item.found[0].coming.entry == found.coming.entry;
                 match items.last_mut().filter(same) {
@@ -133,88 +122,104 @@ pub(super) async fn deliver(
             }
         }
     }
-    let mut waiting = vec![(items, false)];
-    // Refused alone for what other rows have: together they may fit.
-    let mut tied: Vec<(Item, Outcome)> = Vec::new();
-    let mut tries = 0;
-    // Kept out once: where something may keep rows out, somebody may just as well have replaced this one in the same moment.
-    let mut doubted = HashSet::new();
-    while let Some((mut items, loosely)) = waiting.pop() {
-        let mut again = false;
-        let written = match items.is_empty() {
-            true => Ok(None),
-            false => {
-                let written = write(desktop, reverse, replicator, &items, loosely).await;
-                written.map(Some)
+    (items, judged)
+}
+
+/// One table's rows on their way into the desktop.
+struct Round<'r> {
+    reverse: &'r ReverseTable,
+    delivered: Delivered,
+    /// What is written next, each in a transaction of its own; loosely: its rows may wait for one another.
+    waiting: Vec<(Vec<Item>, bool)>,
+    /// Refused alone for what other rows have: together they may fit.
+    tied: Vec<(Item, Outcome)>,
+    /// So many times they were tried together in vain.
+    tries: u32,
+    /// Kept out once: where something may keep rows out, somebody may just as well have replaced this one in the same
+    /// moment.
+    doubted: HashSet<u64>,
+}
+
+impl Round<'_> {
+    /// The desktop has taken them.
+    fn written(
+        &mut self,
+        items: &[Item],
+        written: Option<(Ran, Vec<usize>)>,
+        loosely: bool,
+    ) -> Result<(), Fault> {
+        let reverse = self.reverse;
+        let verdicts = match written {
+            None => HashMap::new(),
+            Some((ran, answers)) => {
+                verdicts(&ran, &answers).map_err(|cause| unread(reverse, cause))?
             }
         };
-        match written {
-            Ok(written) => {
-                let verdicts = match written {
-                    None => HashMap::new(),
-                    Some((ran, answers)) => {
-                        verdicts(&ran, &answers).map_err(|cause| unread(reverse, cause))?
-                    }
-                };
-                delivered.done.extend(items.iter().map(|item| {
-                    let verdict = verdicts.get(&item.found[0].coming.entry);
-                    done(
-                        &item.found[0],
-                        outcome(reverse, &item.found[0], verdict.copied()),
-                    )
-                }));
-                if loosely {
-                    tied.clear();
-                }
-            }
-            Err(ApplyError::Refused { error, .. }) if is_busy(&error) => {
-                // Somebody has the rows; they are tried again with the next poll.
-                tracing::debug!(table = %reverse.name, "{error}");
-                return Ok(delivered);
-            }
-            Err(ApplyError::Refused { error, .. }) if !is_rows(&error) && blames_table(&error) => {
-                delivered.broken = Some(format!("the desktop refuses it: {error}"));
-                return Ok(delivered);
-            }
-            Err(ApplyError::Refused { error, step, .. }) if is_rows(&error) => {
-                if let (true, Some(at)) = (loosely, step.filter(|at| *at < tied.len())) {
-                    // It is what the others can do without.
-                    let (item, why) = tied.remove(at);
-                    delivered.done.push(done(&item.found[0], why));
-                    tries += 1;
-                    again = tries < limits::REVERSE_TIED_TRIES;
-                } else if items.len() > 1 && !loosely {
-                    let rest = items.split_off(items.len() / 2);
-                    waiting.extend([(rest, false), (items, false)]);
-                } else if let (Some(item), false) = (items.pop(), loosely) {
-                    if error.code == sqlstate::KEPT_OUT
-                        && doubted.insert(item.found[0].coming.entry)
-                    {
-                        waiting.push((vec![item], false));
-                        continue;
-                    }
-                    if error.code == sqlstate::KEPT_OUT && reverse.lets_keep_out {
-                        delivered.done.push(done(&item.found[0], Outcome::RuledOut));
-                        continue;
-                    }
-                    let why = Outcome::parked(&error.code, words(&error));
-                    match reverse.knot.is_some() && lies_between_rows(&error) {
-                        true => tied.push((item, why)),
-                        false => delivered.done.push(done(&item.found[0], why)),
-                    }
-                }
-            }
-            Err(error) => return Err(not_applied_on(Side::Desktop, error)),
+        self.delivered.done.extend(items.iter().map(|item| {
+            let verdict = verdicts.get(&item.found[0].coming.entry);
+            done(
+                &item.found[0],
+                outcome(reverse, &item.found[0], verdict.copied()),
+            )
+        }));
+        if loosely {
+            self.tied.clear();
         }
-        if waiting.is_empty() && tied.len() > 1 && (again || !loosely) {
-            let together = tied.iter().map(|(item, _)| item.clone());
-            waiting.push((together.collect(), true));
+        Ok(())
+    }
+
+    /// The desktop refuses some of the rows: they are halved until one stands alone. Says whether those that are tied
+    /// may be tried together next.
+    fn refused(
+        &mut self,
+        mut items: Vec<Item>,
+        loosely: bool,
+        (error, step): (&ServerError, Option<usize>),
+    ) -> bool {
+        let settled = &mut self.delivered.done;
+        if let (true, Some(at)) = (loosely, step.filter(|at| *at < self.tied.len())) {
+            // It is what the others can do without.
+            let (item, why) = self.tied.remove(at);
+            settled.push(done(&item.found[0], why));
+            self.tries += 1;
+            return self.tries < limits::REVERSE_TIED_TRIES;
+        }
+        if items.len() > 1 && !loosely {
+            let rest = items.split_off(items.len() / 2);
+            self.waiting.extend([(rest, false), (items, false)]);
+        } else if let (Some(item), false) = (items.pop(), loosely) {
+            if error.code == sqlstate::KEPT_OUT && self.doubted.insert(item.found[0].coming.entry) {
+                self.waiting.push((vec![item], false));
+                return false;
+            }
+            if error.code == sqlstate::KEPT_OUT && self.reverse.lets_keep_out {
+                settled.push(done(&item.found[0], Outcome::RuledOut));
+                return false;
+            }
+            let why = Outcome::parked(&error.code, words(error));
+            match self.reverse.knot.is_some() && lies_between_rows(error) {
+                true => self.tied.push((item, why)),
+                false => settled.push(done(&item.found[0], why)),
+            }
+        }
+        !loosely
+    }
+
+    /// When nothing else is left to be written.
+    fn try_tied_together(&mut self) {
+        if self.waiting.is_empty() && self.tied.len() > 1 {
+            let together = self.tied.iter().map(|(item, _)| item.clone());
+            self.waiting.push((together.collect(), true));
         }
     }
-    let parked = tied.into_iter();
-    let parked = parked.map(|(item, why)| done(&item.found[0], why));
-    delivered.done.extend(parked);
-    Ok(delivered)
+
+    /// What is tied still, and fits neither alone nor together, is refused.
+    fn ended(mut self) -> Delivered {
+        let parked = self.tied.into_iter();
+        let parked = parked.map(|(item, why)| done(&item.found[0], why));
+        self.delivered.done.extend(parked);
+        self.delivered
+    }
 }
 
 /// The ledger takes over what the cloud has of the desktop's changes: a transaction of its own, that does nothing when it is
@@ -394,47 +399,6 @@ fn unread(reverse: &ReverseTable, cause: String) -> Fault {
         .cause(cause)
         .hint("their entries stay in the cloud's outbox, nothing is lost; does another version of tandem work on this desktop?")
         .next("tandem doctor")
-}
-
-/// An error that lies in single rows.
-fn is_rows(error: &ServerError) -> bool {
-    matches!(
-        error.code.as_str(),
-        sqlstate::DOES_NOT_FIT | sqlstate::KEPT_OUT
-    ) || lies_in_rows(error) && blames_table(error)
-}
-
-/// Another row has what this one needs, or a row that it needs isn't there.
-fn lies_between_rows(error: &ServerError) -> bool {
-    matches!(
-        error.code.as_str(),
-        sqlstate::RESTRICT_VIOLATION
-            | sqlstate::FOREIGN_KEY_VIOLATION
-            | sqlstate::UNIQUE_VIOLATION
-            | sqlstate::EXCLUSION_VIOLATION
-    )
-}
-
-/// Somebody has a lock.
-fn is_busy(error: &ServerError) -> bool {
-    matches!(
-        error.code.as_str(),
-        sqlstate::LOCK_NOT_AVAILABLE
-            | sqlstate::SERIALIZATION_FAILURE
-            | sqlstate::DEADLOCK_DETECTED
-            | sqlstate::QUERY_CANCELED
-    )
-}
-
-/// Why a row was refused. The detail of some errors is the whole row, with whatever personal data is in it (P16).
-fn words(error: &ServerError) -> String {
-    match error.code.as_str() {
-        sqlstate::NOT_NULL_VIOLATION | sqlstate::CHECK_VIOLATION => error.message.clone(),
-        _ => match &error.detail {
-            Some(detail) => format!("{}: {detail}", error.message),
-            None => error.message.clone(),
-        },
-    }
 }
 
 #[cfg(test)]

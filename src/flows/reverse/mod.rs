@@ -5,7 +5,9 @@
 
 mod after_poll;
 mod deliver;
+mod outcome;
 mod poll;
+mod refusals;
 
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
@@ -31,7 +33,8 @@ use crate::wire::control::Control;
 use crate::{limits, platform};
 
 use after_poll::Then;
-use deliver::{Delivered, Outcome};
+use deliver::Delivered;
+use outcome::{Done, Outcome};
 use poll::{Found, State, Unread};
 
 /// Brings home what phones did, again and again.
@@ -272,7 +275,7 @@ impl Reverse {
     }
 
     /// Says once which rows the desktop refuses.
-    fn tell(&mut self, reverse: &ReverseTable, done: &[deliver::Done]) {
+    fn tell(&mut self, reverse: &ReverseTable, done: &[Done]) {
         for row in done {
             let name = (reverse.name.clone(), row.key.clone());
             let Some((sqlstate, why)) = row.outcome.refusal() else {

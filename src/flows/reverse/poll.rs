@@ -4,7 +4,7 @@ use tokio::time::timeout;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{SimpleQueryMessage, SimpleQueryRow};
 
-use super::deliver::{Done, Outcome};
+use super::outcome::{Done, Outcome};
 use crate::apply::Lease;
 use crate::fault::{Fault, Kind, Side, blames_table};
 use crate::limits;

@@ -67,17 +67,7 @@ pub async fn fill(
     let board = Arc::new(CopyQueue::new(wanted, with.tables, pages.collect()));
     let mut workers = JoinSet::new();
     for _ in 0..with.jobs {
-        let worker = Worker {
-            settings: with.settings.clone(),
-            opening: with.opening.clone(),
-            lease: with.lease.clone(),
-            snapshot: with.snapshot.to_owned(),
-            consistent: with.consistent,
-            jobs: with.jobs,
-            tables: with.tables.clone(),
-            board: board.clone(),
-            progress: with.progress.clone(),
-        };
+        let worker = Worker::new(&with, &board);
         workers.spawn(async move { worker.work().await });
     }
     let mut renewals = interval(limits::RENEW_EVERY);
@@ -154,6 +144,20 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(with: &InitialCopy<'_>, board: &Arc<CopyQueue>) -> Worker {
+        Worker {
+            settings: with.settings.clone(),
+            opening: with.opening.clone(),
+            lease: with.lease.clone(),
+            snapshot: with.snapshot.to_owned(),
+            consistent: with.consistent,
+            jobs: with.jobs,
+            tables: with.tables.clone(),
+            board: board.clone(),
+            progress: with.progress.clone(),
+        }
+    }
+
     async fn work(&self) -> Result<(), Fault> {
         let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
         let settings = &self.settings;
