@@ -276,6 +276,60 @@ fn files_stay_short_enough_to_read() {
     }
 }
 
+/// Functions of a formatted source: the line in which each begins, its name, and how many lines it has.
+fn functions(source: &str) -> Vec<(usize, &str, usize)> {
+    const BEFORE: [&str; 4] = ["pub ", "pub(", "const ", "async "];
+    let code = &source[..source.find("#[cfg(test)]").unwrap_or(source.len())];
+    let lines: Vec<_> = code.lines().collect();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let words = line.trim_start();
+        let indent = &line[..line.len() - words.len()];
+        let Some((before, named)) = words.split_once("fn ") else {
+            continue;
+        };
+        if !before.is_empty() && !BEFORE.iter().any(|word| before.starts_with(word)) {
+            continue;
+        }
+        let name = named.split(['(', '<']).next().unwrap_or_default();
+        // What only declares ends where its head does; the last line of a body has a brace alone, as deep as the first.
+        let head = lines[at..]
+            .iter()
+            .position(|line| line.ends_with(['{', ';', '}']));
+        let Some(head) = head.filter(|head| lines[at + head].ends_with('{')) else {
+            continue;
+        };
+        let is_end = |line: &&str| line.strip_prefix(indent) == Some("}");
+        let body = lines[at + head..].iter().position(is_end).unwrap();
+        found.push((at + 1, name, head + body + 1));
+    }
+    found
+}
+
+#[test]
+fn functions_stay_short_enough_to_see() {
+    const LINES_MAX: usize = 70;
+    let mut long = Vec::new();
+    for (path, text) in sources() {
+        let all = functions(&text).into_iter();
+        let too_long = all.filter(|(.., lines)| *lines > LINES_MAX);
+        long.extend(too_long.map(|(line, name, lines)| {
+            format!("{}:{line}: {name} has {lines} lines", path.display())
+        }));
+    }
+    assert!(
+        long.is_empty(),
+        "at most {LINES_MAX}; cut it into steps that have names:\n{}",
+        long.join("\n")
+    );
+}
+
+#[test]
+fn a_functions_lines_are_counted_from_its_name_to_its_brace() {
+    let source = "pub(super) async fn a(\n    b: u8,\n) -> u8 {\n    if b > 0 {\n    }\n}\ntrait C {\n    fn d(&self);\n\n    fn e(&self) {\n        1\n    }\n}\n// fn f() {\nfn g() {}\n";
+    assert_eq!(functions(source), [(1, "a", 6), (10, "e", 3)]);
+}
+
 /// What the program is built from: one TLS provider, no C library for TLS, free licences.
 #[test]
 fn dependencies_are_of_one_provider_and_of_free_licences() {
