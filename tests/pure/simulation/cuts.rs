@@ -9,50 +9,18 @@ use bytes::{BufMut, Bytes, BytesMut};
 use proptest::prelude::*;
 use tandem::decode::Assembler;
 use tandem::fold::{Classifier, StreamState, fold};
-use tandem::model::{
-    Arriving, Cell, Column, Key, Lsn, Name, Source, Step, StepKind, Table, Tables, Transaction,
-};
+use tandem::model::{Cell, Key, Lsn, Step, StepKind, Tables, Transaction};
+
+use super::wire::{relation, text, text_table};
 
 type Store = BTreeMap<u8, (u8, u8)>;
 
 const OID: u32 = 16_500;
+const COLUMNS: [&str; 3] = ["id", "body", "note"];
 
 fn tables() -> Tables {
-    let name = Name {
-        schema: "public".to_owned(),
-        relation: "item".to_owned(),
-    };
-    let names = ["id", "body", "note"];
-    let column = |(index, name): (usize, &&str)| Column {
-        name: (*name).to_owned(),
-        from: Source::Arriving(index),
-        base_type: "text".to_owned(),
-        compare_type: "text".to_owned(),
-        narrower: None,
-        reads: Default::default(),
-        parents: Vec::new(),
-        exact: true,
-        not_null: false,
-        cloud_owned: false,
-    };
-    Tables::new(vec![Table {
-        name: "item".to_owned(),
-        desktop: name.clone(),
-        desktop_oid: OID,
-        cloud: name,
-        arriving: { names.iter() }
-            .map(|name| Arriving {
-                name: (*name).to_owned(),
-                base_type: "text".to_owned(),
-            })
-            .collect(),
-        columns: names.iter().enumerate().map(column).collect(),
-        key: Key::Columns(vec![0]),
-        indexed: true,
-        stream: true,
-        max_shrink: 1.0,
-        ..Table::default()
-    }])
+    let key = Key::Columns(vec![0]);
+    Tables::new(vec![text_table("item", OID, &COLUMNS, key)])
 }
 
 /// One transaction in the desktop's log, and what the desktop looks like behind it.
@@ -60,13 +28,6 @@ struct Logged {
     end: u64,
     messages: Vec<Bytes>,
     after: Store,
-}
-
-fn text(out: &mut BytesMut, value: u8) {
-    let value = value.to_string();
-    out.put_u8(b't');
-    out.put_u32(value.len() as u32);
-    out.put_slice(value.as_bytes());
 }
 
 fn tuple(out: &mut BytesMut, id: u8, (body, note): (u8, u8), same_body: bool) {
@@ -84,22 +45,6 @@ fn key(out: &mut BytesMut, id: u8) {
     text(out, id);
     out.put_u8(b'n');
     out.put_u8(b'n');
-}
-
-fn relation() -> Bytes {
-    let mut out = BytesMut::new();
-    out.put_u8(b'R');
-    out.put_u32(OID);
-    out.put_slice(b"public\0item\0d");
-    out.put_u16(3);
-    for (name, flags) in [("id", 1), ("body", 0), ("note", 0)] {
-        out.put_u8(flags);
-        out.put_slice(name.as_bytes());
-        out.put_u8(0);
-        out.put_u32(25);
-        out.put_i32(-1);
-    }
-    out.freeze()
 }
 
 /// `(id, kind, content, other id)`.
@@ -315,7 +260,12 @@ fn session(
             }
             if at == 1 && !described {
                 described = true;
-                assert!(assembler.push(&relation()).unwrap().is_none());
+                assert!(
+                    assembler
+                        .push(&relation(OID, "item", (b'd', 1), &COLUMNS))
+                        .unwrap()
+                        .is_none()
+                );
             }
             waiting.extend(assembler.push(message).unwrap());
         }

@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
-use tandem::model::{Arriving, Column, Key, Name, Source, Table, TableId, Tables};
+use tandem::model::{Key, TableId, Tables};
 
 use super::Dice;
+use super::wire::{relation, text, text_table};
 
 pub const CLIENTS: TableId = TableId(0);
 pub const ITEMS: TableId = TableId(1);
@@ -56,43 +57,12 @@ impl Rows {
 }
 
 pub fn tables() -> Tables {
-    let column = |(index, name): (usize, &&str)| Column {
-        name: (*name).to_owned(),
-        from: Source::Arriving(index),
-        base_type: "text".to_owned(),
-        compare_type: "text".to_owned(),
-        narrower: None,
-        reads: Default::default(),
-        parents: Vec::new(),
-        exact: true,
-        not_null: false,
-        cloud_owned: false,
-    };
     let table = |at: usize| {
-        let name = Name {
-            schema: "public".to_owned(),
-            relation: NAMES[at].to_owned(),
+        let key = match at {
+            2 => Key::Multiset,
+            _ => Key::Columns(vec![0]),
         };
-        let arriving = COLUMNS[at].iter().map(|name| Arriving {
-            name: (*name).to_owned(),
-            base_type: "text".to_owned(),
-        });
-        Table {
-            name: NAMES[at].to_owned(),
-            desktop: name.clone(),
-            desktop_oid: OID + at as u32,
-            cloud: name,
-            arriving: arriving.collect(),
-            columns: COLUMNS[at].iter().enumerate().map(column).collect(),
-            key: match at {
-                2 => Key::Multiset,
-                _ => Key::Columns(vec![0]),
-            },
-            indexed: at < 2,
-            stream: true,
-            max_shrink: 1.0,
-            ..Table::default()
-        }
+        text_table(NAMES[at], OID + at as u32, COLUMNS[at], key)
     };
     Tables::new((0..3).map(table).collect())
 }
@@ -113,12 +83,7 @@ fn tuple(out: &mut BytesMut, cells: &[Option<u8>]) {
         match cell {
             None => out.put_u8(b'u'),
             Some(0) if at > 1 => out.put_u8(b'n'),
-            Some(value) => {
-                let value = value.to_string();
-                out.put_u8(b't');
-                out.put_u32(value.len() as u32);
-                out.put_slice(value.as_bytes());
-            }
+            Some(value) => text(out, *value),
         }
     }
 }
@@ -133,10 +98,7 @@ fn message(kind: u8, table: usize) -> BytesMut {
 fn key(out: &mut BytesMut, id: u8) {
     out.put_u8(b'K');
     out.put_u16(4);
-    out.put_u8(b't');
-    let text = id.to_string();
-    out.put_u32(text.len() as u32);
-    out.put_slice(text.as_bytes());
+    text(out, id);
     out.put_slice(b"nnn");
 }
 
@@ -148,19 +110,11 @@ fn new(out: &mut BytesMut, id: u8, row: Row, same_body: bool) {
 
 pub fn relations() -> Vec<Bytes> {
     let relation = |at: usize| {
-        let mut out = message(b'R', at);
-        out.put_slice(b"public\0");
-        out.put_slice(NAMES[at].as_bytes());
-        out.put_slice(if at == 2 { b"\0f" } else { b"\0d" });
-        out.put_u16(COLUMNS[at].len() as u16);
-        for (number, name) in COLUMNS[at].iter().enumerate() {
-            out.put_u8(u8::from(at == 2 || number == 0));
-            out.put_slice(name.as_bytes());
-            out.put_u8(0);
-            out.put_u32(25);
-            out.put_i32(-1);
-        }
-        out.freeze()
+        let (identity, keys) = match at {
+            2 => (b'f', COLUMNS[at].len()),
+            _ => (b'd', 1),
+        };
+        relation(OID + at as u32, NAMES[at], (identity, keys), COLUMNS[at])
     };
     (0..3).map(relation).collect()
 }

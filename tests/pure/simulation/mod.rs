@@ -5,6 +5,7 @@ mod cloud;
 mod cuts;
 mod desktop;
 mod sender;
+mod wire;
 
 /// Numbers that a seed repeats.
 struct Dice(u64);
