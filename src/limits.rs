@@ -327,6 +327,8 @@ pub const SIEVE_PAGES_MIN: u64 = 1_024;
 /// Pages whose rows are compared by one sum, about, when a table is copied once more: a sum costs some 50 bytes on either side, and
 /// where it differs all these rows (32 KB) are read.
 pub const RANGE_PAGES: u64 = 4;
+/// The fewest sums of a table, however small: with one of them all its rows would be read for one that differs.
+pub const RANGES_MIN: u64 = 64;
 /// The most sums of a table: they are in memory, and those that differ stand in the statements.
 pub const RANGES_MAX: u64 = 65_536;
 /// Where more than one of so many ranges differs, the table is read whole.

@@ -119,8 +119,7 @@ impl Way {
     ) -> Result<(), Fault> {
         let n = self.took.len() + 1;
         if let Some(since) = self.since {
-            let rows = to.client.query_typed(&(self.seen)(n), &[]).await;
-            let rows = rows.map_err(Fault::at(there))?;
+            let rows = there.query(&to.client, &(self.seen)(n), &[]).await?;
             if rows.first().is_some_and(|row| row.get(0)) {
                 let took = since.elapsed();
                 say(&format!(

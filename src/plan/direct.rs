@@ -22,15 +22,17 @@ pub type Pages = (u64, Option<u64>);
 impl Direct {
     /// Reads the desktop's rows, or those on some of its table's pages.
     pub fn out(&self, pages: Option<Pages>) -> String {
-        let mut which = String::new();
-        if let Some((from, to)) = pages {
-            which = format!(" and t.ctid >= '({from},0)'::tid");
-            if let Some(to) = to {
-                which.push_str(&format!(" and t.ctid < '({to},0)'::tid"));
-            }
-        }
+        let which = pages.map_or(String::new(), |pages| {
+            format!(" and {on}", on = on_pages(pages))
+        });
         format!("copy ({rows}{which}) to stdout", rows = self.rows)
     }
+}
+
+/// True for a row `t` that is on one of these pages.
+pub(super) fn on_pages((from, to): Pages) -> String {
+    let to = to.map_or(String::new(), |to| format!(" and t.ctid < '({to},0)'::tid"));
+    format!("t.ctid >= '({from},0)'::tid{to}")
 }
 
 /// Both halves; none where a value is converted or may be refused, or a row's tenant is its parent's. What is looked up

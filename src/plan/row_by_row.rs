@@ -292,11 +292,11 @@ pub fn widened<'a>(tables: impl Iterator<Item = &'a Table>) -> Option<[Statement
 
 /// Tries all rows of copies, those of a table without a key only as far as they are missing; each with the stored rows that it is
 /// about, as [`diff_of`] takes them.
-pub fn try_whole(tables: &[(&Table, &str)], manner: &WriteContext<'_>) -> Vec<Statement> {
-    let multiset = |(table, _): &&(&Table, &str)| table.key == Key::Multiset;
+pub fn try_whole(tables: &[(&Table, Option<&str>)], manner: &WriteContext<'_>) -> Vec<Statement> {
+    let multiset = |(table, _): &&(&Table, Option<&str>)| table.key == Key::Multiset;
     let narrow = tables.iter().filter(multiset);
     let narrow =
-        narrow.map(|(table, which)| diff_of(table, manner, COPY_STEP, false, which).narrow);
+        narrow.map(|(table, which)| diff_of(table, manner, COPY_STEP, false, *which).narrow);
     let parts = tables.iter().map(|(table, _)| {
         let work = match table.key {
             Key::Multiset => StepKind::AddCopies,

@@ -13,7 +13,7 @@ impl Merge<'_> {
         let manner = self.manner();
         let tables = { copies.iter() }
             .map(|copy| (self.tables.get(copy.staged.table()), copy.staged.which()));
-        let tables: Vec<(&Table, &str)> = tables.collect();
+        let tables: Vec<(&Table, Option<&str>)> = tables.collect();
         // Those that were not staged can't be counted there.
         let equal = copies.iter().map(|copy| copy.staged.equal()).sum();
         let before = tables.iter().map(|(table, _)| weigh(table, &manner));

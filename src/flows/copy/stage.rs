@@ -70,9 +70,9 @@ impl Staged {
         self.sifted.as_ref().map_or(0, |sifted| sifted.equal)
     }
 
-    /// Which rows of the cloud it is about, as a predicate on `t`.
-    pub(in crate::flows) fn which(&self) -> &str {
-        { self.sifted.as_ref() }.map_or("true", |sifted| sifted.within.stored())
+    /// Which rows of the cloud it is about, as a predicate on `t`; none where it is about all.
+    pub(in crate::flows) fn which(&self) -> Option<&str> {
+        self.sifted.as_ref().map(|sifted| sifted.within.stored())
     }
 
     /// All that the desktop has.
@@ -144,7 +144,8 @@ impl Staging<'_> {
         let limit = self.memory_max / 2;
         let mut course = self.progress.read(&table.name);
         let sifted = self.sift(reader, table).await?;
-        let these = { sifted.as_ref() }.map_or("true".to_owned(), Sifted::sent);
+        let these = sifted.as_ref().map(Sifted::sent);
+        let these = these.as_deref();
         let staged = |(rows, unreadable), too_large| Staged {
             table: table.id,
             rows,
@@ -155,7 +156,7 @@ impl Staging<'_> {
         if let Some(sifted) = &sifted {
             course.are_there(sifted.equal.saturating_sub(poured));
         }
-        let all = copy_out_of(table, Which::All, &these);
+        let all = copy_out_of(table, Which::All, these);
         if let Some(read) = self
             .read(reader, table, (COPY_STEP, limit, &all), &mut course)
             .await?
@@ -166,11 +167,11 @@ impl Staging<'_> {
         self.run([self.clear_staging(table)]).await?;
         // Escapes may double a line.
         let line = 2 * limit + 1024;
-        let up_to = copy_out_of(table, Which::UpTo(limit), &these);
+        let up_to = copy_out_of(table, Which::UpTo(limit), these);
         let read = self
             .read(reader, table, (COPY_STEP, line, &up_to), &mut course)
             .await?;
-        let beyond = copy_out_of(table, Which::Beyond(limit), &these);
+        let beyond = copy_out_of(table, Which::Beyond(limit), these);
         let too_large = self
             .read(reader, table, (TOO_LARGE_STEP, limit, &beyond), &mut course)
             .await?;

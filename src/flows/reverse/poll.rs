@@ -68,20 +68,13 @@ pub(super) async fn waits(
     replicator: &str,
 ) -> Result<bool, Fault> {
     let sql = crate::plan::reverse::waits(reverse_tables, replicator);
-    let limit = limits::REVERSE_STATEMENT_MAX;
-    let answered = timeout(limit, cloud.client.simple_query(&sql)).await;
-    let answered = answered
-        .map_err(|_| WireError::Timeout(limit.as_secs()))
-        .and_then(|answered| answered.map_err(WireError::from));
+    let answered = ask(cloud, &sql).await;
     let answered = answered.map_err(|error| Fault::wire(Side::Cloud, &error))?;
     let answer = answered.iter().find_map(|message| match message {
         SimpleQueryMessage::Row(row) => row.get(0),
         _ => None,
     });
-    answer.and_then(truth).ok_or_else(|| {
-        let what = "internal check failed: the outbox answers in another form";
-        Fault::new(Kind::Internal, what)
-    })
+    answer.and_then(truth).ok_or_else(in_another_form)
 }
 
 /// Reads the oldest entries.
@@ -98,12 +91,7 @@ pub(super) async fn read(
         return Ok(Vec::new());
     }
     let sql = crate::plan::reverse::read(reverse_tables, replicator, budget);
-    let limit = limits::REVERSE_STATEMENT_MAX;
-    let answered = timeout(limit, cloud.client.simple_query(&sql)).await;
-    let answered = answered
-        .map_err(|_| WireError::Timeout(limit.as_secs()))
-        .and_then(|answered| answered.map_err(WireError::from));
-    let answered = answered.map_err(|error| match error {
+    let answered = ask(cloud, &sql).await.map_err(|error| match error {
         WireError::Server(error) if blames_table(&error) => Unread::Table(error),
         error => Unread::All(Fault::wire(Side::Cloud, &error)),
     })?;
@@ -117,14 +105,22 @@ pub(super) async fn read(
     rows.filter(|row| reverse_tables(&named(row)).is_some())
         .map(|row| {
             let width = reverse_tables(&named(row)).map_or(0, |reverse| reverse.arriving.len());
-            found(row, width).ok_or_else(|| {
-                Unread::All(Fault::new(
-                    Kind::Internal,
-                    "internal check failed: the outbox answers in another form",
-                ))
-            })
+            found(row, width).ok_or_else(|| Unread::All(in_another_form()))
         })
         .collect()
+}
+
+/// The outbox's answer, if it comes in time.
+async fn ask(cloud: &Control, sql: &str) -> Result<Vec<SimpleQueryMessage>, WireError> {
+    let limit = limits::REVERSE_STATEMENT_MAX;
+    let answered = timeout(limit, cloud.client.simple_query(sql)).await;
+    let answered = answered.map_err(|_| WireError::Timeout(limit.as_secs()))?;
+    Ok(answered?)
+}
+
+fn in_another_form() -> Fault {
+    let what = "internal check failed: the outbox answers in another form";
+    Fault::new(Kind::Internal, what)
 }
 
 fn found(row: &SimpleQueryRow, width: usize) -> Option<Found> {

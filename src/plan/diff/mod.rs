@@ -62,11 +62,11 @@ pub enum Which {
 /// Reads a table's arriving columns as one `text[]` per row, through the types' output functions, so
 /// that a copied value is the text that the stream would send. Rows that aren't ours stay out.
 pub fn copy_out(table: &Table, which: Which) -> String {
-    copy_out_of(table, which, "true")
+    copy_out_of(table, which, None)
 }
 
-/// Reads as [`copy_out`] does, of the rows `t` for which `these` is true.
-pub fn copy_out_of(table: &Table, which: Which, these: &str) -> String {
+/// Reads as [`copy_out`] does, only rows `t` for which `these` is true, where it is given.
+pub fn copy_out_of(table: &Table, which: Which, these: Option<&str>) -> String {
     let (key, row) = (table.key_arriving(), row(table));
     let keys = table.arriving.iter().enumerate();
     let keys = keys.map(|(index, column)| {
@@ -88,7 +88,7 @@ pub fn copy_out_of(table: &Table, which: Which, these: &str) -> String {
             (keys, format!(" and octet_length({row}::text) > {limit}"))
         }
     };
-    let (from, ours, these) = (from(table), admitted(table), but_all(these));
+    let (from, ours, these) = (from(table), admitted(table), only(these));
     format!("copy (select {wanted} from {from} as t where {ours}{these}{bytes}) to stdout")
 }
 
@@ -96,17 +96,17 @@ pub fn copy_out_of(table: &Table, which: Which, these: &str) -> String {
 /// they were read. `$1` is the replicator, `$2` the epoch, `$3` the table's name, `$4` the step. What is inserted,
 /// updated and removed is counted in settings of the transaction (`tandem.inserted` and so on).
 pub fn diff(table: &Table, manner: &WriteContext<'_>, step: usize, touched: bool) -> Diff {
-    diff_of(table, manner, step, touched, "true")
+    diff_of(table, manner, step, touched, None)
 }
 
-/// Makes the statements of [`diff`] where all stored rows `t` for which `these` isn't true are known to be as they should, and
-/// none of them was staged.
+/// Makes the statements of [`diff`] where, if `these` is given, all stored rows `t` for which it isn't true are known to be as they
+/// should, and none of them was staged.
 pub fn diff_of(
     table: &Table,
     manner: &WriteContext<'_>,
     step: usize,
     touched: bool,
-    these: &str,
+    these: Option<&str>,
 ) -> Diff {
     let scope = Scope::new(table, manner, step, touched, these);
     let extras = Extras::of(&scope);
@@ -129,12 +129,9 @@ pub fn diff_of(
     }
 }
 
-/// A further condition; none where it is always true.
-fn but_all(these: &str) -> String {
-    match these {
-        "true" => String::new(),
-        these => format!(" and {these}"),
-    }
+/// A further condition, if there is one.
+fn only(these: Option<&str>) -> String {
+    these.map_or(String::new(), |these| format!(" and {these}"))
 }
 
 /// Makes the statement that spares rows which were there before us.

@@ -7,7 +7,7 @@ use super::super::planner::WriteContext;
 use super::super::quote::{literal, table as qualified};
 use super::super::row_by_row::{TOUCHED_STEP, place};
 use super::super::source::{Rows, all, image, key, source};
-use super::but_all;
+use super::only;
 use crate::model::{Column, Key, Param, Statement, Table};
 
 /// The ground of a diff: its table, and the pieces of SQL that its statements share.
@@ -39,7 +39,7 @@ impl<'a> Scope<'a> {
         manner: &'a WriteContext<'a>,
         step: usize,
         touched: bool,
-        these: &str,
+        these: Option<&str>,
     ) -> Scope<'a> {
         let columns = all(table);
         let mut looks = vec![r#"u.ctid as "tandem at""#.to_owned()];
@@ -66,7 +66,7 @@ impl<'a> Scope<'a> {
             keys,
             source: source_of_all,
             touched,
-            these: but_all(these),
+            these: only(these),
         }
     }
 

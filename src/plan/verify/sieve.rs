@@ -11,16 +11,17 @@ use std::collections::BTreeSet;
 use super::super::compare::from;
 use super::super::copies::have_looks;
 use super::super::digest::{admitted, compared};
+use super::super::direct::on_pages;
 use super::super::guard::Guard;
 use super::super::quote::{array, ident, table as qualified};
 use super::{Comparison, Look, all_sent, all_stored, looked_up, names};
 use crate::limits;
-use crate::model::{Param, Source, Statement, Table, oid};
+use crate::model::{Param, Source, Statement, Table, TableId, oid};
 
 /// How a table's rows are summed up.
 #[derive(Clone, Debug)]
 pub struct Sieve {
-    table: Table,
+    table: TableId,
     desktop: Look,
     cloud: Look,
     /// What is looked up: both looks are the cloud's.
@@ -36,8 +37,6 @@ pub type RangeSum = (u32, u64, String);
 pub struct InRanges {
     sent: String,
     stored: String,
-    /// How many ranges.
-    pub count: usize,
 }
 
 /// Pages of a table: from the first on, up to, not including, the second.
@@ -64,7 +63,7 @@ impl Sieve {
             sent.push("false".to_owned());
             stored.push(format!("t.{column} is null", column = ident(&owner.column)));
         }
-        let ranges = (pages / limits::RANGE_PAGES).clamp(64, limits::RANGES_MAX);
+        let ranges = (pages / limits::RANGE_PAGES).clamp(limits::RANGES_MIN, limits::RANGES_MAX);
         Some(Sieve {
             desktop: Look {
                 charset: table.charset,
@@ -83,7 +82,7 @@ impl Sieve {
             ),
             followers: looked_up(table),
             ranges: ranges.next_power_of_two() as u32,
-            table: table.clone(),
+            table: table.id,
         })
     }
 
@@ -137,7 +136,7 @@ impl Sieve {
             Param::text(oid::TEXT_ARRAY, array(sums.iter().map(|(.., sum)| sum))),
         ];
         Statement {
-            table: Some(self.table.id),
+            table: Some(self.table),
             ..Statement::bookkeeping(sql, params)
         }
     }
@@ -157,7 +156,6 @@ impl Sieve {
         InRanges {
             sent: within(&self.desktop),
             stored: within(&self.cloud),
-            count: ranges.len(),
         }
     }
 
@@ -196,8 +194,7 @@ pub fn owned_rows(table: &Table) -> Statement {
 
 /// True for a row `t` that is on one of these pages.
 fn on(pages: &[Stretch]) -> String {
-    let on = { pages.iter() }
-        .map(|(from, to)| format!("t.ctid >= '({from},0)'::tid and t.ctid < '({to},0)'::tid"));
+    let on = pages.iter().map(|(from, to)| on_pages((*from, Some(*to))));
     match pages {
         [] => "false".to_owned(),
         _ => format!("({on})", on = on.collect::<Vec<_>>().join(" or ")),

@@ -348,7 +348,7 @@ fn copy(table: &Table, tables: &Tables) -> Page {
         "diff, nothing was touched: insert",
         [&plan::diff(table, &MANNER, plan::COPY_STEP, false).insert],
     );
-    page.statements("row by row", &plan::try_whole(&[(table, "true")], &MANNER));
+    page.statements("row by row", &plan::try_whole(&[(table, None)], &MANNER));
     page.statement("weigh", &plan::weigh(table, &MANNER));
     page.statement("weighed", &plan::weighed(table, &MANNER));
     page.statement("waiting", &plan::waiting(MANNER.replicator, table));
@@ -584,10 +584,10 @@ fn sifted(table: &Table) -> Page {
         &within.sent(Some(&done)),
     );
     page.part("rows that are looked at", within.stored());
-    let read = plan::copy_out_of(table, Which::All, &within.sent(None));
+    let read = plan::copy_out_of(table, Which::All, Some(&within.sent(None)));
     page.text("read", &read);
     let (step, these) = (plan::COPY_STEP, within.stored());
-    let diff = plan::diff_of(table, &MANNER, step, false, these);
+    let diff = plan::diff_of(table, &MANNER, step, false, Some(these));
     page.statement("diff: remove", &diff.remove);
     page.statement("diff: insert", &diff.insert);
     page

@@ -76,8 +76,7 @@ pub async fn last_refills(
         where replicator = $1 and name = any ($2)";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&names, Type::TEXT_ARRAY)];
-    let rows = desktop.query_typed(sql, &params).await;
-    let rows = rows.map_err(Fault::at(Side::Desktop))?;
+    let rows = Side::Desktop.query(desktop, sql, &params).await?;
     let last = |row: &tokio_postgres::Row| LastRefill {
         ago: Some(Duration::from_millis(row.get::<_, i64>(0).unsigned_abs())),
         seen: row.get(1),

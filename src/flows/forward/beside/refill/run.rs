@@ -14,7 +14,6 @@ use crate::flows::forward::beside::watch::{Before, Watch, Why};
 use crate::limits;
 use crate::model::{ReverseTable, sqlstate};
 use crate::plan::reverse::{alone, keep, mark_text, restore};
-use crate::wire::control;
 
 impl Turn {
     /// Runs it once, in a session of its own.
@@ -25,15 +24,11 @@ impl Turn {
         before: Before,
     ) -> Result<Ran, Fault> {
         let fault = Fault::at::<Error>;
-        let control = control::connect(&self.desktop).await;
-        let control = control.map_err(Fault::at(Side::Desktop))?;
+        let control = Side::Desktop.connect(&self.desktop).await?;
         let client = &control.client;
         // The lock goes with the session.
         let lock = "select pg_try_advisory_lock(hashtext('tandem.refill')), pg_backend_pid()";
-        let rows = client
-            .query_typed(lock, &[])
-            .await
-            .map_err(fault(Side::Desktop))?;
+        let rows = Side::Desktop.query(client, lock, &[]).await?;
         let session = rows.first().filter(|row| row.get(0)).map(|row| row.get(1));
         let Some(session) = session else {
             return Ok(Ran::Elsewhere);
