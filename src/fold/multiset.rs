@@ -144,9 +144,10 @@ impl Entry {
         counts.deletes -= copies;
         // Copies that wait in the quarantine are not in the cloud yet, or still there: they come or go with the
         // new ones, or make these unnecessary.
-        let name = image(&self.row.layout, &self.row.tuple);
-        let waiting = parked.and_then(|rows| rows.get(&name));
-        let waiting = waiting.map(|parked| parked.copies);
+        // The name of a row is as long as the row: it is written only where it is asked for.
+        let waiting = parked
+            .and_then(|rows| rows.get(&image(&self.row.layout, &self.row.tuple)))
+            .map(|parked| parked.copies);
         if let Some(recalled) = self.close() {
             let requeue = (StepKind::Requeue, StepShape::default());
             steps.entry(requeue).or_default().push(recalled);
