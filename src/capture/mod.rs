@@ -15,4 +15,4 @@ pub use feedback::{Action, FeedbackTimer};
 pub use frame::{BadFrame, Frame};
 pub use lines::{array, values};
 pub use stream::{Capture, Delivery, Piece, Start, budget};
-pub use table::{Line, SnapshotPoint, TableReader};
+pub use table::{Line, SnapshotPoint, TableReader, TableSize};

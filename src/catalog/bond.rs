@@ -1,8 +1,8 @@
 //! Constraints of a table that look at several rows at once.
 
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
 
+use super::relation::{Named, of_named};
 use crate::wire::WireError;
 
 /// What binds a table's rows to others.
@@ -107,13 +107,13 @@ const TRIGGERS: &str = "select exists (
 ///
 /// # Errors
 /// When a query fails.
-pub(super) async fn bonds(client: &Client, oid: u32) -> Result<Bonds, WireError> {
-    let own = [(&oid as _, Type::OID)];
+pub(super) async fn bonds(client: &Client, named: &Named<'_>) -> Result<Bonds, WireError> {
+    let [uniques, foreigns, triggers] = [UNIQUES, FOREIGNS, TRIGGERS].map(of_named);
     // Columns of expressions stand in what the index depends on.
     let (uniques, foreigns, triggers) = tokio::join!(
-        client.query_typed(UNIQUES, &own),
-        client.query_typed(FOREIGNS, &own),
-        client.query_typed(TRIGGERS, &own),
+        client.query_typed(&uniques, named),
+        client.query_typed(&foreigns, named),
+        client.query_typed(&triggers, named),
     );
     let unique = |row: &tokio_postgres::Row| Unique {
         columns: row.get(0),

@@ -1,6 +1,6 @@
 //! One table as a database's catalog describes it.
 
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::bond::{Bonds, bonds};
@@ -248,32 +248,39 @@ fn table_sql() -> String {
     )
 }
 
+/// Schema and name of a table, as parameters.
+pub(super) type Named<'a> = [(&'a (dyn ToSql + Sync), Type); 2];
+
+/// A question about the table whose identifier is `$1`, asked by its schema and name instead: nobody has to wait for the identifier
+/// first.
+pub(super) fn of_named(sql: &str) -> String {
+    let oid = "(select named.oid from pg_class named join pg_namespace its on its.oid = named.relnamespace where its.nspname = $1 and named.relname = $2)";
+    sql.replace("$1", oid)
+}
+
 /// Looks a table up; none when it doesn't exist. Types come qualified whatever the search path of a
 /// later session is, so call this inside [`begin_with_empty_search_path`]'s transaction.
 ///
 /// # Errors
 /// When a query fails.
 pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFacts>, WireError> {
-    let rows = client
-        .query_typed(
-            &table_sql(),
-            &[(&name.schema, Type::TEXT), (&name.relation, Type::TEXT)],
-        )
-        .await?;
+    let table = table_sql();
+    let named: Named = [(&name.schema, Type::TEXT), (&name.relation, Type::TEXT)];
+    let columns = of_named(&columns_sql());
+    // All behind one another on the connection: a distant server is waited for once.
+    let (rows, columns, references, indexes, leaves, reaches, bonds) = tokio::join!(
+        client.query_typed(&table, &named),
+        client.query_typed(&columns, &named),
+        references(client, &named),
+        indexes(client, &named),
+        leaves(client, &named),
+        reaches(client, &named),
+        bonds(client, &named),
+    );
+    let rows = rows?;
     let Some(row) = rows.first() else {
         return Ok(None);
     };
-    let oid: u32 = row.get(0);
-    let own = [(&oid as _, Type::OID)];
-    let columns = columns_sql();
-    let (columns, references, indexes, leaves, reaches, bonds) = tokio::join!(
-        client.query_typed(&columns, &own),
-        references(client, oid),
-        indexes(client, oid),
-        leaves(client, oid),
-        reaches(client, oid),
-        bonds(client, oid),
-    );
     let (columns, indexes) = (columns?, indexes?);
     let unique = indexes.iter().filter(|(_, unique)| *unique);
     Ok(Some(RelationFacts {
@@ -281,7 +288,7 @@ pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFac
         children: names(row.get(7)),
         unlogged: names(row.get(8)),
         name: name.clone(),
-        oid,
+        oid: row.get(0),
         encoding: row.get(9),
         kind: letter(row.get(1)),
         confined: row.get::<_, bool>(2) && row.get::<_, bool>(3),
@@ -334,7 +341,7 @@ fn letter(text: String) -> char {
     text.chars().next().unwrap_or(' ')
 }
 
-async fn references(client: &Client, oid: u32) -> Result<Vec<Reference>, WireError> {
+async fn references(client: &Client, named: &Named<'_>) -> Result<Vec<Reference>, WireError> {
     let own = readable("a.attname");
     let schema = readable("n.nspname");
     let table = readable("c.relname");
@@ -352,7 +359,7 @@ async fn references(client: &Client, oid: u32) -> Result<Vec<Reference>, WireErr
          group by f.oid, n.oid, c.oid
          order by f.oid"
     );
-    let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
+    let rows = client.query_typed(&of_named(&sql), named).await?;
     let reference = |row: &Row| {
         let (own, parents): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
         Reference {
@@ -368,7 +375,7 @@ async fn references(client: &Client, oid: u32) -> Result<Vec<Reference>, WireErr
 }
 
 /// Whole indexes: the names of their columns, and whether they are unique.
-async fn indexes(client: &Client, oid: u32) -> Result<Vec<(Vec<String>, bool)>, WireError> {
+async fn indexes(client: &Client, named: &Named<'_>) -> Result<Vec<(Vec<String>, bool)>, WireError> {
     let column = readable("a.attname");
     let sql = format!(
         "select array_agg({column} order by k.nth), i.indisunique
@@ -383,13 +390,13 @@ async fn indexes(client: &Client, oid: u32) -> Result<Vec<(Vec<String>, bool)>, 
          group by i.indexrelid
          order by i.indexrelid"
     );
-    let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
+    let rows = client.query_typed(&of_named(&sql), named).await?;
     Ok({ rows.iter() }
         .map(|row| (row.get(0), row.get(1)))
         .collect())
 }
 
-async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, WireError> {
+async fn leaves(client: &Client, named: &Named<'_>) -> Result<Vec<(Name, u32, char)>, WireError> {
     let schema = readable("n.nspname");
     let table = readable("c.relname");
     let sql = format!(
@@ -400,7 +407,7 @@ async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, Wir
          where p.isleaf and c.oid <> $1
          order by c.oid"
     );
-    let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
+    let rows = client.query_typed(&of_named(&sql), named).await?;
     let leaf = |row: &Row| {
         let name = Name {
             schema: row.get(0),
@@ -413,7 +420,7 @@ async fn leaves(client: &Client, oid: u32) -> Result<Vec<(Name, u32, char)>, Wir
 
 /// Foreign keys to this table; actions are CASCADE, SET NULL and SET DEFAULT. Those without one, whose table we may not
 /// look into, are left to the server, which refuses what they forbid.
-async fn reaches(client: &Client, oid: u32) -> Result<Vec<Reach>, WireError> {
+async fn reaches(client: &Client, named: &Named<'_>) -> Result<Vec<Reach>, WireError> {
     let schema = readable("n.nspname");
     let table = readable("c.relname");
     let column = readable("a.attname");
@@ -445,7 +452,7 @@ async fn reaches(client: &Client, oid: u32) -> Result<Vec<Reach>, WireError> {
            )
          order by f.oid"
     );
-    let rows = client.query_typed(&sql, &[(&oid, Type::OID)]).await?;
+    let rows = client.query_typed(&of_named(&sql), named).await?;
     let reach = |row: &Row| {
         let (child, own): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
         Reach {

@@ -48,8 +48,13 @@ impl Observer {
     /// # Errors
     /// When the cloud can't be asked.
     pub async fn filled(&self, settings: &Settings) -> Result<Vec<Filled>, Fault> {
-        let tables = self.in_cloud().tables(BTreeMap::new()).await?;
-        let (counts, reasons) = (self.counts(settings).await, self.reasons().await?);
+        let in_cloud = self.in_cloud();
+        let (counts, tables, reasons) = tokio::join!(
+            self.counts(settings),
+            in_cloud.tables(BTreeMap::new()),
+            self.reasons()
+        );
+        let (tables, reasons) = (tables?, reasons?);
         let known = tables
             .into_iter()
             .filter(|table| table.state != TableState::Removed);

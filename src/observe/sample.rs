@@ -12,16 +12,17 @@ use super::half::InCloud;
 use super::on_desktop::on_desktop;
 use super::peek::Missing;
 use super::reverse::ReverseSample;
-use super::schemas::refuse_newer_schema;
+use super::schemas::refuse_newer_schema_there;
 use crate::catalog::{Facts, facts, replicator_name};
-use crate::config::Settings;
+use crate::config::{Endpoint, Settings};
 use crate::fault::{Fault, Side};
+use crate::install::is_installed;
 use crate::limits;
 use crate::model::{Lsn, Timestamp};
 use crate::plan::table_state;
 use crate::platform;
 use crate::wire::WireError;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
 /// In which state the forward direction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -111,7 +112,7 @@ impl CheckpointView {
     }
 }
 
-/// Both sides, connected for looking.
+/// Both sides, connected.
 pub struct Observer {
     /// The desktop.
     pub desktop: Control,
@@ -119,31 +120,47 @@ pub struct Observer {
     pub cloud: Control,
     /// The desktop's identity.
     pub identity: Facts,
+    /// The cloud's identity.
+    pub cloud_identity: Facts,
+    /// Whether the schema `tandem` was there when they were connected, on the desktop and in the cloud.
+    pub installed: (bool, bool),
     /// Whose state is looked at.
     pub replicator: String,
 }
 
 impl Observer {
+    /// Connects both sides for looking.
+    ///
+    /// # Errors
+    /// When one can't be reached, is no server for tandem, or has state that is for newer programs.
+    pub async fn connect(settings: &Settings) -> Result<Observer, Fault> {
+        let observer = Observer::open(settings).await?;
+        let (on_desktop, in_cloud) = observer.installed;
+        let (desktop, cloud) = tokio::join!(
+            refuse_newer_schema_there((&observer.desktop, on_desktop), Side::Desktop),
+            refuse_newer_schema_there((&observer.cloud, in_cloud), Side::Cloud)
+        );
+        desktop.and(cloud).map(|()| observer)
+    }
+
     /// Connects both sides.
     ///
     /// # Errors
     /// When one can't be reached, or is no server for tandem.
-    pub async fn connect(settings: &Settings) -> Result<Observer, Fault> {
+    pub async fn open(settings: &Settings) -> Result<Observer, Fault> {
         let (desktop, cloud) = tokio::join!(
-            control::connect(&settings.desktop.endpoint),
-            control::connect(&settings.cloud.endpoint)
+            open(Side::Desktop, &settings.desktop.endpoint),
+            open(Side::Cloud, &settings.cloud.endpoint)
         );
-        let desktop = desktop.map_err(|error| Fault::wire(Side::Desktop, &error))?;
-        let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
-        let identity = facts(&desktop.client, Side::Desktop).await?;
-        facts(&cloud.client, Side::Cloud).await?;
-        refuse_newer_schema(&desktop, Side::Desktop).await?;
-        refuse_newer_schema(&cloud, Side::Cloud).await?;
+        let (desktop, identity, on_desktop) = desktop?;
+        let (cloud, cloud_identity, in_cloud) = cloud?;
         let replicator = replicator_name(settings, &identity);
         Ok(Observer {
             desktop,
             cloud,
             identity,
+            cloud_identity,
+            installed: (on_desktop, in_cloud),
             replicator,
         })
     }
@@ -372,6 +389,16 @@ impl InCloud<'_> {
             since: row.get(8),
         }))
     }
+}
+
+/// One side, who it is, and whether the schema `tandem` is there.
+async fn open(side: Side, endpoint: &Endpoint) -> Result<(Control, Facts, bool), Fault> {
+    let control = side.connect(endpoint).await?;
+    let (identity, installed) = tokio::join!(
+        facts(&control.client, side),
+        is_installed(&control.client, side)
+    );
+    Ok((control, identity?, installed?))
 }
 
 impl Sample {

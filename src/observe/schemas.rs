@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use super::sample::Observer;
 use crate::fault::{Fault, Kind, Side};
-use crate::install::{Migrations, refuse_newer, version_of};
+use crate::install::{Migrations, is_installed, refuse_newer_there, version_of};
 use crate::wire::control::Control;
 
 /// Both of them; null where tandem was never set up.
@@ -42,7 +42,19 @@ impl SchemasStatus {
 /// # Errors
 /// That, or that the query failed.
 pub async fn refuse_newer_schema(control: &Control, side: Side) -> Result<(), Fault> {
-    let found = refuse_newer(&control.client, side, &Migrations::embedded()).await;
+    let there = is_installed(&control.client, side).await?;
+    refuse_newer_schema_there((control, there), side).await
+}
+
+/// The same; nothing is refused where it is known that nothing is `there`.
+pub(super) async fn refuse_newer_schema_there(
+    (control, there): (&Control, bool),
+    side: Side,
+) -> Result<(), Fault> {
+    if !there {
+        return Ok(());
+    }
+    let found = refuse_newer_there(&control.client, side, &Migrations::embedded()).await;
     match found {
         Err(fault) if matches!(fault.kind, Kind::Lineage) => {
             let kind = Kind::Input;

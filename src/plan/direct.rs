@@ -14,6 +14,8 @@ pub struct Direct {
     pub into: String,
     /// Fails unless the cloud's table has no row at all.
     pub taken: String,
+    /// The cloud's table, for the words and for SQL.
+    target: (String, String),
 }
 
 /// Pages of a table: from the first on, up to the second or all that come.
@@ -26,6 +28,15 @@ impl Direct {
             format!(" and {on}", on = on_pages(pages))
         });
         format!("copy ({rows}{which}) to stdout", rows = self.rows)
+    }
+
+    /// Fails unless this transaction has written so many rows of the cloud's table: a trigger keeps some out without an error.
+    pub fn all_in(&self, rows: u64) -> String {
+        let (words, table) = &self.target;
+        format!(
+            "select tandem.taken({words})
+             where (select count(*) from {table} as t where t.xmin = pg_current_xact_id()::xid) <> {rows}"
+        )
     }
 }
 
@@ -70,7 +81,7 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
         values.push(literal(&owner.desktop));
         names.push(ident(&owner.column));
     }
-    let into = qualified(&table.cloud);
+    let (into, words) = (qualified(&table.cloud), literal(&table.cloud.to_string()));
     Some(Direct {
         rows: format!(
             "select {values} from {from} as t{joins} where {admitted}",
@@ -79,10 +90,8 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
             admitted = admitted(table)
         ),
         into: format!("copy {into} ({names}) from stdin", names = names.join(", ")),
-        taken: format!(
-            "select tandem.taken({target}) where exists (select from {into})",
-            target = literal(&table.cloud.to_string())
-        ),
+        taken: format!("select tandem.taken({words}) where exists (select from {into})"),
+        target: (words, into.clone()),
     })
 }
 

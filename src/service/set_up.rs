@@ -3,19 +3,20 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures_util::future::try_join_all;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::around::Around;
 use super::lineage::no_checkpoint;
 use super::schema_drift::{note_misfits, say_stopped, take_up_reverse};
-use super::session::Session;
+use super::session::{Dialed, Session};
 use super::session_plan::Remembered;
 use crate::apply::{Advance, Applier, LeaseState, Script, advance, assert_lease, clear_staging};
 use crate::catalog::{self, Footprint};
 use crate::failpoint;
-use crate::fault::{Fault, Side};
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::{
-    Agenda, CopyRequest, InitialCopy, bind, check_keys_again, fill, not_applied, parked, set_state,
+    Agenda, CopyRequest, InitialCopy, asked, bind, check_keys_again, fill, not_applied, parked, set_state,
 };
 use crate::fold::StreamState;
 use crate::install::{ensure_publication, published_besides, unpublish, watch};
@@ -32,31 +33,48 @@ pub(super) struct Ready {
     pub(super) nonce: String,
     /// What the cloud's tables are.
     pub(super) prints: BTreeMap<TableId, Footprint>,
+    /// All tables were filled just now.
+    pub(super) filled: bool,
+}
+
+async fn dialed_up(dialed: Dialed) -> Result<Applier, Fault> {
+    let lost = |lost| {
+        let what = "internal check failed: a task that connects ended";
+        Fault::new(Kind::Internal, what).cause(lost)
+    };
+    dialed.await.map_err(lost)?.map_err(Fault::at(Side::Cloud))
 }
 
 impl Session<'_> {
-    /// Publishes, makes the slot, fills; says where the stream starts.
+    /// Publishes, makes the slot, fills; says where the stream starts, and gives the connection that was `dialed`.
     pub(super) async fn set_up(
         &self,
         taken: &LeaseState,
         remembered: &HashMap<String, Remembered>,
-        applier: &mut Applier,
+        dialed: Dialed,
         opening: &TransactionSettings,
-    ) -> Result<Ready, Fault> {
+    ) -> Result<(Ready, Applier), Fault> {
+        let first = taken.checkpoint.is_none();
+        let (cloud, lease) = (&self.cloud.client, &self.lease);
+        let misfits = self.tables.misfits().iter();
+        // None of them has to do with the others: a distant cloud is waited for once.
+        let (agenda, asked, nonce, around, ..) = tokio::try_join!(
+            self.scheduled(),
+            asked(cloud, &lease.replicator),
+            self.prepare_homes(),
+            self.look_around(remembered, !first),
+            self.remove_forgotten(),
+            note_misfits(cloud, lease, misfits),
+        )?;
         let mut ready = Ready {
-            agenda: self.scheduled().await?,
+            agenda,
             book: StreamState::default(),
             checkpoint: taken.checkpoint,
-            nonce: self.prepare_homes().await?,
+            nonce,
             prints: BTreeMap::new(),
+            filled: false,
         };
-        self.remove_forgotten().await?;
-        let misfits = self.tables.misfits().iter();
-        note_misfits(&self.cloud.client, &self.lease, misfits).await?;
-        let first = taken.checkpoint.is_none();
-        let around = self.look_around(remembered, !first).await?;
-        self.put_on_agenda(remembered, (first, &around), &mut ready)
-            .await?;
+        self.put_on_agenda(remembered, &asked, (first, &around), &mut ready);
         let (new, stopped) = self.check_new_keys(&mut ready.agenda.wanted).await?;
         let every = { self.tables.iter() }.map(|table| table.id);
         let doubtful: BTreeSet<TableId> = match first {
@@ -86,21 +104,26 @@ impl Session<'_> {
             ready.book.stop(*table);
         }
         let noted = self.first_notes(opening, &new, &stopped, &around);
-        let done = applier.run(Script::staying(noted)).await;
-        done.map_err(not_applied)?;
         ready.prints = around.prints;
-        if !first {
-            // Only now is it known for good that they are to be copied.
-            self.remember_published(&doubtful).await?;
+        let mut applier = dialed_up(dialed).await?;
+        match slot {
+            Some(slot) => {
+                self.fill_from(slot, (noted, &new), (&mut applier, opening), &mut ready)
+                    .await?;
+            }
+            None => {
+                let done = applier.run(Script::staying(noted)).await;
+                done.map_err(not_applied)?;
+                // Only now is it known for good that they are to be copied.
+                self.remember_published(&doubtful).await?;
+            }
         }
-        if let Some(slot) = slot {
-            self.fill_from(slot, &new, (applier, opening), &mut ready)
-                .await?;
+        if !(self.goal.ends && ready.filled) {
+            let replicator = &self.lease.replicator;
+            ready.book.parking = parked(cloud, replicator, self.tables).await?;
         }
-        let replicator = &self.lease.replicator;
-        ready.book.parking = parked(&self.cloud.client, replicator, self.tables).await?;
         ready.book.forget_stopped();
-        Ok(ready)
+        Ok((ready, applier))
     }
 
     /// Of what is `wanted`: tables that are copied before they stream, and those whose key doesn't hold, which are not
@@ -175,16 +198,16 @@ impl Session<'_> {
         statements
     }
 
-    /// Fills the tables from the slot's snapshot.
+    /// Fills the tables from the slot's snapshot. What is `noted` before comes with the first checkpoint.
     async fn fill_from(
         &self,
         slot: catalog::Slot,
-        new: &[CopyRequest],
+        (noted, new): (Vec<Statement>, &[CopyRequest]),
         (applier, opening): (&mut Applier, &TransactionSettings),
         ready: &mut Ready,
     ) -> Result<(), Fault> {
         // From here on an interrupted fill goes on with the tables that are missing.
-        let first = self.first_checkpoint(slot.consistent, applier, opening);
+        let first = self.first_checkpoint(slot.consistent, applier, noted);
         ready.checkpoint = Some(first.await?);
         failpoint::reach("checkpoint_made");
         ready.agenda.wanted.clear();
@@ -192,6 +215,7 @@ impl Session<'_> {
         for table in self.fill(&slot, new, applier, opening).await? {
             ready.book.stop(table);
         }
+        ready.filled = true;
         slot.close().await;
         Ok(())
     }
@@ -199,12 +223,13 @@ impl Session<'_> {
     /// From here on the outbox notes what is to come home, and the desktop knows our writes.
     async fn prepare_homes(&self) -> Result<String, Fault> {
         let (cloud, replicator) = (&self.cloud.client, &self.lease.replicator);
-        let nonce = bind(self.desktop, replicator, self.cloud_identity).await?;
-        watch(cloud, replicator, self.tables).await?;
-        take_up_reverse(cloud, replicator, self.tables).await?;
+        let (nonce, ()) = tokio::try_join!(
+            bind(self.desktop, replicator, self.cloud_identity),
+            watch(cloud, replicator, self.tables)
+        )?;
         let only_home = { self.tables.reverse_tables().iter() }
             .filter(|reverse| self.tables.iter().all(|table| table.name != reverse.name));
-        for reverse in only_home {
+        let noted = try_join_all(only_home.map(async |reverse| {
             let in_cloud = reverse.cloud.to_string();
             let params: [(&(dyn ToSql + Sync), Type); 6] = [
                 (replicator, Type::TEXT),
@@ -214,8 +239,9 @@ impl Session<'_> {
                 (&TableState::Streaming.word(), Type::TEXT),
                 (&None::<&str>, Type::TEXT),
             ];
-            Side::Cloud.query(cloud, table_state::PUT, &params).await?;
-        }
+            Side::Cloud.query(cloud, table_state::PUT, &params).await
+        }));
+        tokio::try_join!(take_up_reverse(cloud, replicator, self.tables), noted)?;
         Ok(nonce)
     }
 
@@ -257,9 +283,8 @@ impl Session<'_> {
         &self,
         at: Lsn,
         applier: &mut Applier,
-        settings: &TransactionSettings,
+        mut statements: Vec<Statement>,
     ) -> Result<Committed, Fault> {
-        let mut statements = opening(settings);
         let step = Advance {
             lease: &self.lease,
             from: None,

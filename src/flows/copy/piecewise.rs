@@ -35,7 +35,7 @@ impl Staging<'_> {
             return Ok(0);
         }
         let size = reader.size(&[table.desktop_oid]).await;
-        let (_, last) = size.map_err(&desktop)?;
+        let last = size.map_err(&desktop)?.pages;
         if last < 2 * limits::PIECE_PAGES_MAX {
             return Ok(0);
         }

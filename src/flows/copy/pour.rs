@@ -12,7 +12,7 @@ use crate::plan::{
     Direct, Pages, TransactionSettings, forget_pieces, opening, piece_done, table_state,
     void_parked,
 };
-use crate::wire::WireError;
+use crate::wire::{ServerError, WireError};
 
 /// What became of rows.
 pub(super) enum Poured {
@@ -55,7 +55,8 @@ impl Pour<'_> {
         };
         let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
         let out = halves.out(self.pages);
-        let Some(rows) = pass_on((reader, limit), &out, &mut filling, &mut course).await? else {
+        let to = To::Cloud(&mut filling);
+        let Some(rows) = pass_on((reader, limit), &out, to, &mut course).await? else {
             return given_up(filling, &mut course).await;
         };
         match filling.commit(rows, self.end(staging.lease, rows)).await {
@@ -131,15 +132,42 @@ pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> 
     ]
 }
 
-/// Reads what `out` gives and passes it on; says how many rows. None when some of them don't fit as they are, or the
+/// Where rows are passed on to.
+pub(super) enum To<'a, 'b> {
+    /// Into the table.
+    Cloud(&'a mut CopyIn<'b>),
+    /// Into memory, up to so many bytes.
+    Memory(&'a mut Vec<u8>, usize),
+}
+
+impl To<'_, '_> {
+    /// Takes a line; false where it has no room for it.
+    async fn take(&mut self, line: &[u8]) -> Result<bool, Fault> {
+        match self {
+            To::Cloud(filling) => {
+                let taken = filling.line(line).await.map(|()| true);
+                taken.map_err(Fault::at(Side::Cloud))
+            }
+            To::Memory(data, most) => {
+                let fits = data.len() + line.len() <= *most;
+                if fits {
+                    data.extend_from_slice(line);
+                }
+                Ok(fits)
+            }
+        }
+    }
+}
+
+/// Reads what `out` gives and passes it on, line by line; says how many rows. None when some of them don't fit as they are, or the
 /// desktop refuses to give them.
-async fn pass_on(
+pub(super) async fn pass_on(
     (reader, limit): (&mut TableReader, usize),
     out: &str,
-    filling: &mut CopyIn<'_>,
+    mut to: To<'_, '_>,
     course: &mut Course,
 ) -> Result<Option<u64>, Fault> {
-    let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
+    let desktop = Fault::at(Side::Desktop);
     match reader.start(out).await {
         Ok(()) => {}
         Err(WireError::Server(error)) if blames_table(&error) => return Ok(None),
@@ -163,7 +191,7 @@ async fn pass_on(
         match line {
             Line::Row(line) if !unfit => {
                 rows += 1;
-                filling.line(&line).await.map_err(&cloud)?;
+                unfit = !to.take(&line).await?;
                 course.row(line.len() as u64);
             }
             Line::Row(_) => {}
@@ -181,12 +209,15 @@ async fn given_up(filling: CopyIn<'_>, course: &mut Course) -> Result<Poured, Fa
     Ok(Poured::NotThis)
 }
 
+/// The table has rows already, or is refused for what it is or has.
+pub(super) fn is_not_this(error: &ServerError) -> bool {
+    error.code == sqlstate::NOT_EMPTY || blames_table(error) || is_ours(error)
+}
+
 /// What is wrong with single rows is found out another way.
 fn not_this(refused: ApplyError, table: &Table) -> Result<Poured, Fault> {
     match &refused {
-        ApplyError::Refused { error, .. }
-            if error.code == sqlstate::NOT_EMPTY || blames_table(error) || is_ours(error) =>
-        {
+        ApplyError::Refused { error, .. } if is_not_this(error) => {
             tracing::debug!(table = %table.name, %error, "not by COPY");
             Ok(Poured::NotThis)
         }

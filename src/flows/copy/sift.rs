@@ -53,7 +53,7 @@ impl Staging<'_> {
         let desktop = Fault::at(Side::Desktop);
         let leaves = table.leaves.iter().flatten().map(|(_, oid)| *oid);
         let oids: Vec<_> = leaves.chain([table.desktop_oid]).collect();
-        let (_, pages) = reader.size(&oids).await.map_err(&desktop)?;
+        let pages = reader.size(&oids).await.map_err(&desktop)?.pages;
         let always = failpoint::sifts_always();
         let pays = always || pages >= limits::SIEVE_PAGES_MIN;
         let Some(sieve) = Sieve::of(table, pages).filter(|_| pays) else {

@@ -1,15 +1,16 @@
 //! The first fill: all tables from the snapshot that came with the slot, several at once, before the stream starts there.
 
 mod queue;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::time::{Instant, interval_at};
 
-use crate::apply::{Applier, Lease};
-use crate::capture::TableReader;
+use crate::apply::{Applier, Lease, clear_staging};
+use crate::capture::{TableReader, TableSize};
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
@@ -24,6 +25,7 @@ use crate::limits;
 use crate::model::{Lsn, Statement, Table, TableId, TableState, Tables};
 use crate::plan::{Direct, Pages, TransactionSettings, direct};
 use queue::{CopyQueue, Pieces, Work};
+use together::{Together, small};
 
 /// What the first fill needs.
 pub struct InitialCopy<'a> {
@@ -58,19 +60,37 @@ pub async fn fill(
     let connected = TableReader::connect(&with.settings.desktop.endpoint).await;
     let mut reader = connected.map_err(Fault::at(Side::Desktop))?;
     let sizes = sizes(&mut reader, with.tables).await?;
-    reader.close().await;
     with.progress.want(wanted.iter().map(|wanted| {
-        let expected = sizes.get(&wanted.table).map_or(0, |(rows, _)| *rows);
+        let expected = sizes.get(&wanted.table).map_or(0, |size| size.rows);
         (with.tables.get(wanted.table).name.as_str(), expected)
     }));
-    let pages = sizes.iter().map(|(table, (_, pages))| (*table, *pages));
+    let pages = sizes.iter().map(|(table, size)| (*table, size.pages));
     let board = Arc::new(CopyQueue::new(wanted, with.tables, pages.collect()));
+    let small = small(wanted, with.tables, &board, &sizes);
     let mut workers = JoinSet::new();
-    for _ in 0..with.jobs {
-        let worker = Worker::new(&with, &board);
-        workers.spawn(async move { worker.work().await });
+    // They connect meanwhile; where there is nothing for them they needn't.
+    let are_others = board.take(&small);
+    if are_others {
+        begin(&with, &board, &mut workers);
     }
-    let mut renewals = interval(limits::RENEW_EVERY);
+    let adopted = reader.adopt(with.snapshot).await;
+    adopted.map_err(Fault::at(Side::Desktop))?;
+    let row_max = usize::try_from(with.settings.forward.memory_max / 2).unwrap_or(usize::MAX);
+    let together = Together {
+        opening: with.opening,
+        lease: with.lease,
+        before: with.consistent,
+        row_max,
+        tables: with.tables,
+        board: &board,
+        progress: &with.progress,
+    };
+    let all = together.fill((&mut reader, with.applier), small).await?;
+    reader.close().await;
+    if !all && !are_others {
+        begin(&with, &board, &mut workers);
+    }
+    let mut renewals = interval_at(Instant::now() + limits::RENEW_EVERY, limits::RENEW_EVERY);
     loop {
         tokio::select! {
             ended = workers.join_next() => match ended {
@@ -98,8 +118,9 @@ pub async fn fill(
         unfit: BTreeSet::new(),
     };
     merge.remove_surplus(&outcome.surplus).await?;
-    let stopped = merge.clear().await?;
-    set_past_keys(with.applier, (with.opening, with.lease), with.tables).await?;
+    let stopped = merge.stopped;
+    let clear = clear_staging(with.lease, true);
+    set_past_keys(with.applier, (with.opening, with.lease), with.tables, clear).await?;
     for table in &stopped {
         with.progress.end(&with.tables.get(*table).name, true);
     }
@@ -115,19 +136,31 @@ pub async fn fill(
     Ok(stopped)
 }
 
-/// Rows and pages of each table, as the desktop's statistics have them.
+/// Lets several copy at once.
+fn begin(
+    with: &InitialCopy<'_>,
+    board: &Arc<CopyQueue>,
+    workers: &mut JoinSet<Result<(), Fault>>,
+) {
+    for _ in 0..with.jobs {
+        let worker = Worker::new(with, board);
+        workers.spawn(async move { worker.work().await });
+    }
+}
+
+/// How large each table is.
 async fn sizes(
     reader: &mut TableReader,
     tables: &Tables,
-) -> Result<BTreeMap<TableId, (u64, u64)>, Fault> {
-    let mut sizes = BTreeMap::new();
-    for table in tables.iter() {
+) -> Result<BTreeMap<TableId, TableSize>, Fault> {
+    let groups = tables.iter().map(|table| {
         let leaves = table.leaves.iter().flatten().map(|(_, oid)| *oid);
-        let oids: Vec<_> = leaves.chain([table.desktop_oid]).collect();
-        let size = reader.size(&oids).await;
-        sizes.insert(table.id, size.map_err(Fault::at(Side::Desktop))?);
-    }
-    Ok(sizes)
+        leaves.chain([table.desktop_oid]).collect()
+    });
+    let groups: Vec<_> = groups.collect();
+    let sizes = reader.sizes(&groups).await;
+    let sizes = sizes.map_err(Fault::at(Side::Desktop))?;
+    Ok({ tables.iter() }.map(|table| table.id).zip(sizes).collect())
 }
 
 /// Copies one table after the other.

@@ -91,6 +91,30 @@ impl CopyQueue {
         }
     }
 
+    /// Tables that have to be filled before a table, and are not yet.
+    pub(super) fn needs(&self, table: TableId) -> BTreeSet<TableId> {
+        let State { waiting, open, .. } = &*self.state();
+        let waiting = { waiting.iter() }.find(|(wanted, _)| wanted.table == table);
+        waiting.map_or_else(BTreeSet::new, |(_, needs)| needs & open)
+    }
+
+    /// Somebody else fills these; true where there are others.
+    pub(super) fn take(&self, these: &[CopyRequest]) -> bool {
+        let waiting = &mut self.state().waiting;
+        waiting.retain(|(wanted, _)| these.iter().all(|this| this.table != wanted.table));
+        !waiting.is_empty()
+    }
+
+    /// They are to be filled like the others after all.
+    pub(super) fn give_back(&self, these: Vec<CopyRequest>, tables: &Tables) {
+        let these = these.into_iter().map(|wanted| {
+            let parents = parents(tables.get(wanted.table), tables);
+            (wanted, parents)
+        });
+        self.state().waiting.extend(these);
+        self.news.notify_waiters();
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
