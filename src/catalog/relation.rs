@@ -375,7 +375,10 @@ async fn references(client: &Client, named: &Named<'_>) -> Result<Vec<Reference>
 }
 
 /// Whole indexes: the names of their columns, and whether they are unique.
-async fn indexes(client: &Client, named: &Named<'_>) -> Result<Vec<(Vec<String>, bool)>, WireError> {
+async fn indexes(
+    client: &Client,
+    named: &Named<'_>,
+) -> Result<Vec<(Vec<String>, bool)>, WireError> {
     let column = readable("a.attname");
     let sql = format!(
         "select array_agg({column} order by k.nth), i.indisunique

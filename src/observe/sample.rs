@@ -1,6 +1,7 @@
 //! One sample of both sides that every view renders; works when the service is down, since both
 //! databases can be asked.
 
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,7 @@ use crate::config::{Endpoint, Settings};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;
-use crate::model::{Lsn, Timestamp};
+use crate::model::{Lsn, Tables, Timestamp};
 use crate::plan::table_state;
 use crate::platform;
 use crate::wire::WireError;
@@ -126,6 +127,8 @@ pub struct Observer {
     pub installed: (bool, bool),
     /// Whose state is looked at.
     pub replicator: String,
+    /// What a session that used these connections has agreed on.
+    pub agreed: OnceLock<Arc<Tables>>,
 }
 
 impl Observer {
@@ -162,6 +165,7 @@ impl Observer {
             cloud_identity,
             installed: (on_desktop, in_cloud),
             replicator,
+            agreed: OnceLock::new(),
         })
     }
 

@@ -62,6 +62,7 @@ pub(super) async fn session(
         return Ok(());
     };
     let tables = Arc::new(tables?);
+    let _ = sides.agreed.set(tables.clone());
     let slot = &settings.forward.slot;
     let given_up =
         in_cloud && on_desktop && is_given_up(&desktop.client, &replicator, slot).await?;

@@ -16,7 +16,8 @@ use crate::catalog::{self, Footprint};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{
-    Agenda, CopyRequest, InitialCopy, asked, bind, check_keys_again, fill, not_applied, parked, set_state,
+    Agenda, CopyRequest, InitialCopy, asked, bind, check_keys_again, fill, not_applied, parked,
+    set_state,
 };
 use crate::fold::StreamState;
 use crate::install::{ensure_publication, published_besides, unpublish, watch};
@@ -223,10 +224,6 @@ impl Session<'_> {
     /// From here on the outbox notes what is to come home, and the desktop knows our writes.
     async fn prepare_homes(&self) -> Result<String, Fault> {
         let (cloud, replicator) = (&self.cloud.client, &self.lease.replicator);
-        let (nonce, ()) = tokio::try_join!(
-            bind(self.desktop, replicator, self.cloud_identity),
-            watch(cloud, replicator, self.tables)
-        )?;
         let only_home = { self.tables.reverse_tables().iter() }
             .filter(|reverse| self.tables.iter().all(|table| table.name != reverse.name));
         let noted = try_join_all(only_home.map(async |reverse| {
@@ -241,7 +238,12 @@ impl Session<'_> {
             ];
             Side::Cloud.query(cloud, table_state::PUT, &params).await
         }));
-        tokio::try_join!(take_up_reverse(cloud, replicator, self.tables), noted)?;
+        let (nonce, ..) = tokio::try_join!(
+            bind(self.desktop, replicator, self.cloud_identity),
+            watch(cloud, replicator, self.tables),
+            take_up_reverse(cloud, replicator, self.tables),
+            noted
+        )?;
         Ok(nonce)
     }
 

@@ -27,7 +27,9 @@ pub(super) async fn set_past_keys(
         Err(ApplyError::Refused { error, .. }) if error.code != sqlstate::LEASE_LOST => {}
         Err(error) => return Err(not_applied(error)),
     }
-    run(applier, opening, lease, [first]).await.map_err(not_applied)?;
+    run(applier, opening, lease, [first])
+        .await
+        .map_err(not_applied)?;
     let mut left = Vec::new();
     for table in tables.iter() {
         let statements = statements(table);

@@ -137,11 +137,7 @@ pub async fn fill(
 }
 
 /// Lets several copy at once.
-fn begin(
-    with: &InitialCopy<'_>,
-    board: &Arc<CopyQueue>,
-    workers: &mut JoinSet<Result<(), Fault>>,
-) {
+fn begin(with: &InitialCopy<'_>, board: &Arc<CopyQueue>, workers: &mut JoinSet<Result<(), Fault>>) {
     for _ in 0..with.jobs {
         let worker = Worker::new(with, board);
         workers.spawn(async move { worker.work().await });

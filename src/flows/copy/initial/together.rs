@@ -120,7 +120,9 @@ impl Together<'_> {
         let replicator = &self.lease.replicator;
         let notes = gathered.iter().flat_map(|read| {
             let taken = Statement::bookkeeping(read.halves.taken.clone(), Vec::new());
-            [taken].into_iter().chain(whole(replicator, read.table, read.rows, self.before))
+            [taken]
+                .into_iter()
+                .chain(whole(replicator, read.table, read.rows, self.before))
         });
         let notes = guarded(self.opening, self.lease, true, notes);
         let counted = gathered.iter().map(|read| read.halves.all_in(read.rows));
@@ -128,8 +130,8 @@ impl Together<'_> {
             .filter(|read| read.rows >= limits::ANALYZE_ROWS_MIN)
             .map(|read| format!("analyze {}", quote::table(&read.table.cloud)));
         let end: Vec<_> = counted.chain(measured).collect();
-        let rows = { gathered.iter() }
-            .map(|read| (read.halves.into.as_str(), read.data.as_slice()));
+        let rows =
+            { gathered.iter() }.map(|read| (read.halves.into.as_str(), read.data.as_slice()));
         let rows: Vec<_> = rows.collect();
         let written = copy_together(applier, &notes, &rows, &end).await;
         match written {
