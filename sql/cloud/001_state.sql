@@ -617,6 +617,70 @@ begin
     raise exception using errcode = 'TD009', message = format('%s has rows already', p_table);
 end $$;
 
+-- The foreign keys of a table whose rows may be written with session_replication_role = replica and checked together: the columns
+-- of each, and those of them that get a value also where none is given. Null where that would leave out, run or change more than
+-- foreign keys: triggers of others, and unique keys that are asked at the end.
+create function tandem.checked_together(p_table regclass) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(
+               (select jsonb_agg(jsonb_build_object(
+                    'key', f.oid::bigint,
+                    'columns', (select jsonb_agg(a.attname order by k.nth)
+                                  from unnest(f.conkey) with ordinality as k(num, nth)
+                                  join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.num),
+                    'filled', (select coalesce(jsonb_agg(a.attname), '[]') from pg_attribute as a join pg_type as t on t.oid = a.atttypid
+                                where a.attrelid = f.conrelid and a.attnum = any (f.conkey)
+                                  and (a.atthasdef or a.attidentity <> '' or t.typdefault is not null))))
+                  from pg_constraint as f where f.conrelid = p_table and f.contype = 'f'), '[]')
+      from pg_class as c
+     where c.oid = p_table and c.relkind = 'r' and not c.relispartition
+       and not exists (
+           select from pg_trigger as g
+             join pg_proc as p on p.oid = g.tgfoid
+             left join pg_constraint as f on f.oid = g.tgconstraint
+            where g.tgrelid = p_table and g.tgtype & 4 <> 0 and g.tgenabled <> 'D'
+              and case
+                      when g.tgisinternal then f.contype is distinct from 'f'
+                      when p.pronamespace = 'tandem'::regnamespace then false
+                      else g.tgenabled <> 'A' or g.tgtype & 2 <> 0
+                  end)
+       and not exists (
+           select from pg_constraint as f
+            where f.conrelid = p_table and f.contype = 'f' and f.confmatchtype <> 's' and cardinality(f.conkey) > 1)
+$$;
+
+-- Fails unless all of these values of a foreign key have their parents, which stay until the transaction ends: just what the
+-- server does for each row, for all of them at once. `p_values`: an array for each, with the texts of its columns.
+create function tandem.check_together(p_key bigint, p_values jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    f pg_constraint;
+    parent pg_class;
+    own text; matches text;
+    lacking bigint;
+begin
+    select * into f from pg_constraint where oid = p_key::oid;
+    select * into parent from pg_class where oid = f.confrelid;
+    select string_agg(format('(v ->> %s)::%s as c%1$s', k.nth - 1, format_type(a.atttypid, a.atttypmod)), ', ' order by k.nth),
+           string_agg(format('p.%I operator(%s.%s) w.c%s', b.attname, n.nspname, o.oprname, k.nth - 1), ' and ' order by k.nth)
+      into own, matches
+      from unnest(f.conkey, f.confkey, f.conpfeqop) with ordinality as k(num, named, op, nth)
+      join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.num
+      join pg_attribute as b on b.attrelid = f.confrelid and b.attnum = k.named
+      join pg_operator as o on o.oid = k.op
+      join pg_namespace as n on n.oid = o.oprnamespace;
+    execute format(
+        'with wanted as materialized (select distinct %1$s from jsonb_array_elements($1) as v),
+              held as (select from wanted as w join %4$s %2$s as p on %3$s for key share of p)
+         select (select count(*) from wanted) - (select count(*) from held)',
+        own, f.confrelid::regclass, matches, case parent.relkind when 'p' then '' else 'only' end)
+       into lacking using p_values;
+    if lacking is distinct from 0 then
+        raise exception using errcode = 'foreign_key_violation', table = f.conrelid::regclass::text,
+            message = format('%s values of foreign key %s of %s have no row in %s', lacking, f.conname, f.conrelid::regclass, f.confrelid::regclass);
+    end if;
+end $$;
+
 -- What may keep a row out of a table without an error, by name; null: nothing. `p_does` is the sum of 4 for inserts, 8 for
 -- deletes and 16 for updates.
 create function tandem.keepers(p_table regclass, p_does integer) returns text

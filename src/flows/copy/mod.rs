@@ -16,6 +16,7 @@ mod sift;
 mod stage;
 mod state;
 mod swap;
+mod together;
 mod worker;
 
 pub(super) use concurrent_changes::{ChangeTracker, Watched};

@@ -46,6 +46,7 @@ impl Staging<'_> {
             pages: None,
             last,
             before,
+            references: None,
         };
         if done.is_empty() && !pour.claim(self).await? {
             return Ok(0);

@@ -1,9 +1,12 @@
 //! An empty table is filled by COPY: in one transaction, so that nobody sees a part of it, or, where it is large, in
 //! several at once; then a reader sees it grow, and its state says `copying` until it is whole.
 
+use std::sync::Arc;
+
 use super::progress::Course;
 use super::stage::{Staging, run};
 use super::state::{is_ours, not_applied};
+use super::together::{References, Values};
 use crate::apply::{ApplyError, CopyIn, Lease, assert_lease};
 use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
@@ -34,6 +37,8 @@ pub(super) struct Pour<'a> {
     pub(super) last: u64,
     /// It streams from there on.
     pub(super) before: Lsn,
+    /// Foreign keys that are checked together; none where the cloud checks them row by row.
+    pub(super) references: Option<Arc<References>>,
 }
 
 impl Pour<'_> {
@@ -46,34 +51,56 @@ impl Pour<'_> {
         staging: &mut Staging<'_>,
         reader: &mut TableReader,
     ) -> Result<Poured, Fault> {
+        if let Some(references) = &self.references
+            && let Some(poured) = self.try_pour(staging, reader, Some(references)).await?
+        {
+            return Ok(poured);
+        }
+        let poured = self.try_pour(staging, reader, None).await?;
+        Ok(poured.unwrap_or(Poured::NotThis))
+    }
+
+    /// None where there are too many values to check them together.
+    async fn try_pour(
+        &self,
+        staging: &mut Staging<'_>,
+        reader: &mut TableReader,
+        references: Option<&Arc<References>>,
+    ) -> Result<Option<Poured>, Fault> {
         let Pour { table, halves, .. } = self;
+        let references = references.map(Arc::as_ref);
         let mut course = staging.progress.read(&table.name);
-        let begin = self.begin(staging.opening);
+        let begin = self.begin(staging.opening, references);
         let mut filling = match CopyIn::begin(staging.applier, &begin).await {
             Ok(filling) => filling,
-            Err(refused) => return not_this(refused, table),
+            Err(refused) => return not_this(refused, table).map(Some),
         };
         let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
         let out = halves.out(self.pages);
-        let to = To::Cloud(&mut filling);
+        let mut values = references.map(References::values);
+        let to = To::Cloud(&mut filling, values.as_mut());
         let Some(rows) = pass_on((reader, limit), &out, to, &mut course).await? else {
-            return given_up(filling, &mut course).await;
+            let are_many = values.is_some_and(|values| values.are_too_many());
+            let given_up = given_up(filling, &mut course).await?;
+            return Ok((!are_many).then_some(given_up));
         };
-        match filling.commit(rows, self.end(staging.lease, rows)).await {
-            Ok(true) => Ok(Poured::Whole(rows)),
+        let checks = values.iter().flat_map(Values::checks);
+        let end = checks.chain(self.end(staging.lease, rows)).collect();
+        match filling.commit(rows, end).await {
+            Ok(true) => Ok(Some(Poured::Whole(rows))),
             Ok(false) => {
                 course.undo();
-                Ok(Poured::NotThis)
+                Ok(Some(Poured::NotThis))
             }
             Err(refused) => {
                 course.undo();
-                not_this(refused, table)
+                not_this(refused, table).map(Some)
             }
         }
     }
 
     /// Opens the transaction, and the COPY in it.
-    fn begin(&self, settings: &TransactionSettings) -> String {
+    fn begin(&self, settings: &TransactionSettings, references: Option<&References>) -> String {
         let begin = opening(settings).into_iter();
         let mut begin: Vec<_> = begin.map(|statement| statement.sql.to_string()).collect();
         // However long the desktop takes to read it: the COPY is one statement.
@@ -81,6 +108,7 @@ impl Pour<'_> {
         if self.pages.is_none() {
             begin.push(self.halves.taken.clone());
         }
+        begin.extend(references.map(References::begin));
         format!("{}; {}", begin.join("; "), self.halves.into)
     }
 
@@ -134,8 +162,8 @@ pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> 
 
 /// Where rows are passed on to.
 pub(super) enum To<'a, 'b> {
-    /// Into the table.
-    Cloud(&'a mut CopyIn<'b>),
+    /// Into the table, and the values of foreign keys into memory.
+    Cloud(&'a mut CopyIn<'b>, Option<&'a mut Values<'b>>),
     /// Into memory, up to so many bytes.
     Memory(&'a mut Vec<u8>, usize),
 }
@@ -144,9 +172,10 @@ impl To<'_, '_> {
     /// Takes a line; false where it has no room for it.
     async fn take(&mut self, line: &[u8]) -> Result<bool, Fault> {
         match self {
-            To::Cloud(filling) => {
-                let taken = filling.line(line).await.map(|()| true);
-                taken.map_err(Fault::at(Side::Cloud))
+            To::Cloud(filling, values) => {
+                let taken = filling.line(line).await;
+                taken.map_err(Fault::at(Side::Cloud))?;
+                Ok(values.as_mut().is_none_or(|values| values.take(line)))
             }
             To::Memory(data, most) => {
                 let fits = data.len() + line.len() <= *most;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, interval_at};
 
 use crate::apply::{Applier, Lease, clear_staging};
 use crate::capture::{TableReader, TableSize};
-use crate::config::Settings;
+use crate::config::{CheckForeignKeys, Settings};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::CopyRequest;
@@ -21,6 +21,7 @@ use crate::flows::copy::progress::{Copying, Progress};
 use crate::flows::copy::sequences::set_past_keys;
 use crate::flows::copy::stage::{Staging, measure, run};
 use crate::flows::copy::state::{not_applied, set_state, stop_state};
+use crate::flows::copy::together::{Checks, References};
 use crate::limits;
 use crate::model::{Lsn, Statement, Table, TableId, TableState, Tables};
 use crate::plan::{Direct, Pages, TransactionSettings, direct};
@@ -138,8 +139,9 @@ pub async fn fill(
 
 /// Lets several copy at once.
 fn begin(with: &InitialCopy<'_>, board: &Arc<CopyQueue>, workers: &mut JoinSet<Result<(), Fault>>) {
+    let checks = Checks::new(with.settings.copy.check_foreign_keys == CheckForeignKeys::Together);
     for _ in 0..with.jobs {
-        let worker = Worker::new(with, board);
+        let worker = Worker::new(with, board, &checks);
         workers.spawn(async move { worker.work().await });
     }
 }
@@ -170,10 +172,11 @@ struct Worker {
     tables: Arc<Tables>,
     board: Arc<CopyQueue>,
     progress: Arc<Progress>,
+    checks: Checks,
 }
 
 impl Worker {
-    fn new(with: &InitialCopy<'_>, board: &Arc<CopyQueue>) -> Worker {
+    fn new(with: &InitialCopy<'_>, board: &Arc<CopyQueue>, checks: &Checks) -> Worker {
         Worker {
             settings: with.settings.clone(),
             opening: with.opening.clone(),
@@ -184,6 +187,7 @@ impl Worker {
             tables: with.tables.clone(),
             board: board.clone(),
             progress: with.progress.clone(),
+            checks: checks.clone(),
         }
     }
 
@@ -235,13 +239,20 @@ impl Worker {
         done.map_err(not_applied)
     }
 
-    fn pour<'a>(&self, table: &'a Table, halves: &'a Direct, pages: Option<Pages>) -> Pour<'a> {
+    fn pour<'a>(
+        &self,
+        table: &'a Table,
+        halves: &'a Direct,
+        pages: Option<Pages>,
+        references: Option<Arc<References>>,
+    ) -> Pour<'a> {
         Pour {
             table,
             halves,
             pages,
             last: self.board.pages(table.id),
             before: self.consistent,
+            references,
         }
     }
 
@@ -261,15 +272,16 @@ impl Worker {
         let new =
             matches!(wanted.how, How::Adopt { .. }) && !self.board.is_tied(table, &self.tables);
         if let Some(halves) = self.halves(table).filter(|_| new) {
-            let pour = self.pour(table, &halves, None);
             let mut staging = self.staging(applier);
+            let references = self.checks.of(&mut staging, table, &halves).await?;
+            let pour = self.pour(table, &halves, None, references.clone());
             let pieces = self.board.pieces(table, self.jobs);
             if pieces.is_empty() {
                 if let Poured::Whole(rows) = pour.pour(&mut staging, reader).await? {
                     return self.poured(table, rows, applier).await;
                 }
             } else if pour.claim(&mut staging).await? {
-                self.board.split(wanted, &pieces);
+                self.board.split(wanted, &pieces, references);
                 return Ok(());
             }
         }
@@ -287,7 +299,8 @@ impl Worker {
         let table = self.tables.get(wanted.table);
         let poured = match self.halves(table) {
             Some(halves) => {
-                let pour = self.pour(table, &halves, Some(pages));
+                let references = self.board.references(table.id);
+                let pour = self.pour(table, &halves, Some(pages), references);
                 pour.pour(&mut self.staging(applier), reader).await?
             }
             None => Poured::NotThis,
