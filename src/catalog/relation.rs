@@ -254,7 +254,12 @@ pub(super) type Named<'a> = [(&'a (dyn ToSql + Sync), Type); 2];
 /// A question about the table whose identifier is `$1`, asked by its schema and name instead: nobody has to wait for the identifier
 /// first.
 pub(super) fn of_named(sql: &str) -> String {
-    let oid = "(select named.oid from pg_class named join pg_namespace its on its.oid = named.relnamespace where its.nspname = $1 and named.relname = $2)";
+    let oid = "(
+          select named.oid
+          from pg_class named
+          join pg_namespace its on its.oid = named.relnamespace
+          where its.nspname = $1 and named.relname = $2
+        )";
     sql.replace("$1", oid)
 }
 

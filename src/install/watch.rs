@@ -120,10 +120,15 @@ async fn is_watched(
     reverse: &ReverseTable,
 ) -> Result<(bool, bool), Fault> {
     let sql = format!(
-        r#"select tandem.is_watched($1, $2, {target}::regclass, $3), coalesce(
-             (select s.queued from tandem.reverse_state s where s.replicator = $1 and s."table" = $2),
-             false
-           )"#,
+        r#"select tandem.is_watched($1, $2, {target}::regclass, $3),
+             coalesce(
+               (
+                 select s.queued
+                 from tandem.reverse_state s
+                 where s.replicator = $1 and s."table" = $2
+               ),
+               false
+             )"#,
         target = literal(&qualified(&reverse.cloud))
     );
     let params: [(&(dyn ToSql + Sync), Type); 3] = [

@@ -42,7 +42,11 @@ impl Direct {
         let (words, table) = &self.target;
         format!(
             "select tandem.taken({words})
-             where (select count(*) from {table} as t where t.xmin = pg_current_xact_id()::xid) <> {rows}"
+             where (
+               select count(*)
+               from {table} as t
+               where t.xmin = pg_current_xact_id()::xid
+             ) <> {rows}"
         )
     }
 }

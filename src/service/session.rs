@@ -50,13 +50,7 @@ pub(super) async fn session(
     let (desktop, cloud, identity) = (&sides.desktop, &sides.cloud, &sides.identity);
     let replicator = sides.replicator.clone();
     let (on_desktop, in_cloud) = sides.installed;
-    let (lacks, served) = tokio::join!(look_at_schemas(&sides, &goal.migrations), async {
-        match in_cloud && !goal.ends {
-            true => known_tables(&cloud.client, &replicator).await,
-            false => Ok(BTreeSet::new()),
-        }
-    });
-    let (lacks, served) = (lacks?, served?);
+    let (lacks, served) = look(&sides, goal).await?;
     let agreeing = agree_again(settings, &desktop.client, &cloud.client, &served);
     let Some(tables) = stop.run_until_cancelled(agreeing).await else {
         return Ok(());
@@ -122,6 +116,18 @@ async fn connect(settings: &Settings, goal: &mut RunMode) -> Result<Arc<Observer
     sides.identity.is_not(&sides.cloud_identity)?;
     sides.identity.can_publish()?;
     Ok(sides)
+}
+
+/// Whether a schema lacks steps, and which tables were served before.
+async fn look(sides: &Observer, goal: &RunMode) -> Result<(bool, BTreeSet<String>), Fault> {
+    let (_, in_cloud) = sides.installed;
+    let (lacks, served) = tokio::join!(look_at_schemas(sides, &goal.migrations), async {
+        match in_cloud && !goal.ends {
+            true => known_tables(&sides.cloud.client, &sides.replicator).await,
+            false => Ok(BTreeSet::new()),
+        }
+    });
+    Ok((lacks?, served?))
 }
 
 async fn check_all_keys(tables: &Tables, desktop: &Client, cloud: &Client) -> Result<(), Fault> {

@@ -77,14 +77,7 @@ impl Session<'_> {
         };
         self.put_on_agenda(remembered, &asked, (first, &around), &mut ready);
         let (new, stopped) = self.check_new_keys(&mut ready.agenda.wanted).await?;
-        let every = { self.tables.iter() }.map(|table| table.id);
-        let doubtful: BTreeSet<TableId> = match first {
-            true => every.collect(),
-            false => { new.iter().map(|new| new.table) }
-                .chain(stopped.iter().map(|(table, _)| *table))
-                .chain(around.anew.iter().copied())
-                .collect(),
-        };
+        let doubtful = self.doubtful(first, &new, &stopped, &around);
         self.publish_exactly().await?;
         if let Some(checkpoint) = taken.checkpoint {
             self.check_slot(checkpoint).await?;
@@ -125,6 +118,24 @@ impl Session<'_> {
         }
         ready.book.forget_stopped();
         Ok((ready, applier))
+    }
+
+    /// Tables of which something may be missing, so that they are not known to be whole.
+    fn doubtful(
+        &self,
+        first: bool,
+        new: &[CopyRequest],
+        stopped: &[(TableId, String)],
+        around: &Around,
+    ) -> BTreeSet<TableId> {
+        let every = { self.tables.iter() }.map(|table| table.id);
+        match first {
+            true => every.collect(),
+            false => { new.iter().map(|new| new.table) }
+                .chain(stopped.iter().map(|(table, _)| *table))
+                .chain(around.anew.iter().copied())
+                .collect(),
+        }
     }
 
     /// Of what is `wanted`: tables that are copied before they stream, and those whose key doesn't hold, which are not

@@ -14,6 +14,7 @@ use super::stage::Staging;
 use super::state::not_applied;
 use crate::apply::{ApplyError, Script};
 use crate::capture::plain;
+use crate::config::{CheckForeignKeys, Settings};
 use crate::fault::{Fault, blames_table};
 use crate::limits;
 use crate::model::{Param, Statement, Table, sqlstate};
@@ -61,9 +62,10 @@ pub(super) struct Values<'a> {
 
 impl Checks {
     /// As somebody asked for.
-    pub(in crate::flows) fn new(asked_for: bool) -> Checks {
+    pub(in crate::flows) fn of_settings(settings: &Settings) -> Checks {
+        let manner = settings.copy.check_foreign_keys;
         Checks {
-            asked_for,
+            asked_for: manner == CheckForeignKeys::Together,
             refused: Arc::default(),
         }
     }
@@ -82,8 +84,8 @@ impl Checks {
             return Ok(None);
         }
         let asked = format!(
-            "select tandem.checked_together({}::regclass)::text",
-            quote::literal(&quote::table(&table.cloud))
+            "select tandem.checked_together({target}::regclass)::text",
+            target = quote::literal(&quote::table(&table.cloud))
         );
         let mut statements = opening(staging.opening);
         statements.push(Statement::bookkeeping(AS_REPLICA, Vec::new()));
@@ -106,11 +108,11 @@ impl Checks {
         };
         let told = told.and_then(|json| serde_json::from_slice::<Vec<Told>>(&json).ok());
         let references = told.and_then(|told| References::of(&told, halves));
-        tracing::debug!(
-            table = %table.name,
-            together = references.is_some(),
-            "how foreign keys are checked"
-        );
+        let how = match references {
+            Some(_) => "together",
+            None => "row by row",
+        };
+        tracing::debug!(table = %table.name, "foreign keys are checked {how}");
         Ok(references.map(Arc::new))
     }
 }

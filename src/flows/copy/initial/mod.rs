@@ -11,11 +11,12 @@ use tokio::time::{Instant, interval_at};
 
 use crate::apply::{Applier, Lease, clear_staging};
 use crate::capture::{TableReader, TableSize};
-use crate::config::{CheckForeignKeys, Settings};
+use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::CopyRequest;
 use crate::flows::copy::merge::{Copied, How, Merge};
+use crate::flows::copy::piecewise::Filled;
 use crate::flows::copy::pour::{Pour, Poured, whole};
 use crate::flows::copy::progress::{Copying, Progress};
 use crate::flows::copy::sequences::set_past_keys;
@@ -55,7 +56,7 @@ pub struct InitialCopy<'a> {
 /// # Errors
 /// When a connection fails or the lease is lost; no table is half-filled then, and those that are whole stay so.
 pub async fn fill(
-    with: InitialCopy<'_>,
+    mut with: InitialCopy<'_>,
     wanted: &[CopyRequest],
 ) -> Result<BTreeSet<TableId>, Fault> {
     let connected = TableReader::connect(&with.settings.desktop.endpoint).await;
@@ -74,20 +75,7 @@ pub async fn fill(
     if are_others {
         begin(&with, &board, &mut workers);
     }
-    let adopted = reader.adopt(with.snapshot).await;
-    adopted.map_err(Fault::at(Side::Desktop))?;
-    let row_max = usize::try_from(with.settings.forward.memory_max / 2).unwrap_or(usize::MAX);
-    let together = Together {
-        opening: with.opening,
-        lease: with.lease,
-        before: with.consistent,
-        row_max,
-        tables: with.tables,
-        board: &board,
-        progress: &with.progress,
-    };
-    let all = together.fill((&mut reader, with.applier), small).await?;
-    reader.close().await;
+    let all = fill_together(&mut with, &board, reader, small).await?;
     if !all && !are_others {
         begin(&with, &board, &mut workers);
     }
@@ -137,9 +125,33 @@ pub async fn fill(
     Ok(stopped)
 }
 
+/// Fills small tables; false where some have to go the way of the others.
+async fn fill_together(
+    with: &mut InitialCopy<'_>,
+    board: &CopyQueue,
+    mut reader: TableReader,
+    small: Vec<CopyRequest>,
+) -> Result<bool, Fault> {
+    let adopted = reader.adopt(with.snapshot).await;
+    adopted.map_err(Fault::at(Side::Desktop))?;
+    let row_max = usize::try_from(with.settings.forward.memory_max / 2).unwrap_or(usize::MAX);
+    let together = Together {
+        opening: with.opening,
+        lease: with.lease,
+        before: with.consistent,
+        row_max,
+        tables: with.tables,
+        board,
+        progress: &with.progress,
+    };
+    let all = together.fill((&mut reader, with.applier), small).await?;
+    reader.close().await;
+    Ok(all)
+}
+
 /// Lets several copy at once.
 fn begin(with: &InitialCopy<'_>, board: &Arc<CopyQueue>, workers: &mut JoinSet<Result<(), Fault>>) {
-    let checks = Checks::new(with.settings.copy.check_foreign_keys == CheckForeignKeys::Together);
+    let checks = Checks::of_settings(with.settings);
     for _ in 0..with.jobs {
         let worker = Worker::new(with, board, &checks);
         workers.spawn(async move { worker.work().await });
@@ -221,6 +233,7 @@ impl Worker {
             lease: &self.lease,
             memory_max: self.settings.forward.memory_max,
             progress: self.progress.clone(),
+            checks: self.checks.clone(),
         }
     }
 
@@ -285,7 +298,7 @@ impl Worker {
                 return Ok(());
             }
         }
-        self.copy(wanted, reader, applier).await
+        self.copy(wanted, &Filled::default(), reader, applier).await
     }
 
     /// A piece of a table; whoever has the last one finishes the table.
@@ -320,14 +333,18 @@ impl Worker {
                 self.run(applier, end).await?;
                 self.poured(table, rows, applier).await
             }
-            Pieces::Broken => {
+            Pieces::Broken(rows) => {
+                let filled = Filled {
+                    rows,
+                    ..Filled::default()
+                };
                 let wanted = CopyRequest {
                     how: How::Again {
                         allow_shrink: false,
                     },
                     ..wanted.clone()
                 };
-                self.copy(&wanted, reader, applier).await
+                self.copy(&wanted, &filled, reader, applier).await
             }
         }
     }
@@ -341,10 +358,11 @@ impl Worker {
         Ok(())
     }
 
-    /// Through the staging table, as a diff.
+    /// Through the staging table, as a diff with what was `filled`.
     async fn copy(
         &self,
         wanted: &CopyRequest,
+        filled: &Filled,
         reader: &mut TableReader,
         applier: &mut Applier,
     ) -> Result<(), Fault> {
@@ -353,7 +371,7 @@ impl Worker {
         self.run(applier, [copying]).await?;
         // What was tried before may have ended the transaction.
         self.adopt(reader).await?;
-        let staged = match self.staging(applier).stage(reader, table, 0).await? {
+        let staged = match self.staging(applier).stage(reader, table, filled).await? {
             Ok(staged) => staged,
             Err((way, why)) => {
                 tracing::error!(table = %table.name, why, "stopped");

@@ -61,8 +61,8 @@ pub(super) enum Pieces {
     Open,
     /// All are there: so many rows.
     Whole(u64),
-    /// Some couldn't be filled.
-    Broken,
+    /// Some couldn't be filled; the others have so many rows.
+    Broken(u64),
 }
 
 impl CopyQueue {
@@ -188,7 +188,7 @@ impl CopyQueue {
         *sum += rows.unwrap_or_default();
         *broken |= rows.is_none();
         match (*open, *broken) {
-            (0, true) => Pieces::Broken,
+            (0, true) => Pieces::Broken(*sum),
             (0, false) => Pieces::Whole(*sum),
             (_, _) => Pieces::Open,
         }
