@@ -12,7 +12,7 @@ use super::socket::Stream;
 use super::{ServerError, WireError};
 use crate::config::Endpoint;
 use crate::limits;
-use crate::model::{Charset, Statement};
+use crate::model::Charset;
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -417,35 +417,6 @@ impl Session {
             }
             self.fill().await?;
         }
-    }
-
-    /// Puts one unnamed statement out: Parse, Bind, Execute.
-    ///
-    /// # Errors
-    /// When a name holds a NUL or a parameter is beyond the protocol's 2 GB.
-    pub fn put(&mut self, statement: &Statement) -> Result<(), WireError> {
-        let types = statement.params.iter().map(|param| param.type_oid);
-        frontend::parse("", &statement.sql, types, &mut self.outbox)?;
-        let formats = statement.params.iter().map(|param| i16::from(param.binary));
-        let bound = frontend::bind(
-            "",
-            "",
-            formats,
-            &statement.params,
-            |param, out| match &param.value {
-                None => Ok(postgres_protocol::IsNull::Yes),
-                Some(value) => {
-                    out.put_slice(value);
-                    Ok(postgres_protocol::IsNull::No)
-                }
-            },
-            [0],
-            &mut self.outbox,
-        );
-        bound.map_err(|_| {
-            WireError::Protocol("a parameter is too large for the protocol".to_owned())
-        })?;
-        Ok(frontend::execute("", 0, &mut self.outbox)?)
     }
 
     /// Ends the group of statements that were [`put`](Session::put).
