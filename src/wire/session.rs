@@ -7,10 +7,8 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
-use super::login;
 use super::socket::Stream;
 use super::{ServerError, WireError};
-use crate::config::Endpoint;
 use crate::limits;
 use crate::model::Charset;
 
@@ -46,46 +44,10 @@ pub struct Session {
     /// The database's encoding, as the server said at log-in.
     server_encoding: Option<String>,
     /// What the bytes mean that come as they are.
-    charset: Option<Charset>,
+    pub(super) charset: Option<Charset>,
 }
 
 impl Session {
-    /// Connects, encrypts and logs in.
-    ///
-    /// # Errors
-    /// Everything that [`WireError`] names; nothing is retried here.
-    pub async fn connect(
-        endpoint: &Endpoint,
-        mode: Mode,
-        options: &[(&str, &str)],
-    ) -> Result<Session, WireError> {
-        let limit = endpoint.connect_timeout.unwrap_or(limits::CONNECT_TIMEOUT);
-        let login = Box::pin(login::login(endpoint, mode, options));
-        timeout(limit, login)
-            .await
-            .map_err(|_| WireError::Timeout(limit.as_secs()))?
-    }
-
-    /// The same, but the text of a database that doesn't speak UTF-8 comes as the bytes that stand there: the server's
-    /// conversion would end with an error at the first that it can't convert. [`Session::charset`] says what they mean.
-    ///
-    /// # Errors
-    /// As [`Session::connect`].
-    pub async fn connect_as_is(
-        endpoint: &Endpoint,
-        mode: Mode,
-        options: &[(&str, &str)],
-    ) -> Result<Session, WireError> {
-        let mut session = Session::connect(endpoint, mode, options).await?;
-        let server = session.server_encoding();
-        if let Some(charset) = server.and_then(|server| Charset::of(server, endpoint.encoding)) {
-            let set = format!("set client_encoding to '{}'", charset.as_they_are());
-            session.run(&set).await?;
-            session.charset = Some(charset);
-        }
-        Ok(session)
-    }
-
     /// The database's encoding, as the server said at log-in.
     pub fn server_encoding(&self) -> Option<&str> {
         self.server_encoding.as_deref()
