@@ -137,7 +137,7 @@ async fn together(
     const COMMIT: &str = "commit";
     let session = applier.session();
     for note in notes {
-        session.put(note)?;
+        session.put(note.clone()).await?;
     }
     session.sync();
     let script = copies.iter().map(|(copy, _)| *copy);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::sample::Observer;
+use super::observer::Observer;
 use super::status::TableStatus;
 use crate::config::Settings;
 use crate::fault::Fault;
