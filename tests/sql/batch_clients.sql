@@ -36,7 +36,7 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       select
       from "public"."clients" as t
       where t."id" = src."id" and true)), false) else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
 
 -- upsert of rows that are new
@@ -53,7 +53,7 @@ from (select (select count(*) from added) as n) as done
 where case when done.n < (select count(*) from src) and tandem.keepers('"public"."clients"'::regclass, 4) is not null then tandem.kept_out('clients',
   '"public"."clients"'::regclass, 4, done.n, (select count(*) from src), false)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
 
 -- upsert of rows that were not there before the batch
@@ -92,7 +92,7 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       select
       from "public"."clients" as t
       where t."id" = src."id" and true)), false) else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
 
 -- upsert, a column unsent
@@ -113,7 +113,7 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       select
       from "public"."clients" as t
       where t."id" = src."id" and true and false)), false) else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 
 -- upsert under another key, a column unsent
 with src as materialized (
@@ -197,7 +197,7 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
     from "public"."clients" as t
     where exists (select from src where t."id" = src."id" and true)), false)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 
 -- upsert of rows that are new, very many, 1 of 2
 with src as materialized (
@@ -206,7 +206,7 @@ with src as materialized (
 insert into "public"."clients" ("id", "name")
 select src."id", src."name"
 from src;
---   $1: {1, 1, 1, ... 2000 in all}
+--   $1: of type 23 {00000001, 00000001, 00000001, ... 2000 in all}
 --   $2: {2, 2, 2, ... 2000 in all}
 
 -- upsert of rows that are new, very many, 2 of 2

@@ -100,10 +100,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert of rows that are new
 with src as materialized (
@@ -137,10 +137,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert of rows that were not there before the batch
 with src as materialized (
@@ -242,10 +242,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert, a column unsent
 with src as materialized (
@@ -308,9 +308,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
---   $2: {3}
---   $3: {4}
+--   $1: of type 23 {00000001}
+--   $2: of type 23 {00000003}
+--   $3: of type 23 {00000004}
 
 -- upsert under another key, a column unsent
 with src as materialized (
@@ -489,7 +489,7 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and t."source" = 'D'::bpchar)), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
 
 -- upsert, NULL in the key
@@ -590,10 +590,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert, NULL in some keys
 with src as materialized (
@@ -698,10 +698,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert of rows that are new, very many
 with src as materialized (
@@ -735,10 +735,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1, 1, 1, ... 2000 in all}
+--   $1: of type 23 {00000001, 00000001, 00000001, ... 2000 in all}
 --   $2: {2, 2, 2, ... 2000 in all}
---   $3: {3, 3, 3, ... 2000 in all}
---   $4: {4, 4, 4, ... 2000 in all}
+--   $3: of type 23 {00000003, 00000003, 00000003, ... 2000 in all}
+--   $4: of type 23 {00000004, 00000004, 00000004, ... 2000 in all}
 
 -- what follows in other tables: nothing
 
