@@ -48,7 +48,7 @@ pub use row_by_row::{
     try_whole, void_parked, void_untouched, widened,
 };
 pub use sequence::past_keys;
-pub use session_settings::{TransactionSettings, at_once, hash_joins, opening};
+pub use session_settings::{TransactionSettings, at_once, begin, hash_joins, opening, settings};
 pub use staged::{StagedForm, StagedStep, are_there, staged};
 pub use unreadable::park_unreadable;
 pub use weigh::{also_equal, so_far, waiting, weigh, weighed};

@@ -259,14 +259,15 @@ impl Session<'_> {
         applier: &mut Applier,
         settings: &TransactionSettings,
     ) -> Result<Committed, Fault> {
-        let mut statements = opening(settings);
         let step = Advance {
             lease: &self.lease,
             from: None,
             to: at,
             committed_at: None,
+            settings,
+            at_once: false,
         };
-        statements.push(advance(&step, None, self.tables));
+        let statements = advance(&step, None, self.tables);
         let done = applier
             .run(Script::moving(statements, at))
             .await
