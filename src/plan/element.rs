@@ -57,6 +57,11 @@ pub(super) fn elements(
     columns.iter().map(of).collect()
 }
 
+/// Values of a type, as `format_type` spells it, can come in an array of it.
+pub(super) fn has_array(base_type: &str) -> bool {
+    matches!(base_type, "text" | "character varying") || Element::of(base_type) != Text
+}
+
 impl Element {
     /// The one for a type, as `format_type` spells it.
     fn of(base_type: &str) -> Element {
@@ -340,4 +345,109 @@ fn moment(text: &[u8]) -> Option<i64> {
         _ => return None,
     };
     Some((day(date)? * DAY + hour * 3600 + minute * 60 + second) * 1_000_000 + micros)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(element: Element, text: &str) -> Option<Vec<u8>> {
+        let mut out = BytesMut::new();
+        element.put(text.as_bytes(), &mut out)?;
+        let length = i32::from_be_bytes(out[..4].try_into().unwrap());
+        assert_eq!(length as usize, out.len() - 4, "{text}");
+        Some(out[4..].to_vec())
+    }
+
+    /// What `int4send`, `numeric_send` and so on of a server say.
+    #[test]
+    fn values_are_what_the_server_sends_of_them() {
+        let long = |value: i64| Some(value.to_be_bytes().to_vec());
+        assert_eq!(sent(Int4, "-2"), Some(vec![0xff, 0xff, 0xff, 0xfe]));
+        assert_eq!(sent(Date, "2000-01-01"), Some(vec![0; 4]));
+        assert_eq!(sent(Date, "1999-12-31"), Some(vec![0xff; 4]));
+        assert_eq!(
+            sent(Date, "2024-02-29"),
+            Some(8825_i32.to_be_bytes().to_vec())
+        );
+        assert_eq!(
+            sent(Date, "0001-01-01"),
+            Some((-730_119_i32).to_be_bytes().to_vec())
+        );
+        assert_eq!(sent(Timestamp, "2000-01-01 00:00:01.5"), long(1_500_000));
+        assert_eq!(
+            sent(Timestamptz, "1999-12-31 23:59:59+00"),
+            long(-1_000_000)
+        );
+        // 12345.67: three digits to the base of 10,000, the first of which counts 10,000s; two are shown behind the point.
+        let number = [0, 3, 0, 1, 0, 0, 0, 2, 0, 1, 0x09, 0x29, 0x1a, 0x2c];
+        assert_eq!(sent(Numeric, "12345.67"), Some(number.to_vec()));
+        let number = [0, 1, 0, 0, 0x40, 0, 0, 0, 0, 7];
+        assert_eq!(sent(Numeric, "-7"), Some(number.to_vec()));
+        assert_eq!(sent(Bytea, "\\x00fF"), Some(vec![0, 0xff]));
+    }
+
+    #[test]
+    fn what_is_written_in_another_way_is_left_to_the_server() {
+        let odd: [(Element, &[&str]); 11] = [
+            (Bool, &["true", "", "T"]),
+            (Int2, &["32768", " 1", "+1", "1_0", "0x1", "", "-"]),
+            (Int4, &["2147483648", "1.0"]),
+            (Int8, &["9223372036854775808", "1e3"]),
+            (
+                Float4,
+                &["NaN", "Infinity", "1e-45", "1e39", "0x1p3", "", "1e-60"],
+            ),
+            (
+                Float8,
+                &["nan", "-Infinity", "1e-310", "1e400", "1e-400", " 1"],
+            ),
+            (
+                Numeric,
+                &["NaN", "Infinity", "1e5", ".5", "5.", "", "-", "1.2.3"],
+            ),
+            (
+                Uuid,
+                &[
+                    "a0eebc999c0b4ef8bb6d6bb9bd380a11",
+                    "{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a1}",
+                ],
+            ),
+            (Bytea, &["\\x0", "abc", "\\xzz", "\\000"]),
+            (
+                Date,
+                &[
+                    "infinity",
+                    "2023-02-29",
+                    "0000-01-01",
+                    "10000-01-01",
+                    "0044-03-15 BC",
+                    "2026-13-01",
+                ],
+            ),
+            (
+                Timestamp,
+                &[
+                    "2026-01-01 24:00:00",
+                    "2026-01-01",
+                    "2026-01-01 00:00:60",
+                    "2026-01-01 00:00:00+00",
+                    "2026-01-01 00:00:00.1234567",
+                    "-infinity",
+                ],
+            ),
+        ];
+        for (element, texts) in odd {
+            for text in texts {
+                assert_eq!(sent(element, text), None, "{element:?} {text:?}");
+            }
+        }
+        for text in [
+            "2026-01-01 00:00:00",
+            "2026-01-01 00:00:00+05:30",
+            "2026-01-01 00:00:00+00 BC",
+        ] {
+            assert_eq!(sent(Timestamptz, text), None, "{text:?}");
+        }
+    }
 }

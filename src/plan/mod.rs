@@ -15,6 +15,7 @@ mod follow;
 mod guard;
 mod kept;
 mod knot;
+mod looked_up;
 mod mobile_rows;
 mod orphan;
 mod pieces;
