@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::account::Account;
 use super::binaries::Binaries;
-use super::cluster::{Error, run};
 use super::place::{SHORT_TEMP, anybody_enters};
+use super::program::{Error, run};
 
 /// A folder of things that are made once: templates, and copies of servers our account couldn't reach.
 pub(super) struct Cache {
