@@ -240,6 +240,8 @@ pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
         }
     }
     if arrays.iter().any(TextArray::is_odd) {
+        // Not both at once: a row may be large.
+        arrays.clear();
         arrays = self::arrays(step, &columns, &elements);
     }
     let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
