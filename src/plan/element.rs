@@ -123,77 +123,41 @@ impl Element {
     /// Puts a value behind its length; none where that is left to the server.
     pub(super) fn put(self, text: &[u8], out: &mut BytesMut) -> Option<()> {
         match self {
-            Text => {
-                out.put_u32(text.len() as u32);
-                out.put_slice(text);
-            }
-            Bool => {
-                let value = match text {
-                    b"t" => 1,
-                    b"f" => 0,
-                    _ => return None,
-                };
-                out.put_i32(1);
-                out.put_u8(value);
-            }
-            Int2 => {
-                let value = i16::try_from(whole(text)?).ok()?;
-                out.put_i32(2);
-                out.put_i16(value);
-            }
-            Int4 => {
-                let value = i32::try_from(whole(text)?).ok()?;
-                out.put_i32(4);
-                out.put_i32(value);
-            }
-            Int8 => {
-                let value = whole(text)?;
-                out.put_i32(8);
-                out.put_i64(value);
-            }
+            Text => put(text, out),
+            Bool => match text {
+                b"t" => put(&[1], out),
+                b"f" => put(&[0], out),
+                _ => return None,
+            },
+            Int2 => put(&i16::try_from(whole(text)?).ok()?.to_be_bytes(), out),
+            Int4 => put(&i32::try_from(whole(text)?).ok()?.to_be_bytes(), out),
+            Int8 => put(&whole(text)?.to_be_bytes(), out),
+            // Zero may be what is left of something smaller, which the server refuses.
             Float4 => {
                 let value: f32 = float(text)?.parse().ok()?;
-                // What is left of something smaller the server refuses.
-                if !value.is_normal() && !is_zero(text) {
-                    return None;
-                }
-                out.put_i32(4);
-                out.put_f32(value);
+                let sure = value.is_normal() || is_zero(text);
+                put(&sure.then_some(value)?.to_be_bytes(), out);
             }
             Float8 => {
                 let value: f64 = float(text)?.parse().ok()?;
-                if !value.is_normal() && !is_zero(text) {
-                    return None;
-                }
-                out.put_i32(8);
-                out.put_f64(value);
+                let sure = value.is_normal() || is_zero(text);
+                put(&sure.then_some(value)?.to_be_bytes(), out);
             }
             Numeric => numeric(text, out)?,
-            Uuid => {
-                let value = uuid(text)?;
-                out.put_i32(16);
-                out.put_slice(&value);
-            }
+            Uuid => put(&uuid(text)?, out),
             Bytea => bytea(text, out)?,
-            Date => {
-                let value = i32::try_from(day(text)?).ok()?;
-                out.put_i32(4);
-                out.put_i32(value);
-            }
-            Timestamp => {
-                let value = moment(text)?;
-                out.put_i32(8);
-                out.put_i64(value);
-            }
-            Timestamptz => {
-                // The desktop's session is told to speak of UTC.
-                let value = moment(text.strip_suffix(b"+00")?)?;
-                out.put_i32(8);
-                out.put_i64(value);
-            }
+            Date => put(&i32::try_from(day(text)?).ok()?.to_be_bytes(), out),
+            Timestamp => put(&moment(text)?.to_be_bytes(), out),
+            // The desktop's session is told to speak of UTC.
+            Timestamptz => put(&moment(text.strip_suffix(b"+00")?)?.to_be_bytes(), out),
         }
         Some(())
     }
+}
+
+fn put(value: &[u8], out: &mut BytesMut) {
+    out.put_u32(value.len() as u32);
+    out.put_slice(value);
 }
 
 /// Digits alone, so few that none is lost.
