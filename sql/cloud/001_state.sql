@@ -302,15 +302,30 @@ create table tandem.conflict (
 
 -- The raising compare-and-set: the first statement on rows in each transaction. It fails when
 -- another writer has moved the checkpoint or taken the lease, and then nothing of ours is written.
+-- The transaction's settings come with it, the name of each and then its value: they hold until its end.
 create function tandem.advance(
     p_replicator text, p_slot text, p_epoch bigint, p_from pg_lsn, p_to pg_lsn,
     p_committed_at timestamptz, p_beat text, p_transactions bigint,
     p_tables text[], p_received bigint[], p_applied bigint[], p_folded bigint[], p_ruled_out bigint[],
-    p_missed bigint[], p_truncated bigint[]
+    p_missed bigint[], p_truncated bigint[],
+    p_settings text[], p_at_once boolean
 ) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    done text;
 begin
+    -- assignments, since an expression alone is evaluated without a query
+    done := set_config('tandem.apply', pg_current_xact_id()::text, true);
+    for i in 1 .. cardinality(p_settings) by 2 loop
+        done := set_config(p_settings[i], p_settings[i + 1], true);
+    end loop;
+    -- whatever the order in which rows are written, it is their end that counts
+    if p_at_once then
+        set constraints all immediate;
+    else
+        set constraints all deferred;
+    end if;
     -- for statements that are the same for every replicator
-    perform set_config('tandem.replicator', p_replicator, true);
+    done := set_config('tandem.replicator', p_replicator, true);
     update tandem.checkpoint
        set lsn = p_to,
            committed_at = coalesce(p_committed_at, committed_at),
@@ -324,15 +339,14 @@ begin
         raise exception using errcode = 'TD001',
             message = format('the checkpoint of %s is no longer at %s in epoch %s', p_replicator, p_from, p_epoch);
     end if;
-    if cardinality(p_tables) > 0 then
-        update tandem.table_state as s
-           set received = s.received + c.received, applied = s.applied + c.applied,
-               folded = s.folded + c.folded, ruled_out = s.ruled_out + c.ruled_out,
-               missed = s.missed + c.missed, truncated = s.truncated + c.truncated
-          from unnest(p_tables, p_received, p_applied, p_folded, p_ruled_out, p_missed, p_truncated)
-               as c("table", received, applied, folded, ruled_out, missed, truncated)
-         where s.replicator = p_replicator and s."table" = c."table";
-    end if;
+    -- a batch mostly has few tables: one by one they cost less than a join
+    for i in 1 .. cardinality(p_tables) loop
+        update tandem.table_state
+           set received = received + p_received[i], applied = applied + p_applied[i],
+               folded = folded + p_folded[i], ruled_out = ruled_out + p_ruled_out[i],
+               missed = missed + p_missed[i], truncated = truncated + p_truncated[i]
+         where replicator = p_replicator and "table" = p_tables[i];
+    end loop;
 end $$;
 
 -- Takes the lease: a new epoch, which fences whoever had the old one. `taken` is false while

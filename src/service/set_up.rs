@@ -23,7 +23,7 @@ use crate::fold::StreamState;
 use crate::install::{ensure_publication, published_besides, unpublish, watch};
 use crate::limits;
 use crate::model::{Committed, Lsn, Statement, TableId, TableState, listed};
-use crate::plan::{TransactionSettings, opening, table_state};
+use crate::plan::{TransactionSettings, opening as open_with, table_state};
 
 /// What a stream starts with.
 pub(super) struct Ready {
@@ -97,7 +97,7 @@ impl Session<'_> {
         for (table, _) in &stopped {
             ready.book.stop(*table);
         }
-        let noted = self.first_notes(opening, &new, &stopped, &around);
+        let noted = self.first_notes(&new, &stopped, &around);
         ready.prints = around.prints;
         let mut applier = dialed_up(dialed).await?;
         match slot {
@@ -106,6 +106,7 @@ impl Session<'_> {
                     .await?;
             }
             None => {
+                let noted = open_with(opening).into_iter().chain(noted);
                 let done = applier.run(Script::staying(noted)).await;
                 done.map_err(not_applied)?;
                 // Only now is it known for good that they are to be copied.
@@ -188,7 +189,6 @@ impl Session<'_> {
     /// What the cloud notes before anything streams: which tables wait, which have stopped, and what they are.
     fn first_notes(
         &self,
-        settings: &TransactionSettings,
         new: &[CopyRequest],
         stopped: &[(TableId, String)],
         around: &Around,
@@ -196,8 +196,7 @@ impl Session<'_> {
         let state = |table: TableId, state, why| {
             set_state(&self.lease.replicator, self.tables.get(table), state, why)
         };
-        let mut statements = opening(settings);
-        statements.push(assert_lease(&self.lease));
+        let mut statements = vec![assert_lease(&self.lease)];
         // Also if we end before they are copied.
         statements.extend({ new.iter() }.map(|new| state(new.table, TableState::Waiting, None)));
         let stopped = stopped.iter();
@@ -219,7 +218,7 @@ impl Session<'_> {
         ready: &mut Ready,
     ) -> Result<(), Fault> {
         // From here on an interrupted fill goes on with the tables that are missing.
-        let first = self.first_checkpoint(slot.consistent, applier, noted);
+        let first = self.first_checkpoint(slot.consistent, applier, opening, noted);
         ready.checkpoint = Some(first.await?);
         failpoint::reach("checkpoint_made");
         ready.agenda.wanted.clear();
@@ -296,17 +295,20 @@ impl Session<'_> {
         &self,
         at: Lsn,
         applier: &mut Applier,
-        mut statements: Vec<Statement>,
+        settings: &TransactionSettings,
+        noted: Vec<Statement>,
     ) -> Result<Committed, Fault> {
         let step = Advance {
             lease: &self.lease,
             from: None,
             to: at,
             committed_at: None,
+            settings,
+            at_once: false,
         };
-        statements.push(advance(&step, None, self.tables));
+        let statements = advance(&step, None, self.tables).into_iter();
         let done = applier
-            .run(Script::moving(statements, at))
+            .run(Script::moving(statements.chain(noted), at))
             .await
             .map_err(not_applied)?;
         done.committed.ok_or_else(no_checkpoint)
