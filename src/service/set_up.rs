@@ -89,14 +89,7 @@ impl Session<'_> {
                 Some(self.first_slot().await?)
             }
         };
-        // None of them streams before it is copied.
-        for new in &new {
-            ready.book.stop(new.table);
-        }
-        say_stopped({ stopped.iter() }.map(|(table, why)| (why, &self.tables.get(*table).name)));
-        for (table, _) in &stopped {
-            ready.book.stop(*table);
-        }
+        self.stop_for_now(&new, &stopped, &mut ready.book);
         let noted = self.first_notes(&new, &stopped, &around);
         ready.prints = around.prints;
         let mut applier = dialed_up(dialed).await?;
@@ -119,6 +112,22 @@ impl Session<'_> {
         }
         ready.book.forget_stopped();
         Ok((ready, applier))
+    }
+
+    /// None of them streams before it is copied, or somebody has looked.
+    fn stop_for_now(
+        &self,
+        new: &[CopyRequest],
+        stopped: &[(TableId, String)],
+        book: &mut StreamState,
+    ) {
+        for new in new {
+            book.stop(new.table);
+        }
+        say_stopped({ stopped.iter() }.map(|(table, why)| (why, &self.tables.get(*table).name)));
+        for (table, _) in stopped {
+            book.stop(*table);
+        }
     }
 
     /// Tables of which something may be missing, so that they are not known to be whole.
