@@ -189,7 +189,7 @@ impl Session<'_> {
             true => self.remembered().await?,
         };
         let setup = self.set_up(taken, &remembered, dialed, &opening);
-        let setup = telling(&self.goal, setup);
+        let setup = Box::pin(telling(&self.goal, setup));
         let Some(ready) = stop.run_until_cancelled(setup).await else {
             return Ok(());
         };
