@@ -190,7 +190,10 @@ impl<'a> Session<'a> {
                     assert!(self.line.is_empty() && self.answers.is_empty());
                     self.errand = Some(errand);
                 }
-                Command::Stage(_) => panic!("nothing here is that large"),
+                Command::SendChunk(_)
+                | Command::TakeBack(_)
+                | Command::GiveUp(_)
+                | Command::Stage(_) => panic!("nothing here is that large"),
             }
         }
     }
