@@ -148,7 +148,7 @@ async fn p8_p9_what_speaks_against_one_pass_takes_the_way_over_the_staging_table
     arrive_whole(&office, &mut service, "item", 59_999).await;
     until(
         &office.cloud,
-        "select string_agg(key::text || sqlstate, ',') = '[\"30000\"]23514' from tandem.quarantine",
+        "select string_agg(key::text || sqlstate, ',') = '{30000}23514' from tandem.quarantine",
     )
     .await;
     assert!(office.log().contains("as it comes"), "{}", office.log());

@@ -368,6 +368,9 @@ impl<'a> Forward<'a> {
                     if !self.sender.is_owed() {
                         let wanted = self.capture.as_ref().map_or(0, Capture::starved_of);
                         self.batcher.make_room(wanted)?;
+                        if self.batcher.next_chunk().is_some() {
+                            continue;
+                        }
                     }
                     return Ok(None);
                 }
@@ -389,6 +392,9 @@ impl<'a> Forward<'a> {
             self.halted.send_modify(|names| names.extend(halted));
         }
         let (committed, copy) = match outcome {
+            Outcome::Again if self.capture.is_none() && self.sender.is_passing() => {
+                return Err(answered_late());
+            }
             Outcome::Again => {
                 self.busy_since = self.sender.is_owed().then(Instant::now);
                 return Ok(());
@@ -404,10 +410,7 @@ impl<'a> Forward<'a> {
                 capture.confirm(committed);
                 Ok(())
             }
-            (None, None) => Err(Fault::new(
-                Kind::Transient(Side::Cloud),
-                "the cloud answered late",
-            )),
+            (None, None) => Err(answered_late()),
         }
     }
 }
@@ -433,6 +436,11 @@ async fn capture_from(
 /// An error of the stream.
 fn of_desktop(error: &WireError, publication: &str) -> Fault {
     of_stream(error, publication).unwrap_or_else(|| Fault::wire(Side::Desktop, error))
+}
+
+/// The stream was left before the cloud answered.
+fn answered_late() -> Fault {
+    Fault::new(Kind::Transient(Side::Cloud), "the cloud answered late")
 }
 
 /// The connection to the desktop ended.

@@ -39,6 +39,18 @@ impl Chunk {
     }
 }
 
+impl Chunk {
+    /// Nothing of the transaction came before.
+    pub fn is_first(&self) -> bool {
+        self.is_first
+    }
+
+    /// What it is part of, with its changes.
+    pub fn into_transaction(self) -> Transaction {
+        self.transaction
+    }
+}
+
 /// Which transaction has begun to go in one pass: where that comes to nothing, the next session must not try it again.
 #[derive(Clone, Debug, Default)]
 pub struct Attempts(Arc<AtomicU64>);
