@@ -217,10 +217,10 @@ async fn p1_p3_killed_cut_and_stopped_in_the_middle_of_one_pass_nothing_of_it_is
     until(&office.cloud, &busy).await;
     exec(
         &office.cloud,
-        "create table public.then as select lsn, epoch, held_until from tandem.checkpoint",
+        "create table public.known as select lsn, epoch, held_until from tandem.checkpoint",
     )
     .await;
-    until(&office.cloud, "select count(*) > 0 from tandem.checkpoint as c join public.then using (lsn, epoch) where c.held_until > then.held_until").await;
+    until(&office.cloud, "select count(*) > 0 from tandem.checkpoint as c join public.known as k using (lsn, epoch) where c.held_until > k.held_until").await;
     exec(&phone, "rollback").await;
     arrive_whole(&office, &mut service, "item where mark = 2", 100_000).await;
     // The line to the cloud is cut.

@@ -22,7 +22,7 @@ use crate::limits;
 use crate::model::{
     Batch, Counts, Key, LogicalMessage, Lsn, Step, StepKind, Table, TableId, Transaction,
 };
-use crate::plan::{BatchForm, opening};
+use crate::plan::{BatchForm, any_joins, opening};
 
 /// A transaction of which a part was sent.
 #[derive(Default)]
@@ -162,8 +162,11 @@ impl Machine {
             commit,
             end,
         } = chunk;
-        let start = begins.then(|| opening(&self.opening));
-        let start = start.into_iter().flatten().chain([goes_on(&self.lease)]);
+        let mut start = match begins {
+            true => opening(&self.opening),
+            false => vec![any_joins()],
+        };
+        start.push(goes_on(&self.lease));
         let book = &self.book;
         let form = BatchForm {
             row_by_row: &BTreeSet::new(),
@@ -172,8 +175,7 @@ impl Machine {
         let manner = manner(&self.lease, commit);
         let planner = &mut self.planner;
         let rows = planner.statements(steps, &[], &self.tables, &manner, &form);
-        let statements: Vec<_> = start.collect();
-        let statements = statements.into_iter().chain(rows);
+        let statements = start.into_iter().chain(rows);
         match end {
             None => Script::open(statements),
             Some((from, batch)) => {
