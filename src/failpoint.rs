@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 /// All of them, in the order of a life.
-pub const ALL: [&str; 36] = [
+pub const ALL: [&str; 37] = [
     // Set-up.
     "schema_made",
     "lease_asked",
@@ -34,6 +34,7 @@ pub const ALL: [&str; 36] = [
     "feedback_sent",
     "beat_due",
     "beat_written",
+    "chunk_sent",
     "large_emptied",
     "large_staged",
     "large_sent",

@@ -23,8 +23,9 @@
 //! throughput. What is sent next, and what follows a refusal, [`flows::machine::Machine`] decides, without connection or clock:
 //! answers in, commands out. Two side roads lead back to it:
 //!
-//! - A transaction too large for memory, or one that empties a table, goes through [`spill`]: on disk by
-//!   key, folded part by part into the cloud's staging table, and from there into its tables in one
+//! - A transaction too large for memory that only inserts and updates is folded and sent as it comes, into one transaction of the
+//!   cloud that stays open ([`flows::machine::OutgoingChunk`]). Another one, or one that empties a table, goes through
+//!   [`spill`]: on disk by key, folded part by part into the cloud's staging table, and from there into its tables in one
 //!   transaction ([`plan::staged`]).
 //! - A step that the cloud refuses is tried row by row ([`plan::BatchForm::row_by_row`]). What is refused alone is
 //!   parked in `tandem.quarantine`, known to the fold ([`fold::Quarantine`]), and tried again later. Rows that may wait for one

@@ -1,4 +1,4 @@
-//! What the desktop does: five shapes of a backlog.
+//! What the desktop does: six shapes of a backlog.
 
 /// A kind of work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -11,6 +11,8 @@ pub enum StepShape {
     Thousand,
     /// One update of a million rows.
     Million,
+    /// One load of a million rows.
+    Load,
     /// A hundred rows per transaction: 40 inserts, 40 updates, 20 deletes.
     Mixed,
 }
@@ -20,6 +22,7 @@ pub const TABLES: &str = "
     create table one (id bigint primary key, n int not null, words text not null);
     create table thousand (id bigint primary key, n int not null, words text not null);
     create table million (id bigint primary key, n int not null, words text not null);
+    create table load (id bigint primary key, n int not null, words text not null);
     create table mixed (id bigint primary key, n int not null, words text not null);
     create table account (aid int primary key, bid int not null, balance int not null, filler char(84));
     create table teller (tid int primary key, bid int not null, balance int not null, filler char(84));
@@ -28,17 +31,18 @@ pub const TABLES: &str = "
     create table seen (id bigint primary key, at timestamptz not null);
     create table finish (id bigint primary key);";
 
-pub const NAMES: [&str; 10] = [
-    "one", "thousand", "million", "mixed", "account", "teller", "branch", "history", "seen",
-    "finish",
+pub const NAMES: [&str; 11] = [
+    "one", "thousand", "million", "load", "mixed", "account", "teller", "branch", "history",
+    "seen", "finish",
 ];
 
 impl StepShape {
-    pub const ALL: [StepShape; 5] = [
+    pub const ALL: [StepShape; 6] = [
         StepShape::One,
         StepShape::Tpcb,
         StepShape::Thousand,
         StepShape::Million,
+        StepShape::Load,
         StepShape::Mixed,
     ];
 
@@ -48,6 +52,7 @@ impl StepShape {
             StepShape::Tpcb => "tpcb",
             StepShape::Thousand => "thousand",
             StepShape::Million => "million",
+            StepShape::Load => "load",
             StepShape::Mixed => "mixed",
         }
     }
@@ -58,6 +63,7 @@ impl StepShape {
             StepShape::Tpcb => "TPC-B, 4 rows per transaction",
             StepShape::Thousand => "1,000 rows per transaction",
             StepShape::Million => "one update of 1,000,000 rows",
+            StepShape::Load => "one load of 1,000,000 rows",
             StepShape::Mixed => "100 rows: 40 insert, 40 update, 20 delete",
         }
     }
@@ -115,6 +121,13 @@ impl StepShape {
                 format!("update million set n = n + 1 where id <= {}", times(1_000_000.0)),
                 times(1_000_000.0),
             ),
+            StepShape::Load => (
+                format!(
+                    "insert into load select base + k, 0, {words} from generate_series(1, {}) k, (select coalesce(max(id), 0) as base from load) as known",
+                    times(1_000_000.0)
+                ),
+                times(1_000_000.0),
+            ),
             StepShape::Tpcb => (
                 format!(
                     "do $$ declare base bigint; a int; t int; b int; begin select coalesce(max(hid), 0) into base from history;
@@ -151,6 +164,7 @@ impl StepShape {
             StepShape::One => &["one"],
             StepShape::Thousand => &["thousand"],
             StepShape::Million => &["million"],
+            StepShape::Load => &["load"],
             StepShape::Mixed => &["mixed"],
             StepShape::Tpcb => &["account", "teller", "branch", "history"],
         }

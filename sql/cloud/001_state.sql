@@ -400,6 +400,18 @@ begin
     end if;
 end $$;
 
+-- A large transaction comes in several groups of statements: each of them fails unless it is in the transaction that the first one
+-- began, whatever lies between us and the server.
+create function tandem.goes_on(p_replicator text) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if current_setting('tandem.apply', true) is distinct from pg_current_xact_id_if_assigned()::text then
+        raise exception using errcode = 'TD002',
+            message = format('the transaction in which a large one of %s goes to the cloud is gone', p_replicator);
+    end if;
+    perform set_config('tandem.replicator', p_replicator, true);
+end $$;
+
 -- Fails unless the staging table holds exactly the rows that were sent: a crash empties unlogged
 -- tables, and behind a pooler the client doesn't notice. A part must never be taken for the whole.
 create function tandem.staged(p_replicator text, p_epoch bigint, p_table text, p_step integer, p_rows bigint)

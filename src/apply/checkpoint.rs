@@ -89,6 +89,13 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> [S
     [begin(), Statement::bookkeeping(sql, params)]
 }
 
+/// Fails unless the transaction that this one names is still the one at hand: a large one comes in several scripts. Says to the
+/// statements that are the same for every replicator whose they are.
+pub fn goes_on(lease: &Lease) -> Statement {
+    let params = vec![Param::string(&*lease.replicator)];
+    Statement::bookkeeping("select tandem.goes_on($1)", params)
+}
+
 /// Fails unless the lease is still ours; for transactions that don't move the checkpoint.
 pub fn assert_lease(lease: &Lease) -> Statement {
     let params = vec![Param::string(&*lease.replicator), Param::int8(lease.epoch)];

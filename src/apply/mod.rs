@@ -11,7 +11,8 @@ mod staging;
 mod transaction;
 
 pub use checkpoint::{
-    Advance, Lease, LeaseState, Request, advance, assert_lease, clear_staging, release, take,
+    Advance, Lease, LeaseState, Request, advance, assert_lease, clear_staging, goes_on, release,
+    take,
 };
 pub use copy_in::{CopyIn, copy_together};
 pub use pipe::Pipe;

@@ -16,7 +16,26 @@ use crate::wire::{Mode, ServerError, Session, WireError};
 pub struct Script {
     statements: Box<dyn Iterator<Item = Statement> + Send>,
     checkpoint: Option<Lsn>,
-    look_only: bool,
+    end: End,
+}
+
+/// How a script leaves its transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    Commit,
+    Rollback,
+    /// Another script goes on in it.
+    Open,
+}
+
+impl End {
+    fn sql(self) -> Option<&'static str> {
+        match self {
+            End::Commit => Some("COMMIT"),
+            End::Rollback => Some("ROLLBACK"),
+            End::Open => None,
+        }
+    }
 }
 
 impl Script {
@@ -42,7 +61,19 @@ impl Script {
         Script {
             statements: Box::new(statements.into_iter()),
             checkpoint: None,
-            look_only: false,
+            end: End::Commit,
+        }
+    }
+
+    /// The beginning of a transaction, or more of it: another script goes on in it, on the same connection.
+    pub fn open<I>(statements: I) -> Script
+    where
+        I: IntoIterator<Item = Statement>,
+        I::IntoIter: Send + 'static,
+    {
+        Script {
+            end: End::Open,
+            ..Script::staying(statements)
         }
     }
 
@@ -53,7 +84,7 @@ impl Script {
         I::IntoIter: Send + 'static,
     {
         Script {
-            look_only: true,
+            end: End::Rollback,
             ..Script::staying(statements)
         }
     }
@@ -185,16 +216,17 @@ impl Applier {
         let Script {
             statements,
             checkpoint,
-            look_only,
+            end,
         } = script;
         let mut sent = Vec::new();
         for statement in statements {
             sent.push((statement.table, statement.step));
             self.session.put(statement).await?;
         }
-        let end = if look_only { "ROLLBACK" } else { "COMMIT" };
-        let end_statement = Statement::bookkeeping(end, Vec::new());
-        self.session.put(end_statement).await?;
+        if let Some(sql) = end.sql() {
+            let end = Statement::bookkeeping(sql, Vec::new());
+            self.session.put(end).await?;
+        }
         self.session.sync();
         self.session.flush().await?;
         Ok(Group {
@@ -294,8 +326,8 @@ impl Answers {
 pub(super) struct Group {
     /// Whose statements they are, in their order.
     sent: Vec<(Option<TableId>, Option<usize>)>,
-    /// The tag of the last answer, if all is well.
-    end: &'static str,
+    /// What the last answer is about, if all is well.
+    end: End,
     checkpoint: Option<Lsn>,
     answers: Answers,
     /// When it was sent.
@@ -303,11 +335,17 @@ pub(super) struct Group {
 }
 
 impl Group {
-    /// The transaction is committed only if COMMIT says so itself.
+    /// The transaction is committed only if COMMIT says so itself, and goes on only if it is there.
     fn finish(&mut self, status: u8) -> Result<Applied, ApplyError> {
         let Answers { tags, rows, .. } = std::mem::take(&mut self.answers);
-        let whole = tags.len() == self.sent.len() + 1 && status == b'I';
-        if !whole || tags.last().map(String::as_str) != Some(self.end) {
+        let (said, left) = match self.end.sql() {
+            Some(sql) => (
+                tags.len() == self.sent.len() + 1 && tags[tags.len() - 1] == sql,
+                b'I',
+            ),
+            None => (tags.len() == self.sent.len(), b'T'),
+        };
+        if !said || status != left {
             return Err(ApplyError::Undone);
         }
         let count = |tag: &String| tag.rsplit(' ').next().and_then(|count| count.parse().ok());
@@ -320,7 +358,7 @@ impl Group {
         });
         Ok(Applied {
             committed: { self.checkpoint }
-                .filter(|_| self.end == "COMMIT")
+                .filter(|_| self.end == End::Commit)
                 .map(Committed::proven),
             answers: answers.collect(),
         })

@@ -130,6 +130,11 @@ impl Assembler {
         }
     }
 
+    /// The transaction that has begun and not ended, without the changes that were taken already.
+    pub fn open(&self) -> Option<&Transaction> {
+        self.open.as_ref()
+    }
+
     /// The number of the transaction that has begun and not ended.
     pub fn open_xid(&self) -> Option<u32> {
         self.open.as_ref().map(|open| open.xid)

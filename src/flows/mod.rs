@@ -21,7 +21,7 @@ pub use copy::{
 };
 pub use counters::{BUCKETS_MS, CounterSnapshot, Counters};
 pub use forward::{
-    Forward, Known, LastRefill, Sides, StoppedTables, last_refills, machine, parked,
+    Attempts, Forward, Known, LastRefill, Sides, StoppedTables, last_refills, machine, parked,
 };
 pub use reloads::{News, Reloads, Tried};
 pub use reverse::{Reverse, bind};

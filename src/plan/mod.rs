@@ -43,7 +43,7 @@ pub use guard::Guard;
 pub use knot::loosen_whole;
 pub use orphan::heal;
 pub use pieces::{forget_pieces, join_pieces, piece_done, pieces, read_pieces};
-pub use planner::{BatchForm, Planner, WriteContext};
+pub use planner::{BatchForm, Planner, WriteContext, any_joins};
 pub use row_by_row::{
     COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, cap_parked, park_too_large, retry,
     try_whole, void_parked, void_untouched, widened,

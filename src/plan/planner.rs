@@ -138,6 +138,11 @@ fn probes(table: &Table, way: &Way, step: &Step) -> bool {
     matches!(way, Way::Plain(..)) && many && found
 }
 
+/// A step of earlier statements of the same transaction may have looked for its rows by index only: others need not.
+pub fn any_joins() -> Statement {
+    joins(true)
+}
+
 /// Whether the server may join by hash and by order.
 fn joins(may: bool) -> Statement {
     let word = if may { "on" } else { "off" };

@@ -283,6 +283,7 @@ impl Session<'_> {
             known: (self.cloud_identity.clone(), ready.prints),
             ends: self.goal.ends,
             progress: self.goal.progress.clone(),
+            attempts: self.goal.attempts.clone(),
             meter: self.goal.meter.clone(),
             halted,
             reloads: self.goal.reloads.clone(),

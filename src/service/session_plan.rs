@@ -15,7 +15,8 @@ use super::set_up::Ready;
 use crate::catalog::Footprint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{
-    Agenda, CopyRequest, Counters, How, Progress, Reloads, Scheduled, SwapRequest, last_swaps,
+    Agenda, Attempts, CopyRequest, Counters, How, Progress, Reloads, Scheduled, SwapRequest,
+    last_swaps,
 };
 use crate::install::Migrations;
 use crate::limits;
@@ -44,6 +45,8 @@ pub struct RunMode {
     pub progress: Arc<Progress>,
     /// What is counted for the metrics.
     pub meter: Arc<Counters>,
+    /// Which large transactions have begun to go in one pass.
+    pub attempts: Attempts,
     /// How its sessions are.
     pub health: SessionHealth,
     /// Tables that were taken up because they fitted again.
@@ -80,6 +83,7 @@ impl RunMode {
             jobs: limits::FILL_JOBS,
             progress: Arc::default(),
             meter: Arc::default(),
+            attempts: Attempts::default(),
             health: SessionHealth::default(),
             taken_up: TakenUp::default(),
             reloads: Reloads::default(),

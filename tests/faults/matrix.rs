@@ -12,7 +12,7 @@ use tandem::demo::cluster::{Binaries, Mode};
 use tandem::failpoint::{ALL, SET_UP};
 use tokio::time::{Instant, interval};
 
-const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\nthen = \"select count(*) from visits\"\n\
+const SETTINGS: &str = "[heartbeat]\nevery = \"200ms\"\n[forward]\nmemory_max = \"8MB\"\n[reverse]\nevery = \"100ms\"\nthen = \"select count(*) from visits\"\n\
     [refill]\nsql = \"select refill()\"\nevery = \"1s\"\n\
     [[table]]\nname = \"item\"\nmax_shrink = 1\n\
     [[table]]\nname = \"scratch\"\nkey = []\nmax_shrink = 1\n\
@@ -24,6 +24,10 @@ const ON_DESKTOP: &str = "create table item (id int primary key, note text); cre
     create function refill() returns void language sql as $$ update item set note = note where id <= 5; $$";
 const IN_CLOUD: &str = "create table item (id int primary key, note text); create table scratch (n int, note text); \
     create table task (id bigserial primary key, name text, ticked bool); create table visits (id int primary key, note text, source char(1) default 'D')";
+
+/// More than a third of `memory_max`, and only inserts and updates.
+const MUCH: &str = "insert into item select n, repeat('much', 250) from generate_series(100001, 104000) n \
+    on conflict (id) do update set note = excluded.note || 'more'";
 
 /// A little work of both sides. While nobody watches the desktop, nothing may be removed there: that could not be noticed.
 async fn work(office: &Office, dice: &mut Dice, watched: bool) {
@@ -70,6 +74,9 @@ async fn dies(office: &Office, dice: &mut Dice, service: &mut Service, point: &s
         );
         steps.tick().await;
         work(office, dice, watched).await;
+        if point == "chunk_sent" {
+            exec(&office.desktop, MUCH).await;
+        }
         keeps_up(office, service).await;
     }
 }

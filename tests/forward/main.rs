@@ -19,6 +19,7 @@ mod legacy_failures;
 mod mapping;
 mod mass_deletes;
 mod memory;
+mod one_pass;
 mod orphans;
 mod other_schemas;
 mod owners;

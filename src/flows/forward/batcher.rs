@@ -1,5 +1,7 @@
 //! Messages become transactions, transactions become batches; each keeps the memory that it holds.
 
+mod chunks;
+
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,6 +21,9 @@ use crate::model::{
     Change, ChangeOrigin, Charset, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction,
 };
 use crate::spill::Spill;
+use chunks::Way;
+pub use chunks::{Attempts, Chunk};
+pub(super) use chunks::{HeldMemory, not_in_one_pass};
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
 pub struct PendingBatch {
@@ -43,6 +48,8 @@ pub enum WorkItem {
     Batch(PendingBatch),
     /// One that doesn't, or that emptied a table.
     Large(Box<Spill>),
+    /// Some changes of one that doesn't, and that goes as it comes.
+    Chunk(Box<Chunk>),
 }
 
 /// What has come and wasn't sent yet.
@@ -54,6 +61,10 @@ pub(super) struct Batcher {
     open: Option<OwnedSemaphorePermit>,
     /// The open transaction's first part, once it has become too large.
     spill: Option<Box<Spill>>,
+    /// Which way it goes then.
+    way: Way,
+    /// Which transactions have begun to go in one pass.
+    attempts: Attempts,
     /// Rows and bytes of what is whole, and since when the first has waited.
     rows: usize,
     bytes: usize,
@@ -89,13 +100,14 @@ pub(super) struct Batcher {
 enum Queued {
     Whole(Transaction, Option<OwnedSemaphorePermit>),
     Large(Box<Spill>),
+    Chunk(Box<Chunk>),
 }
 
 impl Batcher {
     pub(super) fn new(
         forward: &config::Forward,
         tables: Arc<Tables>,
-        nonce: String,
+        (nonce, attempts): (String, Attempts),
         charset: Option<Charset>,
     ) -> Batcher {
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
@@ -105,6 +117,8 @@ impl Batcher {
             whole: VecDeque::new(),
             open: None,
             spill: None,
+            way: Way::default(),
+            attempts,
             rows: 0,
             bytes: 0,
             since: None,
@@ -152,7 +166,7 @@ impl Batcher {
             drop(message);
             match whole {
                 Some(transaction) => self.keep(transaction)?,
-                None if self.assembler.open_bytes() > self.open_max => self.spill_open()?,
+                None if self.assembler.open_bytes() > self.open_limit() => self.overflow()?,
                 None => {}
             }
         }
@@ -178,9 +192,14 @@ impl Batcher {
             let looked = watch.look(&mut transaction, &self.tables);
             looked.map_err(|error| no_room(&error))?;
         }
-        let carries_rows = self.spill.is_some() || { transaction.changes.iter() }
+        let is_large = self.spill.is_some() || self.is_in_one_pass();
+        let carries_rows = is_large || { transaction.changes.iter() }
             .any(|change| change.hand != ChangeOrigin::Echo);
         self.missing.came(&transaction, carries_rows);
+        if self.is_in_one_pass() {
+            return self.end_pass(transaction);
+        }
+        self.way = Way::default();
         let emptied = |change: &Change| change.operation == Operation::Truncate;
         let large = match self.spill.take() {
             Some(mut spill) => {
@@ -242,7 +261,9 @@ impl Batcher {
 
     /// No large transaction waits or is on its way: what has come of one is past looking through.
     pub(super) fn is_calm(&self) -> bool {
-        self.large == 0 && self.spill.is_none()
+        let chunk = |queued: &Queued| matches!(queued, Queued::Chunk(_));
+        let passes = self.is_in_one_pass() || self.whole.iter().any(chunk);
+        self.large == 0 && self.spill.is_none() && !passes
     }
 
     /// Nothing waits to be written.
@@ -277,7 +298,7 @@ impl Batcher {
     pub(super) fn make_room(&mut self, wanted: u64) -> Result<(), Fault> {
         let open = self.assembler.open_bytes() as u64;
         if wanted > 0 && open > 0 && open + wanted > self.memory_max {
-            self.spill_open()?;
+            self.overflow()?;
         }
         Ok(())
     }
@@ -329,7 +350,7 @@ impl Batcher {
             // It needs the connection for itself.
             return next.is_none().then_some(since);
         }
-        if self.is_batch() {
+        if self.is_batch() || self.next_chunk().is_some() {
             return Some(since);
         }
         if let Some((transactions, patience)) = self.cut {
@@ -361,6 +382,9 @@ impl Batcher {
     }
 
     fn unit(&mut self) -> Option<WorkItem> {
+        if let Some(chunk) = self.pop_chunk() {
+            return Some(WorkItem::Chunk(chunk));
+        }
         let (mut transactions, mut memory) = (Vec::new(), None::<OwnedSemaphorePermit>);
         let (mut rows, mut bytes) = (0, 0);
         let most = self
@@ -373,7 +397,7 @@ impl Batcher {
                     self.large -= 1;
                     return Some(WorkItem::Large(spill));
                 }
-                Some(large @ Queued::Large(_)) => {
+                Some(large @ (Queued::Large(_) | Queued::Chunk(_))) => {
                     self.whole.push_front(large);
                     break;
                 }

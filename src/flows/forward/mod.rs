@@ -33,8 +33,9 @@ use crate::plan::TransactionSettings;
 use crate::wire::WireError;
 use crate::wire::control::{Control, End};
 
+pub use batcher::Attempts;
 use batcher::Batcher;
-use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, SwapRequests};
+use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, Renewal, SwapRequests};
 pub use beside::{Known, LastRefill, last_refills};
 use copies::Copies;
 use sender::{Outcome, Sender};
@@ -63,6 +64,8 @@ pub struct Sides<'a> {
     pub refilled: BTreeMap<String, LastRefill>,
     /// The word that our own writes from the cloud carry in the desktop's log.
     pub nonce: String,
+    /// Which transactions have begun to go in one pass.
+    pub attempts: Attempts,
     /// What the cloud's tables are.
     pub known: Known,
     /// The stream ends when everything is copied.
@@ -89,6 +92,7 @@ pub struct Forward<'a> {
     asking: SwapRequests<'a>,
     lookout: Lookout<'a>,
     refiller: Refiller,
+    renewal: Renewal<'a>,
     /// It ends when everything is copied.
     ends: bool,
     capture: Option<Capture>,
@@ -148,12 +152,18 @@ impl<'a> Forward<'a> {
             asking,
             lookout,
             refiller,
+            renewal: Renewal::new(&sides.cloud.client, &sides.lease),
             ends: sides.ends,
             sides: sides.settings,
             desktop: sides.desktop,
             replicator: sides.lease.replicator.clone(),
             tables: tables.clone(),
-            batcher: Batcher::new(forward, tables.clone(), sides.nonce, capture.charset()),
+            batcher: Batcher::new(
+                forward,
+                tables.clone(),
+                (sides.nonce, sides.attempts),
+                capture.charset(),
+            ),
             sender: Sender::new(
                 sides.applier,
                 (sides.opening, sides.lease),
@@ -250,7 +260,7 @@ impl<'a> Forward<'a> {
             let (oldest, progress) = (self.batcher.oldest(), self.sender.progress());
             self.reloads.note_behind(oldest.is_some());
             let (copy_due, pauses) = (self.copies.due(), self.copies.pause_stream());
-            let is_full = self.batcher.is_full() || pauses;
+            let (is_full, passing) = (self.batcher.is_full() || pauses, self.sender.is_passing());
             if let Some(capture) = &self.capture {
                 capture.pause(self.batcher.has_enough() || pauses);
             }
@@ -277,6 +287,7 @@ impl<'a> Forward<'a> {
                         self.copies.swap_what_does_not_stream(&refill);
                     }
                 }
+                renewed = self.renewal.keep(passing) => renewed?,
                 drifted = heartbeat.beat() => {
                     self.halt(drifted?, heartbeat);
                     self.sender.see_what_is_wider();
@@ -345,14 +356,21 @@ impl<'a> Forward<'a> {
         loop {
             let idle = !self.sender.is_busy();
             let next = (!idle).then(|| self.sender.next());
+            let room = match self.batcher.next_chunk() {
+                Some(first) => self.sender.takes_chunk(first),
+                None => self.sender.has_room(),
+            };
             match self.batcher.due(next) {
-                Some(_) if !self.sender.has_room() => return Ok(None),
+                Some(_) if !room => return Ok(None),
                 Some(due) if due > Instant::now() => return Ok(Some(due)),
                 Some(_) => {}
                 None => {
-                    if idle {
+                    if !self.sender.is_owed() {
                         let wanted = self.capture.as_ref().map_or(0, Capture::starved_of);
                         self.batcher.make_room(wanted)?;
+                        if self.batcher.next_chunk().is_some() {
+                            continue;
+                        }
                     }
                     return Ok(None);
                 }
@@ -360,7 +378,10 @@ impl<'a> Forward<'a> {
             let Some(unit) = self.batcher.next() else {
                 return Ok(None);
             };
-            self.sender.write(unit);
+            if let Some(chunk) = self.sender.write(unit)? {
+                self.batcher.take_back(chunk)?;
+                continue;
+            }
             self.busy_since.get_or_insert_with(Instant::now);
         }
     }
@@ -371,14 +392,17 @@ impl<'a> Forward<'a> {
             self.halted.send_modify(|names| names.extend(halted));
         }
         let (committed, copy) = match outcome {
+            Outcome::Again if self.capture.is_none() && self.sender.is_passing() => {
+                return Err(answered_late());
+            }
             Outcome::Again => {
-                self.busy_since = self.sender.is_busy().then(Instant::now);
+                self.busy_since = self.sender.is_owed().then(Instant::now);
                 return Ok(());
             }
             Outcome::Committed(committed) => (committed, None),
             Outcome::CopyAgain(why, committed) => (committed, Some(why)),
         };
-        self.busy_since = self.sender.is_busy().then(Instant::now);
+        self.busy_since = self.sender.is_owed().then(Instant::now);
         self.batcher.committed(committed.lsn());
         match (&self.capture, copy) {
             (_, Some(why)) => Err(Fault::new(Kind::Planned, why)),
@@ -386,10 +410,7 @@ impl<'a> Forward<'a> {
                 capture.confirm(committed);
                 Ok(())
             }
-            (None, None) => Err(Fault::new(
-                Kind::Transient(Side::Cloud),
-                "the cloud answered late",
-            )),
+            (None, None) => Err(answered_late()),
         }
     }
 }
@@ -415,6 +436,11 @@ async fn capture_from(
 /// An error of the stream.
 fn of_desktop(error: &WireError, publication: &str) -> Fault {
     of_stream(error, publication).unwrap_or_else(|| Fault::wire(Side::Desktop, error))
+}
+
+/// The stream was left before the cloud answered.
+fn answered_late() -> Fault {
+    Fault::new(Kind::Transient(Side::Cloud), "the cloud answered late")
 }
 
 /// The connection to the desktop ended.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use tandem::apply::{Answer, ApplyError};
-use tandem::flows::machine::{Done, Outgoing};
+use tandem::flows::machine::{Done, Outgoing, OutgoingChunk};
 use tandem::model::{Cell, Lsn, Recovery, Step, StepKind, TableId, Tables, sqlstate};
 use tandem::wire::ServerError;
 
@@ -35,6 +35,8 @@ pub struct State {
 
 pub struct Cloud {
     pub state: State,
+    /// What a transaction that goes in one pass has done so far; nobody else sees it.
+    pub open: Option<State>,
     /// Who has the lease.
     pub epoch: u64,
     /// It has the check.
@@ -218,6 +220,7 @@ impl Cloud {
     pub fn new(is_peaceful: bool, deferred: bool, tables: Tables) -> Cloud {
         Cloud {
             state: State::default(),
+            open: None,
             epoch: 0,
             strict: true,
             broken: [false; 3],
@@ -301,6 +304,63 @@ impl Cloud {
         self.state = state;
         Ok(Done {
             checkpoint: Some(outgoing.batch.end),
+            answers,
+        })
+    }
+
+    /// Takes part of a transaction that goes in one pass, on the connection that has it open.
+    pub fn take_chunk(&mut self, chunk: &OutgoingChunk, epoch: u64) -> Result<Done, ApplyError> {
+        let taken = self.try_chunk(chunk, epoch);
+        if taken.is_err() {
+            self.open = None;
+        }
+        taken
+    }
+
+    fn try_chunk(&mut self, chunk: &OutgoingChunk, epoch: u64) -> Result<Done, ApplyError> {
+        let mut state = match (chunk.begins, self.open.take()) {
+            (true, None) => self.state.clone(),
+            (false, Some(state)) => state,
+            (true, Some(_)) => panic!("it begins while another is open"),
+            (false, None) => return Err(refused(None, None, sqlstate::STAGING_EMPTIED)),
+        };
+        let mut answers = Vec::new();
+        for (number, step) in chunk.steps.iter().enumerate() {
+            let (id, table) = (step.table, usize::from(step.table.0));
+            assert!(state.stopped[table].is_none(), "table {table} has stopped");
+            assert_eq!(step.work, StepKind::Upsert);
+            if self.broken[table] {
+                let code = sqlstate::INSUFFICIENT_PRIVILEGE;
+                return Err(refused(Some(id), Some(number), code));
+            }
+            if let Err(code) = write_step(&mut state.rows, step, self.law(true)) {
+                self.saw("part of a transaction is refused");
+                return Err(refused(Some(id), Some(number), code));
+            }
+            answers.push(answer(Some(id), Some(number), None));
+        }
+        let Some((from, batch)) = &chunk.end else {
+            self.open = Some(state);
+            return Ok(Done {
+                checkpoint: None,
+                answers,
+            });
+        };
+        if epoch != self.epoch {
+            return Err(refused(None, None, sqlstate::LEASE_LOST));
+        }
+        assert_eq!(state.checkpoint, from.0, "P3: for another checkpoint");
+        self.at_commit(&state.rows)?;
+        for (table, counts) in &batch.counts {
+            let sum = counts.applied + counts.folded + counts.ruled_out;
+            assert_eq!(counts.received, sum, "P7");
+            state.counted[usize::from(table.0)] += counts.received + counts.missed;
+        }
+        self.saw("a transaction went in one pass");
+        state.checkpoint = batch.end.0;
+        self.state = state;
+        Ok(Done {
+            checkpoint: Some(batch.end),
             answers,
         })
     }

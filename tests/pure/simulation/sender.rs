@@ -12,8 +12,8 @@ use tandem::apply::{ApplyError, Lease};
 use tandem::decode::Assembler;
 use tandem::fault::Decision;
 use tandem::flows::machine::{
-    Command, Distance, Done, Errand, Event, JobResult, Machine, Outcome, Outgoing, PendingBatch,
-    WorkItem, read_parked,
+    Chunk, Command, Distance, Done, Errand, Event, JobResult, Machine, Outcome, Outgoing,
+    OutgoingChunk, PendingBatch, WorkItem, read_parked,
 };
 use tandem::fold::StreamState;
 use tandem::model::{Lsn, Recovery, TableId, TableStop, Tables, Transaction};
@@ -25,6 +25,12 @@ use super::desktop::{CLIENTS, ITEMS, Logged, TALLIES, history, relations, tables
 
 const ALL: [TableId; 3] = [CLIENTS, ITEMS, TALLIES];
 const SEEDS: u64 = 2_000;
+
+/// What is on the line.
+enum Flight {
+    Batch(Outgoing),
+    Chunk(OutgoingChunk),
+}
 
 /// A batch that may arrive after its session has ended.
 type Zombies = Vec<(u64, Outgoing)>;
@@ -52,7 +58,13 @@ struct Session<'a> {
     /// How many transactions have been taken from the log.
     taken: usize,
     /// Batches on the line, and answers on their way back.
-    line: VecDeque<Outgoing>,
+    line: VecDeque<Flight>,
+    /// What the machine has not got yet of a transaction in one pass.
+    chunks: VecDeque<Chunk>,
+    /// Which one has begun so, in whatever session.
+    attempt: &'a mut usize,
+    /// The session can't go on.
+    given_up: bool,
     answers: VecDeque<Result<Done, ApplyError>>,
     /// The last answer is a refusal, which nobody has read yet.
     is_refused: bool,
@@ -65,7 +77,7 @@ impl<'a> Session<'a> {
     fn begin(
         cloud: &'a mut Cloud,
         (log, tables): (&'a [Logged], Arc<Tables>),
-        dice: &'a mut Dice,
+        (dice, attempt): (&'a mut Dice, &'a mut usize),
         luck: u64,
     ) -> Session<'a> {
         cloud.epoch += 1;
@@ -110,6 +122,9 @@ impl<'a> Session<'a> {
             now,
             taken,
             line: VecDeque::new(),
+            chunks: VecDeque::new(),
+            attempt,
+            given_up: false,
             answers: VecDeque::new(),
             is_refused: false,
             errand: None,
@@ -142,8 +157,13 @@ impl<'a> Session<'a> {
                 }
             }
             self.carry_out();
+            if self.given_up {
+                self.cloud.saw("a transaction is given up in one pass");
+                self.cut(zombies);
+                return End::Again;
+            }
             self.a_zombie_writes_nothing(zombies);
-            if !self.machine.is_busy() {
+            if !self.machine.is_busy() && self.chunks.is_empty() {
                 self.machine_knows_what_waits();
                 if self.taken == self.log.len() && self.errand.is_none() {
                     return End::Done;
@@ -155,12 +175,28 @@ impl<'a> Session<'a> {
 
     /// What comes next from the desktop, as decoded.
     fn feed(&mut self) {
+        if let Some(chunk) = self.chunks.pop_front() {
+            return self.feed_chunk(chunk);
+        }
         if !self.machine.has_room(self.line.len() < 3, self.now) || self.taken == self.log.len() {
             return;
         }
+        if self.dice.once_in(4) && *self.attempt <= self.taken {
+            let transaction = self.decode(1).pop().unwrap();
+            *self.attempt = self.taken;
+            return self.cut_up(transaction);
+        }
         let most = 1 + self.dice.below(4) as usize;
+        let transactions = self.decode(most);
+        let batch = PendingBatch::of(transactions);
+        self.machine.write(WorkItem::Batch(batch));
+    }
+
+    /// The next transactions of the log.
+    fn decode(&mut self, most: usize) -> Vec<Transaction> {
         let mut transactions: Vec<Transaction> = Vec::new();
-        for logged in self.log[self.taken..].iter().take(most) {
+        let log = self.log;
+        for logged in log[self.taken..].iter().take(most) {
             let (begin, rest) = logged.messages.split_first().unwrap();
             assert!(self.assembler.push(begin).unwrap().is_none());
             if !std::mem::replace(&mut self.is_described, true) {
@@ -173,7 +209,46 @@ impl<'a> Session<'a> {
             }
             self.taken += 1;
         }
-        let batch = PendingBatch::of(transactions);
+        transactions
+    }
+
+    /// A transaction goes as it comes.
+    fn cut_up(&mut self, mut transaction: Transaction) {
+        let mut is_first = true;
+        loop {
+            let most = 1 + self.dice.below(3) as usize;
+            let rest = transaction
+                .changes
+                .split_off(most.min(transaction.changes.len()));
+            let is_last = rest.is_empty() && !self.dice.once_in(8);
+            let part = Transaction {
+                marks: Vec::new(),
+                ..transaction.clone()
+            };
+            self.chunks.push_back(Chunk::of(part, is_first, is_last));
+            if is_last {
+                return;
+            }
+            (transaction.changes, is_first) = (rest, false);
+        }
+    }
+
+    fn feed_chunk(&mut self, chunk: Chunk) {
+        let room = self.line.len() < 3;
+        match self.machine.takes_chunk(chunk.is_first(), room, self.now) {
+            true => self.machine.write(WorkItem::Chunk(Box::new(chunk))),
+            false => self.chunks.push_front(chunk),
+        }
+    }
+
+    /// It can't go as it comes, and nothing of it has gone.
+    fn take_back(&mut self, first: Chunk) {
+        self.cloud.saw("a transaction is taken back");
+        let mut whole = first.into_transaction();
+        for chunk in self.chunks.drain(..) {
+            whole.changes.extend(chunk.into_transaction().changes);
+        }
+        let batch = PendingBatch::of(vec![whole]);
         self.machine.write(WorkItem::Batch(batch));
     }
 
@@ -183,8 +258,19 @@ impl<'a> Session<'a> {
             match command {
                 Command::Send(outgoing) => {
                     assert!(self.errand.is_none(), "a job has the connection");
-                    self.line.push_back(outgoing);
+                    self.line.push_back(Flight::Batch(outgoing));
                     self.machine.sent(self.now);
+                }
+                Command::SendChunk(outgoing) => {
+                    assert!(self.errand.is_none(), "a job has the connection");
+                    let begins_alone = self.line.is_empty() && self.answers.is_empty();
+                    assert!(!outgoing.begins || begins_alone);
+                    self.line.push_back(Flight::Chunk(outgoing));
+                }
+                Command::TakeBack(chunk) => self.take_back(*chunk),
+                Command::GiveUp(fault) => {
+                    assert_eq!(fault.decision(), Decision::Again, "{fault:?}");
+                    self.given_up = true;
                 }
                 Command::Run(errand, _) => {
                     assert!(self.line.is_empty() && self.answers.is_empty());
@@ -204,15 +290,26 @@ impl<'a> Session<'a> {
             return;
         };
         let answer = if self.dice.once_in(4 * self.luck) {
+            self.cloud.open = None;
             Err(weather())
         } else {
-            let before = self.cloud.checkpoint();
-            assert_eq!(outgoing.from, before, "P3: a batch for another checkpoint");
-            self.cloud.commit(&outgoing, self.epoch)
+            if let Flight::Batch(outgoing) = &outgoing {
+                let before = self.cloud.checkpoint();
+                assert_eq!(outgoing.from, before, "P3: a batch for another checkpoint");
+            }
+            self.arrives(&outgoing)
         };
         self.is_refused = answer.is_err();
         self.answers.push_back(answer);
         self.cloud_holds();
+    }
+
+    /// The cloud carries it out.
+    fn arrives(&mut self, flight: &Flight) -> Result<Done, ApplyError> {
+        match flight {
+            Flight::Batch(outgoing) => self.cloud.commit(outgoing, self.epoch),
+            Flight::Chunk(chunk) => self.cloud.take_chunk(chunk, self.epoch),
+        }
     }
 
     /// The next answer arrives.
@@ -244,7 +341,8 @@ impl<'a> Session<'a> {
             }
             Ok(Outcome::Committed | Outcome::Again) => Ok(()),
             Err(fault) => {
-                assert_eq!(fault.decision(), Decision::Retry, "{fault:?}");
+                let expected = [Decision::Retry, Decision::Again];
+                assert!(expected.contains(&fault.decision()), "{fault:?}");
                 Err(End::Again)
             }
         }
@@ -252,9 +350,10 @@ impl<'a> Session<'a> {
 
     /// What was sent behind a refused batch arrives, and finds another checkpoint than its own.
     fn void(&mut self) {
-        for void in self.line.drain(..) {
+        let line = std::mem::take(&mut self.line);
+        for void in line {
             self.cloud.saw("a batch is void");
-            let late = self.cloud.commit(&void, self.epoch);
+            let late = self.arrives(&void);
             assert!(
                 late.is_err(),
                 "P3: a batch was committed without the one before it"
@@ -293,13 +392,18 @@ impl<'a> Session<'a> {
             match self.dice.below(3) {
                 0 if !self.is_refused => {
                     self.cloud.saw("an answer is lost");
-                    self.is_refused = self.cloud.commit(&outgoing, self.epoch).is_err();
+                    self.is_refused = self.arrives(&outgoing).is_err();
                     self.cloud_holds();
                 }
-                1 => zombies.push((self.epoch, outgoing)),
+                1 => match outgoing {
+                    Flight::Batch(outgoing) => zombies.push((self.epoch, outgoing)),
+                    // It goes with its connection.
+                    Flight::Chunk(_) => self.is_refused = true,
+                },
                 _ => self.is_refused = true,
             }
         }
+        self.cloud.open = None;
         if !self.answers.is_empty() {
             self.cloud.saw("an answer is lost");
         }
@@ -385,12 +489,13 @@ fn drive(seed: u64) -> BTreeMap<&'static str, u64> {
     let mut cloud = Cloud::new(is_peaceful, dice.once_in(3), (*tables).clone());
     let mut zombies = Vec::new();
     let luck = 3 + dice.below(20);
+    let mut attempt = 0;
     for sessions in 0.. {
         assert!(sessions < 150, "it never ends");
         // Luck comes back in the end.
         let luck = luck + sessions / 10;
         let of = (&log[..], tables.clone());
-        let session = Session::begin(&mut cloud, of, &mut dice, luck);
+        let session = Session::begin(&mut cloud, of, (&mut dice, &mut attempt), luck);
         if session.run(&mut zombies) == End::Done {
             break;
         }
@@ -405,12 +510,12 @@ fn drive(seed: u64) -> BTreeMap<&'static str, u64> {
             drop(Session::begin(
                 &mut cloud,
                 (&log, tables.clone()),
-                &mut dice,
+                (&mut dice, &mut attempt),
                 1,
             ));
         }
         let of = (&log[..], tables.clone());
-        let mut session = Session::begin(&mut cloud, of, &mut dice, u64::MAX / 8);
+        let mut session = Session::begin(&mut cloud, of, (&mut dice, &mut attempt), u64::MAX / 8);
         settle(&mut session);
         session.machine_knows_what_waits();
         session.cloud_holds();
@@ -467,10 +572,14 @@ fn p1_p3_p7_p8_lost_answers_refusals_and_other_cuts_change_nothing() {
         "a table is copied anew",
         "a table is refused",
         "a table stops",
+        "a transaction is given up in one pass",
+        "a transaction is taken back",
+        "a transaction went in one pass",
         "a zombie comes",
         "all is in the cloud",
         "an answer is lost",
         "parked rows are tried",
+        "part of a transaction is refused",
         "refused at COMMIT",
         "rows are quarantined",
         "the line is cut",

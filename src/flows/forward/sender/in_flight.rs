@@ -120,11 +120,13 @@ impl InFlight {
         }
     }
 
-    /// Gives up a task of which nothing is in its tables yet.
+    /// Gives up a task, or a transaction that is open, of which nothing is in its tables yet.
     pub(super) fn give_up(&mut self) {
         if let Some(task) = self.task.take() {
             task.abort();
         }
+        // With the connection goes what it began.
+        self.hand = Link::Away;
     }
 
     /// Says goodbye to the cloud.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::batcher::{WorkItem, no_room};
+use super::batcher::{Chunk, WorkItem, no_room};
 use crate::apply::{Applied, Applier, ApplyError, Lease, Script};
 use crate::failpoint;
 use crate::fault::Fault;
@@ -33,6 +33,9 @@ pub(super) struct Sender {
     line: InFlight,
     checkpoint: Committed,
     progress: Arc<AtomicU64>,
+    /// Part of a transaction that has to take another way, and why a session ends that can't go on with one.
+    refused: Option<Box<Chunk>>,
+    ended: Option<Fault>,
     meter: Arc<Counters>,
 }
 
@@ -62,6 +65,8 @@ impl Sender {
             line: InFlight::new(applier),
             checkpoint,
             progress: Arc::default(),
+            refused: None,
+            ended: None,
             meter,
         }
     }
@@ -84,6 +89,22 @@ impl Sender {
     /// Another batch can be sent.
     pub(super) fn has_room(&self) -> bool {
         self.machine.has_room(self.line.has_room(), Instant::now())
+    }
+
+    /// Part of a transaction can be sent, the `first` or another one.
+    pub(super) fn takes_chunk(&self, first: bool) -> bool {
+        let room = self.line.has_room();
+        self.machine.takes_chunk(first, room, Instant::now())
+    }
+
+    /// A transaction goes in one pass, and isn't through.
+    pub(super) fn is_passing(&self) -> bool {
+        self.machine.is_passing()
+    }
+
+    /// The cloud has something to do.
+    pub(super) fn is_owed(&self) -> bool {
+        self.machine.is_owed()
     }
 
     /// When it should be, while others are on their way.
@@ -111,14 +132,23 @@ impl Sender {
         self.machine.halt_later(halts)
     }
 
-    /// Sends what is next; [`Sender::outcome`] tells what became of it.
-    pub(super) fn write(&mut self, unit: WorkItem) {
+    /// Sends what is next; [`Sender::outcome`] tells what became of it. Gives back the first part of a transaction that has to
+    /// take another way.
+    ///
+    /// # Errors
+    /// When a transaction can't go on in one pass.
+    pub(super) fn write(&mut self, unit: WorkItem) -> Result<Option<Box<Chunk>>, Fault> {
         self.machine.write(unit);
         self.carry_out();
+        match self.ended.take() {
+            Some(fault) => Err(fault),
+            None => Ok(self.refused.take()),
+        }
     }
 
     pub(super) fn replay(&mut self, held: Box<Spill>) {
-        self.write(WorkItem::Large(held));
+        self.machine.write(WorkItem::Large(held));
+        self.carry_out();
     }
 
     /// When [`Sender::try_parked`] has something to do; none while nothing is parked.
@@ -147,6 +177,13 @@ impl Sender {
                     self.line.send(script);
                     self.machine.sent(Instant::now());
                 }
+                Command::SendChunk(outgoing) => {
+                    let script = self.machine.chunk_script(outgoing);
+                    self.line.send(script);
+                    failpoint::reach("chunk_sent");
+                }
+                Command::TakeBack(chunk) => self.refused = Some(chunk),
+                Command::GiveUp(fault) => self.ended = Some(fault),
                 Command::Run(errand, script) => {
                     if let Errand::Large { .. } = errand {
                         failpoint::reach("large_sent");
@@ -215,6 +252,9 @@ impl Sender {
     pub(super) async fn outcome(&mut self) -> Result<Outcome, Fault> {
         let (event, committed) = match self.line.landing(self.machine.awaits_batch()).await {
             Completion::Batch(Ok(done)) => {
+                if self.machine.is_passing() {
+                    self.progress.fetch_add(1, Ordering::Relaxed);
+                }
                 let (done, committed) = split(done);
                 (Event::Committed(done), committed)
             }
@@ -255,8 +295,8 @@ impl Sender {
         Ok(outcome)
     }
 
-    /// Waits for the batches that are on their way. A large transaction that is still being staged is given up:
-    /// nothing of it is in its tables.
+    /// Waits for the batches that are on their way. A large transaction that is still being staged, or of which not all was
+    /// sent, is given up: nothing of it is in its tables.
     pub(super) async fn finish(&mut self) -> Result<Committed, Fault> {
         if self.machine.close() {
             self.line.give_up();

@@ -16,7 +16,7 @@ pub struct Done {
 
 /// Something was answered.
 pub enum Event {
-    /// The batch that was sent first is in the cloud.
+    /// The batch that was sent first is in the cloud, or the cloud has taken that part of a large transaction.
     Committed(Done),
     /// It isn't, and so are none of those that were sent behind it.
     NotCommitted(ApplyError),

@@ -15,6 +15,7 @@
 mod attempt;
 mod event;
 mod notes;
+mod one_pass;
 mod pacing;
 mod quarantine;
 mod refusal;
@@ -25,10 +26,11 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use crate::flows::forward::batcher::{PendingBatch, WorkItem};
+pub use crate::flows::forward::batcher::{Chunk, PendingBatch, WorkItem};
 pub use attempt::{Attempt, BatchJob, ExclusiveJob, LargeJob};
 pub use event::{Done, Event, JobResult, Outcome};
 pub use notes::Note;
+pub use one_pass::OutgoingChunk;
 pub use script::{Command, Errand, Outgoing};
 
 use crate::apply::{ApplyError, Lease};
@@ -38,6 +40,7 @@ use crate::fold::{Classifier, StreamState};
 use crate::limits;
 use crate::model::{Batch, Lsn, Recovery, TableId, TableStop, Tables};
 use crate::plan::{Planner, TransactionSettings};
+use one_pass::OnePass;
 use pacing::Pace;
 pub(super) use quarantine::PARKED;
 pub use quarantine::read_parked;
@@ -60,6 +63,9 @@ pub struct Machine {
     queue: VecDeque<BatchJob>,
     /// Batches on their way, in their order.
     flights: VecDeque<SentBatch>,
+    /// A large transaction that is sent as it comes, and what has come of it last.
+    pass: Option<OnePass>,
+    chunk: Option<Box<Chunk>>,
     /// What has the connection for itself.
     exclusive: Option<ExclusiveJob>,
     /// What has to be done for it.
@@ -119,6 +125,8 @@ impl Machine {
             sent: checkpoint,
             queue: VecDeque::new(),
             flights: VecDeque::new(),
+            pass: None,
+            chunk: None,
             exclusive: None,
             order: None,
             closing: false,
@@ -152,14 +160,20 @@ impl Machine {
         self.exclusive.as_ref()
     }
 
-    /// Batches are on their way.
+    /// Batches are on their way, or parts of a large transaction.
     pub fn awaits_batch(&self) -> bool {
-        !self.flights.is_empty()
+        !self.flights.is_empty() || self.awaits_chunk()
+    }
+
+    /// The cloud has something to do, or gets it before anything new.
+    pub fn is_owed(&self) -> bool {
+        self.awaits_batch() || self.exclusive.is_some() || !self.queue.is_empty()
     }
 
     /// Nothing is on its way.
     pub fn is_idle(&self) -> bool {
-        self.flights.is_empty() && self.exclusive.is_none()
+        let passes = self.pass.is_some() || self.chunk.is_some();
+        self.flights.is_empty() && self.exclusive.is_none() && !passes
     }
 
     /// Something is on its way, or waits to be sent again.
@@ -176,7 +190,9 @@ impl Machine {
     fn may_send(&self, room: bool) -> bool {
         // Nothing would come that could wake us, so what became void and still waits there doesn't count.
         let room = self.flights.is_empty() || room && self.flights.len() < self.pace.depth();
-        room && self.exclusive.is_none() && self.flights.iter().all(|flight| !flight.alone)
+        room && self.exclusive.is_none()
+            && self.pass.is_none()
+            && self.flights.iter().all(|flight| !flight.alone)
     }
 
     /// When the next batch should be sent, while others are on their way.
@@ -207,6 +223,7 @@ impl Machine {
                 self.exclusive = Some(ExclusiveJob::Stage);
                 self.order = Some(Command::Stage(spill));
             }
+            WorkItem::Chunk(chunk) => self.chunk = Some(chunk),
         }
     }
 
@@ -227,19 +244,23 @@ impl Machine {
         any
     }
 
-    /// Nothing more is sent. Says whether a large transaction that is still being staged is given up: nothing of it is in
-    /// its tables.
+    /// Nothing more is sent. Says whether a large transaction is given up that is still being staged, or of which only a part
+    /// was sent: nothing of it is in its tables.
     pub fn close(&mut self) -> bool {
         self.closing = true;
-        self.exclusive
-            .take_if(|job| matches!(job, ExclusiveJob::Stage))
-            .is_some()
+        let staged = self
+            .exclusive
+            .take_if(|job| matches!(job, ExclusiveJob::Stage));
+        self.leave_pass() || staged.is_some()
     }
 
     /// What has to be done next; asked until there is nothing. `room` as in [`Machine::has_room`].
     pub fn poll(&mut self, room: bool, now: Instant) -> Option<Command> {
         if let Some(order) = self.order.take() {
             return Some(order);
+        }
+        if let Some(chunk) = self.chunk.take() {
+            return Some(self.next_chunk(chunk));
         }
         if !self.may_send(room) || self.closing {
             return None;
@@ -325,6 +346,8 @@ impl Machine {
     /// When no other form of what was sent helps: the session ends.
     pub fn take(&mut self, event: Event, now: Instant) -> Result<Outcome, Fault> {
         match event {
+            Event::Committed(done) if self.pass.is_some() => self.chunk_taken(&done, now),
+            Event::NotCommitted(error) if self.pass.is_some() => Err(self.chunk_refused(error)),
             Event::Committed(done) => {
                 let Some(SentBatch { job, sent, .. }) = self.answered(now) else {
                     return Err(not_applied(ApplyError::Undone));

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use super::attempt::{LargeJob, manner};
-use super::{ExclusiveJob, Machine};
+use super::one_pass::OutgoingChunk;
+use super::{Chunk, ExclusiveJob, Machine};
 use crate::apply::{Advance, Script, advance, assert_lease};
+use crate::fault::Fault;
 use crate::flows::copy::stop_state;
 use crate::model::{Batch, Lsn, Statement, TableId, TableStop};
 use crate::plan::{BatchForm, table_state};
@@ -14,6 +16,12 @@ use crate::spill::Spill;
 pub enum Command {
     /// Send a batch behind those that are on their way; [`Machine::script`] has its statements.
     Send(Outgoing),
+    /// Send part of a transaction behind the others of it; [`Machine::chunk_script`] has its statements.
+    SendChunk(OutgoingChunk),
+    /// A transaction can't go in one pass, and nothing of it was sent: it takes another way.
+    TakeBack(Box<Chunk>),
+    /// A transaction can't go on in one pass: the session ends, and with it what was sent.
+    GiveUp(Fault),
     /// Run a transaction while nothing else is on its way.
     Run(Errand, Script),
     /// Stage a large transaction, while nothing else is on its way.
@@ -131,7 +139,7 @@ impl Machine {
     }
 
     /// BEGIN, settings, the compare-and-set.
-    fn start_of(&self, batch: &Batch, from: Lsn, at_once: bool) -> [Statement; 2] {
+    pub(super) fn start_of(&self, batch: &Batch, from: Lsn, at_once: bool) -> [Statement; 2] {
         let step = Advance {
             lease: &self.lease,
             from: Some(from),
