@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Row};
 
 use super::Facts;
 use crate::model::{Table, TableId, Tables};
+use crate::plan::quote;
 use crate::wire::WireError;
 
 /// By what a table is known again, beside its name.
@@ -101,7 +102,7 @@ pub async fn footprints(
         names.push(i64::from(table.id.0));
         schemas.push(table.cloud.schema.as_str());
         relations.push(table.cloud.relation.as_str());
-        columns.push(serde_json::json!(written(table)).to_string());
+        columns.push(quote::array(written(table).into_iter()));
     }
     let sql = "select w.id, c.oid,
           (
@@ -109,7 +110,7 @@ pub async fn footprints(
             from pg_attribute a
             where a.attrelid = c.oid
               and a.attnum > 0
-              and a.attname in (select json_array_elements_text(w.columns::json))
+              and a.attname = any (w.columns::text[])
           ),
           (
             with recursive tree as (

@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use crate::catalog::{
     Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, begin_with_empty_search_path, fleeting,
-    knot, measure, measure_reverse, narrowed, parents_first, publication, publish_whole, relation,
+    knot, measure, measure_reverse, narrowed, parents_first, publication, publish_whole, relations,
     resolve, ties, try_conversions,
 };
 use crate::config::{self, Settings};
@@ -374,17 +374,17 @@ async fn look(
     side: Side,
     names: impl Iterator<Item = Name>,
 ) -> Result<Vec<Option<RelationFacts>>, Fault> {
-    let wire = |error: &WireError| Fault::wire(side, error);
-    begin_with_empty_search_path(client)
-        .await
-        .map_err(|error| wire(&error))?;
+    let wire = |error: WireError| Fault::wire(side, &error);
     let names: Vec<_> = names.collect();
-    let found = try_join_all(names.iter().map(|name| relation(client, name))).await;
-    let found = found.map_err(|error| wire(&error))?;
-    client
-        .batch_execute("commit")
-        .await
-        .map_err(|error| wire(&error.into()))?;
+    // Sent in this order, and answered in it: a distant server is waited for once.
+    let (begun, found, ended) = tokio::join!(
+        begin_with_empty_search_path(client),
+        relations(client, &names),
+        client.batch_execute("commit")
+    );
+    begun.map_err(wire)?;
+    let found = found.map_err(wire)?;
+    ended.map_err(|error| wire(error.into()))?;
     Ok(found)
 }
 
