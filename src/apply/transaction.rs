@@ -189,13 +189,12 @@ impl Applier {
         } = script;
         let mut sent = Vec::new();
         for statement in statements {
-            self.session.put(&statement)?;
             sent.push((statement.table, statement.step));
-            drop(statement);
-            self.session.flush_much().await?;
+            self.session.put(statement).await?;
         }
         let end = if look_only { "ROLLBACK" } else { "COMMIT" };
-        self.session.put(&Statement::bookkeeping(end, Vec::new()))?;
+        let end_statement = Statement::bookkeeping(end, Vec::new());
+        self.session.put(end_statement).await?;
         self.session.sync();
         self.session.flush().await?;
         Ok(Group {

@@ -7,9 +7,10 @@ use clap::Args;
 use tokio::time::{MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
+use super::common::{Common, all_named};
 use super::plan::Sides;
 use super::screen::{self, Pace, Screen};
-use super::{Common, all_named, filled, show, swap};
+use super::{filled, show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::flows::Progress;

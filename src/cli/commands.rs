@@ -1,17 +1,47 @@
 //! The commands by what people want, and what each of them comes down to.
 
-use clap::Subcommand;
+use clap::{CommandFactory, Parser, Subcommand};
 
+use super::common::{Common, Mode, load, sources};
 use super::{
-    Common, Mode, alert, bootstrap, completions, demo, doctor, fleet, init, lag, load, man,
-    manager, probe, quarantine, reload, repair, run, settings, show, sources, status, swap, top,
-    uninstall, verify, wait,
+    alert, bootstrap, completions, demo, doctor, fleet, init, lag, man, manager, probe, quarantine,
+    reload, repair, run, settings, show, status, swap, top, uninstall, verify, wait,
 };
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 
+const HELP: &str = "Example: tandem lag --max 30s || notify     replication is late
+Exit status: 0 fine, 1 bad news, 2 fix your input, 3 not running, 4 cannot tell, 5 data protected";
+
+/// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
+#[derive(Parser)]
+#[command(name = "tandem", version, max_term_width = 100, arg_required_else_help = true, after_help = HELP)]
+pub(super) struct Arguments {
+    #[command(flatten)]
+    pub(super) common: Common,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// The command line with its help in groups, which clap doesn't make of subcommands.
+pub(super) fn grouped() -> clap::Command {
+    let command = Arguments::command();
+    let mut page = String::from("{name} {version} - {about}\n\n{usage-heading} {usage}\n");
+    for (title, names) in GROUPS {
+        page.push_str(&format!("\n{title}:\n"));
+        for name in names {
+            let found = command.find_subcommand(name);
+            let about = found
+                .and_then(|found| found.get_about())
+                .unwrap_or_default();
+            page.push_str(&format!("  {name:<12} {about}\n"));
+        }
+    }
+    command.help_template(page + "\nOptions:\n{options}{after-help}")
+}
+
 /// The commands by what people want, in their order.
-pub(super) const GROUPS: [(&str, &[&str]); 3] = [
+const GROUPS: [(&str, &[&str]); 3] = [
     ("First time", &["demo", "init", "doctor", "bootstrap"]),
     (
         "Every day",
@@ -256,9 +286,10 @@ impl InDoubt {
                     _ => Mode::Question,
                 },
             ),
-            InDoubt::Completions(options) => {
-                (Ok(completions::completions(options)), Mode::Question)
-            }
+            InDoubt::Completions(options) => (
+                Ok(completions::completions(options, Arguments::command())),
+                Mode::Question,
+            ),
         }
     }
 }
@@ -266,7 +297,7 @@ impl InDoubt {
 impl Unseen {
     async fn answer(&self, common: &Common) -> Answer {
         match self {
-            Unseen::Man(options) => (man::man(options), Mode::Question),
+            Unseen::Man(options) => (man::man(options, grouped()), Mode::Question),
             Unseen::Probe(options) => (
                 with_settings(common, async |settings| {
                     probe::probe(options, settings).await
@@ -288,5 +319,26 @@ async fn with_settings(
             show::problems(&problems);
             Ok(Exit::Input)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_stands_in_one_group_of_the_help() {
+        let command = Arguments::command();
+        let mut all: Vec<_> = command
+            .get_subcommands()
+            .filter(|command| !command.is_hide_set())
+            .map(clap::Command::get_name)
+            .collect();
+        let mut grouped: Vec<_> = { GROUPS.iter() }
+            .flat_map(|(_, names)| names.iter().copied())
+            .collect();
+        all.sort_unstable();
+        grouped.sort_unstable();
+        assert_eq!(all, grouped);
     }
 }

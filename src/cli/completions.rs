@@ -1,9 +1,9 @@
 //! `tandem completions`
 
-use clap::{Args, CommandFactory};
+use clap::Args;
 use clap_complete::{Shell, generate};
 
-use super::{Arguments, show};
+use super::show;
 use crate::fault::Exit;
 
 /// What a shell needs to complete tandem's commands and options, on standard output.
@@ -15,14 +15,10 @@ pub(super) struct Options {
     shell: Shell,
 }
 
-pub(super) fn completions(options: &Options) -> Exit {
+/// `command` is the whole command line.
+pub(super) fn completions(options: &Options, mut command: clap::Command) -> Exit {
     let mut script = Vec::new();
-    generate(
-        options.shell,
-        &mut Arguments::command(),
-        "tandem",
-        &mut script,
-    );
+    generate(options.shell, &mut command, "tandem", &mut script);
     show::script(&script);
     Exit::Fine
 }

@@ -8,7 +8,8 @@ use ratatui::crossterm::terminal;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::{Common, lag, load, show, sources};
+use super::common::{Common, load, sources};
+use super::{lag, show};
 use crate::config::{self, Endpoint};
 use crate::fault::{Decision, Exit, Fault, Kind};
 use crate::http::FleetPage;

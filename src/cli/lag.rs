@@ -6,7 +6,8 @@ use std::time::Duration;
 use clap::Args;
 use tokio::time::sleep;
 
-use super::{duration, show};
+use super::common::duration;
+use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::observe::{Observer, Sample, State};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use clap_mangen::Man;
 
-use super::{grouped, show};
+use super::show;
 use crate::fault::{Exit, Fault, Kind};
 
 /// Writes the manual pages of tandem and its commands into a folder, a file each.
@@ -18,8 +18,9 @@ pub(super) struct Options {
     folder: PathBuf,
 }
 
-pub(super) fn man(options: &Options) -> Result<Exit, Fault> {
-    let mut command = grouped().disable_help_subcommand(true);
+/// `command` is the whole command line.
+pub(super) fn man(options: &Options, command: clap::Command) -> Result<Exit, Fault> {
+    let mut command = command.disable_help_subcommand(true);
     command.build();
     let written = std::fs::create_dir_all(&options.folder).and_then(|()| write(command, options));
     let pages = written.map_err(|error| {

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use clap::{Args, Subcommand};
 
-use super::{Common, load, place, run, show};
+use super::common::{Common, load};
+use super::{place, run, show};
 use crate::fault::{Exit, Fault, Kind};
 use crate::platform::service::{self, ACCOUNT, Registered, Severity, State};
 
@@ -133,7 +134,7 @@ fn last_words(fault: &Fault) -> String {
             text.push_str(&format!("\n{title}: {more}"));
         }
     }
-    let exit = super::exit_of(fault, super::Mode::Service);
+    let exit = super::common::exit_of(fault, super::common::Mode::Service);
     let then = match is_final(exit as u8) {
         true => "It is not started again by itself. Then: tandem service start",
         false => "Windows starts it again.",

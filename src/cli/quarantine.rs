@@ -84,7 +84,7 @@ pub(super) async fn quarantine(options: &Options, settings: &Settings) -> Result
     let table = choice
         .table
         .as_deref()
-        .map(|name| super::named(settings, name));
+        .map(|name| super::common::named(settings, name));
     let table = table.transpose()?;
     let observer = Observer::connect(settings).await?;
     let mut rows = observer.parked(settings).await?;

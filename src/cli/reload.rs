@@ -3,7 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Common, show};
+use super::common::Common;
+use super::show;
 use crate::fault::{Exit, Fault, Kind, Side};
 use crate::limits;
 use crate::model::listed;
@@ -35,7 +36,7 @@ struct Document<'a> {
 }
 
 pub(super) async fn reload(common: &Common, options: &Options) -> Result<Exit, Fault> {
-    let settings = match super::load(common) {
+    let settings = match super::common::load(common) {
         Ok(settings) => settings,
         Err(problems) => {
             show::problems(&problems);

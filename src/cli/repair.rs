@@ -3,7 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{Common, all_named, show, swap};
+use super::common::{Common, all_named};
+use super::{show, swap};
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::observe::{BadRow, Observer, TableVerified};

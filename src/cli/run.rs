@@ -3,7 +3,8 @@
 use clap::Args;
 use tokio_util::sync::CancellationToken;
 
-use super::{Common, show};
+use super::common::Common;
+use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::flows::Reloads;
@@ -31,7 +32,7 @@ pub(super) async fn run(
     }
     let (stop, now) = (CancellationToken::new(), CancellationToken::new());
     let signals = tokio::spawn(platform::watch_signals(stop.clone(), now.clone()));
-    let reloads = Reloads::reading(super::sources(common));
+    let reloads = Reloads::reading(super::common::sources(common));
     let tells = reloads.clone();
     tokio::spawn(platform::watch_reloads(move || tells.tell(), stop.clone()));
     let told = stop.clone();

@@ -5,8 +5,9 @@ use serde::Serialize;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
+use super::common::Common;
 use super::plan::Sides;
-use super::{Common, show};
+use super::show;
 use crate::config::{Flow, Settings};
 use crate::fault::{Exit, Fault, Kind};
 use crate::observe::{Observer, Swapped};
@@ -122,7 +123,7 @@ pub(super) async fn carry_out(
 pub(super) fn chosen<'s>(names: &[String], settings: &'s Settings) -> Result<Vec<&'s str>, Fault> {
     if !names.is_empty() {
         let named = names.iter().map(|name| {
-            let name = super::named(settings, name)?;
+            let name = super::common::named(settings, name)?;
             match goes_out(settings, name) {
                 true => Ok(name),
                 false => Err(Fault::new(

@@ -3,7 +3,8 @@
 use clap::Args;
 use serde::Serialize;
 
-use super::{all_named, show};
+use super::common::all_named;
+use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::limits;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use tokio::time::sleep;
 
-use super::{duration, show};
+use super::common::duration;
+use super::show;
 use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::limits;

@@ -1,11 +1,10 @@
 //! What `[[table]]` entries must agree on, with themselves and with each other, as far as the file alone tells.
 
 use super::check::Complaint;
-use super::layers::{Found, Input, Origin, Reader};
+use super::layers::{Found, Input, Origin};
 use super::mapping::{Flow, OnMobileRow, Table};
 use super::section::Section;
 use super::sections::Forward;
-use super::table::Read;
 
 /// Records what can't be meant together, as far as the file alone tells.
 pub(super) fn columns_agree(section: &mut Section<'_, '_>, table: &Table, forward: &Forward) {
@@ -105,37 +104,5 @@ fn at(section: &mut Section<'_, '_>, key: &str, says: String) {
             input: Input::Other(value.get_ref()),
         };
         section.wrong(key, &found, Complaint::new(says), false);
-    }
-}
-
-/// Records a desktop or cloud table that another `[[table]]` has already.
-pub(super) fn unique(reader: &mut Reader<'_>, read: &Read, earlier: &[Read]) {
-    let table = &read.table;
-    let same = |other: &&Read| {
-        (&other.table.schema, &other.table.relation) == (&table.schema, &table.relation)
-    };
-    let complain = |reader: &mut Reader<'_>, origin: &Origin, what: String| {
-        if let Origin::File(place) = origin {
-            let problem = reader.document.problem(place, what);
-            reader.problems.push(problem);
-        }
-    };
-    if let Some(other) = earlier.iter().find(same) {
-        let what = format!(
-            "table {} stands here a second time; the first is on line {}",
-            table.name, other.table.line
-        );
-        complain(reader, &read.name, what);
-    } else if let Some(other) = earlier
-        .iter()
-        .find(|other| other.table.cloud == table.cloud)
-    {
-        let what = format!(
-            "cloud table {} is taken by {}, line {}",
-            table.cloud_name().in_full(),
-            other.table.name,
-            other.table.line
-        );
-        complain(reader, read.cloud.as_ref().unwrap_or(&read.name), what);
     }
 }

@@ -1,5 +1,6 @@
 //! `[alert]`: who is told when something is wrong, by which ways, and how soon.
 
+mod inside;
 mod mail;
 
 use std::path::Path;
@@ -7,7 +8,6 @@ use std::time::Duration;
 
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
-use lettre::message::Mailbox;
 
 use super::check::{Checked, Complaint, filled};
 use super::endpoint::RootCert;
@@ -16,7 +16,9 @@ use super::secret::Secret;
 use super::section::Section;
 use super::sections::{Surroundings, missing};
 use super::units::Limits;
+use inside::{inside, is_near};
 use mail::mail;
+pub use mail::{Mail, MailTls};
 
 /// Who is told, and when.
 #[derive(Debug, Clone, PartialEq)]
@@ -42,36 +44,6 @@ pub struct TimeOfDay {
     pub hour: i8,
     /// 0 to 59.
     pub minute: i8,
-}
-
-/// How letters are sent.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mail {
-    /// The mail server.
-    pub host: String,
-    /// Its port.
-    pub port: u16,
-    /// How the way there is protected.
-    pub tls: MailTls,
-    /// Whose signature the server's certificate has to have.
-    pub ca: RootCert,
-    /// The sender.
-    pub from: Mailbox,
-    /// The receivers; at least one.
-    pub to: Vec<Mailbox>,
-    /// User and password, where the server wants them.
-    pub login: Option<(String, Secret)>,
-}
-
-/// How the way to a mail server is protected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MailTls {
-    /// It begins in the open and must become TLS before anything is said.
-    Starttls,
-    /// TLS from the first byte.
-    Implicit,
-    /// Not at all.
-    None,
 }
 
 /// How a web server is told.
@@ -168,46 +140,6 @@ fn show_time(time: &Option<TimeOfDay>) -> String {
         || "off".to_owned(),
         |time| format!("{:02}:{:02}", time.hour, time.minute),
     )
-}
-
-/// A section inside `[alert]`, for which the environment and flags can speak as well.
-fn inside<'r, 'd>(reader: &'r mut Reader<'d>, name: &str, kind: &'static str) -> Section<'r, 'd> {
-    let outer = { reader.document.root.iter() }
-        .find(|(key, _)| key.get_ref() == "alert")
-        .and_then(|(_, value)| value.get_ref().as_table());
-    let found = outer.and_then(|outer| outer.iter().find(|(key, _)| key.get_ref() == name));
-    let table = found.and_then(|(_, value)| value.get_ref().as_table());
-    if let (Some((key, _)), None) = (found, table) {
-        let says = format!("{kind} is a section, written [{kind}]");
-        let problem = reader.document.problem(&key.span(), says);
-        reader.problems.push(problem);
-    }
-    Section {
-        reader,
-        path: kind.to_owned(),
-        kind,
-        table,
-        layered: true,
-        asked: Vec::new(),
-    }
-}
-
-/// The name of this computer, or an address of its own.
-fn is_near(host: &str) -> bool {
-    let address = host.parse::<std::net::IpAddr>();
-    host == "localhost" || address.is_ok_and(|address| address.is_loopback())
-}
-
-/// A server's name or address alone. What else people write here may hold a password.
-fn host_name(text: &str) -> Checked<String> {
-    let text = filled(text)?;
-    let address = text.parse::<std::net::IpAddr>().is_ok();
-    let plain = |letter: char| letter.is_alphanumeric() || ".-_".contains(letter);
-    match address || text.chars().all(plain) {
-        true => Ok(text),
-        false => Err(Complaint::new("isn't the name of a server")
-            .hint("only the name stands here: port, user and password have settings of their own")),
-    }
 }
 
 /// `[alert.webhook]`: none without a URL.

@@ -52,7 +52,7 @@ pub(super) fn tables(reader: &mut Reader<'_>, forward: &Forward) -> Vec<Table> {
         let read = read(&mut section, entry, forward);
         section.finish();
         if let Some(read) = read {
-            agree::unique(reader, &read, &tables);
+            unique(reader, &read, &tables);
             tables.push(read);
         }
     }
@@ -327,4 +327,36 @@ fn reverse(section: &mut Section<'_, '_>) -> TableReverse {
     };
     inner.finish();
     reverse
+}
+
+/// Records a desktop or cloud table that another `[[table]]` has already.
+fn unique(reader: &mut Reader<'_>, read: &Read, earlier: &[Read]) {
+    let table = &read.table;
+    let same = |other: &&Read| {
+        (&other.table.schema, &other.table.relation) == (&table.schema, &table.relation)
+    };
+    let complain = |reader: &mut Reader<'_>, origin: &Origin, what: String| {
+        if let Origin::File(place) = origin {
+            let problem = reader.document.problem(place, what);
+            reader.problems.push(problem);
+        }
+    };
+    if let Some(other) = earlier.iter().find(same) {
+        let what = format!(
+            "table {} stands here a second time; the first is on line {}",
+            table.name, other.table.line
+        );
+        complain(reader, &read.name, what);
+    } else if let Some(other) = earlier
+        .iter()
+        .find(|other| other.table.cloud == table.cloud)
+    {
+        let what = format!(
+            "cloud table {} is taken by {}, line {}",
+            table.cloud_name().in_full(),
+            other.table.name,
+            other.table.line
+        );
+        complain(reader, read.cloud.as_ref().unwrap_or(&read.name), what);
+    }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use super::account::Account;
-use super::cluster::{Error, run};
+use super::program::{Error, run};
 
 /// The file the client trusts, in the folder given to [`make`].
 pub const CA_FILE: &str = "ca.crt";

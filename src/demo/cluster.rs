@@ -1,7 +1,6 @@
 //! A PostgreSQL server of our own on a loopback port: started in well under a second, gone when dropped, and gone
 //! as well when the process that owns it is killed.
 
-use std::fmt;
 use std::fs;
 use std::io;
 use std::io::Write;
@@ -14,6 +13,8 @@ pub use super::binaries::{Binaries, find_binaries};
 use super::certificate;
 pub use super::place::free_port;
 use super::place::new_folder;
+pub use super::program::Error;
+use super::program::run;
 use super::template::{self, Cache};
 
 /// How long a server may take to start or to stop, in seconds. Recovery after a crash counts as starting.
@@ -66,30 +67,6 @@ pub enum Mode {
     /// Ends at once as a crash would; the next start recovers.
     Immediate,
 }
-
-/// Why a server couldn't be made, started or stopped: what was being done, and what was said.
-#[derive(Debug)]
-pub struct Error {
-    doing: String,
-    reason: String,
-}
-
-impl Error {
-    pub(super) fn new(doing: impl Into<String>, reason: impl fmt::Display) -> Error {
-        Error {
-            doing: doing.into(),
-            reason: reason.to_string(),
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "couldn't {}: {}", self.doing, self.reason.trim_end())
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// A server of our own. Dropping it ends the server and removes its folder.
 #[derive(Debug)]
@@ -423,25 +400,6 @@ fn hba(spec: &ClusterSpec) -> String {
     }
     let superuser = spec.superuser.replace('"', "\"\"");
     format!("local all \"{superuser}\" trust\n{}\n", spec.hba.join("\n"))
-}
-
-/// Runs a program to its end and returns its standard output; `doing` completes "couldn't ...".
-pub(super) fn run(command: &mut Command, doing: &str) -> Result<String, Error> {
-    let output = command.stdin(Stdio::null()).output().map_err(|error| {
-        Error::new(
-            doing,
-            format!("{}: {error}", command.get_program().display()),
-        )
-    })?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    if output.status.success() {
-        return Ok(said.into_owned());
-    }
-    let complained = String::from_utf8_lossy(&output.stderr);
-    Err(Error::new(
-        doing,
-        format!("{}, {}{said}", output.status, complained),
-    ))
 }
 
 /// Percent-encodes what has a meaning in a URL.

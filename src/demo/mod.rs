@@ -13,6 +13,7 @@ pub mod load;
 mod mile;
 pub mod own;
 mod place;
+mod program;
 pub mod script;
 pub mod story;
 mod template;

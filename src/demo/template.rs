@@ -12,8 +12,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::account::Account;
 use super::binaries::Binaries;
-use super::cluster::{Error, run};
 use super::place::{SHORT_TEMP, anybody_enters};
+use super::program::{Error, run};
 
 /// The first version whose initdb has to be told that no checksums are wanted.
 const CHECKSUMS_SINCE: u32 = 18;

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::classify::{Before, Effect};
+use super::names::{key, unsent};
 use super::net::{Net, Version};
 use super::quarantine::ParkedRows;
 use super::steps::Steps;
@@ -243,48 +244,4 @@ fn not_unique(table: &Table, net: &Net) -> String {
     format!(
         "the key ({names}) = ({values}) names {rows} rows on the desktop; choose a longer key, or key = [] to count equal rows"
     )
-}
-
-/// The key's values as comparable bytes; none when one of them was not sent.
-pub fn key(layout: &Layout, tuple: &Tuple) -> Option<Vec<u8>> {
-    let mut key = Vec::with_capacity(24);
-    if let [only] = layout.key() {
-        put(&mut key, tuple.cells().nth(*only)?)?;
-        return Some(key);
-    }
-    let cells: Vec<_> = tuple.cells().collect();
-    for at in layout.key() {
-        put(&mut key, *cells.get(*at)?)?;
-    }
-    Some(key)
-}
-
-pub(super) fn put(key: &mut Vec<u8>, cell: Cell<'_>) -> Option<()> {
-    match cell {
-        Cell::Null => key.push(0),
-        Cell::Unchanged => return None,
-        Cell::Text(text) => {
-            key.push(1);
-            key.extend_from_slice(&(text.len() as u32).to_be_bytes());
-            key.extend_from_slice(text);
-        }
-    }
-    Some(())
-}
-
-pub(super) fn same_content(layout: &Layout, before: &Tuple, after: &Tuple) -> bool {
-    let cells = layout.slots.iter().zip(before.cells().zip(after.cells()));
-    before.columns() == after.columns()
-        && cells
-            .filter(|(slot, _)| slot.is_some())
-            .all(|(_, (a, b))| a == b)
-}
-
-/// Whether an arriving column was not sent.
-pub(super) fn unsent(layout: &Layout, tuple: &Tuple) -> bool {
-    layout
-        .slots
-        .iter()
-        .zip(tuple.cells())
-        .any(|(slot, cell)| slot.is_some() && cell == Cell::Unchanged)
 }

@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use super::classify::Effect;
-use super::keyed::{Nets, key};
+use super::keyed::Nets;
+use super::names::key;
 use super::steps::{Steps, shape};
 use crate::model::{ChangeOrigin, Counts, Row, Step, StepKind, StepShape, Table};
 

@@ -9,6 +9,7 @@ mod echo;
 mod keyed;
 mod mobile;
 mod multiset;
+mod names;
 mod net;
 mod order;
 mod quarantine;
@@ -19,7 +20,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub use classify::{Before, Classified, Classifier, Effect, StreamState};
 pub use echo::Echoes;
-pub use keyed::key;
+pub use names::key;
 pub use quarantine::{ParkedRows, Quarantine, QuarantinedRow, name_of_cells, parking_name};
 
 use crate::model::{

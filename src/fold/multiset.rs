@@ -3,12 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::classify::{Before, Effect};
-use super::keyed::put;
+use super::names::{bytes_of, image};
 use super::quarantine::ParkedRows;
 use crate::limits;
-use crate::model::{
-    Cell, ChangeOrigin, Counts, Layout, Row, Step, StepKind, StepShape, TableId, Tuple,
-};
+use crate::model::{ChangeOrigin, Counts, Row, Step, StepKind, StepShape, TableId, Tuple};
 
 /// How many copies of each row a batch adds or removes.
 #[derive(Default)]
@@ -313,21 +311,6 @@ fn going(looks: BTreeMap<Vec<u8>, (Row, i64)>, other: Option<Row>, mut count: u6
     // What came home, and went with it.
     going.extend(other.map(|row| (row, count)));
     going
-}
-
-/// The columns by which a row is told from others, as comparable bytes.
-pub(super) fn image(layout: &Layout, tuple: &Tuple) -> Vec<u8> {
-    bytes_of(&layout.naming(tuple))
-}
-
-fn bytes_of(cells: &[Cell<'_>]) -> Vec<u8> {
-    let mut image = Vec::with_capacity(16 * cells.len());
-    for cell in cells {
-        if put(&mut image, *cell).is_none() {
-            image.push(0);
-        }
-    }
-    image
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::keyed::{same_content, unsent};
+use super::names::{same_content, unsent};
 use super::quarantine::QuarantinedRow;
 use super::steps::shape;
 use super::track::{Moment, Track, Tracked};

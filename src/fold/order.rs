@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::classify::{Before, Effect};
-use super::keyed::{key, unsent};
+use super::names::{key, unsent};
 use super::quarantine::{Quarantine, QuarantinedRow};
 use super::steps::shape;
 use crate::model::{Layout, Row, Step, StepKind, StepShape, Table, TableId, Tables, Tuple};

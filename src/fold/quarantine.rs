@@ -5,8 +5,7 @@
 
 use std::collections::HashMap;
 
-use super::keyed::{key, put};
-use super::multiset::image;
+use super::names::{image, key, put};
 use crate::limits;
 use crate::model::{Cell, Key, Layout, StepKind, Table, TableId, Tuple};
 

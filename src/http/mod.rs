@@ -3,6 +3,7 @@
 mod curves;
 mod drawn;
 mod fleet;
+mod known;
 mod metrics;
 mod metrics_fleet;
 mod page;

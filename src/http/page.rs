@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use super::drawn::{curve, escaped};
-use super::serve::Known;
+use super::known::Known;
 use crate::limits;
 use crate::observe::{
     Curve, Details, ParkedReason, Sample, State, Status, SwapDone, TableStatus, Verdict, bytes,

@@ -20,6 +20,7 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::spawn_local;
 use tokio::time::{sleep, timeout};
 
+use super::known::Known;
 use super::metrics::render;
 use super::page::{self, Shown};
 use crate::config::Settings;
@@ -176,13 +177,6 @@ impl Last {
 
 /// What a sample tells of details that are others by now: rows in quarantine, and the last swap.
 type Detailed = ((i64, i64), Option<String>);
-
-/// What is known now.
-pub(super) struct Known {
-    pub(super) status: Option<(Arc<Status>, Duration)>,
-    /// Why it isn't of this moment.
-    pub(super) failed: Option<String>,
-}
 
 impl HttpState {
     pub(crate) fn new(reloads: Reloads, meter: Arc<Counters>) -> Arc<HttpState> {

@@ -2,9 +2,8 @@
 
 use tokio_postgres::Client;
 
-use super::own::is_made;
+use super::own::{is_made, says_yes};
 use super::question::{Decisions, Question, remark};
-use super::says_yes;
 use super::written::list;
 use crate::catalog::{ColumnFacts, RelationFacts};
 use crate::config::{Flow, Owner, as_text, quoted};

@@ -1,35 +1,18 @@
 //! A table of the proposal: what the settings say of it, and why.
 
-use std::collections::BTreeSet;
-
 use tokio_postgres::Client;
 
 use super::decide;
 use super::fitting::{Fitting, fitting};
 use super::own::{computed, filled_there, generated};
 use super::question::{Decisions, remark};
-use super::written::list;
+use super::written::{Entry, list};
 use crate::catalog::RelationFacts;
 use crate::config::{Flow, Settings, as_text, quoted};
 use crate::fault::{Fault, Side};
-use crate::model::Name;
 
 /// A table as it stands on the desktop and in the cloud.
 type Sides<'a> = (&'a RelationFacts, &'a RelationFacts);
-
-/// A table of the proposal.
-pub(super) struct Entry {
-    pub(super) name: String,
-    pub(super) desktop: Name,
-    pub(super) cloud: Name,
-    /// The lines behind the name.
-    pub(super) lines: Vec<String>,
-    pub(super) columns: BTreeSet<String>,
-    /// A remark among the lines asks something.
-    pub(super) asks: bool,
-    /// Somebody said that it has to wait, for this.
-    pub(super) aside: Option<String>,
-}
 
 /// What is proposed for two tables that belong together, with the answers that there are.
 pub(super) async fn entry(

@@ -17,12 +17,12 @@ use std::collections::BTreeMap;
 
 use tokio_postgres::Client;
 
-use entry::{Entry, entry};
-use open::opened;
-use own::zones_meet;
-use pairs::matched;
+use entry::entry;
+use open::{broken, opened, read};
+use own::{says_yes, zones_meet};
+use pairs::{Others, matched};
 use question::Decisions;
-use written::{text, without_password};
+use written::{Entry, Head, text, without_password};
 
 pub use create::{Creation, Homeward, bring_home, create, missing};
 pub use question::{Asker, Question};
@@ -32,8 +32,8 @@ pub use written::write_new;
 use crate::catalog::{
     RelationFacts, begin_with_empty_search_path, encoding, readable, relations, strange,
 };
-use crate::config::{self, Settings, Sources};
-use crate::fault::{Fault, Kind, Side};
+use crate::config::{Settings, Sources};
+use crate::fault::{Fault, Side};
 use crate::flows::agree_again;
 use crate::model::{Charset, Name};
 use crate::wire::WireError;
@@ -132,33 +132,6 @@ async fn draft(
     })
 }
 
-/// Both URLs as they are written, whether each came with a password, and what is said about the tenant if there seems to be one.
-#[derive(Clone)]
-struct Head {
-    desktop: (String, bool),
-    cloud: (String, bool),
-    org: String,
-    /// The time zone of times without one.
-    zone: String,
-    /// Times without a zone meet times with one.
-    zoned: bool,
-    /// The desktop's database has no encoding: tables with text that is not UTF-8, as far as can be seen.
-    bare: Option<Vec<String>>,
-    /// What it says about its encoding.
-    encoding: Option<String>,
-    /// What the file says about decisions on the desktop.
-    remarks: Vec<String>,
-}
-
-/// Tables without a partner.
-#[derive(Default)]
-struct Others {
-    desktop: Vec<String>,
-    cloud: Vec<String>,
-    /// Those of both sides that most of their columns bring together, though no name does.
-    alike: Vec<(String, String)>,
-}
-
 /// What can be seen of the bytes of a database without an encoding.
 async fn bare(desktop: &Control, entries: &[Entry]) -> Result<Option<Vec<String>>, Fault> {
     let client = &desktop.client;
@@ -175,12 +148,6 @@ async fn zone(desktop: &Control) -> Result<String, Fault> {
     let sql = "select reset_val from pg_settings where name = 'TimeZone'";
     let rows = Side::Desktop.query(&desktop.client, sql, &[]).await?;
     Ok(rows.first().map_or_else(String::new, |row| row.get(0)))
-}
-
-/// The answer to a question.
-async fn says_yes(client: &Client, side: Side, sql: &str) -> Result<bool, Fault> {
-    let rows = { client.query_typed(sql, &[]).await }.map_err(Fault::at(side))?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
 }
 
 /// Schemas that belong to the server or to Supabase.
@@ -281,24 +248,4 @@ async fn unfit(
         .iter()
         .filter_map(|entry| Some((entry.name.clone(), entry.aside.clone()?)));
     Ok(misfits.chain(aside).collect())
-}
-
-/// The settings that a text makes, as if it were the file.
-fn read(text: &str, sources: &Sources) -> Result<Result<Settings, config::Problems>, Fault> {
-    let folder = tempfile::tempdir().map_err(|error| broken(&error))?;
-    let file = folder.path().join("tandem.toml");
-    std::fs::write(&file, text).map_err(|error| broken(&error))?;
-    let sources = Sources {
-        file: Some(file),
-        ..sources.clone()
-    };
-    Ok(config::load(&sources))
-}
-
-fn broken(error: &(impl std::fmt::Display + ?Sized)) -> Fault {
-    Fault::new(
-        Kind::Internal,
-        "internal check failed: the proposed settings can't be read",
-    )
-    .cause(error)
 }

@@ -1,6 +1,5 @@
 //! Both sides by their URLs, before there are settings.
 
-use super::read;
 use crate::catalog::facts;
 use crate::config::{self, Settings, Sources, quoted};
 use crate::fault::{Fault, Kind, Side};
@@ -63,4 +62,27 @@ fn no_way_in(side: Side, error: &WireError) -> Fault {
         )),
         false => fault,
     }
+}
+
+/// The settings that a text makes, as if it were the file.
+pub(super) fn read(
+    text: &str,
+    sources: &Sources,
+) -> Result<Result<Settings, config::Problems>, Fault> {
+    let folder = tempfile::tempdir().map_err(|error| broken(&error))?;
+    let file = folder.path().join("tandem.toml");
+    std::fs::write(&file, text).map_err(|error| broken(&error))?;
+    let sources = Sources {
+        file: Some(file),
+        ..sources.clone()
+    };
+    Ok(config::load(&sources))
+}
+
+pub(super) fn broken(error: &(impl std::fmt::Display + ?Sized)) -> Fault {
+    Fault::new(
+        Kind::Internal,
+        "internal check failed: the proposed settings can't be read",
+    )
+    .cause(error)
 }

@@ -2,7 +2,6 @@
 
 use tokio_postgres::Client;
 
-use super::says_yes;
 use crate::catalog::{ColumnFacts, RelationFacts};
 use crate::fault::{Fault, Side};
 use crate::plan::quote;
@@ -159,4 +158,10 @@ pub(super) async fn filled_there(
         }
     }
     Ok(found)
+}
+
+/// The answer to a question.
+pub(super) async fn says_yes(client: &Client, side: Side, sql: &str) -> Result<bool, Fault> {
+    let rows = { client.query_typed(sql, &[]).await }.map_err(Fault::at(side))?;
+    Ok(rows.first().is_some_and(|row| row.get(0)))
 }

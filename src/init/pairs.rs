@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use super::Others;
 use crate::catalog::RelationFacts;
 
 /// Columns that both have, by name.
@@ -68,4 +67,13 @@ pub(super) fn alike(
         enough.then(|| (from.name.to_string(), to.name.to_string()))
     });
     pairs.collect()
+}
+
+/// Tables without a partner.
+#[derive(Default)]
+pub(super) struct Others {
+    pub(super) desktop: Vec<String>,
+    pub(super) cloud: Vec<String>,
+    /// Those of both sides that most of their columns bring together, though no name does.
+    pub(super) alike: Vec<(String, String)>,
 }

@@ -1,12 +1,13 @@
 //! How the proposal is written.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use super::pairs::Others;
 use super::question::remark;
-use super::{Entry, Head, Others};
 use crate::config::{as_text, quoted};
 use crate::fault::{Fault, Kind};
+use crate::model::Name;
 
 const BEGINNING: &str = "# tandem.toml, proposed by `tandem init`. Precedence: flag > environment (TANDEM_...) > this file > default.\n\
      # Look at it, then: tandem config check, tandem doctor, tandem bootstrap --plan\n\n";
@@ -202,4 +203,36 @@ mod tests {
             ("postgres:///d".to_owned(), false)
         );
     }
+}
+
+/// Both URLs as they are written, whether each came with a password, and what is said about the tenant if there seems to be one.
+#[derive(Clone)]
+pub(super) struct Head {
+    pub(super) desktop: (String, bool),
+    pub(super) cloud: (String, bool),
+    pub(super) org: String,
+    /// The time zone of times without one.
+    pub(super) zone: String,
+    /// Times without a zone meet times with one.
+    pub(super) zoned: bool,
+    /// The desktop's database has no encoding: tables with text that is not UTF-8, as far as can be seen.
+    pub(super) bare: Option<Vec<String>>,
+    /// What it says about its encoding.
+    pub(super) encoding: Option<String>,
+    /// What the file says about decisions on the desktop.
+    pub(super) remarks: Vec<String>,
+}
+
+/// A table of the proposal.
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) desktop: Name,
+    pub(super) cloud: Name,
+    /// The lines behind the name.
+    pub(super) lines: Vec<String>,
+    pub(super) columns: BTreeSet<String>,
+    /// A remark among the lines asks something.
+    pub(super) asks: bool,
+    /// Somebody said that it has to wait, for this.
+    pub(super) aside: Option<String>,
 }

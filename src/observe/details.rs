@@ -3,7 +3,7 @@
 
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::Observer;
+use super::observer::Observer;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::limits;

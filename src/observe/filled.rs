@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::join_all;
 use serde::Serialize;
 
-use super::sample::Observer;
+use super::observer::Observer;
 use super::status::TableStatus;
 use crate::config::Settings;
 use crate::fault::Fault;

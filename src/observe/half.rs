@@ -3,22 +3,13 @@
 use std::collections::BTreeMap;
 
 use tokio_postgres::types::Type;
-use tokio_postgres::{Client, Row};
 
+use super::observer::{CheckpointView, InCloud, Observer, found_in_cloud};
 use super::reverse::ReverseSample;
-use super::sample::{CheckpointView, Observer};
 use super::status::{Service, TableStatus, VerifiedStatus};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
-use crate::install::is_installed;
 use crate::platform;
-use crate::wire::control::Control;
-
-/// One replicator's state in the cloud.
-pub(super) struct InCloud<'a> {
-    pub(super) client: &'a Client,
-    pub(super) replicator: &'a str,
-}
 
 /// What the cloud alone tells: all but what is missing there.
 pub struct CloudHalf {
@@ -36,22 +27,7 @@ pub struct CloudHalf {
     pub tables: Vec<TableStatus>,
 }
 
-impl InCloud<'_> {
-    /// Rows of this replicator, which is `$1`.
-    pub(super) async fn ours(&self, sql: &str) -> Result<Vec<Row>, Fault> {
-        let params = [(&self.replicator as _, Type::TEXT)];
-        Side::Cloud.query(self.client, sql, &params).await
-    }
-}
-
 impl Observer {
-    pub(super) fn in_cloud(&self) -> InCloud<'_> {
-        InCloud {
-            client: &self.cloud.client,
-            replicator: &self.replicator,
-        }
-    }
-
     /// What the desktop alone can tell, where the cloud is away: whether somebody reads our slot, and how much WAL is kept
     /// for it; none of that where the slot is lost.
     ///
@@ -111,29 +87,4 @@ impl Observer {
             seen,
         }))
     }
-}
-
-/// The cloud, and which replicator there is meant, where the desktop can't say it; none where none is known, or several are.
-pub(super) async fn found_in_cloud(
-    settings: &Settings,
-) -> Result<Option<(Control, String)>, Fault> {
-    let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?;
-    if !is_installed(&cloud.client, Side::Cloud).await? {
-        return Ok(None);
-    }
-    let sql = "select replicator
-        from tandem.checkpoint
-        where replicator = coalesce($1, replicator)
-          and ($1 is not null or slot = $2 and database = $3)";
-    let params = [
-        (&settings.replicator as _, Type::TEXT),
-        (&settings.forward.slot as _, Type::TEXT),
-        (&settings.desktop.endpoint.database as _, Type::TEXT),
-    ];
-    let rows = Side::Cloud.query(&cloud.client, sql, &params).await?;
-    let replicator = match rows.as_slice() {
-        [row] => Some(row.get(0)),
-        _ => None,
-    };
-    Ok(replicator.map(|replicator| (cloud, replicator)))
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::sample::one;
+use super::observer::one;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
 use crate::model::{LagNotice, Timestamp};

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use futures_util::TryStreamExt;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::Observer;
+use super::observer::Observer;
 use crate::config::Settings;
 use crate::decode::{Message, message};
 use crate::limits;

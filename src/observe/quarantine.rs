@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::{Observer, one};
+use super::observer::{Observer, one};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::flows::{agree_again, known_tables};

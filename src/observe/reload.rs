@@ -4,8 +4,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, sleep};
 use tokio_postgres::types::{ToSql, Type};
 
-use super::half::{InCloud, found_in_cloud};
-use super::sample::Observer;
+use super::observer::{InCloud, Observer, found_in_cloud};
 use crate::config::{Changes, Settings};
 use crate::fault::{Fault, Kind, Side};
 use crate::fold::RELOAD;

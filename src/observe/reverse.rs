@@ -8,8 +8,7 @@ use tokio::time::sleep;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::half::InCloud;
-use super::sample::Observer;
+use super::observer::{InCloud, Observer};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{Counters, Reloads, agree_again, known_tables};

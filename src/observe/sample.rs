@@ -1,19 +1,16 @@
 //! One sample of both sides that every view renders; works when the service is down, since both
 //! databases can be asked.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
-use tokio_postgres::Client;
-use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::types::Type;
 
-use super::half::InCloud;
+use super::observer::{CheckpointView, Observer, one};
 use super::on_desktop::on_desktop;
 use super::peek::Missing;
 use super::reverse::ReverseSample;
-use super::schemas::refuse_newer_schema;
-use crate::catalog::{Facts, facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::limits;
@@ -21,7 +18,6 @@ use crate::model::{Lsn, Timestamp};
 use crate::plan::table_state;
 use crate::platform;
 use crate::wire::WireError;
-use crate::wire::control::{self, Control};
 
 /// In which state the forward direction is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -81,81 +77,7 @@ pub struct Sample {
     pub taken: Option<Instant>,
 }
 
-/// The checkpoint row as an onlooker sees it.
-#[derive(Clone, Debug, Default)]
-pub struct CheckpointView {
-    /// The checkpoint; none before the tables were filled.
-    pub lsn: Option<Lsn>,
-    /// The lease was renewed in time.
-    pub leased: bool,
-    /// Since the cloud's last transaction of ours, by its clock.
-    pub age: Duration,
-    /// When the last transaction committed, microseconds since 1970 by the desktop's clock.
-    pub committed_at: Option<i64>,
-    /// Who has the lease, or had it last.
-    pub holder: Option<String>,
-    /// Since when, in ISO 8601.
-    pub since: Option<String>,
-    /// Its version.
-    pub version: Option<String>,
-    /// What the service said when it stopped.
-    pub last_words: Option<String>,
-    /// Tables are being copied, or about to be.
-    pub copying: bool,
-}
-
-impl CheckpointView {
-    /// The cloud has all that was committed before a marker, in all tables that go on.
-    pub fn has(&self, marker: Lsn) -> bool {
-        self.lsn.is_some_and(|lsn| lsn >= marker) && !self.copying
-    }
-}
-
-/// Both sides, connected for looking.
-pub struct Observer {
-    /// The desktop.
-    pub desktop: Control,
-    /// The cloud.
-    pub cloud: Control,
-    /// The desktop's identity.
-    pub identity: Facts,
-    /// Whose state is looked at.
-    pub replicator: String,
-}
-
 impl Observer {
-    /// Connects both sides.
-    ///
-    /// # Errors
-    /// When one can't be reached, or is no server for tandem.
-    pub async fn connect(settings: &Settings) -> Result<Observer, Fault> {
-        let (desktop, cloud) = tokio::join!(
-            control::connect(&settings.desktop.endpoint),
-            control::connect(&settings.cloud.endpoint)
-        );
-        let desktop = desktop.map_err(|error| Fault::wire(Side::Desktop, &error))?;
-        let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
-        let identity = facts(&desktop.client, Side::Desktop).await?;
-        facts(&cloud.client, Side::Cloud).await?;
-        refuse_newer_schema(&desktop, Side::Desktop).await?;
-        refuse_newer_schema(&cloud, Side::Cloud).await?;
-        let replicator = replicator_name(settings, &identity);
-        Ok(Observer {
-            desktop,
-            cloud,
-            identity,
-            replicator,
-        })
-    }
-
-    /// Reads the checkpoint; none when tandem never ran here.
-    ///
-    /// # Errors
-    /// When the query fails.
-    pub async fn checkpoint(&self) -> Result<Option<CheckpointView>, Fault> {
-        self.in_cloud().checkpoint().await
-    }
-
     /// Writes a marker into the desktop's log and says where it stands: whatever was committed
     /// before stands before it. Its transaction is flushed when this returns.
     ///
@@ -333,47 +255,6 @@ impl Observer {
     }
 }
 
-impl InCloud<'_> {
-    /// The checkpoint; none when tandem never ran here.
-    pub(super) async fn checkpoint(&self) -> Result<Option<CheckpointView>, Fault> {
-        let cloud = self.client;
-        let installed = one(
-            cloud,
-            Side::Cloud,
-            "select to_regclass('tandem.checkpoint') is not null",
-            &[],
-        )
-        .await?;
-        if !installed.is_some_and(|row| row.get(0)) {
-            return Ok(None);
-        }
-        let sql = format!(
-            r#"select lsn::text, held_until > clock_timestamp(),
-                 greatest(0, extract(epoch from clock_timestamp() - applied_at) * 1000)::bigint,
-                 (extract(epoch from committed_at) * 1000000)::bigint, holder, last_words,
-                 version, {is_filling},
-                 to_char(held_since at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"')
-               from tandem.checkpoint as c
-               where replicator = $1"#,
-            is_filling = table_state::is_filling()
-        );
-        let row = one(cloud, Side::Cloud, &sql, &[(&self.replicator, Type::TEXT)]).await?;
-        Ok(row.map(|row| CheckpointView {
-            lsn: row
-                .get::<_, Option<String>>(0)
-                .and_then(|text| text.parse().ok()),
-            leased: row.get(1),
-            age: Duration::from_millis(row.get::<_, i64>(2).unsigned_abs()),
-            committed_at: row.get(3),
-            holder: row.get(4),
-            last_words: row.get(5),
-            version: row.get(6),
-            copying: row.get(7),
-            since: row.get(8),
-        }))
-    }
-}
-
 impl Sample {
     /// The sample as it is now: its age moves on.
     pub fn aged(mut self) -> Sample {
@@ -383,14 +264,4 @@ impl Sample {
             .unwrap_or_default();
         self
     }
-}
-
-pub(super) async fn one(
-    client: &Client,
-    side: Side,
-    sql: &str,
-    params: &[(&(dyn ToSql + Sync), Type)],
-) -> Result<Option<tokio_postgres::Row>, Fault> {
-    let rows = side.query(client, sql, params).await?;
-    Ok(rows.into_iter().next())
 }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::sample::Observer;
+use super::observer::Observer;
 use crate::fault::{Fault, Kind, Side};
-use crate::install::{Migrations, refuse_newer, version_of};
+use crate::install::{Migrations, version_of};
 use crate::wire::control::Control;
 
 /// Both of them; null where tandem was never set up.
@@ -34,21 +34,6 @@ impl SchemasStatus {
     pub fn sides(&self) -> impl Iterator<Item = (Side, &SchemaStatus)> {
         let desktop = { self.desktop.iter() }.map(|schema| (Side::Desktop, schema));
         desktop.chain(self.cloud.iter().map(|schema| (Side::Cloud, schema)))
-    }
-}
-
-/// Refuses a side whose state this program could misread.
-///
-/// # Errors
-/// That, or that the query failed.
-pub async fn refuse_newer_schema(control: &Control, side: Side) -> Result<(), Fault> {
-    let found = refuse_newer(&control.client, side, &Migrations::embedded()).await;
-    match found {
-        Err(fault) if matches!(fault.kind, Kind::Lineage) => {
-            let kind = Kind::Input;
-            Err(Fault { kind, ..fault })
-        }
-        found => found.map(drop),
     }
 }
 

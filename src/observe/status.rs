@@ -5,10 +5,11 @@ use std::time::Duration;
 use serde::{Serialize, Serializer};
 use tokio_postgres::types::Type;
 
+use super::observer::{CheckpointView, Observer};
 use super::refills::RefillStatus;
 use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
-use super::sample::{CheckpointView, Observer, Sample, State};
+use super::sample::{Sample, State};
 use super::schemas::SchemasStatus;
 use crate::alert::{AlertStatus, kept, ways};
 use crate::config::Settings;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::half::InCloud;
+use super::observer::InCloud;
 use super::status::{Sums, TableStatus, VerifiedStatus};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::Observer;
+use super::observer::Observer;
 use crate::fault::{Fault, Side};
 use crate::fold::SWAP;
 use crate::plan::table_state;

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::sample::Observer;
+use super::observer::Observer;
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{Bad, Reloads, Verified, agree_again, known_tables, verify};

@@ -9,15 +9,55 @@ use postgres_protocol::authentication::sasl::{
 use postgres_protocol::message::backend::{AuthenticationSaslBody, Message};
 use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::time::timeout;
 
 use super::session::{Mode, Session};
 use super::socket::{self, Stream};
 use super::{WireError, tls};
 use crate::config::{ChannelBinding, Endpoint, SslMode};
-use crate::model::sqlstate;
+use crate::limits;
+use crate::model::{Charset, sqlstate};
+
+impl Session {
+    /// Connects, encrypts and logs in.
+    ///
+    /// # Errors
+    /// Everything that [`WireError`] names; nothing is retried here.
+    pub async fn connect(
+        endpoint: &Endpoint,
+        mode: Mode,
+        options: &[(&str, &str)],
+    ) -> Result<Session, WireError> {
+        let limit = endpoint.connect_timeout.unwrap_or(limits::CONNECT_TIMEOUT);
+        let login = Box::pin(login(endpoint, mode, options));
+        timeout(limit, login)
+            .await
+            .map_err(|_| WireError::Timeout(limit.as_secs()))?
+    }
+
+    /// The same, but the text of a database that doesn't speak UTF-8 comes as the bytes that stand there: the server's
+    /// conversion would end with an error at the first that it can't convert. [`Session::charset`] says what they mean.
+    ///
+    /// # Errors
+    /// As [`Session::connect`].
+    pub async fn connect_as_is(
+        endpoint: &Endpoint,
+        mode: Mode,
+        options: &[(&str, &str)],
+    ) -> Result<Session, WireError> {
+        let mut session = Session::connect(endpoint, mode, options).await?;
+        let server = session.server_encoding();
+        if let Some(charset) = server.and_then(|server| Charset::of(server, endpoint.encoding)) {
+            let set = format!("set client_encoding to '{}'", charset.as_they_are());
+            session.run(&set).await?;
+            session.charset = Some(charset);
+        }
+        Ok(session)
+    }
+}
 
 /// Connects and logs in, in the order of attempts that `sslmode` asks for.
-pub(super) async fn login(
+async fn login(
     endpoint: &Endpoint,
     mode: Mode,
     options: &[(&str, &str)],

@@ -14,6 +14,7 @@ mod login;
 mod quiet;
 mod session;
 mod socket;
+mod statement;
 mod tls;
 
 pub use dial::{Dialed, dial};

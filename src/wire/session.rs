@@ -7,12 +7,10 @@ use postgres_protocol::message::frontend;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
-use super::login;
 use super::socket::Stream;
 use super::{ServerError, WireError};
-use crate::config::Endpoint;
 use crate::limits;
-use crate::model::{Charset, Statement};
+use crate::model::Charset;
 
 /// What a session is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,46 +44,10 @@ pub struct Session {
     /// The database's encoding, as the server said at log-in.
     server_encoding: Option<String>,
     /// What the bytes mean that come as they are.
-    charset: Option<Charset>,
+    pub(super) charset: Option<Charset>,
 }
 
 impl Session {
-    /// Connects, encrypts and logs in.
-    ///
-    /// # Errors
-    /// Everything that [`WireError`] names; nothing is retried here.
-    pub async fn connect(
-        endpoint: &Endpoint,
-        mode: Mode,
-        options: &[(&str, &str)],
-    ) -> Result<Session, WireError> {
-        let limit = endpoint.connect_timeout.unwrap_or(limits::CONNECT_TIMEOUT);
-        let login = Box::pin(login::login(endpoint, mode, options));
-        timeout(limit, login)
-            .await
-            .map_err(|_| WireError::Timeout(limit.as_secs()))?
-    }
-
-    /// The same, but the text of a database that doesn't speak UTF-8 comes as the bytes that stand there: the server's
-    /// conversion would end with an error at the first that it can't convert. [`Session::charset`] says what they mean.
-    ///
-    /// # Errors
-    /// As [`Session::connect`].
-    pub async fn connect_as_is(
-        endpoint: &Endpoint,
-        mode: Mode,
-        options: &[(&str, &str)],
-    ) -> Result<Session, WireError> {
-        let mut session = Session::connect(endpoint, mode, options).await?;
-        let server = session.server_encoding();
-        if let Some(charset) = server.and_then(|server| Charset::of(server, endpoint.encoding)) {
-            let set = format!("set client_encoding to '{}'", charset.as_they_are());
-            session.run(&set).await?;
-            session.charset = Some(charset);
-        }
-        Ok(session)
-    }
-
     /// The database's encoding, as the server said at log-in.
     pub fn server_encoding(&self) -> Option<&str> {
         self.server_encoding.as_deref()
@@ -417,35 +379,6 @@ impl Session {
             }
             self.fill().await?;
         }
-    }
-
-    /// Puts one unnamed statement out: Parse, Bind, Execute.
-    ///
-    /// # Errors
-    /// When a name holds a NUL or a parameter is beyond the protocol's 2 GB.
-    pub fn put(&mut self, statement: &Statement) -> Result<(), WireError> {
-        let types = statement.params.iter().map(|param| param.type_oid);
-        frontend::parse("", &statement.sql, types, &mut self.outbox)?;
-        let formats = statement.params.iter().map(|param| i16::from(param.binary));
-        let bound = frontend::bind(
-            "",
-            "",
-            formats,
-            &statement.params,
-            |param, out| match &param.value {
-                None => Ok(postgres_protocol::IsNull::Yes),
-                Some(value) => {
-                    out.put_slice(value);
-                    Ok(postgres_protocol::IsNull::No)
-                }
-            },
-            [0],
-            &mut self.outbox,
-        );
-        bound.map_err(|_| {
-            WireError::Protocol("a parameter is too large for the protocol".to_owned())
-        })?;
-        Ok(frontend::execute("", 0, &mut self.outbox)?)
     }
 
     /// Ends the group of statements that were [`put`](Session::put).

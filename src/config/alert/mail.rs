@@ -12,7 +12,7 @@ use super::super::secret::Secret;
 use super::super::section::Section;
 use super::super::sections::missing;
 use super::super::side;
-use super::{Mail, MailTls, host_name, inside, is_near};
+use super::inside::{host_name, inside, is_near};
 
 /// What the section says, which may be too little.
 struct Given {
@@ -194,4 +194,34 @@ impl<'d> Section<'_, 'd> {
             None => self.reader.problems.push(Problem::new(says).hint(hint)),
         }
     }
+}
+
+/// How letters are sent.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mail {
+    /// The mail server.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// How the way there is protected.
+    pub tls: MailTls,
+    /// Whose signature the server's certificate has to have.
+    pub ca: RootCert,
+    /// The sender.
+    pub from: Mailbox,
+    /// The receivers; at least one.
+    pub to: Vec<Mailbox>,
+    /// User and password, where the server wants them.
+    pub login: Option<(String, Secret)>,
+}
+
+/// How the way to a mail server is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MailTls {
+    /// It begins in the open and must become TLS before anything is said.
+    Starttls,
+    /// TLS from the first byte.
+    Implicit,
+    /// Not at all.
+    None,
 }

@@ -136,8 +136,8 @@ impl Batcher {
             Some(open) => open.merge(delivery.memory),
             None => self.open = Some(delivery.memory),
         }
-        for Piece { message, too_large } in &delivery.messages {
-            let whole = self.assembler.push(message).map_err(|disorder| {
+        for Piece { message, too_large } in delivery.messages {
+            let whole = self.assembler.push(&message).map_err(|disorder| {
                 Fault::new(
                     Kind::Damaged,
                     "the desktop sent something that can't be read",
@@ -146,8 +146,10 @@ impl Batcher {
                 .hint("nothing of this transaction was written")
             })?;
             if let Some(bytes) = too_large {
-                self.assembler.was_too_large(*bytes);
+                self.assembler.was_too_large(bytes);
             }
+            // Whoever waits for room comes as soon as memory is given back: nothing may hold it then.
+            drop(message);
             match whole {
                 Some(transaction) => self.keep(transaction)?,
                 None if self.assembler.open_bytes() > self.open_max => self.spill_open()?,
@@ -314,6 +316,7 @@ impl Batcher {
                 .push(change, &self.tables)
                 .map_err(|error| no_room(&error))?;
         }
+        drop(changes);
         drop(self.memory(bytes));
         Ok(())
     }

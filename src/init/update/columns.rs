@@ -2,7 +2,8 @@
 
 use super::super::decide::rename;
 use super::super::question::Decisions;
-use super::{Splice, Update};
+use super::outcome::Update;
+use super::splice::Splice;
 use crate::catalog::{Pair, RelationFacts, resolve};
 use crate::config::{Flow, Settings, Table};
 use crate::fault::Fault;

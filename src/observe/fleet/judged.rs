@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::{QuarantineCounts, Replicator, StoppedTable};
+use super::replicator::{QuarantineCounts, Replicator, StoppedTable};
 use crate::limits;
 use crate::model::listed;
 use crate::observe::reverse::ReverseSample;
