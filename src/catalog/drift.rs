@@ -93,8 +93,8 @@ fn drifted() -> String {
                  where l.relkind <> 'p'
                )
              end,
-             coalesce(coalesce(r.listed ->> 'prqual', r.listed ->> 'prattrs') is not null, false),
-             coalesce(r.listed ->> 'prqual' is not null, false), s.seen,
+             coalesce(r.listed ->> 'prqual', r.listed ->> 'prattrs') is not null,
+             r.listed ->> 'prqual' is not null, s.seen,
              array[
                p.mark, r.mark,
                (

@@ -27,7 +27,7 @@ pub use conversion_check::try_conversions;
 pub use drift::{Drift, drift, is_remembered, remember};
 pub use facts::{Facts, VERSION_MIN, facts, replicator_name};
 pub use fleeting::{fleeting, lacks_identity};
-pub use footprint::{Changed, Footprint, footprints};
+pub use footprint::{Changed, Footprint, Footprints, footprints, footprints_unless};
 pub use measure::{Ambiguous, measure, measure_reverse};
 pub use publication::{
     Narrowed, Publication, WAY_BACK, narrowed, of_stream, publication, publication_gone,
