@@ -45,9 +45,9 @@ impl<'a> Asked<'a> {
                 asked.relations.push(name.relation.as_str());
                 asked.oids.push(oid);
                 let columns = table.identity();
-                let identity = columns.map(|columns| quote::array(columns.into_iter()));
+                let identity = columns.map(quote::array);
                 asked.identities.push(identity);
-                let read = quote::array(read(table).into_iter());
+                let read = quote::array(read(table));
                 asked.columns.push(read);
             }
         }

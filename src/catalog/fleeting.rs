@@ -76,7 +76,7 @@ pub async fn fleeting(desktop: &Client, tables: &[Table]) -> Result<Vec<Mismatch
             schemas.push(name.schema.as_str());
             relations.push(name.relation.as_str());
             let identity = table.identity();
-            identities.push(identity.map(|columns| quote::array(columns.into_iter())));
+            identities.push(identity.map(quote::array));
         }
     }
     let sql = format!(

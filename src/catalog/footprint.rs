@@ -90,6 +90,46 @@ impl Footprint {
     }
 }
 
+/// What all tables are, and a mark of it; beyond the mark nothing where it is `$5`.
+const LOOK: &str = "with looked as (
+      select w.id, c.oid,
+        (
+          select coalesce(json_object_agg(a.attname, a.attnum order by a.attnum), '{}')::text
+          from pg_attribute a
+          where a.attrelid = c.oid
+            and a.attnum > 0
+            and a.attname = any (w.columns::text[])
+        ) as columns,
+        (
+          with recursive tree as (
+            select c.oid as oid
+            union all
+            select i.inhrelid
+            from pg_inherits i
+            join tree on i.inhparent = tree.oid
+            where c.relkind = 'p'
+          )
+          select array_agg(concat(l.oid, ':', l.relfilenode) order by l.oid)
+          from tree
+          join pg_class l using (oid)
+          where l.relkind <> 'p'
+        ) as files
+      from unnest(
+        $1::bigint[], $2::text[], $3::text[], $4::text[]
+      ) as w(id, schema, name, columns)
+      left join (
+        pg_class c join pg_namespace n on n.oid = c.relnamespace
+      ) on n.nspname = w.schema
+        and c.relname = w.name
+    ),
+    marked as (
+      select md5(coalesce(string_agg(looked::text, '' order by looked.id), '')) as mark
+      from looked
+    )
+    select l.id, l.oid, l.columns, l.files, m.mark
+    from marked as m
+    left join looked as l on m.mark is distinct from $5";
+
 /// Looks at all tables in the cloud at once, without a lock on any; none for a table that isn't there.
 ///
 /// # Errors
@@ -119,46 +159,8 @@ pub async fn footprints_unless(
         names.push(i64::from(table.id.0));
         schemas.push(table.cloud.schema.as_str());
         relations.push(table.cloud.relation.as_str());
-        columns.push(quote::array(written(table).into_iter()));
+        columns.push(quote::array(written(table)));
     }
-    let sql = "with looked as (
-          select w.id, c.oid,
-          (
-            select coalesce(json_object_agg(a.attname, a.attnum order by a.attnum), '{}')::text
-            from pg_attribute a
-            where a.attrelid = c.oid
-              and a.attnum > 0
-              and a.attname = any (w.columns::text[])
-          ) as columns,
-          (
-            with recursive tree as (
-              select c.oid as oid
-              union all
-              select i.inhrelid
-              from pg_inherits i
-              join tree on i.inhparent = tree.oid
-              where c.relkind = 'p'
-            )
-            select array_agg(concat(l.oid, ':', l.relfilenode) order by l.oid)
-            from tree
-            join pg_class l using (oid)
-            where l.relkind <> 'p'
-          ) as files
-        from unnest(
-          $1::bigint[], $2::text[], $3::text[], $4::text[]
-        ) as w(id, schema, name, columns)
-        left join (
-          pg_class c join pg_namespace n on n.oid = c.relnamespace
-        ) on n.nspname = w.schema
-          and c.relname = w.name
-        ),
-        marked as (
-          select md5(coalesce(string_agg(looked::text, '' order by looked.id), '')) as mark
-          from looked
-        )
-        select l.id, l.oid, l.columns, l.files, m.mark
-        from marked as m
-        left join looked as l on m.mark is distinct from $5";
     let params: [(&(dyn ToSql + Sync), Type); 5] = [
         (&names, Type::INT8_ARRAY),
         (&schemas, Type::TEXT_ARRAY),
@@ -166,7 +168,7 @@ pub async fn footprints_unless(
         (&columns, Type::TEXT_ARRAY),
         (&known, Type::TEXT),
     ];
-    let rows = cloud.query_typed(sql, &params).await?;
+    let rows = cloud.query_typed(LOOK, &params).await?;
     let mark: String = rows.first().map(|row| row.get(4)).unwrap_or_default();
     if known == Some(mark.as_str()) {
         return Ok(None);

@@ -262,15 +262,18 @@ pub async fn relations(
 ) -> Result<Vec<Option<RelationFacts>>, WireError> {
     let asked = Sought::new(names);
     let (table, columns) = (table_sql(), columns_sql());
-    let (tables, columns, references, indexes, leaves, reaches, bonds) = tokio::join!(
-        asked.of_each(client, ("", &table), facts),
-        asked.of_each(client, (TYPED, &columns), column),
-        references(client, &asked),
-        indexes(client, &asked),
-        leaves(client, &asked),
-        reaches(client, &asked),
-        bonds(client, &asked),
-    );
+    let asking = async {
+        tokio::join!(
+            asked.of_each(client, ("", &table), facts),
+            asked.of_each(client, (TYPED, &columns), column),
+            references(client, &asked),
+            indexes(client, &asked),
+            leaves(client, &asked),
+            reaches(client, &asked),
+            bonds(client, &asked),
+        )
+    };
+    let (tables, columns, references, indexes, leaves, reaches, bonds) = Box::pin(asking).await;
     let tables = names.iter().zip(tables?);
     let tables = tables.map(|(name, found)| Some((name, found.into_iter().next()?)));
     let rest = columns?.into_iter().zip(references?).zip(indexes?);

@@ -16,7 +16,7 @@ Exit status: 0 fine, 1 bad news, 2 fix your input, 3 not running, 4 cannot tell,
 /// Keeps a desktop PostgreSQL and a cloud PostgreSQL saying the same thing.
 #[derive(Parser)]
 #[command(name = "tandem", version, max_term_width = 100, arg_required_else_help = true, after_help = HELP)]
-pub(super) struct Arguments {
+pub struct Arguments {
     #[command(flatten)]
     pub(super) common: Common,
     #[command(subcommand)]

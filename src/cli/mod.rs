@@ -34,9 +34,10 @@ mod wait;
 
 use std::time::Duration;
 
-use clap::{CommandFactory, FromArgMatches};
+use clap::FromArgMatches;
 
-use commands::{Arguments, grouped};
+pub use commands::Arguments;
+use commands::grouped;
 use common::{Mode, exit_of};
 
 use crate::failpoint;
