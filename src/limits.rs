@@ -338,6 +338,13 @@ pub const RANGES_SHARE: usize = 4;
 pub const PIECE_PAGES_MIN: u64 = 512;
 /// A piece has at most so many (8 MB): each is a transaction, and what of it an interrupted copy has sent is sent again.
 pub const PIECE_PAGES_MAX: u64 = 1_024;
+/// Small tables of a first fill go to the cloud together, about so many bytes at once: seconds on a slow line, and in memory.
+pub const TOGETHER_BYTES: usize = 1024 * 1024;
+/// Values of foreign keys that one transaction of a first fill keeps in memory to check them together; where there are more, the
+/// cloud checks them row by row.
+pub const REFERENCE_BYTES: usize = 8 * 1024 * 1024;
+/// What each of them takes beside its own bytes.
+pub const REFERENCE_OVERHEAD: usize = 48;
 /// Tables that a first fill reads at once, where nobody says how many.
 pub const FILL_JOBS: usize = 4;
 

@@ -302,15 +302,30 @@ create table tandem.conflict (
 
 -- The raising compare-and-set: the first statement on rows in each transaction. It fails when
 -- another writer has moved the checkpoint or taken the lease, and then nothing of ours is written.
+-- The transaction's settings come with it, the name of each and then its value: they hold until its end.
 create function tandem.advance(
     p_replicator text, p_slot text, p_epoch bigint, p_from pg_lsn, p_to pg_lsn,
     p_committed_at timestamptz, p_beat text, p_transactions bigint,
     p_tables text[], p_received bigint[], p_applied bigint[], p_folded bigint[], p_ruled_out bigint[],
-    p_missed bigint[], p_truncated bigint[]
+    p_missed bigint[], p_truncated bigint[],
+    p_settings text[], p_at_once boolean
 ) returns void language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    done text;
 begin
+    -- assignments, since an expression alone is evaluated without a query
+    done := set_config('tandem.apply', pg_current_xact_id()::text, true);
+    for i in 1 .. cardinality(p_settings) by 2 loop
+        done := set_config(p_settings[i], p_settings[i + 1], true);
+    end loop;
+    -- whatever the order in which rows are written, it is their end that counts
+    if p_at_once then
+        set constraints all immediate;
+    else
+        set constraints all deferred;
+    end if;
     -- for statements that are the same for every replicator
-    perform set_config('tandem.replicator', p_replicator, true);
+    done := set_config('tandem.replicator', p_replicator, true);
     update tandem.checkpoint
        set lsn = p_to,
            committed_at = coalesce(p_committed_at, committed_at),
@@ -324,15 +339,14 @@ begin
         raise exception using errcode = 'TD001',
             message = format('the checkpoint of %s is no longer at %s in epoch %s', p_replicator, p_from, p_epoch);
     end if;
-    if cardinality(p_tables) > 0 then
-        update tandem.table_state as s
-           set received = s.received + c.received, applied = s.applied + c.applied,
-               folded = s.folded + c.folded, ruled_out = s.ruled_out + c.ruled_out,
-               missed = s.missed + c.missed, truncated = s.truncated + c.truncated
-          from unnest(p_tables, p_received, p_applied, p_folded, p_ruled_out, p_missed, p_truncated)
-               as c("table", received, applied, folded, ruled_out, missed, truncated)
-         where s.replicator = p_replicator and s."table" = c."table";
-    end if;
+    -- a batch mostly has few tables: one by one they cost less than a join
+    for i in 1 .. cardinality(p_tables) loop
+        update tandem.table_state
+           set received = received + p_received[i], applied = applied + p_applied[i],
+               folded = folded + p_folded[i], ruled_out = ruled_out + p_ruled_out[i],
+               missed = missed + p_missed[i], truncated = truncated + p_truncated[i]
+         where replicator = p_replicator and "table" = p_tables[i];
+    end loop;
 end $$;
 
 -- Takes the lease: a new epoch, which fences whoever had the old one. `taken` is false while
@@ -615,6 +629,70 @@ create function tandem.taken(p_table text) returns void
 language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     raise exception using errcode = 'TD009', message = format('%s has rows already', p_table);
+end $$;
+
+-- The foreign keys of a table whose rows may be written with session_replication_role = replica and checked together: the columns
+-- of each, and those of them that get a value also where none is given. Null where that would leave out, run or change more than
+-- foreign keys: triggers of others, and unique keys that are asked at the end.
+create function tandem.checked_together(p_table regclass) returns jsonb
+language sql stable set search_path = pg_catalog, pg_temp as $$
+    select coalesce(
+               (select jsonb_agg(jsonb_build_object(
+                    'key', f.oid::bigint,
+                    'columns', (select jsonb_agg(a.attname order by k.nth)
+                                  from unnest(f.conkey) with ordinality as k(num, nth)
+                                  join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.num),
+                    'filled', (select coalesce(jsonb_agg(a.attname), '[]') from pg_attribute as a join pg_type as t on t.oid = a.atttypid
+                                where a.attrelid = f.conrelid and a.attnum = any (f.conkey)
+                                  and (a.atthasdef or a.attidentity <> '' or t.typdefault is not null))))
+                  from pg_constraint as f where f.conrelid = p_table and f.contype = 'f'), '[]')
+      from pg_class as c
+     where c.oid = p_table and c.relkind = 'r' and not c.relispartition
+       and not exists (
+           select from pg_trigger as g
+             join pg_proc as p on p.oid = g.tgfoid
+             left join pg_constraint as f on f.oid = g.tgconstraint
+            where g.tgrelid = p_table and g.tgtype & 4 <> 0 and g.tgenabled <> 'D'
+              and case
+                      when g.tgisinternal then f.contype is distinct from 'f'
+                      when p.pronamespace = 'tandem'::regnamespace then false
+                      else g.tgenabled <> 'A' or g.tgtype & 2 <> 0
+                  end)
+       and not exists (
+           select from pg_constraint as f
+            where f.conrelid = p_table and f.contype = 'f' and f.confmatchtype <> 's' and cardinality(f.conkey) > 1)
+$$;
+
+-- Fails unless all of these values of a foreign key have their parents, which stay until the transaction ends: just what the
+-- server does for each row, for all of them at once. `p_values`: an array for each, with the texts of its columns.
+create function tandem.check_together(p_key bigint, p_values jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+declare
+    f pg_constraint;
+    parent pg_class;
+    own text; matches text;
+    lacking bigint;
+begin
+    select * into f from pg_constraint where oid = p_key::oid;
+    select * into parent from pg_class where oid = f.confrelid;
+    select string_agg(format('(v ->> %s)::%s as c%1$s', k.nth - 1, format_type(a.atttypid, a.atttypmod)), ', ' order by k.nth),
+           string_agg(format('p.%I operator(%s.%s) w.c%s', b.attname, n.nspname, o.oprname, k.nth - 1), ' and ' order by k.nth)
+      into own, matches
+      from unnest(f.conkey, f.confkey, f.conpfeqop) with ordinality as k(num, named, op, nth)
+      join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.num
+      join pg_attribute as b on b.attrelid = f.confrelid and b.attnum = k.named
+      join pg_operator as o on o.oid = k.op
+      join pg_namespace as n on n.oid = o.oprnamespace;
+    execute format(
+        'with wanted as materialized (select distinct %1$s from jsonb_array_elements($1) as v),
+              held as (select from wanted as w join %4$s %2$s as p on %3$s for key share of p)
+         select (select count(*) from wanted) - (select count(*) from held)',
+        own, f.confrelid::regclass, matches, case parent.relkind when 'p' then '' else 'only' end)
+       into lacking using p_values;
+    if lacking is distinct from 0 then
+        raise exception using errcode = 'foreign_key_violation', table = f.conrelid::regclass::text,
+            message = format('%s values of foreign key %s of %s have no row in %s', lacking, f.conname, f.conrelid::regclass, f.confrelid::regclass);
+    end if;
 end $$;
 
 -- What may keep a row out of a table without an error, by name; null: nothing. `p_does` is the sum of 4 for inserts, 8 for

@@ -8,6 +8,7 @@ use tokio_postgres::types::Type;
 use crate::failpoint;
 use crate::model::{Batch, Committed, Lsn, Param, Statement, Tables, Timestamp, oid};
 use crate::plan::quote::array;
+use crate::plan::{TransactionSettings, begin, settings};
 use crate::wire::WireError;
 
 /// Who may write, and from where.
@@ -31,10 +32,17 @@ pub struct Advance<'a> {
     pub to: Lsn,
     /// When the last transaction committed on the desktop; none for a fill.
     pub committed_at: Option<Timestamp>,
+    /// What the transaction is told first.
+    pub settings: &'a TransactionSettings,
+    /// Constraints are asked with each statement, not at COMMIT.
+    pub at_once: bool,
 }
 
-/// The raising compare-and-set, with what became of each table's messages.
-pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> Statement {
+/// What a transaction that moves the checkpoint begins with: BEGIN, then in one call its settings, as [`opening`] has
+/// them, and the raising compare-and-set, with what became of each table's messages.
+///
+/// [`opening`]: crate::plan::opening
+pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> [Statement; 2] {
     let counts = batch
         .map(|batch| batch.counts.as_slice())
         .unwrap_or_default();
@@ -71,12 +79,14 @@ pub fn advance(step: &Advance<'_>, batch: Option<&Batch>, tables: &Tables) -> St
         column(|counts| counts.ruled_out),
         column(|counts| counts.missed),
         column(|counts| counts.truncated),
+        settings(step.settings),
+        Param::boolean(step.at_once),
     ];
     // Microseconds since 2000 travel as a number: no date format can change them.
     let sql = "select tandem.advance($1, $2, $3, $4, $5, \
                timestamptz '2000-01-01 00:00:00+00' + $6 * interval '1 microsecond', \
-               $7, $8, $9, $10, $11, $12, $13, $14, $15)";
-    Statement::bookkeeping(sql, params)
+               $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)";
+    [begin(), Statement::bookkeeping(sql, params)]
 }
 
 /// Fails unless the lease is still ours; for transactions that don't move the checkpoint.

@@ -3,11 +3,12 @@
 use bytes::{BufMut, BytesMut};
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
+use tokio::time::timeout;
 
 use super::transaction::{Applier, ApplyError, Script};
 use crate::limits;
 use crate::model::Statement;
-use crate::wire::WireError;
+use crate::wire::{Session, WireError};
 
 /// A table that is being filled.
 pub struct CopyIn<'a> {
@@ -107,6 +108,75 @@ impl<'a> CopyIn<'a> {
         match session.wait_until_ready().await {
             Ok(_) | Err(WireError::Server(_)) => session.run("rollback").await,
             Err(error) => Err(error),
+        }
+    }
+}
+
+/// Fills several tables in one transaction and one flush: `notes` open it, then come the rows of each COPY, then what is said at
+/// the `end`, and the commit. Nothing else may be outstanding, and nothing is sent behind it before it is answered.
+///
+/// # Errors
+/// As [`ApplyError`] says; then nothing of it is there.
+pub async fn copy_together(
+    applier: &mut Applier,
+    notes: &[Statement],
+    copies: &[(&str, &[u8])],
+    end: &[String],
+) -> Result<(), ApplyError> {
+    let patience = applier.patience();
+    let done = timeout(patience, Box::pin(together(applier, notes, copies, end))).await;
+    done.map_err(|_| WireError::Timeout(patience.as_secs()))?
+}
+
+async fn together(
+    applier: &mut Applier,
+    notes: &[Statement],
+    copies: &[(&str, &[u8])],
+    end: &[String],
+) -> Result<(), ApplyError> {
+    const COMMIT: &str = "commit";
+    let session = applier.session();
+    for note in notes {
+        session.put(note.clone()).await?;
+    }
+    session.sync();
+    let script = copies.iter().map(|(copy, _)| *copy);
+    let script = script.chain(end.iter().map(String::as_str)).chain([COMMIT]);
+    let script: Vec<_> = script.collect();
+    frontend::query(&script.join("; "), session.out()).map_err(WireError::from)?;
+    for (_, rows) in copies {
+        // Where a COPY was refused the server passes over its rows.
+        for piece in rows.chunks(limits::COPY_BYTES) {
+            session.put_copy(piece);
+            session.flush_much().await?;
+        }
+        frontend::copy_done(session.out());
+    }
+    session.flush().await?;
+    let noted = session.wait_until_ready().await;
+    let tag = last_tag(session).await;
+    match (noted, tag) {
+        (Ok(_), Ok((tag, b'I'))) if tag == "COMMIT" => Ok(()),
+        (Ok(_), Ok((_, status))) => {
+            if status != b'I' {
+                session.run("rollback").await?;
+            }
+            Err(ApplyError::Undone)
+        }
+        // What the transaction's failure says of all that stood behind it is no news.
+        (Err(error), _) | (Ok(_), Err(error)) => Err(undone(applier, error).await),
+    }
+}
+
+/// Reads up to ReadyForQuery; gives the tag of the last statement, and whether a transaction is open.
+async fn last_tag(session: &mut Session) -> Result<(String, u8), WireError> {
+    let mut tag = String::new();
+    loop {
+        match session.next().await {
+            Ok(Message::CommandComplete(body)) => body.tag()?.clone_into(&mut tag),
+            Ok(Message::ReadyForQuery(body)) => return Ok((tag, body.status())),
+            Ok(_) => {}
+            Err(error) => return Err(session.read_to_end(error).await),
         }
     }
 }

@@ -13,7 +13,7 @@ mod transaction;
 pub use checkpoint::{
     Advance, Lease, LeaseState, Request, advance, assert_lease, clear_staging, release, take,
 };
-pub use copy_in::CopyIn;
+pub use copy_in::{CopyIn, copy_together};
 pub use pipe::Pipe;
 pub use staging::{StagedRow, Stager};
 pub use transaction::{Answer, Applied, Applier, ApplyError, Script};

@@ -44,7 +44,7 @@ pub fn array(line: &[u8], charset: Charset) -> Vec<Option<Vec<u8>>> {
 }
 
 /// A value without COPY's escapes. Source: PostgreSQL documentation, "COPY", text format.
-fn plain(field: &[u8]) -> Cow<'_, [u8]> {
+pub fn plain(field: &[u8]) -> Cow<'_, [u8]> {
     if memchr::memchr(b'\\', field).is_none() {
         return Cow::Borrowed(field);
     }

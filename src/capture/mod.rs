@@ -13,6 +13,6 @@ mod table;
 
 pub use feedback::{Action, FeedbackTimer};
 pub use frame::{BadFrame, Frame};
-pub use lines::{array, values};
+pub use lines::{array, plain, values};
 pub use stream::{Capture, Delivery, Piece, Start, budget};
-pub use table::{Line, SnapshotPoint, TableReader};
+pub use table::{Line, SnapshotPoint, TableReader, TableSize};

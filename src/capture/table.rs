@@ -22,6 +22,17 @@ pub struct SnapshotPoint {
     pub before: Lsn,
 }
 
+/// How large a table is.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct TableSize {
+    /// Its rows, as the statistics say.
+    pub rows: u64,
+    /// Its pages.
+    pub pages: u64,
+    /// Its bytes on the disk, with what is stored beside its pages.
+    pub bytes: u64,
+}
+
 /// One line of a copy.
 pub enum Line {
     /// The row.
@@ -80,29 +91,58 @@ impl TableReader {
         })
     }
 
-    /// How many rows these tables have together, as the statistics say, and how many pages.
+    /// How large these tables are together.
     ///
     /// # Errors
     /// When the connection fails.
-    pub async fn size(&mut self, oids: &[Oid]) -> Result<(u64, u64), WireError> {
-        let oids: Vec<_> = oids.iter().map(ToString::to_string).collect();
+    pub async fn size(&mut self, oids: &[Oid]) -> Result<TableSize, WireError> {
+        let sizes = self.sizes(&[oids.to_vec()]).await?;
+        Ok(sizes.into_iter().next().unwrap_or_default())
+    }
+
+    /// The same for each group of tables, asked at once.
+    ///
+    /// # Errors
+    /// When the connection fails.
+    pub async fn sizes(&mut self, groups: &[Vec<Oid>]) -> Result<Vec<TableSize>, WireError> {
+        let of = |(nth, group): (usize, &Vec<Oid>)| {
+            let of = group.iter().map(move |oid| format!("({nth}, {oid}::oid)"));
+            of.collect::<Vec<_>>()
+        };
+        let oids: Vec<_> = groups.iter().enumerate().flat_map(of).collect();
+        if oids.is_empty() {
+            return Ok(Vec::new());
+        }
         let sql = format!(
-            "select coalesce(sum(greatest(reltuples, 0)), 0)::bigint,
-               coalesce(
-                 sum(pg_relation_size(oid)) / current_setting('block_size')::bigint, 0
-               )::bigint
-             from pg_class
-             where oid in ({oids})",
+            "select string_agg(concat_ws(' ', nth, tuples, pages, bytes), ',')
+             from (
+               select w.nth, sum(greatest(c.reltuples, 0))::bigint as tuples,
+                 coalesce(
+                   sum(pg_relation_size(c.oid)) / current_setting('block_size')::bigint, 0
+                 )::bigint as pages,
+                 coalesce(sum(pg_table_size(c.oid)), 0)::bigint as bytes
+               from (values {oids}) as w(nth, oid)
+               join pg_class c on c.oid = w.oid
+               group by w.nth
+             ) as sizes",
             oids = oids.join(", ")
         );
         let row = self.session.row(&sql).await?.unwrap_or_default();
-        let number = |at: usize| {
-            row.get(at)
-                .cloned()
-                .flatten()
-                .and_then(|text| text.parse().ok())
-        };
-        Ok((number(0).unwrap_or(0), number(1).unwrap_or(0)))
+        let all = row.into_iter().next().flatten().unwrap_or_default();
+        let mut sizes = vec![TableSize::default(); groups.len()];
+        for size in all.split(',') {
+            let mut numbers = size.split(' ').map_while(|number| number.parse().ok());
+            let mut number = || numbers.next().unwrap_or(0);
+            let nth = number() as usize;
+            if let Some(size) = sizes.get_mut(nth) {
+                *size = TableSize {
+                    rows: number(),
+                    pages: number(),
+                    bytes: number(),
+                };
+            }
+        }
+        Ok(sizes)
     }
 
     /// Starts `COPY ... TO STDOUT`; [`TableReader::line`] gives its lines.

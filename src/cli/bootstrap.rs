@@ -15,7 +15,7 @@ use crate::config::Settings;
 use crate::fault::{Exit, Fault, Kind};
 use crate::flows::Progress;
 use crate::observe::{Filled, Observer};
-use crate::service::{self, RunMode};
+use crate::service::{self, Opened, RunMode};
 use crate::{limits, platform};
 
 /// Set up both sides, then copy all tables from one snapshot; repeat it to resume.
@@ -57,12 +57,13 @@ pub(super) async fn bootstrap(
     if options.plan {
         return plan(options, settings, &tables).await;
     }
-    let seen = match Observer::connect(settings).await {
-        Ok(observer) => observer.checkpoint().await?.map(|seen| (observer, seen)),
-        Err(fault) => return Err(fault),
+    let observer = Arc::new(Observer::connect(settings).await?);
+    let seen = match observer.installed {
+        (_, true) => observer.checkpoint().await?,
+        (_, false) => None,
     };
-    let copied = seen.as_ref().is_some_and(|(_, seen)| seen.lsn.is_some());
-    if let Some((observer, seen)) = &seen
+    let copied = seen.as_ref().is_some_and(|seen| seen.lsn.is_some());
+    if let Some(seen) = &seen
         && observer.is_running(settings, seen).await?
         && tables.is_empty()
     {
@@ -70,7 +71,7 @@ pub(super) async fn bootstrap(
             .hint("nothing was changed; one table is copied anew with --table, everything when the service is stopped")
             .next("tandem status"));
     }
-    if let Some((observer, _)) = seen.filter(|_| copied && !tables.is_empty() && !options.restart) {
+    if copied && !tables.is_empty() && !options.restart {
         return again(&observer, settings, &tables, options).await;
     }
     if !tables.is_empty() {
@@ -81,7 +82,7 @@ pub(super) async fn bootstrap(
         .hint("nothing was changed")
         .next("tandem bootstrap"));
     }
-    fill(common, options, settings).await
+    fill(common, options, settings, &observer).await
 }
 
 /// Copies tables anew; of those that come home, all of the phone's rows come once more.
@@ -118,13 +119,19 @@ async fn again(
 }
 
 /// Copies everything that is missing, and says how far it is.
-async fn fill(common: &Common, options: &Options, settings: &Settings) -> Result<Exit, Fault> {
+async fn fill(
+    common: &Common,
+    options: &Options,
+    settings: &Settings,
+    observer: &Arc<Observer>,
+) -> Result<Exit, Fault> {
     let progress = Arc::new(Progress::default());
     let goal = RunMode {
         restart: options.restart,
         remove_extras: options.yes,
         jobs: usize::from(options.jobs),
         progress: progress.clone(),
+        opened: Opened(Some(observer.clone())),
         ..RunMode::copies()
     };
     let stop = CancellationToken::new();
@@ -153,7 +160,11 @@ async fn fill(common: &Common, options: &Options, settings: &Settings) -> Result
     if copied.tables > 0 {
         say(&screen::words(&copied, &mut pace));
     }
-    let filled = Observer::connect(settings).await?.filled(settings).await?;
+    // Its connections may have ended since.
+    let filled = match observer.filled(settings).await {
+        Ok(filled) => filled,
+        Err(_) => Observer::connect(settings).await?.filled(settings).await?,
+    };
     filled::say(&filled, options.json, common.verbose > 0);
     say("next: tandem run");
     Ok(match filled.iter().any(Filled::has_trouble) {

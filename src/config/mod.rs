@@ -45,7 +45,9 @@ pub use mapping::{
 pub use problem::{Problem, Problems};
 pub use refill::{Refill, When};
 pub use secret::Secret;
-pub use sections::{Format, Forward, Heartbeat, Listen, Log, Owner, Reverse, Side, Verify};
+pub use sections::{
+    CheckForeignKeys, Copy, Format, Forward, Heartbeat, Listen, Log, Owner, Reverse, Side, Verify,
+};
 pub use show::{Row, as_text, quoted};
 pub use units::duration;
 
@@ -96,6 +98,8 @@ pub struct Settings {
     pub reverse: Reverse,
     /// The desktop's refill, or its parts, in the file's order; there may be none.
     pub refills: Vec<Refill>,
+    /// How whole tables are copied.
+    pub copy: Copy,
     /// The sign of life.
     pub heartbeat: Heartbeat,
     /// The periodic comparison.
@@ -158,6 +162,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
     let forward = sections::forward(reader);
     let reverse = sections::reverse(reader);
     let parts = refill::refills(reader);
+    let copy = sections::copy(reader);
     let heartbeat = sections::heartbeat(reader);
     let verify = sections::verify(reader);
     let listen = sections::listen(reader);
@@ -179,6 +184,7 @@ fn settings(reader: &mut Reader<'_>, sources: &Sources, path: &Path) -> Option<S
         forward,
         reverse,
         refills,
+        copy,
         heartbeat,
         verify,
         listen,

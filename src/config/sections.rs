@@ -68,6 +68,22 @@ pub struct Reverse {
     pub then: Option<String>,
 }
 
+/// How whole tables are copied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Copy {
+    /// How the cloud's foreign keys are checked while empty tables are filled.
+    pub check_foreign_keys: CheckForeignKeys,
+}
+
+/// How foreign keys are checked while an empty table is filled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CheckForeignKeys {
+    /// By the server, as for everybody.
+    EachRow,
+    /// By us, for all rows of a transaction at once, where the cloud allows it.
+    Together,
+}
+
 /// The sign of life that measures the lag.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Heartbeat {
@@ -178,6 +194,7 @@ pub(super) fn replicator(reader: &mut Reader<'_>) -> Option<String> {
         "forward",
         "reverse",
         "refill",
+        "copy",
         "heartbeat",
         "verify",
         "listen",
@@ -288,6 +305,19 @@ pub(super) fn reverse(reader: &mut Reader<'_>) -> Reverse {
     };
     section.finish();
     reverse
+}
+
+pub(super) fn copy(reader: &mut Reader<'_>) -> Copy {
+    let mut section = reader.section("copy");
+    let ways = [
+        ("each", CheckForeignKeys::EachRow),
+        ("once", CheckForeignKeys::Together),
+    ];
+    let copy = Copy {
+        check_foreign_keys: section.choice("check_foreign_keys", CheckForeignKeys::EachRow, &ways),
+    };
+    section.finish();
+    copy
 }
 
 pub(super) fn heartbeat(reader: &mut Reader<'_>) -> Heartbeat {

@@ -18,13 +18,13 @@ pub(super) async fn patiently(
     step: &str,
 ) -> Result<(), Fault> {
     let timeout = limits::SETUP_LOCK_TIMEOUT.as_millis();
-    // One simple query, so that a transaction pooler keeps it on one server connection.
-    let script = format!("begin; set local lock_timeout = '{timeout}ms'; {step}; commit");
+    // One simple query is one transaction, so that a transaction pooler keeps it on one server connection; and nothing is left
+    // open where it fails, so that others may be on their way behind it.
+    let script = format!("set local lock_timeout = '{timeout}ms'; {step}");
     for _ in 0..limits::SETUP_LOCK_TRIES {
         let Err(error) = client.batch_execute(&script).await else {
             return Ok(());
         };
-        let _ = client.batch_execute("rollback").await;
         if error
             .code()
             .is_none_or(|code| code.code() != sqlstate::LOCK_NOT_AVAILABLE)

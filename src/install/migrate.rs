@@ -10,7 +10,7 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_util::sync::CancellationToken;
 
 use super::migrations::Migrations;
-use super::schema::{refuse_newer, text};
+use super::schema::{refuse_newer_there, text};
 use crate::fault::{Fault, Kind, Side};
 use crate::limits;
 use crate::model::sqlstate;
@@ -26,7 +26,7 @@ struct Lacking<'a> {
     script: String,
 }
 
-/// Takes the steps that both sides lack. Tables that are in use are waited for, briefly each time and then again, so that
+/// Takes the steps that both sides' schemas lack, which are there. Tables that are in use are waited for, briefly each time and then again, so that
 /// no phone and no other replicator waits long behind us; `epoch` is that of the lease, which is kept meanwhile.
 ///
 /// # Errors
@@ -42,10 +42,11 @@ pub async fn migrate(
         if let Some(epoch) = epoch.filter(|_| tries > 0) {
             keep_lease(cloud, replicator, epoch).await?;
         }
-        let mut lacking = Vec::new();
-        for (client, side) in [(cloud, Side::Cloud), (desktop, Side::Desktop)] {
-            lacking.extend(look(client, side, migrations, replicator).await?);
-        }
+        let (in_cloud, on_desktop) = tokio::join!(
+            look(cloud, Side::Cloud, migrations, replicator),
+            look(desktop, Side::Desktop, migrations, replicator)
+        );
+        let lacking: Vec<_> = in_cloud?.into_iter().chain(on_desktop?).collect();
         if lacking.is_empty() {
             return Ok(());
         }
@@ -71,7 +72,8 @@ pub async fn migrate(
     }
 }
 
-/// Fails where the schema of a side lacks steps that our user may not take: said before anything is changed anywhere.
+/// Fails where the schema of a side, which is there, lacks steps that our user may not take: said before anything is changed
+/// anywhere. Says whether it lacks steps.
 ///
 /// # Errors
 /// That, or that the query failed.
@@ -79,13 +81,13 @@ pub async fn may_migrate(
     client: &Client,
     side: Side,
     migrations: &Migrations,
-) -> Result<(), Fault> {
-    let found = refuse_newer(client, side, migrations).await?;
-    let Some(found) = found.filter(|found| found.state < migrations.newest(side)) else {
-        return Ok(());
-    };
+) -> Result<bool, Fault> {
+    let found = refuse_newer_there(client, side, migrations).await?;
+    if found.state >= migrations.newest(side) {
+        return Ok(false);
+    }
     match owner_besides(client, side).await? {
-        None => Ok(()),
+        None => Ok(true),
         Some((owner, user)) => {
             let newest = migrations.newest(side);
             let what = format!(
@@ -133,9 +135,7 @@ async fn look<'a>(
     migrations: &'a Migrations,
     replicator: &str,
 ) -> Result<Option<Lacking<'a>>, Fault> {
-    let Some(found) = refuse_newer(client, side, migrations).await? else {
-        return Ok(None);
-    };
+    let found = refuse_newer_there(client, side, migrations).await?;
     let names: Vec<_> = { migrations.since(side, found.state) }
         .map(|step| step.name.as_ref())
         .collect();

@@ -16,7 +16,7 @@ pub use migrations::{Migration, Migrations};
 pub use publish::{ensure_publication, publish, published_besides, unpublish};
 pub use remove::{Removal, in_cloud, on_desktop, remove_from_cloud, remove_from_desktop};
 pub use schema::{
-    InstalledVersion, ensure_schema, installed_version, is_installed, planned_statements,
-    planned_steps, refuse_newer, version_of,
+    InstalledVersion, install_schema, installed_version, is_installed, planned_statements,
+    planned_steps, refuse_newer_there, version_of,
 };
 pub use watch::{queue_again, watch};

@@ -12,38 +12,35 @@ use crate::model::Tables;
 use crate::plan::quote::literal;
 use crate::wire::WireError;
 
-/// Installs the schema where it is missing, with all steps in one transaction, and refuses one that this program is too old
-/// for. One that lacks steps stays as it is: [`super::migrate`] takes them, once the lease is held.
+/// Installs the schema, which is missing, with all steps in one transaction.
 ///
 /// # Errors
-/// When a statement fails, or the schema was made for newer programs.
-pub async fn ensure_schema(
+/// When a statement fails, or another program was faster and made the schema for newer programs.
+pub async fn install_schema(
     client: &Client,
     side: Side,
     migrations: &Migrations,
 ) -> Result<(), Fault> {
     let wire = Fault::at::<tokio_postgres::Error>(side);
-    if !is_installed(client, side).await? {
-        // One simple query, so that a transaction pooler keeps it on one server connection.
-        let made = client
-            .batch_execute(&format!(
-                "begin; set local tandem.program = {}; {}\n; commit",
-                literal(migrations.program()),
-                text(migrations, side, 0)
-            ))
-            .await;
-        if let Err(error) = made {
-            let _ = client.batch_execute("rollback").await;
-            // Another program may have been faster, by little (23505) or by more (42P06); then the schema is there now.
-            return match is_installed(client, side).await? {
-                true => refuse_newer(client, side, migrations).await.map(drop),
-                false => Err(wire(error)),
-            };
-        }
-        failpoint::reach("schema_made");
-        tracing::info!(%side, "installed the schema tandem");
+    // One simple query, so that a transaction pooler keeps it on one server connection.
+    let made = client
+        .batch_execute(&format!(
+            "begin; set local tandem.program = {}; {}\n; commit",
+            literal(migrations.program()),
+            text(migrations, side, 0)
+        ))
+        .await;
+    if let Err(error) = made {
+        let _ = client.batch_execute("rollback").await;
+        // Another program may have been faster, by little (23505) or by more (42P06); then the schema is there now.
+        return match is_installed(client, side).await? {
+            true => refuse_newer(client, side, migrations).await.map(drop),
+            false => Err(wire(error)),
+        };
     }
-    refuse_newer(client, side, migrations).await.map(drop)
+    failpoint::reach("schema_made");
+    tracing::info!(%side, "installed the schema tandem");
+    Ok(())
 }
 
 /// The steps that a schema of this version lacks, one behind the other.
@@ -155,9 +152,14 @@ pub async fn installed_version(
 /// # Errors
 /// When the query fails, or nobody can tell.
 pub async fn version_of(client: &Client, side: Side) -> Result<Option<InstalledVersion>, Fault> {
-    if !is_installed(client, side).await? {
-        return Ok(None);
+    match is_installed(client, side).await? {
+        true => version_there(client, side).await.map(Some),
+        false => Ok(None),
     }
+}
+
+/// The version of a side's schema, which is there.
+async fn version_there(client: &Client, side: Side) -> Result<InstalledVersion, Fault> {
     let found = installed_version(client, side).await?;
     let what = format!(
         "nobody can tell which version the schema tandem on the {side} has: tandem.version is empty"
@@ -167,20 +169,35 @@ pub async fn version_of(client: &Client, side: Side) -> Result<Option<InstalledV
             .hint("nothing was changed")
             .next("tandem doctor")
     };
-    found.ok_or_else(nobody).map(Some)
+    found.ok_or_else(nobody)
 }
 
 /// A side's version; one that the program is too old for is refused.
 ///
 /// # Errors
 /// That it is, or that the query failed.
-pub async fn refuse_newer(
+async fn refuse_newer(
     client: &Client,
     side: Side,
     migrations: &Migrations,
 ) -> Result<Option<InstalledVersion>, Fault> {
-    let found = version_of(client, side).await?;
-    let refusal = { found.as_ref() }.and_then(|found| found.refusal(side, migrations.program()));
+    match is_installed(client, side).await? {
+        true => { refuse_newer_there(client, side, migrations).await }.map(Some),
+        false => Ok(None),
+    }
+}
+
+/// The same of a schema that is there.
+///
+/// # Errors
+/// As [`refuse_newer`].
+pub async fn refuse_newer_there(
+    client: &Client,
+    side: Side,
+    migrations: &Migrations,
+) -> Result<InstalledVersion, Fault> {
+    let found = version_there(client, side).await?;
+    let refusal = found.refusal(side, migrations.program());
     refusal.map_or(Ok(found), Err)
 }
 

@@ -1,5 +1,6 @@
 //! The outbox's triggers on the cloud's tables: put on, replaced where the settings changed, taken off.
 
+use futures_util::future::try_join_all;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
@@ -16,19 +17,35 @@ use crate::plan::reverse::{Watching, queue_all, watching};
 /// # Errors
 /// When a table stays locked, or the server refuses.
 pub async fn watch(cloud: &Client, replicator: &str, tables: &Tables) -> Result<(), Fault> {
-    forget_others(cloud, replicator, tables).await?;
-    let mut new = Vec::new();
-    for reverse in tables.reverse_tables() {
-        if !is_watched(cloud, replicator, reverse).await? {
+    let reverse_tables = tables.reverse_tables();
+    // Asked together, and then put on together: a distant cloud is waited for as often as for one table.
+    let watched = reverse_tables.iter();
+    let watched = watched.map(|reverse| is_watched(cloud, replicator, reverse));
+    let (_, watched) = tokio::try_join!(
+        forget_others(cloud, replicator, tables),
+        try_join_all(watched)
+    )?;
+    let put_on = reverse_tables.iter().zip(&watched);
+    let put_on = put_on.map(async |(reverse, (is_watched, is_queued))| {
+        if !is_watched {
             let name = reverse.cloud.to_string();
             let step = watching_step(replicator, reverse);
             let watched = patiently((cloud, Side::Cloud), &name, &step).await;
             watched.map_err(|fault| owned_by_another(fault, reverse))?;
             failpoint::reach("table_watched");
-            new.push(&reverse.name);
         }
-        queue_once(cloud, replicator, reverse).await?;
-    }
+        // Every later write is noted by the triggers, and those before them have ended; what both find comes twice, harmlessly.
+        if reverse.rows && !(*is_watched && *is_queued) {
+            queue_again(cloud, replicator, reverse).await?;
+            failpoint::reach("phones_rows_queued");
+        }
+        Ok::<(), Fault>(())
+    });
+    try_join_all(put_on).await?;
+    let new = { reverse_tables.iter().zip(watched) }
+        .filter(|(_, (is_watched, _))| !is_watched)
+        .map(|(reverse, _)| &reverse.name);
+    let new: Vec<_> = new.collect();
     if !new.is_empty() {
         let names = listed(new, limits::NAMES_SHOWN);
         tracing::info!(tables = names, "watched: what changes there comes home");
@@ -57,21 +74,18 @@ pub async fn queue_again(
     replicator: &str,
     reverse: &ReverseTable,
 ) -> Result<(), Fault> {
+    // One simple query is one transaction.
     let sql = format!(
-        r#"begin;
-           delete from tandem.outbox
+        r#"delete from tandem.outbox
            where replicator = {who} and "table" = {name} and op = 'T'; {queue_all};
            update tandem.reverse_state
            set why = null, queued = true
-           where replicator = {who} and "table" = {name}; commit"#,
+           where replicator = {who} and "table" = {name}"#,
         queue_all = queue_all(reverse, replicator),
         who = literal(replicator),
         name = literal(&reverse.name)
     );
     let done = cloud.batch_execute(&sql).await;
-    if done.is_err() {
-        let _ = cloud.batch_execute("rollback").await;
-    }
     done.map_err(Fault::at(Side::Cloud))
 }
 
@@ -99,13 +113,22 @@ fn watching_step(replicator: &str, reverse: &ReverseTable) -> String {
     )
 }
 
+/// Whether the triggers are on, and whether the phone's rows of before were queued.
 async fn is_watched(
     cloud: &Client,
     replicator: &str,
     reverse: &ReverseTable,
-) -> Result<bool, Fault> {
+) -> Result<(bool, bool), Fault> {
     let sql = format!(
-        "select tandem.is_watched($1, $2, {target}::regclass, $3)",
+        r#"select tandem.is_watched($1, $2, {target}::regclass, $3),
+             coalesce(
+               (
+                 select s.queued
+                 from tandem.reverse_state s
+                 where s.replicator = $1 and s."table" = $2
+               ),
+               false
+             )"#,
         target = literal(&qualified(&reverse.cloud))
     );
     let params: [(&(dyn ToSql + Sync), Type); 3] = [
@@ -114,21 +137,8 @@ async fn is_watched(
         (&reverse.fingerprint, Type::TEXT),
     ];
     let rows = Side::Cloud.query(cloud, &sql, &params).await?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
-}
-
-/// Every later write is noted by the triggers, and those before them have ended; what both find comes twice, harmlessly.
-async fn queue_once(cloud: &Client, replicator: &str, reverse: &ReverseTable) -> Result<(), Fault> {
-    let sql = "select queued from tandem.reverse_state where replicator = $1 and \"table\" = $2";
-    let params: [(&(dyn ToSql + Sync), Type); 2] =
-        [(&replicator, Type::TEXT), (&reverse.name, Type::TEXT)];
-    let rows = Side::Cloud.query(cloud, sql, &params).await?;
-    if !reverse.rows || rows.first().is_some_and(|row| row.get(0)) {
-        return Ok(());
-    }
-    queue_again(cloud, replicator, reverse).await?;
-    failpoint::reach("phones_rows_queued");
-    Ok(())
+    let row = rows.first();
+    Ok(row.map_or((false, false), |row| (row.get(0), row.get(1))))
 }
 
 /// Tables that left the settings, or of which nothing comes home any more.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use super::{Oid, TableId};
 
@@ -86,15 +86,6 @@ impl Param {
             type_oid,
             value: None,
             binary: false,
-        }
-    }
-
-    /// A finished `text[]` in binary format.
-    pub fn text_array(value: BytesMut) -> Param {
-        Param {
-            type_oid: oid::TEXT_ARRAY,
-            value: Some(value.freeze()),
-            binary: true,
         }
     }
 }

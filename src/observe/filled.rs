@@ -1,6 +1,7 @@
 //! What a first copy came to, asked of the cloud itself: rows that are there, rows that wait, and tables that need somebody.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use futures_util::future::join_all;
 use serde::Serialize;
@@ -10,7 +11,7 @@ use super::status::TableStatus;
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::flows::{agree_again, known_tables};
-use crate::model::{StateWord, TableState};
+use crate::model::{StateWord, TableState, Tables};
 use crate::plan::owned_count;
 
 /// A table behind a first copy.
@@ -48,8 +49,13 @@ impl Observer {
     /// # Errors
     /// When the cloud can't be asked.
     pub async fn filled(&self, settings: &Settings) -> Result<Vec<Filled>, Fault> {
-        let tables = self.in_cloud().tables(BTreeMap::new()).await?;
-        let (counts, reasons) = (self.counts(settings).await, self.reasons().await?);
+        let in_cloud = self.in_cloud();
+        let (counts, tables, reasons) = tokio::join!(
+            self.counts(settings),
+            in_cloud.tables(BTreeMap::new()),
+            self.reasons()
+        );
+        let (tables, reasons) = (tables?, reasons?);
         let known = tables
             .into_iter()
             .filter(|table| table.state != TableState::Removed);
@@ -73,11 +79,8 @@ impl Observer {
 
     /// Rows in the cloud, by table; what can't be counted is left out.
     async fn counts(&self, settings: &Settings) -> BTreeMap<String, i64> {
-        let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
-        let Ok(served) = known_tables(cloud, &self.replicator).await else {
-            return BTreeMap::new();
-        };
-        let Ok(tables) = agree_again(settings, desktop, cloud, &served).await else {
+        let cloud = &self.cloud.client;
+        let Some(tables) = self.tables(settings).await else {
             return BTreeMap::new();
         };
         // Behind one another on one connection: a distant cloud is waited for once.
@@ -86,6 +89,17 @@ impl Observer {
             Some((table.name.clone(), rows.first()?.get(0)))
         }));
         counted.await.into_iter().flatten().collect()
+    }
+
+    /// The tables as the session has them that filled them, or as they are now.
+    async fn tables(&self, settings: &Settings) -> Option<Arc<Tables>> {
+        if let Some(agreed) = self.agreed.get() {
+            return Some(agreed.clone());
+        }
+        let (desktop, cloud) = (&self.desktop.client, &self.cloud.client);
+        let served = known_tables(cloud, &self.replicator).await.ok()?;
+        let tables = agree_again(settings, desktop, cloud, &served).await.ok()?;
+        Some(Arc::new(tables))
     }
 
     /// Why the first row of each table waits that the cloud refused.

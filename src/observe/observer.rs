@@ -1,19 +1,20 @@
 //! Whoever looks at both sides, and whose state is meant.
 
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use crate::catalog::{Facts, facts, replicator_name};
-use crate::config::Settings;
+use crate::config::{Endpoint, Settings};
 use crate::fault::{Fault, Kind, Side};
-use crate::install::{Migrations, is_installed, refuse_newer};
-use crate::model::Lsn;
+use crate::install::{Migrations, is_installed, refuse_newer_there};
+use crate::model::{Lsn, Tables};
 use crate::plan::table_state;
-use crate::wire::control::{self, Control};
+use crate::wire::control::Control;
 
-/// Both sides, connected for looking.
+/// Both sides, connected.
 pub struct Observer {
     /// The desktop.
     pub desktop: Control,
@@ -21,32 +22,51 @@ pub struct Observer {
     pub cloud: Control,
     /// The desktop's identity.
     pub identity: Facts,
+    /// The cloud's identity.
+    pub cloud_identity: Facts,
+    /// Whether the schema `tandem` was there when they were connected, on the desktop and in the cloud.
+    pub installed: (bool, bool),
     /// Whose state is looked at.
     pub replicator: String,
+    /// What a session that used these connections has agreed on.
+    pub agreed: OnceLock<Arc<Tables>>,
 }
 
 impl Observer {
+    /// Connects both sides for looking.
+    ///
+    /// # Errors
+    /// When one can't be reached, is no server for tandem, or has state that is for newer programs.
+    pub async fn connect(settings: &Settings) -> Result<Observer, Fault> {
+        let observer = Observer::open(settings).await?;
+        let (on_desktop, in_cloud) = observer.installed;
+        let (desktop, cloud) = tokio::join!(
+            refuse_newer_schema_there((&observer.desktop, on_desktop), Side::Desktop),
+            refuse_newer_schema_there((&observer.cloud, in_cloud), Side::Cloud)
+        );
+        desktop.and(cloud).map(|()| observer)
+    }
+
     /// Connects both sides.
     ///
     /// # Errors
     /// When one can't be reached, or is no server for tandem.
-    pub async fn connect(settings: &Settings) -> Result<Observer, Fault> {
+    pub async fn open(settings: &Settings) -> Result<Observer, Fault> {
         let (desktop, cloud) = tokio::join!(
-            control::connect(&settings.desktop.endpoint),
-            control::connect(&settings.cloud.endpoint)
+            open(Side::Desktop, &settings.desktop.endpoint),
+            open(Side::Cloud, &settings.cloud.endpoint)
         );
-        let desktop = desktop.map_err(|error| Fault::wire(Side::Desktop, &error))?;
-        let cloud = cloud.map_err(|error| Fault::wire(Side::Cloud, &error))?;
-        let identity = facts(&desktop.client, Side::Desktop).await?;
-        facts(&cloud.client, Side::Cloud).await?;
-        refuse_newer_schema(&desktop, Side::Desktop).await?;
-        refuse_newer_schema(&cloud, Side::Cloud).await?;
+        let (desktop, identity, on_desktop) = desktop?;
+        let (cloud, cloud_identity, in_cloud) = cloud?;
         let replicator = replicator_name(settings, &identity);
         Ok(Observer {
             desktop,
             cloud,
             identity,
+            cloud_identity,
+            installed: (on_desktop, in_cloud),
             replicator,
+            agreed: OnceLock::new(),
         })
     }
 
@@ -149,12 +169,34 @@ impl CheckpointView {
     }
 }
 
+/// One side, who it is, and whether the schema `tandem` is there.
+async fn open(side: Side, endpoint: &Endpoint) -> Result<(Control, Facts, bool), Fault> {
+    let control = side.connect(endpoint).await?;
+    let (identity, installed) = tokio::join!(
+        facts(&control.client, side),
+        is_installed(&control.client, side)
+    );
+    Ok((control, identity?, installed?))
+}
+
 /// Refuses a side whose state this program could misread.
 ///
 /// # Errors
 /// That, or that the query failed.
 pub async fn refuse_newer_schema(control: &Control, side: Side) -> Result<(), Fault> {
-    let found = refuse_newer(&control.client, side, &Migrations::embedded()).await;
+    let there = is_installed(&control.client, side).await?;
+    refuse_newer_schema_there((control, there), side).await
+}
+
+/// The same; nothing is refused where it is known that nothing is `there`.
+async fn refuse_newer_schema_there(
+    (control, there): (&Control, bool),
+    side: Side,
+) -> Result<(), Fault> {
+    if !there {
+        return Ok(());
+    }
+    let found = refuse_newer_there(&control.client, side, &Migrations::embedded()).await;
     match found {
         Err(fault) if matches!(fault.kind, Kind::Lineage) => {
             let kind = Kind::Input;

@@ -59,8 +59,8 @@ impl InCloud<'_> {
         &self,
         mut conflicts: BTreeMap<String, i64>,
     ) -> Result<Vec<TableStatus>, Fault> {
-        let mut reverse = self.reverse_counts().await?;
-        let rows = self.ours(&table_state::shown()).await?;
+        let shown = table_state::shown();
+        let (mut reverse, rows) = tokio::try_join!(self.reverse_counts(), self.ours(&shown))?;
         let table = |row: &tokio_postgres::Row| TableStatus {
             reverse: reverse.remove(row.get::<_, &str>(0)),
             conflicts: conflicts.remove(row.get::<_, &str>(0)).unwrap_or_default(),

@@ -14,6 +14,10 @@ pub struct Direct {
     pub into: String,
     /// Fails unless the cloud's table has no row at all.
     pub taken: String,
+    /// The cloud's table, for the words and for SQL.
+    target: (String, String),
+    /// The cloud's columns, in the order of the values.
+    columns: Vec<String>,
 }
 
 /// Pages of a table: from the first on, up to the second or all that come.
@@ -26,6 +30,24 @@ impl Direct {
             format!(" and {on}", on = on_pages(pages))
         });
         format!("copy ({rows}{which}) to stdout", rows = self.rows)
+    }
+
+    /// Where a column of the cloud's stands among the values; none where it gets none.
+    pub fn place(&self, column: &str) -> Option<usize> {
+        self.columns.iter().position(|name| name == column)
+    }
+
+    /// Fails unless this transaction has written so many rows of the cloud's table: a trigger keeps some out without an error.
+    pub fn all_in(&self, rows: u64) -> String {
+        let (words, table) = &self.target;
+        format!(
+            "select tandem.taken({words})
+             where (
+               select count(*)
+               from {table} as t
+               where t.xmin = pg_current_xact_id()::xid
+             ) <> {rows}"
+        )
     }
 }
 
@@ -64,13 +86,14 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
             }
             Source::Converted { .. } => return None,
         });
-        names.push(ident(&column.name));
+        names.push(column.name.clone());
     }
     if let Some(owner) = &table.owner {
         values.push(literal(&owner.desktop));
-        names.push(ident(&owner.column));
+        names.push(owner.column.clone());
     }
-    let into = qualified(&table.cloud);
+    let (into, words) = (qualified(&table.cloud), literal(&table.cloud.to_string()));
+    let list: Vec<_> = names.iter().map(|name| ident(name)).collect();
     Some(Direct {
         rows: format!(
             "select {values} from {from} as t{joins} where {admitted}",
@@ -78,11 +101,10 @@ pub fn direct(table: &Table, tables: &Tables, filled: &dyn Fn(TableId) -> bool) 
             from = from(table),
             admitted = admitted(table)
         ),
-        into: format!("copy {into} ({names}) from stdin", names = names.join(", ")),
-        taken: format!(
-            "select tandem.taken({target}) where exists (select from {into})",
-            target = literal(&table.cloud.to_string())
-        ),
+        into: format!("copy {into} ({names}) from stdin", names = list.join(", ")),
+        columns: names,
+        taken: format!("select tandem.taken({words}) where exists (select from {into})"),
+        target: (words, into.clone()),
     })
 }
 

@@ -1,8 +1,8 @@
 //! A batch to SQL text and parameters, every statement guarded by ownership and tenant. Pure.
 //!
 //! Statements are made once per table, work and shape, so that the same text goes over the wire
-//! each time. Values travel as `text[]` parameters, or as rows of the staging table; they are parsed as
-//! the column's base type and then assigned (P11): nothing is shortened in silence.
+//! each time. Values travel as `text[]` parameters, as arrays of their type where that is the same ([`element`]), or as rows of the
+//! staging table; they are parsed as the column's base type and then assigned (P11): nothing is shortened in silence.
 
 mod array;
 mod compare;
@@ -10,10 +10,12 @@ mod copies;
 mod diff;
 mod digest;
 mod direct;
+mod element;
 mod follow;
 mod guard;
 mod kept;
 mod knot;
+mod looked_up;
 mod mobile_rows;
 mod orphan;
 mod pieces;
@@ -40,14 +42,14 @@ pub use follow::{follow_all, follow_own};
 pub use guard::Guard;
 pub use knot::loosen_whole;
 pub use orphan::heal;
-pub use pieces::{forget_pieces, piece_done, pieces, read_pieces};
+pub use pieces::{forget_pieces, join_pieces, piece_done, pieces, read_pieces};
 pub use planner::{BatchForm, Planner, WriteContext};
 pub use row_by_row::{
     COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, UNREADABLE_STEP, cap_parked, park_too_large, retry,
     try_whole, void_parked, void_untouched, widened,
 };
 pub use sequence::past_keys;
-pub use session_settings::{TransactionSettings, at_once, hash_joins, opening};
+pub use session_settings::{TransactionSettings, at_once, begin, hash_joins, opening, settings};
 pub use staged::{StagedForm, StagedStep, are_there, staged};
 pub use unreadable::park_unreadable;
 pub use weigh::{also_equal, so_far, waiting, weigh, weighed};

@@ -35,14 +35,20 @@ pub fn pieces(replicator: &str, table: &Table) -> Statement {
 
 /// Pieces as [`pieces`] writes them; those that lie side by side are one.
 pub fn read_pieces(text: &str) -> Vec<(u64, u64)> {
+    let pieces = text.split_whitespace().filter_map(|piece| {
+        let (from, to) = piece.split_once('-')?;
+        Some((from.parse().ok()?, to.parse().ok()?))
+    });
+    join_pieces(pieces)
+}
+
+/// Pieces in their order; those that lie side by side are one.
+pub fn join_pieces(pieces: impl Iterator<Item = (u64, u64)>) -> Vec<(u64, u64)> {
     let mut all: Vec<(u64, u64)> = Vec::new();
-    for piece in text.split_whitespace() {
-        let edges = piece.split_once('-');
-        let edges = edges.and_then(|(from, to)| Some((from.parse().ok()?, to.parse().ok()?)));
-        match (edges, all.last_mut()) {
-            (Some((from, to)), Some(last)) if from == last.1 => last.1 = to,
-            (Some(edges), _) => all.push(edges),
-            (None, _) => {}
+    for (from, to) in pieces {
+        match all.last_mut() {
+            Some(last) if from == last.1 => last.1 = to,
+            _ => all.push((from, to)),
         }
     }
     all

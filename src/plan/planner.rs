@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::array::TextArray;
+use super::element::{Element, elements};
 use super::follow::follow;
 use super::knot::Part;
 use super::row_by_row::{Careful, try_parts};
@@ -231,42 +232,35 @@ fn pieces(mut step: Step, tables: &Tables) -> impl Iterator<Item = Step> + Send 
 /// The array parameters of a step's rows.
 pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
     let columns = taken(table, step.work, &step.shape);
-    let mut arrays: Vec<_> = columns.iter().map(|_| TextArray::new()).collect();
-    let mut origins: Vec<_> = table
-        .key_arriving()
-        .iter()
-        .map(|_| TextArray::new())
-        .collect();
-    let mut counts = TextArray::new();
-    // For each attribute of the tuple, the array that it goes to.
-    let mut target: Vec<Option<usize>> = Vec::new();
-    let mut target_of: Option<&Arc<Layout>> = None;
-    for row in &step.rows {
-        if !target_of.is_some_and(|known| Arc::ptr_eq(known, &row.layout)) {
-            target = targets(row, &columns);
-            target_of = Some(&row.layout);
+    let mut elements = elements(table, step.work, &step.shape, &columns);
+    let mut arrays = arrays(step, &columns, &elements);
+    for (array, element) in arrays.iter().zip(&mut elements) {
+        if array.is_odd() {
+            *element = Element::Text;
         }
-        for (cell, to) in row.tuple.cells().zip(&target) {
-            if let Some(to) = to {
-                arrays[*to].push(cell);
-            }
-        }
-        match step.work {
-            StepKind::AddCopies | StepKind::RemoveCopies => {
-                counts.push(Cell::Text(row.count.to_string().as_bytes()));
-            }
-            StepKind::Rekey => push_origin(row, &mut origins),
-            StepKind::Upsert
-            | StepKind::Delete
-            | StepKind::Requeue
-            | StepKind::RecordChange
-            | StepKind::RecordDelete => {}
-        }
+    }
+    if arrays.iter().any(TextArray::is_odd) {
+        // Not both at once: a row may be large.
+        arrays.clear();
+        arrays = self::arrays(step, &columns, &elements);
     }
     let mut params: Vec<_> = arrays.into_iter().map(TextArray::finish).collect();
     match step.work {
-        StepKind::Rekey => params.extend(origins.into_iter().map(TextArray::finish)),
-        StepKind::AddCopies | StepKind::RemoveCopies => params.push(counts.finish()),
+        StepKind::Rekey => {
+            let key = table.key_arriving();
+            let mut origins: Vec<_> = key.iter().map(|_| TextArray::new()).collect();
+            step.rows
+                .iter()
+                .for_each(|row| push_origin(row, &mut origins));
+            params.extend(origins.into_iter().map(TextArray::finish));
+        }
+        StepKind::AddCopies | StepKind::RemoveCopies => {
+            let mut counts = TextArray::new();
+            for row in &step.rows {
+                counts.push(Cell::Text(row.count.to_string().as_bytes()));
+            }
+            params.push(counts.finish());
+        }
         StepKind::Upsert
         | StepKind::Delete
         | StepKind::Requeue
@@ -274,6 +268,28 @@ pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
         | StepKind::RecordDelete => {}
     }
     params
+}
+
+/// The arrays of these arriving columns.
+fn arrays(step: &Step, columns: &[usize], elements: &[Element]) -> Vec<TextArray> {
+    let mut arrays: Vec<_> = { elements.iter() }
+        .map(|element| TextArray::of(*element))
+        .collect();
+    // For each attribute of the tuple, the array that it goes to.
+    let mut target: Vec<Option<usize>> = Vec::new();
+    let mut target_of: Option<&Arc<Layout>> = None;
+    for row in &step.rows {
+        if !target_of.is_some_and(|known| Arc::ptr_eq(known, &row.layout)) {
+            target = targets(row, columns);
+            target_of = Some(&row.layout);
+        }
+        for (cell, to) in row.tuple.cells().zip(&target) {
+            if let Some(to) = to {
+                arrays[*to].push(cell);
+            }
+        }
+    }
+    arrays
 }
 
 fn targets(row: &Row, columns: &[usize]) -> Vec<Option<usize>> {

@@ -1,9 +1,10 @@
 //! How columns are read from what arrived, written, and compared.
 
 use super::compare::output;
-use super::guard::Guard;
+use super::element::has_array;
+pub(super) use super::looked_up::{looked_up, parents};
 use super::quote::{ident, literal, table as qualified};
-use crate::model::{Arriving, Column, Key, Lookup, Reads, Source, Table};
+use crate::model::{Arriving, Column, Key, Reads, Source, Table};
 
 /// Where arrived rows stand.
 #[derive(Clone, Debug)]
@@ -43,6 +44,17 @@ impl Rows {
             ),
             Rows::Orphans => "tandem.orphan as u where u.ctid = any($1)".to_owned(),
             Rows::Chosen => "tandem.staging as u where u.ctid = any($1)".to_owned(),
+        }
+    }
+
+    /// How many there are in `src`.
+    pub(super) fn count(&self) -> &'static str {
+        match self {
+            // Nobody has to read them for that.
+            Rows::Arrays(..) => "cardinality($1)",
+            Rows::Staged | Rows::Chosen | Rows::Beside(_) | Rows::Orphans => {
+                "(select count(*) from src)"
+            }
         }
     }
 
@@ -179,90 +191,31 @@ pub(super) fn source(
         format!("{value} as {column}", column = ident(&column.name))
     });
     let list: Vec<_> = list.chain(extra.iter().cloned()).collect();
-    looked_up(
-        table,
-        columns,
-        &format!(
-            "select {list} from {from}",
-            list = list.join(", "),
-            from = rows.from()
-        ),
-    )
+    let select = format!(
+        "select {list} from {from}",
+        list = list.join(", "),
+        from = rows.from()
+    );
+    // Nothing is made of the values where they are read: then they are read from the arrays each time, instead of
+    // being copied first.
+    let ready = |(_, column): &(usize, &Column)| is_ready(column);
+    let as_they_are = matches!(rows, Rows::Arrays(..)) && extra.is_empty();
+    match as_they_are && columns.iter().all(ready) {
+        true => format!("src as not materialized ({select})"),
+        false => looked_up(table, columns, &select),
+    }
 }
 
-/// Names a SELECT of arrived rows `src`, and adds the columns that are looked up.
-pub(super) fn looked_up(table: &Table, columns: &[(usize, &Column)], select: &str) -> String {
-    let looked_up = columns.iter().filter_map(|(_, column)| match column.from {
-        Source::LookedUp(at) => Some((*column, &table.lookups[at])),
-        _ => None,
-    });
-    let looked_up: Vec<_> = looked_up.collect();
-    if looked_up.is_empty() {
-        return format!("src as materialized ({select})");
+/// The value stands in an array of its type.
+fn is_ready(column: &Column) -> bool {
+    match &column.from {
+        Source::Arriving(_) => {
+            let plain = column.narrower.is_none() && column.parents.is_empty();
+            plain && !matches!(column.reads, Reads::Through(_)) && has_array(&column.base_type)
+        }
+        Source::Constant(_) => true,
+        Source::Converted { .. } | Source::LookedUp(_) => false,
     }
-    let (mut ctes, mut values, mut joins) = (Vec::new(), Vec::new(), Vec::new());
-    for (at, (column, lookup)) in looked_up.into_iter().enumerate() {
-        let wanted: Vec<_> = lookup
-            .on
-            .iter()
-            .map(|(child, ..)| format!("base.{child}", child = ident(child)))
-            .collect();
-        let wanted = format!("select {wanted} from base", wanted = wanted.join(", "));
-        ctes.push(format!(
-            "found{at} as ({parents})",
-            parents = parents(lookup, column, &wanted)
-        ));
-        values.push(format!(
-            "found{at}.value as {column}",
-            column = ident(&column.name)
-        ));
-        let on = lookup.on.iter().enumerate();
-        let on: Vec<_> = on
-            .map(|(nth, (child, ..))| {
-                format!("found{at}.k{nth} = base.{child}", child = ident(child))
-            })
-            .collect();
-        joins.push(format!(
-            "left join found{at} on {on}",
-            on = on.join(" and ")
-        ));
-    }
-    format!(
-        "base as materialized ({select}), \
-         {ctes}, \
-         src as materialized (select base.*, {values} from base {joins})",
-        ctes = ctes.join(", "),
-        values = values.join(", "),
-        joins = joins.join(" ")
-    )
-}
-
-/// What each parent that is wanted says: `k0`, ..., `value`, `agreed`. Parents that disagree say NULL.
-pub(super) fn parents(lookup: &Lookup, column: &Column, wanted: &str) -> String {
-    let names: Vec<_> = lookup
-        .on
-        .iter()
-        .map(|(_, parent, _)| format!("p.{parent}", parent = ident(parent)))
-        .collect();
-    let keys: Vec<_> = names
-        .iter()
-        .enumerate()
-        .map(|(nth, name)| format!("{name} as k{nth}"))
-        .collect();
-    let take = format!("p.{take}::text", take = ident(&lookup.take));
-    let agreed = format!("count(distinct coalesce('v' || {take}, 'n')) = 1");
-    format!(
-        "select {keys}, case when {agreed} then min({take})::{base_type} end as value, \
-           {agreed} as agreed \
-         from {parent} as p \
-         where ({names}) in ({wanted}) and {owned} \
-         group by {names}",
-        keys = keys.join(", "),
-        base_type = column.base_type,
-        parent = qualified(&lookup.parent),
-        names = names.join(", "),
-        owned = Guard::of_parent(lookup).owned()
-    )
 }
 
 /// A stored value in the form in which stored and arriving values are comparable.
@@ -374,6 +327,24 @@ pub(super) fn image(alias: &str, columns: &[(usize, &Column)]) -> String {
     )
 }
 
+/// Equal for their type's `=`, its values are alike to the bit.
+fn is_compared_as_it_is(column: &Column) -> bool {
+    const TYPES: [&str; 11] = [
+        "boolean",
+        "smallint",
+        "integer",
+        "bigint",
+        "uuid",
+        "bytea",
+        "date",
+        "timestamp without time zone",
+        "timestamp with time zone",
+        "text",
+        "character varying",
+    ];
+    column.exact && TYPES.contains(&column.base_type.as_str())
+}
+
 /// All columns with their numbers.
 pub(super) fn all(table: &Table) -> Vec<(usize, &Column)> {
     table.columns.iter().enumerate().collect()
@@ -433,14 +404,30 @@ pub(super) fn assignments(table: &Table, columns: &[(usize, &Column)]) -> String
     list.join(", ")
 }
 
-/// True for a stored row that doesn't look as it should (P9: no change, no write).
+/// True for a stored row that doesn't look as it should (P9: no change, no write). Where values that are equal for their type
+/// look alike, they are compared as they are, which costs less than to make an image of either row.
 pub(super) fn differs(table: &Table, columns: &[(usize, &Column)]) -> String {
-    let mut tests = Vec::new();
-    if !columns.is_empty() {
+    let (alike, others): (Vec<_>, Vec<_>) =
+        { columns.iter().copied() }.partition(|(_, column)| is_compared_as_it_is(column));
+    let mut tests: Vec<_> = { alike.iter() }
+        .map(|(_, column)| {
+            // No collation of the cloud's decides what is equal.
+            let bytewise = match column.base_type.as_str() {
+                "text" | "character varying" => " collate \"C\"",
+                _ => "",
+            };
+            format!(
+                "{stored}{bytewise} is distinct from {wanted}",
+                stored = stored("t", column),
+                wanted = stored("src", column)
+            )
+        })
+        .collect();
+    if !others.is_empty() {
         tests.push(format!(
             "{stored} *<> {wanted}",
-            stored = image("t", columns),
-            wanted = image("src", columns)
+            stored = image("t", &others),
+            wanted = image("src", &others)
         ));
     }
     if let Some(owner) = &table.owner {

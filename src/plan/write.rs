@@ -149,7 +149,7 @@ fn upsert(table: &Table, shape: &StepShape, rows: &Rows) -> String {
             ctes: src,
             besides: remember(table, &columns),
             parts: vec![("added", insert)],
-            most: "(select count(*) from src)".to_owned(),
+            most: rows.count().to_owned(),
             wanted: format!("(select count(*) from src{ours})"),
             still: None,
         };
@@ -223,13 +223,17 @@ fn write(table: &Table, shape: &StepShape, rows: &Rows, (ctes, from): (&str, &st
     let remembered = remember(table, &sent(table, all(table), shape));
     let differing = format!("select from {target} as t where {is_owned} and {differing}");
     let different = format!("(select count(*) from {from} where exists ({differing}){ours})");
+    let all_of = match from {
+        "src" => rows.count().to_owned(),
+        _ => format!("(select count(*) from {from})"),
+    };
     let mut counted = Counted {
         table,
         does: UPDATE,
         ctes: ctes.to_owned(),
         besides: leaving + &remembered,
         parts: vec![("changed", update)],
-        most: format!("(select count(*) from {from})"),
+        most: all_of.clone(),
         still: Some(different.clone()),
         wanted: different,
     };
@@ -241,7 +245,7 @@ fn write(table: &Table, shape: &StepShape, rows: &Rows, (ctes, from): (&str, &st
     let changes = !assignments(table, &changing).is_empty();
     let one_each = table.indexed && shape.null_keys.is_empty();
     let any_left = match changes && one_each && matches!(rows, Rows::Arrays(..)) {
-        true => format!("(select count(*) from changed) < (select count(*) from {from}) and "),
+        true => format!("(select count(*) from changed) < {all_of} and "),
         false => String::new(),
     };
     let missing = format!("not exists (select from {target} as t where {is_owned}){ours}");
@@ -395,7 +399,7 @@ pub(super) fn delete_found(
             "gone",
             format!("delete from {target} as t using src where {found}{spared}"),
         )],
-        most: "(select count(*) from src)".to_owned(),
+        most: rows.count().to_owned(),
         wanted: there.clone(),
         still: Some(there),
     };

@@ -20,5 +20,5 @@ mod wal_limit;
 pub use lifesign::SessionHealth;
 pub use log::{Logging, start_log, start_log_to};
 pub use schema_drift::TakenUp;
-pub use session_plan::RunMode;
+pub use session_plan::{Opened, RunMode};
 pub use supervise::run;

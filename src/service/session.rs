@@ -1,12 +1,14 @@
 //! One session: connect both sides, agree, set up, fill what must be filled, stream.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::lease::acquire;
 use super::lineage::{check_slot_is_free, no_checkpoint};
@@ -18,16 +20,16 @@ use super::telling::telling;
 use super::upgrade::{install_schemas, look_at_schemas};
 use super::wal_limit::is_given_up;
 use crate::apply::{Applier, Lease, LeaseState, release};
-use crate::catalog::{Facts, facts, replicator_name};
+use crate::catalog::Facts;
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Side};
 use crate::flows::{
     Forward, LastRefill, Reverse, Sides, StoppedTables, agree_again, check_keys, known_tables,
     last_refills,
 };
-use crate::install::is_installed;
 use crate::limits;
 use crate::model::{Committed, Tables};
+use crate::observe::Observer;
 use crate::plan::TransactionSettings;
 use crate::wire::WireError;
 use crate::wire::control::Control;
@@ -41,37 +43,35 @@ pub(super) async fn session(
     stop: &CancellationToken,
     goal: &mut RunMode,
 ) -> Result<(), Fault> {
-    let Some(connected) = stop.run_until_cancelled(connect(settings)).await else {
+    let Some(sides) = stop.run_until_cancelled(connect(settings, goal)).await else {
         return Ok(());
     };
-    let (cloud, desktop, identity, cloud_identity) = connected?;
-    let replicator = replicator_name(settings, &identity);
-    look_at_schemas(&desktop, &cloud, &goal.migrations).await?;
-    let unknown = !is_installed(&cloud.client, Side::Cloud).await?;
-    let served = match unknown || goal.ends {
-        true => BTreeSet::new(),
-        false => known_tables(&cloud.client, &replicator).await?,
-    };
+    let sides = sides?;
+    let (desktop, cloud, identity) = (&sides.desktop, &sides.cloud, &sides.identity);
+    let replicator = sides.replicator.clone();
+    let (on_desktop, in_cloud) = sides.installed;
+    let (lacks, served) = look(&sides, goal).await?;
     let agreeing = agree_again(settings, &desktop.client, &cloud.client, &served);
     let Some(tables) = stop.run_until_cancelled(agreeing).await else {
         return Ok(());
     };
     let tables = Arc::new(tables?);
-    let given_up = !unknown
-        && is_installed(&desktop.client, Side::Desktop).await?
-        && is_given_up(&desktop.client, &replicator, &settings.forward.slot).await?;
+    let _ = sides.agreed.set(tables.clone());
+    let slot = &settings.forward.slot;
+    let given_up =
+        in_cloud && on_desktop && is_given_up(&desktop.client, &replicator, slot).await?;
     // Where tandem never was, a key that doesn't hold is found before anything is changed.
-    let measured = unknown || goal.restart;
+    let measured = !in_cloud || goal.restart;
     if measured {
         check_all_keys(&tables, &desktop.client, &cloud.client).await?;
     }
-    install_schemas(&desktop, &cloud, &goal.migrations).await?;
-    if goal.restart && !unknown {
-        check_slot_is_free(&desktop.client, &settings.forward.slot).await?;
+    install_schemas(&sides, &goal.migrations).await?;
+    if goal.restart && in_cloud {
+        check_slot_is_free(&desktop.client, slot).await?;
     }
-    let taken = acquire(settings, (&replicator, &identity), &cloud, goal, stop).await;
-    let sides = taken.is_ok().then_some((&identity, &cloud_identity));
-    let first = goal.reloads.leads(sides);
+    let taken = acquire(settings, (&replicator, identity), cloud, goal, stop).await;
+    let led = taken.is_ok().then_some((identity, &sides.cloud_identity));
+    let first = goal.reloads.leads(led);
     let mut taken = taken?;
     look_for_reloads(&cloud.client, &replicator, (goal, first)).await?;
     let lease = Lease {
@@ -81,16 +81,17 @@ pub(super) async fn session(
     };
     let run = Session {
         settings,
-        desktop: &desktop,
-        cloud: &cloud,
-        identity: &identity,
-        cloud_identity: &cloud_identity,
+        desktop,
+        cloud,
+        identity,
+        cloud_identity: &sides.cloud_identity,
         tables: &tables,
         lease: lease.clone(),
         goal: goal.clone(),
         served,
         measured,
         given_up,
+        lacks,
     };
     let ended = Box::pin(run.run(&mut taken, stop, goal)).await;
     goal.reloads.rests();
@@ -107,15 +108,26 @@ pub(super) async fn session(
 }
 
 /// Both sides, and who they are.
-async fn connect(settings: &Settings) -> Result<(Control, Control, Facts, Facts), Fault> {
-    // The cloud first: no stream is opened while it is away.
-    let cloud = Side::Cloud.connect(&settings.cloud.endpoint).await?;
-    let cloud_identity = facts(&cloud.client, Side::Cloud).await?;
-    let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
-    let identity = facts(&desktop.client, Side::Desktop).await?;
-    identity.is_not(&cloud_identity)?;
-    identity.can_publish()?;
-    Ok((cloud, desktop, identity, cloud_identity))
+async fn connect(settings: &Settings, goal: &mut RunMode) -> Result<Arc<Observer>, Fault> {
+    let sides = match goal.opened.0.take() {
+        Some(sides) => sides,
+        None => Arc::new(Observer::open(settings).await?),
+    };
+    sides.identity.is_not(&sides.cloud_identity)?;
+    sides.identity.can_publish()?;
+    Ok(sides)
+}
+
+/// Whether a schema lacks steps, and which tables were served before.
+async fn look(sides: &Observer, goal: &RunMode) -> Result<(bool, BTreeSet<String>), Fault> {
+    let (_, in_cloud) = sides.installed;
+    let (lacks, served) = tokio::join!(look_at_schemas(sides, &goal.migrations), async {
+        match in_cloud && !goal.ends {
+            true => known_tables(&sides.cloud.client, &sides.replicator).await,
+            false => Ok(BTreeSet::new()),
+        }
+    });
+    Ok((lacks?, served?))
 }
 
 async fn check_all_keys(tables: &Tables, desktop: &Client, cloud: &Client) -> Result<(), Fault> {
@@ -134,6 +146,9 @@ async fn give_back(cloud: &Client, lease: &Lease, why: Option<&Fault>) {
     let _ = timeout(limits::GOODBYE_MAX, released).await;
 }
 
+/// A connection to the cloud that is on its way.
+pub(super) type Dialed = AbortOnDropHandle<Result<Applier, WireError>>;
+
 pub(super) struct Session<'a> {
     pub(super) settings: &'a Settings,
     pub(super) desktop: &'a Control,
@@ -149,6 +164,8 @@ pub(super) struct Session<'a> {
     pub(super) measured: bool,
     /// The slot was given up, since the desktop kept too much WAL for it (P10).
     pub(super) given_up: bool,
+    /// A schema lacks steps of this program.
+    pub(super) lacks: bool,
 }
 
 impl Session<'_> {
@@ -158,24 +175,35 @@ impl Session<'_> {
         stop: &CancellationToken,
         goal: &mut RunMode,
     ) -> Result<(), Fault> {
-        self.take_up(taken, stop, goal).await?;
-        let remembered = self.remembered().await?;
         let statement_timeout = self.settings.cloud.statement_timeout * (1 << self.goal.slower);
         let opening = TransactionSettings::cloud(statement_timeout, self.tables.are_confined());
-        let mut applier = Applier::connect(&self.settings.cloud.endpoint, statement_timeout)
-            .await
-            .map_err(Fault::at(Side::Cloud))?;
-        let setup = self.set_up(taken, &remembered, &mut applier, &opening);
-        let setup = telling(&self.goal, setup);
+        let dialed = self.dial(statement_timeout);
+        // Asked together, unless the schema is still an older one.
+        let (taken_up, early) = match self.lacks {
+            false => tokio::join!(self.take_up(taken, stop, goal), self.remembered()),
+            true => (self.take_up(taken, stop, goal).await, Ok(HashMap::new())),
+        };
+        taken_up?;
+        let remembered = match self.lacks {
+            false => early?,
+            true => self.remembered().await?,
+        };
+        let setup = self.set_up(taken, &remembered, dialed, &opening);
+        let setup = Box::pin(telling(&self.goal, setup));
         let Some(ready) = stop.run_until_cancelled(setup).await else {
             return Ok(());
         };
-        let ready = ready?;
+        let (ready, applier) = ready?;
         let Some(checkpoint) = ready.checkpoint else {
             return Err(no_checkpoint());
         };
         // The next session goes on with what this one has begun.
         goal.fresh = false;
+        if self.goal.ends && ready.filled && ready.agenda.wanted.is_empty() {
+            // The slot stands where the tables were read, and nothing else is asked for.
+            applier.close().await;
+            return Ok(());
+        }
         let stopped = unfit(&self.cloud.client, &self.lease.replicator).await?;
         let (tell, halted) = watch::channel(stopped);
         let cloud = (applier, opening);
@@ -201,6 +229,13 @@ impl Session<'_> {
                 both.await.and(Err(fault))
             }
         }
+    }
+
+    /// The connection for writing, which is asked for while others are busy.
+    fn dial(&self, timeout: Duration) -> Dialed {
+        let endpoint = self.settings.cloud.endpoint.clone();
+        let dialed = async move { Applier::connect(&endpoint, timeout).await };
+        AbortOnDropHandle::new(tokio::spawn(dialed))
     }
 
     /// The cloud's checkpoint is one that this desktop can go on from, or nothing is known any more of how far the

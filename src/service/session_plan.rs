@@ -1,6 +1,7 @@
 //! What a session begins with: which tables have to be copied, and when which one is swapped.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,11 +15,12 @@ use super::set_up::Ready;
 use crate::catalog::Footprint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{
-    Agenda, CopyRequest, Counters, How, Progress, Reloads, Scheduled, asked, last_swaps,
+    Agenda, CopyRequest, Counters, How, Progress, Reloads, Scheduled, SwapRequest, last_swaps,
 };
 use crate::install::Migrations;
 use crate::limits;
 use crate::model::{Lsn, Table, TableState};
+use crate::observe::Observer;
 use crate::plan::table_state;
 
 /// What a session is for.
@@ -50,6 +52,19 @@ pub struct RunMode {
     pub reloads: Reloads,
     /// To what both sides' schemas are brought.
     pub migrations: Arc<Migrations>,
+    /// Connections that are there already, for the first session.
+    pub opened: Opened,
+}
+
+/// Both sides, where somebody has connected them.
+#[derive(Clone, Default)]
+pub struct Opened(pub Option<Arc<Observer>>);
+
+/// Of connections there is nothing to show.
+impl fmt::Debug for Opened {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Opened").field(&self.0.is_some()).finish()
+    }
 }
 
 impl RunMode {
@@ -69,6 +84,7 @@ impl RunMode {
             taken_up: TakenUp::default(),
             reloads: Reloads::default(),
             migrations: Arc::new(Migrations::embedded()),
+            opened: Opened::default(),
         }
     }
 
@@ -141,13 +157,13 @@ impl Session<'_> {
     }
 
     /// Tables that have to be copied, and those that are asked for. `again`: all have to.
-    pub(super) async fn put_on_agenda(
+    pub(super) fn put_on_agenda(
         &self,
         remembered: &HashMap<String, Remembered>,
+        asked: &[SwapRequest],
         (again, around): (bool, &Around),
         ready: &mut Ready,
-    ) -> Result<(), Fault> {
-        let asked = asked(&self.cloud.client, &self.lease.replicator).await?;
+    ) {
         for table in self.tables.iter() {
             let known = remembered.get(&table.name);
             let (anew, replaced) = (&around.anew, &around.replaced);
@@ -188,7 +204,6 @@ impl Session<'_> {
                 });
             }
         }
-        Ok(())
     }
 
     /// Tables that are swapped again and again, each when it is due.

@@ -3,25 +3,27 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use futures_util::future::try_join_all;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::around::Around;
 use super::lineage::no_checkpoint;
 use super::schema_drift::{note_misfits, say_stopped, take_up_reverse};
-use super::session::Session;
+use super::session::{Dialed, Session};
 use super::session_plan::Remembered;
 use crate::apply::{Advance, Applier, LeaseState, Script, advance, assert_lease, clear_staging};
 use crate::catalog::{self, Footprint};
 use crate::failpoint;
-use crate::fault::{Fault, Side};
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::{
-    Agenda, CopyRequest, InitialCopy, bind, check_keys_again, fill, not_applied, parked, set_state,
+    Agenda, CopyRequest, InitialCopy, asked, bind, check_keys_again, fill, not_applied, parked,
+    set_state,
 };
 use crate::fold::StreamState;
 use crate::install::{ensure_publication, published_besides, unpublish, watch};
 use crate::limits;
 use crate::model::{Committed, Lsn, Statement, TableId, TableState, listed};
-use crate::plan::{TransactionSettings, opening, table_state};
+use crate::plan::{TransactionSettings, opening as open_with, table_state};
 
 /// What a stream starts with.
 pub(super) struct Ready {
@@ -32,40 +34,50 @@ pub(super) struct Ready {
     pub(super) nonce: String,
     /// What the cloud's tables are.
     pub(super) prints: BTreeMap<TableId, Footprint>,
+    /// All tables were filled just now.
+    pub(super) filled: bool,
+}
+
+async fn dialed_up(dialed: Dialed) -> Result<Applier, Fault> {
+    let lost = |lost| {
+        let what = "internal check failed: a task that connects ended";
+        Fault::new(Kind::Internal, what).cause(lost)
+    };
+    dialed.await.map_err(lost)?.map_err(Fault::at(Side::Cloud))
 }
 
 impl Session<'_> {
-    /// Publishes, makes the slot, fills; says where the stream starts.
+    /// Publishes, makes the slot, fills; says where the stream starts, and gives the connection that was `dialed`.
     pub(super) async fn set_up(
         &self,
         taken: &LeaseState,
         remembered: &HashMap<String, Remembered>,
-        applier: &mut Applier,
+        dialed: Dialed,
         opening: &TransactionSettings,
-    ) -> Result<Ready, Fault> {
+    ) -> Result<(Ready, Applier), Fault> {
+        let first = taken.checkpoint.is_none();
+        let (cloud, lease) = (&self.cloud.client, &self.lease);
+        let misfits = self.tables.misfits().iter();
+        // None of them has to do with the others: a distant cloud is waited for once.
+        let (agenda, asked, nonce, around, ..) = tokio::try_join!(
+            self.scheduled(),
+            asked(cloud, &lease.replicator),
+            self.prepare_homes(),
+            self.look_around(remembered, !first),
+            self.remove_forgotten(),
+            note_misfits(cloud, lease, misfits),
+        )?;
         let mut ready = Ready {
-            agenda: self.scheduled().await?,
+            agenda,
             book: StreamState::default(),
             checkpoint: taken.checkpoint,
-            nonce: self.prepare_homes().await?,
+            nonce,
             prints: BTreeMap::new(),
+            filled: false,
         };
-        self.remove_forgotten().await?;
-        let misfits = self.tables.misfits().iter();
-        note_misfits(&self.cloud.client, &self.lease, misfits).await?;
-        let first = taken.checkpoint.is_none();
-        let around = self.look_around(remembered, !first).await?;
-        self.put_on_agenda(remembered, (first, &around), &mut ready)
-            .await?;
+        self.put_on_agenda(remembered, &asked, (first, &around), &mut ready);
         let (new, stopped) = self.check_new_keys(&mut ready.agenda.wanted).await?;
-        let every = { self.tables.iter() }.map(|table| table.id);
-        let doubtful: BTreeSet<TableId> = match first {
-            true => every.collect(),
-            false => { new.iter().map(|new| new.table) }
-                .chain(stopped.iter().map(|(table, _)| *table))
-                .chain(around.anew.iter().copied())
-                .collect(),
-        };
+        let doubtful = self.doubtful(first, &new, &stopped, &around);
         self.publish_exactly().await?;
         if let Some(checkpoint) = taken.checkpoint {
             self.check_slot(checkpoint).await?;
@@ -77,30 +89,63 @@ impl Session<'_> {
                 Some(self.first_slot().await?)
             }
         };
-        // None of them streams before it is copied.
-        for new in &new {
-            ready.book.stop(new.table);
+        self.stop_for_now(&new, &stopped, &mut ready.book);
+        let noted = self.first_notes(&new, &stopped, &around);
+        ready.prints = around.prints;
+        let mut applier = dialed_up(dialed).await?;
+        match slot {
+            Some(slot) => {
+                self.fill_from(slot, (noted, &new), (&mut applier, opening), &mut ready)
+                    .await?;
+            }
+            None => {
+                let noted = open_with(opening).into_iter().chain(noted);
+                let done = applier.run(Script::staying(noted)).await;
+                done.map_err(not_applied)?;
+                // Only now is it known for good that they are to be copied.
+                self.remember_published(&doubtful).await?;
+            }
+        }
+        if !(self.goal.ends && ready.filled) {
+            let replicator = &self.lease.replicator;
+            ready.book.parking = parked(cloud, replicator, self.tables).await?;
+        }
+        ready.book.forget_stopped();
+        Ok((ready, applier))
+    }
+
+    /// None of them streams before it is copied, or somebody has looked.
+    fn stop_for_now(
+        &self,
+        new: &[CopyRequest],
+        stopped: &[(TableId, String)],
+        book: &mut StreamState,
+    ) {
+        for new in new {
+            book.stop(new.table);
         }
         say_stopped({ stopped.iter() }.map(|(table, why)| (why, &self.tables.get(*table).name)));
-        for (table, _) in &stopped {
-            ready.book.stop(*table);
+        for (table, _) in stopped {
+            book.stop(*table);
         }
-        let noted = self.first_notes(opening, &new, &stopped, &around);
-        let done = applier.run(Script::staying(noted)).await;
-        done.map_err(not_applied)?;
-        ready.prints = around.prints;
-        if !first {
-            // Only now is it known for good that they are to be copied.
-            self.remember_published(&doubtful).await?;
+    }
+
+    /// Tables of which something may be missing, so that they are not known to be whole.
+    fn doubtful(
+        &self,
+        first: bool,
+        new: &[CopyRequest],
+        stopped: &[(TableId, String)],
+        around: &Around,
+    ) -> BTreeSet<TableId> {
+        let every = { self.tables.iter() }.map(|table| table.id);
+        match first {
+            true => every.collect(),
+            false => { new.iter().map(|new| new.table) }
+                .chain(stopped.iter().map(|(table, _)| *table))
+                .chain(around.anew.iter().copied())
+                .collect(),
         }
-        if let Some(slot) = slot {
-            self.fill_from(slot, &new, (applier, opening), &mut ready)
-                .await?;
-        }
-        let replicator = &self.lease.replicator;
-        ready.book.parking = parked(&self.cloud.client, replicator, self.tables).await?;
-        ready.book.forget_stopped();
-        Ok(ready)
     }
 
     /// Of what is `wanted`: tables that are copied before they stream, and those whose key doesn't hold, which are not
@@ -153,7 +198,6 @@ impl Session<'_> {
     /// What the cloud notes before anything streams: which tables wait, which have stopped, and what they are.
     fn first_notes(
         &self,
-        settings: &TransactionSettings,
         new: &[CopyRequest],
         stopped: &[(TableId, String)],
         around: &Around,
@@ -161,8 +205,7 @@ impl Session<'_> {
         let state = |table: TableId, state, why| {
             set_state(&self.lease.replicator, self.tables.get(table), state, why)
         };
-        let mut statements = opening(settings);
-        statements.push(assert_lease(&self.lease));
+        let mut statements = vec![assert_lease(&self.lease)];
         // Also if we end before they are copied.
         statements.extend({ new.iter() }.map(|new| state(new.table, TableState::Waiting, None)));
         let stopped = stopped.iter();
@@ -175,16 +218,16 @@ impl Session<'_> {
         statements
     }
 
-    /// Fills the tables from the slot's snapshot.
+    /// Fills the tables from the slot's snapshot. What is `noted` before comes with the first checkpoint.
     async fn fill_from(
         &self,
         slot: catalog::Slot,
-        new: &[CopyRequest],
+        (noted, new): (Vec<Statement>, &[CopyRequest]),
         (applier, opening): (&mut Applier, &TransactionSettings),
         ready: &mut Ready,
     ) -> Result<(), Fault> {
         // From here on an interrupted fill goes on with the tables that are missing.
-        let first = self.first_checkpoint(slot.consistent, applier, opening);
+        let first = self.first_checkpoint(slot.consistent, applier, opening, noted);
         ready.checkpoint = Some(first.await?);
         failpoint::reach("checkpoint_made");
         ready.agenda.wanted.clear();
@@ -192,6 +235,7 @@ impl Session<'_> {
         for table in self.fill(&slot, new, applier, opening).await? {
             ready.book.stop(table);
         }
+        ready.filled = true;
         slot.close().await;
         Ok(())
     }
@@ -199,12 +243,9 @@ impl Session<'_> {
     /// From here on the outbox notes what is to come home, and the desktop knows our writes.
     async fn prepare_homes(&self) -> Result<String, Fault> {
         let (cloud, replicator) = (&self.cloud.client, &self.lease.replicator);
-        let nonce = bind(self.desktop, replicator, self.cloud_identity).await?;
-        watch(cloud, replicator, self.tables).await?;
-        take_up_reverse(cloud, replicator, self.tables).await?;
         let only_home = { self.tables.reverse_tables().iter() }
             .filter(|reverse| self.tables.iter().all(|table| table.name != reverse.name));
-        for reverse in only_home {
+        let noted = try_join_all(only_home.map(async |reverse| {
             let in_cloud = reverse.cloud.to_string();
             let params: [(&(dyn ToSql + Sync), Type); 6] = [
                 (replicator, Type::TEXT),
@@ -214,8 +255,14 @@ impl Session<'_> {
                 (&TableState::Streaming.word(), Type::TEXT),
                 (&None::<&str>, Type::TEXT),
             ];
-            Side::Cloud.query(cloud, table_state::PUT, &params).await?;
-        }
+            Side::Cloud.query(cloud, table_state::PUT, &params).await
+        }));
+        let (nonce, ..) = tokio::try_join!(
+            bind(self.desktop, replicator, self.cloud_identity),
+            watch(cloud, replicator, self.tables),
+            take_up_reverse(cloud, replicator, self.tables),
+            noted
+        )?;
         Ok(nonce)
     }
 
@@ -258,17 +305,19 @@ impl Session<'_> {
         at: Lsn,
         applier: &mut Applier,
         settings: &TransactionSettings,
+        noted: Vec<Statement>,
     ) -> Result<Committed, Fault> {
-        let mut statements = opening(settings);
         let step = Advance {
             lease: &self.lease,
             from: None,
             to: at,
             committed_at: None,
+            settings,
+            at_once: false,
         };
-        statements.push(advance(&step, None, self.tables));
+        let statements = advance(&step, None, self.tables).into_iter();
         let done = applier
-            .run(Script::moving(statements, at))
+            .run(Script::moving(statements.chain(noted), at))
             .await
             .map_err(not_applied)?;
         done.committed.ok_or_else(no_checkpoint)

@@ -5,27 +5,40 @@ use tokio_util::sync::CancellationToken;
 
 use super::session::Session;
 use crate::fault::{Fault, Side};
-use crate::install::{Migrations, ensure_schema, may_migrate, migrate};
+use crate::install::{Migrations, install_schema, may_migrate, migrate};
+use crate::observe::Observer;
 use crate::wire::control::Control;
 
-/// What nobody could mend later is said before anything is changed anywhere.
+/// What nobody could mend later is said before anything is changed anywhere. Says whether a schema lacks steps.
 pub(super) async fn look_at_schemas(
-    desktop: &Control,
-    cloud: &Control,
+    sides: &Observer,
     migrations: &Migrations,
-) -> Result<(), Fault> {
-    may_migrate(&cloud.client, Side::Cloud, migrations).await?;
-    may_migrate(&desktop.client, Side::Desktop, migrations).await
+) -> Result<bool, Fault> {
+    let (on_desktop, in_cloud) = sides.installed;
+    let look = async |(control, side): (&Control, Side), there| match there {
+        true => may_migrate(&control.client, side, migrations).await,
+        false => Ok(false),
+    };
+    let (cloud, desktop) = tokio::join!(
+        look((&sides.cloud, Side::Cloud), in_cloud),
+        look((&sides.desktop, Side::Desktop), on_desktop)
+    );
+    Ok(cloud? | desktop?)
 }
 
 /// Where there is no schema there is no lease either, so several programs may come at once.
 pub(super) async fn install_schemas(
-    desktop: &Control,
-    cloud: &Control,
+    sides: &Observer,
     migrations: &Migrations,
 ) -> Result<(), Fault> {
-    ensure_schema(&cloud.client, Side::Cloud, migrations).await?;
-    ensure_schema(&desktop.client, Side::Desktop, migrations).await
+    let (on_desktop, in_cloud) = sides.installed;
+    if !in_cloud {
+        install_schema(&sides.cloud.client, Side::Cloud, migrations).await?;
+    }
+    if !on_desktop {
+        install_schema(&sides.desktop.client, Side::Desktop, migrations).await?;
+    }
+    Ok(())
 }
 
 impl Session<'_> {

@@ -262,14 +262,14 @@ async fn p16_a_wrong_password_is_exit_2_at_once_and_is_not_shown() {
             assert!(!said.contains("trying again"), "{said}");
         }
     }
-    // lag and wait try both sides at once, run begins with the cloud and ends there.
+    // Each of the three tries both sides at once, and the first that refuses ends it.
     let refused = bench
         .cluster
         .log_tail(10_000)
         .matches("password authentication failed")
         .count();
     assert!(
-        refused <= PLACES.len() * 5,
+        refused <= PLACES.len() * 6,
         "{refused} attempts: somebody tried again"
     );
 }

@@ -10,11 +10,13 @@
 mod support;
 
 mod bootstrap;
+mod distance;
 mod drift;
 mod generated;
 mod names;
 mod progress;
 mod ranges;
+mod references;
 mod setup;
 mod swap;
 mod touched_by_others;

@@ -11,7 +11,7 @@ pub mod sheets;
 pub mod types;
 
 use self::own::prepare;
-use self::sheets::{Sheet, assert_same, sheets, use_tables};
+use self::sheets::{Sheet, assert_same, sheets, use_tables, usual_values};
 use self::types::{Found, types};
 use crate::support::office::{Office, Place, Plan, Service, exec, places, value};
 use crate::support::servers::{newest, versions};
@@ -106,6 +106,17 @@ async fn p11_values_of_named_types_arrive_byte_for_byte_through_a_pooler_80_ms_a
         })
         .await;
         travel(&office, &sheets).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p11_values_that_travel_in_arrays_of_their_type_arrive_byte_for_byte() {
+    let places = places();
+    for place in [places.first().unwrap(), places.last().unwrap()] {
+        let (mut office, _) = office_of_types(place, |_| false).await;
+        let usual = [usual_values()];
+        use_tables(&mut office, &usual).await;
+        travel(&office, &usual).await;
     }
 }
 

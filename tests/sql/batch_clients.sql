@@ -1,20 +1,20 @@
 -- steps of a batch of clients, whole
 
 -- upsert
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "id", u.c1::text as "name"
   from unnest($1, $2) as u(c0, c1)),
 changed as (
   update "public"."clients" as t
   set "name" = src."name"
   from src
-  where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)
+  where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)
   returning 1),
 added as (
   insert into "public"."clients" ("id", "name")
   select src."id", src."name"
   from src
-  where (select count(*) from changed) < (select count(*) from src) and not exists (
+  where (select count(*) from changed) < cardinality($1) and not exists (
     select
     from "public"."clients" as t
     where t."id" = src."id" and true)
@@ -22,25 +22,25 @@ added as (
 select
 from (
   select (select count(*) from changed) + (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."clients"'::regclass, 20) is not null then tandem.kept_out('clients',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'::regclass, 20) is not null then tandem.kept_out('clients',
   '"public"."clients"'::regclass, 20, done.n, (
     select count(*)
     from src
     where exists (
       select
       from "public"."clients" as t
-      where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+      where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
     select count(*)
     from src
     where not exists (
       select
       from "public"."clients" as t
       where t."id" = src."id" and true)), false) else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
 
 -- upsert of rows that are new
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "id", u.c1::text as "name"
   from unnest($1, $2) as u(c0, c1)),
 added as (
@@ -50,27 +50,27 @@ added as (
   returning 1)
 select
 from (select (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."clients"'::regclass, 4) is not null then tandem.kept_out('clients',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'::regclass, 4) is not null then tandem.kept_out('clients',
   '"public"."clients"'::regclass, 4, done.n, (select count(*) from src), false)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
 
 -- upsert of rows that were not there before the batch
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "id", u.c1::text as "name"
   from unnest($1, $2) as u(c0, c1)),
 changed as (
   update "public"."clients" as t
   set "name" = src."name"
   from src
-  where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)
+  where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)
   returning 1),
 added as (
   insert into "public"."clients" ("id", "name")
   select src."id", src."name"
   from src
-  where (select count(*) from changed) < (select count(*) from src) and not exists (
+  where (select count(*) from changed) < cardinality($1) and not exists (
     select
     from "public"."clients" as t
     where t."id" = src."id" and true)
@@ -78,25 +78,25 @@ added as (
 select
 from (
   select (select count(*) from changed) + (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."clients"'::regclass, 20) is not null then tandem.kept_out('clients',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'::regclass, 20) is not null then tandem.kept_out('clients',
   '"public"."clients"'::regclass, 20, done.n, (
     select count(*)
     from src
     where exists (
       select
       from "public"."clients" as t
-      where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+      where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
     select count(*)
     from src
     where not exists (
       select
       from "public"."clients" as t
       where t."id" = src."id" and true)), false) else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
 
 -- upsert, a column unsent
-with src as materialized (select u.c0::integer as "id" from unnest($1) as u(c0)),
+with src as not materialized (select u.c0::integer as "id" from unnest($1) as u(c0)),
 changed as (
   update "public"."clients" as t
   set 
@@ -105,7 +105,7 @@ changed as (
   returning 1)
 select
 from (select (select count(*) from changed) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."clients"'::regclass, 16) is not null then tandem.kept_out('clients',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'::regclass, 16) is not null then tandem.kept_out('clients',
   '"public"."clients"'::regclass, 16, done.n, (
     select count(*)
     from src
@@ -113,7 +113,7 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       select
       from "public"."clients" as t
       where t."id" = src."id" and true and false)), false) else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 
 -- upsert under another key, a column unsent
 with src as materialized (
@@ -128,7 +128,7 @@ changed as (
   update "public"."clients" as t
   set "name" = src."name"
   from whole as src
-  where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)
+  where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)
   returning 1),
 added as (
   insert into "public"."clients" ("id", "name")
@@ -150,7 +150,7 @@ where case when done.n < (select count(*) from whole as src) and tandem.keepers(
     where exists (
       select
       from "public"."clients" as t
-      where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+      where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
     select count(*)
     from whole as src
     where not exists (
@@ -184,29 +184,29 @@ else false end;
 --   $2: {1}
 
 -- delete
-with src as materialized (select u.c0::integer as "id" from unnest($1) as u(c0)),
+with src as not materialized (select u.c0::integer as "id" from unnest($1) as u(c0)),
 gone as (
   delete from "public"."clients" as t using src
   where t."id" = src."id" and true
   returning 1)
 select
 from (select (select count(*) from gone) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."clients"'::regclass, 8) is not null then tandem.kept_out('clients',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'::regclass, 8) is not null then tandem.kept_out('clients',
   '"public"."clients"'::regclass, 8, done.n, (
     select count(*)
     from "public"."clients" as t
     where exists (select from src where t."id" = src."id" and true)), false)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 
 -- upsert of rows that are new, very many, 1 of 2
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "id", u.c1::text as "name"
   from unnest($1, $2) as u(c0, c1))
 insert into "public"."clients" ("id", "name")
 select src."id", src."name"
 from src;
---   $1: {1, 1, 1, ... 2000 in all}
+--   $1: of type 23 {00000001, 00000001, 00000001, ... 2000 in all}
 --   $2: {2, 2, 2, ... 2000 in all}
 
 -- upsert of rows that are new, very many, 2 of 2
@@ -245,8 +245,9 @@ select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4,
 --       select
 --       from "public"."visit" as t
 --       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
---       and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."client_name"::text, t."client_id"::integer)::record *<> row(src."client_name"::text,
---           src."client_id"::integer)::record or t."source" is null))
+--       and (t."source" = 'D'::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--         or t."client_id"::integer is distinct from src."client_id"::integer
+--         or t."source" is null))
 --   $3: with base as materialized (
 --       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
 --         select child.v
@@ -268,8 +269,8 @@ select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4,
 --     set "client_name" = src."client_name", "client_id" = src."client_id", "source" = 'D'
 --     from src
 --     where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
---     and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."client_name"::text, t."client_id"::integer)::record *<> row(src."client_name"::text,
---         src."client_id"::integer)::record or t."source" is null)
+--     and (t."source" = 'D'::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--       or t."client_id"::integer is distinct from src."client_id"::integer or t."source" is null)
 --   $4: with base as materialized (
 --       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
 --         select child.v

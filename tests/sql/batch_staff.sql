@@ -1,7 +1,7 @@
 -- steps of a batch of staff, whole
 
 -- upsert
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "staff no", u.c1::text as "branch", u.c2::integer as "boss", u.c3::integer as "client_id"
   from unnest($1, $2, $3, $4) as u(c0, c1, c2, c3)),
 leaving as (
@@ -33,7 +33,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -59,7 +59,7 @@ added as (
 select
 from (
   select (select count(*) from changed) + (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."staff"'::regclass, 20) is not null then tandem.kept_out('staff',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."staff"'::regclass, 20) is not null then tandem.kept_out('staff',
   '"public"."staff"'::regclass, 20, done.n, (
     select count(*)
     from src
@@ -71,9 +71,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -100,13 +100,13 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert of rows that are new
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "staff no", u.c1::text as "branch", u.c2::integer as "boss", u.c3::integer as "client_id"
   from unnest($1, $2, $3, $4) as u(c0, c1, c2, c3)),
 added as (
@@ -124,7 +124,7 @@ added as (
   returning 1)
 select
 from (select (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."staff"'::regclass, 4) is not null then tandem.kept_out('staff',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."staff"'::regclass, 4) is not null then tandem.kept_out('staff',
   '"public"."staff"'::regclass, 4, done.n, (
     select count(*)
     from src
@@ -137,13 +137,13 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert of rows that were not there before the batch
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "staff no", u.c1::text as "branch", u.c2::integer as "boss", u.c3::integer as "client_id"
   from unnest($1, $2, $3, $4) as u(c0, c1, c2, c3)),
 leaving as (
@@ -175,7 +175,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -201,7 +201,7 @@ added as (
 select
 from (
   select (select count(*) from changed) + (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."staff"'::regclass, 20) is not null then tandem.kept_out('staff',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."staff"'::regclass, 20) is not null then tandem.kept_out('staff',
   '"public"."staff"'::regclass, 20, done.n, (
     select count(*)
     from src
@@ -213,9 +213,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -242,13 +242,13 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert, a column unsent
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "staff no", u.c2::integer as "boss", u.c3::integer as "client_id"
   from unnest($1, $2, $3) as u(c0, c2, c3)),
 leaving as (
@@ -280,12 +280,12 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1)
 select
 from (select (select count(*) from changed) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."staff"'::regclass, 16) is not null then tandem.kept_out('staff',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."staff"'::regclass, 16) is not null then tandem.kept_out('staff',
   '"public"."staff"'::regclass, 16, done.n, (
     select count(*)
     from src
@@ -297,9 +297,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -308,9 +308,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
---   $2: {3}
---   $3: {4}
+--   $1: of type 23 {00000001}
+--   $2: of type 23 {00000003}
+--   $3: of type 23 {00000004}
 
 -- upsert under another key, a column unsent
 with src as materialized (
@@ -355,7 +355,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -393,9 +393,9 @@ where case when done.n < (select count(*) from whole as src) and tandem.keepers(
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -464,7 +464,7 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
 --   $5: {2}
 
 -- delete
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "staff no", u.c1::text as "branch"
   from unnest($1, $2) as u(c0, c1)),
 gone as (
@@ -476,7 +476,7 @@ gone as (
   returning 1)
 select
 from (select (select count(*) from gone) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."staff"'::regclass, 8) is not null then tandem.kept_out('staff',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."staff"'::regclass, 8) is not null then tandem.kept_out('staff',
   '"public"."staff"'::regclass, 8, done.n, (
     select count(*)
     from "public"."staff" as t
@@ -489,11 +489,11 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and t."source" = 'D'::bpchar)), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
 
 -- upsert, NULL in the key
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "staff no", u.c1::text as "branch", u.c2::integer as "boss", u.c3::integer as "client_id"
   from unnest($1, $2, $3, $4) as u(c0, c1, c2, c3)),
 leaving as (
@@ -525,7 +525,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -551,7 +551,7 @@ added as (
 select
 from (
   select (select count(*) from changed) + (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."staff"'::regclass, 20) is not null then tandem.kept_out('staff',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."staff"'::regclass, 20) is not null then tandem.kept_out('staff',
   '"public"."staff"'::regclass, 20, done.n, (
     select count(*)
     from src
@@ -562,9 +562,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -590,13 +590,13 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert, NULL in some keys
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "staff no", u.c1::text as "branch", u.c2::integer as "boss", u.c3::integer as "client_id"
   from unnest($1, $2, $3, $4) as u(c0, c1, c2, c3)),
 leaving as (
@@ -630,7 +630,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -657,7 +657,7 @@ added as (
 select
 from (
   select (select count(*) from changed) + (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."staff"'::regclass, 20) is not null then tandem.kept_out('staff',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."staff"'::regclass, 20) is not null then tandem.kept_out('staff',
   '"public"."staff"'::regclass, 20, done.n, (
     select count(*)
     from src
@@ -669,9 +669,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -698,13 +698,13 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1}
+--   $1: of type 23 {00000001}
 --   $2: {2}
---   $3: {3}
---   $4: {4}
+--   $3: of type 23 {00000003}
+--   $4: of type 23 {00000004}
 
 -- upsert of rows that are new, very many
-with src as materialized (
+with src as not materialized (
   select u.c0::integer as "staff no", u.c1::text as "branch", u.c2::integer as "boss", u.c3::integer as "client_id"
   from unnest($1, $2, $3, $4) as u(c0, c1, c2, c3)),
 added as (
@@ -722,7 +722,7 @@ added as (
   returning 1)
 select
 from (select (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."staff"'::regclass, 4) is not null then tandem.kept_out('staff',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."staff"'::regclass, 4) is not null then tandem.kept_out('staff',
   '"public"."staff"'::regclass, 4, done.n, (
     select count(*)
     from src
@@ -735,10 +735,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end), true)
 else false end;
---   $1: {1, 1, 1, ... 2000 in all}
+--   $1: of type 23 {00000001, 00000001, 00000001, ... 2000 in all}
 --   $2: {2, 2, 2, ... 2000 in all}
---   $3: {3, 3, 3, ... 2000 in all}
---   $4: {4, 4, 4, ... 2000 in all}
+--   $3: of type 23 {00000003, 00000003, 00000003, ... 2000 in all}
+--   $4: of type 23 {00000004, 00000004, 00000004, ... 2000 in all}
 
 -- what follows in other tables: nothing
 

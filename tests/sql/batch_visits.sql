@@ -46,16 +46,18 @@ changed as (
   "source" = 'D'
   from src
   where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
-  and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."note"::text, t."timefrom"::time without time zone,
-      t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
-      src."client_name"::text, src."client_id"::integer)::record or t."source" is null)
+  and (t."source" = 'D'::bpchar or t."source" is null) and (t."note"::text collate "C" is distinct from src."note"::text
+    or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+    or t."source" is null)
   returning 1),
 added as (
   insert into "public"."visit" ("org_id", "visit_no", "note", "timefrom", "done", "client_name", "client_id", "source")
   select src."org_id", src."visit_no", src."note", src."timefrom", src."done", src."client_name", src."client_id",
   'D'
   from src
-  where (select count(*) from changed) < (select count(*) from src) and not exists (
+  where (select count(*) from changed) < cardinality($1) and not exists (
     select
     from "public"."visit" as t
     where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
@@ -64,7 +66,7 @@ added as (
 select
 from (
   select (select count(*) from changed) + (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."visit"'::regclass, 20) is not null then tandem.kept_out('visits',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."visit"'::regclass, 20) is not null then tandem.kept_out('visits',
   '"public"."visit"'::regclass, 20, done.n, (
     select count(*)
     from src
@@ -73,8 +75,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."visit" as t
       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-          src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+      and (t."note"::text collate "C" is distinct from src."note"::text
+        or t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
         or t."source" is null))) + (
     select count(*)
     from src
@@ -138,7 +142,7 @@ added as (
   returning 1)
 select
 from (select (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."visit"'::regclass, 4) is not null then tandem.kept_out('visits',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."visit"'::regclass, 4) is not null then tandem.kept_out('visits',
   '"public"."visit"'::regclass, 4, done.n, (select count(*) from src), false)
 else false end;
 --   $1: {1}
@@ -193,9 +197,10 @@ changed as (
   "done" = src."done", "source" = 'D'
   from src
   where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
-  and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."note"::text, t."timefrom"::time without time zone,
-      t."client_name"::text, t."client_id"::integer, t."done"::boolean)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
-      src."client_name"::text, src."client_id"::integer, src."done"::boolean)::record
+  and (t."source" = 'D'::bpchar or t."source" is null) and (t."note"::text collate "C" is distinct from src."note"::text
+    or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or t."done"::boolean is distinct from src."done"::boolean or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
     or t."source" is null)
   returning 1),
 added as (
@@ -203,7 +208,7 @@ added as (
   select src."org_id", src."visit_no", src."note", src."timefrom", src."done", src."client_name", src."client_id",
   'D'
   from src
-  where (select count(*) from changed) < (select count(*) from src) and not exists (
+  where (select count(*) from changed) < cardinality($1) and not exists (
     select
     from "public"."visit" as t
     where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
@@ -212,7 +217,7 @@ added as (
 select
 from (
   select (select count(*) from changed) + (select count(*) from added) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."visit"'::regclass, 20) is not null then tandem.kept_out('visits',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."visit"'::regclass, 20) is not null then tandem.kept_out('visits',
   '"public"."visit"'::regclass, 20, done.n, (
     select count(*)
     from src
@@ -221,9 +226,11 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."visit" as t
       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer,
-          t."done"::boolean)::record *<> row(src."note"::text, src."timefrom"::time without time zone, src."client_name"::text,
-          src."client_id"::integer, src."done"::boolean)::record or t."source" is null))) + (
+      and (t."note"::text collate "C" is distinct from src."note"::text
+        or t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."done"::boolean is distinct from src."done"::boolean or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+        or t."source" is null))) + (
     select count(*)
     from src
     where not exists (
@@ -282,13 +289,14 @@ changed as (
   set "timefrom" = src."timefrom", "client_name" = src."client_name", "client_id" = src."client_id", "source" = 'D'
   from src
   where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
-  and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."timefrom"::time without time zone, t."client_name"::text,
-      t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+  and (t."source" = 'D'::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
     or t."source" is null)
   returning 1)
 select
 from (select (select count(*) from changed) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."visit"'::regclass, 16) is not null then tandem.kept_out('visits',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."visit"'::regclass, 16) is not null then tandem.kept_out('visits',
   '"public"."visit"'::regclass, 16, done.n, (
     select count(*)
     from src
@@ -297,9 +305,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."visit" as t
       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone,
-          src."client_name"::text, src."client_id"::integer)::record or t."source" is null))), false)
-else false end;
+      and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+        or t."source" is null))), false) else false end;
 --   $1: {1}
 --   $2: {3}
 --   $3: {4}
@@ -340,9 +349,11 @@ changed as (
   "source" = 'D'
   from whole as src
   where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
-  and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."note"::text, t."timefrom"::time without time zone,
-      t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
-      src."client_name"::text, src."client_id"::integer)::record or t."source" is null)
+  and (t."source" = 'D'::bpchar or t."source" is null) and (t."note"::text collate "C" is distinct from src."note"::text
+    or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+    or t."source" is null)
   returning 1),
 added as (
   insert into "public"."visit" ("org_id", "visit_no", "note", "timefrom", "done", "client_name", "client_id", "source")
@@ -368,8 +379,10 @@ where case when done.n < (select count(*) from whole as src) and tandem.keepers(
       from "public"."visit" as t
       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-          src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+      and (t."note"::text collate "C" is distinct from src."note"::text
+        or t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
         or t."source" is null))) + (
     select count(*)
     from whole as src
@@ -448,7 +461,7 @@ gone as (
   returning 1)
 select
 from (select (select count(*) from gone) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."visit"'::regclass, 8) is not null then tandem.kept_out('visits',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."visit"'::regclass, 8) is not null then tandem.kept_out('visits',
   '"public"."visit"'::regclass, 8, done.n, (
     select count(*)
     from "public"."visit" as t
@@ -461,7 +474,7 @@ else false end;
 --   $1: {1}
 
 -- what the cloud owns is given back
-with src as materialized (
+with src as not materialized (
   select '1'::numeric as "org_id", u.c0::integer as "visit_no", u.c3::boolean as "done"
   from unnest($1, $2) as u(c0, c3))
 insert into tandem.outbox (replicator, "table", key, op)
@@ -552,9 +565,10 @@ changed as (
   set "note" = src."note", "timefrom" = src."timefrom", "client_name" = src."client_name", "client_id" = src."client_id"
   from src
   where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
-  and t."source" = 'M'::bpchar and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text,
-      t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone, src."client_name"::text,
-      src."client_id"::integer)::record)
+  and t."source" = 'M'::bpchar and (t."note"::text collate "C" is distinct from src."note"::text
+    or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record)
   returning 1)
 select
 from (select (select count(*) from changed) as n) as done
@@ -566,10 +580,11 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       select
       from src
       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
-      and t."org_id" = '1'::numeric and t."source" = 'M'::bpchar and (row(t."note"::text, t."timefrom"::time without time zone,
-          t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
-          src."client_name"::text, src."client_id"::integer)::record))), false)
-else false end;
+      and t."org_id" = '1'::numeric and t."source" = 'M'::bpchar and (t."note"::text collate "C" is distinct from src."note"::text
+        or t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record))),
+  false) else false end;
 --   $1: {1}
 --   $2: {2}
 --   $3: {3}
@@ -605,7 +620,7 @@ gone as (
   returning 1)
 select
 from (select (select count(*) from gone) as n) as done
-where case when done.n < (select count(*) from src) and tandem.keepers('"public"."visit"'::regclass, 8) is not null then tandem.kept_out('visits',
+where case when done.n < cardinality($1) and tandem.keepers('"public"."visit"'::regclass, 8) is not null then tandem.kept_out('visits',
   '"public"."visit"'::regclass, 8, done.n, (
     select count(*)
     from "public"."visit" as t

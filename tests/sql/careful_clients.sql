@@ -29,7 +29,7 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --       update "public"."clients" as t
 --       set "name" = src."name"
 --       from src
---       where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)', 'with src as materialized (
+--       where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)', 'with src as materialized (
 --         select u.cells[1]::integer as "id", u.cells[2]::text as "name"
 --         from tandem.staging as u
 --         where u.ctid = any($1))
@@ -49,7 +49,7 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --         where exists (
 --           select
 --           from "public"."clients" as t
---           where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+--           where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
 --         select count(*)
 --         from src
 --         where not exists (
@@ -65,7 +65,7 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --         where exists (
 --           select
 --           from "public"."clients" as t
---           where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+--           where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
 --         select count(*)
 --         from src
 --         where not exists (

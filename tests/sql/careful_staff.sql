@@ -103,7 +103,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --         select
 --         from "public"."clients" as srcp
 --         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
---       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--       and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
 --         or t."source" is null)', 'with src as materialized (
 --         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --         from tandem.staging as u
@@ -153,9 +153,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -195,9 +195,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -443,7 +443,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --         select
 --         from "public"."clients" as srcp
 --         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
---       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--       and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
 --         or t."source" is null)', 'with src as materialized (
 --         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --         from tandem.staging as u
@@ -492,9 +492,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -532,9 +532,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -685,7 +685,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --         select
 --         from "public"."clients" as srcp
 --         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
---       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--       and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
 --         or t."source" is null)', 'with src as materialized (
 --         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --         from tandem.staging as u
@@ -737,9 +737,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -779,9 +779,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -986,7 +986,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --         select
 --         from "public"."clients" as srcp
 --         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
---       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--       and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
 --         or t."source" is null)'], 'with src as materialized (
 --         select u.cells[1]::integer as "staff no", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --         from tandem.staging as u
@@ -1002,9 +1002,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -1026,9 +1026,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true

@@ -70,9 +70,11 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --       "source" = ''D''
 --       from src
 --       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
---       and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."note"::text, t."timefrom"::time without time zone,
---           t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
---           src."client_name"::text, src."client_id"::integer)::record or t."source" is null)', 'with base as materialized (
+--       and (t."source" = ''D''::bpchar or t."source" is null) and (t."note"::text collate "C" is distinct from src."note"::text
+--         or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--         or t."client_id"::integer is distinct from src."client_id"::integer
+--         or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+--         or t."source" is null)', 'with base as materialized (
 --         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
 --           ''note'')::text as "note", (
 --           select (timefrom::time /* the line ends */
@@ -155,8 +157,10 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --           from "public"."visit" as t
 --           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
 --           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
---           and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
---               src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+--           and (t."note"::text collate "C" is distinct from src."note"::text
+--             or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
 --             or t."source" is null))) + (
 --         select count(*)
 --         from src
@@ -199,8 +203,10 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --           from "public"."visit" as t
 --           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
 --           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
---           and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
---               src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+--           and (t."note"::text collate "C" is distinct from src."note"::text
+--             or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
 --             or t."source" is null))) + (
 --         select count(*)
 --         from src
@@ -357,9 +363,11 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --       set "note" = src."note", "timefrom" = src."timefrom", "client_name" = src."client_name", "client_id" = src."client_id"
 --       from src
 --       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
---       and t."source" = ''M''::bpchar and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text,
---           t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone, src."client_name"::text,
---           src."client_id"::integer)::record)'], 'with base as materialized (
+--       and t."source" = ''M''::bpchar and (t."note"::text collate "C" is distinct from src."note"::text
+--         or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--         or t."client_id"::integer is distinct from src."client_id"::integer
+--         or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record)'],
+--       'with base as materialized (
 --         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
 --           ''note'')::text as "note", (
 --           select (timefrom::time /* the line ends */
@@ -391,9 +399,11 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --           select
 --           from src
 --           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
---           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar and (row(t."note"::text, t."timefrom"::time without time zone,
---               t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
---               src."client_name"::text, src."client_id"::integer)::record)))', 'with base as materialized (
+--           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar and (t."note"::text collate "C" is distinct from src."note"::text
+--             or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record)))',
+--       'with base as materialized (
 --         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
 --           ''note'')::text as "note", (
 --           select (timefrom::time /* the line ends */
@@ -425,9 +435,11 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --           select
 --           from src
 --           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
---           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar and (row(t."note"::text, t."timefrom"::time without time zone,
---               t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
---               src."client_name"::text, src."client_id"::integer)::record)))', false, $1)
+--           and t."org_id" = ''1''::numeric and t."source" = ''M''::bpchar and (t."note"::text collate "C" is distinct from src."note"::text
+--             or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record)))',
+--       false, $1)
 --   $6: upsert
 --   $7: {1}
 --   $8: {}
@@ -683,8 +695,9 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --       set "timefrom" = src."timefrom", "client_name" = src."client_name", "client_id" = src."client_id", "source" = ''D''
 --       from src
 --       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
---       and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."timefrom"::time without time zone, t."client_name"::text,
---           t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+--       and (t."source" = ''D''::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--         or t."client_id"::integer is distinct from src."client_id"::integer
+--         or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
 --         or t."source" is null)'], 'with base as materialized (
 --         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", (
 --           select (timefrom::time /* the line ends */
@@ -719,8 +732,10 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --           from "public"."visit" as t
 --           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
 --           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
---           and (row(t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone,
---               src."client_name"::text, src."client_id"::integer)::record or t."source" is null)))', 'with base as materialized (
+--           and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+--             or t."source" is null)))', 'with base as materialized (
 --         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", (
 --           select (timefrom::time /* the line ends */
 --             )
@@ -754,8 +769,10 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --           from "public"."visit" as t
 --           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
 --           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
---           and (row(t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone,
---               src."client_name"::text, src."client_id"::integer)::record or t."source" is null)))', false, $1)
+--           and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+--             or t."source" is null)))', false, $1)
 --   $6: upsert
 --   $7: {1}
 --   $8: {2}
@@ -805,8 +822,9 @@ select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4,
 --       select
 --       from "public"."visit" as t
 --       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
---       and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."client_name"::text, t."client_id"::integer)::record *<> row(src."client_name"::text,
---           src."client_id"::integer)::record or t."source" is null))
+--       and (t."source" = 'D'::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--         or t."client_id"::integer is distinct from src."client_id"::integer
+--         or t."source" is null))
 --   $3: with base as materialized (
 --       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
 --         select child.v
@@ -828,8 +846,8 @@ select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4,
 --     set "client_name" = src."client_name", "client_id" = src."client_id", "source" = 'D'
 --     from src
 --     where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
---     and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."client_name"::text, t."client_id"::integer)::record *<> row(src."client_name"::text,
---         src."client_id"::integer)::record or t."source" is null)
+--     and (t."source" = 'D'::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--       or t."client_id"::integer is distinct from src."client_id"::integer or t."source" is null)
 --   $4: with base as materialized (
 --       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
 --         select child.v

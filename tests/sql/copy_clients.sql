@@ -47,7 +47,7 @@ with src as materialized (
   select u.c0::integer as "id", u.c1::text as "name", u.n::bigint as "tandem n"
   from unnest($1, $2, $3) as u(c0, c1, n))
 select count(*) filter (where t.ctid is null), count(*) filter (where t.ctid is not null
-  and (row(t."name"::text)::record *<> row(src."name"::text)::record)), count(*) filter (where t.ctid is not null
+  and (t."name"::text collate "C" is distinct from src."name"::text)), count(*) filter (where t.ctid is not null
   and true)
 from src
 left join "public"."clients" as t on row(t."id"::integer)::record::text = row(src."id"::integer)::record::text
@@ -368,7 +368,7 @@ done as (
   set "name" = src."name"
   from src
   where row(t."id"::integer)::record::text = row(src."id"::integer)::record::text
-  and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)
+  and true and (t."name"::text collate "C" is distinct from src."name"::text)
   returning 1)
 select case set_config('tandem.updated', (select count(*) from done)::text, true)
 when '' then '' end
@@ -380,7 +380,7 @@ else not tandem.kept_out('clients', '"public"."clients"'::regclass, 16, (select 
       select
       from src
       where row(t."id"::integer)::record::text = row(src."id"::integer)::record::text
-      and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))), false) end;
+      and true and (t."name"::text collate "C" is distinct from src."name"::text))), false) end;
 --   $1: office-1
 --   $2: 7
 --   $3: clients
@@ -490,7 +490,7 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --       update "public"."clients" as t
 --       set "name" = src."name"
 --       from src
---       where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)', 'with src as materialized (
+--       where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)', 'with src as materialized (
 --         select u.cells[1]::integer as "id", u.cells[2]::text as "name"
 --         from tandem.staging as u
 --         where u.ctid = any($1))
@@ -510,7 +510,7 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --         where exists (
 --           select
 --           from "public"."clients" as t
---           where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+--           where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
 --         select count(*)
 --         from src
 --         where not exists (
@@ -526,7 +526,7 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --         where exists (
 --           select
 --           from "public"."clients" as t
---           where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+--           where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
 --         select count(*)
 --         from src
 --         where not exists (
@@ -554,7 +554,7 @@ select tandem.weigh((select count(*) from "public"."clients" as t where true), '
     select
     from "public"."clients" as t
     where row(t."id"::integer)::record::text = row(src."id"::integer)::record::text
-    and true and not (row(t."name"::text)::record *<> row(src."name"::text)::record))', $1, $2, $3, $4, 40);
+    and true and not (t."name"::text collate "C" is distinct from src."name"::text))', $1, $2, $3, $4, 40);
 --   $1: office-1
 --   $2: 7
 --   $3: clients
@@ -671,8 +671,9 @@ select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4,
 --       select
 --       from "public"."visit" as t
 --       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
---       and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."client_name"::text, t."client_id"::integer)::record *<> row(src."client_name"::text,
---           src."client_id"::integer)::record or t."source" is null))
+--       and (t."source" = 'D'::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--         or t."client_id"::integer is distinct from src."client_id"::integer
+--         or t."source" is null))
 --   $3: with base as materialized (
 --       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
 --         select child.v
@@ -694,8 +695,8 @@ select tandem.heal_orphans(current_setting('tandem.replicator'), $1, $2, $3, $4,
 --     set "client_name" = src."client_name", "client_id" = src."client_id", "source" = 'D'
 --     from src
 --     where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
---     and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."client_name"::text, t."client_id"::integer)::record *<> row(src."client_name"::text,
---         src."client_id"::integer)::record or t."source" is null)
+--     and (t."source" = 'D'::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+--       or t."client_id"::integer is distinct from src."client_id"::integer or t."source" is null)
 --   $4: with base as materialized (
 --       select '1'::numeric as "org_id", u.cells[1]::integer as "visit_no", (
 --         select child.v

@@ -62,7 +62,7 @@ with src as materialized (
   u.n::bigint as "tandem n"
   from unnest($1, $2, $3, $4, $5) as u(c0, c1, c2, c3, n))
 select count(*) filter (where t.ctid is null), count(*) filter (where t.ctid is not null
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)), count(*) filter (where t.ctid is not null and exists (
     select
     from "public"."clients" as tp
@@ -406,7 +406,7 @@ done as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1)
 select case set_config('tandem.updated', (select count(*) from done)::text, true)
@@ -615,7 +615,7 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --         select
 --         from "public"."clients" as srcp
 --         where srcp."id" = src."client_id" and true) then false else tandem.no_parent(''clients'') end
---       and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+--       and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
 --         or t."source" is null)', 'with src as materialized (
 --         select u.cells[1]::integer as "staff no", u.cells[2]::text as "branch", u.cells[3]::integer as "boss", u.cells[4]::integer as "client_id"
 --         from tandem.staging as u
@@ -667,9 +667,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -709,9 +709,9 @@ select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6);
 --             select
 --             from "public"."clients" as tp
 --             where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric)
---           and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
---               src."client_id"::integer)::record or t."source" is null)) and case
---         when exists (
+--           and (t."source" = ''D''::bpchar or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or t."source" is null)) and case when exists (
 --           select
 --           from "public"."clients" as srcp
 --           where srcp."id" = src."client_id" and srcp."org_id" = ''1''::numeric) then true
@@ -778,8 +778,9 @@ select tandem.weigh((
       select
       from "public"."clients" as tp
       where tp."id" = t."client_id" and tp."org_id" = ''1''::numeric) and (t."source" = ''D''::bpchar
-      or t."source" is null) and not (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-        src."client_id"::integer)::record or t."source" is null))', $1, $2, $3, $4, 40);
+      or t."source" is null) and not (t."boss"::integer is distinct from src."boss"::integer
+      or t."client_id"::integer is distinct from src."client_id"::integer
+      or t."source" is null))', $1, $2, $3, $4, 40);
 --   $1: office-1
 --   $2: 7
 --   $3: staff

@@ -87,8 +87,9 @@ src as materialized (
   from base
   left join found0 on found0.k0 = base."client_id")
 select count(*) filter (where t.ctid is null), count(*) filter (where t.ctid is not null
-  and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-      src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+  and (t."note"::text collate "C" is distinct from src."note"::text or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
     or t."source" is null)), count(*) filter (where t.ctid is not null and t."org_id" = '1'::numeric
   and t."source" = 'D'::bpchar)
 from src
@@ -544,8 +545,9 @@ done as (
   from src
   where row(t."org_id"::numeric, t."visit_no"::integer)::record::text = row(src."org_id"::numeric, src."visit_no"::integer)::record::text
   and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-  and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-      src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+  and (t."note"::text collate "C" is distinct from src."note"::text or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
     or t."source" is null)
   returning 1)
 select case set_config('tandem.updated', (select count(*) from done)::text, true)
@@ -559,8 +561,10 @@ else not tandem.kept_out('visits', '"public"."visit"'::regclass, 16, (select cou
       from src
       where row(t."org_id"::numeric, t."visit_no"::integer)::record::text = row(src."org_id"::numeric, src."visit_no"::integer)::record::text
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-          src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+      and (t."note"::text collate "C" is distinct from src."note"::text
+        or t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
         or t."source" is null))), false) end;
 --   $1: office-1
 --   $2: 7
@@ -812,9 +816,11 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --       "source" = ''D''
 --       from src
 --       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = ''1''::numeric
---       and (t."source" = ''D''::bpchar or t."source" is null) and (row(t."note"::text, t."timefrom"::time without time zone,
---           t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
---           src."client_name"::text, src."client_id"::integer)::record or t."source" is null)', 'with base as materialized (
+--       and (t."source" = ''D''::bpchar or t."source" is null) and (t."note"::text collate "C" is distinct from src."note"::text
+--         or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--         or t."client_id"::integer is distinct from src."client_id"::integer
+--         or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+--         or t."source" is null)', 'with base as materialized (
 --         select ''1''::numeric as "org_id", u.cells[1]::integer as "visit_no", tandem.fit(u.cells[2]::text, u.cells[2]::text::character varying(20)::text,
 --           ''note'')::text as "note", (
 --           select (timefrom::time /* the line ends */
@@ -897,8 +903,10 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --           from "public"."visit" as t
 --           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
 --           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
---           and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
---               src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+--           and (t."note"::text collate "C" is distinct from src."note"::text
+--             or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
 --             or t."source" is null))) + (
 --         select count(*)
 --         from src
@@ -941,8 +949,10 @@ select tandem.try_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $
 --           from "public"."visit" as t
 --           where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
 --           and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
---           and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
---               src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+--           and (t."note"::text collate "C" is distinct from src."note"::text
+--             or t."client_name"::text collate "C" is distinct from src."client_name"::text
+--             or t."client_id"::integer is distinct from src."client_id"::integer
+--             or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
 --             or t."source" is null))) + (
 --         select count(*)
 --         from src
@@ -994,8 +1004,10 @@ select tandem.weigh((
     from "public"."visit" as t
     where row(t."org_id"::numeric, t."visit_no"::integer)::record::text = row(src."org_id"::numeric, src."visit_no"::integer)::record::text
     and t."org_id" = ''1''::numeric and (t."source" = ''D''::bpchar or t."source" is null)
-    and not (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-        src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+    and not (t."note"::text collate "C" is distinct from src."note"::text
+      or t."client_name"::text collate "C" is distinct from src."client_name"::text
+      or t."client_id"::integer is distinct from src."client_id"::integer
+      or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
       or t."source" is null))', $1, $2, $3, $4, 40);
 --   $1: office-1
 --   $2: 7

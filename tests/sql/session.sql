@@ -39,6 +39,33 @@ select set_config('tandem.apply', pg_current_xact_id()::text, true), set_config(
 -- on the desktop, 3 of 3
 set constraints all deferred;
 
+-- begin alone
+begin isolation level read committed read write;
+
+-- the checkpoint moves, 1 of 2
+begin isolation level read committed read write;
+
+-- the checkpoint moves, 2 of 2
+select tandem.advance($1, $2, $3, $4, $5, timestamptz '2000-01-01 00:00:00+00' + $6 * interval '1 microsecond',
+  $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17);
+--   $1: office-1
+--   $2: tandem
+--   $3: 7
+--   $4: 0/1
+--   $5: 0/1A2B3C4D
+--   $6: null
+--   $7: null
+--   $8: 0
+--   $9: {}
+--   $10: {}
+--   $11: {}
+--   $12: {}
+--   $13: {}
+--   $14: {}
+--   $15: {}
+--   $16: {"datestyle","ISO","intervalstyle","postgres","extra_float_digits","3","bytea_output","hex","timezone","UTC","lc_monetary","C","array_nulls","on","xmloption","content","statement_timeout","600000","lock_timeout","5000","idle_in_transaction_session_timeout","30000","synchronous_commit","on","row_security","off"}
+--   $17: false
+
 -- constraints at once
 set constraints all immediate;
 

@@ -17,7 +17,7 @@ changed as (
   update "public"."clients" as t
   set "name" = src."name"
   from src
-  where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)
+  where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)
   returning 1),
 added as (
   insert into "public"."clients" ("id", "name")
@@ -38,7 +38,7 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
     where exists (
       select
       from "public"."clients" as t
-      where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+      where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
     select count(*)
     from src
     where not exists (
@@ -106,7 +106,7 @@ changed as (
   update "public"."clients" as t
   set "name" = src."name"
   from whole as src
-  where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)
+  where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)
   returning 1),
 added as (
   insert into "public"."clients" ("id", "name")
@@ -127,7 +127,7 @@ where case when done.n < (select count(*) from whole as src) and tandem.keepers(
     where exists (
       select
       from "public"."clients" as t
-      where t."id" = src."id" and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))) + (
+      where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
     select count(*)
     from whole as src
     where not exists (
@@ -347,7 +347,7 @@ done as (
   set "name" = src."name"
   from src
   where row(t."id"::integer)::record::text = row(src."id"::integer)::record::text
-  and true and (row(t."name"::text)::record *<> row(src."name"::text)::record)
+  and true and (t."name"::text collate "C" is distinct from src."name"::text)
   returning 1)
 select case set_config('tandem.updated', (select count(*) from done)::text, true)
 when '' then '' end
@@ -359,7 +359,7 @@ else not tandem.kept_out('clients', '"public"."clients"'::regclass, 16, (select 
       select
       from src
       where row(t."id"::integer)::record::text = row(src."id"::integer)::record::text
-      and true and (row(t."name"::text)::record *<> row(src."name"::text)::record))), false) end;
+      and true and (t."name"::text collate "C" is distinct from src."name"::text))), false) end;
 --   $1: office-1
 --   $2: 7
 --   $3: clients

@@ -42,7 +42,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -80,9 +80,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -156,7 +156,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1)
 select
@@ -173,9 +173,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -241,7 +241,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -279,9 +279,9 @@ where case when done.n < (select count(*) from whole as src) and tandem.keepers(
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -440,7 +440,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -477,9 +477,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -554,7 +554,7 @@ changed as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1),
 added as (
@@ -593,9 +593,9 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
         select
         from "public"."clients" as tp
         where tp."id" = t."client_id" and tp."org_id" = '1'::numeric) and (t."source" = 'D'::bpchar
-        or t."source" is null) and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer,
-          src."client_id"::integer)::record or t."source" is null)) and case
-    when exists (
+        or t."source" is null) and (t."boss"::integer is distinct from src."boss"::integer
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or t."source" is null)) and case when exists (
       select
       from "public"."clients" as srcp
       where srcp."id" = src."client_id" and srcp."org_id" = '1'::numeric) then true
@@ -762,7 +762,7 @@ done as (
     select
     from "public"."clients" as srcp
     where srcp."id" = src."client_id" and true) then false else tandem.no_parent('clients') end
-  and (row(t."boss"::integer, t."client_id"::integer)::record *<> row(src."boss"::integer, src."client_id"::integer)::record
+  and (t."boss"::integer is distinct from src."boss"::integer or t."client_id"::integer is distinct from src."client_id"::integer
     or t."source" is null)
   returning 1)
 select case set_config('tandem.updated', (select count(*) from done)::text, true)

@@ -55,9 +55,11 @@ changed as (
   "source" = 'D'
   from src
   where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
-  and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."note"::text, t."timefrom"::time without time zone,
-      t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
-      src."client_name"::text, src."client_id"::integer)::record or t."source" is null)
+  and (t."source" = 'D'::bpchar or t."source" is null) and (t."note"::text collate "C" is distinct from src."note"::text
+    or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+    or t."source" is null)
   returning 1),
 added as (
   insert into "public"."visit" ("org_id", "visit_no", "note", "timefrom", "done", "client_name", "client_id", "source")
@@ -82,8 +84,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."visit" as t
       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-          src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+      and (t."note"::text collate "C" is distinct from src."note"::text
+        or t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
         or t."source" is null))) + (
     select count(*)
     from src
@@ -151,8 +155,9 @@ changed as (
   set "timefrom" = src."timefrom", "client_name" = src."client_name", "client_id" = src."client_id", "source" = 'D'
   from src
   where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
-  and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."timefrom"::time without time zone, t."client_name"::text,
-      t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+  and (t."source" = 'D'::bpchar or t."source" is null) and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
     or t."source" is null)
   returning 1)
 select
@@ -166,9 +171,10 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from "public"."visit" as t
       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."timefrom"::time without time zone,
-          src."client_name"::text, src."client_id"::integer)::record or t."source" is null))), false)
-else false end;
+      and (t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+        or t."source" is null))), false) else false end;
 --   $1: office-1
 --   $2: 7
 --   $3: visits
@@ -218,9 +224,11 @@ changed as (
   "source" = 'D'
   from whole as src
   where t."org_id" = src."org_id" and t."visit_no" = src."visit_no" and t."org_id" = '1'::numeric
-  and (t."source" = 'D'::bpchar or t."source" is null) and (row(t."note"::text, t."timefrom"::time without time zone,
-      t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text, src."timefrom"::time without time zone,
-      src."client_name"::text, src."client_id"::integer)::record or t."source" is null)
+  and (t."source" = 'D'::bpchar or t."source" is null) and (t."note"::text collate "C" is distinct from src."note"::text
+    or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
+    or t."source" is null)
   returning 1),
 added as (
   insert into "public"."visit" ("org_id", "visit_no", "note", "timefrom", "done", "client_name", "client_id", "source")
@@ -245,8 +253,10 @@ where case when done.n < (select count(*) from whole as src) and tandem.keepers(
       from "public"."visit" as t
       where t."org_id" = src."org_id" and t."visit_no" = src."visit_no"
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-          src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+      and (t."note"::text collate "C" is distinct from src."note"::text
+        or t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
         or t."source" is null))) + (
     select count(*)
     from whole as src
@@ -743,8 +753,9 @@ done as (
   from src
   where row(t."org_id"::numeric, t."visit_no"::integer)::record::text = row(src."org_id"::numeric, src."visit_no"::integer)::record::text
   and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-  and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-      src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+  and (t."note"::text collate "C" is distinct from src."note"::text or t."client_name"::text collate "C" is distinct from src."client_name"::text
+    or t."client_id"::integer is distinct from src."client_id"::integer
+    or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
     or t."source" is null)
   returning 1)
 select case set_config('tandem.updated', (select count(*) from done)::text, true)
@@ -758,8 +769,10 @@ else not tandem.kept_out('visits', '"public"."visit"'::regclass, 16, (select cou
       from src
       where row(t."org_id"::numeric, t."visit_no"::integer)::record::text = row(src."org_id"::numeric, src."visit_no"::integer)::record::text
       and t."org_id" = '1'::numeric and (t."source" = 'D'::bpchar or t."source" is null)
-      and (row(t."note"::text, t."timefrom"::time without time zone, t."client_name"::text, t."client_id"::integer)::record *<> row(src."note"::text,
-          src."timefrom"::time without time zone, src."client_name"::text, src."client_id"::integer)::record
+      and (t."note"::text collate "C" is distinct from src."note"::text
+        or t."client_name"::text collate "C" is distinct from src."client_name"::text
+        or t."client_id"::integer is distinct from src."client_id"::integer
+        or row(t."timefrom"::time without time zone)::record *<> row(src."timefrom"::time without time zone)::record
         or t."source" is null))), false) end;
 --   $1: office-1
 --   $2: 7

@@ -5,6 +5,7 @@
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc as blocking;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -36,6 +37,8 @@ pub struct Stats {
     pub refused: u64,
     /// Connections whose upstream couldn't be reached.
     pub upstream_failures: u64,
+    /// How often clients said something after they had been answered, or first: so often somebody waited for the network.
+    pub turns: u64,
     /// Bytes handed to the upstream.
     pub to_upstream: u64,
     /// Bytes handed to clients.
@@ -322,7 +325,11 @@ async fn relay(
     let (from_client, to_client) = client.split();
     let (from_upstream, to_upstream) = upstream.split();
     let beginning = Beginning::default();
+    let answered = AtomicBool::new(true);
     let listen = |bytes: &[u8]| {
+        if !bytes.is_empty() && answered.swap(false, Ordering::Relaxed) {
+            stats.send_modify(|stats| stats.turns += 1);
+        }
         beginning.see(bytes);
         bytes.to_vec()
     };
@@ -343,7 +350,10 @@ async fn relay(
         to_client,
         (orders.clone(), true),
         talk,
-        |n| stats.send_modify(|stats| stats.to_client += n),
+        |n| {
+            answered.store(true, Ordering::Relaxed);
+            stats.send_modify(|stats| stats.to_client += n);
+        },
     );
     // A side that breaks (its peer was killed) breaks the other at once, as no network in between would soften it.
     match tokio::try_join!(there, back) {

@@ -16,6 +16,7 @@ mod sift;
 mod stage;
 mod state;
 mod swap;
+mod together;
 mod worker;
 
 pub(super) use concurrent_changes::{ChangeTracker, Watched};
@@ -29,4 +30,5 @@ pub use schedule::{Agenda, CopyRequest, Scheduled};
 pub(super) use stage::Refusal;
 pub(super) use state::{is_ours, not_applied_on, stop_state, way_of};
 pub use state::{not_applied, set_state};
+pub(super) use together::Checks;
 pub(super) use worker::{Ends, Event, Order, Reading, Reads};

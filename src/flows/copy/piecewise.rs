@@ -8,10 +8,21 @@ use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::model::{Lsn, Table, TableId, Tables};
 use crate::plan::verify::Stretch;
-use crate::plan::{Pages, direct, pieces, read_pieces};
+use crate::plan::{Pages, direct, join_pieces, pieces, read_pieces};
+
+/// What is known of a table before it is staged: what was filled of it by pieces, and what has been asked for that.
+#[derive(Debug, Default)]
+pub(super) struct Filled {
+    /// Rows that were written and told of.
+    pub(super) rows: u64,
+    /// How many pages the desktop's table has.
+    pub(super) pages: Option<u64>,
+    /// Those of them whose rows are in the cloud.
+    pub(super) done: Option<Vec<Stretch>>,
+}
 
 impl Staging<'_> {
-    /// Fills what is missing of a table, if it is empty or an interrupted copy left off there; says how many rows. `group` are the
+    /// Fills what is missing of a table, if it is empty or an interrupted copy left off there; says what it did. `group` are the
     /// tables that are copied with it, none of which is whole: one that it refers to comes first.
     ///
     /// # Errors
@@ -22,35 +33,41 @@ impl Staging<'_> {
         table: &Table,
         (tables, group): (&Tables, &[TableId]),
         before: Lsn,
-    ) -> Result<u64, Fault> {
+    ) -> Result<Filled, Fault> {
+        let mut filled = Filled::default();
         let desktop = Fault::at(Side::Desktop);
         let Some(halves) = direct(table, tables, &|_| false) else {
-            return Ok(0);
+            return Ok(filled);
         };
         let refers = |other: &&TableId| {
             let other = tables.get(**other);
             other.id != table.id && { other.reaches.iter() }.any(|reach| reach.child == table.cloud)
         };
         if table.leaves.is_some() || table.knot.is_some() || group.iter().any(|of| refers(&of)) {
-            return Ok(0);
+            return Ok(filled);
         }
         let size = reader.size(&[table.desktop_oid]).await;
-        let (_, last) = size.map_err(&desktop)?;
+        let last = size.map_err(&desktop)?.pages;
+        filled.pages = Some(last);
         if last < 2 * limits::PIECE_PAGES_MAX {
-            return Ok(0);
+            return Ok(filled);
         }
         let done = self.pieces_done(table).await?;
+        let checks = self.checks.clone();
+        let references = checks.of(self, table, &halves).await?;
         let mut pour = Pour {
             table,
             halves: &halves,
             pages: None,
             last,
             before,
+            references,
         };
         if done.is_empty() && !pour.claim(self).await? {
-            return Ok(0);
+            filled.done = Some(done);
+            return Ok(filled);
         }
-        let mut rows = 0;
+        let mut poured_pages = Vec::new();
         for piece in left(&done, last) {
             pour.pages = Some(piece);
             reader.begin_try().await.map_err(&desktop)?;
@@ -60,9 +77,13 @@ impl Staging<'_> {
                 break;
             };
             reader.keep_try().await.map_err(&desktop)?;
-            rows += poured;
+            filled.rows += poured;
+            poured_pages.push((piece.0, piece.1.unwrap_or(last)));
         }
-        Ok(rows)
+        poured_pages.extend(done);
+        poured_pages.sort_unstable();
+        filled.done = Some(join_pieces(poured_pages.into_iter()));
+        Ok(filled)
     }
 
     /// The pages of which an interrupted copy wrote the rows.

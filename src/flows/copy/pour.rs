@@ -1,9 +1,12 @@
 //! An empty table is filled by COPY: in one transaction, so that nobody sees a part of it, or, where it is large, in
 //! several at once; then a reader sees it grow, and its state says `copying` until it is whole.
 
+use std::sync::Arc;
+
 use super::progress::Course;
 use super::stage::{Staging, run};
 use super::state::{is_ours, not_applied};
+use super::together::{References, Values};
 use crate::apply::{ApplyError, CopyIn, Lease, assert_lease};
 use crate::capture::{Line, TableReader, values};
 use crate::fault::{Fault, Side, blames_table};
@@ -12,7 +15,7 @@ use crate::plan::{
     Direct, Pages, TransactionSettings, forget_pieces, opening, piece_done, table_state,
     void_parked,
 };
-use crate::wire::WireError;
+use crate::wire::{ServerError, WireError};
 
 /// What became of rows.
 pub(super) enum Poured {
@@ -34,6 +37,8 @@ pub(super) struct Pour<'a> {
     pub(super) last: u64,
     /// It streams from there on.
     pub(super) before: Lsn,
+    /// Foreign keys that are checked together; none where the cloud checks them row by row.
+    pub(super) references: Option<Arc<References>>,
 }
 
 impl Pour<'_> {
@@ -46,33 +51,56 @@ impl Pour<'_> {
         staging: &mut Staging<'_>,
         reader: &mut TableReader,
     ) -> Result<Poured, Fault> {
+        if let Some(references) = &self.references
+            && let Some(poured) = self.try_pour(staging, reader, Some(references)).await?
+        {
+            return Ok(poured);
+        }
+        let poured = self.try_pour(staging, reader, None).await?;
+        Ok(poured.unwrap_or(Poured::NotThis))
+    }
+
+    /// None where there are too many values to check them together.
+    async fn try_pour(
+        &self,
+        staging: &mut Staging<'_>,
+        reader: &mut TableReader,
+        references: Option<&Arc<References>>,
+    ) -> Result<Option<Poured>, Fault> {
         let Pour { table, halves, .. } = self;
+        let references = references.map(Arc::as_ref);
         let mut course = staging.progress.read(&table.name);
-        let begin = self.begin(staging.opening);
+        let begin = self.begin(staging.opening, references);
         let mut filling = match CopyIn::begin(staging.applier, &begin).await {
             Ok(filling) => filling,
-            Err(refused) => return not_this(refused, table),
+            Err(refused) => return not_this(refused, table).map(Some),
         };
         let limit = usize::try_from(staging.memory_max / 2).unwrap_or(usize::MAX);
         let out = halves.out(self.pages);
-        let Some(rows) = pass_on((reader, limit), &out, &mut filling, &mut course).await? else {
-            return given_up(filling, &mut course).await;
+        let mut values = references.map(References::values);
+        let to = To::Cloud(&mut filling, values.as_mut());
+        let Some(rows) = pass_on((reader, limit), &out, to, &mut course).await? else {
+            let are_many = values.is_some_and(|values| values.are_too_many());
+            let given_up = given_up(filling, &mut course).await?;
+            return Ok((!are_many).then_some(given_up));
         };
-        match filling.commit(rows, self.end(staging.lease, rows)).await {
-            Ok(true) => Ok(Poured::Whole(rows)),
+        let checks = values.iter().flat_map(Values::checks);
+        let end = checks.chain(self.end(staging.lease, rows)).collect();
+        match filling.commit(rows, end).await {
+            Ok(true) => Ok(Some(Poured::Whole(rows))),
             Ok(false) => {
                 course.undo();
-                Ok(Poured::NotThis)
+                Ok(Some(Poured::NotThis))
             }
             Err(refused) => {
                 course.undo();
-                not_this(refused, table)
+                not_this(refused, table).map(Some)
             }
         }
     }
 
     /// Opens the transaction, and the COPY in it.
-    fn begin(&self, settings: &TransactionSettings) -> String {
+    fn begin(&self, settings: &TransactionSettings, references: Option<&References>) -> String {
         let begin = opening(settings).into_iter();
         let mut begin: Vec<_> = begin.map(|statement| statement.sql.to_string()).collect();
         // However long the desktop takes to read it: the COPY is one statement.
@@ -80,6 +108,7 @@ impl Pour<'_> {
         if self.pages.is_none() {
             begin.push(self.halves.taken.clone());
         }
+        begin.extend(references.map(References::begin));
         format!("{}; {}", begin.join("; "), self.halves.into)
     }
 
@@ -131,15 +160,43 @@ pub(super) fn whole(replicator: &str, table: &Table, rows: u64, before: Lsn) -> 
     ]
 }
 
-/// Reads what `out` gives and passes it on; says how many rows. None when some of them don't fit as they are, or the
+/// Where rows are passed on to.
+pub(super) enum To<'a, 'b> {
+    /// Into the table, and the values of foreign keys into memory.
+    Cloud(&'a mut CopyIn<'b>, Option<&'a mut Values<'b>>),
+    /// Into memory, up to so many bytes.
+    Memory(&'a mut Vec<u8>, usize),
+}
+
+impl To<'_, '_> {
+    /// Takes a line; false where it has no room for it.
+    async fn take(&mut self, line: &[u8]) -> Result<bool, Fault> {
+        match self {
+            To::Cloud(filling, values) => {
+                let taken = filling.line(line).await;
+                taken.map_err(Fault::at(Side::Cloud))?;
+                Ok(values.as_mut().is_none_or(|values| values.take(line)))
+            }
+            To::Memory(data, most) => {
+                let fits = data.len() + line.len() <= *most;
+                if fits {
+                    data.extend_from_slice(line);
+                }
+                Ok(fits)
+            }
+        }
+    }
+}
+
+/// Reads what `out` gives and passes it on, line by line; says how many rows. None when some of them don't fit as they are, or the
 /// desktop refuses to give them.
-async fn pass_on(
+pub(super) async fn pass_on(
     (reader, limit): (&mut TableReader, usize),
     out: &str,
-    filling: &mut CopyIn<'_>,
+    mut to: To<'_, '_>,
     course: &mut Course,
 ) -> Result<Option<u64>, Fault> {
-    let (desktop, cloud) = (Fault::at(Side::Desktop), Fault::at(Side::Cloud));
+    let desktop = Fault::at(Side::Desktop);
     match reader.start(out).await {
         Ok(()) => {}
         Err(WireError::Server(error)) if blames_table(&error) => return Ok(None),
@@ -163,7 +220,7 @@ async fn pass_on(
         match line {
             Line::Row(line) if !unfit => {
                 rows += 1;
-                filling.line(&line).await.map_err(&cloud)?;
+                unfit = !to.take(&line).await?;
                 course.row(line.len() as u64);
             }
             Line::Row(_) => {}
@@ -181,12 +238,15 @@ async fn given_up(filling: CopyIn<'_>, course: &mut Course) -> Result<Poured, Fa
     Ok(Poured::NotThis)
 }
 
+/// The table has rows already, or is refused for what it is or has.
+pub(super) fn is_not_this(error: &ServerError) -> bool {
+    error.code == sqlstate::NOT_EMPTY || blames_table(error) || is_ours(error)
+}
+
 /// What is wrong with single rows is found out another way.
 fn not_this(refused: ApplyError, table: &Table) -> Result<Poured, Fault> {
     match &refused {
-        ApplyError::Refused { error, .. }
-            if error.code == sqlstate::NOT_EMPTY || blames_table(error) || is_ours(error) =>
-        {
+        ApplyError::Refused { error, .. } if is_not_this(error) => {
             tracing::debug!(table = %table.name, %error, "not by COPY");
             Ok(Poured::NotThis)
         }

@@ -189,10 +189,12 @@ impl Course {
         }
     }
 
-    /// So many rows need not be read: they are there.
-    pub(in super::super) fn are_there(&self, rows: u64) {
+    /// So many rows need not be read: they are there. Of `told` rows of the table was told before; they are among those, or are read
+    /// again.
+    pub(in super::super) fn are_there(&self, rows: u64, told: u64) {
         if let Some(entry) = &self.entry {
             entry.rows.fetch_add(rows, Ordering::Relaxed);
+            entry.rows.fetch_sub(told, Ordering::Relaxed);
         }
     }
 
@@ -229,6 +231,12 @@ mod tests {
         let seen = progress.look();
         assert_eq!((seen.rows, seen.bytes, seen.expected), (1, 5, 10));
         assert_eq!(seen.at_work.len(), 1);
+        // Filled by pieces, of which one was refused: some of its rows are equal, the others are read once more.
+        (0..4).for_each(|_| course.row(5));
+        course.are_there(3, 5);
+        (0..2).for_each(|_| course.row(5));
+        assert_eq!(progress.look().rows, 5);
+        course.are_there(0, 4);
         drop(course);
         progress.end("one", false);
         assert_eq!(progress.look().at_work, []);

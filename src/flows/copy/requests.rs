@@ -31,12 +31,14 @@ pub async fn asked(cloud: &Client, replicator: &str) -> Result<Vec<SwapRequest>,
         where replicator = $1 and ended_at is null and asked_at < now() - $2::interval";
     let params: [(&(dyn ToSql + Sync), Type); 2] =
         [(&replicator, Type::TEXT), (&patience, Type::TEXT)];
-    Side::Cloud.query(cloud, late, &params).await?;
     let open = r#"select id, "table", allow_shrink
         from tandem.swap
         where replicator = $1 and ended_at is null
         order by id"#;
-    let rows = Side::Cloud.query(cloud, open, &params[..1]).await?;
+    let (_, rows) = tokio::try_join!(
+        Side::Cloud.query(cloud, late, &params),
+        Side::Cloud.query(cloud, open, &params[..1])
+    )?;
     let asked = rows.iter().map(|row| SwapRequest {
         id: row.get(0),
         table: row.get(1),

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::model::{Key, Source, Statement, Table, Tables, alike, listed, sqlstate};
 use crate::plan::{TransactionSettings, past_keys};
 
-/// Sets the sequences that make keys past the highest key; those that are further stay.
+/// Sets the sequences that make keys past the highest key; those that are further stay. `first` is carried out before, in any case.
 ///
 /// # Errors
 /// When the connection fails, or the lease is lost. What we have no right to is said, and left.
@@ -17,7 +17,19 @@ pub(super) async fn set_past_keys(
     applier: &mut Applier,
     (opening, lease): (&TransactionSettings, &Lease),
     tables: &Tables,
+    first: Statement,
 ) -> Result<(), Fault> {
+    // All at once, where nothing is refused: a distant cloud is waited for once.
+    let all = tables.iter().flat_map(statements);
+    let all: Vec<_> = [first.clone()].into_iter().chain(all).collect();
+    match run(applier, opening, lease, all).await {
+        Ok(()) => return Ok(()),
+        Err(ApplyError::Refused { error, .. }) if error.code != sqlstate::LEASE_LOST => {}
+        Err(error) => return Err(not_applied(error)),
+    }
+    run(applier, opening, lease, [first])
+        .await
+        .map_err(not_applied)?;
     let mut left = Vec::new();
     for table in tables.iter() {
         let statements = statements(table);

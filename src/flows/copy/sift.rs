@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use super::merge::{Copied, Merge};
 use super::not_applied;
+use super::piecewise::Filled;
 use super::stage::Staging;
 use crate::apply::{ApplyError, Script};
 use crate::capture::TableReader;
@@ -49,17 +50,25 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
+        filled: &Filled,
     ) -> Result<Option<Sifted>, Fault> {
         let desktop = Fault::at(Side::Desktop);
         let leaves = table.leaves.iter().flatten().map(|(_, oid)| *oid);
         let oids: Vec<_> = leaves.chain([table.desktop_oid]).collect();
-        let (_, pages) = reader.size(&oids).await.map_err(&desktop)?;
+        let pages = match filled.pages {
+            Some(pages) => pages,
+            None => reader.size(&oids).await.map_err(&desktop)?.pages,
+        };
         let always = failpoint::sifts_always();
         let pays = always || pages >= limits::SIEVE_PAGES_MIN;
         let Some(sieve) = Sieve::of(table, pages).filter(|_| pays) else {
             return Ok(None);
         };
-        let done = Some(self.pieces_done(table).await?).filter(|done| !done.is_empty());
+        let done = match &filled.done {
+            Some(done) => done.clone(),
+            None => self.pieces_done(table).await?,
+        };
+        let done = Some(done).filter(|done| !done.is_empty());
         // In an empty table all is missing.
         if self.asks(owned_rows(table)).await?.is_none() {
             return Ok(None);

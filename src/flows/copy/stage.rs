@@ -13,8 +13,10 @@ use crate::plan::{
     quote,
 };
 
+use super::piecewise::Filled;
 use super::progress::{Course, Progress};
 use super::sift::Sifted;
+use super::together::Checks;
 use super::{not_applied, way_of};
 use crate::wire::WireError;
 
@@ -30,6 +32,8 @@ pub(in crate::flows) struct Staging<'a> {
     pub memory_max: u64,
     /// How far it is.
     pub progress: Arc<Progress>,
+    /// Whether foreign keys are checked together where rows go straight into a table.
+    pub checks: Checks,
 }
 
 /// A table that is in the staging table, whole, but for rows that are known to be equal: only a reading that came to its end makes
@@ -114,7 +118,7 @@ fn unread(error: WireError) -> Unread {
 
 impl Staging<'_> {
     /// Stages a table whole, but for rows that are known to be equal; rows beyond half of the memory by their keys alone, to be
-    /// parked. So many were written before, and are told of. Where the desktop doesn't let us read it, why; its transaction is over then.
+    /// parked. What was `filled` before is told of. Where the desktop doesn't let us read it, why; its transaction is over then.
     ///
     /// # Errors
     /// When a connection fails or the lease is lost.
@@ -122,9 +126,9 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
-        poured: u64,
+        filled: &Filled,
     ) -> Result<Result<Staged, Refusal>, Fault> {
-        let staged = self.stage_whole(reader, table, poured).await;
+        let staged = self.stage_whole(reader, table, filled).await;
         failpoint::reach("table_staged");
         match staged {
             Ok(staged) => Ok(Ok(staged)),
@@ -137,13 +141,13 @@ impl Staging<'_> {
         &mut self,
         reader: &mut TableReader,
         table: &Table,
-        poured: u64,
+        filled: &Filled,
     ) -> Result<Staged, Unread> {
         self.run([self.clear_staging(table)]).await?;
         failpoint::reach("staging_emptied");
         let limit = self.memory_max / 2;
         let mut course = self.progress.read(&table.name);
-        let sifted = self.sift(reader, table).await?;
+        let sifted = self.sift(reader, table, filled).await?;
         let these = sifted.as_ref().map(Sifted::sent);
         let these = these.as_deref();
         let staged = |(rows, unreadable), too_large| Staged {
@@ -153,9 +157,10 @@ impl Staging<'_> {
             unreadable,
             sifted: sifted.clone(),
         };
-        if let Some(sifted) = &sifted {
-            course.are_there(sifted.equal.saturating_sub(poured));
-        }
+        course.are_there(
+            sifted.as_ref().map_or(0, |sifted| sifted.equal),
+            filled.rows,
+        );
         let all = copy_out_of(table, Which::All, these);
         if let Some(read) = self
             .read(reader, table, (COPY_STEP, limit, &all), &mut course)

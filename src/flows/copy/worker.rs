@@ -6,10 +6,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::piecewise::Filled;
 use super::progress::Progress;
 use super::schedule::CopyRequest;
 use super::stage::{Refusal, Staged, Staging, guarded};
 use super::state::{not_applied, set_state};
+use super::together::Checks;
 use crate::apply::{Applier, Lease, Script};
 use crate::capture::{SnapshotPoint, TableReader};
 use crate::config::Endpoint;
@@ -28,6 +30,7 @@ pub(in crate::flows) struct Ends {
     pub(in crate::flows) memory_max: u64,
     pub(in crate::flows) tables: Arc<Tables>,
     pub(in crate::flows) progress: Arc<Progress>,
+    pub(in crate::flows) checks: Checks,
 }
 
 /// The task that reads and stages.
@@ -143,18 +146,19 @@ impl Ends {
             lease: &self.lease,
             memory_max: self.memory_max,
             progress: self.progress.clone(),
+            checks: self.checks.clone(),
         };
         let mut staged = Vec::new();
         for table in all {
             let found = self.tables.get(*table);
-            let poured = match new.contains(table) {
+            let filled = match new.contains(table) {
                 true => {
                     let beside = (&*self.tables, new);
                     staging.pour_pieces(reader, found, beside, before).await?
                 }
-                false => 0,
+                false => Filled::default(),
             };
-            match staging.stage(reader, found, poured).await? {
+            match staging.stage(reader, found, &filled).await? {
                 Ok(whole) => staged.push(whole),
                 Err(why) => return Ok((staged, Some((*table, why)))),
             }

@@ -13,8 +13,8 @@ use crate::capture::SnapshotPoint;
 use crate::config::{self, Refill, Settings};
 use crate::fault::{Fault, Kind};
 use crate::flows::copy::{
-    Agenda, ChangeTracker, Copied, CopyRequest, Ends, Event, How, Order, Progress, Reading, Reads,
-    Ready, Refusal, Scheduled, Watched,
+    Agenda, ChangeTracker, Checks, Copied, CopyRequest, Ends, Event, How, Order, Progress, Reading,
+    Reads, Ready, Refusal, Scheduled, Watched,
 };
 use crate::limits;
 use crate::model::{Recovery, TableId, Tables, listed};
@@ -75,6 +75,7 @@ impl Copies {
                 memory_max: settings.forward.memory_max,
                 tables: tables.clone(),
                 progress,
+                checks: Checks::of_settings(settings),
             },
             agenda,
             not_before: Instant::now(),

@@ -115,7 +115,7 @@ async fn share_a_pooler() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_way_works_through_a_pooler_that_others_use_too() {
-    LocalSet::new().run_until(the_whole_way()).await;
+    Box::pin(LocalSet::new().run_until(the_whole_way())).await;
 }
 
 async fn the_whole_way() {

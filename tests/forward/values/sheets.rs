@@ -136,6 +136,89 @@ impl Sheet {
     }
 }
 
+/// Values as most are, without edges, which the server reads from their text: these travel in arrays of their type.
+pub fn usual_values() -> Sheet {
+    const TYPES: [&str; 15] = [
+        "bool",
+        "int2",
+        "int4",
+        "int8",
+        "float4",
+        "float8",
+        "numeric",
+        "numeric(30, 6)",
+        "uuid",
+        "bytea",
+        "date",
+        "timestamp",
+        "timestamptz",
+        "text",
+        "varchar(40)",
+    ];
+    let mut dice = 4711_u64;
+    let mut roll = move |most: u64| {
+        dice = dice
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (dice >> 33) % most
+    };
+    let mut value = move |of: &str| {
+        let long = roll(1 << 31) << 32 | roll(1 << 31) << 1 | roll(2);
+        let sign = ["", "-"][roll(2) as usize];
+        let digits = |roll: &mut dyn FnMut(u64) -> u64, many: u64| -> String {
+            let many = roll(many);
+            (0..many)
+                .map(|_| ["0", "0", "7", "9", "1"][roll(5) as usize])
+                .collect()
+        };
+        let (year, month) = (1 + roll(9999), 1 + roll(12));
+        let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+        let last = match month {
+            2 => 28 + u64::from(leap),
+            4 | 6 | 9 | 11 => 30,
+            _ => 31,
+        };
+        let day = [1, 1 + roll(last), last][roll(3) as usize];
+        let date = format!("{year:04}-{month:02}-{day:02}");
+        let fraction = ["", ".5", ".000001", ".123", ".99999"][roll(5) as usize];
+        let time = format!("{:02}:{:02}:{:02}{fraction}", roll(24), roll(60), roll(60));
+        match of {
+            "bool" => ["t", "f"][roll(2) as usize].to_owned(),
+            "int2" => (long as i16).to_string(),
+            "int4" => (long as i32 >> roll(31)).to_string(),
+            "int8" => (long as i64 >> roll(63)).to_string(),
+            "float4" | "float8" if roll(9) == 0 => format!("{sign}0"),
+            "float4" => format!("{sign}{}e{}", long as u32, roll(20) as i64 - 10),
+            "float8" => format!("{sign}{long}e{}", roll(200) as i64 - 100),
+            "numeric" => format!(
+                "{sign}{}1.0{}",
+                digits(&mut roll, 25),
+                digits(&mut roll, 20)
+            ),
+            "numeric(30, 6)" => format!("{sign}{}", long >> roll(63)),
+            "uuid" => format!("{long:016x}{:016x}", long.rotate_left(17)),
+            "bytea" => format!("\\x{}", format!("{long:016x}").repeat(roll(4) as usize)),
+            "date" => date,
+            "timestamp" => format!("{date} {time}"),
+            "timestamptz" => format!("{date} {time}+00"),
+            _ => format!("words {long}"),
+        }
+    };
+    let rows = (0..90).map(|row| {
+        let cells = TYPES.iter().enumerate();
+        let cells = cells.map(|(at, of)| (row % 11 != at).then(|| value(of)));
+        cells.collect()
+    });
+    Sheet {
+        keyed: "public.keyed_usual".to_owned(),
+        counted: "public.counted_usual".to_owned(),
+        source: "bench.source_usual".to_owned(),
+        columns: (0..TYPES.len()).map(|at| format!("c{at}")).collect(),
+        types: TYPES.map(str::to_owned).to_vec(),
+        rows: rows.collect(),
+    }
+}
+
 /// Makes the sheets' tables on both sides and puts them into the settings.
 pub async fn use_tables(office: &mut Office, sheets: &[Sheet]) {
     let mut settings = std::fs::read_to_string(office.file()).unwrap();

@@ -130,15 +130,15 @@ fn remark(lead: &str, value: &str) -> String {
     lines.fold(first, |text, line| text + &format!("--     {line}\n"))
 }
 
-/// A `text[]` as the wire has it: its elements.
+/// An array as the wire has it: its elements, and their type where that isn't text.
 fn array(param: &Param, mut value: &[u8]) -> String {
-    assert_eq!(param.type_oid, oid::TEXT_ARRAY);
     let number = |from: &mut &[u8]| {
         let (head, rest) = from.split_at(4);
         *from = rest;
         i32::from_be_bytes(head.try_into().unwrap())
     };
-    let (dimensions, _, _) = (number(&mut value), number(&mut value), number(&mut value));
+    let (dimensions, _, of) = (number(&mut value), number(&mut value), number(&mut value));
+    let is_text = param.type_oid == oid::TEXT_ARRAY;
     if dimensions == 0 {
         return "{}".to_owned();
     }
@@ -152,12 +152,20 @@ fn array(param: &Param, mut value: &[u8]) -> String {
         };
         let (element, rest) = value.split_at(length);
         value = rest;
-        elements.push(String::from_utf8_lossy(element).into_owned());
+        elements.push(match is_text {
+            true => String::from_utf8_lossy(element).into_owned(),
+            false => element.iter().map(|byte| format!("{byte:02x}")).collect(),
+        });
     }
     if count > 3 {
         elements.push(format!("... {count} in all"));
     }
-    format!("{{{}}}", elements.join(", "))
+    let lead = if is_text {
+        String::new()
+    } else {
+        format!("of type {of} ")
+    };
+    format!("{lead}{{{}}}", elements.join(", "))
 }
 
 /// What begins a line of its own.

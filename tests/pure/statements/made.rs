@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tandem::apply::{Advance, Lease, advance};
 use tandem::model::{
     Counts, Key, Lsn, ReverseTable, Source, Statement, Step, StepKind, StepShape, Table, TableId,
     TableState, Tables,
@@ -612,6 +613,24 @@ fn session() -> Page {
         "on the desktop",
         &plan::opening(&TransactionSettings::desktop()),
     );
+    let lease = Lease {
+        replicator: MANNER.replicator.to_owned(),
+        slot: "tandem".to_owned(),
+        epoch: MANNER.epoch,
+    };
+    let step = Advance {
+        lease: &lease,
+        from: Some(Lsn(1)),
+        to: MANNER.end,
+        committed_at: None,
+        settings: &TransactionSettings::cloud(timeout, false),
+        at_once: false,
+    };
+    page.statement("begin alone", &plan::begin());
+    page.statements(
+        "the checkpoint moves",
+        &advance(&step, None, &Tables::default()),
+    );
     page.statement("constraints at once", &plan::at_once());
     page.statement("joins", &plan::hash_joins());
     page.text(
@@ -730,7 +749,7 @@ fn each_statement_is_as_it_is_kept() {
 }
 
 /// What of `src/plan` makes no statement: guards and names that others are made of, and answers about steps and rows.
-const NO_STATEMENTS: [&str; 15] = [
+const NO_STATEMENTS: [&str; 16] = [
     "array",
     "array_of",
     "deletable",
@@ -743,6 +762,7 @@ const NO_STATEMENTS: [&str; 15] = [
     "params",
     "ranges",
     "read_pieces",
+    "settings",
     "shared",
     "table",
     "target",

@@ -1,29 +1,33 @@
 //! The first fill: all tables from the snapshot that came with the slot, several at once, before the stream starts there.
 
 mod queue;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::task::JoinSet;
-use tokio::time::interval;
+use tokio::time::{Instant, interval_at};
 
-use crate::apply::{Applier, Lease};
-use crate::capture::TableReader;
+use crate::apply::{Applier, Lease, clear_staging};
+use crate::capture::{TableReader, TableSize};
 use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::CopyRequest;
 use crate::flows::copy::merge::{Copied, How, Merge};
+use crate::flows::copy::piecewise::Filled;
 use crate::flows::copy::pour::{Pour, Poured, whole};
 use crate::flows::copy::progress::{Copying, Progress};
 use crate::flows::copy::sequences::set_past_keys;
 use crate::flows::copy::stage::{Staging, measure, run};
 use crate::flows::copy::state::{not_applied, set_state, stop_state};
+use crate::flows::copy::together::{Checks, References};
 use crate::limits;
 use crate::model::{Lsn, Statement, Table, TableId, TableState, Tables};
 use crate::plan::{Direct, Pages, TransactionSettings, direct};
 use queue::{CopyQueue, Pieces, Work};
+use together::{Together, small};
 
 /// What the first fill needs.
 pub struct InitialCopy<'a> {
@@ -52,25 +56,30 @@ pub struct InitialCopy<'a> {
 /// # Errors
 /// When a connection fails or the lease is lost; no table is half-filled then, and those that are whole stay so.
 pub async fn fill(
-    with: InitialCopy<'_>,
+    mut with: InitialCopy<'_>,
     wanted: &[CopyRequest],
 ) -> Result<BTreeSet<TableId>, Fault> {
     let connected = TableReader::connect(&with.settings.desktop.endpoint).await;
     let mut reader = connected.map_err(Fault::at(Side::Desktop))?;
     let sizes = sizes(&mut reader, with.tables).await?;
-    reader.close().await;
     with.progress.want(wanted.iter().map(|wanted| {
-        let expected = sizes.get(&wanted.table).map_or(0, |(rows, _)| *rows);
+        let expected = sizes.get(&wanted.table).map_or(0, |size| size.rows);
         (with.tables.get(wanted.table).name.as_str(), expected)
     }));
-    let pages = sizes.iter().map(|(table, (_, pages))| (*table, *pages));
+    let pages = sizes.iter().map(|(table, size)| (*table, size.pages));
     let board = Arc::new(CopyQueue::new(wanted, with.tables, pages.collect()));
+    let small = small(wanted, with.tables, &board, &sizes);
     let mut workers = JoinSet::new();
-    for _ in 0..with.jobs {
-        let worker = Worker::new(&with, &board);
-        workers.spawn(async move { worker.work().await });
+    // They connect meanwhile; where there is nothing for them they needn't.
+    let are_others = board.take(&small);
+    if are_others {
+        begin(&with, &board, &mut workers);
     }
-    let mut renewals = interval(limits::RENEW_EVERY);
+    let all = fill_together(&mut with, &board, reader, small).await?;
+    if !all && !are_others {
+        begin(&with, &board, &mut workers);
+    }
+    let mut renewals = interval_at(Instant::now() + limits::RENEW_EVERY, limits::RENEW_EVERY);
     loop {
         tokio::select! {
             ended = workers.join_next() => match ended {
@@ -98,8 +107,9 @@ pub async fn fill(
         unfit: BTreeSet::new(),
     };
     merge.remove_surplus(&outcome.surplus).await?;
-    let stopped = merge.clear().await?;
-    set_past_keys(with.applier, (with.opening, with.lease), with.tables).await?;
+    let stopped = merge.stopped;
+    let clear = clear_staging(with.lease, true);
+    set_past_keys(with.applier, (with.opening, with.lease), with.tables, clear).await?;
     for table in &stopped {
         with.progress.end(&with.tables.get(*table).name, true);
     }
@@ -115,19 +125,52 @@ pub async fn fill(
     Ok(stopped)
 }
 
-/// Rows and pages of each table, as the desktop's statistics have them.
+/// Fills small tables; false where some have to go the way of the others.
+async fn fill_together(
+    with: &mut InitialCopy<'_>,
+    board: &CopyQueue,
+    mut reader: TableReader,
+    small: Vec<CopyRequest>,
+) -> Result<bool, Fault> {
+    let adopted = reader.adopt(with.snapshot).await;
+    adopted.map_err(Fault::at(Side::Desktop))?;
+    let row_max = usize::try_from(with.settings.forward.memory_max / 2).unwrap_or(usize::MAX);
+    let together = Together {
+        opening: with.opening,
+        lease: with.lease,
+        before: with.consistent,
+        row_max,
+        tables: with.tables,
+        board,
+        progress: &with.progress,
+    };
+    let all = together.fill((&mut reader, with.applier), small).await?;
+    reader.close().await;
+    Ok(all)
+}
+
+/// Lets several copy at once.
+fn begin(with: &InitialCopy<'_>, board: &Arc<CopyQueue>, workers: &mut JoinSet<Result<(), Fault>>) {
+    let checks = Checks::of_settings(with.settings);
+    for _ in 0..with.jobs {
+        let worker = Worker::new(with, board, &checks);
+        workers.spawn(async move { worker.work().await });
+    }
+}
+
+/// How large each table is.
 async fn sizes(
     reader: &mut TableReader,
     tables: &Tables,
-) -> Result<BTreeMap<TableId, (u64, u64)>, Fault> {
-    let mut sizes = BTreeMap::new();
-    for table in tables.iter() {
+) -> Result<BTreeMap<TableId, TableSize>, Fault> {
+    let groups = tables.iter().map(|table| {
         let leaves = table.leaves.iter().flatten().map(|(_, oid)| *oid);
-        let oids: Vec<_> = leaves.chain([table.desktop_oid]).collect();
-        let size = reader.size(&oids).await;
-        sizes.insert(table.id, size.map_err(Fault::at(Side::Desktop))?);
-    }
-    Ok(sizes)
+        leaves.chain([table.desktop_oid]).collect()
+    });
+    let groups: Vec<_> = groups.collect();
+    let sizes = reader.sizes(&groups).await;
+    let sizes = sizes.map_err(Fault::at(Side::Desktop))?;
+    Ok({ tables.iter() }.map(|table| table.id).zip(sizes).collect())
 }
 
 /// Copies one table after the other.
@@ -141,10 +184,11 @@ struct Worker {
     tables: Arc<Tables>,
     board: Arc<CopyQueue>,
     progress: Arc<Progress>,
+    checks: Checks,
 }
 
 impl Worker {
-    fn new(with: &InitialCopy<'_>, board: &Arc<CopyQueue>) -> Worker {
+    fn new(with: &InitialCopy<'_>, board: &Arc<CopyQueue>, checks: &Checks) -> Worker {
         Worker {
             settings: with.settings.clone(),
             opening: with.opening.clone(),
@@ -155,6 +199,7 @@ impl Worker {
             tables: with.tables.clone(),
             board: board.clone(),
             progress: with.progress.clone(),
+            checks: checks.clone(),
         }
     }
 
@@ -188,6 +233,7 @@ impl Worker {
             lease: &self.lease,
             memory_max: self.settings.forward.memory_max,
             progress: self.progress.clone(),
+            checks: self.checks.clone(),
         }
     }
 
@@ -206,13 +252,20 @@ impl Worker {
         done.map_err(not_applied)
     }
 
-    fn pour<'a>(&self, table: &'a Table, halves: &'a Direct, pages: Option<Pages>) -> Pour<'a> {
+    fn pour<'a>(
+        &self,
+        table: &'a Table,
+        halves: &'a Direct,
+        pages: Option<Pages>,
+        references: Option<Arc<References>>,
+    ) -> Pour<'a> {
         Pour {
             table,
             halves,
             pages,
             last: self.board.pages(table.id),
             before: self.consistent,
+            references,
         }
     }
 
@@ -232,19 +285,20 @@ impl Worker {
         let new =
             matches!(wanted.how, How::Adopt { .. }) && !self.board.is_tied(table, &self.tables);
         if let Some(halves) = self.halves(table).filter(|_| new) {
-            let pour = self.pour(table, &halves, None);
             let mut staging = self.staging(applier);
+            let references = self.checks.of(&mut staging, table, &halves).await?;
+            let pour = self.pour(table, &halves, None, references.clone());
             let pieces = self.board.pieces(table, self.jobs);
             if pieces.is_empty() {
                 if let Poured::Whole(rows) = pour.pour(&mut staging, reader).await? {
                     return self.poured(table, rows, applier).await;
                 }
             } else if pour.claim(&mut staging).await? {
-                self.board.split(wanted, &pieces);
+                self.board.split(wanted, &pieces, references);
                 return Ok(());
             }
         }
-        self.copy(wanted, reader, applier).await
+        self.copy(wanted, &Filled::default(), reader, applier).await
     }
 
     /// A piece of a table; whoever has the last one finishes the table.
@@ -258,7 +312,8 @@ impl Worker {
         let table = self.tables.get(wanted.table);
         let poured = match self.halves(table) {
             Some(halves) => {
-                let pour = self.pour(table, &halves, Some(pages));
+                let references = self.board.references(table.id);
+                let pour = self.pour(table, &halves, Some(pages), references);
                 pour.pour(&mut self.staging(applier), reader).await?
             }
             None => Poured::NotThis,
@@ -278,14 +333,18 @@ impl Worker {
                 self.run(applier, end).await?;
                 self.poured(table, rows, applier).await
             }
-            Pieces::Broken => {
+            Pieces::Broken(rows) => {
+                let filled = Filled {
+                    rows,
+                    ..Filled::default()
+                };
                 let wanted = CopyRequest {
                     how: How::Again {
                         allow_shrink: false,
                     },
                     ..wanted.clone()
                 };
-                self.copy(&wanted, reader, applier).await
+                self.copy(&wanted, &filled, reader, applier).await
             }
         }
     }
@@ -299,10 +358,11 @@ impl Worker {
         Ok(())
     }
 
-    /// Through the staging table, as a diff.
+    /// Through the staging table, as a diff with what was `filled`.
     async fn copy(
         &self,
         wanted: &CopyRequest,
+        filled: &Filled,
         reader: &mut TableReader,
         applier: &mut Applier,
     ) -> Result<(), Fault> {
@@ -311,7 +371,7 @@ impl Worker {
         self.run(applier, [copying]).await?;
         // What was tried before may have ended the transaction.
         self.adopt(reader).await?;
-        let staged = match self.staging(applier).stage(reader, table, 0).await? {
+        let staged = match self.staging(applier).stage(reader, table, filled).await? {
             Ok(staged) => staged,
             Err((way, why)) => {
                 tracing::error!(table = %table.name, why, "stopped");

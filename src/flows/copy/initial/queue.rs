@@ -1,12 +1,13 @@
 //! Who copies what in a first fill: tables whose parents are finished, the largest first; large ones piece by piece.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
 use crate::flows::CopyRequest;
 use crate::flows::copy::merge::Copied;
+use crate::flows::copy::together::References;
 use crate::limits;
 use crate::model::{Table, TableId, Tables};
 use crate::plan::Pages;
@@ -26,6 +27,8 @@ struct State {
     /// Pieces that are not finished, the rows of those that are, and whether one couldn't be filled.
     open_pieces: BTreeMap<TableId, (usize, u64, bool)>,
     pages: BTreeMap<TableId, u64>,
+    /// Foreign keys of such tables that are checked together.
+    references: BTreeMap<TableId, Arc<References>>,
     /// Neither finished nor stopped.
     open: BTreeSet<TableId>,
     /// Staged, and not merged before all are that they are tied to.
@@ -58,8 +61,8 @@ pub(super) enum Pieces {
     Open,
     /// All are there: so many rows.
     Whole(u64),
-    /// Some couldn't be filled.
-    Broken,
+    /// Some couldn't be filled; the others have so many rows.
+    Broken(u64),
 }
 
 impl CopyQueue {
@@ -83,12 +86,37 @@ impl CopyQueue {
                 pieces: Vec::new(),
                 open_pieces: BTreeMap::new(),
                 pages,
+                references: BTreeMap::new(),
                 open: wanted.iter().map(|wanted| wanted.table).collect(),
                 held: Vec::new(),
                 outcome: Outcome::default(),
             }),
             news: Notify::new(),
         }
+    }
+
+    /// Tables that have to be filled before a table, and are not yet.
+    pub(super) fn needs(&self, table: TableId) -> BTreeSet<TableId> {
+        let State { waiting, open, .. } = &*self.state();
+        let waiting = { waiting.iter() }.find(|(wanted, _)| wanted.table == table);
+        waiting.map_or_else(BTreeSet::new, |(_, needs)| needs & open)
+    }
+
+    /// Somebody else fills these; true where there are others.
+    pub(super) fn take(&self, these: &[CopyRequest]) -> bool {
+        let waiting = &mut self.state().waiting;
+        waiting.retain(|(wanted, _)| these.iter().all(|this| this.table != wanted.table));
+        !waiting.is_empty()
+    }
+
+    /// They are to be filled like the others after all.
+    pub(super) fn give_back(&self, these: Vec<CopyRequest>, tables: &Tables) {
+        let these = these.into_iter().map(|wanted| {
+            let parents = parents(tables.get(wanted.table), tables);
+            (wanted, parents)
+        });
+        self.state().waiting.extend(these);
+        self.news.notify_waiters();
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -127,9 +155,21 @@ impl CopyQueue {
         (0..parts).map(piece).collect()
     }
 
+    /// The foreign keys that are checked together of a table that is filled by pieces.
+    pub(super) fn references(&self, table: TableId) -> Option<Arc<References>> {
+        self.state().references.get(&table).cloned()
+    }
+
     /// The table is filled by these pieces.
-    pub(super) fn split(&self, wanted: &CopyRequest, pieces: &[Pages]) {
+    pub(super) fn split(
+        &self,
+        wanted: &CopyRequest,
+        pieces: &[Pages],
+        references: Option<Arc<References>>,
+    ) {
         let mut state = self.state();
+        let references = references.map(|references| (wanted.table, references));
+        state.references.extend(references);
         let open = (pieces.len(), 0, false);
         state.open_pieces.insert(wanted.table, open);
         let pieces = pieces.iter().map(|pages| (wanted.clone(), *pages));
@@ -148,7 +188,7 @@ impl CopyQueue {
         *sum += rows.unwrap_or_default();
         *broken |= rows.is_none();
         match (*open, *broken) {
-            (0, true) => Pieces::Broken,
+            (0, true) => Pieces::Broken(*sum),
             (0, false) => Pieces::Whole(*sum),
             (_, _) => Pieces::Open,
         }

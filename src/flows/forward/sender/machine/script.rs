@@ -7,7 +7,7 @@ use super::{ExclusiveJob, Machine};
 use crate::apply::{Advance, Script, advance, assert_lease};
 use crate::flows::copy::stop_state;
 use crate::model::{Batch, Lsn, Statement, TableId, TableStop};
-use crate::plan::{BatchForm, at_once, opening, table_state};
+use crate::plan::{BatchForm, table_state};
 use crate::spill::Spill;
 
 /// What has to be done in the cloud.
@@ -91,7 +91,7 @@ impl Machine {
     /// Carries out a staged transaction.
     pub(super) fn send_large(&mut self, job: Box<LargeJob>) {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
-        let mut all = self.start_of(&batch, self.sent, job.form.at_once);
+        let mut all = self.start_of(&batch, self.sent, job.form.at_once).to_vec();
         all.extend(statements);
         let settles = job
             .facts
@@ -131,16 +131,15 @@ impl Machine {
     }
 
     /// BEGIN, settings, the compare-and-set.
-    fn start_of(&self, batch: &Batch, from: Lsn, asks_at_once: bool) -> Vec<Statement> {
+    fn start_of(&self, batch: &Batch, from: Lsn, at_once: bool) -> [Statement; 2] {
         let step = Advance {
             lease: &self.lease,
             from: Some(from),
             to: batch.end,
             committed_at: Some(batch.committed_at),
+            settings: &self.opening,
+            at_once,
         };
-        let mut statements = opening(&self.opening);
-        statements.extend(asks_at_once.then(at_once));
-        statements.push(advance(&step, Some(batch), &self.tables));
-        statements
+        advance(&step, Some(batch), &self.tables)
     }
 }
