@@ -1,8 +1,8 @@
 //! Constraints of a table that look at several rows at once.
 
-use tokio_postgres::Client;
+use tokio_postgres::{Client, Row};
 
-use super::relation::{Named, of_named};
+use super::sought::Sought;
 use crate::wire::WireError;
 
 /// What binds a table's rows to others.
@@ -42,7 +42,7 @@ pub struct Foreign {
     pub full: bool,
 }
 
-/// Unique indexes of the table `$1`.
+/// Unique indexes.
 const UNIQUES: &str = "select array(
       select a.attname::text
       from pg_attribute a
@@ -73,63 +73,67 @@ const UNIQUES: &str = "select array(
         ),
         false
       ),
-      coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), i.indisexclusion
-    from pg_index i
-    where i.indrelid = $1 and i.indislive and (i.indisunique or i.indisexclusion)
-    order by i.indexrelid";
+      coalesce((to_jsonb(i) ->> 'indnullsnotdistinct')::bool, false), i.indisexclusion, asked.nth
+    from asked
+    join pg_index i on i.indrelid = asked.oid
+    where i.indislive and (i.indisunique or i.indisexclusion)
+    order by asked.nth, i.indexrelid";
 
-/// Foreign keys of the table `$1`.
+/// Foreign keys.
 const FOREIGNS: &str = "select array(
       select a.attname::text
       from unnest(f.conkey) with ordinality k(num, nth)
       join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num
       order by k.nth
     ),
-      f.confrelid, f.condeferrable, f.confmatchtype = 'f'
-    from pg_constraint f
-    where f.conrelid = $1 and f.contype = 'f'
-    order by f.oid";
+      f.confrelid, f.condeferrable, f.confmatchtype = 'f', asked.nth
+    from asked
+    join pg_constraint f on f.conrelid = asked.oid
+    where f.contype = 'f'
+    order by asked.nth, f.oid";
 
-/// Whether something watches the constraints of the table `$1`.
+/// Whether something watches a table's constraints.
 const TRIGGERS: &str = "select exists (
       select
       from pg_trigger g
       join pg_proc p on p.oid = g.tgfoid
       join pg_namespace n on n.oid = p.pronamespace
-      where g.tgrelid = $1
+      where g.tgrelid = asked.oid
         and not g.tgisinternal
         and n.nspname <> 'tandem'
         and g.tgtype & 12 <> 0
     )
-      or exists (select from pg_rewrite r where r.ev_class = $1)";
+      or exists (select from pg_rewrite r where r.ev_class = asked.oid), asked.nth
+    from asked";
 
 /// Asks for them.
 ///
 /// # Errors
 /// When a query fails.
-pub(super) async fn bonds(client: &Client, named: &Named<'_>) -> Result<Bonds, WireError> {
-    let [uniques, foreigns, triggers] = [UNIQUES, FOREIGNS, TRIGGERS].map(of_named);
-    // Columns of expressions stand in what the index depends on.
-    let (uniques, foreigns, triggers) = tokio::join!(
-        client.query_typed(&uniques, named),
-        client.query_typed(&foreigns, named),
-        client.query_typed(&triggers, named),
-    );
-    let unique = |row: &tokio_postgres::Row| Unique {
+pub(super) async fn bonds(client: &Client, asked: &Sought<'_>) -> Result<Vec<Bonds>, WireError> {
+    let unique = |row: &Row| Unique {
         columns: row.get(0),
         deferrable: row.get(1),
         nulls_equal: row.get(2),
         excludes: row.get(3),
     };
-    let foreign = |row: &tokio_postgres::Row| Foreign {
+    let foreign = |row: &Row| Foreign {
         columns: row.get(0),
         parent: row.get(1),
         deferrable: row.get(2),
         full: row.get(3),
     };
-    Ok(Bonds {
-        uniques: uniques?.iter().map(unique).collect(),
-        foreigns: foreigns?.iter().map(foreign).collect(),
-        triggers: triggers?.first().is_some_and(|row| row.get(0)),
-    })
+    // Columns of expressions stand in what the index depends on.
+    let (uniques, foreigns, triggers) = tokio::join!(
+        asked.of_each(client, ("", UNIQUES), unique),
+        asked.of_each(client, ("", FOREIGNS), foreign),
+        asked.of_each(client, ("", TRIGGERS), |row| row.get(0)),
+    );
+    let each = uniques?.into_iter().zip(foreigns?).zip(triggers?);
+    let each = each.map(|((uniques, foreigns), triggers)| Bonds {
+        uniques,
+        foreigns,
+        triggers: triggers.contains(&true),
+    });
+    Ok(each.collect())
 }

@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
+use super::fleeting::lacks_identity;
 use super::publication::{Publication, part, publication, publish_whole};
 use crate::model::{Name, Recovery, Table, TableId, TableStop, Tables};
+use crate::plan::quote;
 use crate::wire::WireError;
 
 /// What was found.
@@ -43,9 +45,9 @@ impl<'a> Asked<'a> {
                 asked.relations.push(name.relation.as_str());
                 asked.oids.push(oid);
                 let columns = table.identity();
-                let identity = columns.map(|columns| serde_json::json!(columns).to_string());
+                let identity = columns.map(quote::array);
                 asked.identities.push(identity);
-                let read = serde_json::json!(read(table)).to_string();
+                let read = quote::array(read(table));
                 asked.columns.push(read);
             }
         }
@@ -64,53 +66,70 @@ fn read(table: &Table) -> BTreeSet<&str> {
         .collect()
 }
 
-/// What is otherwise than it was when both sides agreed.
-const DRIFTED: &str = r#"select w.id, c.oid is null, coalesce(c.oid <> w.oid, false),
-      coalesce(c.relkind <> 'p' and r.prrelid is null, false),
-      coalesce(
-        c.relkind <> 'p'
-          and tandem.better_identity(
-            c.oid, case
-            when w.identity is not null then array(
-              select json_array_elements_text(w.identity::json)
-            )
-            end
-          ) is not null,
-        false
-      ), case
-        when c.relkind = 'p' then (
-          with recursive tree as (
-            select inhrelid as oid
-            from pg_inherits
-            where inhparent = c.oid
-            union all
-            select i.inhrelid
-            from pg_inherits i
-            join tree on i.inhparent = tree.oid
-          )
-          select array_agg(l.oid order by l.oid)
-          from tree
-          join pg_class l using (oid)
-          where l.relkind <> 'p'
-        )
-      end,
-      tandem.is_narrow($5, c.oid), coalesce(to_jsonb(r) ->> 'prqual' is not null, false),
-      s.seen,
-      tandem.sight($5, c.oid, array(select json_array_elements_text(w.columns::json))),
-      w.schema, w.name
-    from unnest(
-      $1::bigint[], $2::text[], $3::text[], $4::oid[], $6::text[], $7::text[]
-    ) as w(id, schema, name, oid, identity, columns)
-    left join (
-      pg_class c join pg_namespace n on n.oid = c.relnamespace
-    ) on n.nspname = w.schema
-      and c.relname = w.name
-    left join pg_publication_rel r on r.prrelid = c.oid
-      and r.prpubid = (select oid from pg_publication where pubname = $5)
-    left join tandem.seen s on s.replicator = $8
-      and s.publication = $5
-      and s.schema = w.schema
-      and s."table" = w.name"#;
+/// What is otherwise than it was when both sides agreed. What `tandem.is_narrow` and `tandem.sight` say of one table is asked here for
+/// all of them.
+fn drifted() -> String {
+    format!(
+        r#"select w.id, c.oid is null, coalesce(c.oid <> w.oid, false),
+             coalesce(c.relkind <> 'p' and r.oid is null, false),
+             coalesce(
+               c.relkind <> 'p' and {lacks_identity},
+               false
+             ), case
+               when c.relkind = 'p' then (
+                 with recursive tree as (
+                   select inhrelid as oid
+                   from pg_inherits
+                   where inhparent = c.oid and not inhdetachpending
+                   union all
+                   select i.inhrelid
+                   from pg_inherits i
+                   join tree on i.inhparent = tree.oid
+                   where not i.inhdetachpending
+                 )
+                 select array_agg(l.oid order by l.oid)
+                 from tree
+                 join pg_class l using (oid)
+                 where l.relkind <> 'p'
+               )
+             end,
+             coalesce(r.listed ->> 'prqual', r.listed ->> 'prattrs') is not null,
+             r.listed ->> 'prqual' is not null, s.seen,
+             array[
+               p.mark, r.mark,
+               (
+                 select string_agg(concat(a.attnum, '.', a.xmin), ' ' order by a.attnum)
+                 from pg_attribute a
+                 where a.attrelid = c.oid
+                   and a.attname = any (w.columns::text[])
+                   and a.attnum > 0
+               )
+             ],
+             w.schema, w.name
+           from unnest(
+             $1::bigint[], $2::text[], $3::text[], $4::oid[], $6::text[], $7::text[]
+           ) as w(id, schema, name, oid, identity, columns)
+           left join (
+             pg_class c join pg_namespace n on n.oid = c.relnamespace
+           ) on n.nspname = w.schema
+             and c.relname = w.name
+           left join (
+             select oid, concat(oid, '.', xmin) as mark
+             from pg_publication
+             where pubname = $5
+           ) as p on true
+           left join (
+             select oid, prpubid, prrelid, concat(oid, '.', xmin) as mark,
+               to_jsonb(pg_publication_rel) as listed
+             from pg_publication_rel
+           ) as r on r.prrelid = c.oid and r.prpubid = p.oid
+           left join tandem.seen s on s.replicator = $8
+             and s.publication = $5
+             and s.schema = w.schema
+             and s."table" = w.name"#,
+        lacks_identity = lacks_identity()
+    )
+}
 
 /// Looks at the publication and at all tables.
 ///
@@ -140,15 +159,16 @@ pub async fn drift(
         (&asked.columns, Type::TEXT_ARRAY),
         (&replicator, Type::TEXT),
     ];
-    let rows = desktop.query_typed(DRIFTED, &params).await?;
+    let rows = desktop.query_typed(&drifted(), &params).await?;
     let mut halts: Vec<TableStop> = Vec::new();
     for row in rows {
-        let id: i64 = row.get(0);
-        let found = tables.iter().find(|table| i64::from(table.id.0) == id);
-        let Some(table) = found.filter(|table| halts.iter().all(|halt| halt.table != table.id))
-        else {
+        let Some(table) = u16::try_from(row.get::<_, i64>(0)).ok().map(TableId) else {
             continue;
         };
+        if halts.iter().any(|halt| halt.table == table) {
+            continue;
+        }
+        let table = tables.get(table);
         let verdict = place(table, &row).or_else(|| sent(table, &row, (name, &published)));
         if let Some((why, way)) = verdict {
             let table = table.id;
@@ -264,7 +284,7 @@ pub async fn remember(
     }
     let sql = r#"insert into tandem.seen as s (replicator, publication, schema, "table", seen)
         select $1, $2, w.schema, w.name,
-          tandem.sight($2, c.oid, array(select json_array_elements_text(w.columns::json)))
+          tandem.sight($2, c.oid, w.columns::text[])
         from unnest($3::text[], $4::text[], $5::text[]) as w(schema, name, columns)
         join (pg_class c join pg_namespace n on n.oid = c.relnamespace) on n.nspname = w.schema
           and c.relname = w.name

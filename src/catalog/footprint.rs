@@ -12,6 +12,7 @@ use tokio_postgres::{Client, Row};
 
 use super::Facts;
 use crate::model::{Table, TableId, Tables};
+use crate::plan::quote;
 use crate::wire::WireError;
 
 /// By what a table is known again, beside its name.
@@ -28,6 +29,9 @@ pub struct Footprint {
     /// the cloud's own: what they hold is not ours to bring back.
     columns: BTreeMap<String, i16>,
 }
+
+/// What all tables are; none for one that isn't there.
+pub type Footprints = BTreeMap<TableId, Option<Footprint>>;
 
 /// How a table is no longer what it was.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +90,46 @@ impl Footprint {
     }
 }
 
+/// What all tables are, and a mark of it; beyond the mark nothing where it is `$5`.
+const LOOK: &str = "with looked as (
+      select w.id, c.oid,
+        (
+          select coalesce(json_object_agg(a.attname, a.attnum order by a.attnum), '{}')::text
+          from pg_attribute a
+          where a.attrelid = c.oid
+            and a.attnum > 0
+            and a.attname = any (w.columns::text[])
+        ) as columns,
+        (
+          with recursive tree as (
+            select c.oid as oid
+            union all
+            select i.inhrelid
+            from pg_inherits i
+            join tree on i.inhparent = tree.oid
+            where c.relkind = 'p'
+          )
+          select array_agg(concat(l.oid, ':', l.relfilenode) order by l.oid)
+          from tree
+          join pg_class l using (oid)
+          where l.relkind <> 'p'
+        ) as files
+      from unnest(
+        $1::bigint[], $2::text[], $3::text[], $4::text[]
+      ) as w(id, schema, name, columns)
+      left join (
+        pg_class c join pg_namespace n on n.oid = c.relnamespace
+      ) on n.nspname = w.schema
+        and c.relname = w.name
+    ),
+    marked as (
+      select md5(coalesce(string_agg(looked::text, '' order by looked.id), '')) as mark
+      from looked
+    )
+    select l.id, l.oid, l.columns, l.files, m.mark
+    from marked as m
+    left join looked as l on m.mark is distinct from $5";
+
 /// Looks at all tables in the cloud at once, without a lock on any; none for a table that isn't there.
 ///
 /// # Errors
@@ -94,51 +138,41 @@ pub async fn footprints(
     cloud: &Client,
     identity: &Facts,
     tables: &Tables,
-) -> Result<BTreeMap<TableId, Option<Footprint>>, WireError> {
+) -> Result<Footprints, WireError> {
+    let looked = footprints_unless(cloud, identity, tables, None).await?;
+    Ok(looked.map_or_else(Footprints::new, |(_, prints)| prints))
+}
+
+/// The same, with a mark of all of it; none where that is still the one that is `known`: then nothing more crosses the network.
+///
+/// # Errors
+/// When the query fails.
+pub async fn footprints_unless(
+    cloud: &Client,
+    identity: &Facts,
+    tables: &Tables,
+    known: Option<&str>,
+) -> Result<Option<(String, Footprints)>, WireError> {
     let (mut names, mut schemas, mut relations) = (Vec::new(), Vec::new(), Vec::new());
     let mut columns = Vec::new();
     for table in tables.iter() {
         names.push(i64::from(table.id.0));
         schemas.push(table.cloud.schema.as_str());
         relations.push(table.cloud.relation.as_str());
-        columns.push(serde_json::json!(written(table)).to_string());
+        columns.push(quote::array(written(table)));
     }
-    let sql = "select w.id, c.oid,
-          (
-            select coalesce(json_object_agg(a.attname, a.attnum), '{}')::text
-            from pg_attribute a
-            where a.attrelid = c.oid
-              and a.attnum > 0
-              and a.attname in (select json_array_elements_text(w.columns::json))
-          ),
-          (
-            with recursive tree as (
-              select c.oid as oid
-              union all
-              select i.inhrelid
-              from pg_inherits i
-              join tree on i.inhparent = tree.oid
-              where c.relkind = 'p'
-            )
-            select array_agg(concat(l.oid, ':', l.relfilenode))
-            from tree
-            join pg_class l using (oid)
-            where l.relkind <> 'p'
-          )
-        from unnest(
-          $1::bigint[], $2::text[], $3::text[], $4::text[]
-        ) as w(id, schema, name, columns)
-        left join (
-          pg_class c join pg_namespace n on n.oid = c.relnamespace
-        ) on n.nspname = w.schema
-          and c.relname = w.name";
-    let params: [(&(dyn ToSql + Sync), Type); 4] = [
+    let params: [(&(dyn ToSql + Sync), Type); 5] = [
         (&names, Type::INT8_ARRAY),
         (&schemas, Type::TEXT_ARRAY),
         (&relations, Type::TEXT_ARRAY),
         (&columns, Type::TEXT_ARRAY),
+        (&known, Type::TEXT),
     ];
-    let rows = cloud.query_typed(sql, &params).await?;
+    let rows = cloud.query_typed(LOOK, &params).await?;
+    let mark: String = rows.first().map(|row| row.get(4)).unwrap_or_default();
+    if known == Some(mark.as_str()) {
+        return Ok(None);
+    }
     let server = format!("{}/{}", identity.system_id, identity.timeline);
     let print = |row: &Row| {
         let oid = row.get::<_, Option<u32>>(1)?;
@@ -151,11 +185,10 @@ pub async fn footprints(
         })
     };
     let of = |row: &Row| {
-        let id: i64 = row.get(0);
-        let table = tables.iter().find(|table| i64::from(table.id.0) == id);
-        table.map(|table| (table.id, print(row)))
+        let id = u16::try_from(row.get::<_, Option<i64>>(0)?).ok()?;
+        Some((TableId(id), print(row)))
     };
-    Ok(rows.iter().filter_map(of).collect())
+    Ok(Some((mark, rows.iter().filter_map(of).collect())))
 }
 
 /// The columns that we write, and those by which a row is told to be ours.

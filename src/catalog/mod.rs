@@ -9,6 +9,7 @@ mod drift;
 mod facts;
 mod fleeting;
 mod footprint;
+mod leaf;
 mod measure;
 mod narrow;
 mod order;
@@ -17,6 +18,7 @@ mod relation;
 mod remedy;
 mod resolve;
 mod slot;
+mod sought;
 mod sources;
 mod sql_identifiers;
 mod strange;
@@ -24,14 +26,16 @@ mod strange;
 pub use conversion_check::try_conversions;
 pub use drift::{Drift, drift, is_remembered, remember};
 pub use facts::{Facts, VERSION_MIN, facts, replicator_name};
-pub use fleeting::fleeting;
-pub use footprint::{Changed, Footprint, footprints};
+pub use fleeting::{fleeting, lacks_identity};
+pub use footprint::{Changed, Footprint, Footprints, footprints, footprints_unless};
 pub use measure::{Ambiguous, measure, measure_reverse};
 pub use publication::{
     Narrowed, Publication, WAY_BACK, narrowed, of_stream, publication, publication_gone,
     publish_whole,
 };
-pub use relation::{ColumnFacts, Reference, RelationFacts, begin_with_empty_search_path, relation};
+pub use relation::{
+    ColumnFacts, Reference, RelationFacts, begin_with_empty_search_path, relation, relations,
+};
 pub use remedy::{Remedy, has_way_back, remedy};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};
 pub use slot::{Slot, SlotFacts, create, drop_slot, released, slot, switch_point};

@@ -1,16 +1,17 @@
-//! One table as a database's catalog describes it.
+//! Tables as a database's catalog describes them.
 
-use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::bond::{Bonds, bonds};
+use super::leaf::leaves;
+use super::sought::Sought;
 use super::strange::readable;
 use crate::model::{Name, Reach};
 use crate::plan::quote;
 use crate::wire::WireError;
 
 /// A table and its columns.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RelationFacts {
     /// Its name.
     pub name: Name,
@@ -136,23 +137,27 @@ impl RelationFacts {
 }
 
 /// Domains are followed to the type below them; its modifier may come from any of them.
+const TYPED: &str = ",
+     typed as (
+       select asked.nth, asked.oid as own, a.attnum, a.atttypid as type,
+         a.atttypmod as modifier, a.attnotnull as not_null
+       from asked
+       join pg_attribute a on a.attrelid = asked.oid
+       where a.attnum > 0 and not a.attisdropped
+       union all
+       select typed.nth, typed.own, typed.attnum,
+         t.typbasetype, case when t.typtypmod >= 0 then t.typtypmod else typed.modifier end,
+         typed.not_null or t.typnotnull
+       from typed
+       join pg_type t on t.oid = typed.type
+       where t.typtype = 'd'
+     )";
+
+/// The columns.
 fn columns_sql() -> String {
     let (name, label) = (readable("a.attname"), readable("e.enumlabel"));
     format!(
-        "with recursive typed as (
-           select a.attnum, a.atttypid as type, a.atttypmod as modifier,
-             a.attnotnull as not_null
-           from pg_attribute a
-           where a.attrelid = $1 and a.attnum > 0 and not a.attisdropped
-           union all
-           select typed.attnum,
-             t.typbasetype, case when t.typtypmod >= 0 then t.typtypmod else typed.modifier end,
-             typed.not_null or t.typnotnull
-           from typed
-           join pg_type t on t.oid = typed.type
-           where t.typtype = 'd'
-         )
-         select {name}, format_type(typed.type, -1), format_type(typed.type, typed.modifier),
+        "select {name}, format_type(typed.type, -1), format_type(typed.type, typed.modifier),
            t.typname::text, t.typcategory::text, typed.modifier, typed.not_null,
            a.atthasdef
              or a.attidentity <> ''
@@ -171,18 +176,18 @@ fn columns_sql() -> String {
            l.typname::text, l.typcategory::text,
            a.attgenerated = ''
              or a.attgenerated = 's' and current_setting('server_version_num')::int >= 180000,
-           a.attgenerated = 'v'
+           a.attgenerated = 'v', typed.nth
          from typed
          join pg_type t on t.oid = typed.type and t.typtype <> 'd'
          left join pg_type l on l.oid = t.typelem
            and t.typcategory = 'A'
            and t.typsubscript = 'array_subscript_handler'::regproc
-         join pg_attribute a on a.attrelid = $1 and a.attnum = typed.attnum
-         order by a.attnum"
+         join pg_attribute a on a.attrelid = typed.own and a.attnum = typed.attnum
+         order by typed.nth, a.attnum"
     )
 }
 
-/// What `pg_class` and its neighbours say of the table `$1`.`$2`.
+/// What `pg_class` and its neighbours say.
 fn table_sql() -> String {
     let attribute = readable("a.attname");
     let (space, relation) = (readable("cn.nspname"), readable("k.relname"));
@@ -230,84 +235,87 @@ fn table_sql() -> String {
              ),
              '{{}}'
            ),
-           coalesce(
-             (
-               select array_agg(part.name order by k.oid, part.nth)
-               from pg_partition_tree(c.oid::regclass) as tree
-               join pg_class k on k.oid = tree.relid
-               join pg_namespace cn on cn.oid = k.relnamespace,
-               unnest(array[{space}, {relation}]) with ordinality as part(name, nth)
-               where c.relkind = 'p' and tree.isleaf and k.relpersistence = 'u'
-             ),
-             '{{}}'
-           ),
-           current_setting('server_encoding')
-         from pg_class c
-         join pg_namespace n on n.oid = c.relnamespace
-         where n.nspname = $1 and c.relname = $2"
+           current_setting('server_encoding'), asked.nth
+         from asked
+         join pg_class c on c.oid = asked.oid"
     )
 }
 
-/// Schema and name of a table, as parameters.
-pub(super) type Named<'a> = [(&'a (dyn ToSql + Sync), Type); 2];
-
-/// A question about the table whose identifier is `$1`, asked by its schema and name instead: nobody has to wait for the identifier
-/// first.
-pub(super) fn of_named(sql: &str) -> String {
-    let oid = "(
-          select named.oid
-          from pg_class named
-          join pg_namespace its on its.oid = named.relnamespace
-          where its.nspname = $1 and named.relname = $2
-        )";
-    sql.replace("$1", oid)
-}
-
-/// Looks a table up; none when it doesn't exist. Types come qualified whatever the search path of a
-/// later session is, so call this inside [`begin_with_empty_search_path`]'s transaction.
+/// Looks a table up, as [`relations`] does.
 ///
 /// # Errors
 /// When a query fails.
 pub async fn relation(client: &Client, name: &Name) -> Result<Option<RelationFacts>, WireError> {
-    let table = table_sql();
-    let named: Named = [(&name.schema, Type::TEXT), (&name.relation, Type::TEXT)];
-    let columns = of_named(&columns_sql());
-    // All behind one another on the connection: a distant server is waited for once.
-    let (rows, columns, references, indexes, leaves, reaches, bonds) = tokio::join!(
-        client.query_typed(&table, &named),
-        client.query_typed(&columns, &named),
-        references(client, &named),
-        indexes(client, &named),
-        leaves(client, &named),
-        reaches(client, &named),
-        bonds(client, &named),
-    );
-    let rows = rows?;
-    let Some(row) = rows.first() else {
-        return Ok(None);
+    let found = relations(client, std::slice::from_ref(name)).await?;
+    Ok(found.into_iter().flatten().next())
+}
+
+/// Looks tables up, in a few statements for all of them, none of which waits for another's answer; none for a table that doesn't
+/// exist. Types come qualified whatever the search path of a later session is, so call this inside
+/// [`begin_with_empty_search_path`]'s transaction.
+///
+/// # Errors
+/// When a query fails.
+pub async fn relations(
+    client: &Client,
+    names: &[Name],
+) -> Result<Vec<Option<RelationFacts>>, WireError> {
+    let asked = Sought::new(names);
+    let (table, columns) = (table_sql(), columns_sql());
+    let asking = async {
+        tokio::join!(
+            asked.of_each(client, ("", &table), facts),
+            asked.of_each(client, (TYPED, &columns), column),
+            references(client, &asked),
+            indexes(client, &asked),
+            leaves(client, &asked),
+            reaches(client, &asked),
+            bonds(client, &asked),
+        )
     };
-    let (columns, indexes) = (columns?, indexes?);
-    let unique = indexes.iter().filter(|(_, unique)| *unique);
-    Ok(Some(RelationFacts {
-        persistence: letter(row.get(6)),
-        children: names(row.get(7)),
-        unlogged: names(row.get(8)),
-        name: name.clone(),
+    let (tables, columns, references, indexes, leaves, reaches, bonds) = Box::pin(asking).await;
+    let tables = names.iter().zip(tables?);
+    let tables = tables.map(|(name, found)| Some((name, found.into_iter().next()?)));
+    let rest = columns?.into_iter().zip(references?).zip(indexes?);
+    let rest = rest.zip(leaves?).zip(reaches?).zip(bonds?);
+    let whole = tables.zip(rest).map(|(table, rest)| {
+        let (name, facts) = table?;
+        let (((((columns, references), indexes), leaves), reaches), bonds) = rest;
+        let unique = indexes.iter().filter(|(_, unique)| *unique);
+        let unlogged = leaves.iter().filter(|leaf| leaf.persistence == 'u');
+        Some(RelationFacts {
+            name: name.clone(),
+            unlogged: unlogged.map(|leaf| leaf.name.clone()).collect(),
+            columns,
+            references,
+            unique: unique.map(|(names, _)| names.clone()).collect(),
+            indexes: indexes.into_iter().map(|(names, _)| names).collect(),
+            leaves: { leaves.into_iter() }
+                .map(|leaf| (leaf.name, leaf.oid, leaf.kind))
+                .collect(),
+            reaches,
+            bonds,
+            ..facts
+        })
+    });
+    Ok(whole.collect())
+}
+
+/// A row of [`table_sql`]; the rest of the facts is asked for beside it.
+fn facts(row: &Row) -> RelationFacts {
+    let (guarded, let_in): (bool, bool) = (row.get(2), row.get(3));
+    RelationFacts {
         oid: row.get(0),
-        encoding: row.get(9),
         kind: letter(row.get(1)),
-        confined: row.get::<_, bool>(2) && row.get::<_, bool>(3),
-        hidden: row.get::<_, bool>(2) && !row.get::<_, bool>(3),
-        columns: columns.iter().map(column).collect(),
+        confined: guarded && let_in,
+        hidden: guarded && !let_in,
         primary_key: row.get(4),
         parents: row.get(5),
-        references: references?,
-        unique: unique.map(|(names, _)| names.clone()).collect(),
-        indexes: indexes.into_iter().map(|(names, _)| names).collect(),
-        leaves: leaves?,
-        reaches: reaches?,
-        bonds: bonds?,
-    }))
+        persistence: letter(row.get(6)),
+        children: names(row.get(7)),
+        encoding: row.get(8),
+        ..RelationFacts::default()
+    }
 }
 
 /// A row of [`columns_sql`].
@@ -342,29 +350,30 @@ fn names(flat: Vec<String>) -> Vec<Name> {
     names
 }
 
-fn letter(text: String) -> char {
+/// A `"char"` of the catalogs.
+pub(super) fn letter(text: String) -> char {
     text.chars().next().unwrap_or(' ')
 }
 
-async fn references(client: &Client, named: &Named<'_>) -> Result<Vec<Reference>, WireError> {
+async fn references(client: &Client, asked: &Sought<'_>) -> Result<Vec<Vec<Reference>>, WireError> {
     let own = readable("a.attname");
     let schema = readable("n.nspname");
     let table = readable("c.relname");
     let parent = readable("p.attname");
     let sql = format!(
         "select {schema}, {table}, array_agg({own} order by k.nth),
-           array_agg({parent} order by k.nth), f.confmatchtype = 'f'
-         from pg_constraint f
+           array_agg({parent} order by k.nth), f.confmatchtype = 'f', asked.nth
+         from asked
+         join pg_constraint f on f.conrelid = asked.oid
          cross join unnest(f.conkey, f.confkey) with ordinality k(num, named, nth)
          join pg_attribute a on a.attrelid = f.conrelid and a.attnum = k.num
          join pg_class c on c.oid = f.confrelid
          join pg_namespace n on n.oid = c.relnamespace
          join pg_attribute p on p.attrelid = f.confrelid and p.attnum = k.named
-         where f.conrelid = $1 and f.contype = 'f'
-         group by f.oid, n.oid, c.oid
-         order by f.oid"
+         where f.contype = 'f'
+         group by asked.nth, f.oid, n.oid, c.oid
+         order by asked.nth, f.oid"
     );
-    let rows = client.query_typed(&of_named(&sql), named).await?;
     let reference = |row: &Row| {
         let (own, parents): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
         Reference {
@@ -376,59 +385,34 @@ async fn references(client: &Client, named: &Named<'_>) -> Result<Vec<Reference>
             full: row.get(4),
         }
     };
-    Ok(rows.iter().map(reference).collect())
+    asked.of_each(client, ("", &sql), reference).await
 }
 
 /// Whole indexes: the names of their columns, and whether they are unique.
 async fn indexes(
     client: &Client,
-    named: &Named<'_>,
-) -> Result<Vec<(Vec<String>, bool)>, WireError> {
+    asked: &Sought<'_>,
+) -> Result<Vec<Vec<(Vec<String>, bool)>>, WireError> {
     let column = readable("a.attname");
     let sql = format!(
-        "select array_agg({column} order by k.nth), i.indisunique
-         from pg_index i,
-           unnest((i.indkey::int2[])[0:i.indnkeyatts - 1]) with ordinality k(num, nth)
-         join pg_attribute a on a.attnum = k.num
-         where a.attrelid = $1
-           and i.indrelid = $1
-           and i.indisvalid
-           and i.indpred is null
-           and i.indexprs is null
-         group by i.indexrelid
-         order by i.indexrelid"
+        "select array_agg({column} order by k.nth), i.indisunique, asked.nth
+         from asked
+         join pg_index i on i.indrelid = asked.oid
+         cross join unnest(
+           (i.indkey::int2[])[0:i.indnkeyatts - 1]
+         ) with ordinality k(num, nth)
+         join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.num
+         where i.indisvalid and i.indpred is null and i.indexprs is null
+         group by asked.nth, i.indexrelid
+         order by asked.nth, i.indexrelid"
     );
-    let rows = client.query_typed(&of_named(&sql), named).await?;
-    Ok({ rows.iter() }
-        .map(|row| (row.get(0), row.get(1)))
-        .collect())
-}
-
-async fn leaves(client: &Client, named: &Named<'_>) -> Result<Vec<(Name, u32, char)>, WireError> {
-    let schema = readable("n.nspname");
-    let table = readable("c.relname");
-    let sql = format!(
-        "select {schema}, {table}, c.oid, c.relkind::text
-         from pg_partition_tree($1::oid::regclass) p
-         join pg_class c on c.oid = p.relid
-         join pg_namespace n on n.oid = c.relnamespace
-         where p.isleaf and c.oid <> $1
-         order by c.oid"
-    );
-    let rows = client.query_typed(&of_named(&sql), named).await?;
-    let leaf = |row: &Row| {
-        let name = Name {
-            schema: row.get(0),
-            relation: row.get(1),
-        };
-        (name, row.get(2), letter(row.get(3)))
-    };
-    Ok(rows.iter().map(leaf).collect())
+    let index = |row: &Row| (row.get(0), row.get(1));
+    asked.of_each(client, ("", &sql), index).await
 }
 
 /// Foreign keys to this table; actions are CASCADE, SET NULL and SET DEFAULT. Those without one, whose table we may not
 /// look into, are left to the server, which refuses what they forbid.
-async fn reaches(client: &Client, named: &Named<'_>) -> Result<Vec<Reach>, WireError> {
+async fn reaches(client: &Client, asked: &Sought<'_>) -> Result<Vec<Vec<Reach>>, WireError> {
     let schema = readable("n.nspname");
     let table = readable("c.relname");
     let column = readable("a.attname");
@@ -446,21 +430,20 @@ async fn reaches(client: &Client, named: &Named<'_>) -> Result<Vec<Reach>, WireE
              join pg_attribute a on a.attrelid = f.confrelid and a.attnum = k.num
              order by k.nth
            ),
-           f.confdeltype in ('c', 'n', 'd'), f.confupdtype in ('c', 'n', 'd')
-         from pg_constraint f
+           f.confdeltype in ('c', 'n', 'd'), f.confupdtype in ('c', 'n', 'd'), asked.nth
+         from asked
+         join pg_constraint f on f.confrelid = asked.oid
          join pg_class c on c.oid = f.conrelid
          join pg_namespace n on n.oid = c.relnamespace
-         where f.confrelid = $1
-           and f.contype = 'f'
+         where f.contype = 'f'
            and f.conparentid = 0
            and (
              f.confdeltype in ('c', 'n', 'd')
              or f.confupdtype in ('c', 'n', 'd')
              or has_table_privilege(c.oid, 'select')
            )
-         order by f.oid"
+         order by asked.nth, f.oid"
     );
-    let rows = client.query_typed(&of_named(&sql), named).await?;
     let reach = |row: &Row| {
         let (child, own): (Vec<String>, Vec<String>) = (row.get(2), row.get(3));
         Reach {
@@ -473,7 +456,7 @@ async fn reaches(client: &Client, named: &Named<'_>) -> Result<Vec<Reach>, WireE
             on_update: row.get(5),
         }
     };
-    Ok(rows.iter().map(reach).collect())
+    asked.of_each(client, ("", &sql), reach).await
 }
 
 /// Opens a read-only transaction in which every type that isn't built in is written with its schema.

@@ -15,6 +15,9 @@ use super::binaries::Binaries;
 use super::place::{SHORT_TEMP, anybody_enters};
 use super::program::{Error, run};
 
+/// The first version whose initdb has to be told that no checksums are wanted.
+const CHECKSUMS_SINCE: u32 = 18;
+
 /// A folder of things that are made once: templates, and copies of servers our account couldn't reach.
 pub(super) struct Cache {
     folder: PathBuf,
@@ -62,12 +65,16 @@ impl Cache {
         data: &Path,
     ) -> Result<(), Error> {
         let key = format!(
-            "data-{}-{:016x}",
+            "plain-{}-{:016x}",
             with.release,
             hash_of(&(&with.dir, superuser))
         );
         let template = self.once(&key, |building| {
             let mut initdb = self.account.command(with.program("initdb"));
+            // The files don't outlive us.
+            if with.version >= CHECKSUMS_SINCE {
+                initdb.arg("--no-data-checksums");
+            }
             initdb.args([
                 "--no-sync",
                 "--encoding=UTF8",

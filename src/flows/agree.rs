@@ -8,7 +8,7 @@ use tokio_postgres::types::Type;
 
 use crate::catalog::{
     Ambiguous, Mismatch, Pair, RelationFacts, Sort, Tie, begin_with_empty_search_path, fleeting,
-    knot, measure, measure_reverse, narrowed, parents_first, publication, publish_whole, relation,
+    knot, measure, measure_reverse, narrowed, parents_first, publication, publish_whole, relations,
     resolve, ties, try_conversions,
 };
 use crate::config::{self, Settings};
@@ -379,7 +379,7 @@ async fn look(
     // Sent in this order, and answered in it: a distant server is waited for once.
     let (begun, found, ended) = tokio::join!(
         begin_with_empty_search_path(client),
-        try_join_all(names.iter().map(|name| relation(client, name))),
+        relations(client, &names),
         client.batch_execute("commit")
     );
     begun.map_err(wire)?;

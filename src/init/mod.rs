@@ -30,7 +30,7 @@ pub use update::{Update, update};
 pub use written::write_new;
 
 use crate::catalog::{
-    RelationFacts, begin_with_empty_search_path, encoding, readable, relation, strange,
+    RelationFacts, begin_with_empty_search_path, encoding, readable, relations, strange,
 };
 use crate::config::{Settings, Sources};
 use crate::fault::{Fault, Side};
@@ -197,18 +197,17 @@ async fn look(control: &Control, side: Side) -> Result<Vec<RelationFacts>, Fault
     begin_with_empty_search_path(client)
         .await
         .map_err(|error| Fault::wire(side, &error))?;
-    let mut all = Vec::new();
-    for row in &rows {
-        let name = Name {
+    let names: Vec<_> = { rows.iter() }
+        .map(|row| Name {
             schema: row.get(0),
             relation: row.get(1),
-        };
-        let found = relation(client, &name).await;
-        all.extend(found.map_err(|error| Fault::wire(side, &error))?);
-    }
+        })
+        .collect();
+    let found = relations(client, &names).await;
+    let found = found.map_err(|error| Fault::wire(side, &error))?;
     let ended = client.batch_execute("commit").await;
     ended.map_err(Fault::at(side))?;
-    Ok(all)
+    Ok(found.into_iter().flatten().collect())
 }
 
 /// Which tables don't fit as they are proposed, and why.

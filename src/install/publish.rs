@@ -6,10 +6,10 @@
 use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
-use tokio_postgres::types::Type;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::lock_retry::patiently;
-use crate::catalog::publication;
+use crate::catalog::{lacks_identity, publication};
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::model::{Name, Table, Tables, sqlstate};
@@ -70,29 +70,30 @@ fn published(table: &Table) -> Vec<&Name> {
     }
 }
 
-/// Publishes a table after giving it an identity that names its rows. Tries again while the office
-/// program holds the table: each try stalls it for at most [`crate::limits::SETUP_LOCK_TIMEOUT`]. Says whether anything was to
-/// be done.
+/// Publishes tables after giving each an identity that names its rows. Tries again while the office
+/// program holds a table: each try stalls it for at most [`crate::limits::SETUP_LOCK_TIMEOUT`]. Says of how many anything was to
+/// be done; `done` hears how many are behind us.
 ///
 /// # Errors
-/// When the table stays locked, or the server refuses.
+/// When a table stays locked, or the server refuses.
 pub async fn publish(
     desktop: &Client,
-    publication: &str,
-    replicator: &str,
-    table: &Table,
-) -> Result<bool, Fault> {
-    let needed = needed(table);
-    let mut new = false;
-    for name in published(table) {
-        let step = publishing(publication, replicator, name, &needed);
-        if is_published(desktop, (publication, replicator), name, &needed).await? {
-            continue;
+    (publication, replicator): (&str, &str),
+    tables: &[&Table],
+    mut done: impl FnMut(u64),
+) -> Result<u64, Fault> {
+    let lacking = unpublished(desktop, (publication, replicator), tables).await?;
+    let mut new = 0;
+    for (nth, (table, lacking)) in (0..).zip(tables.iter().zip(lacking)) {
+        done(nth);
+        let needed = needed(table);
+        new += u64::from(!lacking.is_empty());
+        for name in lacking {
+            let step = publishing(publication, replicator, name, &needed);
+            patiently((desktop, Side::Desktop), &name.to_string(), &step).await?;
+            failpoint::reach("table_published");
+            tracing::debug!(table = %name, "published");
         }
-        patiently((desktop, Side::Desktop), &name.to_string(), &step).await?;
-        failpoint::reach("table_published");
-        tracing::debug!(table = %name, "published");
-        new = true;
     }
     Ok(new)
 }
@@ -215,42 +216,62 @@ pub async fn published_besides(
     Ok(names.filter(|name| !ours.contains(name)).collect())
 }
 
-/// Whether nothing is left to do for a table: then its lock isn't asked for.
-async fn is_published(
+/// What of each table something is left to be done for: the lock of the others isn't asked for.
+async fn unpublished<'t>(
     desktop: &Client,
     (publication, replicator): (&str, &str),
-    name: &Name,
-    needed: &str,
-) -> Result<bool, Fault> {
+    tables: &[&'t Table],
+) -> Result<Vec<Vec<&'t Name>>, Fault> {
+    let all: Vec<_> = { tables.iter().enumerate() }
+        .flat_map(|(of, table)| published(table).into_iter().map(move |name| (of, name)))
+        .collect();
+    let schemas: Vec<_> = all.iter().map(|(_, name)| name.schema.as_str()).collect();
+    let relations: Vec<_> = { all.iter() }
+        .map(|(_, name)| name.relation.as_str())
+        .collect();
+    let identities: Vec<_> = { all.iter() }
+        .map(|(of, _)| Some(quote::array(tables[*of].identity()?)))
+        .collect();
     let sql = format!(
-        r#"select tandem.better_identity(c.oid::regclass, {needed}) is null
-             and exists (
-               select
-               from pg_publication_rel r
-               join pg_publication p on p.oid = r.prpubid
-               where p.pubname = $1 and r.prrelid = c.oid
-             )
-             and not (
-               tandem.is_narrow($1, c.oid)
+        r#"select w.nth
+           from unnest(
+             $3::text[], $4::text[], $5::text[]
+           ) with ordinality as w(schema, name, identity, nth)
+           left join (
+             pg_class c join pg_namespace n on n.oid = c.relnamespace
+           ) on n.nspname = w.schema
+             and c.relname = w.name
+           left join pg_publication_rel r on r.prrelid = c.oid
+             and r.prpubid = (select oid from pg_publication where pubname = $1)
+           left join tandem.published o on o.replicator = $2
+             and o.publication = $1
+             and o.schema = w.schema
+             and o."table" = w.name
+           where c.oid is null
+             or r.oid is null
+             or o.publication is null
+             or {lacks_identity}
+             or coalesce(to_jsonb(r) ->> 'prqual', to_jsonb(r) ->> 'prattrs') is not null
                and exists (select from tandem.publication where publication = $1)
-             )
-             and exists (
-               select
-               from tandem.published
-               where replicator = $4 and publication = $1 and schema = $2 and "table" = $3
-             )
-           from pg_class c
-           join pg_namespace n on n.oid = c.relnamespace
-           where n.nspname = $2 and c.relname = $3"#
+           order by w.nth"#,
+        lacks_identity = lacks_identity()
     );
-    let params: [(&(dyn tokio_postgres::types::ToSql + Sync), Type); 4] = [
+    let params: [(&(dyn ToSql + Sync), Type); 5] = [
         (&publication, Type::TEXT),
-        (&name.schema, Type::TEXT),
-        (&name.relation, Type::TEXT),
         (&replicator, Type::TEXT),
+        (&schemas, Type::TEXT_ARRAY),
+        (&relations, Type::TEXT_ARRAY),
+        (&identities, Type::TEXT_ARRAY),
     ];
     let rows = desktop.query_typed(&sql, &params).await.map_err(wire)?;
-    Ok(rows.first().is_some_and(|row| row.get(0)))
+    let mut each: Vec<Vec<&Name>> = tables.iter().map(|_| Vec::new()).collect();
+    for row in &rows {
+        let nth = usize::try_from(row.get::<_, i64>(0)).unwrap_or_default();
+        if let Some((of, name)) = nth.checked_sub(1).and_then(|at| all.get(at)) {
+            each[*of].push(name);
+        }
+    }
+    Ok(each)
 }
 
 fn wire(error: tokio_postgres::Error) -> Fault {

@@ -64,13 +64,11 @@ impl Session<'_> {
         let streaming: Vec<_> = { self.tables.iter() }
             .filter(|table| table.stream)
             .collect();
-        let (all, mut new) = (streaming.len() as u64, 0u64);
-        let (desktop, replicator) = (&self.desktop.client, &self.lease.replicator);
-        for (done, table) in (0..).zip(streaming) {
-            self.goal.progress.publishing(done, all);
-            new += u64::from(publish(desktop, publication, replicator, table).await?);
-        }
-        self.goal.progress.publishing(all, all);
+        let all = streaming.len() as u64;
+        let of = (publication, self.lease.replicator.as_str());
+        let publishing = |done| self.goal.progress.publishing(done, all);
+        let new = publish(&self.desktop.client, of, &streaming, publishing).await?;
+        publishing(all);
         if new > 0 {
             tracing::info!(tables = new, "published");
         }

@@ -445,6 +445,48 @@ async fn u41_what_a_poll_costs_follows_what_is_new() {
     );
 }
 
+/// Rows without a key are counted, but only those that may be the entry's are read.
+#[tokio::test(flavor = "multi_thread")]
+async fn u41_ticks_in_a_table_without_a_key_are_found_through_the_clouds_index() {
+    let settings = "[heartbeat]\nevery = \"200ms\"\n[reverse]\nevery = \"100ms\"\n[[table]]\nname = \"chk\"\nkey = []\ncloud_owned = [\"status\"]\n";
+    let ddl = "create table chk (nr int not null, txt varchar(20) not null, at timestamptz not null, note text, status int); create index on chk (nr)";
+    let office = Office::with_tables(&newest(), settings, ddl, ddl).await;
+    exec(
+        &office.desktop,
+        "insert into chk select n / 2, 'it''s \"' || n % 2, '2026-01-01', nullif(n % 3, 0), 0 from generate_series(1, 50000) n; insert into chk select * from chk where nr = 1007",
+    )
+    .await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    came_home(&office).await;
+    assert_eq!(service.stop().await, 0);
+    exec(&office.cloud, "analyze chk").await;
+    let read =
+        "select coalesce(sum(seq_tup_read), 0) from pg_stat_user_tables where relname = 'chk'";
+    let before = value(&office.cloud, read).await;
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    for nr in [1, 1007, 20_000] {
+        exec(
+            &office.cloud,
+            &format!("update chk set status = 1 where nr = {nr}"),
+        )
+        .await;
+        came_home(&office).await;
+    }
+    office.caught_up(&mut service).await;
+    assert_eq!(service.stop().await, 0);
+    assert_eq!(
+        value(&office.cloud, read).await,
+        before,
+        "the table is not read whole"
+    );
+    let ticked = "select string_agg(concat_ws('|', nr, txt, note, status), ';' order by nr, txt, note) from chk where status = 1";
+    let here = value(&office.desktop, ticked).await;
+    assert_eq!(here, value(&office.cloud, ticked).await);
+    assert_eq!(here.split(';').count(), 8, "{here}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn several_desktops_take_each_its_own_and_uninstall_leaves_the_others() {
     let settings = |name: &str, org: u32| {

@@ -40,6 +40,35 @@ pub fn poll<T>(patience: Duration, mut found: impl FnMut() -> Option<T>) -> Opti
     }
 }
 
+/// The pauses between looks at a server for what has no event to wait for. Looks cost what the tests beside this one need, so the
+/// longer it takes, the longer they are; and always longer than a look.
+pub struct Looks {
+    began: Instant,
+    looking: Instant,
+    longest: Duration,
+}
+
+impl Looks {
+    /// `longest`: what nobody wants to wait beyond.
+    pub fn new(longest: Duration) -> Looks {
+        let now = Instant::now();
+        Looks {
+            began: now,
+            looking: now,
+            longest,
+        }
+    }
+
+    /// Waits until it is time for the next look.
+    pub async fn pause(&mut self) {
+        let by_wait = (self.began.elapsed() / 40).min(self.longest);
+        let by_look = (self.looking.elapsed() * 2).min(Duration::from_millis(500));
+        let pause = by_wait.max(by_look).max(Duration::from_millis(10));
+        tokio::time::sleep(pause).await;
+        self.looking = Instant::now();
+    }
+}
+
 /// A loopback port where nobody listens: held as long as this lives, so that nobody else is given it.
 pub struct Nobody(Socket);
 

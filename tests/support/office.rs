@@ -12,8 +12,9 @@ use tandem::observe::Observer;
 use tandem::plan::{cloud_digest, desktop_digest};
 use tandem::wire::control::{self, Control};
 use tokio::process::{Child, Command};
-use tokio::time::{interval, timeout};
+use tokio::time::timeout;
 
+use super::Looks;
 use super::bouncer::Bouncer;
 use super::proxy::Proxy;
 use super::servers::{Pair, versions};
@@ -50,11 +51,13 @@ impl From<&Place> for Place {
     }
 }
 
-/// Each version at hand directly, and the newest through PgBouncer with 80 ms round trips.
+/// The oldest version at hand directly, and the newest through PgBouncer with 80 ms round trips: both versions, both distances. The
+/// newest without a pooler is where most tests are; it is one of these where PgBouncer can't be had.
 pub fn places() -> Vec<Place> {
     let mut places: Vec<_> = versions().iter().map(Place::from).collect();
-    let newest = places.last().unwrap().clone();
     if super::bouncer::is_here() {
+        let newest = places.last().unwrap().clone();
+        places.truncate(1);
         places.push(Place {
             distant: true,
             ..newest
@@ -303,9 +306,8 @@ impl Office {
         let observer = self.observer().await;
         let marker = observer.mark().await.unwrap();
         let arrives = async {
-            let mut ticks = interval(Duration::from_millis(10));
+            let mut looks = Looks::new(Duration::from_millis(100));
             loop {
-                ticks.tick().await;
                 if let Some(status) = service.child.try_wait().unwrap() {
                     panic!("tandem ended with {status}");
                 }
@@ -313,6 +315,7 @@ impl Office {
                 if seen.has(marker) {
                     return;
                 }
+                looks.pause().await;
             }
         };
         timeout(PATIENCE, arrives)
@@ -527,9 +530,10 @@ pub async fn value(side: &Control, sql: &str) -> String {
 /// Waits until a query answers true.
 pub async fn until(side: &Control, sql: &str) {
     let waits = async {
-        let mut ticks = interval(Duration::from_millis(10));
+        // What is only true for a moment is seen, too.
+        let mut looks = Looks::new(Duration::from_millis(40));
         while value(side, sql).await != "true" {
-            ticks.tick().await;
+            looks.pause().await;
         }
     };
     timeout(PATIENCE, waits)

@@ -46,6 +46,27 @@ pub fn newest() -> Binaries {
     versions().pop().unwrap()
 }
 
+/// What changes nothing that a test looks at and takes a server less time: its files are in memory, it dies by signals and not with
+/// the machine, and large tables are read again and again. What a test sets itself wins.
+fn in_memory(spec: &ClusterSpec) -> ClusterSpec {
+    let mut lighter: Vec<(String, String)> = [
+        ("shared_buffers", "128MB"),
+        ("logical_decoding_work_mem", "128MB"),
+        ("wal_init_zero", "off"),
+        ("jit", "off"),
+    ]
+    .map(|(name, value)| (name.into(), value.into()))
+    .into();
+    if !spec.fsync {
+        lighter.push(("full_page_writes".into(), "off".into()));
+    }
+    lighter.extend(spec.settings.iter().cloned());
+    ClusterSpec {
+        settings: lighter,
+        ..spec.clone()
+    }
+}
+
 /// The two ends of a replication, started side by side.
 pub struct Pair {
     /// Where the changes are made.
@@ -69,9 +90,10 @@ impl Pair {
         desktop: (&Binaries, &ClusterSpec),
         cloud: (&Binaries, &ClusterSpec),
     ) -> Result<Pair, Error> {
+        let (on_desktop, in_cloud) = (in_memory(desktop.1), in_memory(cloud.1));
         thread::scope(|scope| {
-            let desktop = scope.spawn(|| Cluster::start(desktop.0, desktop.1));
-            let cloud = Cluster::start(cloud.0, cloud.1);
+            let desktop = scope.spawn(|| Cluster::start(desktop.0, &on_desktop));
+            let cloud = Cluster::start(cloud.0, &in_cloud);
             let desktop = desktop.join().expect("starting a cluster panicked");
             Ok(Pair {
                 desktop: desktop?,

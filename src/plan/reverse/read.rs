@@ -4,7 +4,7 @@ use super::super::compare::cell;
 use super::super::guard::{Guard, belongs, is_mobile};
 use super::super::quote::{array, ident, literal, table as qualified};
 use crate::limits;
-use crate::model::ReverseTable;
+use crate::model::{Arriving, ReverseTable};
 use crate::wire::PINNED;
 
 /// How much of the outbox is read at once.
@@ -312,11 +312,49 @@ fn counted(reverse: &ReverseTable, width: usize) -> String {
            from k
            left join (
              select name{groups}, count(*) as copies
-             from (select {stored} as name{looked} from {target} as t where {owned}) as r
+             from (select {stored} as name{looked} from {target} as t where {owned}{among}) as r
              group by name{groups}
            ) as l on l.name = {wanted}
            where k."table" = {name}"#,
         cells = cells.collect::<Vec<_>>().join(", "),
-        owned = Guard::of_reverse(reverse).owned()
+        owned = Guard::of_reverse(reverse).owned(),
+        among = among(reverse)
     )
 }
+
+/// Of a table without a key, only rows that have in common with an entry what can be compared without being written out: a row that
+/// is named alike has. An index of one of these columns finds them; without one the table is read, but few of its rows are grouped.
+fn among(reverse: &ReverseTable) -> String {
+    let names = reverse.names.iter().enumerate();
+    let equal = names.filter_map(|(nth, named)| {
+        let Arriving { name, base_type } = &reverse.arriving[named.arriving];
+        let compares = named.not_null && COMPARED.contains(&base_type.as_str());
+        compares.then(|| {
+            let (column, number) = (ident(name), nth + 1);
+            format!("t.{column} = k.key[{number}]::{base_type}")
+        })
+    });
+    let equal: Vec<_> = equal.collect();
+    match equal.is_empty() {
+        true => String::new(),
+        false => format!(
+            r#" and exists (select from k where k."table" = {name} and {equal})"#,
+            name = literal(&reverse.name),
+            equal = equal.join(" and ")
+        ),
+    }
+}
+
+/// Types of which values that are written alike are equal, and whose equality is cheap.
+const COMPARED: [&str; 10] = [
+    "smallint",
+    "integer",
+    "bigint",
+    "text",
+    "character varying",
+    "uuid",
+    "date",
+    "boolean",
+    "timestamp without time zone",
+    "timestamp with time zone",
+];

@@ -9,7 +9,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at, timeout};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use crate::catalog::{Facts, Footprint, footprints};
+use crate::catalog::{Facts, Footprint, Footprints, footprints_unless};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::resumable::Resumable;
 use crate::limits;
@@ -26,6 +26,8 @@ pub(in crate::flows::forward) struct Lookout<'a> {
     tables: Arc<Tables>,
     identity: Facts,
     prints: BTreeMap<TableId, Footprint>,
+    /// What they were at the last look, and a mark of it: as long as that stays, only it crosses the network.
+    last: Option<(String, Footprints)>,
     /// Tables whose way home was watched at the first look.
     watched: Option<BTreeSet<String>>,
     ticks: Interval,
@@ -35,7 +37,8 @@ pub(in crate::flows::forward) struct Lookout<'a> {
 
 /// What a look finds.
 struct Seen {
-    prints: BTreeMap<TableId, Option<Footprint>>,
+    /// None where they are as they were at the last look.
+    prints: Option<(String, Footprints)>,
     watched: BTreeSet<String>,
 }
 
@@ -55,6 +58,7 @@ impl<'a> Lookout<'a> {
             tables,
             identity,
             prints,
+            last: None,
             watched: None,
             ticks,
             looking: Resumable::idle(),
@@ -82,13 +86,15 @@ impl<'a> Lookout<'a> {
                 self.replicator.clone(),
                 self.identity.clone(),
                 self.tables.clone(),
+                self.last.as_ref().map(|(mark, _)| mark.clone()),
             );
             self.looking.begin(look);
         }
         let seen = self.looking.end().await;
         let seen = seen.map_err(|error| Fault::wire(Side::Cloud, &error))?;
         self.is_watched(seen.watched)?;
-        Ok(self.changed(seen.prints))
+        self.last = seen.prints.or(self.last.take());
+        Ok(self.changed())
     }
 
     /// A table that was made anew has lost our triggers.
@@ -103,9 +109,10 @@ impl<'a> Lookout<'a> {
         Err(Fault::new(Kind::Planned, what))
     }
 
-    fn changed(&mut self, now: BTreeMap<TableId, Option<Footprint>>) -> Vec<TableStop> {
+    fn changed(&self) -> Vec<TableStop> {
         let mut halts = Vec::new();
-        for (table, print) in now {
+        let now = self.last.iter().flat_map(|(_, prints)| prints);
+        for (&table, print) in now {
             let (why, way) = match (print, self.prints.get(&table)) {
                 (None, Some(_)) => {
                     let why = "the cloud's table was dropped or renamed".to_owned();
@@ -128,9 +135,10 @@ async fn look(
     replicator: String,
     identity: Facts,
     tables: Arc<Tables>,
+    known: Option<String>,
 ) -> Result<Seen, WireError> {
     let looks = async {
-        let prints = footprints(cloud, &identity, &tables).await?;
+        let prints = footprints_unless(cloud, &identity, &tables, known.as_deref()).await?;
         let watched = watched(cloud, &replicator, &tables).await?;
         Ok(Seen { prints, watched })
     };
