@@ -774,3 +774,10 @@ from stdin;
 -- into an empty table: only if it is
 select tandem.taken('clients')
 where exists (select from "public"."clients");
+
+-- into an empty table: all came in
+select tandem.taken('clients')
+where (
+  select count(*)
+  from "public"."clients" as t
+  where t.xmin = pg_current_xact_id()::xid) <> 7;

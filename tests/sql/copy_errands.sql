@@ -810,3 +810,10 @@ from stdin;
 -- into an empty table: only if it is
 select tandem.taken('errands')
 where exists (select from "public"."errands");
+
+-- into an empty table: all came in
+select tandem.taken('errands')
+where (
+  select count(*)
+  from "public"."errands" as t
+  where t.xmin = pg_current_xact_id()::xid) <> 7;

@@ -604,3 +604,10 @@ from stdin;
 -- into an empty table: only if it is
 select tandem.taken('prices')
 where exists (select from "public"."prices");
+
+-- into an empty table: all came in
+select tandem.taken('prices')
+where (
+  select count(*)
+  from "public"."prices" as t
+  where t.xmin = pg_current_xact_id()::xid) <> 7;

@@ -72,6 +72,9 @@ set constraints all immediate;
 -- joins
 select set_config('enable_nestloop', 'off', true);
 
+-- any joins again
+select set_config('enable_hashjoin', 'on', true), set_config('enable_mergejoin', 'on', true);
+
 -- one refill or poll at a time
 select pg_advisory_xact_lock(hashtext('tandem.reverse'), hashtext('office-1'));
 

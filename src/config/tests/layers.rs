@@ -231,7 +231,7 @@ fn every_scalar_has_its_variable_and_its_flag() {
     folder.write("pw.txt", "from-file");
     let rows = folder.load(&[]).unwrap().rows();
     let scalars: Vec<&Row> = rows.iter().filter(|row| row.variable.is_some()).collect();
-    assert_eq!(scalars.len(), 53, "{scalars:#?}");
+    assert_eq!(scalars.len(), 54, "{scalars:#?}");
     for row in scalars {
         let variable = row.variable.clone().unwrap();
         assert_eq!(

@@ -400,6 +400,7 @@ fn copy(table: &Table, tables: &Tables) -> Page {
             );
             page.text("into an empty table: in", &direct.into);
             page.text("into an empty table: only if it is", &direct.taken);
+            page.text("into an empty table: all came in", &direct.all_in(7));
         }
     }
     page
@@ -633,6 +634,7 @@ fn session() -> Page {
     );
     page.statement("constraints at once", &plan::at_once());
     page.statement("joins", &plan::hash_joins());
+    page.statement("any joins again", &plan::any_joins());
     page.text(
         "one refill or poll at a time",
         &reverse::alone(MANNER.replicator),
@@ -749,17 +751,19 @@ fn each_statement_is_as_it_is_kept() {
 }
 
 /// What of `src/plan` makes no statement: guards and names that others are made of, and answers about steps and rows.
-const NO_STATEMENTS: [&str; 16] = [
+const NO_STATEMENTS: [&str; 18] = [
     "array",
     "array_of",
     "deletable",
     "differing",
     "differing_in",
     "ident",
+    "join_pieces",
     "literal",
     "moves",
     "of",
     "params",
+    "place",
     "ranges",
     "read_pieces",
     "settings",

@@ -65,7 +65,7 @@ async fn renew(cloud: &Client, replicator: String, epoch: i64) -> Result<(), Fau
         Err(fault) if matches!(fault.kind, Kind::LeaseLost) => Err(fault),
         // The connection with the transaction says for itself what is wrong.
         Err(fault) => {
-            tracing::debug!(%fault, "the lease is not renewed");
+            tracing::debug!(error = %fault, "the lease is not renewed");
             Ok(())
         }
         Ok(_) => Ok(()),

@@ -162,12 +162,13 @@ impl Machine {
 
     /// Batches are on their way, or parts of a large transaction.
     pub fn awaits_batch(&self) -> bool {
-        !self.flights.is_empty() || self.awaits_chunk()
+        !self.flights.is_empty() || self.has_chunks_out()
     }
 
     /// The cloud has something to do, or gets it before anything new.
     pub fn is_owed(&self) -> bool {
-        self.awaits_batch() || self.exclusive.is_some() || !self.queue.is_empty()
+        let out = !self.flights.is_empty() || self.has_chunks_out();
+        out || self.exclusive.is_some() || !self.queue.is_empty()
     }
 
     /// Nothing is on its way.

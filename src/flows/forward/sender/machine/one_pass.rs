@@ -71,7 +71,7 @@ impl Machine {
     }
 
     /// Chunks are on their way.
-    pub(super) fn awaits_chunk(&self) -> bool {
+    pub(super) fn has_chunks_out(&self) -> bool {
         { self.pass.iter() }.any(|pass| !pass.flights.is_empty())
     }
 
