@@ -190,7 +190,7 @@ async fn refuse_newer(
 /// The same of a schema that is there.
 ///
 /// # Errors
-/// As [`refuse_newer`].
+/// That, or that the query failed.
 pub async fn refuse_newer_there(
     client: &Client,
     side: Side,

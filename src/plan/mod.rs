@@ -1,7 +1,7 @@
 //! A batch to SQL text and parameters, every statement guarded by ownership and tenant. Pure.
 //!
 //! Statements are made once per table, work and shape, so that the same text goes over the wire
-//! each time. Values travel as `text[]` parameters, as arrays of their type where that is the same ([`element`]), or as rows of the
+//! each time. Values travel as `text[]` parameters, as arrays of their type where that is the same (`element`), or as rows of the
 //! staging table; they are parsed as the column's base type and then assigned (P11): nothing is shortened in silence.
 
 mod array;
