@@ -364,11 +364,13 @@ async fn p15_a_full_temporary_folder_is_said_and_is_no_outage() {
     let settings = "[forward]\nmemory_max = \"8MB\"\n";
     let it = watched_with(settings, "", DDL, DDL).await;
     let room = it.office.folder.join("room");
+    exec(&it.office.desktop, "insert into item values (0, 'x')").await;
     let mut service = it.office.run_where("TMPDIR", room.to_str().unwrap());
     it.office.caught_up(&mut service).await;
+    // One that deletes goes over the disk.
     exec(
         &it.office.desktop,
-        "insert into item select n, repeat('x', 1000) from generate_series(1, 10000) n",
+        "delete from item where id = 0; insert into item select n, repeat('x', 1000) from generate_series(1, 10000) n",
     )
     .await;
     let said = "can't be kept in";
