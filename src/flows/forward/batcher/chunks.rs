@@ -12,7 +12,7 @@ use super::{Batcher, Queued, no_room};
 use crate::fault::{Fault, Kind};
 use crate::fold::Echoes;
 use crate::limits;
-use crate::model::{Change, Lsn, Operation, Transaction};
+use crate::model::{Change, LogicalMessage, Lsn, Operation, Transaction};
 use crate::spill::Spill;
 
 /// Some changes of one transaction.
@@ -43,9 +43,7 @@ impl Chunk {
             memory: HeldMemory::default(),
         }
     }
-}
 
-impl Chunk {
     /// Nothing of the transaction came before.
     pub fn is_first(&self) -> bool {
         self.is_first
@@ -123,22 +121,14 @@ impl Batcher {
         if !self.way.is_one_pass() {
             return self.spill_open();
         }
-        self.goes_on()?;
+        self.refuse_echoes(self.assembler.open_marks())?;
         let Some(open) = self.assembler.open() else {
             return Ok(());
         };
         let (empty, bytes) = (without_changes(open), self.assembler.open_bytes());
         let changes = self.assembler.take_open();
-        for (changes, bytes) in cut(changes, bytes, self.chunk_bytes()) {
-            self.queue_chunk(
-                Transaction {
-                    changes,
-                    bytes,
-                    ..empty.clone()
-                },
-                false,
-            );
-        }
+        let pieces = cut(changes, bytes, self.chunk_bytes());
+        self.queue_pieces(pieces, &empty);
         Ok(())
     }
 
@@ -159,8 +149,7 @@ impl Batcher {
     }
 
     /// Nothing has come meanwhile for which all of it has to be known.
-    fn goes_on(&self) -> Result<(), Fault> {
-        let marks = self.assembler.open_marks();
+    fn refuse_echoes(&self, marks: &[LogicalMessage]) -> Result<(), Fault> {
         match Echoes::of(marks, &self.nonce, &self.tables) {
             None => Ok(()),
             Some(_) => Err(not_in_one_pass(
@@ -174,26 +163,12 @@ impl Batcher {
     /// # Errors
     /// When it can't go on so.
     pub(super) fn end_pass(&mut self, transaction: Transaction) -> Result<(), Fault> {
-        let marks = &transaction.marks;
-        if Echoes::of(marks, &self.nonce, &self.tables).is_some() {
-            return Err(not_in_one_pass(
-                "it carries changes that came from the cloud",
-            ));
-        }
+        self.refuse_echoes(&transaction.marks)?;
         let (empty, mut last) = (without_changes(&transaction), transaction);
         let changes = std::mem::take(&mut last.changes);
         let mut pieces = cut(changes, last.bytes, self.chunk_bytes());
         let rest = pieces.pop();
-        for (changes, bytes) in pieces {
-            self.queue_chunk(
-                Transaction {
-                    changes,
-                    bytes,
-                    ..empty.clone()
-                },
-                false,
-            );
-        }
+        self.queue_pieces(pieces, &empty);
         (last.changes, last.bytes) = rest.unwrap_or_default();
         self.queue_chunk(last, true);
         self.way = Way::Undecided;
@@ -203,6 +178,18 @@ impl Batcher {
     /// The open transaction goes to the cloud as it comes.
     pub(super) fn is_in_one_pass(&self) -> bool {
         self.way.is_one_pass()
+    }
+
+    /// Pieces behind which more comes.
+    fn queue_pieces(&mut self, pieces: Vec<(Vec<Change>, usize)>, empty: &Transaction) {
+        for (changes, bytes) in pieces {
+            let piece = Transaction {
+                changes,
+                bytes,
+                ..empty.clone()
+            };
+            self.queue_chunk(piece, false);
+        }
     }
 
     fn queue_chunk(&mut self, transaction: Transaction, is_last: bool) {
