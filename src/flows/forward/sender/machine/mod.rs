@@ -14,6 +14,8 @@
 
 mod attempt;
 mod event;
+mod flush;
+mod halts;
 mod notes;
 mod one_pass;
 mod pacing;
@@ -40,6 +42,7 @@ use crate::fold::{Classifier, StreamState};
 use crate::limits;
 use crate::model::{Batch, Lsn, Recovery, TableId, TableStop, Tables};
 use crate::plan::{Planner, TransactionSettings};
+use flush::Flushes;
 use one_pass::OnePass;
 use pacing::Pace;
 pub(super) use quarantine::PARKED;
@@ -55,8 +58,10 @@ pub struct Machine {
     book: StreamState,
     sorter: Classifier,
     planner: Planner,
-    /// What the cloud has for sure.
+    /// What the cloud has...
     checkpoint: Lsn,
+    /// ...and how much of that is there for good.
+    flushes: Flushes,
     /// What it has when all that is on its way is committed.
     sent: Lsn,
     /// Batches that wait to be sent (again), in their order.
@@ -93,6 +98,8 @@ struct SentBatch {
     sent: Instant,
     /// Nothing may follow it before it is answered.
     alone: bool,
+    /// Its COMMIT waits for the disk.
+    flush: bool,
 }
 
 /// How far away the cloud is, and how long a batch waits at most for others.
@@ -122,6 +129,7 @@ impl Machine {
             sorter: Classifier::default(),
             planner: Planner::default(),
             checkpoint,
+            flushes: Flushes::new(checkpoint, now),
             sent: checkpoint,
             queue: VecDeque::new(),
             flights: VecDeque::new(),
@@ -146,7 +154,7 @@ impl Machine {
         &self.book
     }
 
-    /// What the cloud has for sure.
+    /// What the cloud has.
     pub fn checkpoint(&self) -> Lsn {
         self.checkpoint
     }
@@ -206,11 +214,6 @@ impl Machine {
         self.pace.limit(most);
     }
 
-    /// Tables that have stopped until they fit again, since this was asked last.
-    pub fn take_halted(&mut self) -> Vec<(String, Recovery)> {
-        std::mem::take(&mut self.halted)
-    }
-
     /// What happened that somebody may want to read, or count, since this was asked last.
     pub fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
@@ -231,18 +234,6 @@ impl Machine {
     /// Copies of tables are being merged, by whoever drives the machine, while nothing else is on its way.
     pub fn merge(&mut self, tables: Vec<TableId>) {
         self.exclusive = Some(ExclusiveJob::Merge(tables));
-    }
-
-    /// Tables that can't go on, seen from outside: they stop with the next batch. Says whether any is new.
-    pub fn halt_later(&mut self, halts: Vec<TableStop>) -> bool {
-        let known = |halt: &TableStop| self.halting.iter().any(|known| known.table == halt.table);
-        let new = |halt: &TableStop| {
-            !known(halt) && (halt.way == Recovery::Recopy || !self.book.is_stopped(halt.table))
-        };
-        let new: Vec<_> = halts.into_iter().filter(new).collect();
-        let any = !new.is_empty();
-        self.halting.extend(new);
-        any
     }
 
     /// Nothing more is sent. Says whether a large transaction is given up that is still being staged, or of which only a part
@@ -287,6 +278,7 @@ impl Machine {
             return None;
         }
         self.book.stop_for_good();
+        let flush = self.flushes.takes(&job, alone, now);
         let long = alone || job.changes() >= limits::RENEWING_CHANGES;
         let outgoing = Outgoing {
             from: self.sent,
@@ -296,12 +288,14 @@ impl Machine {
             row_by_row: tried,
             at_once: job.form.at_once,
             stops: job.form.halts.clone(),
+            flush,
         };
         self.sent = outgoing.batch.end;
         self.flights.push_back(SentBatch {
             job,
             sent: now,
             alone,
+            flush,
         });
         Some(Command::Send(outgoing))
     }
@@ -332,14 +326,6 @@ impl Machine {
         }
     }
 
-    /// The table stops, with what is sent next.
-    fn halt(&mut self, form: &mut Attempt, halt: TableStop) {
-        self.book.stop(halt.table);
-        form.halts.push(halt);
-        // Steps have other numbers without it.
-        form.row_by_row.clear();
-    }
-
     /// Takes what was answered. After a fault nothing more is to be sent: what stands behind a refused batch would go
     /// without it.
     ///
@@ -350,14 +336,18 @@ impl Machine {
             Event::Committed(done) if self.pass.is_some() => self.chunk_taken(&done, now),
             Event::NotCommitted(error) if self.pass.is_some() => Err(self.chunk_refused(error)),
             Event::Committed(done) => {
-                let Some(SentBatch { job, sent, .. }) = self.answered(now) else {
+                let answered = self.answered(now);
+                let Some(SentBatch {
+                    job, sent, flush, ..
+                }) = answered
+                else {
                     return Err(not_applied(ApplyError::Undone));
                 };
                 self.notes.push(Note::Batch {
                     took: now.saturating_duration_since(sent),
                     changes: job.changes(),
                 });
-                self.committed(job.form, &done, now)
+                self.committed((job.form, flush), &done, now)
             }
             Event::NotCommitted(error) => match self.answered(now) {
                 Some(SentBatch { job, .. }) => self.not_committed(job, error),
@@ -425,12 +415,16 @@ impl Machine {
                 Ok(Outcome::Again)
             }
             (ExclusiveJob::Widened, JobResult::Applied(done)) => none_is_wider(&done),
+            (ExclusiveJob::Flush, JobResult::Applied(_)) => {
+                self.flushes.reached(self.checkpoint);
+                Ok(Outcome::Committed)
+            }
             (ExclusiveJob::Unstage, JobResult::Applied(done)) => {
                 self.reload(None, &done)?;
                 Ok(Outcome::Again)
             }
             (ExclusiveJob::Large(job), JobResult::Applied(done)) => {
-                let outcome = self.committed(job.form, &done, now);
+                let outcome = self.committed((job.form, true), &done, now);
                 self.clear_staging();
                 outcome
             }
@@ -466,6 +460,7 @@ impl Machine {
             | ExclusiveJob::Retry(_)
             | ExclusiveJob::Unstage
             | ExclusiveJob::Widened
+            | ExclusiveJob::Flush
             | ExclusiveJob::Merge(_) => {
                 Err(not_applied(ApplyError::Refused { table, step, error }))
             }
@@ -474,7 +469,7 @@ impl Machine {
 
     fn committed(
         &mut self,
-        mut form: Attempt,
+        (mut form, flush): (Attempt, bool),
         done: &Done,
         now: Instant,
     ) -> Result<Outcome, Fault> {
@@ -482,6 +477,9 @@ impl Machine {
             return Err(not_applied(ApplyError::Undone));
         };
         self.checkpoint = committed;
+        if flush {
+            self.flushes.reached(committed);
+        }
         self.note_late(done, now);
         let copy = self.say_stopped(std::mem::take(&mut form.halts));
         self.settle(&form, done)?;

@@ -9,7 +9,7 @@ use crate::apply::{Advance, Script, advance, assert_lease};
 use crate::fault::Fault;
 use crate::flows::copy::stop_state;
 use crate::model::{Batch, Lsn, Statement, TableId, TableStop};
-use crate::plan::{BatchForm, table_state};
+use crate::plan::{BatchForm, TransactionSettings, table_state};
 use crate::spill::Spill;
 
 /// What has to be done in the cloud.
@@ -43,6 +43,8 @@ pub struct Outgoing {
     pub stops: Vec<TableStop>,
     /// Its end renews the lease.
     pub renews: bool,
+    /// Its COMMIT waits for the disk.
+    pub flush: bool,
 }
 
 /// What a transaction is for that has the connection for itself.
@@ -65,6 +67,8 @@ pub enum Errand {
     Retry(Vec<TableId>),
     /// Rows whose parents came in another way get their references.
     Heal,
+    /// What the cloud has is written to its disk.
+    Flush,
     /// Is a column wider now?
     Widened,
 }
@@ -79,8 +83,9 @@ impl Machine {
             at_once,
             stops,
             renews,
+            flush,
         } = outgoing;
-        let start = self.start_of(&batch, from, at_once);
+        let start = self.start_of(&batch, from, (at_once, flush));
         let renewal = renews.then(|| assert_lease(&self.lease));
         let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
         let book = &self.book;
@@ -93,13 +98,19 @@ impl Machine {
         let rows = planner.statements(steps, counts, &self.tables, &manner, &form);
         let stops = self.stops(&stops);
         let statements = start.into_iter().chain(rows).chain(stops).chain(renewal);
-        Script::moving(statements, batch.end)
+        let script = Script::moving(statements, batch.end);
+        match flush {
+            true => script,
+            false => script.unflushed(),
+        }
     }
 
     /// Carries out a staged transaction.
     pub(super) fn send_large(&mut self, job: Box<LargeJob>) {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
-        let mut all = self.start_of(&batch, self.sent, job.form.at_once).to_vec();
+        let mut all = self
+            .start_of(&batch, self.sent, (job.form.at_once, true))
+            .to_vec();
         all.extend(statements);
         let settles = job
             .facts
@@ -139,13 +150,22 @@ impl Machine {
     }
 
     /// BEGIN, settings, the compare-and-set.
-    pub(super) fn start_of(&self, batch: &Batch, from: Lsn, at_once: bool) -> [Statement; 2] {
+    pub(super) fn start_of(
+        &self,
+        batch: &Batch,
+        from: Lsn,
+        (at_once, flush): (bool, bool),
+    ) -> [Statement; 2] {
+        let settings = TransactionSettings {
+            flush,
+            ..self.opening.clone()
+        };
         let step = Advance {
             lease: &self.lease,
             from: Some(from),
             to: batch.end,
             committed_at: Some(batch.committed_at),
-            settings: &self.opening,
+            settings: &settings,
             at_once,
         };
         advance(&step, Some(batch), &self.tables)
