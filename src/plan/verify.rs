@@ -9,8 +9,9 @@ pub use abroad::Abroad;
 pub use beside::{differing_in, following, looked_up, owned, queueing};
 pub use sieve::{InRanges, RangeSum, Sieve, Stretch, owned_rows};
 
-use super::compare::{as_it_is, from, output};
-use super::digest::{admitted, compared};
+use super::as_text::{as_it_is, output};
+use super::desktop_rows::{admitted, from};
+use super::digest::compared;
 use super::guard::Guard;
 use super::quote::{ident, literal, table as qualified};
 use super::reverse::{phones_in_cloud, phones_on_desktop};

@@ -2,7 +2,8 @@
 //! They are sent as they would travel, and the receiver makes of them what it would write.
 
 use super::super::array::TextArray;
-use super::super::compare::{as_it_is, cell};
+use super::super::as_text::as_it_is;
+use super::super::desktop_rows::cell;
 use super::super::source::arrived;
 use super::{Look, Reading};
 use crate::model::{Arriving, Cell, Charset, Column, Param};
