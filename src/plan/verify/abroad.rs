@@ -5,7 +5,7 @@ use super::super::array::TextArray;
 use super::super::as_text::as_it_is;
 use super::super::desktop_rows::cell;
 use super::super::source::arrived;
-use super::{Look, Reading};
+use super::look::{Look, Reading};
 use crate::model::{Arriving, Cell, Charset, Column, Param};
 
 /// How such rows are sent, and looked at where they arrive.
