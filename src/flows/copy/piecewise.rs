@@ -43,8 +43,8 @@ impl Staging<'_> {
             return Ok(filled);
         }
         let done = self.pieces_done(table).await?;
-        let checks = self.checks.clone();
-        let references = checks.of(self, table, &halves).await?;
+        let cloud = (&mut *self.applier, self.opening);
+        let references = self.checks.of(cloud, table, &halves).await?;
         let mut pour = Pour {
             table,
             halves: &halves,

@@ -287,7 +287,8 @@ impl Worker {
             matches!(wanted.how, How::Adopt { .. }) && !self.board.is_tied(table, &self.tables);
         if let Some(halves) = self.halves(table).filter(|_| new) {
             let mut staging = self.staging(applier);
-            let references = self.checks.of(&mut staging, table, &halves).await?;
+            let cloud = (&mut *staging.applier, staging.opening);
+            let references = self.checks.of(cloud, table, &halves).await?;
             let pour = self.pour(table, &halves, None, references.clone());
             let pieces = self.board.pieces(table, self.jobs);
             if pieces.is_empty() {
