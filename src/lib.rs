@@ -71,7 +71,8 @@
 //!
 //! # Floors
 //!
-//! Arrows point down: a room imports from rooms below it, and a stage never from another stage.
+//! Arrows point down: a room imports from rooms below it, and a stage never from another stage. Within a room, no file imports one
+//! that leads back to it.
 //!
 //! ```text
 //! cli                      arguments in, exit code out; show renders
@@ -89,7 +90,7 @@
 //! model                    the plain types that every stage understands
 //! ```
 //!
-//! `tests/docs/tidy.rs` keeps the floors and the purity.
+//! `tests/docs/tidy.rs` keeps the floors and the purity, `tests/docs/circles.rs` that no imports go in a circle.
 //!
 //! # What holds it together
 //!

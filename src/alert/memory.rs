@@ -10,28 +10,9 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::message::{About, Event, Message, iso};
+use super::way::{Way, ways};
 use crate::config::Alert;
 use crate::limits;
-
-/// One way to people.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Way {
-    /// A letter.
-    Mail,
-    /// A request to a web server.
-    Webhook,
-}
-
-impl Way {
-    /// Its word in documents, metrics and settings.
-    pub fn word(self) -> &'static str {
-        match self {
-            Way::Mail => "mail",
-            Way::Webhook => "webhook",
-        }
-    }
-}
 
 /// Something that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -259,7 +240,7 @@ impl Memory {
             )
         };
         self.serial += 1;
-        for way in super::ways(alert) {
+        for way in ways(alert) {
             self.ways.entry(way).or_default().summary = Some((self.serial, message.clone()));
         }
         true
@@ -377,7 +358,7 @@ impl Memory {
     fn queue(&mut self, now: Millis, message: &Message, alert: &Alert) {
         self.made.push(now);
         self.serial += 1;
-        for way in super::ways(alert) {
+        for way in ways(alert) {
             self.ways.entry(way).or_default().waiting = Some((self.serial, message.clone()));
         }
     }
@@ -405,7 +386,7 @@ impl Memory {
         let gap = self.looked.map(|looked| now - looked);
         let most = millis(limits::ALERT_GAP_MAX);
         if gap.is_some_and(|gap| !(0..most).contains(&gap)) {
-            self.resume(&super::ways(alert));
+            self.resume(&ways(alert));
         }
         self.looked = Some(now);
     }

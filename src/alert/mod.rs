@@ -8,21 +8,16 @@ mod mail;
 mod memory;
 mod message;
 mod store;
+mod way;
 mod webhook;
 
-pub use memory::{AlertStatus, Condition, Memory, Trouble, Way, WayStatus};
+pub use memory::{AlertStatus, Condition, Memory, Trouble, WayStatus};
 pub use message::{About, Event, Message};
 pub use store::{Keeper, Loaded, kept, status};
+pub use way::{Way, ways};
 
 use crate::config::Alert;
 use crate::limits;
-
-/// The ways that the settings have, in the order in which they are named.
-pub fn ways(alert: &Alert) -> Vec<Way> {
-    let mail = alert.mail.as_ref().map(|_| Way::Mail);
-    let webhook = alert.webhook.as_ref().map(|_| Way::Webhook);
-    mail.into_iter().chain(webhook).collect()
-}
 
 /// Where a way leads to, as people may see it.
 pub fn place(way: Way, alert: &Alert) -> String {

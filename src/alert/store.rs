@@ -7,6 +7,7 @@ use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::memory::{AlertStatus, Memory};
+use super::way::ways;
 use crate::config::{Alert, Endpoint, Settings};
 use crate::fault::{Fault, Side};
 use crate::limits;
@@ -45,7 +46,7 @@ pub async fn status(
         return Ok(None);
     }
     let memory = kept(client, side, replicator).await?;
-    Ok(Some(memory.unwrap_or_default().status(&super::ways(alert))))
+    Ok(Some(memory.unwrap_or_default().status(&ways(alert))))
 }
 
 /// What both databases have.

@@ -2,7 +2,6 @@
 
 use tokio_postgres::{Client, Row};
 
-use super::relation::letter;
 use super::sought::Sought;
 use super::strange::readable;
 use crate::model::Name;
@@ -53,4 +52,9 @@ pub(super) async fn leaves(
         persistence: letter(row.get(4)),
     };
     asked.of_each(client, (tree, &sql), leaf).await
+}
+
+/// A `"char"` of the catalogs.
+pub(super) fn letter(text: String) -> char {
+    text.chars().next().unwrap_or(' ')
 }

@@ -3,7 +3,7 @@
 use tokio_postgres::{Client, Row};
 
 use super::bond::{Bonds, bonds};
-use super::leaf::leaves;
+use super::leaf::{leaves, letter};
 use super::sought::Sought;
 use super::strange::readable;
 use crate::model::{Name, Reach};
@@ -348,11 +348,6 @@ fn names(flat: Vec<String>) -> Vec<Name> {
         names.push(Name { schema, relation });
     }
     names
-}
-
-/// A `"char"` of the catalogs.
-pub(super) fn letter(text: String) -> char {
-    text.chars().next().unwrap_or(' ')
 }
 
 async fn references(client: &Client, asked: &Sought<'_>) -> Result<Vec<Vec<Reference>>, WireError> {

@@ -5,6 +5,7 @@ mod computed;
 mod derive;
 mod key;
 mod knot;
+mod mapping;
 mod orphan;
 mod parent;
 mod place;
@@ -12,29 +13,19 @@ mod reverse;
 
 use complaint::Complaints;
 pub use complaint::{Mismatch, Sort};
-use key::{digest, fingerprint, is_indexed, key};
+use key::{fingerprint, is_indexed, key};
 pub use knot::{knot, ties};
+pub use mapping::Pair;
+use mapping::{Mapping, Resolver, Sides, column, written};
 use orphan::orphaned;
 
 use super::narrow::{NarrowingMismatch, misfit};
 use super::relation::{ColumnFacts, RelationFacts};
 use super::remedy::conversion;
-use crate::config::{
-    Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, Table as Wanted, as_text, quoted,
-};
+use crate::config::{Flow, KeptOut, Narrow, OnMobileRow, Orphans, Settings, as_text, quoted};
 use crate::fault::Side;
-use crate::model::{Arriving, Column, Lookup, Owner, Reads, ReverseTable, Source, Table, Tenant};
+use crate::model::{Column, Lookup, Owner, ReverseTable, Source, Table, Tenant};
 use crate::plan::quote;
-
-/// A table of the settings with what both catalogs say about it.
-pub struct Pair<'a> {
-    /// The settings.
-    pub wanted: &'a Wanted,
-    /// The desktop's table, if it exists.
-    pub desktop: Option<&'a RelationFacts>,
-    /// The cloud's table, if it exists.
-    pub cloud: Option<&'a RelationFacts>,
-}
 
 /// A table as far as it goes: out, home, or both ways.
 pub struct Resolved {
@@ -63,47 +54,6 @@ pub fn resolve(
     match resolved {
         Some(resolved) if complaints.len() == 0 => Ok(resolved),
         _ => Err(complaints.all()),
-    }
-}
-
-struct Resolver<'a> {
-    settings: &'a Settings,
-    all: &'a [Pair<'a>],
-    wanted: &'a Wanted,
-}
-
-/// What is known of both sides of a table that exists on both.
-#[derive(Clone, Copy)]
-struct Sides<'a> {
-    desktop: &'a RelationFacts,
-    cloud: &'a RelationFacts,
-}
-
-/// Columns as they are found.
-#[derive(Default)]
-struct Mapping {
-    arriving: Vec<Arriving>,
-    columns: Vec<Column>,
-}
-
-impl Mapping {
-    /// The number of a desktop column that travels; it does from now on.
-    fn arrives(&mut self, from: &ColumnFacts) -> usize {
-        let known = self
-            .arriving
-            .iter()
-            .position(|known| known.name == from.name);
-        known.unwrap_or_else(|| {
-            self.arriving.push(Arriving {
-                name: from.name.clone(),
-                base_type: from.base_type.clone(),
-            });
-            self.arriving.len() - 1
-        })
-    }
-
-    fn fills(&self, name: &str) -> bool {
-        self.columns.iter().any(|column| column.name == name)
     }
 }
 
@@ -388,49 +338,6 @@ impl Resolver<'_> {
     }
 }
 
-/// A cloud column, whatever fills it.
-fn column(to: &ColumnFacts, from: Source) -> Column {
-    let item = to.item();
-    let shaped = item.as_ref().unwrap_or(to).type_name.as_str();
-    let normalised = matches!(
-        shaped,
-        "numeric" | "timestamp" | "timestamptz" | "time" | "timetz" | "interval"
-    ) || item.is_some() && shaped == "bpchar";
-    let compare_type = match to.type_name.as_str() {
-        "bpchar" => "pg_catalog.text".to_owned(),
-        _ if normalised && to.modifier >= 0 => to.full_type.clone(),
-        _ => to.base_type.clone(),
-    };
-    // These have no equality that a join could use.
-    let comparable = to.category != 'G'
-        && !matches!(
-            to.type_name.as_str(),
-            "json" | "xml" | "jsonpath" | "pg_snapshot" | "txid_snapshot"
-        );
-    let converted = matches!(from, Source::Converted { .. });
-    Column {
-        cloud_owned: false,
-        name: to.name.clone(),
-        from,
-        base_type: to.base_type.clone(),
-        compare_type,
-        narrower: None,
-        reads: Reads::Plain,
-        parents: Vec::new(),
-        exact: !converted && type_is_exact(to),
-        not_null: to.not_null && comparable,
-    }
-}
-
-/// Types whose equal values are always written alike.
-fn type_is_exact(to: &ColumnFacts) -> bool {
-    match to.type_name.as_str() {
-        "numeric" => to.modifier >= 0,
-        "bpchar" | "citext" | "interval" | "float4" | "float8" => false,
-        _ => true,
-    }
-}
-
 fn unfilled(
     cloud: &RelationFacts,
     columns: &[Column],
@@ -477,9 +384,4 @@ fn widen(table: &RelationFacts, column: &ColumnFacts, like: &ColumnFacts) -> Str
 fn empty(table: &RelationFacts, column: &ColumnFacts) -> String {
     let (table, name) = (alter(table), quote::ident(&column.name));
     format!("{table} ALTER COLUMN {name} DROP NOT NULL;")
-}
-
-/// A desktop column's name as SQL writes it.
-fn written(from: &ColumnFacts) -> String {
-    quote::ident(&from.name)
 }

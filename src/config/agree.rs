@@ -1,6 +1,6 @@
 //! What `[[table]]` entries must agree on, with themselves and with each other, as far as the file alone tells.
 
-use super::check::Complaint;
+use super::complaint::Complaint;
 use super::layers::{Found, Input, Origin};
 use super::mapping::{Flow, OnMobileRow, Table};
 use super::section::Section;

@@ -9,12 +9,13 @@ use std::time::Duration;
 use hyper::Uri;
 use hyper::header::{HeaderName, HeaderValue};
 
-use super::check::{Checked, Complaint, filled};
+use super::check::filled;
+use super::complaint::{Checked, Complaint};
 use super::endpoint::RootCert;
 use super::layers::{Input, Reader};
 use super::secret::Secret;
-use super::section::Section;
-use super::sections::{Surroundings, missing};
+use super::section::{Section, missing};
+use super::side::Surroundings;
 use super::units::Limits;
 use inside::{inside, is_near};
 use mail::mail;
@@ -236,7 +237,7 @@ impl<'d> Section<'_, 'd> {
         read: impl FnOnce(&str) -> Checked<T>,
         show: impl FnOnce(&T) -> String,
     ) -> Option<T> {
-        let found = super::sections::given(self.scalar(key, false));
+        let found = super::side::given(self.scalar(key, false));
         let Some(found) = found else {
             self.row(key, String::new(), None);
             return None;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use toml::de::{DeInteger, DeValue};
 
+use super::complaint::{Checked, Complaint};
 use super::document::describe;
 use super::layers::Input;
 use super::units::{self, Limits};
@@ -11,29 +12,6 @@ use crate::model::{Encoding, Name};
 
 /// The longest identifier that PostgreSQL keeps whole, in bytes (NAMEDATALEN - 1).
 const IDENTIFIER_MAX: usize = 63;
-
-/// What is wrong with a value: the words after `key = value`, and what to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Complaint {
-    pub(super) says: String,
-    pub(super) hint: Option<String>,
-}
-
-impl Complaint {
-    pub(super) fn new(says: impl Into<String>) -> Self {
-        Self {
-            says: says.into(),
-            hint: None,
-        }
-    }
-
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-pub(super) type Checked<T> = Result<T, Complaint>;
 
 impl Input<'_> {
     /// The text of a string.

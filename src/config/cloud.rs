@@ -4,8 +4,9 @@ use super::document::Document;
 use super::expand::Names;
 use super::layers::Reader;
 use super::problem::Problems;
-use super::sections::{self, Side, Surroundings};
+use super::sections::{self, Side};
 use super::show::quoted;
+use super::side::Surroundings;
 use super::{Sources, dotenv, os_user};
 
 /// Reads the cloud that `url` names, as `cloud.url` would be read: `${NAME}` is put in, a password may also stand in

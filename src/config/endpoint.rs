@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::check::Complaint;
+use super::complaint::Complaint;
 use super::secret::Secret;
 use super::url::{decode, one_host, place, port, split};
 use crate::model::Encoding;

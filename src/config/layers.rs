@@ -3,13 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use toml::de::{DeTable, DeValue};
+use toml::de::DeValue;
 
-use super::check::Complaint;
+use super::complaint::Complaint;
 use super::document::{Document, Value};
 use super::expand::{Failure, Names};
 use super::problem::{Problem, nearest};
-use super::section::Section;
 use super::show::Row;
 
 /// The variables with our prefix that aren't settings.
@@ -82,67 +81,6 @@ impl<'d> Reader<'d> {
             rows: Vec::new(),
             known: Vec::new(),
             keys: BTreeSet::new(),
-        }
-    }
-
-    /// The top of the file, whose keys are `replicator` and the sections.
-    pub(super) fn top<'r>(&'r mut self) -> Section<'r, 'd> {
-        let table = Some(&self.document.root);
-        Section {
-            reader: self,
-            path: String::new(),
-            kind: "",
-            table,
-            layered: true,
-            asked: Vec::new(),
-        }
-    }
-
-    /// A section that the environment and flags can speak for.
-    pub(super) fn section<'r>(&'r mut self, name: &'static str) -> Section<'r, 'd> {
-        let table = match self
-            .document
-            .root
-            .iter()
-            .find(|(key, _)| key.get_ref() == name)
-        {
-            None => None,
-            Some((_, value)) if value.get_ref().is_table() => value.get_ref().as_table(),
-            Some((key, _)) => {
-                let says = format!("{name} is a section, written [{name}]");
-                self.problems.push(self.document.problem(&key.span(), says));
-                None
-            }
-        };
-        Section {
-            reader: self,
-            path: name.to_owned(),
-            kind: name,
-            table,
-            layered: true,
-            asked: Vec::new(),
-        }
-    }
-
-    /// One `[[table]]`, whose settings stand in the file only.
-    pub(super) fn table<'r>(&'r mut self, name: &str, table: &'d DeTable<'d>) -> Section<'r, 'd> {
-        let path = format!("table.{name}");
-        Section {
-            reader: self,
-            path,
-            kind: "table",
-            table: Some(table),
-            layered: false,
-            asked: Vec::new(),
-        }
-    }
-
-    /// One `[[refill]]`, whose settings stand in the file only.
-    pub(super) fn refill<'r>(&'r mut self, name: &str, table: &'d DeTable<'d>) -> Section<'r, 'd> {
-        Section {
-            kind: "refill",
-            path: format!("refill.{name}"),
-            ..self.table(name, table)
         }
     }
 

@@ -10,6 +10,7 @@ mod alert;
 mod changes;
 mod check;
 mod cloud;
+mod complaint;
 mod document;
 mod dotenv;
 mod endpoint;
@@ -55,7 +56,7 @@ use document::Document;
 use dotenv::Dotenv;
 use expand::Names;
 use layers::Reader;
-use sections::Surroundings;
+use side::Surroundings;
 
 /// The file's name where neither a flag nor the environment names another.
 const DEFAULT_FILE: &str = "tandem.toml";
@@ -116,6 +117,19 @@ pub struct Settings {
     pub warnings: Vec<String>,
     rows: Vec<Row>,
     keys: BTreeSet<String>,
+}
+
+impl Settings {
+    /// Every setting with where it came from, in the order of the contract; tables last, in the file's order.
+    pub fn rows(&self) -> Vec<Row> {
+        self.rows.clone()
+    }
+
+    /// Every key that the reader knows, whether given or not, by the kind of its section: `forward.slot`, `table.swap`,
+    /// `table.reverse.skip`. The keys of a table and of what is written inside one are known where such a table was read.
+    pub fn keys(&self) -> impl Iterator<Item = &str> {
+        self.keys.iter().map(String::as_str)
+    }
 }
 
 /// Reads the settings.

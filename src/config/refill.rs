@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use toml::de::{DeTable, DeValue};
 
-use super::check::{self, Checked, Complaint};
+use super::check;
+use super::complaint::{Checked, Complaint};
 use super::layers::{Known, Reader};
 use super::mapping::Table;
 use super::problem::{Problem, nearest};

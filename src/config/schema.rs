@@ -5,10 +5,8 @@ use std::time::Duration;
 
 use toml::de::{DeArray, DeValue};
 
-use super::check::{
-    Checked, Complaint, duration, filled, identifier, off, one_of, share, size, switch, whole,
-    within,
-};
+use super::check::{duration, filled, identifier, off, one_of, share, size, switch, whole, within};
+use super::complaint::{Checked, Complaint};
 use super::document::entries;
 use super::layers::{Found, Input, Origin};
 use super::secret::Secret;

@@ -2,10 +2,10 @@
 
 use toml::de::DeTable;
 
-use super::check::Complaint;
+use super::complaint::Complaint;
 use super::document::{self, Value};
 use super::layers::{Found, Input, Known, Origin, Reader, join, variable};
-use super::problem::nearest;
+use super::problem::{Problem, nearest};
 use super::show::{self, Row};
 
 /// One table of the file, or one section with its variables and flags.
@@ -18,6 +18,69 @@ pub(super) struct Section<'r, 'd> {
     pub(super) table: Option<&'d DeTable<'d>>,
     pub(super) layered: bool,
     pub(super) asked: Vec<String>,
+}
+
+impl<'d> Reader<'d> {
+    /// The top of the file, whose keys are `replicator` and the sections.
+    pub(super) fn top<'r>(&'r mut self) -> Section<'r, 'd> {
+        let table = Some(&self.document.root);
+        Section {
+            reader: self,
+            path: String::new(),
+            kind: "",
+            table,
+            layered: true,
+            asked: Vec::new(),
+        }
+    }
+
+    /// A section that the environment and flags can speak for.
+    pub(super) fn section<'r>(&'r mut self, name: &'static str) -> Section<'r, 'd> {
+        let table = match self
+            .document
+            .root
+            .iter()
+            .find(|(key, _)| key.get_ref() == name)
+        {
+            None => None,
+            Some((_, value)) if value.get_ref().is_table() => value.get_ref().as_table(),
+            Some((key, _)) => {
+                let says = format!("{name} is a section, written [{name}]");
+                self.problems.push(self.document.problem(&key.span(), says));
+                None
+            }
+        };
+        Section {
+            reader: self,
+            path: name.to_owned(),
+            kind: name,
+            table,
+            layered: true,
+            asked: Vec::new(),
+        }
+    }
+
+    /// One `[[table]]`, whose settings stand in the file only.
+    pub(super) fn table<'r>(&'r mut self, name: &str, table: &'d DeTable<'d>) -> Section<'r, 'd> {
+        let path = format!("table.{name}");
+        Section {
+            reader: self,
+            path,
+            kind: "table",
+            table: Some(table),
+            layered: false,
+            asked: Vec::new(),
+        }
+    }
+
+    /// One `[[refill]]`, whose settings stand in the file only.
+    pub(super) fn refill<'r>(&'r mut self, name: &str, table: &'d DeTable<'d>) -> Section<'r, 'd> {
+        Section {
+            kind: "refill",
+            path: format!("refill.{name}"),
+            ..self.table(name, table)
+        }
+    }
 }
 
 impl<'d> Section<'_, 'd> {
@@ -184,4 +247,21 @@ impl<'d> Section<'_, 'd> {
         })?;
         Some(format!("{name} is a setting of [{elsewhere}]"))
     }
+}
+
+/// A setting that has to be there and isn't, said at its section's head where there is one.
+pub(super) fn missing(section: &mut Section<'_, '_>, key: &str, hint: &str) {
+    let name = section.path.clone();
+    let says = format!("{name}.{key} is missing");
+    let reader = &mut section.reader;
+    let head = reader
+        .document
+        .root
+        .keys()
+        .find(|found| found.get_ref() == name.as_str());
+    let problem = match head {
+        Some(head) => reader.document.problem(&head.span(), says),
+        None => Problem::new(says),
+    };
+    reader.problems.push(problem.hint(hint));
 }

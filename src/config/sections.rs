@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::check::{self, Complaint};
+use super::check;
+use super::complaint::Complaint;
 use super::endpoint::Endpoint;
-use super::layers::{Found, Input, Reader, named_by_variables};
+use super::layers::{Input, Reader, named_by_variables};
 use super::section::Section;
+use super::side::Surroundings;
 use super::units::{Limits, gb, kb, mb};
 
 /// One of the two databases.
@@ -175,13 +177,6 @@ const KEEP: Limits<Duration> = Limits {
     range: s(DAY)..=s(3650 * DAY),
     why: "a log file holds a day",
 };
-
-/// What is around the settings: the folder of the file, the home for `~/.pgpass`, the environment's user.
-pub(super) struct Surroundings<'a> {
-    pub(super) folder: &'a Path,
-    pub(super) home: Option<&'a Path>,
-    pub(super) os_user: Option<String>,
-}
 
 pub(super) fn replicator(reader: &mut Reader<'_>) -> Option<String> {
     let mut top = reader.top();
@@ -419,28 +414,4 @@ pub(super) fn cloud(
         statement_timeout,
         time_zone: None,
     })
-}
-
-/// A setting that has to be there and isn't, said at its section's head where there is one.
-pub(super) fn missing(section: &mut Section<'_, '_>, key: &str, hint: &str) {
-    let name = section.path.clone();
-    let says = format!("{name}.{key} is missing");
-    let reader = &mut section.reader;
-    let head = reader
-        .document
-        .root
-        .keys()
-        .find(|found| found.get_ref() == name.as_str());
-    let problem = match head {
-        Some(head) => reader.document.problem(&head.span(), says),
-        None => super::problem::Problem::new(says),
-    };
-    reader.problems.push(problem.hint(hint));
-}
-
-/// Whether a value came from the file and isn't empty.
-pub(super) fn given<'d>(found: Option<Found<'d>>) -> Option<Found<'d>> {
-    found.filter(
-        |found| !matches!(&found.input, Input::Text(text) | Input::Word(text) if text.is_empty()),
-    )
 }

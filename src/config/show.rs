@@ -1,7 +1,5 @@
 //! What `config show` prints: every setting, its value and where it came from.
 
-use super::Settings;
-
 /// One setting as it counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Row {
@@ -14,19 +12,6 @@ pub struct Row {
     pub from: String,
     /// The environment variable that sets it; none for lists and for `[[table]]`.
     pub variable: Option<String>,
-}
-
-impl Settings {
-    /// Every setting with where it came from, in the order of the contract; tables last, in the file's order.
-    pub fn rows(&self) -> Vec<Row> {
-        self.rows.clone()
-    }
-
-    /// Every key that the reader knows, whether given or not, by the kind of its section: `forward.slot`, `table.swap`,
-    /// `table.reverse.skip`. The keys of a table and of what is written inside one are known where such a table was read.
-    pub fn keys(&self) -> impl Iterator<Item = &str> {
-        self.keys.iter().map(String::as_str)
-    }
 }
 
 /// A value on one line, without characters that a terminal would obey.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use super::check::Complaint;
+use super::complaint::Complaint;
 use super::endpoint::{self, Endpoint};
+use super::layers::{Found, Input};
 use super::passfile;
 use super::secret::Secret;
-use super::section::Section;
-use super::sections::{Surroundings, given, missing};
+use super::section::{Section, missing};
 use super::url;
 
 /// The endpoint of a section with `url`, `password` and `password_file`, and where its password came from. None when
@@ -157,4 +157,18 @@ fn from_passfile(
             None
         }
     }
+}
+
+/// What is around the settings: the folder of the file, the home for `~/.pgpass`, the environment's user.
+pub(super) struct Surroundings<'a> {
+    pub(super) folder: &'a Path,
+    pub(super) home: Option<&'a Path>,
+    pub(super) os_user: Option<String>,
+}
+
+/// Whether a value came from the file and isn't empty.
+pub(super) fn given<'d>(found: Option<Found<'d>>) -> Option<Found<'d>> {
+    found.filter(
+        |found| !matches!(&found.input, Input::Text(text) | Input::Word(text) if text.is_empty()),
+    )
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use toml::de::DeValue;
 
 use super::agree;
-use super::check::{self, Checked, Complaint};
+use super::check;
+use super::complaint::{Checked, Complaint};
 use super::document::{Key, Value, entries};
 use super::layers::{Found, Input, Origin, Reader};
 use super::mapping::{

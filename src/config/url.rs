@@ -4,7 +4,7 @@
 
 use percent_encoding::percent_decode_str;
 
-use super::check::Complaint;
+use super::complaint::Complaint;
 
 /// The URL's parts before any decoding.
 pub(super) struct Parts<'u> {

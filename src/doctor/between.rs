@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{CheckOutcome, Report, Wrong, cloud_tables, disk, rows};
+use super::disk;
+use super::report::{CheckOutcome, Report, Wrong};
+use super::tables::{cloud_tables, rows};
 use crate::catalog::{Ambiguous, Mismatch, Sort, measure, measure_reverse};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};

@@ -3,7 +3,9 @@
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
-use super::{CheckOutcome, Report, Wrong, cloud_tables, logged, role, rows, schema};
+use super::report::{CheckOutcome, Report, Wrong};
+use super::tables::{cloud_tables, logged, rows};
+use super::{role, schema};
 use crate::catalog::VERSION_MIN;
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};

@@ -4,10 +4,9 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Row};
 
 use super::publication::is_published;
-use super::{
-    CheckOutcome, Report, Wrong, desktop_tables, disk, encoding, logged, office, publication, role,
-    rows, schema, slots,
-};
+use super::report::{CheckOutcome, Report, Wrong};
+use super::tables::{desktop_tables, logged, rows};
+use super::{disk, encoding, office, publication, role, schema, slots};
 use crate::catalog::VERSION_MIN;
 use crate::config::{Flow, Settings};
 use crate::fault::{Fault, Side};

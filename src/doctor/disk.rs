@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{Report, Wrong, desktop_tables, rows};
+use super::report::{Report, Wrong};
+use super::tables::{desktop_tables, rows};
 use crate::config::{Endpoint, Settings};
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;

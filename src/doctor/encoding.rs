@@ -2,7 +2,7 @@
 
 use tokio_postgres::Client;
 
-use super::{Report, Wrong};
+use super::report::{Report, Wrong};
 use crate::catalog::{encoding, strange};
 use crate::config::{self, Settings};
 use crate::fault::{Fault, Side};

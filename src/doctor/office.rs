@@ -3,7 +3,8 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{CheckOutcome, Report, Wrong, desktop_tables, rows};
+use super::report::{CheckOutcome, Report, Wrong};
+use super::tables::{desktop_tables, rows};
 use crate::catalog::{Sources, sources};
 use crate::config::{Refill, Settings, When};
 use crate::fault::{Fault, Side};

@@ -3,7 +3,8 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::{CheckOutcome, Report, Wrong, rows};
+use super::report::{CheckOutcome, Report, Wrong};
+use super::tables::rows;
 use crate::config::{Flow, Settings, Table};
 use crate::fault::{Fault, Side};
 use crate::plan::quote::{ident, table as qualified};

@@ -2,7 +2,8 @@
 
 use tokio_postgres::Client;
 
-use super::{CheckOutcome, Report, Wrong, rows};
+use super::report::{CheckOutcome, Report, Wrong};
+use super::tables::rows;
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::plan::quote::ident;

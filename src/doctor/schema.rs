@@ -2,7 +2,8 @@
 
 use tokio_postgres::Client;
 
-use super::{Report, Wrong, rows};
+use super::report::{Report, Wrong};
+use super::tables::rows;
 use crate::fault::{Fault, Side};
 use crate::install::{Migrations, installed_version, owner_besides};
 use crate::plan::quote::ident;

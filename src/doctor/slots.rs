@@ -3,7 +3,8 @@
 use tokio_postgres::types::Type;
 use tokio_postgres::{Client, Row};
 
-use super::{CheckOutcome, Report, Wrong, rows};
+use super::report::{CheckOutcome, Report, Wrong};
+use super::tables::rows;
 use crate::catalog::SlotFacts;
 use crate::config::Settings;
 use crate::fault::{Fault, Side};

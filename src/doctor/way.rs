@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use tokio::net::lookup_host;
 use tokio::time::timeout;
 
-use super::{Report, Wrong};
+use super::report::{Report, Wrong};
 use crate::apply::{Applier, ApplyError, Pipe, Script};
 use crate::config::{Endpoint, Host, Settings};
 use crate::limits;

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use tokio_postgres::Client;
 
-use super::pairs::alike;
+use super::pairs::{Others, alike};
 use super::question::{Decisions, Question};
-use super::{Entry, Others};
+use super::written::Entry;
 use crate::catalog::RelationFacts;
 use crate::config::as_text;
 use crate::fault::{Fault, Side};

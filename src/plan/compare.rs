@@ -1,7 +1,8 @@
 //! Rows of the desktop against the cloud's owned rows, by reading alone: what a copy would change.
 
 use super::array::TextArray;
-use super::digest::admitted;
+use super::as_text::as_it_is;
+use super::desktop_rows::{admitted, cell, from};
 use super::guard::Guard;
 use super::quote::{ident, table as qualified};
 use super::source::{Rows, all, differs, image, key, rest, source};
@@ -44,23 +45,6 @@ pub fn rows_out(table: &Table) -> String {
     }
 }
 
-/// The desktop's table to read from. The children of an ordinary table are tables of their own; a partitioned table has
-/// no rows but theirs.
-pub fn from(table: &Table) -> String {
-    let only = if table.leaves.is_some() { "" } else { "only " };
-    format!("{only}{desktop}", desktop = qualified(&table.desktop))
-}
-
-/// The arriving columns of the desktop's row `t`, each through its type's output function, so that a value is the text
-/// that the stream would send.
-pub(super) fn row(table: &Table) -> String {
-    let cells = table.arriving.iter().map(|column| cell(&column.name));
-    format!(
-        "array[{cells}]::text[]",
-        cells = cells.collect::<Vec<_>>().join(", ")
-    )
-}
-
 /// The same for a reader that takes text in UTF-8: digits, where the desktop has another (`Table::charset`).
 fn shown(table: &Table, name: &str) -> String {
     let cell = cell(name);
@@ -68,20 +52,6 @@ fn shown(table: &Table, name: &str) -> String {
         Some(_) => as_it_is(&cell),
         None => cell,
     }
-}
-
-pub(super) fn cell(name: &str) -> String {
-    output(&format!("t.{name}", name = ident(name)), "")
-}
-
-/// A value through its type's output function, after `cast`. A composite of NULLs is no NULL.
-pub(super) fn output(value: &str, cast: &str) -> String {
-    format!("case when {value} is distinct from null then concat({value}{cast}) end")
-}
-
-/// The bytes of a text, in hexadecimal digits: no conversion can refuse them.
-pub(super) fn as_it_is(text: &str) -> String {
-    format!("encode(convert_to({text}, getdatabaseencoding()), 'hex')")
 }
 
 /// How many of these rows are missing in the cloud, how many differ there, and how many of the desktop's rows there they

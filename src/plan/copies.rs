@@ -1,13 +1,13 @@
 //! Tables without a key: copies of equal rows come and go. They have one name, but may look different in columns of the cloud's
 //! own: a phone ticked one of them. Then it isn't the same which one goes.
 
-use super::compare::output;
+use super::as_text::output;
+use super::clauses::and;
 use super::guard::{Change, Guard, has_parent, spares};
 use super::kept::{Counted, DELETE, INSERT};
 use super::quote::{ident, table as qualified};
 use super::source::{Rows, all, image, insertion, key, source};
 use super::table_state::IS_OURS;
-use super::write::and;
 use crate::model::{Column, Key, Source, Table};
 
 /// The columns of the cloud's own of a table without a key, and where the desktop's rows say how they look.

@@ -1,8 +1,8 @@
 //! One number per side for a table's owned, mapped rows: equal rows give equal numbers.
 
-use super::compare::from;
+use super::desktop_rows::{admitted, from};
 use super::guard::Guard;
-use super::quote::{ident, literal, table as qualified};
+use super::quote::table as qualified;
 use super::source::{held, sent};
 use crate::model::{Column, Source, Table};
 
@@ -26,28 +26,6 @@ pub fn desktop_digest(table: &Table) -> String {
 pub(super) fn compared(table: &Table) -> impl Iterator<Item = &Column> {
     let columns = table.columns.iter();
     columns.filter(|column| !matches!(column.from, Source::LookedUp(_)) && !column.cloud_owned)
-}
-
-/// The desktop's rows that forward sends, as a predicate on `t`.
-pub fn admitted(table: &Table) -> String {
-    let mut tests = vec!["true".to_owned()];
-    if let (Some(name), Some(owner)) = (&table.desktop_owner, &table.owner) {
-        tests.push(format!(
-            "t.{name}::text is distinct from {mobile}",
-            name = ident(name),
-            mobile = literal(&owner.mobile)
-        ));
-    }
-    for column in &table.tenant.columns {
-        if let Some(name) = &column.desktop {
-            tests.push(format!(
-                "concat(t.{name}) = {value}",
-                name = ident(name),
-                value = literal(&column.value)
-            ));
-        }
-    }
-    tests.join(" and ")
 }
 
 fn digest(cells: &str, from: &str, which: &str) -> String {

@@ -1,8 +1,7 @@
 //! A table into an empty one: COPY from the one side into COPY on the other, where nothing has to be made of the values
 //! in the cloud.
 
-use super::compare::{cell, from};
-use super::digest::admitted;
+use super::desktop_rows::{admitted, cell, from};
 use super::quote::{ident, literal, table as qualified};
 use crate::model::{Lookup, Reads, Source, Table, TableId, Tables};
 

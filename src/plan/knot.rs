@@ -1,11 +1,12 @@
 //! Rows that wait for one another are tried together: `tandem.knit` in `sql/cloud`.
 
+use super::clauses::{matches, parents_are_ours, sent};
 use super::guard::Guard;
-use super::planner::WriteContext;
 use super::quote::{ident, table as qualified};
-use super::row_by_row::{COPY_STEP, parked_key, place};
 use super::source::{Rows, all, image, insertion_but, key, source};
-use super::write::{matches, parents_are_ours, sent, text};
+use super::staging::{COPY_STEP, parked_key, place};
+use super::write::text;
+use super::write_context::WriteContext;
 use crate::limits;
 use crate::model::{Column, Knot, Param, Statement, StepKind, StepShape, Table};
 

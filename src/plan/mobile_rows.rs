@@ -1,11 +1,12 @@
 //! What the desktop did to rows of the phone's, and to columns that the cloud owns.
 
-use super::compare::output;
+use super::as_text::output;
+use super::clauses::{matches, sent, update_differing};
+use super::delete::delete_found;
 use super::guard::Guard;
 use super::kept::{Counted, UPDATE};
 use super::quote::{ident, literal, table as qualified};
 use super::source::{Rows, all, changeable, differs, image, key, source};
-use super::write::{delete_found, matches, sent, update_differing};
 use crate::model::{Column, Key, Source, StepShape, Table};
 
 /// Entries for the outbox: the desktop has something else in columns that are the cloud's own, and gets the cloud's again. Equal

@@ -1,10 +1,10 @@
 //! Rows that were written without a parent that isn't there (`orphans = "null"`): what they say on the desktop is remembered in
 //! the statement that writes them, so that they get it when the parent comes.
 
+use super::clauses::{matches, sent, update_differing};
 use super::guard::Guard;
 use super::quote::{literal, table as qualified};
 use super::source::{Rows, all, differs, source, value, value_or_null};
-use super::write::{matches, sent, update_differing};
 use crate::limits;
 use crate::model::{Column, Param, Source, Statement, StepShape, Table, oid};
 

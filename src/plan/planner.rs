@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::array::TextArray;
 use super::element::{Element, elements};
@@ -12,10 +11,10 @@ use super::row_by_row::{Careful, try_parts};
 use super::shrink::shrink;
 use super::source::Rows;
 use super::write::{extras, plain_insert, taken, text, uncounted};
+use super::write_context::WriteContext;
 use crate::limits;
 use crate::model::{
-    Cell, Counts, Layout, Lsn, Param, Row, Statement, Step, StepKind, StepShape, Table, TableId,
-    Tables,
+    Cell, Counts, Layout, Param, Row, Statement, Step, StepKind, StepShape, Table, TableId, Tables,
 };
 
 /// Makes statements, and remembers their texts.
@@ -26,20 +25,6 @@ pub struct Planner {
     plain: HashMap<(TableId, StepKind, StepShape), Option<Arc<str>>>,
     /// Tables with something that may keep rows out without an error, whose rows are counted.
     counted: BTreeSet<TableId>,
-}
-
-/// How the steps of a batch are to be written.
-pub struct WriteContext<'a> {
-    /// Whose rows they are in the staging table and the quarantine.
-    pub replicator: &'a str,
-    /// Our turn.
-    pub epoch: u64,
-    /// Where the batch ends: noted with rows that are parked.
-    pub end: Lsn,
-    /// How long rows are tried one by one before the table is given up.
-    pub patience: Duration,
-    /// The rows are parked already: as many are tried as there is time for.
-    pub again: bool,
 }
 
 /// How the steps of a batch are carried out.

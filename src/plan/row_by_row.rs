@@ -6,8 +6,9 @@ use std::sync::Arc;
 use super::array::TextArray;
 use super::diff::diff_of;
 use super::knot::{Part, knit};
-use super::planner::WriteContext;
 use super::source::Rows;
+use super::staging::{COPY_STEP, TOO_LARGE_STEP, TOUCHED_STEP, parked_key, place};
+use super::write_context::WriteContext;
 use crate::limits;
 use crate::model::{Cell, Key, Param, Statement, Step, StepKind, StepShape, Table, oid, sqlstate};
 
@@ -43,16 +44,6 @@ impl Careful {
             finish,
         }
     }
-}
-
-/// Where a step's rows stand in the staging table: replicator, epoch, table and step.
-pub(super) fn place(table: &Table, number: usize, manner: &WriteContext<'_>) -> Vec<Param> {
-    vec![
-        Param::string(manner.replicator),
-        Param::int8(manner.epoch),
-        Param::string(&table.name),
-        Param::text(oid::INT4, number.to_string()),
-    ]
 }
 
 fn stage_text(table: &Table, place: &[Param]) -> String {
@@ -119,11 +110,6 @@ impl Stage {
             step: Some(self.step),
         }
     }
-}
-
-/// The arriving columns under whose values a row is parked.
-pub(super) fn parked_key(table: &Table) -> Vec<usize> {
-    table.naming()
 }
 
 /// Writes the staged rows of a step by halves. Answers one row of JSON: the rows that were parked.
@@ -311,15 +297,6 @@ pub fn try_whole(tables: &[(&Table, Option<&str>)], manner: &WriteContext<'_>) -
     let tried = try_parts(&parts.collect::<Vec<_>>(), manner);
     narrow.chain(tried).collect()
 }
-
-/// Copies have steps from here on: `tandem.clear_staging` tells them from those of the stream.
-pub const COPY_STEP: usize = 1 << 30;
-/// The keys of rows that are too large to be copied.
-pub const TOO_LARGE_STEP: usize = COPY_STEP + 1;
-/// Rows of which a value can't be read.
-pub const UNREADABLE_STEP: usize = COPY_STEP + 3;
-/// Names of rows that the stream changed after they were read.
-pub const TOUCHED_STEP: usize = COPY_STEP + 2;
 
 /// Parks those rows.
 pub fn park_too_large(table: &Table, manner: &WriteContext<'_>) -> Statement {

@@ -1,6 +1,6 @@
 //! How columns are read from what arrived, written, and compared.
 
-use super::compare::output;
+use super::as_text::output;
 use super::element::has_array;
 pub(super) use super::looked_up::{looked_up, parents};
 use super::quote::{ident, literal, table as qualified};

@@ -5,12 +5,13 @@ use std::collections::BTreeSet;
 use super::diff::diff;
 use super::follow::follow_all;
 use super::knot::Part;
-use super::planner::WriteContext;
 use super::reverse::queue_differing;
-use super::row_by_row::{place, try_parts, void_parked};
+use super::row_by_row::{try_parts, void_parked};
 use super::shrink::shrink;
 use super::source::{Rows, key, source};
+use super::staging::place;
 use super::write::text;
+use super::write_context::WriteContext;
 use crate::model::{Counts, Key, Param, Statement, StepKind, StepShape, Table, TableId, Tables};
 
 /// A step whose rows are in the staging table.

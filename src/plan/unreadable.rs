@@ -1,10 +1,10 @@
 //! Rows with a value that can't be read: its bytes mean nothing in the desktop's encoding. They wait in the quarantine, whole,
 //! until the value is corrected, or the settings name another encoding and the table is read anew.
 
-use super::planner::WriteContext;
 use super::quote::literal;
-use super::row_by_row::{UNREADABLE_STEP, parked_key, place};
 use super::source::Rows;
+use super::staging::{UNREADABLE_STEP, parked_key, place};
+use super::write_context::WriteContext;
 use crate::model::{Charset, Key, Param, Statement, StepKind, Table, oid, sqlstate};
 
 /// Refuses each row with its reason.

@@ -1,10 +1,10 @@
 //! How many rows a copy inserts and leaves alone, where its rows are tried one by one and no statement counts them.
 
 use super::guard::Guard;
-use super::planner::WriteContext;
 use super::quote::{literal, table as qualified};
-use super::row_by_row::{COPY_STEP, place};
 use super::source::{Rows, all, differs, image, key, rest, source};
+use super::staging::{COPY_STEP, place};
+use super::write_context::WriteContext;
 use crate::limits;
 use crate::model::{Key, Param, Statement, Table, oid};
 

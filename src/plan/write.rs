@@ -1,15 +1,15 @@
 //! The statement of each kind of step.
 
+use super::clauses::{and, matches, parents_are_ours, sent, update_differing};
 use super::copies::{self, add_copies, remove_copies};
+use super::delete::delete;
 use super::guard::{Change, Guard, has_other_parent, has_parent, spares};
-use super::kept::{Counted, DELETE, INSERT, UPDATE};
+use super::kept::{Counted, INSERT, UPDATE};
 use super::orphan::{forget, naming, noticing, remember};
 use super::quote::{ident, literal, table as qualified};
-use super::source::{
-    Rows, all, assignments, changeable, differs, image, insertion, key, source, value,
-};
+use super::source::{Rows, all, assignments, changeable, differs, insertion, key, source, value};
 use super::{mobile_rows, unreadable};
-use crate::model::{Column, Source, StepKind, StepShape, Table};
+use crate::model::{Column, StepKind, StepShape, Table};
 
 /// What a step's statement says.
 pub(super) fn text(table: &Table, work: StepKind, shape: &StepShape, rows: &Rows) -> String {
@@ -59,69 +59,6 @@ pub(super) fn extras(table: &Table, work: StepKind) -> Vec<String> {
 fn origin_names(table: &Table) -> Vec<String> {
     let key = table.key_arriving();
     key.iter().map(|index| format!("k{index}")).collect()
-}
-
-/// Finds the stored row by its key. `=` can use an index; NULL in a key is told apart by shape, but for
-/// conversions, of which only the cloud knows when they give NULL, and for rows of mixed shapes. For these the image's
-/// text is compared where it is the same for equal values, since a join can be hashed by it.
-pub(super) fn matches(table: &Table, shape: &StepShape) -> String {
-    matches_row(table, shape, "t")
-}
-
-/// The same for a stored row of another name.
-fn matches_row(table: &Table, shape: &StepShape, row: &str) -> String {
-    let tests = key(table).into_iter().map(|(index, column)| {
-        let name = ident(&column.name);
-        let converted = matches!(column.from, Source::Converted { .. });
-        if shape.null_keys.contains(&index) {
-            format!("{row}.{name} is null")
-        } else if shape.mixed_keys && !column.not_null && column.exact {
-            let one = [(index, column)];
-            format!(
-                "{stored}::text = {wanted}::text",
-                stored = image(row, &one),
-                wanted = image("src", &one)
-            )
-        } else if (converted || shape.mixed_keys) && !column.not_null {
-            format!("{row}.{name} is not distinct from src.{name}")
-        } else {
-            format!("{row}.{name} = src.{name}")
-        }
-    });
-    let tests: Vec<_> = tests.collect();
-    if tests.is_empty() {
-        "true".to_owned()
-    } else {
-        tests.join(" and ")
-    }
-}
-
-/// Columns whose value is known: those made of what was sent, and those looked up by them.
-pub(super) fn sent<'a>(
-    table: &Table,
-    columns: Vec<(usize, &'a Column)>,
-    shape: &StepShape,
-) -> Vec<(usize, &'a Column)> {
-    let known = |column: &Column| {
-        column
-            .from
-            .uses()
-            .iter()
-            .all(|index| !shape.unsent.contains(index))
-    };
-    let by_name = |name: &String| {
-        let found = table.columns.iter().find(|column| column.name == *name);
-        found.is_some_and(known)
-    };
-    let mut columns = columns;
-    columns.retain(|(_, column)| match column.from {
-        Source::LookedUp(at) => table.lookups[at]
-            .on
-            .iter()
-            .all(|(child, ..)| by_name(child)),
-        _ => known(column),
-    });
-    columns
 }
 
 /// Update what differs by join, insert what is missing by anti-join: both see the same snapshot.
@@ -266,11 +203,6 @@ fn write(table: &Table, shape: &StepShape, rows: &Rows, (ctes, from): (&str, &st
     counted.text(rows)
 }
 
-/// A further condition, where there is one.
-pub(super) fn and(condition: Option<String>) -> String {
-    condition.map_or(String::new(), |condition| format!(" and {condition}"))
-}
-
 /// The CTE that removes rows of ours whose parent is another tenant's now.
 fn leaving(table: &Table, from: &str, found: &str) -> String {
     let Some(elsewhere) = has_other_parent(table) else {
@@ -284,39 +216,6 @@ fn leaving(table: &Table, from: &str, found: &str) -> String {
     format!(
         ", leaving as (delete from {target} as t using {from} where {found}{spared})",
         target = qualified(&table.cloud)
-    )
-}
-
-/// A row that takes its tenant from a parent needs one of ours; where that column was not sent, it has it already.
-pub(super) fn parents_are_ours(table: &Table, shape: &StepShape) -> String {
-    let Some(via) = &table.tenant.via else {
-        return String::new();
-    };
-    let known = sent(table, all(table), shape);
-    let on = |(own, _): &(String, String)| known.iter().any(|(_, column)| column.name == *own);
-    match has_parent(table) {
-        Some(ours) if via.on.iter().all(on) => format!(" and {ours}"),
-        _ => String::new(),
-    }
-}
-
-/// `update ... from` of the rows that `found` finds and that don't look as they should.
-pub(super) fn update_differing(
-    table: &Table,
-    changing: &[(usize, &Column)],
-    from: &str,
-    found: &str,
-) -> String {
-    let names: Vec<_> = changing
-        .iter()
-        .map(|(_, column)| column.name.clone())
-        .collect();
-    let when = format!("{found} and {differs}", differs = differs(table, changing));
-    let spared = and(spares(table, &when, Change::Looks(&names)));
-    format!(
-        "update {target} as t set {assignments} from {from} where {when}{spared}",
-        target = qualified(&table.cloud),
-        assignments = assignments(table, changing)
     )
 }
 
@@ -360,50 +259,6 @@ fn moved(table: &Table, columns: &[(usize, &Column)], rows: &Rows) -> String {
         found = found.join(" and "),
         owned = Guard::of_row(table, "o").owned()
     )
-}
-
-fn delete(table: &Table, shape: &StepShape, rows: &Rows) -> String {
-    let goes_too = format!(
-        "exists (select from src where {matches_row}) and {deletable}",
-        matches_row = matches_row(table, shape, "c"),
-        deletable = Guard::of_row(table, "c").deletable()
-    );
-    delete_found(table, shape, rows, (&Guard::of(table), ""), &goes_too)
-}
-
-/// Deletes rows that the guard lets go, and does something besides. Rows `c` for which `goes_too` is true go with them.
-pub(super) fn delete_found(
-    table: &Table,
-    shape: &StepShape,
-    rows: &Rows,
-    (guard, besides): (&Guard, &str),
-    goes_too: &str,
-) -> String {
-    let found = format!(
-        "{matches} and {deletable}",
-        matches = matches(table, shape),
-        deletable = guard.deletable()
-    );
-    let spared = and(spares(table, &found, Change::Goes(goes_too)));
-    let target = qualified(&table.cloud);
-    let there = format!(
-        "(select count(*) from {target} as t where exists (select from src where {found}))"
-    );
-    let cell = |index: usize| rows.cell(index);
-    let counted = Counted {
-        table,
-        does: DELETE,
-        ctes: source(table, &key(table), rows, naming(table, &cell).as_slice()),
-        besides: forget(table) + besides,
-        parts: vec![(
-            "gone",
-            format!("delete from {target} as t using src where {found}{spared}"),
-        )],
-        most: rows.count().to_owned(),
-        wanted: there.clone(),
-        still: Some(there),
-    };
-    counted.text(rows)
 }
 
 /// A row whose key changes while a column was not sent: moved where it stands.

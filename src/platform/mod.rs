@@ -1,5 +1,6 @@
 //! The one place that knows which operating system this is: signals, processes, names, service managers.
 
+mod registered;
 pub mod service;
 pub mod systemd;
 #[cfg(unix)]

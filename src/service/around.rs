@@ -3,8 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::session::Session;
-use super::session_plan::Remembered;
+use super::remembered::Remembered;
+use super::session_context::Session;
 use crate::catalog::{self, Changed, Drift, Footprint, footprints};
 use crate::fault::{Fault, Side};
 use crate::limits;

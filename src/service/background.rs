@@ -10,7 +10,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::alerts;
 use super::lifesign::{SessionHealth, speak};
-use super::session_plan::RunMode;
+use super::run_mode::RunMode;
 use crate::config::Settings;
 use crate::fault::Fault;
 use crate::flows::{Counters, Reloads};

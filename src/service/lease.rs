@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
-use super::session_plan::RunMode;
+use super::run_mode::RunMode;
 use crate::apply::{LeaseState, Request, take};
 use crate::catalog::Facts;
 use crate::config::Settings;

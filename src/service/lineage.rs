@@ -3,7 +3,7 @@
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::session::Session;
+use super::session_context::Session;
 use crate::apply::LeaseState;
 use crate::catalog::{self, WAY_BACK, facts};
 use crate::failpoint;

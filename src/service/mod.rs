@@ -3,13 +3,18 @@
 mod alerts;
 mod around;
 mod background;
+mod dial;
 mod lease;
 mod lifesign;
 mod lineage;
 mod log;
+mod ready;
 mod reload;
+mod remembered;
+mod run_mode;
 mod schema_drift;
 mod session;
+mod session_context;
 mod session_plan;
 mod set_up;
 mod supervise;
@@ -19,6 +24,6 @@ mod wal_limit;
 
 pub use lifesign::SessionHealth;
 pub use log::{Logging, start_log, start_log_to};
+pub use run_mode::{Opened, RunMode};
 pub use schema_drift::TakenUp;
-pub use session_plan::{Opened, RunMode};
 pub use supervise::run;

@@ -2,25 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use super::lease::acquire;
 use super::lineage::{check_slot_is_free, no_checkpoint};
+use super::ready::Ready;
 use super::reload::{look_for_reloads, or_superseded};
+use super::run_mode::RunMode;
 use super::schema_drift::{mended, unfit};
-use super::session_plan::RunMode;
-use super::set_up::Ready;
+use super::session_context::Session;
 use super::telling::telling;
 use super::upgrade::{install_schemas, look_at_schemas};
 use super::wal_limit::is_given_up;
 use crate::apply::{Applier, Lease, LeaseState, release};
-use crate::catalog::Facts;
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Side};
 use crate::flows::{
@@ -32,7 +30,6 @@ use crate::model::{Committed, Tables};
 use crate::observe::Observer;
 use crate::plan::TransactionSettings;
 use crate::wire::WireError;
-use crate::wire::control::Control;
 
 /// Runs until the stream ends, or the goal is reached.
 ///
@@ -146,28 +143,6 @@ async fn give_back(cloud: &Client, lease: &Lease, why: Option<&Fault>) {
     let _ = timeout(limits::GOODBYE_MAX, released).await;
 }
 
-/// A connection to the cloud that is on its way.
-pub(super) type Dialed = AbortOnDropHandle<Result<Applier, WireError>>;
-
-pub(super) struct Session<'a> {
-    pub(super) settings: &'a Settings,
-    pub(super) desktop: &'a Control,
-    pub(super) cloud: &'a Control,
-    pub(super) identity: &'a Facts,
-    pub(super) cloud_identity: &'a Facts,
-    pub(super) tables: &'a Arc<Tables>,
-    pub(super) lease: Lease,
-    pub(super) goal: RunMode,
-    /// Tables that were served before: where they don't fit any more they stop alone.
-    pub(super) served: BTreeSet<String>,
-    /// All keys were measured a moment ago.
-    pub(super) measured: bool,
-    /// The slot was given up, since the desktop kept too much WAL for it (P10).
-    pub(super) given_up: bool,
-    /// A schema lacks steps of this program.
-    pub(super) lacks: bool,
-}
-
 impl Session<'_> {
     async fn run(
         &self,
@@ -229,13 +204,6 @@ impl Session<'_> {
                 both.await.and(Err(fault))
             }
         }
-    }
-
-    /// The connection for writing, which is asked for while others are busy.
-    fn dial(&self, timeout: Duration) -> Dialed {
-        let endpoint = self.settings.cloud.endpoint.clone();
-        let dialed = async move { Applier::connect(&endpoint, timeout).await };
-        AbortOnDropHandle::new(tokio::spawn(dialed))
     }
 
     /// The cloud's checkpoint is one that this desktop can go on from, or nothing is known any more of how far the

@@ -7,44 +7,24 @@ use futures_util::future::try_join_all;
 use tokio_postgres::types::{ToSql, Type};
 
 use super::around::Around;
+use super::dial::{Dialed, dialed_up};
 use super::lineage::no_checkpoint;
+use super::ready::Ready;
+use super::remembered::Remembered;
 use super::schema_drift::{note_misfits, say_stopped, take_up_reverse};
-use super::session::{Dialed, Session};
-use super::session_plan::Remembered;
+use super::session_context::Session;
 use crate::apply::{Advance, Applier, LeaseState, Script, advance, assert_lease, clear_staging};
-use crate::catalog::{self, Footprint};
+use crate::catalog;
 use crate::failpoint;
-use crate::fault::{Fault, Kind, Side};
+use crate::fault::{Fault, Side};
 use crate::flows::{
-    Agenda, CopyRequest, InitialCopy, asked, bind, check_keys_again, fill, not_applied, parked,
-    set_state,
+    CopyRequest, InitialCopy, asked, bind, check_keys_again, fill, not_applied, parked, set_state,
 };
 use crate::fold::StreamState;
 use crate::install::{ensure_publication, published_besides, unpublish, watch};
 use crate::limits;
 use crate::model::{Committed, Lsn, Statement, TableId, TableState, listed};
 use crate::plan::{TransactionSettings, opening as open_with, table_state};
-
-/// What a stream starts with.
-pub(super) struct Ready {
-    pub(super) checkpoint: Option<Committed>,
-    pub(super) book: StreamState,
-    pub(super) agenda: Agenda,
-    /// The word that our own writes from the cloud carry in the desktop's log.
-    pub(super) nonce: String,
-    /// What the cloud's tables are.
-    pub(super) prints: BTreeMap<TableId, Footprint>,
-    /// All tables were filled just now.
-    pub(super) filled: bool,
-}
-
-async fn dialed_up(dialed: Dialed) -> Result<Applier, Fault> {
-    let lost = |lost| {
-        let what = "internal check failed: a task that connects ended";
-        Fault::new(Kind::Internal, what).cause(lost)
-    };
-    dialed.await.map_err(lost)?.map_err(Fault::at(Side::Cloud))
-}
 
 impl Session<'_> {
     /// Publishes, makes the slot, fills; says where the stream starts, and gives the connection that was `dialed`.

@@ -7,8 +7,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::background;
 use super::reload::reload_when_wanted;
+use super::run_mode::RunMode;
 use super::session::session;
-use super::session_plan::RunMode;
 use super::wal_limit::{exceeded, give_up};
 use crate::config::Settings;
 use crate::fault::{Decision, Fault, Kind};

@@ -4,8 +4,8 @@ use std::future::Future;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use super::session::Session;
-use super::session_plan::RunMode;
+use super::run_mode::RunMode;
+use super::session_context::Session;
 use crate::fault::Fault;
 use crate::flows::Copying;
 use crate::install::publish;

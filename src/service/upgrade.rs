@@ -3,7 +3,7 @@
 
 use tokio_util::sync::CancellationToken;
 
-use super::session::Session;
+use super::session_context::Session;
 use crate::fault::{Fault, Side};
 use crate::install::{Migrations, install_schema, may_migrate, migrate};
 use crate::observe::Observer;

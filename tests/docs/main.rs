@@ -10,9 +10,11 @@
 mod support;
 
 mod bench_servers;
+mod circles;
 mod citations;
 mod containers;
 mod documents;
+mod imports;
 mod kubernetes;
 mod links;
 mod named;

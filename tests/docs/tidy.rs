@@ -66,10 +66,20 @@ fn floor(room: &str) -> Option<usize> {
     FLOORS.iter().position(|rooms| rooms.contains(&room))
 }
 
+/// Where the tests at a file's end begin; those that stand in a file of their own are only named here.
+fn tests_begin(text: &str) -> usize {
+    let is_end = |after: &str| {
+        let item = after.trim_start().lines().next();
+        !item.is_some_and(|item| item.ends_with(';'))
+    };
+    let mut marks = text.match_indices("#[cfg(test)]");
+    let end = marks.find(|(at, mark)| is_end(&text[at + mark.len()..]));
+    end.map_or(text.len(), |(at, _)| at)
+}
+
 /// Lines of code: without comments and without the tests at the file's end.
 fn code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let end = text.find("#[cfg(test)]").unwrap_or(text.len());
-    let lines = text[..end].lines().enumerate();
+    let lines = text[..tests_begin(text)].lines().enumerate();
     lines
         .map(|(at, line)| (at + 1, line))
         .filter(|(_, line)| !line.trim_start().starts_with("//"))
@@ -279,7 +289,7 @@ fn files_stay_short_enough_to_read() {
 /// Functions of a formatted source: the line in which each begins, its name, and how many lines it has.
 fn functions(source: &str) -> Vec<(usize, &str, usize)> {
     const BEFORE: [&str; 4] = ["pub ", "pub(", "const ", "async "];
-    let code = &source[..source.find("#[cfg(test)]").unwrap_or(source.len())];
+    let code = &source[..tests_begin(source)];
     let lines: Vec<_> = code.lines().collect();
     let mut found = Vec::new();
     for (at, line) in lines.iter().enumerate() {

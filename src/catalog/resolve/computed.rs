@@ -3,7 +3,7 @@
 use super::super::narrow::misfit;
 use super::super::relation::ColumnFacts;
 use super::complaint::Complaints;
-use super::{Resolver, Sides, column};
+use super::mapping::{Resolver, Sides, column};
 use crate::config::Flow;
 use crate::model::{Arriving, Column, Key, Source, Table};
 

@@ -4,7 +4,7 @@ use super::super::narrow::is_text;
 use super::super::relation::{ColumnFacts, RelationFacts};
 use super::super::sql_identifiers::mentions;
 use super::complaint::Complaints;
-use super::{Mapping, Resolver, Sides, column, written};
+use super::mapping::{Mapping, Resolver, Sides, column, written};
 use crate::model::{Charset, Column, Owner, Reads, Source};
 use crate::plan::quote;
 

@@ -3,7 +3,7 @@
 use super::super::narrow::misfit;
 use super::super::relation::RelationFacts;
 use super::complaint::Complaints;
-use super::{Mapping, Pair, Resolver, column};
+use super::mapping::{Mapping, Pair, Resolver, column};
 use crate::config::{Lookup as WantedLookup, Table as Wanted, TenantRule};
 use crate::model::{Lookup, Name, Source, Tenant, TenantColumn, Via};
 

@@ -2,8 +2,8 @@
 //! ways that nobody tells us.
 
 use super::super::relation::RelationFacts;
-use super::Resolver;
 use super::complaint::{Complaints, Sort};
+use super::mapping::Resolver;
 use crate::config::{Flow, Table as Wanted};
 use crate::fault::Side;
 use crate::model::Name;

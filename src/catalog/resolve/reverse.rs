@@ -5,7 +5,8 @@ use super::super::relation::ColumnFacts;
 use super::super::sql_identifiers::mentions;
 use super::complaint::{Complaints, Sort};
 use super::knot::reverse_knot;
-use super::{Mapping, Resolver, Sides, add, column, derive, empty, on_desktop};
+use super::mapping::{Mapping, Resolver, Sides, column};
+use super::{add, derive, empty, on_desktop};
 use crate::config::{Flow, KeptOut, Narrow, OnConflict, OnMobileRow};
 use crate::model::{Key, Named, ReverseTable, Source, Table};
 
@@ -83,7 +84,8 @@ impl Resolver<'_> {
         let (desktop, cloud) = (sides.desktop, sides.cloud);
         reverse.vanishes =
             self.wanted.on_mobile_row == OnMobileRow::Apply || reverse.tenant.via.is_some();
-        reverse.fingerprint = super::digest(&format!("{}|{}|{reverse:?}", desktop.oid, cloud.oid));
+        reverse.fingerprint =
+            super::key::digest(&format!("{}|{}|{reverse:?}", desktop.oid, cloud.oid));
         // What the triggers watch doesn't depend on it.
         let key: Vec<_> = { reverse.key.iter() }
             .map(|at| &reverse.columns[*at].name)

@@ -1,6 +1,7 @@
 //! What the sections inside `[alert]` have in common.
 
-use super::super::check::{Checked, Complaint, filled};
+use super::super::check::filled;
+use super::super::complaint::{Checked, Complaint};
 use super::super::layers::Reader;
 use super::super::section::Section;
 

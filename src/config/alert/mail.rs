@@ -4,13 +4,13 @@ use std::path::Path;
 
 use lettre::message::Mailbox;
 
-use super::super::check::{Complaint, whole};
+use super::super::check::whole;
+use super::super::complaint::Complaint;
 use super::super::endpoint::RootCert;
 use super::super::layers::{Input, Reader};
 use super::super::problem::Problem;
 use super::super::secret::Secret;
-use super::super::section::Section;
-use super::super::sections::missing;
+use super::super::section::{Section, missing};
 use super::super::side;
 use super::inside::{host_name, inside, is_near};
 

@@ -1,6 +1,7 @@
 //! Copies of tables that refer to each other are merged together: none of them can be whole before the others are.
 
-use super::merge::{Copied, Merge, Merging, of_table};
+use super::copied::Copied;
+use super::merge::{Merge, Merging, of_table};
 use super::stage::too_large;
 use super::state::{not_applied, refusal};
 use crate::apply::ApplyError;

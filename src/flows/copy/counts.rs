@@ -1,6 +1,7 @@
 //! What a copy came to: rows that are in the cloud, and rows that wait in the quarantine.
 
-use super::merge::{Copied, Merge};
+use super::copied::Copied;
+use super::merge::Merge;
 use super::state::not_applied;
 use crate::apply::Script;
 use crate::fault::Fault;

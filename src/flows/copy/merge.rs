@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::stage::{Staged, guarded, measure, too_large, unstage_table};
+use super::copied::{Copied, How};
+use super::stage::{guarded, measure, too_large, unstage_table};
 use super::state::{not_applied, refusal, stop_state, way_of};
 use crate::apply::{Applier, ApplyError, Lease, Script, StagedRow, Stager, clear_staging};
 use crate::failpoint;
@@ -40,47 +41,6 @@ pub(in crate::flows) struct Merge<'a> {
     pub alone: bool,
     /// Tables that have stopped until both sides fit.
     pub unfit: BTreeSet<TableId>,
-}
-
-/// A copy to merge.
-#[derive(Clone, Debug)]
-pub(in crate::flows) struct Copied {
-    /// It is in the staging table.
-    pub staged: Staged,
-    /// What it is for.
-    pub how: How,
-    /// Rows of `tandem.swap` that asked for it.
-    pub asked: Vec<i64>,
-    /// Names of rows that the stream has changed since are staged beside it.
-    pub touched: bool,
-}
-
-/// What a copy is for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum How {
-    /// The table is new to us: rows that the desktop doesn't have were there before us. They are counted and stay, or
-    /// go where a person said so.
-    Adopt {
-        /// A person said so.
-        remove: bool,
-    },
-    /// All owned rows are known to be ours: surplus ones go, unless they are too many.
-    Again {
-        /// However many rows go.
-        allow_shrink: bool,
-    },
-    /// The table is whole, and is made equal once more.
-    Swap {
-        /// However many rows go.
-        allow_shrink: bool,
-    },
-}
-
-impl How {
-    /// It leaves the table whole, whatever comes of it.
-    pub fn is_swap(&self) -> bool {
-        matches!(self, How::Swap { .. })
-    }
 }
 
 /// What became of a staged table.
@@ -246,6 +206,15 @@ impl Merge<'_> {
             None => Merging::Settled,
             Some(why) => Merging::Refused(why),
         })
+    }
+
+    /// What is looked up in a table whose copy was sifted, which nothing has followed since: staged rows look it up anew, and here
+    /// those do that were not staged.
+    pub(super) fn follows(&self, copy: &Copied) -> Vec<Statement> {
+        match copy.staged.equal() {
+            0 => Vec::new(),
+            _ => follow_own(self.tables.get(copy.staged.table())),
+        }
     }
 
     /// Removes what is surplus in a table whose other rows are there.
@@ -460,27 +429,6 @@ impl Merge<'_> {
 
     pub(super) fn clear_staging(&self, table: &Table) -> Statement {
         unstage_table(self.lease, table)
-    }
-}
-
-impl Copied {
-    /// Whatever is surplus in it was there before us.
-    pub(super) fn is_new(&self) -> bool {
-        self.how == How::Adopt { remove: false }
-    }
-
-    pub(super) fn done(&self) -> &'static str {
-        match self.how.is_swap() {
-            true => "swapped",
-            false => "copied",
-        }
-    }
-
-    fn refused(&self) -> &'static str {
-        match self.how.is_swap() {
-            true => "swap refused; nothing of it was changed",
-            false => "stopped",
-        }
     }
 }
 

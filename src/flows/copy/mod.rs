@@ -1,8 +1,10 @@
 //! Whole tables: read in one snapshot of the desktop into the staging table, and the cloud's owned rows made equal to
 //! that by a diff, parents before children. Bootstrap, swaps and new copies are this one operation.
 
+mod beforehand;
 mod circle;
 mod concurrent_changes;
+mod copied;
 mod counts;
 mod initial;
 mod merge;
@@ -20,9 +22,10 @@ mod together;
 mod worker;
 
 pub(super) use concurrent_changes::{ChangeTracker, Watched};
+pub(super) use copied::Copied;
+pub use copied::How;
 pub use initial::{InitialCopy, fill};
-pub use merge::How;
-pub(super) use merge::{Copied, Merge, Merged};
+pub(super) use merge::{Merge, Merged};
 pub use progress::{AtWork, Copying, Progress};
 pub use requests::{SwapRequest, asked, last_swaps, refuse};
 pub(super) use schedule::Ready;

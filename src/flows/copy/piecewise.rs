@@ -1,6 +1,7 @@
 //! A large table beside the stream, as long as it doesn't stream itself: filled by COPY, piece by piece, and each piece remembered
 //! with it. What is left, or has changed since an interrupted copy wrote it, is staged and merged ([`super::sift`]).
 
+use super::beforehand::Filled;
 use super::pour::{Pour, Poured};
 use super::stage::Staging;
 use crate::capture::TableReader;
@@ -9,17 +10,6 @@ use crate::limits;
 use crate::model::{Lsn, Table, TableId, Tables};
 use crate::plan::verify::Stretch;
 use crate::plan::{Pages, direct, join_pieces, pieces, read_pieces};
-
-/// What is known of a table before it is staged: what was filled of it by pieces, and what has been asked for that.
-#[derive(Debug, Default)]
-pub(super) struct Filled {
-    /// Rows that were written and told of.
-    pub(super) rows: u64,
-    /// How many pages the desktop's table has.
-    pub(super) pages: Option<u64>,
-    /// Those of them whose rows are in the cloud.
-    pub(super) done: Option<Vec<Stretch>>,
-}
 
 impl Staging<'_> {
     /// Fills what is missing of a table, if it is empty or an interrupted copy left off there; says what it did. `group` are the
@@ -53,8 +43,8 @@ impl Staging<'_> {
             return Ok(filled);
         }
         let done = self.pieces_done(table).await?;
-        let checks = self.checks.clone();
-        let references = checks.of(self, table, &halves).await?;
+        let cloud = (&mut *self.applier, self.opening);
+        let references = self.checks.of(cloud, table, &halves).await?;
         let mut pour = Pour {
             table,
             halves: &halves,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::concurrent_changes::ChangedKeys;
-use super::merge::{Copied, How};
+use super::copied::{Copied, How};
 use super::stage::Refusal;
 use crate::capture::SnapshotPoint;
 use crate::model::TableId;

@@ -10,9 +10,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::merge::{Copied, Merge};
+use super::beforehand::{Filled, Sifted};
 use super::not_applied;
-use super::piecewise::Filled;
 use super::stage::Staging;
 use crate::apply::{ApplyError, Script};
 use crate::capture::TableReader;
@@ -20,26 +19,8 @@ use crate::failpoint;
 use crate::fault::{Fault, Side, blames_table};
 use crate::limits;
 use crate::model::{Statement, Table, sqlstate};
-use crate::plan::verify::{InRanges, RangeSum, Sieve, Stretch, owned_rows};
-use crate::plan::{follow_own, opening};
-
-/// What is known of a table's rows before they are read.
-#[derive(Clone, Debug)]
-pub(in crate::flows) struct Sifted {
-    /// Rows that are read.
-    pub(super) within: Arc<InRanges>,
-    /// How many others both sides have alike.
-    pub(super) equal: u64,
-    /// The pages that are compared, where an interrupted copy left off: rows on others are missing.
-    done: Option<Vec<Stretch>>,
-}
-
-impl Sifted {
-    /// The desktop's rows `t` that are read.
-    pub(super) fn sent(&self) -> String {
-        self.within.sent(self.done.as_deref())
-    }
-}
+use crate::plan::opening;
+use crate::plan::verify::{RangeSum, Sieve, owned_rows};
 
 impl Staging<'_> {
     /// Finds out which rows differ; none where the table has to be read whole, or that is cheaper.
@@ -121,17 +102,6 @@ impl Staging<'_> {
                 Ok(None)
             }
             Err(error) => Err(not_applied(error)),
-        }
-    }
-}
-
-impl Merge<'_> {
-    /// What is looked up in a table whose copy was sifted, which nothing has followed since: staged rows look it up anew, and here
-    /// those do that were not staged.
-    pub(super) fn follows(&self, copy: &Copied) -> Vec<Statement> {
-        match copy.staged.equal() {
-            0 => Vec::new(),
-            _ => follow_own(self.tables.get(copy.staged.table())),
         }
     }
 }

@@ -13,9 +13,8 @@ use crate::plan::{
     quote,
 };
 
-use super::piecewise::Filled;
+use super::beforehand::{Filled, Sifted};
 use super::progress::{Course, Progress};
-use super::sift::Sifted;
 use super::together::Checks;
 use super::{not_applied, way_of};
 use crate::wire::WireError;

@@ -1,7 +1,8 @@
 //! A swap: a table that is whole is made equal once more, and what became of it is noted.
 
 use super::Refusal;
-use super::merge::{Copied, How, Merge, Merging, of_table};
+use super::copied::{Copied, How};
+use super::merge::{Merge, Merging, of_table};
 use super::stage::too_large;
 use super::state::{not_applied, refusal};
 use crate::fault::Fault;

@@ -10,15 +10,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Deserialize;
 
-use super::stage::Staging;
 use super::state::not_applied;
-use crate::apply::{ApplyError, Script};
+use crate::apply::{Applier, ApplyError, Script};
 use crate::capture::plain;
 use crate::config::{CheckForeignKeys, Settings};
 use crate::fault::{Fault, blames_table};
 use crate::limits;
 use crate::model::{Param, Statement, Table, sqlstate};
-use crate::plan::{Direct, opening, quote};
+use crate::plan::{Direct, TransactionSettings, opening, quote};
 
 /// Whether foreign keys are checked together. Clones are one and the same.
 #[derive(Clone, Debug, Default)]
@@ -76,7 +75,7 @@ impl Checks {
     /// When the connection fails.
     pub(super) async fn of(
         &self,
-        staging: &mut Staging<'_>,
+        (applier, settings): (&mut Applier, &TransactionSettings),
         table: &Table,
         halves: &Direct,
     ) -> Result<Option<Arc<References>>, Fault> {
@@ -87,10 +86,10 @@ impl Checks {
             "select tandem.checked_together({target}::regclass)::text",
             target = quote::literal(&quote::table(&table.cloud))
         );
-        let mut statements = opening(staging.opening);
+        let mut statements = opening(settings);
         statements.push(Statement::bookkeeping(AS_REPLICA, Vec::new()));
         statements.push(Statement::bookkeeping(asked, Vec::new()));
-        let told = match staging.applier.run(Script::looking(statements)).await {
+        let told = match applier.run(Script::looking(statements)).await {
             Ok(asked) => {
                 let row = asked.answers.into_iter().next_back();
                 let row = row.and_then(|answer| answer.row);

@@ -6,7 +6,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::piecewise::Filled;
+use super::beforehand::Filled;
 use super::progress::Progress;
 use super::schedule::CopyRequest;
 use super::stage::{Refusal, Staged, Staging, guarded};

@@ -1,5 +1,6 @@
 //! Messages become transactions, transactions become batches; each keeps the memory that it holds.
 
+mod chunk;
 mod chunks;
 
 use std::collections::VecDeque;
@@ -21,9 +22,9 @@ use crate::model::{
     Change, ChangeOrigin, Charset, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction,
 };
 use crate::spill::Spill;
-use chunks::Way;
-pub use chunks::{Attempts, Chunk};
-pub(super) use chunks::{HeldMemory, not_in_one_pass};
+use chunk::Way;
+pub use chunk::{Attempts, Chunk};
+pub(super) use chunk::{HeldMemory, not_in_one_pass};
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
 pub struct PendingBatch {

@@ -3,7 +3,7 @@
 use super::super::copies::{have_by_look, have_looks};
 use super::super::guard::referred;
 use super::super::quote::ident;
-use super::super::row_by_row::parked_key;
+use super::super::staging::parked_key;
 use super::scope::Scope;
 use crate::model::{Column, Source, Table, sqlstate};
 

@@ -1,14 +1,13 @@
 //! Inserting rows that are missing.
 
+use super::super::clauses::and;
 use super::super::copies::{have_looks, want_by_look};
 use super::super::guard::has_parent;
 use super::super::kept::INSERT;
 use super::super::orphan::remember;
 use super::super::quote::literal;
 use super::super::source::insertion;
-use super::super::write::and;
-use super::counted;
-use super::scope::Scope;
+use super::scope::{Scope, counted};
 use crate::model::Statement;
 
 /// The staged rows `src` that are missing, behind the CTEs of [`ctes`].

@@ -6,14 +6,13 @@ mod removal;
 mod scope;
 mod update;
 
-use super::compare::{cell, from, row};
-use super::digest::admitted;
-use super::planner::WriteContext;
+use super::desktop_rows::{admitted, cell, from, row};
 use super::table_state::{COUNT_EXTRAS, HAS_EXTRAS};
+use super::write_context::WriteContext;
 use crate::model::{Param, Statement, Table};
 
 use extras::Extras;
-use scope::Scope;
+use scope::{Scope, only};
 
 /// The statements that make the cloud's owned rows equal to the staged ones.
 pub struct Diff {
@@ -129,11 +128,6 @@ pub fn diff_of(
     }
 }
 
-/// A further condition, if there is one.
-fn only(these: Option<&str>) -> String {
-    these.map_or(String::new(), |these| format!(" and {these}"))
-}
-
 /// Makes the statement that spares rows which were there before us.
 fn spare(scope: &Scope<'_>) -> Statement {
     let sql = format!(
@@ -144,15 +138,4 @@ fn spare(scope: &Scope<'_>) -> Statement {
         params: params.to_vec(),
         ..scope.statement(sql)
     }
-}
-
-/// A change of rows that says in a setting of the transaction how many there were. Its answer is NULL: one that isn't
-/// tells of parked rows.
-fn counted(ctes: &str, what: &str, change: &str, all_there: &str) -> String {
-    format!(
-        "{ctes},
-         done as ({change} returning 1)
-         select case set_config('tandem.{what}', (select count(*) from done)::text, true)
-           when '' then '' end{all_there}"
-    )
 }

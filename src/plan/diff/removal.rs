@@ -1,11 +1,11 @@
 //! Removing what is one too many, and parking the removal of what has to stay.
 
+use super::super::clauses::and;
 use super::super::kept::DELETE;
 use super::super::quote::literal;
 use super::super::row_by_row::cap_parked;
-use super::super::write::and;
-use super::counted;
 use super::extras::Extras;
+use super::scope::counted;
 use crate::limits;
 use crate::model::{Key, Statement, StepKind, sqlstate};
 

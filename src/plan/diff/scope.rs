@@ -3,11 +3,11 @@
 use super::super::copies::sent_look;
 use super::super::guard::Guard;
 use super::super::orphan::noticing;
-use super::super::planner::WriteContext;
 use super::super::quote::{literal, table as qualified};
-use super::super::row_by_row::{TOUCHED_STEP, place};
 use super::super::source::{Rows, all, image, key, source};
-use super::only;
+use super::super::staging::{TOUCHED_STEP, place};
+use super::super::write_context::WriteContext;
+
 use crate::model::{Column, Key, Param, Statement, Table};
 
 /// The ground of a diff: its table, and the pieces of SQL that its statements share.
@@ -142,4 +142,20 @@ impl<'a> Scope<'a> {
             ..self.statement_on_table(sql)
         }
     }
+}
+
+/// A further condition, if there is one.
+pub(super) fn only(these: Option<&str>) -> String {
+    these.map_or(String::new(), |these| format!(" and {these}"))
+}
+
+/// A change of rows that says in a setting of the transaction how many there were. Its answer is NULL: one that isn't
+/// tells of parked rows.
+pub(super) fn counted(ctes: &str, what: &str, change: &str, all_there: &str) -> String {
+    format!(
+        "{ctes},
+         done as ({change} returning 1)
+         select case set_config('tandem.{what}', (select count(*) from done)::text, true)
+           when '' then '' end{all_there}"
+    )
 }

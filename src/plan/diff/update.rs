@@ -1,11 +1,10 @@
 //! Updating rows that look otherwise than on the desktop.
 
+use super::super::clauses::{and, update_differing};
 use super::super::guard::has_parent;
 use super::super::kept::UPDATE;
 use super::super::source::{assignments, differs, rest};
-use super::super::write::{and, update_differing};
-use super::counted;
-use super::scope::Scope;
+use super::scope::{Scope, counted};
 use crate::model::{Key, Statement};
 
 /// See [`super::Diff::update`].

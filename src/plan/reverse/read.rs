@@ -1,6 +1,6 @@
 //! The poll: entries and the rows as they are now, in one statement, so that a row is what its last entry says or newer.
 
-use super::super::compare::cell;
+use super::super::desktop_rows::cell;
 use super::super::guard::{Guard, belongs, is_mobile};
 use super::super::quote::{array, ident, literal, table as qualified};
 use crate::limits;

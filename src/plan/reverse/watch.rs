@@ -1,12 +1,12 @@
 //! What the outbox's triggers watch, and entries for rows that are there already.
 
-use super::super::compare::cell;
+use super::super::desktop_rows::cell;
 use super::super::guard::{Guard, belongs, is_mobile};
 use super::super::mobile_rows::outbox_key;
-use super::super::planner::WriteContext;
 use super::super::quote::{ident, literal, table as qualified};
-use super::super::row_by_row::place;
 use super::super::source::{self, Rows, all, image, key};
+use super::super::staging::place;
+use super::super::write_context::WriteContext;
 use crate::model::{ReverseTable, Statement, Table, Tenant};
 
 /// Predicates of the triggers: over `new`, over `old` and `new`, over `old`. None where nothing is to be noted.

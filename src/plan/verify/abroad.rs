@@ -2,9 +2,10 @@
 //! They are sent as they would travel, and the receiver makes of them what it would write.
 
 use super::super::array::TextArray;
-use super::super::compare::{as_it_is, cell};
+use super::super::as_text::as_it_is;
+use super::super::desktop_rows::cell;
 use super::super::source::arrived;
-use super::{Look, Reading};
+use super::look::{Look, Reading};
 use crate::model::{Arriving, Cell, Charset, Column, Param};
 
 /// How such rows are sent, and looked at where they arrive.

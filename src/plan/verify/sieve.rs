@@ -8,9 +8,9 @@
 
 use std::collections::BTreeSet;
 
-use super::super::compare::from;
 use super::super::copies::have_looks;
-use super::super::digest::{admitted, compared};
+use super::super::desktop_rows::{admitted, from};
+use super::super::digest::compared;
 use super::super::direct::on_pages;
 use super::super::guard::Guard;
 use super::super::quote::{array, ident, table as qualified};

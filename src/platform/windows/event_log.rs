@@ -8,7 +8,7 @@ use std::sync::Once;
 
 use log::{Level, LevelFilter, Record};
 
-use crate::platform::service::{NAME, Severity};
+use crate::platform::registered::{NAME, Severity};
 
 /// Registers this program as the source of entries.
 pub(super) fn register() -> io::Result<()> {

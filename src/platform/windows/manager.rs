@@ -15,7 +15,7 @@ use windows_service::service_manager::{ServiceManager, ServiceManagerAccess};
 
 use super::event_log;
 use crate::limits;
-use crate::platform::service::{ACCOUNT, NAME, Registered, State};
+use crate::platform::registered::{ACCOUNT, NAME, Registered, State};
 
 /// `ERROR_SERVICE_DOES_NOT_EXIST`
 const NO_SUCH_SERVICE: i32 = 1060;

@@ -7,7 +7,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::platform::service::ACCOUNT;
+use crate::platform::registered::ACCOUNT;
 
 /// Administrators, whatever the language of Windows calls them.
 const ADMINISTRATORS: &str = "*S-1-5-32-544";

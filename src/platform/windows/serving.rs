@@ -18,7 +18,7 @@ use windows_service::{define_windows_service, service_dispatcher};
 
 use super::manager::plain;
 use crate::limits;
-use crate::platform::service::NAME;
+use crate::platform::registered::NAME;
 
 /// What the manager's thread is to do, which it can't be handed otherwise.
 static WORK: Mutex<Option<Work>> = Mutex::new(None);

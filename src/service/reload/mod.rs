@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
-use super::session_plan::RunMode;
+use super::run_mode::RunMode;
 use crate::catalog::{Facts, facts};
 use crate::config::{self, Changes, Settings, Sources};
 use crate::fault::{Decision, Fault, Kind, Side};

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::super::session_plan::RunMode;
+use super::super::run_mode::RunMode;
 use crate::catalog::{Facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};

@@ -15,8 +15,9 @@ use crate::config::Settings;
 use crate::failpoint;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::CopyRequest;
-use crate::flows::copy::merge::{Copied, How, Merge};
-use crate::flows::copy::piecewise::Filled;
+use crate::flows::copy::beforehand::Filled;
+use crate::flows::copy::copied::{Copied, How};
+use crate::flows::copy::merge::Merge;
 use crate::flows::copy::pour::{Pour, Poured, whole};
 use crate::flows::copy::progress::{Copying, Progress};
 use crate::flows::copy::sequences::set_past_keys;
@@ -286,7 +287,8 @@ impl Worker {
             matches!(wanted.how, How::Adopt { .. }) && !self.board.is_tied(table, &self.tables);
         if let Some(halves) = self.halves(table).filter(|_| new) {
             let mut staging = self.staging(applier);
-            let references = self.checks.of(&mut staging, table, &halves).await?;
+            let cloud = (&mut *staging.applier, staging.opening);
+            let references = self.checks.of(cloud, table, &halves).await?;
             let pour = self.pour(table, &halves, None, references.clone());
             let pieces = self.board.pieces(table, self.jobs);
             if pieces.is_empty() {

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use crate::flows::CopyRequest;
-use crate::flows::copy::merge::Copied;
+use crate::flows::copy::copied::Copied;
 use crate::flows::copy::together::References;
 use crate::limits;
 use crate::model::{Table, TableId, Tables};

@@ -9,7 +9,7 @@ use crate::capture::{TableReader, TableSize};
 use crate::failpoint;
 use crate::fault::Fault;
 use crate::flows::CopyRequest;
-use crate::flows::copy::merge::How;
+use crate::flows::copy::copied::How;
 use crate::flows::copy::pour::{To, is_not_this, pass_on, whole};
 use crate::flows::copy::progress::{Course, Progress};
 use crate::flows::copy::stage::guarded;

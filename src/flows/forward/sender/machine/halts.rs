@@ -1,7 +1,7 @@
 //! Tables that stop, or that have to, as those outside are told and tell.
 
-use super::Machine;
 use super::attempt::Attempt;
+use super::state::Machine;
 use crate::model::{Recovery, TableStop};
 
 impl Machine {

@@ -13,6 +13,8 @@
 //! are tried again, copies that are merged. `tests/pure/simulation` drives all this with clouds that lose answers.
 
 mod attempt;
+mod command;
+mod durable;
 mod event;
 mod flush;
 mod halts;
@@ -23,6 +25,7 @@ mod quarantine;
 mod refusal;
 mod retry;
 mod script;
+mod state;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -30,10 +33,10 @@ use std::time::{Duration, Instant};
 
 pub use crate::flows::forward::batcher::{Chunk, PendingBatch, WorkItem};
 pub use attempt::{Attempt, BatchJob, ExclusiveJob, LargeJob};
+pub use command::{Command, Errand, Outgoing, OutgoingChunk};
 pub use event::{Done, Event, JobResult, Outcome};
 pub use notes::Note;
-pub use one_pass::OutgoingChunk;
-pub use script::{Command, Errand, Outgoing};
+pub use state::{Distance, Machine};
 
 use crate::apply::{ApplyError, Lease};
 use crate::fault::{Fault, blames_table};
@@ -42,74 +45,13 @@ use crate::fold::{Classifier, StreamState};
 use crate::limits;
 use crate::model::{Batch, Lsn, Recovery, TableId, TableStop, Tables};
 use crate::plan::{Planner, TransactionSettings};
-use flush::Flushes;
-use one_pass::OnePass;
+use durable::Flushes;
 use pacing::Pace;
 pub(super) use quarantine::PARKED;
 pub use quarantine::read_parked;
 use refusal::copy_moved;
 use retry::none_is_wider;
-
-/// Decides what is sent next.
-pub struct Machine {
-    opening: TransactionSettings,
-    lease: Lease,
-    tables: Arc<Tables>,
-    book: StreamState,
-    sorter: Classifier,
-    planner: Planner,
-    /// What the cloud has...
-    checkpoint: Lsn,
-    /// ...and how much of that is there for good.
-    flushes: Flushes,
-    /// What it has when all that is on its way is committed.
-    sent: Lsn,
-    /// Batches that wait to be sent (again), in their order.
-    queue: VecDeque<BatchJob>,
-    /// Batches on their way, in their order.
-    flights: VecDeque<SentBatch>,
-    /// A large transaction that is sent as it comes, and what has come of it last.
-    pass: Option<OnePass>,
-    chunk: Option<Box<Chunk>>,
-    /// What has the connection for itself.
-    exclusive: Option<ExclusiveJob>,
-    /// What has to be done for it.
-    order: Option<Command>,
-    closing: bool,
-    pace: Pace,
-    /// When parked rows are tried again.
-    retry_at: Instant,
-    /// Tables whose parked rows are being tried, one after the other.
-    retrying: VecDeque<TableId>,
-    /// After the next try in vain.
-    retry_pause: Duration,
-    /// When rows that were written without their parents are looked at, whoever may have written these.
-    heal_at: Instant,
-    /// Tables that stop with the next batch.
-    halting: Vec<TableStop>,
-    /// Tables that have stopped until they fit again, and weren't told yet.
-    halted: Vec<(String, Recovery)>,
-    notes: Vec<Note>,
-}
-
-/// A batch that was sent.
-struct SentBatch {
-    job: BatchJob,
-    sent: Instant,
-    /// Nothing may follow it before it is answered.
-    alone: bool,
-    /// Its COMMIT waits for the disk.
-    flush: bool,
-}
-
-/// How far away the cloud is, and how long a batch waits at most for others.
-#[derive(Clone, Copy, Debug)]
-pub struct Distance {
-    /// The way there and back, without any work.
-    pub round_trip: Duration,
-    /// The longest pause between two batches.
-    pub longest_pause: Duration,
-}
+use state::SentBatch;
 
 impl Machine {
     /// A stream that goes on at the checkpoint.
@@ -492,5 +434,24 @@ impl Machine {
                 .then(|| "rows that did not fit are tried again".to_owned())
         });
         Ok(copy.map_or(Outcome::Committed, Outcome::CopyAgain))
+    }
+
+    /// Tells which tables have stopped. Answers why the session ends, where one of them has to be copied anew.
+    pub(super) fn say_stopped(&mut self, halts: Vec<TableStop>) -> Option<String> {
+        let mut copy = None;
+        for halt in halts {
+            let name = &self.tables.get(halt.table).name;
+            match halt.way {
+                Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
+                    self.halted.push((name.clone(), halt.way));
+                }
+                Recovery::Recopy => {
+                    copy = Some(format!("table {name} has to be copied anew: {}", halt.why));
+                }
+                Recovery::Operator | Recovery::WhenAllowed => {}
+            }
+            self.notes.push(Note::Stopped(halt));
+        }
+        copy
     }
 }

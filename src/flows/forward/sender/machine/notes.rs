@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use super::Machine;
-use crate::model::{Recovery, TableId, TableStop};
+use crate::model::{TableId, TableStop};
 use crate::wire::ServerError;
 
 /// Something for the log, or for the metrics.
@@ -40,25 +39,4 @@ pub enum Note {
         /// ...and its words.
         why: String,
     },
-}
-
-impl Machine {
-    /// Tells which tables have stopped. Answers why the session ends, where one of them has to be copied anew.
-    pub(super) fn say_stopped(&mut self, halts: Vec<TableStop>) -> Option<String> {
-        let mut copy = None;
-        for halt in halts {
-            let name = &self.tables.get(halt.table).name;
-            match halt.way {
-                Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
-                    self.halted.push((name.clone(), halt.way));
-                }
-                Recovery::Recopy => {
-                    copy = Some(format!("table {name} has to be copied anew: {}", halt.why));
-                }
-                Recovery::Operator | Recovery::WhenAllowed => {}
-            }
-            self.notes.push(Note::Stopped(halt));
-        }
-        copy
-    }
 }

@@ -6,52 +6,22 @@
 //! parked or too large needs all of the transaction. Nothing is kept to be sent again: whatever goes wrong ends the session,
 //! and with it the cloud's transaction; the next session stages it.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::attempt::{Attempt, manner};
-use super::{Command, Done, Machine, Note, Outcome};
+use super::command::{Command, OutgoingChunk};
+use super::event::{Done, Outcome};
+use super::notes::Note;
+use super::state::{Machine, SentChunk};
 use crate::apply::{ApplyError, Script, goes_on};
 use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied};
-use crate::flows::forward::batcher::{Chunk, HeldMemory, not_in_one_pass};
+use crate::flows::forward::batcher::{Chunk, not_in_one_pass};
 use crate::fold::{REFIT, RETRY, fold};
 use crate::limits;
-use crate::model::{
-    Batch, Counts, Key, LogicalMessage, Lsn, Step, StepKind, Table, TableId, Transaction,
-};
+use crate::model::{Batch, Key, LogicalMessage, Step, StepKind, Table, Transaction};
 use crate::plan::{BatchForm, any_joins, opening};
-
-/// A transaction of which a part was sent.
-#[derive(Default)]
-pub(super) struct OnePass {
-    /// Chunks on their way, in their order.
-    flights: VecDeque<SentChunk>,
-    /// What became of the messages so far.
-    counts: BTreeMap<TableId, Counts>,
-    /// Its last chunk is on its way.
-    is_whole: bool,
-}
-
-struct SentChunk {
-    /// Given back when it is answered.
-    _memory: HeldMemory,
-    /// How the transaction ends, with the last one.
-    end: Option<Attempt>,
-}
-
-/// Part of a transaction in the form in which it is sent.
-#[derive(Debug)]
-pub struct OutgoingChunk {
-    /// The cloud's transaction begins with it.
-    pub begins: bool,
-    /// What it writes.
-    pub steps: Vec<Step>,
-    /// Where the transaction commits on the desktop.
-    pub commit: Lsn,
-    /// The last one has where the checkpoint must stand, and what takes it to the transaction's end.
-    pub end: Option<(Lsn, Batch)>,
-}
 
 impl Machine {
     /// Part of a transaction can be taken: `first`, or more of one that has begun. `room` as in [`Machine::has_room`].

@@ -5,7 +5,9 @@ use std::collections::BTreeSet;
 use serde::Deserialize;
 
 use super::attempt::Attempt;
-use super::{Done, Machine, Note};
+use super::event::Done;
+use super::notes::Note;
+use super::state::Machine;
 use crate::fault::{Fault, Kind};
 use crate::fold::{ParkedRows, Quarantine, QuarantinedRow, name_of_cells};
 use crate::limits;

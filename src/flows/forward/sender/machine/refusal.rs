@@ -1,7 +1,8 @@
 //! What was refused gets another form: in source order, row by row, or without the table that is to blame.
 
 use super::attempt::{Attempt, BatchJob, LargeJob};
-use super::{Machine, Note};
+use super::notes::Note;
+use super::state::Machine;
 use crate::apply::ApplyError;
 use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied, way_of};

@@ -3,8 +3,10 @@
 use std::time::Instant;
 
 use super::attempt::{ExclusiveJob, manner};
+use super::command::Errand;
+use super::event::{Done, Outcome};
 use super::quarantine as parking;
-use super::{Done, Errand, Machine, Outcome};
+use super::state::Machine;
 use crate::apply::{Script, assert_lease, clear_staging};
 use crate::fault::{Fault, Kind};
 use crate::fold::Quarantine;
