@@ -1,5 +1,6 @@
 //! Messages become transactions, transactions become batches; each keeps the memory that it holds.
 
+mod attempts;
 mod chunks;
 
 use std::collections::VecDeque;
@@ -21,8 +22,9 @@ use crate::model::{
     Change, ChangeOrigin, Charset, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction,
 };
 use crate::spill::Spill;
+pub use attempts::Attempts;
+pub use chunks::Chunk;
 use chunks::Way;
-pub use chunks::{Attempts, Chunk};
 pub(super) use chunks::{HeldMemory, not_in_one_pass};
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
@@ -234,6 +236,7 @@ impl Batcher {
 
     /// The cloud has everything up to here.
     pub(super) fn committed(&mut self, checkpoint: Lsn) {
+        self.attempts.committed(checkpoint);
         self.missing.committed(checkpoint);
     }
 

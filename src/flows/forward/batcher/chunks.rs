@@ -2,8 +2,6 @@
 //! transaction that stays open there. Nothing of them is kept: an attempt that comes to nothing is undone as a whole, and the
 //! next session has the transaction again, which then goes through the disk and the staging table.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use tokio::sync::OwnedSemaphorePermit;
@@ -12,7 +10,7 @@ use super::{Batcher, Queued, no_room};
 use crate::fault::{Fault, Kind};
 use crate::fold::Echoes;
 use crate::limits;
-use crate::model::{Change, LogicalMessage, Lsn, Operation, Transaction};
+use crate::model::{Change, LogicalMessage, Operation, Transaction};
 use crate::spill::Spill;
 
 /// Some changes of one transaction.
@@ -52,22 +50,6 @@ impl Chunk {
     /// What it is part of, with its changes.
     pub fn into_transaction(self) -> Transaction {
         self.transaction
-    }
-}
-
-/// Which transaction has begun to go in one pass: where that comes to nothing, the next session must not try it again.
-#[derive(Clone, Debug, Default)]
-pub struct Attempts(Arc<AtomicU64>);
-
-impl Attempts {
-    /// The transaction that commits there begins.
-    fn begin(&self, commit: Lsn) {
-        self.0.store(commit.0, Ordering::Relaxed);
-    }
-
-    /// It has begun before.
-    fn has(&self, commit: Lsn) -> bool {
-        self.0.load(Ordering::Relaxed) == commit.0
     }
 }
 
@@ -111,10 +93,7 @@ impl Batcher {
     pub(super) fn overflow(&mut self) -> Result<(), Fault> {
         if self.way == Way::Undecided {
             self.way = match self.assembler.open() {
-                Some(open) if self.may_begin(open) => {
-                    self.attempts.begin(open.commit);
-                    Way::Beginning
-                }
+                Some(open) if self.may_begin(open) => Way::Beginning,
                 _ => Way::Disk,
             };
         }
@@ -132,7 +111,8 @@ impl Batcher {
         Ok(())
     }
 
-    /// What has come so far says nothing against it. Whether the tables allow it, the machine knows.
+    /// What has come so far says nothing against it, nor did it come to nothing before. Whether the tables allow it, the machine
+    /// knows.
     fn may_begin(&self, open: &Transaction) -> bool {
         let plain = |change: &Change| {
             matches!(
@@ -143,9 +123,9 @@ impl Batcher {
         self.spill.is_none()
             && self.watch.is_none()
             && self.named.is_empty()
-            && !self.attempts.has(open.commit)
             && Echoes::of(&open.marks, &self.nonce, &self.tables).is_none()
             && open.changes.iter().all(plain)
+            && self.attempts.may_begin(open.commit)
     }
 
     /// Nothing has come meanwhile for which all of it has to be known.
@@ -233,6 +213,7 @@ impl Batcher {
     /// # Errors
     /// When that has no room.
     pub(in crate::flows::forward) fn take_back(&mut self, first: Box<Chunk>) -> Result<(), Fault> {
+        self.attempts.take_back();
         let mut spill = Box::<Spill>::default();
         let mut next = Some(first);
         while let Some(chunk) = next {
