@@ -913,12 +913,15 @@ declare
     highs integer[];
     low integer; high integer; middle integer; top integer;
     code text; message text; detail text;
+    loops text := current_setting('enable_nestloop');
 begin
     refused := '{}';
     codes := '{}';
     whys := '{}';
     untried := '{}';
     waits := false;
+    -- what was written whole before may have been told to read tables whole: for each piece that would be too much
+    perform set_config('enable_nestloop', 'on', true);
     select coalesce(array_agg(i order by i desc), '{}'),
            coalesce(array_agg(least(i + p_piece - 1, cardinality(p_rows)) order by i desc), '{}')
       into lows, highs from generate_series(1, cardinality(p_rows), p_piece) as i;
@@ -976,6 +979,7 @@ begin
                                  cardinality(p_rows), cardinality(refused), codes[1], whys[1]);
         end if;
     end loop;
+    perform set_config('enable_nestloop', loops, true);
 end $$;
 
 -- Gives rows that were written without their parents what they refer to. `p_ready` says which of the remembered rows $1 tid[]

@@ -224,4 +224,16 @@ async fn p8_what_values_alone_do_not_say_or_what_came_meanwhile_is_not_checked_t
         let again = "alter table within drop constraint within_a_lasts_fkey; alter table within add foreign key (a, period lasts) references span";
         exec(&office.cloud, again).await;
     }
+    // Rows that are tried piece by piece are looked for, whatever was said to what writes a table whole: for each piece the whole
+    // table would be read otherwise.
+    exec(
+        &somebody,
+        "create table seen (loops text); begin; set local enable_nestloop = off;
+         select tandem.by_halves('insert into seen select current_setting(''enable_nestloop'') from unnest($1)',
+           array['(0,1)', '(0,2)']::tid[], 1, true, '{}', false, '1 minute', 10);
+         insert into seen select 'then ' || current_setting('enable_nestloop'); commit",
+    )
+    .await;
+    let seen = "select string_agg(distinct loops, ', ' order by loops) from seen";
+    assert_eq!(value(&somebody, seen).await, "on, then off");
 }
