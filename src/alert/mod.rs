@@ -12,7 +12,7 @@ mod webhook;
 
 pub use memory::{AlertStatus, Condition, Memory, Trouble, Way, WayStatus};
 pub use message::{About, Event, Message};
-pub use store::{Keeper, Loaded, kept};
+pub use store::{Keeper, Loaded, kept, status};
 
 use crate::config::Alert;
 use crate::limits;
