@@ -394,6 +394,9 @@ pub const CHUNK_BYTES: usize = 2 * 1024 * 1024;
 pub const CHUNK_SHARE: usize = 2;
 /// ...of which so many are on their way at once: one that the cloud works on, and two that wait there.
 pub const CHUNKS_IN_FLIGHT: usize = 3;
+/// Where that came to nothing for several transactions in a row, up to so many go over the disk before it is tried again: a refill
+/// that ends in a delete does so each time, and would be read twice.
+pub const ONE_PASS_SPARED_MAX: u64 = 15;
 /// On disk it is in this many parts...
 pub const SPILL_PARTS: usize = 64;
 /// ...which stay in memory up to so many bytes each, and are written in pieces of as many.

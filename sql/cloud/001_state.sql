@@ -647,7 +647,9 @@ end $$;
 
 -- The foreign keys of a table whose rows may be written with session_replication_role = replica and checked together: the columns
 -- of each, and those of them that get a value also where none is given. Null where that would leave out, run or change more than
--- foreign keys: triggers of others, and unique keys that are asked at the end.
+-- foreign keys: triggers of others, and unique keys that are asked at the end; or where the values alone don't say whether there is
+-- a parent: some of them NULL, or a period that several parents cover. What a key says of each partition of its parent it says
+-- of the whole already, and one that isn't enforced asks nothing.
 create function tandem.checked_together(p_table regclass) returns jsonb
 language sql stable set search_path = pg_catalog, pg_temp as $$
     select coalesce(
@@ -656,10 +658,13 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                     'columns', (select jsonb_agg(a.attname order by k.nth)
                                   from unnest(f.conkey) with ordinality as k(num, nth)
                                   join pg_attribute as a on a.attrelid = f.conrelid and a.attnum = k.num),
-                    'filled', (select coalesce(jsonb_agg(a.attname), '[]') from pg_attribute as a join pg_type as t on t.oid = a.atttypid
+                    'filled', (select coalesce(jsonb_agg(a.attname order by a.attnum), '[]')
+                                 from pg_attribute as a join pg_type as t on t.oid = a.atttypid
                                 where a.attrelid = f.conrelid and a.attnum = any (f.conkey)
-                                  and (a.atthasdef or a.attidentity <> '' or t.typdefault is not null))))
-                  from pg_constraint as f where f.conrelid = p_table and f.contype = 'f'), '[]')
+                                  and (a.atthasdef or a.attidentity <> '' or t.typdefault is not null))) order by f.oid)
+                  from pg_constraint as f
+                 where f.conrelid = p_table and f.contype = 'f' and f.conparentid = 0
+                   and coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true)), '[]')
       from pg_class as c
      where c.oid = p_table and c.relkind = 'r' and not c.relispartition
        and not exists (
@@ -674,8 +679,19 @@ language sql stable set search_path = pg_catalog, pg_temp as $$
                   end)
        and not exists (
            select from pg_constraint as f
-            where f.conrelid = p_table and f.contype = 'f' and f.confmatchtype <> 's' and cardinality(f.conkey) > 1)
+            where f.conrelid = p_table and f.contype = 'f'
+              and (f.confmatchtype <> 's' and cardinality(f.conkey) > 1 or coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false)))
 $$;
+
+-- Fails unless that is still so. Behind the first row nothing of it can change before the transaction ends.
+create function tandem.still_together(p_table regclass, p_told jsonb) returns void
+language plpgsql set search_path = pg_catalog, pg_temp as $$
+begin
+    if tandem.checked_together(p_table) is distinct from p_told then
+        raise exception using errcode = 'TD009',
+            message = format('%s has other foreign keys or triggers than it had a moment ago', p_table);
+    end if;
+end $$;
 
 -- Fails unless all of these values of a foreign key have their parents, which stay until the transaction ends: just what the
 -- server does for each row, for all of them at once. `p_values`: an array for each, with the texts of its columns.
@@ -899,12 +915,15 @@ declare
     highs integer[];
     low integer; high integer; middle integer; top integer;
     code text; message text; detail text;
+    loops text := current_setting('enable_nestloop');
 begin
     refused := '{}';
     codes := '{}';
     whys := '{}';
     untried := '{}';
     waits := false;
+    -- what was written whole before may have been told to read tables whole: for each piece that would be too much
+    perform set_config('enable_nestloop', 'on', true);
     select coalesce(array_agg(i order by i desc), '{}'),
            coalesce(array_agg(least(i + p_piece - 1, cardinality(p_rows)) order by i desc), '{}')
       into lows, highs from generate_series(1, cardinality(p_rows), p_piece) as i;
@@ -962,6 +981,7 @@ begin
                                  cardinality(p_rows), cardinality(refused), codes[1], whys[1]);
         end if;
     end loop;
+    perform set_config('enable_nestloop', loops, true);
 end $$;
 
 -- Gives rows that were written without their parents what they refer to. `p_ready` says which of the remembered rows $1 tid[]

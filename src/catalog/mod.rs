@@ -34,7 +34,8 @@ pub use publication::{
     publish_whole,
 };
 pub use relation::{
-    ColumnFacts, Reference, RelationFacts, begin_with_empty_search_path, relation, relations,
+    ColumnFacts, NEEDS_A_PARENT, Reference, RelationFacts, begin_with_empty_search_path, relation,
+    relations,
 };
 pub use remedy::{Remedy, has_way_back, remedy};
 pub use resolve::{Mismatch, Pair, Resolved, Sort, knot, resolve, ties};

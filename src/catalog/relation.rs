@@ -350,6 +350,15 @@ fn names(flat: Vec<String>) -> Vec<Name> {
     names
 }
 
+/// True for a constraint `f` for which rows of its table need one parent each: not for what the server keeps beside it of each
+/// partition of the parent, where no row has all of them, and not where it isn't enforced.
+pub const NEEDS_A_PARENT: &str = "f.contype = 'f'
+  and coalesce((to_jsonb(f) ->> 'conenforced')::boolean, true)
+  and not exists (
+    select from pg_constraint whole where whole.oid = f.conparentid and whole.conrelid = f.conrelid
+  )";
+
+/// Foreign keys whose parent is found by equal values: a period may be covered by several rows.
 async fn references(client: &Client, asked: &Sought<'_>) -> Result<Vec<Vec<Reference>>, WireError> {
     let own = readable("a.attname");
     let schema = readable("n.nspname");
@@ -365,7 +374,7 @@ async fn references(client: &Client, asked: &Sought<'_>) -> Result<Vec<Vec<Refer
          join pg_class c on c.oid = f.confrelid
          join pg_namespace n on n.oid = c.relnamespace
          join pg_attribute p on p.attrelid = f.confrelid and p.attnum = k.named
-         where f.contype = 'f'
+         where {NEEDS_A_PARENT} and not coalesce((to_jsonb(f) ->> 'conperiod')::boolean, false)
          group by asked.nth, f.oid, n.oid, c.oid
          order by asked.nth, f.oid"
     );

@@ -8,7 +8,7 @@ use tokio_postgres::types::{ToSql, Type};
 use super::disk;
 use super::report::{CheckOutcome, Report, Wrong};
 use super::tables::{cloud_tables, rows};
-use crate::catalog::{Ambiguous, Mismatch, Sort, measure, measure_reverse};
+use crate::catalog::{Ambiguous, Mismatch, NEEDS_A_PARENT, Sort, measure, measure_reverse};
 use crate::config::Settings;
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::examine;
@@ -208,19 +208,21 @@ async fn quarantine(cloud: &Client, report: &mut Report) -> Result<(), Fault> {
 /// A row whose parent doesn't travel may find none.
 async fn parents(settings: &Settings, cloud: &Client, report: &mut Report) -> Result<(), Fault> {
     let names = cloud_tables(settings);
-    let sql = "select w.name, c.confrelid::regclass::text
-        from unnest($1::text[]) as w(name)
-        join pg_constraint c on c.conrelid = to_regclass(w.name)
-        where c.contype = 'f'
-          and c.confrelid <> all (
-            select to_regclass(n)
-            from unnest($1::text[]) as n
-            where to_regclass(n) is not null
-          )
-        group by 1, 2
-        order by 1, 2";
+    let sql = format!(
+        "select w.name, f.confrelid::regclass::text
+         from unnest($1::text[]) as w(name)
+         join pg_constraint f on f.conrelid = to_regclass(w.name)
+         where {NEEDS_A_PARENT}
+           and f.confrelid <> all (
+             select to_regclass(n)
+             from unnest($1::text[]) as n
+             where to_regclass(n) is not null
+           )
+         group by 1, 2
+         order by 1, 2"
+    );
     let params = [(&names as &(dyn ToSql + Sync), Type::TEXT_ARRAY)];
-    let rows = rows((cloud, Side::Cloud), sql, &params).await?;
+    let rows = rows((cloud, Side::Cloud), &sql, &params).await?;
     let missing = rows.iter().map(|row| {
         let (child, parent): (String, String) = (row.get(0), row.get(1));
         Wrong::new(

@@ -86,6 +86,7 @@ async fn sessions(
     let mut planned = false;
     loop {
         let started = Instant::now();
+        let passes = goal.attempts.count();
         let now = goal.reloads.take_up();
         let settings = now.as_deref().unwrap_or(settings);
         let fault = match Box::pin(session(settings, stop, goal)).await {
@@ -117,7 +118,9 @@ async fn sessions(
         if started.elapsed() >= limits::RETRY_RESET_AFTER {
             (pause, attempt, planned) = (pauses.build(), 0, false);
         }
-        if decision == Decision::Again && !std::mem::replace(&mut planned, true) {
+        // Each large transaction is tried in one pass only once: where another one was, there is nothing to be calm about.
+        let is_new = passes != goal.attempts.count();
+        if decision == Decision::Again && (is_new || !std::mem::replace(&mut planned, true)) {
             tracing::info!("{fault}");
             continue;
         }

@@ -38,7 +38,10 @@ pub(super) async fn telling<T>(goal: &RunMode, work: impl Future<Output = T>) ->
 fn tell(now: &Copying) {
     if now.tables == 0 {
         let (done, tables) = now.published;
-        return tracing::info!(done, tables, "publishing the tables on the desktop");
+        if done < tables {
+            tracing::info!(done, tables, "publishing the tables on the desktop");
+        }
+        return;
     }
     if now.is_over() {
         return;

@@ -1,6 +1,6 @@
 //! Foreign keys that are checked together while empty tables are filled (`[copy] check_foreign_keys = "once"`).
 
-use crate::support::office::{Office, exec, value};
+use crate::support::office::{Office, connect, exec, until, value};
 use crate::support::servers::newest;
 
 /// Large enough to be filled alone, and `large` in pieces.
@@ -135,4 +135,105 @@ async fn p8_foreign_keys_that_are_checked_together_find_what_those_checked_row_b
     let parked = "select string_agg(\"table\" || ' ' || key[1], ', ' order by 1) from tandem.quarantine where \"table\" <> 'large'";
     assert_eq!(value(&office.cloud, parked).await, "orphaned 2999, plain 1");
     assert_eq!(service.stop().await, 0);
+}
+
+const OTHERS: &str = "[heartbeat]\nevery = \"200ms\"\n[copy]\ncheck_foreign_keys = \"once\"\n\
+    [[table]]\nname = \"halves\"\n[[table]]\nname = \"of_halves\"\n[[table]]\nname = \"boss\"\n\
+    [[table]]\nname = \"span\"\n[[table]]\nname = \"within\"\n[[table]]\nname = \"large\"\n";
+
+/// What both sides have: a parent in partitions, parents that hold for a while, and children of these; the cloud's with foreign keys.
+fn others(newest: bool, cloud: bool) -> String {
+    let only = |sql: &'static str, here: bool| if here { sql } else { "" };
+    let halves = only(" references halves", cloud);
+    let (without, period) = match (newest, cloud) {
+        (true, true) => (
+            " without overlaps",
+            ", foreign key (a, period lasts) references span",
+        ),
+        _ => ("", ""),
+    };
+    format!(
+        "create table halves (id int primary key) partition by range (id);
+         create table lower_half partition of halves for values from (0) to (50);
+         create table upper_half partition of halves for values from (50) to (100);
+         create table of_halves (id int primary key, a int{halves}, fill text);
+         create table boss (id int primary key);
+         create table span (a int4range, lasts int4range, primary key (a, lasts{without}));
+         create table within (id int primary key, a int4range, lasts int4range, fill text{period});
+         create table large (id int primary key, a int, b int, fill text)"
+    )
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p8_what_values_alone_do_not_say_or_what_came_meanwhile_is_not_checked_together() {
+    let binaries = newest();
+    if binaries.version < 15 {
+        println!("skipped: as above");
+        return;
+    }
+    let periods = binaries.version >= 18;
+    let rows = format!(
+        "insert into halves select generate_series(0, 99); insert into boss select generate_series(1, 99);
+         insert into of_halves select n, n % 100, repeat('x', 400) from generate_series(1, {ROWS}) as n;
+         insert into span values ('[1,2)', '[1,10)');
+         insert into within select n, '[1,2)', case n when 7 then int4range(5, 15) else '[3,9)' end, repeat('x', 400)
+           from generate_series(1, {ROWS}) as n;
+         insert into large select n, 1, case n when {LARGE} then 100 else 1 end, repeat('x', 400) from generate_series(1, {LARGE}) as n"
+    );
+    let desktop = format!("{}; {rows}", others(periods, false));
+    let cloud = others(periods, true);
+    let office = Office::with_tables(&binaries, OTHERS, &desktop, &cloud).await;
+    exec(
+        &office.cloud,
+        "grant set on parameter session_replication_role to postgres",
+    )
+    .await;
+    // Somebody gives the large table a foreign key behind the question which it has, before its first row.
+    let somebody = connect(&office.servers.cloud, "supabase_admin", "postgres").await;
+    exec(
+        &somebody,
+        "begin; lock table large in share row exclusive mode",
+    )
+    .await;
+    let waits =
+        "select count(*) > 0 from pg_locks where relation = 'large'::regclass and not granted";
+    let (bootstrapped, ()) = tokio::join!(office.ask(&["-v", "bootstrap"]), async {
+        until(&office.cloud, waits).await;
+        exec(
+            &somebody,
+            "alter table large add foreign key (b) references boss; commit",
+        )
+        .await;
+    });
+    let (code, out, said) = bootstrapped;
+    assert_eq!(code, 1, "{out} {said}");
+    together(&said, "of_halves", true);
+    assert!(!said.contains("not by COPY table=of_halves"), "{said}");
+    together(&said, "within", !periods);
+    together(&said, "large", true);
+    assert!(said.contains("than it had a moment ago"), "{said}");
+    let parked = "select string_agg(concat_ws(' ', \"table\", key[1], sqlstate), ', ' order by \"table\") from tandem.quarantine";
+    let within = if periods { ", within 7 23503" } else { "" };
+    assert_eq!(
+        value(&office.cloud, parked).await,
+        format!("large {LARGE} 23503{within}")
+    );
+    let again = "alter table large drop constraint large_b_fkey; alter table large add foreign key (b) references boss";
+    exec(&office.cloud, again).await;
+    if periods {
+        let again = "alter table within drop constraint within_a_lasts_fkey; alter table within add foreign key (a, period lasts) references span";
+        exec(&office.cloud, again).await;
+    }
+    // Rows that are tried piece by piece are looked for, whatever was said to what writes a table whole: for each piece the whole
+    // table would be read otherwise.
+    exec(
+        &somebody,
+        "create table seen (loops text); begin; set local enable_nestloop = off;
+         select tandem.by_halves('insert into seen select current_setting(''enable_nestloop'') from unnest($1)',
+           array['(0,1)', '(0,2)']::tid[], 1, true, '{}', false, '1 minute', 10);
+         insert into seen select 'then ' || current_setting('enable_nestloop'); commit",
+    )
+    .await;
+    let seen = "select string_agg(distinct loops, ', ' order by loops) from seen";
+    assert_eq!(value(&somebody, seen).await, "on, then off");
 }

@@ -174,6 +174,23 @@ async fn p8_p9_what_speaks_against_one_pass_takes_the_way_over_the_staging_table
     arrive_whole(&office, &mut service, "item where mark = 3", 119_990).await;
     office.caught_up(&mut service).await;
     assert_eq!(office.log().matches("as it comes").count(), tries);
+    // What comes to nothing again and again is not tried each time, and nobody waits for another session then.
+    for part in 0..4 {
+        let from = 200_000 + part * 30_000;
+        let load = format!(
+            "begin; insert into item select i, 4, 'words of ' || i from generate_series({from}, {to}) i; delete from item where id = {from}; commit",
+            to = from + 29_999
+        );
+        exec(&office.desktop, &load).await;
+    }
+    office.caught_up(&mut service).await;
+    let log = office.log();
+    let refused: Vec<_> = { log.lines() }
+        .filter(|line| line.contains("as it comes"))
+        .collect();
+    assert_eq!(refused.len(), tries + 1, "{log}");
+    let waits = refused.iter().any(|line| line.contains("next_ms"));
+    assert!(!waits, "{refused:?}");
     office.assert_equal().await;
     office.assert_conserved().await;
     until(&office.cloud, "select count(*) = 0 from tandem.staging").await;

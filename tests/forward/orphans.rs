@@ -201,3 +201,70 @@ async fn a_reference_of_which_all_or_no_columns_are_null_comes_without_any() {
     assert_eq!(value(&office.cloud, NONE).await, "true");
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_parent_that_the_cloud_asks_for_is_missed() {
+    let binaries = newest();
+    let periods = binaries.version >= 18;
+    let settings = "[heartbeat]\nevery = \"200ms\"\n[[table]]\nname = \"half\"\n[[table]]\nname = \"of_half\"\norphans = \"null\"\n\
+        [[table]]\nname = \"told\"\norphans = \"null\"\n[[table]]\nname = \"span\"\n[[table]]\nname = \"within\"\norphans = \"null\"\n";
+    let plain = "create table half (id int primary key); create table of_half (id int primary key, half_id int);
+        create table told (id int primary key, half_id int); create table span (a int4range, lasts int4range, primary key (a, lasts));
+        create table within (id int primary key, a int4range, lasts int4range)";
+    let newer = match periods {
+        true => {
+            "; alter table told add foreign key (half_id) references half not enforced;
+             alter table span drop constraint span_pkey, add primary key (a, lasts without overlaps);
+             alter table within add foreign key (a, period lasts) references span"
+        }
+        false => "",
+    };
+    let cloud = plain.replace(
+        "create table half (id int primary key);",
+        "create table half (id int primary key) partition by range (id);
+         create table lower_half partition of half for values from (0) to (50); create table upper_half partition of half for values from (50) to (100);",
+    );
+    let cloud =
+        format!("{cloud}; alter table of_half add foreign key (half_id) references half{newer}");
+    let desktop = format!(
+        "{plain}; insert into half select generate_series(1, 98); insert into of_half select i, i from generate_series(1, 99) i;
+         insert into told select i, i from generate_series(1, 99) i;
+         insert into span values ('[1,2)', '[1,10)'), ('[1,2)', '[10,20)'); insert into within values (1, '[1,2)', '[3,15)'), (2, '[1,2)', '[3,5)')"
+    );
+    let office = Office::with_tables(&binaries, settings, &desktop, &cloud).await;
+    let (_, said, _) = office.ask(&["doctor"]).await;
+    assert!(!said.contains("lower_half"), "{said}");
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    exec(
+        &office.desktop,
+        "insert into of_half values (100, 1); insert into told values (100, 1); insert into within values (3, '[1,2)', '[1,20)'), (4, '[7,8)', '[1,2)')",
+    )
+    .await;
+    office.caught_up(&mut service).await;
+    // One has no parent in either half.
+    let lack = "select string_agg(id::text, ',' order by id) from of_half where half_id is null";
+    assert_eq!(value(&office.cloud, lack).await, "99");
+    assert_eq!(
+        value(
+            &office.cloud,
+            "select count(half_id) || ' of ' || count(*) from told"
+        )
+        .await,
+        "100 of 100"
+    );
+    let ranges = "select string_agg(concat_ws(' ', id, a, lasts), '; ' order by id) from within";
+    let fourth = if periods { "" } else { "; 4 [7,8) [1,2)" };
+    assert_eq!(
+        value(&office.cloud, ranges).await,
+        format!("1 [1,2) [3,15); 2 [1,2) [3,5); 3 [1,2) [1,20){fourth}")
+    );
+    exec(&office.desktop, "insert into half values (99)").await;
+    office.caught_up(&mut service).await;
+    until(
+        &office.cloud,
+        "select count(*) = 0 from of_half where half_id is null",
+    )
+    .await;
+    assert_eq!(service.stop().await, 0);
+}

@@ -31,6 +31,8 @@ pub(in crate::flows) struct Checks {
 #[derive(Debug)]
 pub(super) struct References {
     keys: Vec<Reference>,
+    /// Fails where the table has others by now, or a trigger.
+    still: Statement,
 }
 
 #[derive(Debug)]
@@ -82,10 +84,8 @@ impl Checks {
         if !self.asked_for || self.refused.load(Ordering::Relaxed) {
             return Ok(None);
         }
-        let asked = format!(
-            "select tandem.checked_together({target}::regclass)::text",
-            target = quote::literal(&quote::table(&table.cloud))
-        );
+        let target = quote::literal(&quote::table(&table.cloud));
+        let asked = format!("select tandem.checked_together({target}::regclass)::text");
         let mut statements = opening(settings);
         statements.push(Statement::bookkeeping(AS_REPLICA, Vec::new()));
         statements.push(Statement::bookkeeping(asked, Vec::new()));
@@ -105,8 +105,15 @@ impl Checks {
             }
             Err(error) => return Err(not_applied(error)),
         };
-        let told = told.and_then(|json| serde_json::from_slice::<Vec<Told>>(&json).ok());
-        let references = told.and_then(|told| References::of(&told, halves));
+        let references = told.and_then(|json| {
+            let told = serde_json::from_slice::<Vec<Told>>(&json).ok()?;
+            let keys = References::keys(&told, halves)?;
+            let still =
+                format!("select tandem.still_together({target}::regclass, $1::text::jsonb)");
+            let told = vec![Param::string(String::from_utf8_lossy(&json).into_owned())];
+            let still = Statement::bookkeeping(still, told);
+            Some(References { keys, still })
+        });
         let how = match references {
             Some(_) => "together",
             None => "row by row",
@@ -121,7 +128,7 @@ const GRANT: &str = "a superuser can allow it from PostgreSQL 15 on, GRANT SET O
 
 impl References {
     /// None where one has a value that is not in the lines.
-    fn of(told: &[Told], halves: &Direct) -> Option<References> {
+    fn keys(told: &[Told], halves: &Direct) -> Option<Vec<Reference>> {
         let mut keys = Vec::new();
         for told in told {
             let places: Vec<_> = { told.columns.iter() }
@@ -139,7 +146,7 @@ impl References {
             }
             // Else one of its columns is NULL, and the row needs no parent.
         }
-        Some(References { keys })
+        Some(keys)
     }
 
     /// Before the COPY.
@@ -184,7 +191,8 @@ impl Values<'_> {
         self.bytes > limits::REFERENCE_BYTES
     }
 
-    /// Behind the COPY: fails unless all of them have their parents.
+    /// Behind the COPY: fails unless all of them have their parents, and nothing was passed over that has come since it was asked
+    /// what there is: pieces of a large table are filled for as long as that takes.
     pub(super) fn checks(&self) -> Vec<Statement> {
         let origin = "set local session_replication_role = origin";
         let checks = self.references.keys.iter().zip(&self.seen);
@@ -204,7 +212,8 @@ impl Values<'_> {
             Statement::bookkeeping("select tandem.check_together($1, $2::text::jsonb)", params)
         });
         let origin = Statement::bookkeeping(origin, Vec::new());
-        [origin].into_iter().chain(checks).collect()
+        let still = self.references.still.clone();
+        [origin, still].into_iter().chain(checks).collect()
     }
 }
 
@@ -228,6 +237,7 @@ mod tests {
     #[test]
     fn values_of_lines_are_taken_once_and_without_nulls() {
         let references = References {
+            still: Statement::bookkeeping("select", Vec::new()),
             keys: vec![
                 Reference {
                     key: 7,
@@ -245,12 +255,12 @@ mod tests {
         }
         let checks = values.checks();
         let told = |at: usize| {
-            let value = checks[at].params[1].value.clone().unwrap();
+            let value = checks[at + 1].params[1].value.clone().unwrap();
             let mut told: Vec<Vec<String>> = serde_json::from_slice(&value).unwrap();
             told.sort();
             told
         };
-        assert_eq!(checks.len(), 3);
+        assert_eq!(checks.len(), 4);
         assert_eq!(told(1), [["1", "a\tb"]]);
         assert_eq!(told(2), [["x"], ["y"]]);
     }

@@ -1,5 +1,6 @@
 //! Messages become transactions, transactions become batches; each keeps the memory that it holds.
 
+mod attempts;
 mod chunk;
 mod chunks;
 
@@ -22,8 +23,9 @@ use crate::model::{
     Change, ChangeOrigin, Charset, Lsn, Operation, Snapshot, Tables, Timestamp, Transaction,
 };
 use crate::spill::Spill;
+pub use attempts::Attempts;
+pub use chunk::Chunk;
 use chunk::Way;
-pub use chunk::{Attempts, Chunk};
 pub(super) use chunk::{HeldMemory, not_in_one_pass};
 
 /// A run of whole transactions, and the memory that they hold until they are committed.
@@ -238,6 +240,7 @@ impl Batcher {
 
     /// The cloud has everything up to here.
     pub(super) fn committed(&mut self, checkpoint: Lsn) {
+        self.attempts.committed(checkpoint);
         self.missing.committed(checkpoint);
     }
 

@@ -1,12 +1,9 @@
-//! Some changes of a large transaction that goes to the cloud as it comes, and which transactions have begun to.
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+//! Some changes of a large transaction that goes to the cloud as it comes.
 
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::fault::{Fault, Kind};
-use crate::model::{Lsn, Transaction};
+use crate::model::Transaction;
 
 /// Some changes of one transaction.
 pub struct Chunk {
@@ -45,22 +42,6 @@ impl Chunk {
     /// What it is part of, with its changes.
     pub fn into_transaction(self) -> Transaction {
         self.transaction
-    }
-}
-
-/// Which transaction has begun to go in one pass: where that comes to nothing, the next session must not try it again.
-#[derive(Clone, Debug, Default)]
-pub struct Attempts(Arc<AtomicU64>);
-
-impl Attempts {
-    /// The transaction that commits there begins.
-    pub(super) fn begin(&self, commit: Lsn) {
-        self.0.store(commit.0, Ordering::Relaxed);
-    }
-
-    /// It has begun before.
-    pub(super) fn has(&self, commit: Lsn) -> bool {
-        self.0.load(Ordering::Relaxed) == commit.0
     }
 }
 

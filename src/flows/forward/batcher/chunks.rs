@@ -32,10 +32,7 @@ impl Batcher {
     pub(super) fn overflow(&mut self) -> Result<(), Fault> {
         if self.way == Way::Undecided {
             self.way = match self.assembler.open() {
-                Some(open) if self.may_begin(open) => {
-                    self.attempts.begin(open.commit);
-                    Way::Beginning
-                }
+                Some(open) if self.may_begin(open) => Way::Beginning,
                 _ => Way::Disk,
             };
         }
@@ -53,7 +50,8 @@ impl Batcher {
         Ok(())
     }
 
-    /// What has come so far says nothing against it. Whether the tables allow it, the machine knows.
+    /// What has come so far says nothing against it, nor did it come to nothing before. Whether the tables allow it, the machine
+    /// knows.
     fn may_begin(&self, open: &Transaction) -> bool {
         let plain = |change: &Change| {
             matches!(
@@ -64,9 +62,9 @@ impl Batcher {
         self.spill.is_none()
             && self.watch.is_none()
             && self.named.is_empty()
-            && !self.attempts.has(open.commit)
             && Echoes::of(&open.marks, &self.nonce, &self.tables).is_none()
             && open.changes.iter().all(plain)
+            && self.attempts.may_begin(open.commit)
     }
 
     /// Nothing has come meanwhile for which all of it has to be known.
@@ -154,6 +152,7 @@ impl Batcher {
     /// # Errors
     /// When that has no room.
     pub(in crate::flows::forward) fn take_back(&mut self, first: Box<Chunk>) -> Result<(), Fault> {
+        self.attempts.take_back();
         let mut spill = Box::<Spill>::default();
         let mut next = Some(first);
         while let Some(chunk) = next {
