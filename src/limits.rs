@@ -180,6 +180,12 @@ pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
 /// A batch's messages go out in pieces of about this size, so that they aren't held twice.
 pub const WRITE_BYTES: usize = 256 * 1024;
 
+/// Statements that a session of the cloud keeps parsed for us: each takes some 100 kB there.
+pub const TOLD_MAX: usize = 32;
+/// A server makes a plan of its own for each of the first so many runs of a statement; then it may keep one.
+/// Source: `choose_custom_plan` in PostgreSQL's `plancache.c`.
+pub const RUNS_WITH_OWN_PLANS: u32 = 5;
+
 /// A statement with so many rows is told to look for them by index.
 pub const PROBED_ROWS_MIN: usize = 200;
 /// A batch with so many changes may take long, and renews the lease once more at its end.

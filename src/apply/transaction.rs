@@ -7,6 +7,7 @@ use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{DataRowBody, Message};
 use tokio::time::timeout;
 
+use super::told::Told;
 use crate::config::Endpoint;
 use crate::limits;
 use crate::model::{Charset, Committed, Lsn, Statement, TableId};
@@ -136,6 +137,7 @@ pub enum ApplyError {
 /// Runs scripts.
 pub struct Applier {
     session: Session,
+    told: Told,
     /// How long an answer may take: the statement time-out and some slack.
     patience: Duration,
 }
@@ -153,6 +155,7 @@ impl Applier {
         let session = Session::connect(endpoint, Mode::Ordinary, &[]).await?;
         Ok(Applier {
             session,
+            told: Told::default(),
             patience: statement_timeout + limits::ANSWER_SLACK,
         })
     }
@@ -173,6 +176,7 @@ impl Applier {
         }
         Ok(Applier {
             session,
+            told: Told::default(),
             patience: statement_timeout + limits::ANSWER_SLACK,
         })
     }
@@ -186,8 +190,12 @@ impl Applier {
         let mut shortest = Duration::MAX;
         for _ in 0..TRIES {
             let sent = Instant::now();
-            self.session.run("select").await?;
+            let row = self.session.row("select pg_backend_pid()").await?;
             shortest = shortest.min(sent.elapsed());
+            // Whoever stands between tells a number of his own.
+            let told = self.session.process().map(|process| process.to_string());
+            let process = row.and_then(|row| row.into_iter().next()).flatten();
+            self.told.is_direct(told.is_some() && process == told);
         }
         Ok(shortest)
     }
@@ -220,12 +228,17 @@ impl Applier {
         } = script;
         let mut sent = Vec::new();
         for statement in statements {
-            sent.push((statement.table, statement.step));
-            self.session.put(statement).await?;
+            let (table, step) = (statement.table, statement.step);
+            let is_known = self.put_one(statement).await?;
+            sent.push(SentStatement {
+                table,
+                step,
+                is_known,
+            });
         }
         if let Some(sql) = end.sql() {
-            let end = Statement::bookkeeping(sql, Vec::new());
-            self.session.put(end).await?;
+            self.put_one(Statement::bookkeeping(sql, Vec::new()))
+                .await?;
         }
         self.session.sync();
         self.session.flush().await?;
@@ -238,6 +251,16 @@ impl Applier {
         })
     }
 
+    /// Sends one statement; says whether the server knew its text.
+    async fn put_one(&mut self, statement: Statement) -> Result<bool, WireError> {
+        let way = self.told.way(&statement);
+        if let Some(name) = &way.forget {
+            self.session.forget(name)?;
+        }
+        self.session.put_as(way.naming(), statement).await?;
+        Ok(way.is_known())
+    }
+
     /// Waits for the answer to the first group that is outstanding. Safe to cancel: what has come of it is kept.
     pub(super) async fn answer(&mut self, group: &mut Group) -> Result<Applied, ApplyError> {
         loop {
@@ -246,7 +269,11 @@ impl Applier {
                 Ok(message) => group.answers.take(message)?,
                 Err(WireError::Server(error)) if error.severity == "ERROR" => {
                     let at = group.answers.finished();
-                    let (table, step) = group.sent.get(at).copied().unwrap_or_default();
+                    let failed = group.sent.get(at).copied().unwrap_or_default();
+                    let SentStatement { table, step, .. } = failed;
+                    if self.told.gives_up(failed.is_known, &error) {
+                        return Err(WireError::Closed.into());
+                    }
                     return Err(ApplyError::Refused { table, step, error });
                 }
                 Err(error) => return Err(error.into()),
@@ -256,6 +283,7 @@ impl Applier {
 
     /// Empties the pipe of groups that are not read to their end, and leaves the failed transaction.
     pub(super) async fn empty(&mut self, groups: usize) -> Result<(), WireError> {
+        self.told.is_in_doubt();
         let mut status = b'I';
         for _ in 0..groups {
             status = match self.session.wait_until_ready().await {
@@ -310,6 +338,7 @@ impl Answers {
             Message::DataRow(_)
             | Message::ParseComplete
             | Message::BindComplete
+            | Message::CloseComplete
             | Message::NoData => {}
             Message::RowDescription(_) => {}
             _ => {
@@ -322,10 +351,19 @@ impl Answers {
     }
 }
 
+/// A statement that was sent.
+#[derive(Clone, Copy, Default)]
+struct SentStatement {
+    table: Option<TableId>,
+    step: Option<usize>,
+    /// The server knew its text.
+    is_known: bool,
+}
+
 /// A script that was sent.
 pub(super) struct Group {
     /// Whose statements they are, in their order.
-    sent: Vec<(Option<TableId>, Option<usize>)>,
+    sent: Vec<SentStatement>,
     /// What the last answer is about, if all is well.
     end: End,
     checkpoint: Option<Lsn>,
@@ -350,9 +388,9 @@ impl Group {
         }
         let count = |tag: &String| tag.rsplit(' ').next().and_then(|count| count.parse().ok());
         let answers = self.sent.iter().zip(rows).zip(&tags);
-        let answers = answers.map(|(((table, step), row), tag)| Answer {
-            table: *table,
-            step: *step,
+        let answers = answers.map(|((sent, row), tag)| Answer {
+            table: sent.table,
+            step: sent.step,
             row,
             rows: count(tag).unwrap_or_default(),
         });
