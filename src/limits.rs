@@ -182,6 +182,8 @@ pub const WRITE_BYTES: usize = 256 * 1024;
 
 /// Statements that a session of the cloud keeps parsed for us: each takes some 100 kB there.
 pub const TOLD_MAX: usize = 32;
+/// Longer ones are sent whole each time: their texts are kept on our side, too.
+pub const TOLD_BYTES_MAX: usize = 32 * 1024;
 /// A server makes a plan of its own for each of the first so many runs of a statement; then it may keep one.
 /// Source: `choose_custom_plan` in PostgreSQL's `plancache.c`.
 pub const RUNS_WITH_OWN_PLANS: u32 = 5;

@@ -43,7 +43,15 @@ pub(super) struct Way {
     name: Option<(String, bool)>,
 }
 
+/// How it is decided how a statement goes out.
+pub(super) type Telling = fn(&mut Told, &Statement) -> Way;
+
 impl Way {
+    const NAMELESS: Way = Way {
+        forget: None,
+        name: None,
+    };
+
     /// For the wire.
     pub(super) fn naming(&self) -> Naming<'_> {
         match &self.name {
@@ -67,11 +75,9 @@ impl Told {
 
     /// How this statement goes out. What comes for the first time may be the last of its kind and gets no name.
     pub(super) fn way(&mut self, statement: &Statement) -> Way {
-        let mut way = Way {
-            forget: None,
-            name: None,
-        };
-        if !self.is_direct || FORGETFUL.load(Ordering::Relaxed) {
+        let mut way = Way::NAMELESS;
+        let short = statement.sql.len() <= limits::TOLD_BYTES_MAX;
+        if !self.is_direct || !short || FORGETFUL.load(Ordering::Relaxed) {
             return way;
         }
         let types = || statement.params.iter().map(|param| param.type_oid);
@@ -108,6 +114,11 @@ impl Told {
         text.runs -= 1;
         way.name = Some((text.name.clone(), is_known));
         way
+    }
+
+    /// A statement that has no name, whatever came before.
+    pub(super) fn keeps_nothing(&mut self, _: &Statement) -> Way {
+        Way::NAMELESS
     }
 
     /// Gives up the text that was not used for longest, where there are as many as may be. Answers what the server is to forget.

@@ -7,7 +7,7 @@ use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{DataRowBody, Message};
 use tokio::time::timeout;
 
-use super::told::Told;
+use super::told::{Telling, Told};
 use crate::config::Endpoint;
 use crate::limits;
 use crate::model::{Charset, Committed, Lsn, Statement, TableId};
@@ -211,7 +211,8 @@ impl Applier {
     }
 
     async fn exchange(&mut self, script: Script) -> Result<Applied, ApplyError> {
-        let mut group = self.put(script).await?;
+        // What runs alone has plans of its own, and doesn't come again so soon.
+        let mut group = self.put(script, Told::keeps_nothing).await?;
         let answer = self.answer(&mut group).await;
         if let Err(ApplyError::Refused { .. }) = &answer {
             self.empty(1).await?;
@@ -220,7 +221,7 @@ impl Applier {
     }
 
     /// Sends one script, as one Sync group.
-    pub(super) async fn put(&mut self, script: Script) -> Result<Group, WireError> {
+    pub(super) async fn put(&mut self, script: Script, how: Telling) -> Result<Group, WireError> {
         let Script {
             statements,
             checkpoint,
@@ -229,7 +230,7 @@ impl Applier {
         let mut sent = Vec::new();
         for statement in statements {
             let (table, step) = (statement.table, statement.step);
-            let is_known = self.put_one(statement).await?;
+            let is_known = self.put_one(statement, how).await?;
             sent.push(SentStatement {
                 table,
                 step,
@@ -237,8 +238,8 @@ impl Applier {
             });
         }
         if let Some(sql) = end.sql() {
-            self.put_one(Statement::bookkeeping(sql, Vec::new()))
-                .await?;
+            let end = Statement::bookkeeping(sql, Vec::new());
+            self.put_one(end, how).await?;
         }
         self.session.sync();
         self.session.flush().await?;
@@ -252,8 +253,8 @@ impl Applier {
     }
 
     /// Sends one statement; says whether the server knew its text.
-    async fn put_one(&mut self, statement: Statement) -> Result<bool, WireError> {
-        let way = self.told.way(&statement);
+    async fn put_one(&mut self, statement: Statement, how: Telling) -> Result<bool, WireError> {
+        let way = how(&mut self.told, &statement);
         if let Some(name) = &way.forget {
             self.session.forget(name)?;
         }
