@@ -31,8 +31,7 @@ pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(25);
 pub const FEEDBACK_EVERY: Duration = Duration::from_secs(10);
 /// Committed positions are reported so often at most: each report stops the server's sending for a moment.
 pub const NEWS_EVERY: Duration = Duration::from_millis(50);
-/// While a backlog is written, COMMIT waits for the cloud's disk so often at least, and so long after its last batch: what isn't
-/// there for good can't be confirmed to the desktop. A server writes its log out as often by itself.
+/// While a backlog is written, COMMIT waits for the cloud's disk so often at least; servers write their logs out as often.
 pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 /// No frame for this long: ask the desktop for a reply.
 pub const SILENCE_BEFORE_ASKING: Duration = Duration::from_secs(10);
@@ -182,6 +181,14 @@ pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
 
 /// A batch's messages go out in pieces of about this size, so that they aren't held twice.
 pub const WRITE_BYTES: usize = 256 * 1024;
+
+/// Statements that a session of the cloud keeps parsed for us: each takes some 100 kB there.
+pub const TOLD_MAX: usize = 32;
+/// Longer ones are sent whole each time: their texts are kept on our side, too.
+pub const TOLD_BYTES_MAX: usize = 32 * 1024;
+/// A server makes a plan of its own for each of the first so many runs of a statement; then it may keep one.
+/// Source: `choose_custom_plan` in PostgreSQL's `plancache.c`.
+pub const RUNS_WITH_OWN_PLANS: u32 = 5;
 
 /// A statement with so many rows is told to look for them by index.
 pub const PROBED_ROWS_MIN: usize = 200;

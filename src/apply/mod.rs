@@ -8,6 +8,7 @@ mod checkpoint;
 mod copy_in;
 mod pipe;
 mod staging;
+mod told;
 mod transaction;
 
 pub use checkpoint::{

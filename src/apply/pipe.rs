@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::{sleep_until, timeout};
 
+use super::told::Told;
 use super::transaction::{Applied, Applier, ApplyError, Group, Script};
 use crate::failpoint;
 use crate::limits;
@@ -114,7 +115,7 @@ impl Pump {
                 order = orders.recv(), if room => match order {
                     // What was sent before a failure was formed for another checkpoint.
                     Some(order) if order.failures < self.failures => continue,
-                    Some(order) => match timeout(patience, self.applier.put(order.script)).await {
+                    Some(order) => match timeout(patience, self.applier.put(order.script, Told::way)).await {
                         Ok(Ok(group)) => {
                             failpoint::reach("batch_sent");
                             self.sent.push_back(group);

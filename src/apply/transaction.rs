@@ -7,6 +7,7 @@ use fallible_iterator::FallibleIterator;
 use postgres_protocol::message::backend::{DataRowBody, Message};
 use tokio::time::timeout;
 
+use super::told::{Telling, Told};
 use crate::config::Endpoint;
 use crate::limits;
 use crate::model::{Charset, Committed, Lsn, Statement, TableId};
@@ -149,6 +150,7 @@ pub enum ApplyError {
 /// Runs scripts.
 pub struct Applier {
     session: Session,
+    told: Told,
     /// How long an answer may take: the statement time-out and some slack.
     patience: Duration,
 }
@@ -166,6 +168,7 @@ impl Applier {
         let session = Session::connect(endpoint, Mode::Ordinary, &[]).await?;
         Ok(Applier {
             session,
+            told: Told::default(),
             patience: statement_timeout + limits::ANSWER_SLACK,
         })
     }
@@ -186,6 +189,7 @@ impl Applier {
         }
         Ok(Applier {
             session,
+            told: Told::default(),
             patience: statement_timeout + limits::ANSWER_SLACK,
         })
     }
@@ -199,8 +203,12 @@ impl Applier {
         let mut shortest = Duration::MAX;
         for _ in 0..TRIES {
             let sent = Instant::now();
-            self.session.run("select").await?;
+            let row = self.session.row("select pg_backend_pid()").await?;
             shortest = shortest.min(sent.elapsed());
+            // Whoever stands between tells a number of his own.
+            let told = self.session.process().map(|process| process.to_string());
+            let process = row.and_then(|row| row.into_iter().next()).flatten();
+            self.told.is_direct(told.is_some() && process == told);
         }
         Ok(shortest)
     }
@@ -216,7 +224,8 @@ impl Applier {
     }
 
     async fn exchange(&mut self, script: Script) -> Result<Applied, ApplyError> {
-        let mut group = self.put(script).await?;
+        // What runs alone has plans of its own, and doesn't come again so soon.
+        let mut group = self.put(script, Told::keeps_nothing).await?;
         let answer = self.answer(&mut group).await;
         if let Err(ApplyError::Refused { .. }) = &answer {
             self.empty(1).await?;
@@ -225,7 +234,7 @@ impl Applier {
     }
 
     /// Sends one script, as one Sync group.
-    pub(super) async fn put(&mut self, script: Script) -> Result<Group, WireError> {
+    pub(super) async fn put(&mut self, script: Script, how: Telling) -> Result<Group, WireError> {
         let Script {
             statements,
             checkpoint,
@@ -234,12 +243,17 @@ impl Applier {
         } = script;
         let mut sent = Vec::new();
         for statement in statements {
-            sent.push((statement.table, statement.step));
-            self.session.put(statement).await?;
+            let (table, step) = (statement.table, statement.step);
+            let is_known = self.put_one(statement, how).await?;
+            sent.push(SentStatement {
+                table,
+                step,
+                is_known,
+            });
         }
         if let Some(sql) = end.sql() {
             let end = Statement::bookkeeping(sql, Vec::new());
-            self.session.put(end).await?;
+            self.put_one(end, how).await?;
         }
         self.session.sync();
         self.session.flush().await?;
@@ -253,6 +267,16 @@ impl Applier {
         })
     }
 
+    /// Sends one statement; says whether the server knew its text.
+    async fn put_one(&mut self, statement: Statement, how: Telling) -> Result<bool, WireError> {
+        let way = how(&mut self.told, &statement);
+        if let Some(name) = &way.forget {
+            self.session.forget(name)?;
+        }
+        self.session.put_as(way.naming(), statement).await?;
+        Ok(way.is_known())
+    }
+
     /// Waits for the answer to the first group that is outstanding. Safe to cancel: what has come of it is kept.
     pub(super) async fn answer(&mut self, group: &mut Group) -> Result<Applied, ApplyError> {
         loop {
@@ -261,7 +285,11 @@ impl Applier {
                 Ok(message) => group.answers.take(message)?,
                 Err(WireError::Server(error)) if error.severity == "ERROR" => {
                     let at = group.answers.finished();
-                    let (table, step) = group.sent.get(at).copied().unwrap_or_default();
+                    let failed = group.sent.get(at).copied().unwrap_or_default();
+                    let SentStatement { table, step, .. } = failed;
+                    if self.told.gives_up(failed.is_known, &error) {
+                        return Err(WireError::Closed.into());
+                    }
                     return Err(ApplyError::Refused { table, step, error });
                 }
                 Err(error) => return Err(error.into()),
@@ -271,6 +299,7 @@ impl Applier {
 
     /// Empties the pipe of groups that are not read to their end, and leaves the failed transaction.
     pub(super) async fn empty(&mut self, groups: usize) -> Result<(), WireError> {
+        self.told.is_in_doubt();
         let mut status = b'I';
         for _ in 0..groups {
             status = match self.session.wait_until_ready().await {
@@ -325,6 +354,7 @@ impl Answers {
             Message::DataRow(_)
             | Message::ParseComplete
             | Message::BindComplete
+            | Message::CloseComplete
             | Message::NoData => {}
             Message::RowDescription(_) => {}
             _ => {
@@ -337,10 +367,19 @@ impl Answers {
     }
 }
 
+/// A statement that was sent.
+#[derive(Clone, Copy, Default)]
+struct SentStatement {
+    table: Option<TableId>,
+    step: Option<usize>,
+    /// The server knew its text.
+    is_known: bool,
+}
+
 /// A script that was sent.
 pub(super) struct Group {
     /// Whose statements they are, in their order.
-    sent: Vec<(Option<TableId>, Option<usize>)>,
+    sent: Vec<SentStatement>,
     /// What the last answer is about, if all is well.
     end: End,
     checkpoint: Option<Lsn>,
@@ -366,9 +405,9 @@ impl Group {
         }
         let count = |tag: &String| tag.rsplit(' ').next().and_then(|count| count.parse().ok());
         let answers = self.sent.iter().zip(rows).zip(&tags);
-        let answers = answers.map(|(((table, step), row), tag)| Answer {
-            table: *table,
-            step: *step,
+        let answers = answers.map(|((sent, row), tag)| Answer {
+            table: sent.table,
+            step: sent.step,
             row,
             rows: count(tag).unwrap_or_default(),
         });

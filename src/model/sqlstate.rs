@@ -34,6 +34,10 @@ pub const STEP_TAKEN: &str = "TD020";
 /// Programs are at work that couldn't work with what a step makes.
 pub const OLDER_AT_WORK: &str = "TD021";
 
+/// `invalid_sql_statement_name`: a prepared statement isn't there.
+pub const NO_SUCH_STATEMENT: &str = "26000";
+/// `duplicate_prepared_statement`
+pub const DUPLICATE_STATEMENT: &str = "42P05";
 /// `feature_not_supported`
 pub const FEATURE_NOT_SUPPORTED: &str = "0A000";
 /// `character_not_in_repertoire`: also what tandem says of bytes without a meaning.

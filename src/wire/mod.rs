@@ -21,6 +21,7 @@ pub use dial::{Dialed, dial};
 pub use error::{ServerError, WireError};
 pub use http::get;
 pub use session::{Incoming, Mode, Session};
+pub use statement::Naming;
 
 /// Session settings under which values are written and read as text, on both sides (P11). A direct
 /// connection takes them in its start-up packet; through a pooler they are `SET LOCAL`.

@@ -7,6 +7,17 @@ use super::{Session, WireError};
 use crate::limits;
 use crate::model::{Param, Statement};
 
+/// Whether a statement has a name.
+#[derive(Clone, Copy, Debug)]
+pub enum Naming<'a> {
+    /// It hasn't.
+    None,
+    /// The server is told the statement under this name, whatever that was before.
+    Anew(&'a str),
+    /// The server knows it under this name.
+    Known(&'a str),
+}
+
 impl Session {
     /// Puts one unnamed statement out (Parse, Bind, Execute), and sends what has gathered once it is worth a system call.
     /// A long value goes in pieces, and isn't held twice.
@@ -14,9 +25,30 @@ impl Session {
     /// # Errors
     /// When a name holds a NUL, a parameter is beyond the protocol's 2 GB or the socket fails.
     pub async fn put(&mut self, statement: Statement) -> Result<(), WireError> {
+        self.put_as(Naming::None, statement).await
+    }
+
+    /// The same under a name.
+    ///
+    /// # Errors
+    /// As [`Session::put`].
+    pub async fn put_as(
+        &mut self,
+        naming: Naming<'_>,
+        statement: Statement,
+    ) -> Result<(), WireError> {
         let types = statement.params.iter().map(|param| param.type_oid);
-        frontend::parse("", &statement.sql, types, self.out())?;
-        bind_head(&statement.params, self.out())?;
+        let name = match naming {
+            Naming::None => "",
+            Naming::Anew(name) | Naming::Known(name) => name,
+        };
+        if let Naming::Anew(name) = naming {
+            self.forget(name)?;
+        }
+        if !matches!(naming, Naming::Known(_)) {
+            frontend::parse(name, &statement.sql, types, self.out())?;
+        }
+        bind_head(name, &statement.params, self.out())?;
         for Param { value, .. } in statement.params {
             let Some(value) = value else {
                 self.out().put_i32(-1);
@@ -32,18 +64,26 @@ impl Session {
         frontend::execute("", 0, self.out())?;
         self.flush_much().await
     }
+
+    /// Lets the server forget a statement; one that it doesn't know is fine.
+    ///
+    /// # Errors
+    /// When the name holds a NUL.
+    pub fn forget(&mut self, name: &str) -> Result<(), WireError> {
+        Ok(frontend::close(b'S', name, self.out())?)
+    }
 }
 
-/// Bind up to the values: its length, the unnamed portal and statement, how the values are encoded, how many they are.
-fn bind_head(params: &[Param], out: &mut BytesMut) -> Result<(), WireError> {
-    const NAMES: &[u8] = b"\0\0";
+/// Bind up to the values: its length, the unnamed portal, the statement, how the values are encoded, how many they are.
+fn bind_head(name: &str, params: &[Param], out: &mut BytesMut) -> Result<(), WireError> {
+    const NAMES: usize = 2;
     const COUNT: usize = 2;
     let values = params.iter().map(|param| param.value.as_ref());
     let values: usize = values
         .map(|value| 4 + value.map_or(0, |value| value.len()))
         .sum();
     let formats = COUNT + 2 * params.len();
-    let length = 4 + NAMES.len() + formats + COUNT + values + COUNT + 2;
+    let length = 4 + NAMES + name.len() + formats + COUNT + values + COUNT + 2;
     let (Ok(length), Ok(count)) = (i32::try_from(length), u16::try_from(params.len())) else {
         return Err(WireError::Protocol(
             "a parameter is too large for the protocol".to_owned(),
@@ -51,7 +91,9 @@ fn bind_head(params: &[Param], out: &mut BytesMut) -> Result<(), WireError> {
     };
     out.put_u8(b'B');
     out.put_i32(length);
-    out.put_slice(NAMES);
+    out.put_u8(0);
+    out.put_slice(name.as_bytes());
+    out.put_u8(0);
     put_formats(params.iter().map(|param| param.binary), out);
     out.put_u16(count);
     Ok(())

@@ -251,3 +251,84 @@ async fn p1_a_batch_that_meets_a_deadlock_is_not_passed_by_those_behind_it() {
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+const FORGETS: &str = "create function forgets() returns trigger language plpgsql as $$ begin execute 'deallocate all'; return new; end $$; \
+    create trigger forgets before insert on item for each row when (new.v = 'forgets') execute function forgets()";
+
+/// Rows, one transaction each, with whatever happens to what the cloud's session keeps of their statements.
+async fn lone_rows(office: &Office) {
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let mut id = 0;
+    let rows = async |id: &mut i32, rows: i32, v: &str| {
+        for _ in 0..rows {
+            *id += 1;
+            let insert = format!("insert into item values ({id}, '{v}')");
+            exec(&office.desktop, &insert).await;
+            until(&office.cloud, &format!("select count(*) = {id} from item")).await;
+        }
+    };
+    rows(&mut id, 8, "words").await;
+    exec(&office.desktop, "update item set v = v || id").await;
+    // Statements that the session has were made for another table.
+    for change in [
+        "alter table item alter v type varchar",
+        "alter table item add column own int default 7",
+        "alter table item alter id type bigint",
+    ] {
+        exec(&office.cloud, change).await;
+        rows(&mut id, 2, "words").await;
+    }
+    // One that the cloud refuses takes nobody with it.
+    exec(&office.cloud, "alter table item add check (v <> 'never')").await;
+    exec(&office.desktop, "insert into item values (1000, 'never')").await;
+    rows(&mut id, 7, "words").await;
+    exec(&office.desktop, "update item set v = 'now' where id = 1000").await;
+    until(
+        &office.cloud,
+        "select exists (select from item where id = 1000 and v = 'now')",
+    )
+    .await;
+    exec(&office.desktop, "delete from item where id = 1000").await;
+    until(&office.cloud, &format!("select count(*) = {id} from item")).await;
+    // The session forgets all that it was told, in the middle of a transaction.
+    exec(&office.cloud, FORGETS).await;
+    rows(&mut id, 3, "forgets").await;
+    rows(&mut id, 3, "words").await;
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    office.assert_conserved().await;
+    assert_eq!(service.stop().await, 0);
+}
+
+const LONE: &str = "[heartbeat]\nevery = \"500ms\"\n[[table]]\nname = \"item\"\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_p8_what_a_session_was_told_may_change_or_be_forgotten() {
+    let ddl = "create table item (id int primary key, v text)";
+    let office = Office::with_tables(&newest(), LONE, ddl, ddl).await;
+    lone_rows(&office).await;
+    let log = office.log();
+    let told = log.matches("did not keep a statement").count();
+    assert_eq!(told, 1, "statements have names, and lost them once: {log}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn behind_a_pooler_no_statement_has_a_name() {
+    if crate::support::no_bouncer() {
+        return;
+    }
+    let mut plan = Plan::tables(&newest(), LONE);
+    plan.bouncer = true;
+    let office = Office::open(&plan).await;
+    let ddl = "create table item (id int primary key, v text)";
+    exec(&office.desktop, ddl).await;
+    exec(
+        &office.cloud,
+        &format!("set role postgres; {ddl}; reset role"),
+    )
+    .await;
+    lone_rows(&office).await;
+    let log = office.log();
+    assert!(!log.contains("did not keep a statement"), "{log}");
+}
