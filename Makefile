@@ -1,11 +1,11 @@
 # `make` alone lists what there is. What has to pass before a change lands: .ci/run
 
 # Servers of tests live in memory where there is room for them; creating their files is most of the time.
-SHM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 4000000 { print "/dev/shm" }')
+SHM := $(shell df -Pk /dev/shm 2>/dev/null | awk 'NR == 2 && $$4 > 5000000 { print "/dev/shm" }')
 export TANDEM_PG_TMP ?= $(or $(SHM),$(or $(TMPDIR),/tmp))
 
-# Tests at once: they mostly wait. Those that don't take two places (.config/nextest.toml).
-THREADS ?= $(shell echo $$((2 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))))
+# Tests at once: they mostly wait. Of those that don't as many as there are cores (.config/nextest.toml).
+THREADS ?= $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2))))
 NEXTEST := $(shell cargo nextest --version >/dev/null 2>&1 && echo yes)
 
 .PHONY: help demo test busy soak bench stages servers newest static deb image pages windows windows-check windows-test windows-installer

@@ -31,6 +31,9 @@ pub const UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(25);
 pub const FEEDBACK_EVERY: Duration = Duration::from_secs(10);
 /// Committed positions are reported so often at most: each report stops the server's sending for a moment.
 pub const NEWS_EVERY: Duration = Duration::from_millis(50);
+/// While a backlog is written, COMMIT waits for the cloud's disk so often at least, and so long after its last batch: what isn't
+/// there for good can't be confirmed to the desktop. A server writes its log out as often by itself.
+pub const FLUSH_EVERY: Duration = Duration::from_millis(200);
 /// No frame for this long: ask the desktop for a reply.
 pub const SILENCE_BEFORE_ASKING: Duration = Duration::from_secs(10);
 /// No frame for this long: the session is dead (P13: noticed in 30 s at most).

@@ -361,6 +361,8 @@ create function tandem.take_lease(
 declare
     found_row tandem.checkpoint;
 begin
+    -- What the holder before committed without waiting for the disk is there for good when this is.
+    perform set_config('synchronous_commit', 'on', true);
     insert into tandem.checkpoint (replicator, system_id, timeline, database, slot)
     values (p_replicator, p_system_id, p_timeline, p_database, p_slot)
     on conflict do nothing;

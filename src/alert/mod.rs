@@ -13,7 +13,7 @@ mod webhook;
 
 pub use memory::{AlertStatus, Condition, Memory, Trouble, WayStatus};
 pub use message::{About, Event, Message};
-pub use store::{Keeper, Loaded, kept};
+pub use store::{Keeper, Loaded, kept, status};
 pub use way::{Way, ways};
 
 use crate::config::Alert;

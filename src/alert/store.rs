@@ -6,8 +6,8 @@ use tokio::time::timeout;
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::memory::Memory;
-use crate::config::{Endpoint, Settings};
+use super::memory::{AlertStatus, Memory};
+use crate::config::{Alert, Endpoint, Settings};
 use crate::fault::{Fault, Side};
 use crate::limits;
 use crate::wire::control::{self, Control};
@@ -30,6 +30,22 @@ pub async fn kept(client: &Client, side: Side, replicator: &str) -> Result<Optio
     Ok(rows
         .first()
         .and_then(|row| serde_json::from_str(row.get(0)).ok()))
+}
+
+/// Whether people hear of what is wrong, as one database has it; none where the settings have nobody to tell.
+///
+/// # Errors
+/// When it can't be asked.
+pub async fn status(
+    alert: &Alert,
+    (client, side): (&Client, Side),
+    replicator: &str,
+) -> Result<Option<AlertStatus>, Fault> {
+    if !alert.is_on() {
+        return Ok(None);
+    }
+    let memory = kept(client, side, replicator).await?;
+    Ok(Some(memory.unwrap_or_default().status(&super::ways(alert))))
 }
 
 /// What both databases have.

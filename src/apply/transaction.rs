@@ -17,6 +17,7 @@ pub struct Script {
     statements: Box<dyn Iterator<Item = Statement> + Send>,
     checkpoint: Option<Lsn>,
     end: End,
+    flush: bool,
 }
 
 /// How a script leaves its transaction.
@@ -52,6 +53,15 @@ impl Script {
         }
     }
 
+    /// Its COMMIT is answered before the cloud's disk has it, as its settings say: nothing is proved by it for good.
+    #[must_use]
+    pub fn unflushed(self) -> Script {
+        Script {
+            flush: false,
+            ..self
+        }
+    }
+
     /// A transaction that leaves the checkpoint where it is.
     pub fn staying<I>(statements: I) -> Script
     where
@@ -62,6 +72,7 @@ impl Script {
             statements: Box::new(statements.into_iter()),
             checkpoint: None,
             end: End::Commit,
+            flush: true,
         }
     }
 
@@ -93,7 +104,9 @@ impl Script {
 /// A transaction that is committed.
 #[derive(Debug)]
 pub struct Applied {
-    /// The new checkpoint, if the script moved it.
+    /// Where the checkpoint stands now, if the script moved it.
+    pub reached: Option<Lsn>,
+    /// The same, if a crash of the cloud can't take it back.
     pub committed: Option<Committed>,
     /// What the statements answered, in their order.
     pub answers: Vec<Answer>,
@@ -217,6 +230,7 @@ impl Applier {
             statements,
             checkpoint,
             end,
+            flush,
         } = script;
         let mut sent = Vec::new();
         for statement in statements {
@@ -233,6 +247,7 @@ impl Applier {
             sent,
             end,
             checkpoint,
+            flush,
             answers: Answers::default(),
             since: Instant::now(),
         })
@@ -329,6 +344,7 @@ pub(super) struct Group {
     /// What the last answer is about, if all is well.
     end: End,
     checkpoint: Option<Lsn>,
+    flush: bool,
     answers: Answers,
     /// When it was sent.
     pub(super) since: Instant,
@@ -356,10 +372,10 @@ impl Group {
             row,
             rows: count(tag).unwrap_or_default(),
         });
+        let reached = self.checkpoint.filter(|_| self.end == End::Commit);
         Ok(Applied {
-            committed: { self.checkpoint }
-                .filter(|_| self.end == End::Commit)
-                .map(Committed::proven),
+            reached,
+            committed: reached.filter(|_| self.flush).map(Committed::proven),
             answers: answers.collect(),
         })
     }

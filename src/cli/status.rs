@@ -8,7 +8,7 @@ use crate::config::Settings;
 use crate::fault::{Exit, Fault};
 use crate::model::{TableState, listed};
 use crate::observe::{
-    CloudHalf, Observer, ReloadOutcome, ReverseSample, Sample, SchemasStatus, Service,
+    CloudHalf, DesktopHalf, KeptSlot, Observer, ReloadOutcome, Sample, SchemasStatus, Service,
     SettingsStatus, State, Status, TableStatus, Verdict, VerifiedStatus,
 };
 use crate::{limits, platform};
@@ -54,10 +54,18 @@ pub(super) async fn status(options: &Options, settings: &Settings) -> Result<Exi
 
 /// A side is away: what the other one tells.
 async fn unknown(options: &Options, settings: &Settings, fault: &Fault) {
-    let (desktop, cloud) = tokio::join!(Observer::half(settings), Observer::cloud_half(settings));
+    let (desktop, cloud) = tokio::join!(
+        Observer::desktop_half(settings),
+        Observer::cloud_half(settings)
+    );
     if options.json {
         let known = cloud.ok().flatten();
         let known = known.as_ref();
+        let desktop = desktop.ok();
+        // Both remember it; what the desktop has is the newer, if the cloud is away.
+        let alert = { desktop.as_ref() }
+            .and_then(|half| half.alert.as_ref())
+            .or(known.and_then(|known| known.alert.as_ref()));
         return show::document(&serde_json::json!({
             "schema": 1, "verdict": "unknown", "why": fault.to_string(),
             "forward": null,
@@ -66,26 +74,30 @@ async fn unknown(options: &Options, settings: &Settings, fault: &Fault) {
             "reverse": known.map(|known| &known.reverse),
             "service": known.map(|known| &known.service),
             "verified": known.and_then(|known| known.verified.as_ref()),
+            "alert": alert,
             "tables": known.map_or(&[][..], |known| &known.tables),
         }));
     }
     show::verdict(show::Mark::Bad, &format!("unknown: {}", fault.what));
     show::result("");
     match (desktop, cloud) {
-        (Ok(half), _) => desktop_tells(half, settings),
+        (Ok(half), _) => desktop_tells(&half, settings),
         (Err(_), Ok(half)) => cloud_tells(half, options.all),
         (Err(_), Err(_)) => show::result("  neither side answers"),
     }
 }
 
 /// What the desktop knows without the cloud.
-fn desktop_tells(half: Option<(bool, Option<u64>)>, settings: &Settings) {
-    match half {
+fn desktop_tells(half: &DesktopHalf, settings: &Settings) {
+    match half.slot {
         None => show::result("  the desktop answers; it has no slot for us"),
-        Some((_, None)) => show::result(
+        Some(KeptSlot { held: None, .. }) => show::result(
             "  the desktop answers; SLOT LOST: it no longer keeps what is missing in the cloud",
         ),
-        Some((is_read, held @ Some(_))) => {
+        Some(KeptSlot {
+            is_read,
+            held: held @ Some(_),
+        }) => {
             let reads = match is_read {
                 true => "tandem reads its log",
                 false => "nobody reads its log at the moment",
@@ -98,6 +110,9 @@ fn desktop_tells(half: Option<(bool, Option<u64>)>, settings: &Settings) {
                 show::bytes(most)
             ));
         }
+    }
+    if let Some(alert) = &half.alert {
+        alerts(alert);
     }
 }
 
@@ -129,6 +144,9 @@ fn cloud_tells(half: Option<CloudHalf>, all: bool) {
     tables(&half.tables, all);
     if let Some(verified) = &half.verified {
         compared(verified);
+    }
+    if let Some(alert) = &half.alert {
+        alerts(alert);
     }
 }
 
@@ -248,7 +266,7 @@ fn at_work(status: &Status) {
         .map_or("unknown".to_owned(), |waits| waits.to_string());
     show::result(&format!(
         "  reverse   {:<14} {} behind, {waits} waiting",
-        polled(reverse),
+        polled(status),
         show::seconds(reverse.lag_ms)
     ));
     let holder = service
@@ -340,11 +358,13 @@ fn rough(seconds: u64) -> String {
     }
 }
 
-/// Whether somebody looks into the outbox.
-fn polled(reverse: &ReverseSample) -> String {
-    match reverse.last_poll_age_ms {
-        None => "nothing comes".to_owned(),
+/// When somebody looked into the outbox for the last time.
+fn polled(status: &Status) -> String {
+    let comes_home = { status.tables.iter() }.any(|table| table.reverse.is_some());
+    match status.reverse.last_poll_age_ms {
         Some(age) => format!("{:.0} s ago", age as f64 / 1000.0),
+        None if comes_home || status.reverse.pending > Some(0) => "not looked yet".to_owned(),
+        None => "nothing comes".to_owned(),
     }
 }
 

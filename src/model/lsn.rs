@@ -47,13 +47,14 @@ pub struct Received(pub Lsn);
 
 /// Every transaction that ends at or before this position is in the cloud, for good (P2).
 ///
-/// Only a cloud transaction whose COMMIT was answered with the tag `COMMIT`, or a checkpoint read
-/// under lock, makes one; `tests/docs/tidy.rs` keeps the constructor inside `apply`.
+/// Only a cloud transaction that waited for its disk and whose COMMIT was answered with the tag `COMMIT` makes one, of
+/// the checkpoint that it moved, or read under lock; `tests/docs/tidy.rs` keeps the constructor inside `apply`. What was
+/// committed without waiting for the disk is only *reached*, an [`Lsn`]: a crash of the cloud may take it back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Committed(Lsn);
 
 impl Committed {
-    /// For `apply` alone: the cloud has answered COMMIT for the checkpoint `lsn`.
+    /// For `apply` alone: the cloud has the checkpoint `lsn` on its disk.
     pub(crate) fn proven(lsn: Lsn) -> Self {
         Committed(lsn)
     }

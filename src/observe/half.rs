@@ -7,9 +7,27 @@ use tokio_postgres::types::Type;
 use super::observer::{CheckpointView, InCloud, Observer, found_in_cloud};
 use super::reverse::ReverseSample;
 use super::status::{Service, TableStatus, VerifiedStatus};
+use crate::alert::{self, AlertStatus};
+use crate::catalog::{facts, replicator_name};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::platform;
+
+/// What the desktop alone tells: what it keeps, and whether people have been told.
+pub struct DesktopHalf {
+    /// Our slot; none where it has none for us.
+    pub slot: Option<KeptSlot>,
+    /// Whether people hear of what is wrong; none where nobody is to be told.
+    pub alert: Option<AlertStatus>,
+}
+
+/// Our slot, as the desktop has it.
+pub struct KeptSlot {
+    /// Somebody reads it.
+    pub is_read: bool,
+    /// How much WAL is kept for it, in bytes; none where the slot is lost.
+    pub held: Option<u64>,
+}
 
 /// What the cloud alone tells: all but what is missing there.
 pub struct CloudHalf {
@@ -23,17 +41,18 @@ pub struct CloudHalf {
     pub reverse: ReverseSample,
     /// The last comparison of both sides that the service made.
     pub verified: Option<VerifiedStatus>,
+    /// Whether people hear of what is wrong; none where nobody is to be told.
+    pub alert: Option<AlertStatus>,
     /// All tables that tandem knows of, by name.
     pub tables: Vec<TableStatus>,
 }
 
 impl Observer {
-    /// What the desktop alone can tell, where the cloud is away: whether somebody reads our slot, and how much WAL is kept
-    /// for it; none of that where the slot is lost.
+    /// What the desktop alone can tell, where the cloud is away.
     ///
     /// # Errors
     /// When it can't be reached or asked either.
-    pub async fn half(settings: &Settings) -> Result<Option<(bool, Option<u64>)>, Fault> {
+    pub async fn desktop_half(settings: &Settings) -> Result<DesktopHalf, Fault> {
         let desktop = Side::Desktop.connect(&settings.desktop.endpoint).await?;
         let sql = "select exists (
               select
@@ -49,7 +68,20 @@ impl Observer {
         let params = [(&settings.forward.slot as _, Type::TEXT)];
         let rows = Side::Desktop.query(&desktop.client, sql, &params).await?;
         let held = |bytes: Option<i64>| bytes.map(|bytes| bytes.max(0).unsigned_abs());
-        Ok(rows.first().map(|row| (row.get(0), held(row.get(1)))))
+        let identity = facts(&desktop.client, Side::Desktop).await?;
+        let replicator = replicator_name(settings, &identity);
+        Ok(DesktopHalf {
+            slot: rows.first().map(|row| KeptSlot {
+                is_read: row.get(0),
+                held: held(row.get(1)),
+            }),
+            alert: alert::status(
+                &settings.alert,
+                (&desktop.client, Side::Desktop),
+                &replicator,
+            )
+            .await?,
+        })
     }
 
     /// What the cloud alone can tell, where the desktop is away; none where tandem never ran, or where it isn't known which
@@ -83,6 +115,8 @@ impl Observer {
             service: Service::of(seen.leased && !gone, None, &seen),
             reverse: there.reverse().await?,
             verified: sums.verified,
+            alert: alert::status(&settings.alert, (&cloud.client, Side::Cloud), &replicator)
+                .await?,
             tables: there.tables(conflicts).await?,
             seen,
         }))

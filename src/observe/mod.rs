@@ -26,7 +26,7 @@ pub use curve::{Curve, Seen};
 pub use details::{Details, ParkedReason, SwapDone};
 pub use filled::Filled;
 pub use fleet::{Fleet, FleetObserver, QuarantineCounts, Replicator, StoppedTable};
-pub use half::CloudHalf;
+pub use half::{CloudHalf, DesktopHalf, KeptSlot};
 pub use observer::{CheckpointView, Observer, refuse_newer_schema};
 pub(crate) use on_desktop::{OnDesktop, failing, on_desktop};
 pub use quarantine::ParkedRow;

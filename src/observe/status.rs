@@ -11,7 +11,7 @@ use super::reload::{ReloadOutcome, SettingsStatus, settings_status};
 use super::reverse::{ReverseCounts, ReverseSample, ThenStatus};
 use super::sample::{Sample, State};
 use super::schemas::SchemasStatus;
-use crate::alert::{AlertStatus, kept, ways};
+use crate::alert::{self, AlertStatus};
 use crate::config::Settings;
 use crate::fault::{Fault, Side};
 use crate::install::is_installed;
@@ -231,7 +231,8 @@ impl Observer {
             .verified
             .as_ref()
             .is_some_and(|verified| !verified.equal);
-        let alert = self.alerts(settings).await?;
+        let remembers = (&self.desktop.client, Side::Desktop);
+        let alert = alert::status(&settings.alert, remembers, &self.replicator).await?;
         let silent = { alert.as_ref() }.is_some_and(|alert| alert.broken().next().is_some());
         let unread = match running {
             true => settings_status(&self.in_cloud()).await?,
@@ -282,16 +283,6 @@ impl Observer {
         let status = observer.status(settings).await?;
         *left = Some(observer);
         Ok(status)
-    }
-
-    /// Whether people hear of what is wrong; none where the settings have nobody to tell.
-    async fn alerts(&self, settings: &Settings) -> Result<Option<AlertStatus>, Fault> {
-        if !settings.alert.is_on() {
-            return Ok(None);
-        }
-        let memory = kept(&self.desktop.client, Side::Desktop, &self.replicator).await?;
-        let memory = memory.unwrap_or_default();
-        Ok(Some(memory.status(&ways(&settings.alert))))
     }
 
     async fn given_up(&self, settings: &Settings) -> Result<Option<String>, Fault> {

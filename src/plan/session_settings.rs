@@ -16,6 +16,8 @@ pub struct TransactionSettings {
     pub lock_timeout: Duration,
     /// Policies let us see our tenant's rows, and no others.
     pub confined: bool,
+    /// COMMIT is answered when the server's disk has it, not before.
+    pub flush: bool,
 }
 
 impl TransactionSettings {
@@ -25,6 +27,7 @@ impl TransactionSettings {
             statement_timeout,
             lock_timeout: limits::CLOUD_LOCK_TIMEOUT,
             confined,
+            flush: true,
         }
     }
 
@@ -34,6 +37,7 @@ impl TransactionSettings {
             statement_timeout: limits::REVERSE_STATEMENT_MAX,
             lock_timeout: limits::REVERSE_LOCK_TIMEOUT,
             confined: false,
+            flush: true,
         }
     }
 }
@@ -84,7 +88,10 @@ fn pinned(opening: &TransactionSettings) -> Vec<(&'static str, String)> {
             "idle_in_transaction_session_timeout",
             milliseconds(limits::CLOUD_IDLE_TIMEOUT),
         ),
-        ("synchronous_commit", "on".to_owned()),
+        (
+            "synchronous_commit",
+            if opening.flush { "on" } else { "off" }.to_owned(),
+        ),
         // A policy that hides rows would make our writes do nothing without a word: an error instead.
         (
             "row_security",

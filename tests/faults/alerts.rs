@@ -150,6 +150,12 @@ async fn p15_what_is_wrong_is_told_once_and_its_end_too() {
     let alert = told(&mut hook, "alert").await;
     assert_eq!(alert["verdict"], "unknown");
     assert!(reasons(&alert).contains("the desktop answers"), "{alert:#}");
+    // Whoever asks at the office hears of it as well, though one side says all there is.
+    assert_eq!(says(office, "people were told of it").await, 4);
+    let (code, out, err) = office.ask(&["status", "--json"]).await;
+    let status: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, &status["verdict"]), (4, &"unknown".into()), "{err}");
+    assert!(status["alert"]["open_since"].is_string(), "{status:#}");
     // Between its arrival and the word that it has arrived a kill would send it again.
     let known = "select memory::jsonb #>> '{open,message,verdict}' = 'unknown' and memory::jsonb #>> '{ways,webhook,waiting}' is null from tandem.alert";
     until(&office.desktop, known).await;

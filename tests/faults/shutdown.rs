@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::bank::{self, Teller};
-use crate::support::office::{Office, PATIENCE, Place, Plan, Service, connect};
+use crate::support::office::{Office, PATIENCE, Place, Plan, Service, connect, exec, until, value};
 use crate::support::poll;
 use crate::support::servers::{newest, versions};
 use tandem::demo::cluster::Mode;
@@ -231,4 +231,56 @@ async fn p13_a_server_that_is_down_at_the_start_is_waited_for() {
 async fn logged(office: &Office, words: &str) {
     poll(PATIENCE, || office.log().contains(words).then_some(()))
         .unwrap_or_else(|| panic!("not logged: {words}"));
+}
+
+/// While a backlog is written COMMIT doesn't wait for the cloud's disk. What a crash takes back comes again: nothing of it was
+/// confirmed.
+#[tokio::test(flavor = "multi_thread")]
+async fn p2_p3_a_crash_of_the_cloud_takes_back_only_what_the_desktop_still_has() {
+    let ddl = "create table item (id int primary key, what text)";
+    let settings = "[forward]\nbatch_rows = 1\n[[table]]\nname = \"item\"\n";
+    let mut office = Office::with_tables(&newest(), settings, ddl, ddl).await;
+    // Its own writer of the log must not be quicker than the crash.
+    exec(&office.cloud, "alter system set wal_writer_delay = '10s'").await;
+    office.servers.cloud.reload().unwrap();
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let rows = "select count(*) from item";
+    for round in 1.. {
+        assert!(round <= 20, "nothing was ever taken back");
+        let there = value(&office.cloud, rows).await.parse::<u32>().unwrap();
+        exec(
+            &office.desktop,
+            "do $$ begin for n in 1..2000 loop
+               insert into item select coalesce(max(id), 0) + 1, 'x' from item; commit;
+             end loop; end $$",
+        )
+        .await;
+        until(
+            &office.cloud,
+            &format!("select count(*) >= {} from item", there + 100),
+        )
+        .await;
+        office.to_cloud.refuse(true);
+        let seen = value(&office.cloud, rows).await.parse::<u32>().unwrap();
+        office.servers.cloud.stop(Mode::Immediate).unwrap();
+        office.servers.cloud.start_again().unwrap();
+        reconnect(&mut office).await;
+        let kept = value(&office.cloud, rows).await.parse::<u32>().unwrap();
+        let confirmed = value(
+            &office.desktop,
+            "select confirmed_flush_lsn from pg_replication_slots",
+        )
+        .await;
+        let behind = format!("select lsn >= '{confirmed}' from tandem.checkpoint");
+        assert_eq!(value(&office.cloud, &behind).await, "true");
+        office.to_cloud.refuse(false);
+        if kept < seen {
+            break;
+        }
+        office.caught_up(&mut service).await;
+    }
+    office.caught_up(&mut service).await;
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
 }

@@ -29,15 +29,18 @@ pub(super) use chunk::{HeldMemory, not_in_one_pass};
 /// A run of whole transactions, and the memory that they hold until they are committed.
 pub struct PendingBatch {
     pub(super) transactions: Vec<Transaction>,
+    /// More comes at once behind it.
+    pub followed: bool,
     /// Given back when the batch is committed and this is dropped.
     _memory: Option<OwnedSemaphorePermit>,
 }
 
 impl PendingBatch {
-    /// Transactions whose memory nobody counts.
+    /// Transactions whose memory nobody counts, and behind which nothing is known to come.
     pub fn of(transactions: Vec<Transaction>) -> PendingBatch {
         PendingBatch {
             transactions,
+            followed: false,
             _memory: None,
         }
     }
@@ -416,8 +419,14 @@ impl Batcher {
                 }
             }
         }
+        let followed = match self.whole.front() {
+            Some(Queued::Whole(..)) => true,
+            Some(Queued::Large(_) | Queued::Chunk(_)) => false,
+            None => self.backlog && self.is_calm(),
+        };
         (!transactions.is_empty()).then_some(WorkItem::Batch(PendingBatch {
             transactions,
+            followed,
             _memory: memory,
         }))
     }

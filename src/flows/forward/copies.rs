@@ -288,7 +288,7 @@ impl Copies {
                 Phase::Looking
             }
             Phase::Staged(sight, staged)
-                if sender.checkpoint().lsn() >= sight.before && batcher.is_calm() =>
+                if sender.checkpoint() >= sight.before && batcher.is_calm() =>
             {
                 Phase::Settling(sight, staged)
             }
@@ -310,7 +310,7 @@ impl Copies {
                     self.group = None;
                     return;
                 };
-                let mut watched = watch.end(sender.checkpoint().lsn());
+                let mut watched = watch.end(sender.checkpoint());
                 let wanted = take(&mut group.wanted);
                 let (copies, unread) = self.sort_out(wanted, reads, &watched, sender);
                 let merged = copies.iter().filter(|copy| !copy.how.is_swap());

@@ -256,7 +256,7 @@ impl<'a> Forward<'a> {
             self.copies.begin(&self.sender)?;
             self.copies.go_on(&mut self.batcher, &mut self.sender);
             let due = self.write_next()?;
-            let parked = self.sender.parked_due();
+            let (parked, unflushed) = (self.sender.parked_due(), self.sender.flush_due());
             let (oldest, progress) = (self.batcher.oldest(), self.sender.progress());
             self.reloads.note_behind(oldest.is_some());
             let (copy_due, pauses) = (self.copies.due(), self.copies.pause_stream());
@@ -296,6 +296,7 @@ impl<'a> Forward<'a> {
                 settings = news.next() => self.adjust(&settings, heartbeat),
                 () = overdue.tell(oldest, progress) => {}
                 () = at(parked) => self.sender.try_parked(),
+                () = at(unflushed) => self.sender.flush(),
                 () = at(due) => {}
                 () = at(copy_due) => {}
                 () = at(impatient) => self.leave_unless_it_moves().await,
@@ -391,7 +392,7 @@ impl<'a> Forward<'a> {
         if !halted.is_empty() {
             self.halted.send_modify(|names| names.extend(halted));
         }
-        let (committed, copy) = match outcome {
+        let copy = match outcome {
             Outcome::Again if self.capture.is_none() && self.sender.is_passing() => {
                 return Err(answered_late());
             }
@@ -399,15 +400,15 @@ impl<'a> Forward<'a> {
                 self.busy_since = self.sender.is_owed().then(Instant::now);
                 return Ok(());
             }
-            Outcome::Committed(committed) => (committed, None),
-            Outcome::CopyAgain(why, committed) => (committed, Some(why)),
+            Outcome::Committed => None,
+            Outcome::CopyAgain(why) => Some(why),
         };
         self.busy_since = self.sender.is_owed().then(Instant::now);
-        self.batcher.committed(committed.lsn());
+        self.batcher.committed(self.sender.checkpoint());
         match (&self.capture, copy) {
             (_, Some(why)) => Err(Fault::new(Kind::Planned, why)),
             (Some(capture), None) => {
-                capture.confirm(committed);
+                capture.confirm(self.sender.durable());
                 Ok(())
             }
             (None, None) => Err(answered_late()),

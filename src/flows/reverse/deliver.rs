@@ -416,6 +416,7 @@ mod tests {
             rows: 1,
         };
         Ran {
+            reached: None,
             committed: None,
             answers: answers.iter().map(answer).collect(),
         }

@@ -19,7 +19,7 @@ use crate::config::{Settings, TimeOfDay};
 use crate::fault::{Fault, Kind, Side};
 use crate::flows::{News, Reloads};
 use crate::limits;
-use crate::observe::{Observer, Status};
+use crate::observe::{KeptSlot, Observer, Status};
 use crate::platform;
 
 /// The service ends for a reason that doesn't pass; whoever sends it waits for the answer.
@@ -345,13 +345,16 @@ async fn refused(observer: &Observer) -> Result<Vec<assess::Refused>, Fault> {
 
 /// What the side tells that answers.
 async fn other_side(settings: &Settings) -> Option<String> {
-    let (desktop, cloud) = tokio::join!(Observer::half(settings), Observer::cloud_half(settings));
-    match (desktop, cloud) {
-        (Ok(Some((_, Some(held)))), _) => Some(format!(
+    let (desktop, cloud) = tokio::join!(
+        Observer::desktop_half(settings),
+        Observer::cloud_half(settings)
+    );
+    match (desktop.map(|half| half.slot), cloud) {
+        (Ok(Some(KeptSlot { held: Some(held), .. })), _) => Some(format!(
             "the desktop answers, and keeps {} MB of WAL for us",
             held >> 20
         )),
-        (Ok(Some((_, None))), _) => Some(
+        (Ok(Some(KeptSlot { held: None, .. })), _) => Some(
             "the desktop answers; it no longer keeps what is missing in the cloud: the slot is lost".to_owned(),
         ),
         (Ok(None), _) => Some("the desktop answers; it has no slot for us".to_owned()),

@@ -35,6 +35,10 @@ pub struct State {
 
 pub struct Cloud {
     pub state: State,
+    /// What is on its disk of that.
+    durable: State,
+    /// What the desktop was told that it may forget.
+    pub confirmed: Lsn,
     /// What a transaction that goes in one pass has done so far; nobody else sees it.
     pub open: Option<State>,
     /// Who has the lease.
@@ -220,6 +224,8 @@ impl Cloud {
     pub fn new(is_peaceful: bool, deferred: bool, tables: Tables) -> Cloud {
         Cloud {
             state: State::default(),
+            durable: State::default(),
+            confirmed: Lsn::ZERO,
             open: None,
             epoch: 0,
             strict: true,
@@ -302,10 +308,31 @@ impl Cloud {
         self.vain = 0;
         state.checkpoint = outgoing.batch.end.0;
         self.state = state;
+        if outgoing.flush {
+            self.flush();
+        }
         Ok(Done {
             checkpoint: Some(outgoing.batch.end),
             answers,
         })
+    }
+
+    /// All that it has is on its disk.
+    pub fn flush(&mut self) {
+        self.durable = self.state.clone();
+    }
+
+    /// It has what is on its disk, and no connection.
+    pub fn crash(&mut self) {
+        if self.durable.checkpoint < self.state.checkpoint {
+            self.saw("a crash takes a batch back");
+        }
+        self.state = self.durable.clone();
+        let kept = Lsn(self.durable.checkpoint);
+        assert!(
+            self.confirmed <= kept,
+            "P2: the desktop may have forgotten it"
+        );
     }
 
     /// Takes part of a transaction that goes in one pass, on the connection that has it open.
@@ -359,6 +386,7 @@ impl Cloud {
         self.saw("a transaction went in one pass");
         state.checkpoint = batch.end.0;
         self.state = state;
+        self.flush();
         Ok(Done {
             checkpoint: Some(batch.end),
             answers,
@@ -442,6 +470,7 @@ impl Cloud {
                 }
             }
         }
+        self.flush();
         Ok(Done {
             checkpoint: None,
             answers: vec![answer(None, None, Some(self.parked(tables)))],

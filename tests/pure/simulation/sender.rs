@@ -95,6 +95,8 @@ impl<'a> Session<'a> {
                 None => {}
             }
         }
+        // Whoever takes the lease waits for the disk, and so does a copy.
+        cloud.flush();
         let going: Vec<_> = { ALL.into_iter() }
             .filter(|table| !book.is_stopped(*table))
             .collect();
@@ -166,6 +168,10 @@ impl<'a> Session<'a> {
             if !self.machine.is_busy() && self.chunks.is_empty() {
                 self.machine_knows_what_waits();
                 if self.taken == self.log.len() && self.errand.is_none() {
+                    self.flush();
+                }
+                if self.taken == self.log.len() && self.errand.is_none() {
+                    assert_eq!(self.machine.durable(), self.machine.checkpoint());
                     return End::Done;
                 }
             }
@@ -188,7 +194,9 @@ impl<'a> Session<'a> {
         }
         let most = 1 + self.dice.below(4) as usize;
         let transactions = self.decode(most);
-        let batch = PendingBatch::of(transactions);
+        let mut batch = PendingBatch::of(transactions);
+        // It may be a mistake: nothing comes after all.
+        batch.followed = !self.dice.once_in(3);
         self.machine.write(WorkItem::Batch(batch));
     }
 
@@ -317,6 +325,14 @@ impl<'a> Session<'a> {
         let event = if let Some(errand) = self.errand.take() {
             let done = match &errand {
                 Errand::Retry(tables) => self.cloud.retry(tables),
+                Errand::Flush => {
+                    self.cloud.saw("what nothing came behind is flushed");
+                    self.cloud.flush();
+                    Ok(Done {
+                        checkpoint: Some(self.cloud.checkpoint()),
+                        answers: Vec::new(),
+                    })
+                }
                 other => panic!("{other:?}: nothing here needs that"),
             };
             self.cloud_holds();
@@ -339,7 +355,10 @@ impl<'a> Session<'a> {
                 self.cloud.saw("a session ends for a copy");
                 Err(End::Again)
             }
-            Ok(Outcome::Committed | Outcome::Again) => Ok(()),
+            Ok(Outcome::Committed | Outcome::Again) => {
+                self.cloud.confirmed = self.machine.durable().max(self.cloud.confirmed);
+                Ok(())
+            }
             Err(fault) => {
                 let expected = [Decision::Retry, Decision::Again];
                 assert!(expected.contains(&fault.decision()), "{fault:?}");
@@ -369,6 +388,9 @@ impl<'a> Session<'a> {
             self.cloud.saw("parked rows are tried");
             self.machine.try_parked(self.now);
         }
+        if self.machine.flush_due().is_some_and(|due| due <= self.now) {
+            self.flush();
+        }
         let happens = self.cloud.strict && !self.cloud.is_peaceful;
         if happens && self.dice.once_in(4 * self.luck) {
             let table = self.dice.below(3) as usize;
@@ -386,7 +408,15 @@ impl<'a> Session<'a> {
         }
     }
 
-    /// What is on the line may still arrive, now or late, or not at all.
+    /// Nothing came behind a batch that did not wait for the disk.
+    fn flush(&mut self) {
+        if self.machine.flush_due().is_some() {
+            self.machine.flush(self.now);
+            self.carry_out();
+        }
+    }
+
+    /// What is on the line may still arrive, now or late, or not at all. Or the cloud itself dies.
     fn cut(&mut self, zombies: &mut Zombies) {
         while let Some(outgoing) = self.line.pop_front() {
             match self.dice.below(3) {
@@ -406,6 +436,11 @@ impl<'a> Session<'a> {
         self.cloud.open = None;
         if !self.answers.is_empty() {
             self.cloud.saw("an answer is lost");
+        }
+        if self.dice.once_in(2) {
+            zombies.clear();
+            self.cloud.crash();
+            self.cloud_holds();
         }
     }
 
@@ -565,6 +600,7 @@ fn p1_p3_p7_p8_lost_answers_refusals_and_other_cuts_change_nothing() {
     println!("{seen:#?}");
     // Otherwise it proves nothing.
     for what in [
+        "a crash takes a batch back",
         "a batch is void",
         "a parked row got through",
         "a session ends for a copy",
@@ -583,6 +619,7 @@ fn p1_p3_p7_p8_lost_answers_refusals_and_other_cuts_change_nothing() {
         "refused at COMMIT",
         "rows are quarantined",
         "the line is cut",
+        "what nothing came behind is flushed",
     ] {
         assert!(!whole || seen.get(what) > Some(&100), "{what}: hardly ever");
     }

@@ -12,13 +12,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::batcher::{Chunk, WorkItem, no_room};
-use crate::apply::{Applied, Applier, ApplyError, Lease, Script};
+use crate::apply::{Applied, Applier, Lease, Script};
 use crate::failpoint;
 use crate::fault::Fault;
-use crate::flows::copy::{Merge, Merged, Ready, not_applied};
+use crate::flows::copy::{Merge, Merged, Ready};
 use crate::flows::counters::Counters;
 use crate::fold::StreamState;
-use crate::model::{Committed, Recovery, TableId, TableStop, Tables};
+use crate::model::{Committed, Lsn, Recovery, TableId, TableStop, Tables};
 use crate::plan::TransactionSettings;
 use crate::spill::Spill;
 use in_flight::{Completion, InFlight, TaskResult};
@@ -31,7 +31,7 @@ pub(super) struct Sender {
     machine: Machine,
     tables: Arc<Tables>,
     line: InFlight,
-    checkpoint: Committed,
+    durable: Committed,
     progress: Arc<AtomicU64>,
     /// Part of a transaction that has to take another way, and why a session ends that can't go on with one.
     refused: Option<Box<Chunk>>,
@@ -41,10 +41,10 @@ pub(super) struct Sender {
 
 /// What became of something that was sent.
 pub(super) enum Outcome {
-    /// A batch is in the cloud.
-    Committed(Committed),
+    /// The cloud has more, or more of it for good.
+    Committed,
     /// A batch is in the cloud, and a table has to be copied anew.
-    CopyAgain(String, Committed),
+    CopyAgain(String),
     /// Something else has been done, or the same batch is on its way in another form.
     Again,
 }
@@ -63,7 +63,7 @@ impl Sender {
             machine: Machine::new(writes, tables.clone(), book, from, distance, now),
             tables,
             line: InFlight::new(applier),
-            checkpoint,
+            durable: checkpoint,
             progress: Arc::default(),
             refused: None,
             ended: None,
@@ -71,9 +71,25 @@ impl Sender {
         }
     }
 
-    /// What the cloud has for sure.
-    pub(super) fn checkpoint(&self) -> Committed {
-        self.checkpoint
+    /// What the cloud has, though a crash may take back what is beyond [`Sender::durable`].
+    pub(super) fn checkpoint(&self) -> Lsn {
+        self.machine.checkpoint()
+    }
+
+    /// What the cloud has for good.
+    pub(super) fn durable(&self) -> Committed {
+        self.durable
+    }
+
+    /// When [`Sender::flush`] has something to do; none while all that the cloud has is there for good.
+    pub(super) fn flush_due(&self) -> Option<Instant> {
+        self.machine.flush_due()
+    }
+
+    /// What the cloud has is written to its disk.
+    pub(super) fn flush(&mut self) {
+        self.machine.flush(Instant::now());
+        self.carry_out();
     }
 
     /// Changes of this table are only counted as missed.
@@ -281,15 +297,11 @@ impl Sender {
         for note in self.machine.take_notes() {
             log::tell(note, &self.tables, &self.meter);
         }
-        self.checkpoint = committed.unwrap_or(self.checkpoint);
-        let outcome = match (outcome?, committed) {
-            (machine::Outcome::Again, _) => Outcome::Again,
-            (machine::Outcome::Committed, Some(committed)) => Outcome::Committed(committed),
-            (machine::Outcome::CopyAgain(why), Some(committed)) => {
-                Outcome::CopyAgain(why, committed)
-            }
-            // What nobody proved is not in the cloud.
-            (_, None) => return Err(not_applied(ApplyError::Undone)),
+        self.durable = committed.unwrap_or(self.durable);
+        let outcome = match outcome? {
+            machine::Outcome::Again => Outcome::Again,
+            machine::Outcome::Committed => Outcome::Committed,
+            machine::Outcome::CopyAgain(why) => Outcome::CopyAgain(why),
         };
         self.carry_out();
         Ok(outcome)
@@ -304,7 +316,11 @@ impl Sender {
         while !self.machine.is_idle() {
             self.outcome().await?;
         }
-        Ok(self.checkpoint)
+        if self.machine.flush_due().is_some() {
+            self.flush();
+            self.outcome().await?;
+        }
+        Ok(self.durable)
     }
 
     pub(super) async fn close(self) {
@@ -314,15 +330,11 @@ impl Sender {
 
 /// What the machine learns, and what proves it.
 fn split(done: Applied) -> (Done, Option<Committed>) {
-    let Applied { committed, answers } = done;
-    let checkpoint = committed.map(Committed::lsn);
-    (
-        Done {
-            checkpoint,
-            answers,
-        },
-        committed,
-    )
+    let what = Done {
+        checkpoint: done.reached,
+        answers: done.answers,
+    };
+    (what, done.committed)
 }
 
 /// Stages which rows changed meanwhile, and merges.

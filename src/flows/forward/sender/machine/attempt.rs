@@ -24,6 +24,8 @@ pub enum ExclusiveJob {
     Retry(Vec<TableId>),
     /// See whether rows that did not fit may fit now.
     Widened,
+    /// Have what the cloud has written to its disk.
+    Flush,
     /// Merge copies of tables.
     Merge(Vec<TableId>),
 }
@@ -103,6 +105,11 @@ impl BatchJob {
             gathered,
             form: Attempt::default(),
         }
+    }
+
+    /// More comes at once behind it.
+    pub(super) fn is_followed(&self) -> bool {
+        self.gathered.followed
     }
 
     /// How many changes it has.

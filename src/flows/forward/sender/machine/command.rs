@@ -39,6 +39,8 @@ pub struct Outgoing {
     pub stops: Vec<TableStop>,
     /// Its end renews the lease.
     pub renews: bool,
+    /// Its COMMIT waits for the disk.
+    pub flush: bool,
 }
 
 /// What a transaction is for that has the connection for itself.
@@ -61,6 +63,8 @@ pub enum Errand {
     Retry(Vec<TableId>),
     /// Rows whose parents came in another way get their references.
     Heal,
+    /// What the cloud has is written to its disk.
+    Flush,
     /// Is a column wider now?
     Widened,
 }

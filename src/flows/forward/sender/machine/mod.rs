@@ -15,6 +15,8 @@
 mod attempt;
 mod command;
 mod event;
+mod flush;
+mod halts;
 mod notes;
 mod one_pass;
 mod pacing;
@@ -40,8 +42,9 @@ use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied};
 use crate::fold::{Classifier, StreamState};
 use crate::limits;
-use crate::model::{Batch, Lsn, Recovery, TableId, TableStop, Tables};
+use crate::model::{Batch, Lsn, Recovery, TableId, Tables};
 use crate::plan::{Planner, TransactionSettings};
+use flush::Flushes;
 use pacing::Pace;
 pub(super) use quarantine::PARKED;
 pub use quarantine::read_parked;
@@ -67,6 +70,7 @@ impl Machine {
             sorter: Classifier::default(),
             planner: Planner::default(),
             checkpoint,
+            flushes: Flushes::new(checkpoint, now),
             sent: checkpoint,
             queue: VecDeque::new(),
             flights: VecDeque::new(),
@@ -91,13 +95,25 @@ impl Machine {
         &self.book
     }
 
-    /// What the cloud has for sure.
+    /// What the cloud has.
     pub fn checkpoint(&self) -> Lsn {
         self.checkpoint
     }
 
     pub(super) fn settings(&self) -> (&TransactionSettings, &Lease, &Arc<Tables>) {
         (&self.opening, &self.lease, &self.tables)
+    }
+
+    /// What of the cloud's checkpoint is there for good.
+    pub fn durable(&self) -> Lsn {
+        self.flushes.durable
+    }
+
+    /// When [`Machine::flush`] has something to do, since nothing came behind a batch after all; none while all is there for good,
+    /// or while batches are on their way.
+    pub fn flush_due(&self) -> Option<Instant> {
+        let waits = self.flushes.durable < self.checkpoint && !self.is_busy();
+        waits.then(|| self.flushes.due())
     }
 
     /// What has the connection for itself.
@@ -151,11 +167,6 @@ impl Machine {
         self.pace.limit(most);
     }
 
-    /// Tables that have stopped until they fit again, since this was asked last.
-    pub fn take_halted(&mut self) -> Vec<(String, Recovery)> {
-        std::mem::take(&mut self.halted)
-    }
-
     /// What happened that somebody may want to read, or count, since this was asked last.
     pub fn take_notes(&mut self) -> Vec<Note> {
         std::mem::take(&mut self.notes)
@@ -176,18 +187,6 @@ impl Machine {
     /// Copies of tables are being merged, by whoever drives the machine, while nothing else is on its way.
     pub fn merge(&mut self, tables: Vec<TableId>) {
         self.exclusive = Some(ExclusiveJob::Merge(tables));
-    }
-
-    /// Tables that can't go on, seen from outside: they stop with the next batch. Says whether any is new.
-    pub fn halt_later(&mut self, halts: Vec<TableStop>) -> bool {
-        let known = |halt: &TableStop| self.halting.iter().any(|known| known.table == halt.table);
-        let new = |halt: &TableStop| {
-            !known(halt) && (halt.way == Recovery::Recopy || !self.book.is_stopped(halt.table))
-        };
-        let new: Vec<_> = halts.into_iter().filter(new).collect();
-        let any = !new.is_empty();
-        self.halting.extend(new);
-        any
     }
 
     /// Nothing more is sent. Says whether a large transaction is given up that is still being staged, or of which only a part
@@ -232,6 +231,7 @@ impl Machine {
             return None;
         }
         self.book.stop_for_good();
+        let flush = self.flushes.takes(&job, alone, now);
         let long = alone || job.changes() >= limits::RENEWING_CHANGES;
         let outgoing = Outgoing {
             from: self.sent,
@@ -241,12 +241,14 @@ impl Machine {
             row_by_row: tried,
             at_once: job.form.at_once,
             stops: job.form.halts.clone(),
+            flush,
         };
         self.sent = outgoing.batch.end;
         self.flights.push_back(SentBatch {
             job,
             sent: now,
             alone,
+            flush,
         });
         Some(Command::Send(outgoing))
     }
@@ -277,14 +279,6 @@ impl Machine {
         }
     }
 
-    /// The table stops, with what is sent next.
-    fn halt(&mut self, form: &mut Attempt, halt: TableStop) {
-        self.book.stop(halt.table);
-        form.halts.push(halt);
-        // Steps have other numbers without it.
-        form.row_by_row.clear();
-    }
-
     /// Takes what was answered. After a fault nothing more is to be sent: what stands behind a refused batch would go
     /// without it.
     ///
@@ -295,14 +289,18 @@ impl Machine {
             Event::Committed(done) if self.pass.is_some() => self.chunk_taken(&done, now),
             Event::NotCommitted(error) if self.pass.is_some() => Err(self.chunk_refused(error)),
             Event::Committed(done) => {
-                let Some(SentBatch { job, sent, .. }) = self.answered(now) else {
+                let answered = self.answered(now);
+                let Some(SentBatch {
+                    job, sent, flush, ..
+                }) = answered
+                else {
                     return Err(not_applied(ApplyError::Undone));
                 };
                 self.notes.push(Note::Batch {
                     took: now.saturating_duration_since(sent),
                     changes: job.changes(),
                 });
-                self.committed(job.form, &done, now)
+                self.committed((job.form, flush), &done, now)
             }
             Event::NotCommitted(error) => match self.answered(now) {
                 Some(SentBatch { job, .. }) => self.not_committed(job, error),
@@ -370,12 +368,16 @@ impl Machine {
                 Ok(Outcome::Again)
             }
             (ExclusiveJob::Widened, JobResult::Applied(done)) => none_is_wider(&done),
+            (ExclusiveJob::Flush, JobResult::Applied(_)) => {
+                self.flushes.reached(self.checkpoint);
+                Ok(Outcome::Committed)
+            }
             (ExclusiveJob::Unstage, JobResult::Applied(done)) => {
                 self.reload(None, &done)?;
                 Ok(Outcome::Again)
             }
             (ExclusiveJob::Large(job), JobResult::Applied(done)) => {
-                let outcome = self.committed(job.form, &done, now);
+                let outcome = self.committed((job.form, true), &done, now);
                 self.clear_staging();
                 outcome
             }
@@ -411,6 +413,7 @@ impl Machine {
             | ExclusiveJob::Retry(_)
             | ExclusiveJob::Unstage
             | ExclusiveJob::Widened
+            | ExclusiveJob::Flush
             | ExclusiveJob::Merge(_) => {
                 Err(not_applied(ApplyError::Refused { table, step, error }))
             }
@@ -419,7 +422,7 @@ impl Machine {
 
     fn committed(
         &mut self,
-        mut form: Attempt,
+        (mut form, flush): (Attempt, bool),
         done: &Done,
         now: Instant,
     ) -> Result<Outcome, Fault> {
@@ -427,6 +430,9 @@ impl Machine {
             return Err(not_applied(ApplyError::Undone));
         };
         self.checkpoint = committed;
+        if flush {
+            self.flushes.reached(committed);
+        }
         self.note_late(done, now);
         let copy = self.say_stopped(std::mem::take(&mut form.halts));
         self.settle(&form, done)?;
@@ -439,24 +445,5 @@ impl Machine {
                 .then(|| "rows that did not fit are tried again".to_owned())
         });
         Ok(copy.map_or(Outcome::Committed, Outcome::CopyAgain))
-    }
-
-    /// Tells which tables have stopped. Answers why the session ends, where one of them has to be copied anew.
-    pub(super) fn say_stopped(&mut self, halts: Vec<TableStop>) -> Option<String> {
-        let mut copy = None;
-        for halt in halts {
-            let name = &self.tables.get(halt.table).name;
-            match halt.way {
-                Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
-                    self.halted.push((name.clone(), halt.way));
-                }
-                Recovery::Recopy => {
-                    copy = Some(format!("table {name} has to be copied anew: {}", halt.why));
-                }
-                Recovery::Operator | Recovery::WhenAllowed => {}
-            }
-            self.notes.push(Note::Stopped(halt));
-        }
-        copy
     }
 }

@@ -148,7 +148,7 @@ impl Machine {
             None => Script::open(statements),
             Some((from, batch)) => {
                 // The transaction has begun already.
-                let [_, advance] = self.start_of(&batch, from, false);
+                let [_, advance] = self.start_of(&batch, from, (false, true));
                 Script::moving(statements.chain([advance]), batch.end)
             }
         }
@@ -167,7 +167,7 @@ impl Machine {
             }
             Some(form) => {
                 self.pass = None;
-                self.committed(form, done, now)
+                self.committed((form, true), done, now)
             }
         }
     }

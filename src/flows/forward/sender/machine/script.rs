@@ -1,12 +1,14 @@
 //! The statements for what has to be done in the cloud.
 
+use std::time::Instant;
+
 use super::attempt::{ExclusiveJob, LargeJob, manner};
 use super::command::{Command, Errand, Outgoing};
 use super::state::Machine;
 use crate::apply::{Advance, Script, advance, assert_lease};
 use crate::flows::copy::stop_state;
 use crate::model::{Batch, Lsn, Statement, TableStop};
-use crate::plan::{BatchForm, table_state};
+use crate::plan::{BatchForm, TransactionSettings, opening, table_state};
 
 impl Machine {
     /// The statements of a batch.
@@ -18,8 +20,9 @@ impl Machine {
             at_once,
             stops,
             renews,
+            flush,
         } = outgoing;
-        let start = self.start_of(&batch, from, at_once);
+        let start = self.start_of(&batch, from, (at_once, flush));
         let renewal = renews.then(|| assert_lease(&self.lease));
         let (steps, counts) = (std::mem::take(&mut batch.steps), &batch.counts);
         let book = &self.book;
@@ -32,13 +35,19 @@ impl Machine {
         let rows = planner.statements(steps, counts, &self.tables, &manner, &form);
         let stops = self.stops(&stops);
         let statements = start.into_iter().chain(rows).chain(stops).chain(renewal);
-        Script::moving(statements, batch.end)
+        let script = Script::moving(statements, batch.end);
+        match flush {
+            true => script,
+            false => script.unflushed(),
+        }
     }
 
     /// Carries out a staged transaction.
     pub(super) fn send_large(&mut self, job: Box<LargeJob>) {
         let (batch, statements) = job.statements(&self.tables, &self.book, &self.lease);
-        let mut all = self.start_of(&batch, self.sent, job.form.at_once).to_vec();
+        let mut all = self
+            .start_of(&batch, self.sent, (job.form.at_once, true))
+            .to_vec();
         all.extend(statements);
         let settles = job
             .facts
@@ -69,6 +78,15 @@ impl Machine {
         self.order = Some(Command::Run(errand, script));
     }
 
+    /// What the cloud has is written to its disk.
+    pub fn flush(&mut self, now: Instant) {
+        self.flushes.sent = now;
+        let mut statements = opening(&self.opening);
+        statements.push(assert_lease(&self.lease));
+        let script = Script::moving(statements, self.checkpoint);
+        self.run(ExclusiveJob::Flush, Errand::Flush, script);
+    }
+
     fn stops(&self, halts: &[TableStop]) -> Vec<Statement> {
         let stop = |halt: &TableStop| {
             let table = self.tables.get(halt.table);
@@ -78,13 +96,22 @@ impl Machine {
     }
 
     /// BEGIN, settings, the compare-and-set.
-    pub(super) fn start_of(&self, batch: &Batch, from: Lsn, at_once: bool) -> [Statement; 2] {
+    pub(super) fn start_of(
+        &self,
+        batch: &Batch,
+        from: Lsn,
+        (at_once, flush): (bool, bool),
+    ) -> [Statement; 2] {
+        let settings = TransactionSettings {
+            flush,
+            ..self.opening.clone()
+        };
         let step = Advance {
             lease: &self.lease,
             from: Some(from),
             to: batch.end,
             committed_at: Some(batch.committed_at),
-            settings: &self.opening,
+            settings: &settings,
             at_once,
         };
         advance(&step, Some(batch), &self.tables)

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::attempt::{Attempt, BatchJob, ExclusiveJob};
 use super::command::Command;
+use super::flush::Flushes;
 use super::notes::Note;
 use super::pacing::Pace;
 use crate::apply::Lease;
@@ -22,8 +23,10 @@ pub struct Machine {
     pub(super) book: StreamState,
     pub(super) sorter: Classifier,
     pub(super) planner: Planner,
-    /// What the cloud has for sure.
+    /// What the cloud has...
     pub(super) checkpoint: Lsn,
+    /// ...and how much of that is there for good.
+    pub(super) flushes: Flushes,
     /// What it has when all that is on its way is committed.
     pub(super) sent: Lsn,
     /// Batches that wait to be sent (again), in their order.
@@ -60,6 +63,8 @@ pub(super) struct SentBatch {
     pub(super) sent: Instant,
     /// Nothing may follow it before it is answered.
     pub(super) alone: bool,
+    /// Its COMMIT waits for the disk.
+    pub(super) flush: bool,
 }
 
 /// How far away the cloud is, and how long a batch waits at most for others.
