@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use crate::support::office::{PATIENCE, connect, connect_to, exec, finish, tandem, value};
 use crate::support::servers::newest;
+#[cfg(unix)]
 use crate::support::terminal::Terminal;
 use crate::support::watched::{ask, fleet_page};
 
@@ -283,6 +284,7 @@ async fn p15_trouble_stands_first_and_rights_to_read_are_enough() {
     );
 }
 
+#[cfg(unix)]
 #[tokio::test(flavor = "multi_thread")]
 async fn p15_a_fleet_is_watched_by_lines_on_a_screen_and_in_a_browser() {
     let mut it = Bench::open().await;

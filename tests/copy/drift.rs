@@ -210,6 +210,7 @@ async fn p13_a_later_timeline_that_has_all_the_cloud_has_is_accepted() {
     office.servers.desktop.stop(Mode::Fast).unwrap();
     let signal = office.servers.desktop.data_dir().join("standby.signal");
     std::fs::write(&signal, "").unwrap();
+    #[cfg(unix)]
     std::fs::set_permissions(&signal, std::os::unix::fs::PermissionsExt::from_mode(0o666)).unwrap();
     office.servers.desktop.start_again().unwrap();
     let desktop =
