@@ -68,19 +68,21 @@ impl Observer {
         let params = [(&settings.forward.slot as _, Type::TEXT)];
         let rows = Side::Desktop.query(&desktop.client, sql, &params).await?;
         let held = |bytes: Option<i64>| bytes.map(|bytes| bytes.max(0).unsigned_abs());
-        let identity = facts(&desktop.client, Side::Desktop).await?;
-        let replicator = replicator_name(settings, &identity);
+        let alert = match settings.alert.is_on() {
+            false => None,
+            true => {
+                let identity = facts(&desktop.client, Side::Desktop).await?;
+                let replicator = replicator_name(settings, &identity);
+                let remembers = (&desktop.client, Side::Desktop);
+                alert::status(&settings.alert, remembers, &replicator).await?
+            }
+        };
         Ok(DesktopHalf {
             slot: rows.first().map(|row| KeptSlot {
                 is_read: row.get(0),
                 held: held(row.get(1)),
             }),
-            alert: alert::status(
-                &settings.alert,
-                (&desktop.client, Side::Desktop),
-                &replicator,
-            )
-            .await?,
+            alert,
         })
     }
 

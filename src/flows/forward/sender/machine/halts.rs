@@ -1,6 +1,7 @@
 //! Tables that stop, or that have to, as those outside are told and tell.
 
 use super::attempt::Attempt;
+use super::notes::Note;
 use super::state::Machine;
 use crate::model::{Recovery, TableStop};
 
@@ -28,5 +29,24 @@ impl Machine {
         form.halts.push(halt);
         // Steps have other numbers without it.
         form.row_by_row.clear();
+    }
+
+    /// Tells which tables have stopped. Answers why the session ends, where one of them has to be copied anew.
+    pub(super) fn say_stopped(&mut self, halts: Vec<TableStop>) -> Option<String> {
+        let mut copy = None;
+        for halt in halts {
+            let name = &self.tables.get(halt.table).name;
+            match halt.way {
+                Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
+                    self.halted.push((name.clone(), halt.way));
+                }
+                Recovery::Recopy => {
+                    copy = Some(format!("table {name} has to be copied anew: {}", halt.why));
+                }
+                Recovery::Operator | Recovery::WhenAllowed => {}
+            }
+            self.notes.push(Note::Stopped(halt));
+        }
+        copy
     }
 }

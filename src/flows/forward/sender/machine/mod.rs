@@ -43,7 +43,7 @@ use crate::fault::{Fault, blames_table};
 use crate::flows::copy::{is_ours, not_applied};
 use crate::fold::{Classifier, StreamState};
 use crate::limits;
-use crate::model::{Batch, Lsn, Recovery, TableId, TableStop, Tables};
+use crate::model::{Batch, Lsn, Recovery, TableId, Tables};
 use crate::plan::{Planner, TransactionSettings};
 use durable::Flushes;
 use pacing::Pace;
@@ -434,24 +434,5 @@ impl Machine {
                 .then(|| "rows that did not fit are tried again".to_owned())
         });
         Ok(copy.map_or(Outcome::Committed, Outcome::CopyAgain))
-    }
-
-    /// Tells which tables have stopped. Answers why the session ends, where one of them has to be copied anew.
-    pub(super) fn say_stopped(&mut self, halts: Vec<TableStop>) -> Option<String> {
-        let mut copy = None;
-        for halt in halts {
-            let name = &self.tables.get(halt.table).name;
-            match halt.way {
-                Recovery::WhenSchemaFits | Recovery::WhenAccepted => {
-                    self.halted.push((name.clone(), halt.way));
-                }
-                Recovery::Recopy => {
-                    copy = Some(format!("table {name} has to be copied anew: {}", halt.why));
-                }
-                Recovery::Operator | Recovery::WhenAllowed => {}
-            }
-            self.notes.push(Note::Stopped(halt));
-        }
-        copy
     }
 }
