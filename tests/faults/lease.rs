@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::support::bank::{self, Teller};
-use crate::support::office::{Office, PATIENCE, Service, exec, finish, until, value};
-use crate::support::poll;
+use crate::support::office::{Office, Service, exec, finish, until, value};
 use crate::support::servers::{newest, versions};
 
 /// Between two transactions of the bank.
@@ -29,15 +28,8 @@ async fn busy_office(office: &Office) -> (Service, Teller) {
 
 /// How often the service has said that it waits for something.
 fn waits_said(office: &Office) -> usize {
-    let log = office.log();
     let words = ["trying again", "waiting for its end", "standing by"];
-    words.iter().map(|words| log.matches(words).count()).sum()
-}
-
-/// Waits for a line of the service.
-fn logged(office: &Office, words: &str) {
-    poll(PATIENCE, || office.log().contains(words).then_some(()))
-        .unwrap_or_else(|| panic!("not logged: {words}"));
+    words.iter().map(|words| office.said(words)).sum()
 }
 
 async fn ends_equal(office: &Office, mut service: Service, teller: Teller) {
@@ -77,8 +69,11 @@ async fn second_signal(office: &Office) {
     let (mut service, teller) = busy_office(office).await;
     office.to_cloud.stall();
     bank::busy(&teller, 50).await;
+    let finishes = "finishing the current batch";
+    let before = office.said(finishes);
     service.signal("TERM");
-    logged(office, "finishing the current batch");
+    // A second one that comes before it has seen the first is none: they are not counted while they wait.
+    office.says(finishes, before);
     assert!(
         service.child.try_wait().unwrap().is_none(),
         "the first signal finishes the batch"
@@ -172,7 +167,7 @@ async fn p14_the_lease_of_a_sleeping_stranger_is_waited_for() {
     // Its walsender would keep the slot for a minute.
     office.to_desktop.reset();
     let mut service = office.run();
-    logged(&office, "waiting for its end");
+    office.says("waiting for its end", 0);
     office.caught_up(&mut service).await;
     zombie.signal("CONT");
     assert_eq!(zombie.ended().await, 5);

@@ -1,7 +1,6 @@
 //! What goes wrong around the service for long: the slot, the disk, the other writer, slow statements (P10, P13, P14).
 
-use crate::support::office::{Office, PATIENCE, exec, finish, until, value};
-use crate::support::poll;
+use crate::support::office::{Office, exec, finish, until, value};
 use crate::support::servers::{newest, versions};
 
 const DDL: &str = "create table item (id int primary key, what text)";
@@ -10,12 +9,6 @@ async fn office(settings: &str) -> Office {
     let settings =
         format!("[heartbeat]\nevery = \"200ms\"\n{settings}[[table]]\nname = \"item\"\n");
     Office::with_tables(&newest(), &settings, DDL, DDL).await
-}
-
-/// Waits for a line of the service.
-fn logged(office: &Office, words: &str) {
-    poll(PATIENCE, || office.log().contains(words).then_some(()))
-        .unwrap_or_else(|| panic!("not logged: {words}"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,7 +40,7 @@ async fn p10_the_slot_is_given_up_before_the_disk_is_full_and_a_diff_mends_it() 
             "select count(*) = 0 from pg_replication_slots",
         )
         .await;
-        logged(&office, "is given up");
+        office.says("is given up", 0);
         office.to_cloud.refuse(false);
         office.caught_up(&mut service).await;
         office.assert_equal().await;
@@ -183,7 +176,7 @@ async fn p13_a_cloud_that_became_read_only_is_weather_and_no_row_is_parked() {
     .await;
     office.to_cloud.reset();
     exec(&office.desktop, "insert into item values (1, 'x')").await;
-    logged(&office, "the cloud is read-only");
+    office.says("the cloud is read-only", 0);
     exec(
         &office.cloud,
         "alter system reset default_transaction_read_only",

@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use crate::support::bank::{self, Teller};
-use crate::support::office::{Office, PATIENCE, Place, Plan, Service, connect, exec, until, value};
-use crate::support::poll;
+use crate::support::office::{Office, Place, Plan, Service, connect, exec, until, value};
 use crate::support::servers::{newest, versions};
 use tandem::demo::cluster::Mode;
 use tokio::time::sleep;
@@ -56,10 +55,10 @@ async fn started(office: &Office, bank: Bank) -> (Service, Option<Teller>) {
 /// The desktop's fast shutdown comes to its end, whoever works, and not because tandem gave the cloud up meanwhile. The
 /// server itself waits for ever for a receiver that stays ([`open`]).
 async fn shut_down(office: &Office, teller: Option<Teller>) {
-    let left = office.log().matches(LEAVES).count();
+    let left = office.said(LEAVES);
     let took = office.servers.desktop.stop(Mode::Fast).unwrap();
     println!("the desktop's shutdown took {took:.1?}");
-    let now = office.log().matches(LEAVES).count();
+    let now = office.said(LEAVES);
     assert_eq!(now, left, "the desktop's shutdown waited {took:?} for us");
     if let Some(teller) = teller {
         teller.cut_off().await;
@@ -94,7 +93,7 @@ async fn desktop_stops(mut office: Office, bank: Bank, silence: Silence) {
         }
         Silence::Long => {
             office.to_cloud.stall();
-            logged(&office, LEAVES).await;
+            office.says(LEAVES, 0);
         }
     }
     shut_down(&office, teller).await;
@@ -140,7 +139,7 @@ async fn p10_the_computer_shuts_down_while_the_cloud_is_silent() {
     sleep(SHORT).await;
     // An operating system tells all its programs at once.
     service.signal("TERM");
-    logged(&office, "finishing the current batch").await;
+    office.says("finishing the current batch", 0);
     shut_down(&office, teller).await;
     office.to_cloud.resume();
     assert_eq!(service.ended().await, 0);
@@ -215,22 +214,14 @@ async fn p13_a_server_that_is_down_at_the_start_is_waited_for() {
             &office.servers.cloud
         };
         down.stop(Mode::Fast).unwrap();
-        let before = office.log().matches("trying again").count();
+        let before = office.said("trying again");
         let service = office.run();
-        poll(PATIENCE, || {
-            (office.log().matches("trying again").count() > before + 1).then_some(())
-        })
-        .expect("no second try");
+        // A second try.
+        office.says("trying again", before + 1);
         down.start_again().unwrap();
         reconnect(&mut office).await;
         ends_equal(&office, service).await;
     }
-}
-
-/// Waits for a line of the service.
-async fn logged(office: &Office, words: &str) {
-    poll(PATIENCE, || office.log().contains(words).then_some(()))
-        .unwrap_or_else(|| panic!("not logged: {words}"));
 }
 
 /// While a backlog is written COMMIT doesn't wait for the cloud's disk. What a crash takes back comes again: nothing of it was

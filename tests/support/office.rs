@@ -14,10 +14,10 @@ use tandem::wire::control::{self, Control};
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-use super::Looks;
 use super::bouncer::Bouncer;
 use super::proxy::Proxy;
 use super::servers::{Pair, versions};
+use super::{Looks, poll};
 
 /// Nothing in the tests takes longer than this unless something is wrong, also on a machine that is busy with
 /// other things.
@@ -286,6 +286,17 @@ impl Office {
     /// Everything that the service has logged.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.folder.join("run.log")).unwrap_or_default()
+    }
+
+    /// How often they have logged these words.
+    pub fn said(&self, words: &str) -> usize {
+        self.log().matches(words).count()
+    }
+
+    /// Waits until they have logged these words more than so many times.
+    pub fn says(&self, words: &str, before: usize) {
+        poll(PATIENCE, || (self.said(words) > before).then_some(()))
+            .unwrap_or_else(|| panic!("not logged: {words}"));
     }
 
     /// `tandem` with these arguments and the office's settings.
