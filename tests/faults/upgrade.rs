@@ -102,6 +102,14 @@ impl Newer {
         self.end().await.unwrap();
     }
 
+    /// Waits until a query answers true while it is at work.
+    async fn until(&mut self, side: &Control, sql: &str) {
+        tokio::select! {
+            () = until(side, sql) => {}
+            ended = &mut self.ended => panic!("it ended before {sql}: {ended:?}"),
+        }
+    }
+
     async fn end(self) -> Result<(), Fault> {
         let ended = tokio::time::timeout(PATIENCE, self.ended).await;
         ended.expect("it does not end").unwrap()
@@ -299,20 +307,24 @@ async fn p1_p4_an_upgrade_under_traffic_loses_nothing_and_then_refuses_the_older
         "begin; lock table tandem.outbox in access share mode",
     )
     .await;
-    let new = Newer::start(settings, added(), RunMode::service());
+    let mut new = Newer::start(settings, added(), RunMode::service());
     let waits = "select count(*) > 0 from pg_locks where not granted and relation = 'tandem.outbox'::regclass";
-    until(&office.cloud, waits).await;
+    new.until(&office.cloud, waits).await;
     traffic.goes_on().await;
-    until(&office.cloud, waits).await;
+    new.until(&office.cloud, waits).await;
     assert_eq!(stands(&office).await, before);
     exec(&backup, "commit").await;
     for side in [&office.cloud, &office.desktop] {
-        until(side, "select version = 2 from tandem.version").await;
+        new.until(side, "select version = 2 from tandem.version")
+            .await;
     }
     let ours = "select concat_ws(' ', run_by, program) from tandem.migration where version = 2";
     assert_eq!(value(&office.cloud, ours).await, "postgres 0.1.0");
     traffic.goes_on().await;
-    came_home(&office).await;
+    // Nobody waits for the phone: of what it had done by now, all is home.
+    let last = value(&office.cloud, "select max(id) from visits").await;
+    let home = format!("select exists (select from visits where id = {last})");
+    new.until(&office.desktop, &home).await;
     // The checkpoint went on: nothing was copied again. The other office heard nothing of it.
     assert_eq!(value(&office.cloud, copies).await, copied);
     assert_eq!(value(&office.cloud, seventh).await, "5");
@@ -328,9 +340,9 @@ async fn p1_p4_an_upgrade_under_traffic_loses_nothing_and_then_refuses_the_older
         "update tandem.checkpoint set held_until = 'epoch' where replicator = 'office-7'",
     )
     .await;
-    let new = Newer::start(settings, raised(), RunMode::service());
+    let mut new = Newer::start(settings, raised(), RunMode::service());
     for side in [&office.cloud, &office.desktop] {
-        until(
+        new.until(
             side,
             "select version = 3 and oldest_binary = '99.0.0' from tandem.version",
         )
