@@ -108,6 +108,9 @@ async fn sessions(
             continue;
         }
         if stop.is_cancelled() {
+            if decision == Decision::Retry {
+                tracing::warn!("{fault}; nothing is lost, stopping");
+            }
             return Ok(());
         }
         if goal.reloads.is_outdated() {

@@ -275,3 +275,22 @@ async fn p2_p3_a_crash_of_the_cloud_takes_back_only_what_the_desktop_still_has()
     office.assert_equal().await;
     assert_eq!(service.stop().await, 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p14_a_stop_does_not_wait_without_end_for_a_cloud_that_is_silent() {
+    let office = open(&newest()).await;
+    let (mut service, teller) = started(&office, Bank::Busy).await;
+    office.to_cloud.stall_answers();
+    // A batch that was committed, and of which tandem doesn't hear.
+    let there = value(&office.cloud, "select count(*) from journal").await;
+    let more = format!("select count(*) > {there} from journal");
+    until(&office.cloud, &more).await;
+    service.signal("TERM");
+    office.says("finishing the current batch", 0);
+    assert_eq!(service.ended().await, 0, "{}", office.log());
+    assert_eq!(office.said("nothing is lost, stopping"), 1);
+    teller.unwrap().stop().await;
+    office.to_cloud.resume();
+    let service = office.run();
+    ends_equal(&office, service).await;
+}

@@ -222,8 +222,11 @@ impl<'a> Forward<'a> {
         }
         tokio::select! {
             last = self.sender.finish() => {
-                capture.confirm(last?);
+                if let Ok(last) = last {
+                    capture.confirm(last);
+                }
                 capture.finish().await;
+                last?;
             }
             // A computer that shuts down tells all its programs at once, and the cloud may be silent.
             _ = self.desktop.ended() => {

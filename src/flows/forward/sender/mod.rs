@@ -14,10 +14,11 @@ use std::time::{Duration, Instant};
 use super::batcher::{Chunk, WorkItem, no_room};
 use crate::apply::{Applied, Applier, Lease, Script};
 use crate::failpoint;
-use crate::fault::Fault;
+use crate::fault::{Fault, Kind, Side};
 use crate::flows::copy::{Merge, Merged, Ready};
 use crate::flows::counters::Counters;
 use crate::fold::StreamState;
+use crate::limits;
 use crate::model::{Committed, Lsn, Recovery, TableId, TableStop, Tables};
 use crate::plan::TransactionSettings;
 use crate::spill::Spill;
@@ -25,6 +26,7 @@ use in_flight::{Completion, InFlight, TaskResult};
 use large_transaction::{JobError, stage};
 use machine::{Command, Distance, Done, Errand, Event, ExclusiveJob, JobResult, Machine};
 pub use parked::parked;
+use tokio::time::timeout;
 
 /// Writes batches one behind the other.
 pub(super) struct Sender {
@@ -309,23 +311,46 @@ impl Sender {
 
     /// Waits for the batches that are on their way. A large transaction that is still being staged, or of which not all was
     /// sent, is given up: nothing of it is in its tables.
+    ///
+    /// # Errors
+    /// Why they don't arrive; a cloud in which nothing moved for [`limits::UNCONFIRMED_MAX`] is waited for no longer.
     pub(super) async fn finish(&mut self) -> Result<Committed, Fault> {
         if self.machine.close() {
             self.line.give_up();
         }
-        while !self.machine.is_idle() {
-            self.outcome().await?;
-        }
+        self.land_all().await?;
         if self.machine.flush_due().is_some() {
             self.flush();
-            self.outcome().await?;
+            self.land_all().await?;
         }
         Ok(self.durable)
+    }
+
+    /// Waits until nothing is on its way any more, as long as something moves.
+    async fn land_all(&mut self) -> Result<(), Fault> {
+        while !self.machine.is_idle() {
+            let progress = self.progress();
+            match timeout(limits::UNCONFIRMED_MAX, self.outcome()).await {
+                Ok(outcome) => drop(outcome?),
+                Err(_) if self.progress() != progress => {}
+                Err(_) => return Err(silent()),
+            }
+        }
+        Ok(())
     }
 
     pub(super) async fn close(self) {
         self.line.close().await;
     }
+}
+
+/// Whether the cloud has what was on its way, it says at the next start.
+fn silent() -> Fault {
+    let silence = format!(
+        "the cloud has confirmed nothing for {} s",
+        limits::UNCONFIRMED_MAX.as_secs()
+    );
+    Fault::new(Kind::Transient(Side::Cloud), silence)
 }
 
 /// What the machine learns, and what proves it.
