@@ -21,10 +21,16 @@ use crate::support::servers::{newest, versions};
 const DESKTOP_MANNERS: &str = "alter database enterprise_db set datestyle = 'German, DMY'; alter database enterprise_db set timezone = 'Asia/Kolkata'; \
     alter database enterprise_db set intervalstyle = 'sql_standard'; alter database enterprise_db set extra_float_digits = -10; \
     alter database enterprise_db set bytea_output = 'escape'; alter database enterprise_db set xmloption = 'document'; \
-    alter database enterprise_db set search_path = '\"Other Schema\"', public";
+    alter database enterprise_db set search_path = '\"Other Schema\"', public; \
+    alter database enterprise_db set quote_all_identifiers = on; alter database enterprise_db set standard_conforming_strings = off; \
+    alter database enterprise_db set array_nulls = off; alter database enterprise_db set transform_null_equals = on; \
+    alter database enterprise_db set backslash_quote = off; alter database enterprise_db set plpgsql.variable_conflict = 'use_variable'";
 const CLOUD_MANNERS: &str = "alter database postgres set datestyle = 'SQL, MDY'; alter database postgres set timezone = 'America/St_Johns'; \
     alter database postgres set intervalstyle = 'iso_8601'; alter database postgres set standard_conforming_strings = off; \
-    alter database postgres set array_nulls = off; alter database postgres set xmloption = 'document'";
+    alter database postgres set array_nulls = off; alter database postgres set xmloption = 'document'; \
+    alter database postgres set transform_null_equals = on; alter database postgres set backslash_quote = off; \
+    alter database postgres set plpgsql.variable_conflict = 'use_variable'; alter database postgres set check_function_bodies = off; \
+    alter database postgres set default_transaction_isolation = 'serializable'";
 
 /// An office with all of the types that `wanted` lets through, spread over tables.
 async fn office_of_types(place: &Place, wanted: impl Fn(&Found) -> bool) -> (Office, Vec<Sheet>) {
