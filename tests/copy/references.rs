@@ -1,5 +1,10 @@
 //! Foreign keys that are checked together while empty tables are filled (`[copy] check_foreign_keys = "once"`).
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tandem::wire::control::Control;
+
 use crate::support::office::{Office, connect, exec, until, value};
 use crate::support::servers::newest;
 
@@ -236,4 +241,58 @@ async fn p8_what_values_alone_do_not_say_or_what_came_meanwhile_is_not_checked_t
     .await;
     let seen = "select string_agg(distinct loops, ', ' order by loops) from seen";
     assert_eq!(value(&somebody, seen).await, "on, then off");
+}
+
+/// Parents and their children, of which one pair goes and another comes with each transaction.
+async fn come_and_go(desktop: Control, stop: Arc<AtomicBool>) {
+    for n in 0.. {
+        if stop.load(Ordering::Relaxed) {
+            return;
+        }
+        let (old, new) = (n % 400, 1_000 + n);
+        let change = format!(
+            "begin; delete from child where parent_id = {old}; delete from parent where id = {old}; insert into parent values ({new});
+             insert into child select {LARGE} + {n} * 3 + i, {new}, 'came' from generate_series(1, 3) as i; commit"
+        );
+        exec(&desktop, &change).await;
+        // Now and then one comes that nobody refers to, and one comes back.
+        exec(
+            &desktop,
+            &format!("insert into parent values ({old}) on conflict do nothing"),
+        )
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_p8_keys_are_checked_together_while_parents_come_and_go_on_the_desktop() {
+    let binaries = newest();
+    if binaries.version < 15 {
+        println!("skipped: as above");
+        return;
+    }
+    let rows = format!(
+        "create table parent (id int primary key); create table child (id int primary key, parent_id int references parent, fill text);
+         insert into parent select generate_series(0, 999);
+         insert into child select n, n % 1000, repeat('x', 400) from generate_series(1, {LARGE}) as n"
+    );
+    let cloud = "create table parent (id int primary key); create table child (id int primary key, parent_id int references parent, fill text)";
+    let settings = "[heartbeat]\nevery = \"200ms\"\n[copy]\ncheck_foreign_keys = \"once\"\n[[table]]\nname = \"parent\"\nmax_shrink = 1\n[[table]]\nname = \"child\"\nmax_shrink = 1\n";
+    let office = Office::with_tables(&binaries, settings, &rows, cloud).await;
+    exec(&office.cloud, "grant set on parameter session_replication_role to postgres; alter database postgres set track_functions = 'all'").await;
+    let stop = Arc::new(AtomicBool::new(false));
+    let program = connect(&office.servers.desktop, "postgres", "enterprise_db").await;
+    let works = tokio::spawn(come_and_go(program, stop.clone()));
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    stop.store(true, Ordering::Relaxed);
+    works.await.unwrap();
+    office.caught_up(&mut service).await;
+    let together = "select coalesce(sum(calls), 0) > 0 from pg_stat_user_functions where funcname = 'check_together'";
+    until(&office.cloud, together).await;
+    until(&office.cloud, "select count(*) = 0 from tandem.quarantine").await;
+    office.assert_equal().await;
+    // Each row has its parent.
+    exec(&office.cloud, "alter table child drop constraint child_parent_id_fkey; alter table child add foreign key (parent_id) references parent").await;
+    assert_eq!(service.stop().await, 0);
 }
