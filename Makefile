@@ -53,6 +53,7 @@ soak: newest ## hundreds of kills and cuts under load, long random histories (HI
 # On a disk: with servers in memory a commit costs nothing.
 bench: export TANDEM_PG_TMP = $(or $(BENCH_TMP),/tmp)
 bench: servers ## tandem against PostgreSQL's own replication (benches/README.md); short: ROUNDS=1 RTT=0
+	@sh deploy/postgres.sh --with-pgcopydb >/dev/null || echo "pgcopydb can't be had here: it is left out of the first copy"
 	BENCH_ROUNDS=$(ROUNDS) BENCH_RTT=$(RTT) BENCH_SHAPES=$(SHAPES) BENCH_SCALE=$(SCALE) BENCH_FIRST=$(FIRST) BENCH_JSON=$(JSON) \
 		cargo bench --locked --bench against
 

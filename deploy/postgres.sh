@@ -7,6 +7,7 @@
 #   deploy/postgres.sh --install newest   makes sure of the newest major npm has
 #   deploy/postgres.sh --install 17       makes sure of that major
 #   deploy/postgres.sh --with-pgbouncer   installs pgbouncer by the package manager if it is missing
+#   deploy/postgres.sh --with-pgcopydb    installs pgcopydb, a rival of `make bench`, by the package manager if it is missing
 #   deploy/postgres.sh --with-smtp        installs aiosmtpd, a mail server for tests, by the package manager if it is missing
 #
 # Looks in TANDEM_PG_BIN (a list like PATH), PATH, /usr/lib/postgresql, Homebrew's folders and its own,
@@ -213,6 +214,16 @@ install_pgbouncer() {
 	fi || die "couldn't install pgbouncer; install it by hand"
 }
 
+install_pgcopydb() {
+	has pgcopydb && return 0
+	if has apt-get && as_root true; then
+		quietly as_root apt-get update || say "apt-get update failed; trying with the old lists"
+		quietly as_root apt-get install -y --no-install-recommends pgcopydb
+	else
+		false
+	fi || die "couldn't install pgcopydb; install it by hand"
+}
+
 has_smtp() {
 	for python in python3 /usr/bin/python3; do
 		! "$python" -c 'import aiosmtpd' 2>/dev/null || return 0
@@ -236,7 +247,7 @@ usage() {
 	sed -n '2,/^set -eu/{/^set -eu/d;s/^# \{0,1\}//;p;}' "$0"
 }
 
-print=newest install='' pgbouncer='' smtp=''
+print=newest install='' pgbouncer='' pgcopydb='' smtp=''
 while [ $# -gt 0 ]; do
 	case "$1" in
 	--all) print=all ;;
@@ -252,6 +263,7 @@ while [ $# -gt 0 ]; do
 		esac
 		;;
 	--with-pgbouncer) pgbouncer=yes ;;
+	--with-pgcopydb) pgcopydb=yes ;;
 	--with-smtp) smtp=yes ;;
 	-h | --help)
 		usage
@@ -264,6 +276,7 @@ done
 
 [ -z "$install" ] || install_servers "$install"
 [ -z "$pgbouncer" ] || install_pgbouncer
+[ -z "$pgcopydb" ] || install_pgcopydb
 [ -z "$smtp" ] || install_smtp
 case "$install" in
 '' | any | newest) print_found "$print" ;;

@@ -10,31 +10,33 @@ use bytes::BytesMut;
 use postgres_protocol::message::backend::Message;
 use postgres_protocol::message::frontend;
 use tandem::config::{Settings, Sources};
-use tandem::demo::cluster::{Cluster, ClusterSpec, find_binaries};
+use tandem::demo::cluster::{Cluster, ClusterSpec};
 use tandem::demo::endpoint;
 use tandem::flows::agree;
 use tandem::model::{Source, Tables};
-use tandem::wire::control::{self, Control};
+use tandem::wire::control::Control;
 use tandem::wire::{Mode, PINNED, Session};
 use tokio::process::Command;
 
 use crate::proxy::Proxy;
 use crate::report::median;
-use crate::scene::{number, run, text, wait_for};
+use crate::scene::{binaries, connect, number, run, text, wait_for};
 
 const OFFICE: &str = "enterprise_db";
+/// The superuser of the cloud's server; `postgres` is none there.
+pub const ADMIN: &str = "supabase_admin";
 const SETTINGS: &str = include_str!("../../deploy/powerca.toml");
 
-/// Who copies.
-const RIVALS: [&str; 3] = ["tandem", "native", "copy | copy"];
+/// Who copies; the last one where it is installed.
+const RIVALS: [&str; 4] = ["tandem", "native", "copy | copy", "pgcopydb"];
 
 pub struct Hall {
-    desktop_server: Cluster,
-    cloud_server: Cluster,
+    pub desktop_server: Cluster,
+    pub cloud_server: Cluster,
     pub desktop: Control,
     admin: Control,
-    to_cloud: Proxy,
-    to_desktop: Proxy,
+    pub to_cloud: Proxy,
+    pub to_desktop: Proxy,
     pub folder: PathBuf,
 }
 
@@ -43,14 +45,22 @@ pub async fn first(scale: f64, rounds: usize, round_trips: &[Duration]) {
     let hall = Hall::open(scale).await;
     let tables = hall.tables().await;
     let rows = hall.rows(&tables).await;
+    let known = hall.is_known_to_pgcopydb().await;
+    let here: Vec<&str> = RIVALS
+        .into_iter()
+        .filter(|rival| known || *rival != "pgcopydb")
+        .collect();
+    if !known {
+        println!("pgcopydb isn't here, or doesn't know these servers: it is left out");
+    }
     for trip in round_trips {
         let hall = &hall;
         hall.to_cloud.set_delay(*trip / 2);
         hall.to_desktop.set_delay(*trip / 2);
         let mut seconds: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for round in 0..rounds {
-            let mut rivals = RIVALS;
-            rivals.rotate_left(round % RIVALS.len());
+            let mut rivals = here.clone();
+            rivals.rotate_left(round % here.len());
             for rival in rivals {
                 let took = Box::pin(hall.copy(rival, &tables, *trip)).await;
                 seconds.entry(rival).or_default().push(took);
@@ -67,8 +77,8 @@ pub async fn first(scale: f64, rounds: usize, round_trips: &[Duration]) {
             trip.as_millis()
         );
         let ours = median(seconds["tandem"].clone());
-        for rival in RIVALS {
-            let took = median(seconds[rival].clone());
+        for rival in &here {
+            let took = median(seconds[*rival].clone());
             let rate = rows as f64 / took;
             println!(
                 "  {rival:<14} {took:>8.2} s {rate:>10.0} rows/s   tandem is {:.2} times as fast",
@@ -80,25 +90,26 @@ pub async fn first(scale: f64, rounds: usize, round_trips: &[Duration]) {
 
 impl Hall {
     pub async fn open(scale: f64) -> Hall {
-        let binaries = find_binaries(None).unwrap();
-        let binaries = binaries
-            .first()
-            .expect("PostgreSQL isn't here; run: make servers");
-        let spec = |superuser: &str| {
+        let start = |superuser: &str| {
             let spec = ClusterSpec {
                 fsync: true,
                 superuser: superuser.into(),
                 ..ClusterSpec::default()
             };
-            spec.set("shared_buffers", "512MB")
+            let spec = spec
+                .set("shared_buffers", "512MB")
                 .set("max_wal_size", "8GB")
-                .set("checkpoint_timeout", "1h")
+                .set("checkpoint_timeout", "1h");
+            Cluster::start(&binaries(), &spec).unwrap()
         };
-        let desktop_server = Cluster::start(binaries, &spec("postgres")).unwrap();
-        let cloud_server = Cluster::start(binaries, &spec("supabase_admin")).unwrap();
-        let first = connect(&desktop_server, "postgres", "postgres").await;
+        Hall::on((start("postgres"), start(ADMIN)), scale).await
+    }
+
+    /// The same on servers that are there, the desktop's first.
+    pub async fn on((desktop_server, cloud_server): (Cluster, Cluster), scale: f64) -> Hall {
+        let first = connect(&desktop_server, "postgres").await;
         run(&first, &format!("create database {OFFICE}")).await;
-        let desktop = connect(&desktop_server, "postgres", OFFICE).await;
+        let desktop = connect(&desktop_server, OFFICE).await;
         for sql in [
             include_str!("../../sql/demo/desktop.sql"),
             include_str!("../../sql/demo/generate.sql"),
@@ -107,9 +118,9 @@ impl Hall {
         }
         run(&desktop, &format!("select demo.generate(1, {scale})")).await;
         run(&desktop, "vacuum analyze").await;
-        let template = connect(&cloud_server, "supabase_admin", "postgres").await;
+        let template = connect(&cloud_server, "postgres").await;
         run(&template, "create database pattern").await;
-        let pattern = connect(&cloud_server, "supabase_admin", "pattern").await;
+        let pattern = connect(&cloud_server, "pattern").await;
         run(&pattern, include_str!("../../sql/demo/roles.sql")).await;
         run(&pattern, include_str!("../../sql/demo/cloud.sql")).await;
         run(&pattern, "grant create on schema public to postgres").await;
@@ -147,20 +158,20 @@ impl Hall {
         )
         .await;
         run(&self.admin, "checkpoint").await;
-        connect(&self.cloud_server, "supabase_admin", name).await
+        connect(&self.cloud_server, name).await
     }
 
     /// One more connection to a cloud.
     pub async fn cloud(&self, name: &str) -> Control {
-        connect(&self.cloud_server, "supabase_admin", name).await
+        connect(&self.cloud_server, name).await
     }
 
     /// One more connection to the desktop.
     pub async fn office(&self) -> Control {
-        connect(&self.desktop_server, "postgres", OFFICE).await
+        connect(&self.desktop_server, OFFICE).await
     }
 
-    fn settings(&self, cloud: &str, trip: Duration) -> Settings {
+    pub fn settings(&self, cloud: &str, trip: Duration) -> Settings {
         self.settings_with(cloud, trip, "")
     }
 
@@ -187,7 +198,7 @@ impl Hall {
         tandem::config::load(&sources).unwrap_or_else(|problems| panic!("{problems}"))
     }
 
-    async fn tables(&self) -> Tables {
+    pub async fn tables(&self) -> Tables {
         let cloud = self.empty("shape").await;
         let settings = self.settings("shape", Duration::ZERO);
         agree(&settings, &self.desktop.client, &cloud.client)
@@ -195,7 +206,7 @@ impl Hall {
             .unwrap()
     }
 
-    async fn rows(&self, tables: &Tables) -> u64 {
+    pub async fn rows(&self, tables: &Tables) -> u64 {
         let counts = tables
             .iter()
             .map(|table| format!("(select count(*) from {})", table.desktop.relation));
@@ -210,6 +221,7 @@ impl Hall {
         match rival {
             "tandem" => self.bootstrap(trip).await,
             "native" => self.subscribe(tables, trip).await,
+            "pgcopydb" => self.clone_cloud(trip).await,
             _ => self.pipe(tables, trip).await,
         }
     }
@@ -263,7 +275,7 @@ impl Hall {
     }
 
     /// The columns that both sides have, by their names on the desktop and in the cloud.
-    fn columns(tables: &Tables) -> Vec<(String, String, String, String)> {
+    pub fn columns(tables: &Tables) -> Vec<(String, String, String, String)> {
         let lists = tables.iter().map(|table| {
             let same = table.columns.iter().filter_map(|column| match column.from {
                 Source::Arriving(index) => {
@@ -278,7 +290,8 @@ impl Hall {
         lists.collect()
     }
 
-    async fn subscribe(&self, tables: &Tables, trip: Duration) -> f64 {
+    /// An empty cloud for a subscription: its tables have the desktop's names.
+    pub async fn empty_for_native(&self, tables: &Tables) -> Control {
         let cloud = self.empty("theirs").await;
         let mut published = Vec::new();
         for (desktop, columns, table, _) in Hall::columns(tables) {
@@ -293,6 +306,11 @@ impl Hall {
             &format!("create publication theirs for {}", published.join(", ")),
         )
         .await;
+        cloud
+    }
+
+    /// Subscribes, and comes back when all rows are there.
+    pub async fn sync(&self, cloud: &Control, trip: Duration) -> f64 {
         let port = if trip.is_zero() {
             self.desktop_server.port()
         } else {
@@ -304,17 +322,75 @@ impl Hall {
         );
         let since = Instant::now();
         run(
-            &cloud,
+            cloud,
             &format!("create subscription theirs connection '{connection}' publication theirs"),
         )
         .await;
         wait_for(
-            &cloud,
+            cloud,
             "select bool_and(srsubstate = 'r') from pg_subscription_rel",
         )
         .await;
-        let took = since.elapsed().as_secs_f64();
+        since.elapsed().as_secs_f64()
+    }
+
+    async fn subscribe(&self, tables: &Tables, trip: Duration) -> f64 {
+        let cloud = self.empty_for_native(tables).await;
+        let took = self.sync(&cloud, trip).await;
         run(&cloud, "drop subscription theirs").await;
+        took
+    }
+
+    /// It is here, and its `pg_dump` is as new as these servers.
+    async fn is_known_to_pgcopydb(&self) -> bool {
+        let says = Command::new("pgcopydb").arg("--version").output().await;
+        let says = says.map(|output| [output.stdout, output.stderr].concat());
+        let says = String::from_utf8_lossy(&says.unwrap_or_default()).into_owned();
+        let known = says
+            .lines()
+            .find(|line| line.starts_with("compatible with"));
+        let version = self.cloud_server.version().to_string();
+        known.is_some_and(|known| known.split([' ', ',']).any(|word| word == version))
+    }
+
+    /// `pgcopydb clone` of the cloud that tandem has filled into an empty database beside it: the desktop's own tables have no keys and
+    /// no indexes, so a clone of them would be less work.
+    async fn clone_cloud(&self, trip: Duration) -> f64 {
+        for sql in [
+            "drop database if exists cloned with (force)",
+            "create database cloned template template0",
+            "checkpoint",
+        ] {
+            run(&self.admin, sql).await;
+        }
+        let port = if trip.is_zero() {
+            self.cloud_server.port()
+        } else {
+            self.to_cloud.port()
+        };
+        let host = self.cloud_server.host();
+        let url =
+            |port: u16, database: &str| format!("postgres://{ADMIN}@{host}:{port}/{database}");
+        let folder = self.folder.join("pgcopydb");
+        let _ = std::fs::remove_dir_all(&folder);
+        let since = Instant::now();
+        let output = Command::new("pgcopydb")
+            .args(["clone", "--source", &url(self.cloud_server.port(), "ours")])
+            .args(["--target", &url(port, "cloned"), "--dir"])
+            .arg(folder)
+            .stdin(Stdio::null())
+            .output();
+        let output = output.await.unwrap();
+        let took = since.elapsed().as_secs_f64();
+        let says = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{says}");
+        let rows = "select count(*) from jobtasks";
+        let wanted = text(&self.desktop, rows).await;
+        assert_eq!(
+            text(&self.cloud("cloned").await, rows).await,
+            wanted,
+            "{says}"
+        );
         took
     }
 
@@ -322,7 +398,7 @@ impl Hall {
         drop(self.empty("piped").await);
         let since = Instant::now();
         let from = endpoint(&self.desktop_server, "postgres", OFFICE);
-        let mut to = endpoint(&self.cloud_server, "supabase_admin", "piped");
+        let mut to = endpoint(&self.cloud_server, ADMIN, "piped");
         if !trip.is_zero() {
             to.port = self.to_cloud.port();
         }
@@ -364,10 +440,4 @@ impl Hall {
         }
         since.elapsed().as_secs_f64()
     }
-}
-
-async fn connect(cluster: &Cluster, user: &str, database: &str) -> Control {
-    control::connect(&endpoint(cluster, user, database))
-        .await
-        .unwrap()
 }

@@ -10,8 +10,10 @@
 #[allow(dead_code)]
 #[path = "../../tests/support/chatter.rs"]
 mod chatter;
+mod cost;
 mod first;
 mod latency;
+mod meter;
 mod mile;
 mod phone;
 #[allow(dead_code)]
@@ -42,6 +44,8 @@ struct Plan {
     phone: bool,
     /// From a parent table to the phones and back: the same.
     mile: bool,
+    /// What each road of a change costs: the same.
+    cost: bool,
     /// Times PowerCA's size in the first copy; 0: none.
     first: f64,
     json: Option<PathBuf>,
@@ -69,6 +73,7 @@ impl Plan {
             shapes: StepShape::ALL.into_iter().filter(wanted).collect(),
             phone: asked("phone"),
             mile: asked("mile"),
+            cost: asked("cost"),
             scale: number("BENCH_SCALE", 1.0),
             first: number("BENCH_FIRST", 1.0),
             json: set("BENCH_JSON").map(PathBuf::from),
@@ -98,6 +103,9 @@ async fn measure(plan: Plan) {
     }
     if plan.mile {
         Box::pin(mile::mile()).await;
+    }
+    if plan.cost {
+        Box::pin(cost::cost(plan.rounds, plan.scale)).await;
     }
     if plan.shapes.is_empty() {
         return;

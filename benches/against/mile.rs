@@ -130,7 +130,8 @@ pub async fn mile() {
     println!("  a refill of the office's took {refill}, a quiet one {quietly}, its part {part}");
 }
 
-async fn start(hall: &Hall) -> Child {
+/// Starts the service, and comes back when it streams.
+pub async fn start(hall: &Hall) -> Child {
     let tandem = Command::new(env!("CARGO_BIN_EXE_tandem"))
         .arg("--config")
         .arg(hall.folder.join("tandem.toml"))

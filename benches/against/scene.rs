@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use postgres_protocol::message::backend::Message;
 use tandem::capture::Frame;
 use tandem::config::Endpoint;
-use tandem::demo::cluster::{Cluster, ClusterSpec, find_binaries};
+use tandem::demo::cluster::{Binaries, Cluster, ClusterSpec, find_binaries};
 use tandem::demo::endpoint;
 use tandem::wire::control::{self, Control};
 use tandem::wire::{Mode, PINNED, Session};
@@ -20,22 +20,24 @@ use crate::shape::{NAMES, StepShape, TABLES};
 use crate::usage::Usage;
 
 const DESKTOP: &str = "office";
-const NATIVE: &str = "native";
+pub const NATIVE: &str = "native";
+/// The name of connections that only look, so that what they cost is left out.
+pub const OWN: &str = "bench";
 /// Longer than any drain: something is wrong then.
 const PATIENCE: Duration = Duration::from_secs(600);
 /// How often a side is asked whether the work has come.
 const ASK_EVERY: Duration = Duration::from_millis(2);
 
 pub struct Scene {
-    desktop_server: Cluster,
-    cloud_server: Cluster,
+    pub desktop_server: Cluster,
+    pub cloud_server: Cluster,
     pub desktop: Control,
     /// What tandem writes to.
     pub cloud: Control,
     /// What the subscription writes to.
     pub native: Control,
-    to_desktop: Proxy,
-    to_cloud: Proxy,
+    pub to_desktop: Proxy,
+    pub to_cloud: Proxy,
     folder: PathBuf,
 }
 
@@ -58,26 +60,16 @@ pub struct Drained {
 
 impl Scene {
     pub async fn set(shapes: &[StepShape], scale: f64) -> Scene {
-        let binaries = find_binaries(None).unwrap();
-        let binaries = match std::env::var("BENCH_PG")
-            .ok()
-            .filter(|asked| !asked.is_empty())
-        {
-            Some(asked) => binaries.iter().find(|one| one.version.to_string() == asked),
-            None => binaries.first(),
-        };
-        let binaries = binaries.expect("PostgreSQL isn't here; run: make servers");
-        let spec = ClusterSpec {
-            fsync: true,
-            ..ClusterSpec::default()
-        };
-        let spec = spec
-            .set("shared_buffers", "512MB")
-            .set("max_wal_size", "8GB")
-            .set("checkpoint_timeout", "1h")
-            .set("wal_retrieve_retry_interval", "100ms");
-        let desktop_server = Cluster::start(binaries, &spec).unwrap();
-        let cloud_server = Cluster::start(binaries, &spec).unwrap();
+        let start = || Cluster::start(&binaries(), &spec()).unwrap();
+        Scene::on((start(), start()), shapes, scale).await
+    }
+
+    /// The same on servers that are there, the desktop's first.
+    pub async fn on(
+        (desktop_server, cloud_server): (Cluster, Cluster),
+        shapes: &[StepShape],
+        scale: f64,
+    ) -> Scene {
         let admin = connect(&desktop_server, "postgres").await;
         run(&admin, &format!("create database {DESKTOP}")).await;
         let admin = connect(&cloud_server, "postgres").await;
@@ -112,13 +104,8 @@ impl Scene {
 
     /// Everybody has all rows, and a slot from there on.
     async fn fill(&self) {
-        let mut tandem = self.start_tandem();
-        wait_for(
-            &self.cloud,
-            "select coalesce((select lsn is not null from tandem.checkpoint), false)",
-        )
-        .await;
-        stop(&mut tandem).await;
+        let tandem = self.begin(Rival::Tandem).await;
+        self.end(tandem).await;
         run(
             &self.desktop,
             &format!("create publication {NATIVE} for table {}", NAMES.join(", ")),
@@ -198,8 +185,13 @@ impl Scene {
     /// Does the work while nobody reads.
     pub async fn prepare(&self, shape: StepShape, scale: f64) -> Backlog {
         let (work, rows) = shape.work(scale);
+        self.wait_in_log(&work, rows).await
+    }
+
+    /// Does any work while nobody reads.
+    pub async fn wait_in_log(&self, work: &str, rows: u64) -> Backlog {
         run(&self.desktop, "set synchronous_commit = off").await;
-        run(&self.desktop, &work).await;
+        run(&self.desktop, work).await;
         run(&self.desktop, "set synchronous_commit = on").await;
         let finish = 1 + number(&self.desktop, "select coalesce(max(id), 0) from finish").await;
         run(
@@ -234,11 +226,7 @@ impl Scene {
     async fn drain_tandem(&self, backlog: &Backlog) -> (f64, Usage) {
         let mut tandem = self.start_tandem();
         let started = self.streaming("tandem").await;
-        let finished = format!(
-            "select exists (select from finish where id = {})",
-            backlog.finish
-        );
-        wait_for(&self.cloud, &finished).await;
+        wait_for(&self.cloud, &Scene::finished(backlog)).await;
         let seconds = started.elapsed().as_secs_f64();
         let usage = Usage::of(tandem.id().unwrap_or_default());
         stop(&mut tandem).await;
@@ -248,11 +236,7 @@ impl Scene {
     async fn drain_native(&self, backlog: &Backlog) -> (f64, Usage) {
         self.start_native().await;
         let started = self.streaming(NATIVE).await;
-        let finished = format!(
-            "select exists (select from finish where id = {})",
-            backlog.finish
-        );
-        wait_for(&self.native, &finished).await;
+        wait_for(&self.native, &Scene::finished(backlog)).await;
         let seconds = started.elapsed().as_secs_f64();
         let worker = number(
             &self.native,
@@ -262,6 +246,42 @@ impl Scene {
         let usage = Usage::of(worker as u32);
         self.stop_native().await;
         (seconds, usage)
+    }
+
+    /// Starts one of both receivers, and comes back when the stream is there: nothing of its start belongs to what follows.
+    pub async fn begin(&self, rival: Rival) -> Option<Child> {
+        if rival == Rival::Native {
+            self.start_native().await;
+            self.streaming(NATIVE).await;
+            return None;
+        }
+        let log = || std::fs::read_to_string(self.folder.join("run.log")).unwrap_or_default();
+        let before = log().len();
+        let tandem = self.start_tandem();
+        let streams = async {
+            while !log()[before..].contains("streaming") {
+                sleep(ASK_EVERY).await;
+            }
+        };
+        let came = timeout(PATIENCE, streams).await;
+        came.unwrap_or_else(|_| panic!("tandem doesn't stream: {}", &log()[before..]));
+        Some(tandem)
+    }
+
+    /// Stops what [`Scene::begin`] started.
+    pub async fn end(&self, tandem: Option<Child>) {
+        match tandem {
+            Some(mut tandem) => stop(&mut tandem).await,
+            None => self.stop_native().await,
+        }
+    }
+
+    /// Whether a receiver has all of a backlog, as a query.
+    pub fn finished(backlog: &Backlog) -> String {
+        format!(
+            "select exists (select from finish where id = {})",
+            backlog.finish
+        )
     }
 
     /// When a slot's reader is there: programs take their time to start, and that is not measured.
@@ -381,10 +401,36 @@ impl Scene {
     }
 }
 
+/// The programs of the servers: of the oldest that are here, or of those that `BENCH_PG` asks for.
+pub fn binaries() -> Binaries {
+    let mut found = find_binaries(None).unwrap().into_iter();
+    let asked = std::env::var("BENCH_PG").unwrap_or_default();
+    found
+        .find(|one| asked.is_empty() || one.version.to_string() == asked)
+        .expect("PostgreSQL isn't here; run: make servers")
+}
+
+/// Servers that write to the disk, and aren't held up by what they do once in a while.
+pub fn spec() -> ClusterSpec {
+    let spec = ClusterSpec {
+        fsync: true,
+        ..ClusterSpec::default()
+    };
+    spec.set("shared_buffers", "512MB")
+        .set("max_wal_size", "8GB")
+        .set("checkpoint_timeout", "1h")
+        .set("wal_retrieve_retry_interval", "100ms")
+}
+
 pub async fn connect(cluster: &Cluster, database: &str) -> Control {
-    control::connect(&endpoint(cluster, cluster.superuser(), database))
-        .await
-        .unwrap()
+    let endpoint = Endpoint {
+        application_name: Some(OWN.to_owned()),
+        ..endpoint(cluster, cluster.superuser(), database)
+    };
+    let connection = control::connect(&endpoint).await.unwrap();
+    // Nothing where the server doesn't count statements.
+    run(&connection, "set pg_stat_statements.track = 'none'").await;
+    connection
 }
 
 pub async fn run(side: &Control, sql: &str) {

@@ -37,3 +37,28 @@ impl Usage {
         }
     }
 }
+
+/// Processor time of all that a process has started, what has ended included, but for `except`; in seconds.
+pub fn of_children(parent: u32, except: &[u32]) -> f64 {
+    let fields = |process: u32| -> Vec<f64> {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap_or_default();
+        // The name in front may have spaces. The state behind it is a letter.
+        let fields = stat
+            .rsplit(')')
+            .next()
+            .unwrap_or_default()
+            .split_whitespace();
+        fields
+            .map(|field| field.parse().unwrap_or_default())
+            .collect()
+    };
+    let sum = |fields: &[f64], from: usize| -> f64 { fields.iter().skip(from).take(2).sum() };
+    let ended = sum(&fields(parent), 13);
+    let processes = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let processes = processes.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    let living = processes
+        .filter(|process| !except.contains(process))
+        .map(fields);
+    let living = living.filter(|fields| fields.get(1) == Some(&f64::from(parent)));
+    (ended + living.map(|fields| sum(&fields, 11)).sum::<f64>()) / TICKS
+}
