@@ -138,6 +138,7 @@ fn carry_out(
                 params: place(table, number, manner),
                 table: Some(table.id),
                 step: Some(number),
+                is_lone: false,
             });
         }
     }
@@ -261,6 +262,7 @@ fn same_keys(
             params: place(table, *number, manner),
             table: Some(table.id),
             step: Some(*number),
+            is_lone: false,
         }
     });
     statements.collect()
