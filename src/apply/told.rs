@@ -1,6 +1,9 @@
 //! Statements that the server was told under a name, and need not be told again: parsing is a third of what a lone row costs
 //! the cloud. Only where nobody stands between us and the server: behind a pooler the next transaction has another session.
 //!
+//! The plan of a statement that writes one row from plain parameters is kept with it: that is most of what such a row costs. One that
+//! reads arrays would be kept for as many rows as nobody knows, and has none.
+//!
 //! A name is made of the statement's text and types, so whatever happens to a session, it never stands for something else.
 
 use std::collections::HashMap;
@@ -8,8 +11,10 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use bytes::Bytes;
+
 use crate::limits;
-use crate::model::{Oid, Statement, sqlstate};
+use crate::model::{Oid, Statement, TableId, sqlstate};
 use crate::wire::{Naming, ServerError};
 
 /// Something in the cloud makes sessions forget statements: names are not used again while this program runs.
@@ -32,6 +37,10 @@ struct Text {
     name: String,
     /// How often it may still be run before it is told anew; 0 before it was told.
     runs: u32,
+    /// The table whose rows it writes one by one, by a plan that the server keeps...
+    lone: Option<TableId>,
+    /// ...and the bytes that others have sent there since that plan was made.
+    grown: usize,
     last: u64,
 }
 
@@ -76,6 +85,7 @@ impl Told {
     /// How this statement goes out. What comes for the first time may be the last of its kind and gets no name.
     pub(super) fn way(&mut self, statement: &Statement) -> Way {
         let mut way = Way::NAMELESS;
+        self.outgrows(statement);
         let short = statement.sql.len() <= limits::TOLD_BYTES_MAX;
         if !self.is_direct || !short || FORGETFUL.load(Ordering::Relaxed) {
             return way;
@@ -93,6 +103,8 @@ impl Told {
                 types: types().collect(),
                 name: format!("tandem {hash:016x}"),
                 runs: 0,
+                lone: statement.table.filter(|_| statement.is_lone),
+                grown: 0,
                 last: self.clock,
             };
             self.texts.insert(hash, text);
@@ -107,9 +119,11 @@ impl Told {
             // A plan that the server keeps was made for a table as large, and for as many rows, as there were then. It makes
             // one for each of the first runs; our own calls have no plans worth a thought.
             text.runs = match statement.table {
+                Some(_) if statement.is_lone => limits::RUNS_WITH_KEPT_PLAN,
                 Some(_) => limits::RUNS_WITH_OWN_PLANS,
                 None => u32::MAX,
             };
+            text.grown = 0;
         }
         text.runs -= 1;
         way.name = Some((text.name.clone(), is_known));
@@ -117,8 +131,27 @@ impl Told {
     }
 
     /// A statement that has no name, whatever came before.
-    pub(super) fn keeps_nothing(&mut self, _: &Statement) -> Way {
+    pub(super) fn keeps_nothing(&mut self, statement: &Statement) -> Way {
+        self.outgrows(statement);
         Way::NAMELESS
+    }
+
+    /// Many rows make another table of it: one that was read whole because it was small has to be planned for anew. How many come
+    /// out of the staging table nobody here knows.
+    fn outgrows(&mut self, statement: &Statement) {
+        let Some(table) = statement.table.filter(|_| !statement.is_lone) else {
+            return;
+        };
+        let arrays = statement.params.iter().filter(|param| param.binary);
+        let bytes = arrays.map(|param| param.value.as_ref().map_or(0, Bytes::len));
+        let bytes = bytes.reduce(usize::saturating_add).unwrap_or(usize::MAX);
+        let lone = self.texts.values_mut();
+        for text in lone.filter(|text| text.lone == Some(table)) {
+            text.grown = text.grown.saturating_add(bytes);
+            if text.grown > limits::GROWN_BYTES_MAX {
+                text.runs = 0;
+            }
+        }
     }
 
     /// Gives up the text that was not used for longest, where there are as many as may be. Answers what the server is to forget.
@@ -159,7 +192,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Param, TableId};
+    use crate::model::{Param, oid};
 
     fn direct() -> Told {
         let mut told = Told::default();
@@ -171,6 +204,13 @@ mod tests {
         Statement {
             table: Some(TableId(0)),
             ..Statement::bookkeeping(sql, vec![Param::int8(1)])
+        }
+    }
+
+    fn lone(sql: &str) -> Statement {
+        Statement {
+            is_lone: true,
+            ..row(sql)
         }
     }
 
@@ -190,6 +230,53 @@ mod tests {
         let own = Statement::bookkeeping("o", Vec::new());
         let ways: Vec<_> = (0..20).map(|_| known(&mut told, &own)).collect();
         assert!(ways[2..].iter().all(|way| *way == known_again));
+    }
+
+    #[test]
+    fn what_writes_one_row_has_a_plan_that_lasts_for_many_runs_but_not_forever() {
+        let mut told = direct();
+        let ways: Vec<_> = (0..450).map(|_| known(&mut told, &lone("r"))).collect();
+        let anew: Vec<_> = (0..ways.len())
+            .filter(|at| ways[*at] == Some(false))
+            .collect();
+        let again = limits::RUNS_WITH_KEPT_PLAN as usize;
+        assert_eq!(ways[0], None);
+        assert_eq!(anew, [1, 1 + again, 1 + 2 * again]);
+    }
+
+    #[test]
+    fn many_rows_end_the_plans_for_one_row_of_their_table_alone() {
+        let many = |bytes: usize| Statement {
+            params: vec![Param {
+                type_oid: oid::TEXT_ARRAY,
+                value: Some(vec![0; bytes].into()),
+                binary: true,
+            }],
+            ..row("many")
+        };
+        let staged = Statement {
+            params: vec![Param::string("office")],
+            ..row("staged")
+        };
+        let other = Statement {
+            table: Some(TableId(1)),
+            ..lone("other")
+        };
+        let mut told = direct();
+        let after = |told: &mut Told, between: &Statement| {
+            told.way(between);
+            (known(told, &lone("r")), known(told, &other))
+        };
+        let few = many(limits::GROWN_BYTES_MAX / 2 + 1);
+        assert_eq!(after(&mut told, &lone("q")), (None, None));
+        let (anew, again) = (Some(false), Some(true));
+        assert_eq!(after(&mut told, &lone("q")), (anew, anew));
+        assert_eq!(after(&mut told, &few), (again, again));
+        assert_eq!(after(&mut told, &few), (anew, again), "they add up");
+        assert_eq!(after(&mut told, &few), (again, again));
+        assert_eq!(after(&mut told, &staged), (anew, again));
+        told.keeps_nothing(&staged);
+        assert_eq!(after(&mut told, &lone("q")), (anew, again));
     }
 
     #[test]
