@@ -191,8 +191,8 @@ pub const TOLD_BYTES_MAX: usize = 32 * 1024;
 pub const RUNS_WITH_OWN_PLANS: u32 = 5;
 /// What writes one row, whose key is looked for in an index, keeps its plan for so many: only a table that was tiny outgrows it...
 pub const RUNS_WITH_KEPT_PLAN: u32 = 200;
-/// ...and is planned for anew once so much has come in other statements, some hundred rows, in bytes.
-pub const GROWN_BYTES_MAX: usize = 64 * 1024;
+/// ...and all are planned for anew once so much has come in other statements, some hundred rows, in bytes.
+pub const GROWN_BYTES_MAX: u64 = 64 * 1024;
 
 /// A statement with so many rows is told to look for them by index.
 pub const PROBED_ROWS_MIN: usize = 200;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use bytes::Bytes;
 
 use crate::limits;
-use crate::model::{Oid, Statement, TableId, sqlstate};
+use crate::model::{Oid, Statement, sqlstate};
 use crate::wire::{Naming, ServerError};
 
 /// Something in the cloud makes sessions forget statements: names are not used again while this program runs.
@@ -28,6 +28,8 @@ pub(super) struct Told {
     texts: HashMap<u64, Text>,
     /// Counts statements.
     clock: u64,
+    /// Bytes that were sent for rows which don't come alone.
+    sent: u64,
 }
 
 /// One text that was sent before.
@@ -37,10 +39,8 @@ struct Text {
     name: String,
     /// How often it may still be run before it is told anew; 0 before it was told.
     runs: u32,
-    /// The table whose rows it writes one by one, by a plan that the server keeps...
-    lone: Option<TableId>,
-    /// ...and the bytes that others have sent there since that plan was made.
-    grown: usize,
+    /// [`Told::sent`] when it was told.
+    sent: u64,
     last: u64,
 }
 
@@ -85,7 +85,7 @@ impl Told {
     /// How this statement goes out. What comes for the first time may be the last of its kind and gets no name.
     pub(super) fn way(&mut self, statement: &Statement) -> Way {
         let mut way = Way::NAMELESS;
-        self.outgrows(statement);
+        self.counts(statement);
         let short = statement.sql.len() <= limits::TOLD_BYTES_MAX;
         if !self.is_direct || !short || FORGETFUL.load(Ordering::Relaxed) {
             return way;
@@ -103,8 +103,7 @@ impl Told {
                 types: types().collect(),
                 name: format!("tandem {hash:016x}"),
                 runs: 0,
-                lone: statement.table.filter(|_| statement.is_lone),
-                grown: 0,
+                sent: 0,
                 last: self.clock,
             };
             self.texts.insert(hash, text);
@@ -114,7 +113,8 @@ impl Told {
             return way;
         }
         text.last = self.clock;
-        let is_known = text.runs > 0;
+        let outgrown = statement.is_lone && self.sent - text.sent > limits::GROWN_BYTES_MAX;
+        let is_known = text.runs > 0 && !outgrown;
         if !is_known {
             // A plan that the server keeps was made for a table as large, and for as many rows, as there were then. It makes
             // one for each of the first runs; our own calls have no plans worth a thought.
@@ -123,7 +123,7 @@ impl Told {
                 Some(_) => limits::RUNS_WITH_OWN_PLANS,
                 None => u32::MAX,
             };
-            text.grown = 0;
+            text.sent = self.sent;
         }
         text.runs -= 1;
         way.name = Some((text.name.clone(), is_known));
@@ -132,26 +132,20 @@ impl Told {
 
     /// A statement that has no name, whatever came before.
     pub(super) fn keeps_nothing(&mut self, statement: &Statement) -> Way {
-        self.outgrows(statement);
+        self.counts(statement);
         Way::NAMELESS
     }
 
-    /// Many rows make another table of it: one that was read whole because it was small has to be planned for anew. How many come
-    /// out of the staging table nobody here knows.
-    fn outgrows(&mut self, statement: &Statement) {
-        let Some(table) = statement.table.filter(|_| !statement.is_lone) else {
+    /// Many rows make another table of one that was read whole because it was small: the row's own, or one that its statement asks
+    /// for parents or children. How many come out of the staging table nobody here knows.
+    fn counts(&mut self, statement: &Statement) {
+        if statement.table.is_none() || statement.is_lone {
             return;
-        };
+        }
         let arrays = statement.params.iter().filter(|param| param.binary);
         let bytes = arrays.map(|param| param.value.as_ref().map_or(0, Bytes::len));
-        let bytes = bytes.reduce(usize::saturating_add).unwrap_or(usize::MAX);
-        let lone = self.texts.values_mut();
-        for text in lone.filter(|text| text.lone == Some(table)) {
-            text.grown = text.grown.saturating_add(bytes);
-            if text.grown > limits::GROWN_BYTES_MAX {
-                text.runs = 0;
-            }
-        }
+        let bytes = bytes.reduce(|sum, bytes| sum + bytes);
+        self.sent += bytes.map_or(limits::GROWN_BYTES_MAX + 1, |bytes| bytes as u64);
     }
 
     /// Gives up the text that was not used for longest, where there are as many as may be. Answers what the server is to forget.
@@ -192,7 +186,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Param, oid};
+    use crate::model::{Param, TableId, oid};
 
     fn direct() -> Told {
         let mut told = Told::default();
@@ -245,38 +239,34 @@ mod tests {
     }
 
     #[test]
-    fn many_rows_end_the_plans_for_one_row_of_their_table_alone() {
-        let many = |bytes: usize| Statement {
+    fn many_rows_end_the_plans_for_one_row() {
+        let few = Statement {
             params: vec![Param {
                 type_oid: oid::TEXT_ARRAY,
-                value: Some(vec![0; bytes].into()),
+                value: Some(vec![0; limits::GROWN_BYTES_MAX as usize / 2 + 1].into()),
                 binary: true,
             }],
-            ..row("many")
+            ..row("few")
         };
         let staged = Statement {
             params: vec![Param::string("office")],
             ..row("staged")
         };
-        let other = Statement {
-            table: Some(TableId(1)),
-            ..lone("other")
-        };
         let mut told = direct();
         let after = |told: &mut Told, between: &Statement| {
             told.way(between);
-            (known(told, &lone("r")), known(told, &other))
+            known(told, &lone("r"))
         };
-        let few = many(limits::GROWN_BYTES_MAX / 2 + 1);
-        assert_eq!(after(&mut told, &lone("q")), (None, None));
         let (anew, again) = (Some(false), Some(true));
-        assert_eq!(after(&mut told, &lone("q")), (anew, anew));
-        assert_eq!(after(&mut told, &few), (again, again));
-        assert_eq!(after(&mut told, &few), (anew, again), "they add up");
-        assert_eq!(after(&mut told, &few), (again, again));
-        assert_eq!(after(&mut told, &staged), (anew, again));
+        assert_eq!(after(&mut told, &lone("q")), None);
+        assert_eq!(after(&mut told, &lone("q")), anew);
+        assert_eq!(after(&mut told, &few), again);
+        assert_eq!(after(&mut told, &few), anew, "they add up");
+        assert_eq!(after(&mut told, &few), again);
+        assert_eq!(after(&mut told, &staged), anew);
+        assert_eq!(after(&mut told, &lone("q")), again);
         told.keeps_nothing(&staged);
-        assert_eq!(after(&mut told, &lone("q")), (anew, again));
+        assert_eq!(after(&mut told, &lone("q")), anew);
     }
 
     #[test]

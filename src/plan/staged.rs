@@ -258,11 +258,9 @@ fn same_keys(
             tests = tests.join(" and ")
         );
         Statement {
-            sql: sql.into(),
-            params: place(table, *number, manner),
             table: Some(table.id),
             step: Some(*number),
-            is_lone: false,
+            ..Statement::bookkeeping(sql, place(table, *number, manner))
         }
     });
     statements.collect()
