@@ -182,13 +182,17 @@ pub const GOODBYE_MAX: Duration = Duration::from_secs(3);
 /// A batch's messages go out in pieces of about this size, so that they aren't held twice.
 pub const WRITE_BYTES: usize = 256 * 1024;
 
-/// Statements that a session of the cloud keeps parsed for us: each takes some 100 kB there.
+/// Statements that a session of the cloud keeps parsed for us: each takes some 100 kB there, with a plan that is kept twice that.
 pub const TOLD_MAX: usize = 32;
 /// Longer ones are sent whole each time: their texts are kept on our side, too.
 pub const TOLD_BYTES_MAX: usize = 32 * 1024;
 /// A server makes a plan of its own for each of the first so many runs of a statement; then it may keep one.
 /// Source: `choose_custom_plan` in PostgreSQL's `plancache.c`.
 pub const RUNS_WITH_OWN_PLANS: u32 = 5;
+/// What writes one row, whose key is looked for in an index, keeps its plan for so many: only a table that was tiny outgrows it...
+pub const RUNS_WITH_KEPT_PLAN: u32 = 200;
+/// ...and all are planned for anew once so much has come in other statements, some hundred rows, in bytes.
+pub const GROWN_BYTES_MAX: u64 = 64 * 1024;
 
 /// A statement with so many rows is told to look for them by index.
 pub const PROBED_ROWS_MIN: usize = 200;
@@ -271,8 +275,7 @@ pub const TELL_EVERY: Duration = Duration::from_millis(250);
 pub const PROBE_MAX: Duration = Duration::from_secs(2);
 /// How often the cloud is asked whether it has come.
 pub const PROBE_EVERY: Duration = Duration::from_millis(10);
-/// How long `wait` gives a service that isn't there: one that was just started takes some twenty round trips to a far cloud
-/// until it has the lease.
+/// How long `wait` gives a service that isn't there: one just started takes some twenty round trips to a far cloud until it has the lease.
 pub const STARTING_MAX: Duration = Duration::from_secs(10);
 /// How often `wait` asks.
 pub const WAIT_EVERY: Duration = Duration::from_millis(50);
@@ -288,8 +291,7 @@ pub const UNCOUNTED_ROWS_MIN: usize = 2000;
 /// Rows whose parents came that are written in one go before those that are refused are looked for by halves: few enough that
 /// one bad row doesn't cost the others much.
 pub const HEALED_PIECE: u32 = 1024;
-/// Rows of one table that may wait in the quarantine: beyond it the table is broken, not its rows. Their
-/// names are kept in memory too.
+/// Rows of one table that may wait in the quarantine: beyond it the table is broken, not its rows. Their names are in memory.
 pub const PARKED_ROWS_MAX: u64 = 10_000;
 /// Bytes that they may have together.
 pub const PARKED_BYTES_MAX: u64 = 64 * 1024 * 1024;
@@ -350,8 +352,7 @@ pub const PIECE_PAGES_MIN: u64 = 512;
 pub const PIECE_PAGES_MAX: u64 = 1_024;
 /// Small tables of a first fill go to the cloud together, about so many bytes at once: seconds on a slow line, and in memory.
 pub const TOGETHER_BYTES: usize = 1024 * 1024;
-/// Values of foreign keys that one transaction of a first fill keeps in memory to check them together; where there are more, the
-/// cloud checks them row by row.
+/// Values of foreign keys that one transaction of a first fill keeps in memory to check together; of more, the cloud checks each row.
 pub const REFERENCE_BYTES: usize = 8 * 1024 * 1024;
 /// What each of them takes beside its own bytes.
 pub const REFERENCE_OVERHEAD: usize = 48;
@@ -387,8 +388,7 @@ pub const TEXTS_MAX: usize = 1_000;
 /// A table that was filled with at least so many rows gets statistics at once.
 pub const ANALYZE_ROWS_MIN: u64 = 100;
 
-/// What folding costs for each key that a transaction touches, beside the rows' bytes: its place in the
-/// index and in the steps. Measured with narrow rows.
+/// What folding costs for each key that a transaction touches, beside the rows' bytes: its place in the index and the steps (measured).
 pub const NET_OVERHEAD: usize = 400;
 
 /// This share of `memory_max` is kept for the message that waits until there is room.

@@ -1,12 +1,17 @@
 //! Statements that the server was told under a name, and need not be told again: parsing is a third of what a lone row costs
 //! the cloud. Only where nobody stands between us and the server: behind a pooler the next transaction has another session.
 //!
+//! The plan of a statement that writes one row from plain parameters is kept with it: that is most of what such a row costs. One that
+//! reads arrays would be kept for as many rows as nobody knows, and has none.
+//!
 //! A name is made of the statement's text and types, so whatever happens to a session, it never stands for something else.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+
+use bytes::Bytes;
 
 use crate::limits;
 use crate::model::{Oid, Statement, sqlstate};
@@ -23,6 +28,8 @@ pub(super) struct Told {
     texts: HashMap<u64, Text>,
     /// Counts statements.
     clock: u64,
+    /// Bytes that were sent for rows which don't come alone.
+    sent: u64,
 }
 
 /// One text that was sent before.
@@ -32,6 +39,8 @@ struct Text {
     name: String,
     /// How often it may still be run before it is told anew; 0 before it was told.
     runs: u32,
+    /// [`Told::sent`] when it was told.
+    sent: u64,
     last: u64,
 }
 
@@ -76,6 +85,7 @@ impl Told {
     /// How this statement goes out. What comes for the first time may be the last of its kind and gets no name.
     pub(super) fn way(&mut self, statement: &Statement) -> Way {
         let mut way = Way::NAMELESS;
+        self.counts(statement);
         let short = statement.sql.len() <= limits::TOLD_BYTES_MAX;
         if !self.is_direct || !short || FORGETFUL.load(Ordering::Relaxed) {
             return way;
@@ -93,6 +103,7 @@ impl Told {
                 types: types().collect(),
                 name: format!("tandem {hash:016x}"),
                 runs: 0,
+                sent: 0,
                 last: self.clock,
             };
             self.texts.insert(hash, text);
@@ -102,14 +113,17 @@ impl Told {
             return way;
         }
         text.last = self.clock;
-        let is_known = text.runs > 0;
+        let outgrown = statement.is_lone && self.sent - text.sent > limits::GROWN_BYTES_MAX;
+        let is_known = text.runs > 0 && !outgrown;
         if !is_known {
             // A plan that the server keeps was made for a table as large, and for as many rows, as there were then. It makes
             // one for each of the first runs; our own calls have no plans worth a thought.
             text.runs = match statement.table {
+                Some(_) if statement.is_lone => limits::RUNS_WITH_KEPT_PLAN,
                 Some(_) => limits::RUNS_WITH_OWN_PLANS,
                 None => u32::MAX,
             };
+            text.sent = self.sent;
         }
         text.runs -= 1;
         way.name = Some((text.name.clone(), is_known));
@@ -117,8 +131,21 @@ impl Told {
     }
 
     /// A statement that has no name, whatever came before.
-    pub(super) fn keeps_nothing(&mut self, _: &Statement) -> Way {
+    pub(super) fn keeps_nothing(&mut self, statement: &Statement) -> Way {
+        self.counts(statement);
         Way::NAMELESS
+    }
+
+    /// Many rows make another table of one that was read whole because it was small: the row's own, or one that its statement asks
+    /// for parents or children. How many come out of the staging table nobody here knows.
+    fn counts(&mut self, statement: &Statement) {
+        if statement.table.is_none() || statement.is_lone {
+            return;
+        }
+        let arrays = statement.params.iter().filter(|param| param.binary);
+        let bytes = arrays.map(|param| param.value.as_ref().map_or(0, Bytes::len));
+        let bytes = bytes.reduce(|sum, bytes| sum + bytes);
+        self.sent += bytes.map_or(limits::GROWN_BYTES_MAX + 1, |bytes| bytes as u64);
     }
 
     /// Gives up the text that was not used for longest, where there are as many as may be. Answers what the server is to forget.
@@ -159,7 +186,7 @@ impl Told {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Param, TableId};
+    use crate::model::{Param, TableId, oid};
 
     fn direct() -> Told {
         let mut told = Told::default();
@@ -171,6 +198,13 @@ mod tests {
         Statement {
             table: Some(TableId(0)),
             ..Statement::bookkeeping(sql, vec![Param::int8(1)])
+        }
+    }
+
+    fn lone(sql: &str) -> Statement {
+        Statement {
+            is_lone: true,
+            ..row(sql)
         }
     }
 
@@ -190,6 +224,49 @@ mod tests {
         let own = Statement::bookkeeping("o", Vec::new());
         let ways: Vec<_> = (0..20).map(|_| known(&mut told, &own)).collect();
         assert!(ways[2..].iter().all(|way| *way == known_again));
+    }
+
+    #[test]
+    fn what_writes_one_row_has_a_plan_that_lasts_for_many_runs_but_not_forever() {
+        let mut told = direct();
+        let ways: Vec<_> = (0..450).map(|_| known(&mut told, &lone("r"))).collect();
+        let anew: Vec<_> = (0..ways.len())
+            .filter(|at| ways[*at] == Some(false))
+            .collect();
+        let again = limits::RUNS_WITH_KEPT_PLAN as usize;
+        assert_eq!(ways[0], None);
+        assert_eq!(anew, [1, 1 + again, 1 + 2 * again]);
+    }
+
+    #[test]
+    fn many_rows_end_the_plans_for_one_row() {
+        let few = Statement {
+            params: vec![Param {
+                type_oid: oid::TEXT_ARRAY,
+                value: Some(vec![0; limits::GROWN_BYTES_MAX as usize / 2 + 1].into()),
+                binary: true,
+            }],
+            ..row("few")
+        };
+        let staged = Statement {
+            params: vec![Param::string("office")],
+            ..row("staged")
+        };
+        let mut told = direct();
+        let after = |told: &mut Told, between: &Statement| {
+            told.way(between);
+            known(told, &lone("r"))
+        };
+        let (anew, again) = (Some(false), Some(true));
+        assert_eq!(after(&mut told, &lone("q")), None);
+        assert_eq!(after(&mut told, &lone("q")), anew);
+        assert_eq!(after(&mut told, &few), again);
+        assert_eq!(after(&mut told, &few), anew, "they add up");
+        assert_eq!(after(&mut told, &few), again);
+        assert_eq!(after(&mut told, &staged), anew);
+        assert_eq!(after(&mut told, &lone("q")), again);
+        told.keeps_nothing(&staged);
+        assert_eq!(after(&mut told, &lone("q")), anew);
     }
 
     #[test]

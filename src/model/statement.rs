@@ -17,6 +17,8 @@ pub struct Statement {
     pub table: Option<TableId>,
     /// The step of the batch that it carries out.
     pub step: Option<usize>,
+    /// It writes one row, each of whose values is a parameter: a plan that was made for another row suits this one.
+    pub is_lone: bool,
 }
 
 /// One parameter.
@@ -98,6 +100,7 @@ impl Statement {
             params,
             table: None,
             step: None,
+            is_lone: false,
         }
     }
 }

@@ -5,9 +5,9 @@
 //! says what is wrong with it.
 //! Source: the `*recv` functions in `src/backend/utils/adt/`.
 
-use bytes::{BufMut, BytesMut};
+use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::model::{Oid, Reads, Source, StepKind, StepShape, Table, oid};
+use crate::model::{Cell, Oid, Param, Reads, Source, StepKind, StepShape, Table, oid};
 
 /// What an array parameter is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,10 +37,8 @@ pub(super) fn elements(
     shape: &StepShape,
     columns: &[usize],
 ) -> Vec<Element> {
-    let plain = matches!(work, StepKind::Upsert | StepKind::Delete);
-    let plain = plain && !shape.mobile && !shape.moved && !shape.waits();
     // What names an orphan is a hash over texts.
-    let plain = plain && table.orphaned().is_empty();
+    let plain = is_plain(work, shape) && table.orphaned().is_empty();
     let of = |index: &usize| {
         let mut users = { table.columns.iter() }.filter(|one| one.from.uses().contains(index));
         let (Some(column), None) = (users.next().filter(|_| plain), users.next()) else {
@@ -55,6 +53,12 @@ pub(super) fn elements(
         }
     };
     columns.iter().map(of).collect()
+}
+
+/// Rows are written, or removed, as they came and where they stand.
+pub(super) fn is_plain(work: StepKind, shape: &StepShape) -> bool {
+    let plain = matches!(work, StepKind::Upsert | StepKind::Delete);
+    plain && !shape.mobile && !shape.moved && !shape.waits()
 }
 
 /// Values of a type, as `format_type` spells it, can come in an array of it.
@@ -117,6 +121,27 @@ impl Element {
             Date => 1182,
             Timestamp => 1115,
             Timestamptz => 1185,
+        }
+    }
+
+    /// A value as a parameter of its own: of this type, else a `text`, as for arrays.
+    pub(super) fn lone(self, cell: Cell<'_>) -> Param {
+        let Cell::Text(text) = cell else {
+            return Param::null(self.oid());
+        };
+        const LENGTH: usize = 4;
+        let mut bytes = BytesMut::new();
+        let (of, value) = match self {
+            Text => (Text, Bytes::copy_from_slice(text)),
+            _ => match self.put(text, &mut bytes) {
+                Some(()) => (self, bytes.freeze().slice(LENGTH..)),
+                None => (Text, Bytes::copy_from_slice(text)),
+            },
+        };
+        Param {
+            type_oid: of.oid(),
+            value: Some(value),
+            binary: true,
         }
     }
 
@@ -349,6 +374,26 @@ mod tests {
         let number = [0, 1, 0, 0, 0x40, 0, 0, 0, 0, 7];
         assert_eq!(sent(Numeric, "-7"), Some(number.to_vec()));
         assert_eq!(sent(Bytea, "\\x00fF"), Some(vec![0, 0xff]));
+    }
+
+    #[test]
+    fn a_value_of_its_own_is_a_text_where_its_type_may_read_it_in_another_way() {
+        let sent = |element: Element, text: &'static str| {
+            let param = element.lone(Cell::Text(text.as_bytes()));
+            assert!(param.binary);
+            (param.type_oid, param.value.unwrap().to_vec())
+        };
+        assert_eq!(sent(Int4, "-2"), (oid::INT4, vec![0xff, 0xff, 0xff, 0xfe]));
+        assert_eq!(sent(Int4, "+2"), (oid::TEXT, b"+2".to_vec()));
+        // Some of it is read before it is seen that it can't be.
+        assert_eq!(sent(Numeric, "1.2.3"), (oid::TEXT, b"1.2.3".to_vec()));
+        assert_eq!(sent(Numeric, "NaN"), (oid::TEXT, b"NaN".to_vec()));
+        assert_eq!(sent(Bytea, "\\x"), (17, Vec::new()));
+        assert_eq!(sent(Text, ""), (oid::TEXT, Vec::new()));
+        for missing in [Cell::Null, Cell::Unchanged] {
+            let param = Int8.lone(missing);
+            assert_eq!((param.type_oid, param.value), (oid::INT8, None));
+        }
     }
 
     #[test]

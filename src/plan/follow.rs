@@ -130,6 +130,7 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
         params: touched.unwrap_or_default(),
         table: Some(child.id),
         step: None,
+        is_lone: false,
     }
 }
 

@@ -116,6 +116,7 @@ pub(super) fn knit(parts: &[Part<'_>], manner: &WriteContext<'_>) -> Option<Stat
         params,
         table: Some(first.table.id),
         step: Some(first.number),
+        is_lone: false,
     })
 }
 
@@ -132,6 +133,7 @@ pub fn loosen_whole(table: &Table, manner: &WriteContext<'_>) -> Option<Statemen
         params: place(table, COPY_STEP, manner),
         table: Some(table.id),
         step: Some(COPY_STEP),
+        is_lone: false,
     })
 }
 

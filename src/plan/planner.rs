@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::array::TextArray;
-use super::element::{Element, elements};
+use super::element::{Element, elements, is_plain};
 use super::follow::follow;
 use super::knot::Part;
 use super::row_by_row::{Careful, try_parts};
@@ -14,13 +14,16 @@ use super::write::{extras, plain_insert, taken, text, uncounted};
 use super::write_context::WriteContext;
 use crate::limits;
 use crate::model::{
-    Cell, Counts, Layout, Param, Row, Statement, Step, StepKind, StepShape, Table, TableId, Tables,
+    Cell, Counts, Key, Layout, Param, Row, Statement, Step, StepKind, StepShape, Table, TableId,
+    Tables,
 };
 
 /// Makes statements, and remembers their texts.
 #[derive(Default)]
 pub struct Planner {
     texts: HashMap<(TableId, StepKind, StepShape), Arc<str>>,
+    /// The same for one row.
+    lone: HashMap<(TableId, StepKind, StepShape), Arc<str>>,
     /// The same for many new rows.
     plain: HashMap<(TableId, StepKind, StepShape), Option<Arc<str>>>,
     /// Tables with something that may keep rows out without an error, whose rows are counted.
@@ -57,6 +60,7 @@ impl Planner {
             } else {
                 match self.plain(&step, table) {
                     Some(sql) => Way::Plain(sql, Some(uncounted(table).into())),
+                    None if is_lone(&step, table) => Way::Lone(self.lone(&step, table)),
                     None => Way::Plain(self.text(&step, table), None),
                 }
             };
@@ -104,6 +108,16 @@ impl Planner {
         self.plain.entry(name).or_insert_with(made).clone()
     }
 
+    /// What writes one row.
+    fn lone(&mut self, step: &Step, table: &Table) -> Arc<str> {
+        let name = (step.table, step.work, step.shape.clone());
+        let made = || {
+            let rows = Rows::Lone(taken(table, step.work, &step.shape));
+            text(table, step.work, &step.shape, &rows).into()
+        };
+        self.lone.entry(name).or_insert_with(made).clone()
+    }
+
     fn text(&mut self, step: &Step, table: &Table) -> Arc<str> {
         let name = (step.table, step.work, step.shape.clone());
         let made = || {
@@ -113,6 +127,12 @@ impl Planner {
         };
         self.texts.entry(name).or_insert_with(made).clone()
     }
+}
+
+/// The step is one row of a table with a key: what becomes of it is worth a plan that the server keeps.
+fn is_lone(step: &Step, table: &Table) -> bool {
+    let keyed = matches!(table.key, Key::Columns(_));
+    step.rows.len() == 1 && keyed && is_plain(step.work, &step.shape)
 }
 
 /// A step's rows are looked for one by one in an index. Left alone, the server may read a whole table instead once
@@ -161,6 +181,8 @@ fn finishes(
 enum Way {
     /// By this statement, and another one behind it.
     Plain(Arc<str>, Option<Arc<str>>),
+    /// By this statement, which takes the values of its only row.
+    Lone(Arc<str>),
     /// Into the staging table, and from there row by row where it has to be.
     Careful(Careful),
 }
@@ -179,15 +201,24 @@ fn write(
                 params: Vec::new(),
                 table: Some(id),
                 step: Some(number),
+                is_lone: false,
             });
             let written = pieces(step, &tables).map(move |piece| Statement {
                 sql: sql.clone(),
                 params: params(table.get(id), &piece),
                 table: Some(id),
                 step: Some(number),
+                is_lone: false,
             });
             Box::new(written.chain(then))
         }
+        Way::Lone(sql) => Box::new(std::iter::once(Statement {
+            sql,
+            params: values(table.get(id), &step),
+            table: Some(id),
+            step: Some(number),
+            is_lone: true,
+        })),
         Way::Careful(row_by_row) => {
             let Careful { stage, finish } = row_by_row;
             let mut first = 0;
@@ -258,6 +289,22 @@ pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
         | StepKind::RecordDelete => {}
     }
     params
+}
+
+/// The parameters of a step's only row.
+fn values(table: &Table, step: &Step) -> Vec<Param> {
+    let columns = taken(table, step.work, &step.shape);
+    let elements = elements(table, step.work, &step.shape, &columns);
+    let nulls = elements.iter().map(|element| element.lone(Cell::Null));
+    let mut values: Vec<_> = nulls.collect();
+    for row in &step.rows {
+        for (cell, to) in row.tuple.cells().zip(targets(row, &columns)) {
+            if let Some(to) = to {
+                values[to] = elements[to].lone(cell);
+            }
+        }
+    }
+    values
 }
 
 /// The arrays of these arriving columns.

@@ -108,6 +108,7 @@ impl Stage {
             params,
             table: None,
             step: Some(self.step),
+            is_lone: false,
         }
     }
 }
@@ -140,6 +141,7 @@ fn try_staged(part: &Part<'_>, manner: &WriteContext<'_>) -> Statement {
         params,
         table: Some(table.id),
         step: Some(part.number),
+        is_lone: false,
     }
 }
 
@@ -163,6 +165,7 @@ fn park(part: &Part<'_>, manner: &WriteContext<'_>) -> Statement {
         params,
         table: Some(table.id),
         step: Some(part.number),
+        is_lone: false,
     }
 }
 

@@ -38,5 +38,6 @@ fn shrinks(table: &Table, deletes: u64) -> Statement {
         ],
         table: Some(table.id),
         step: None,
+        is_lone: false,
     }
 }

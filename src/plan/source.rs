@@ -11,6 +11,8 @@ use crate::model::{Arriving, Column, Key, Reads, Source, Table};
 pub(super) enum Rows {
     /// In array parameters, one for each of these arriving columns, then one for each of these names.
     Arrays(Vec<usize>, Vec<String>),
+    /// One row, whose arriving columns are a parameter each: no estimate of the server's hangs on what they hold.
+    Lone(Vec<usize>),
     /// In the staging table, under replicator `$1`, epoch `$2`, table `$3` and step `$4`.
     Staged,
     /// In the staging table, the rows of `$1 tid[]`.
@@ -26,14 +28,12 @@ impl Rows {
     pub(super) fn from(&self) -> String {
         match self {
             Rows::Arrays(arriving, extra) => {
-                let names = arriving.iter().map(|index| format!("c{index}"));
-                let names: Vec<_> = names.chain(extra.iter().cloned()).collect();
-                let numbers: Vec<_> = (1..=names.len()).map(|at| format!("${at}")).collect();
-                format!(
-                    "unnest({numbers}) as u({names})",
-                    numbers = numbers.join(", "),
-                    names = names.join(", ")
-                )
+                let (numbers, names) = sent_along(arriving, extra);
+                format!("unnest({numbers}) as u({names})")
+            }
+            Rows::Lone(arriving) => {
+                let (numbers, names) = sent_along(arriving, &[]);
+                format!("(values ({numbers})) as u({names})")
             }
             Rows::Staged => "tandem.staging as u \
                 where u.replicator = $1 and u.epoch = $2 and u.\"table\" = $3 and u.step = $4"
@@ -52,6 +52,7 @@ impl Rows {
         match self {
             // Nobody has to read them for that.
             Rows::Arrays(..) => "cardinality($1)",
+            Rows::Lone(_) => "1",
             Rows::Staged | Rows::Chosen | Rows::Beside(_) | Rows::Orphans => {
                 "(select count(*) from src)"
             }
@@ -61,7 +62,7 @@ impl Rows {
     /// The text of an arriving column.
     pub(super) fn cell(&self, arriving: usize) -> String {
         match self {
-            Rows::Arrays(..) => format!("u.c{arriving}"),
+            Rows::Arrays(..) | Rows::Lone(_) => format!("u.c{arriving}"),
             Rows::Staged | Rows::Chosen | Rows::Beside(_) | Rows::Orphans => {
                 format!("u.cells[{number}]", number = arriving + 1)
             }
@@ -71,12 +72,25 @@ impl Rows {
     /// The text of an arriving column of the row under its old key.
     pub(super) fn origin(&self, arriving: usize) -> String {
         match self {
-            Rows::Arrays(..) => format!("u.k{arriving}"),
+            Rows::Arrays(..) | Rows::Lone(_) => format!("u.k{arriving}"),
             Rows::Staged | Rows::Chosen | Rows::Beside(_) | Rows::Orphans => {
                 format!("u.origin[{number}]", number = arriving + 1)
             }
         }
     }
+
+    /// They come in the statement's own parameters.
+    pub(super) fn are_sent_along(&self) -> bool {
+        matches!(self, Rows::Arrays(..) | Rows::Lone(_))
+    }
+}
+
+/// The parameters that rows come in, and what they are called.
+fn sent_along(arriving: &[usize], extra: &[String]) -> (String, String) {
+    let names = arriving.iter().map(|index| format!("c{index}"));
+    let names: Vec<_> = names.chain(extra.iter().cloned()).collect();
+    let numbers: Vec<_> = (1..=names.len()).map(|at| format!("${at}")).collect();
+    (numbers.join(", "), names.join(", "))
 }
 
 /// An arriving value with the column's type, before it is assigned. Parsing as the type without its
@@ -196,10 +210,10 @@ pub(super) fn source(
         list = list.join(", "),
         from = rows.from()
     );
-    // Nothing is made of the values where they are read: then they are read from the arrays each time, instead of
+    // Nothing is made of the values where they are read: then they are read from the parameters each time, instead of
     // being copied first.
     let ready = |(_, column): &(usize, &Column)| is_ready(column);
-    let as_they_are = matches!(rows, Rows::Arrays(..)) && extra.is_empty();
+    let as_they_are = rows.are_sent_along() && extra.is_empty();
     match as_they_are && columns.iter().all(ready) {
         true => format!("src as not materialized ({select})"),
         false => looked_up(table, columns, &select),

@@ -138,6 +138,7 @@ fn carry_out(
                 params: place(table, number, manner),
                 table: Some(table.id),
                 step: Some(number),
+                is_lone: false,
             });
         }
     }
@@ -257,10 +258,9 @@ fn same_keys(
             tests = tests.join(" and ")
         );
         Statement {
-            sql: sql.into(),
-            params: place(table, *number, manner),
             table: Some(table.id),
             step: Some(*number),
+            ..Statement::bookkeeping(sql, place(table, *number, manner))
         }
     });
     statements.collect()

@@ -110,7 +110,7 @@ fn plan(steps: Vec<Step>, table: Table) -> Vec<Statement> {
 
 proptest! {
     #[test]
-    fn p4_owner_and_tenant_stand_in_every_statement(work in prop::sample::select(vec![StepKind::Upsert, StepKind::Delete, StepKind::Rekey, StepKind::RemoveCopies]), null_key in any::<bool>(), unsent in any::<bool>()) {
+    fn p4_owner_and_tenant_stand_in_every_statement(work in prop::sample::select(vec![StepKind::Upsert, StepKind::Delete, StepKind::Rekey, StepKind::RemoveCopies]), null_key in any::<bool>(), unsent in any::<bool>(), rows in 1..3_usize) {
         let multiset = work == StepKind::RemoveCopies;
         let table = table(if multiset { Key::Multiset } else { Key::Columns(vec![0]) });
         let shape = StepShape {
@@ -118,7 +118,7 @@ proptest! {
             unsent: if unsent && matches!(work, StepKind::Upsert | StepKind::Rekey) { vec![1] } else { Vec::new() },
             ..StepShape::default()
         };
-        let step = Step { table: TableId(0), work, shape, rows: vec![row(&table)] };
+        let step = Step { table: TableId(0), work, shape, rows: vec![row(&table); rows] };
         let statement = plan(vec![step], table).remove(0);
         prop_assert!(statement.sql.contains("t.\"org_id\" = '1'::numeric"), "{}", statement.sql);
         prop_assert!(statement.sql.contains("t.\"source\" = 'D'::bpchar"), "{}", statement.sql);
@@ -177,4 +177,32 @@ fn an_array_of_arrays_of_values_is_one_parameter_per_column() {
     ]
     .concat();
     assert_eq!(array, want);
+}
+
+#[test]
+fn a_row_that_comes_alone_is_one_parameter_per_value() {
+    let table = table(Key::Columns(vec![0]));
+    let step = |work, rows| Step {
+        table: TableId(0),
+        work,
+        shape: StepShape::default(),
+        rows: vec![row(&table); rows],
+    };
+    for work in [StepKind::Upsert, StepKind::Delete] {
+        let statement = plan(vec![step(work, 1)], table.clone()).remove(0);
+        assert!(statement.is_lone && !statement.sql.contains("unnest"));
+        let values = statement.params.iter().map(|param| {
+            assert_eq!((param.type_oid, param.binary), (25, true));
+            param.value.clone().unwrap()
+        });
+        let want: &[&[u8]] = match work {
+            StepKind::Delete => &[b"1"],
+            _ => &[b"1", b"x"],
+        };
+        assert_eq!(values.collect::<Vec<_>>(), want);
+        let several = plan(vec![step(work, 2)], table.clone()).remove(0);
+        assert!(!several.is_lone && several.sql.contains("unnest"));
+    }
+    let rekey = plan(vec![step(StepKind::Rekey, 1)], table.clone()).remove(0);
+    assert!(!rekey.is_lone && rekey.sql.contains("unnest"));
 }

@@ -98,5 +98,6 @@ fn about(table: &Table, manner: &WriteContext<'_>, sql: String) -> Statement {
         params: place(table, COPY_STEP, manner),
         table: Some(table.id),
         step: None,
+        is_lone: false,
     }
 }

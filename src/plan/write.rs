@@ -181,7 +181,7 @@ fn write(table: &Table, shape: &StepShape, rows: &Rows, (ctes, from): (&str, &st
     // Mostly all rows are there and change: then nobody looks for those that are missing.
     let changes = !assignments(table, &changing).is_empty();
     let one_each = table.indexed && shape.null_keys.is_empty();
-    let any_left = match changes && one_each && matches!(rows, Rows::Arrays(..)) {
+    let any_left = match changes && one_each && rows.are_sent_along() {
         true => format!("(select count(*) from changed) < {all_of} and "),
         false => String::new(),
     };

@@ -16,6 +16,7 @@ mod encoding;
 mod kept_out;
 mod large_transactions;
 mod legacy_failures;
+mod lone_rows;
 mod mapping;
 mod mass_deletes;
 mod memory;

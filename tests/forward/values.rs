@@ -126,6 +126,41 @@ async fn p11_values_that_travel_in_arrays_of_their_type_arrive_byte_for_byte() {
     }
 }
 
+/// Each row is alone in its table's part of a batch: its values are parameters of their own there, and from the eighth one on the
+/// cloud has a plan that it keeps.
+#[tokio::test(flavor = "multi_thread")]
+async fn p11_values_of_rows_that_come_alone_arrive_byte_for_byte() {
+    let place = Place::from(&newest());
+    let (mut office, mut sheets) = office_of_types(&place, |found| {
+        found.schema != "information_schema" && !found.is_row_of_catalog
+    })
+    .await;
+    let usual = usual_values();
+    use_tables(&mut office, std::slice::from_ref(&usual)).await;
+    sheets.push(usual);
+    let mut service = office.run();
+    office.caught_up(&mut service).await;
+    let observer = office.observer().await;
+    let rows = sheets.iter().map(Sheet::rows).max().unwrap();
+    for (at, when) in ["insert", "update", "key change", "delete"]
+        .iter()
+        .enumerate()
+    {
+        for row in 0..rows {
+            let lives = sheets.iter().filter_map(|sheet| sheet.life(row));
+            let changes: Vec<_> = lives.map(|life| life[at].clone()).collect();
+            let together = format!("begin; {}; commit", changes.join("; "));
+            exec(&office.desktop, &together).await;
+            office.seen_by(&observer, &mut service).await;
+        }
+        let parked = value(&office.cloud, "select count(*) from tandem.quarantine").await;
+        assert_eq!(parked, "0", "{when}");
+        assert_same(&office, &sheets, when).await;
+    }
+    office.assert_equal().await;
+    assert_eq!(service.stop().await, 0);
+}
+
 const MB: usize = 1 << 20;
 
 /// Two values of `mb` MB in one table with a key and one without: text whose every character has to be quoted, and

@@ -36,8 +36,47 @@ where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'
       select
       from "public"."clients" as t
       where t."id" = src."id" and true)), false) else false end;
---   $1: of type 23 {00000001}
---   $2: {2}
+--   $1: of type 23 {00000001, 00000001}
+--   $2: {2, 2}
+
+-- upsert, one row
+with src as not materialized (
+  select u.c0::integer as "id", u.c1::text as "name"
+  from (values ($1, $2)) as u(c0, c1)),
+changed as (
+  update "public"."clients" as t
+  set "name" = src."name"
+  from src
+  where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)
+  returning 1),
+added as (
+  insert into "public"."clients" ("id", "name")
+  select src."id", src."name"
+  from src
+  where (select count(*) from changed) < 1 and not exists (
+    select
+    from "public"."clients" as t
+    where t."id" = src."id" and true)
+  returning 1)
+select
+from (
+  select (select count(*) from changed) + (select count(*) from added) as n) as done
+where case when done.n < 1 and tandem.keepers('"public"."clients"'::regclass, 20) is not null then tandem.kept_out('clients',
+  '"public"."clients"'::regclass, 20, done.n, (
+    select count(*)
+    from src
+    where exists (
+      select
+      from "public"."clients" as t
+      where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
+    select count(*)
+    from src
+    where not exists (
+      select
+      from "public"."clients" as t
+      where t."id" = src."id" and true)), false) else false end;
+--   $1: of type 23 00000001
+--   $2: 2
 
 -- upsert of rows that are new
 with src as not materialized (
@@ -53,8 +92,25 @@ from (select (select count(*) from added) as n) as done
 where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'::regclass, 4) is not null then tandem.kept_out('clients',
   '"public"."clients"'::regclass, 4, done.n, (select count(*) from src), false)
 else false end;
---   $1: of type 23 {00000001}
---   $2: {2}
+--   $1: of type 23 {00000001, 00000001}
+--   $2: {2, 2}
+
+-- upsert of rows that are new, one row
+with src as not materialized (
+  select u.c0::integer as "id", u.c1::text as "name"
+  from (values ($1, $2)) as u(c0, c1)),
+added as (
+  insert into "public"."clients" ("id", "name")
+  select src."id", src."name"
+  from src
+  returning 1)
+select
+from (select (select count(*) from added) as n) as done
+where case when done.n < 1 and tandem.keepers('"public"."clients"'::regclass, 4) is not null then tandem.kept_out('clients',
+  '"public"."clients"'::regclass, 4, done.n, (select count(*) from src), false)
+else false end;
+--   $1: of type 23 00000001
+--   $2: 2
 
 -- upsert of rows that were not there before the batch
 with src as not materialized (
@@ -92,8 +148,47 @@ where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'
       select
       from "public"."clients" as t
       where t."id" = src."id" and true)), false) else false end;
---   $1: of type 23 {00000001}
---   $2: {2}
+--   $1: of type 23 {00000001, 00000001}
+--   $2: {2, 2}
+
+-- upsert of rows that were not there before the batch, one row
+with src as not materialized (
+  select u.c0::integer as "id", u.c1::text as "name"
+  from (values ($1, $2)) as u(c0, c1)),
+changed as (
+  update "public"."clients" as t
+  set "name" = src."name"
+  from src
+  where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text)
+  returning 1),
+added as (
+  insert into "public"."clients" ("id", "name")
+  select src."id", src."name"
+  from src
+  where (select count(*) from changed) < 1 and not exists (
+    select
+    from "public"."clients" as t
+    where t."id" = src."id" and true)
+  returning 1)
+select
+from (
+  select (select count(*) from changed) + (select count(*) from added) as n) as done
+where case when done.n < 1 and tandem.keepers('"public"."clients"'::regclass, 20) is not null then tandem.kept_out('clients',
+  '"public"."clients"'::regclass, 20, done.n, (
+    select count(*)
+    from src
+    where exists (
+      select
+      from "public"."clients" as t
+      where t."id" = src."id" and true and (t."name"::text collate "C" is distinct from src."name"::text))) + (
+    select count(*)
+    from src
+    where not exists (
+      select
+      from "public"."clients" as t
+      where t."id" = src."id" and true)), false) else false end;
+--   $1: of type 23 00000001
+--   $2: 2
 
 -- upsert, a column unsent
 with src as not materialized (select u.c0::integer as "id" from unnest($1) as u(c0)),
@@ -113,7 +208,27 @@ where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'
       select
       from "public"."clients" as t
       where t."id" = src."id" and true and false)), false) else false end;
---   $1: of type 23 {00000001}
+--   $1: of type 23 {00000001, 00000001}
+
+-- upsert, a column unsent, one row
+with src as not materialized (select u.c0::integer as "id" from (values ($1)) as u(c0)),
+changed as (
+  update "public"."clients" as t
+  set 
+  from src
+  where t."id" = src."id" and true and false
+  returning 1)
+select
+from (select (select count(*) from changed) as n) as done
+where case when done.n < 1 and tandem.keepers('"public"."clients"'::regclass, 16) is not null then tandem.kept_out('clients',
+  '"public"."clients"'::regclass, 16, done.n, (
+    select count(*)
+    from src
+    where exists (
+      select
+      from "public"."clients" as t
+      where t."id" = src."id" and true and false)), false) else false end;
+--   $1: of type 23 00000001
 
 -- upsert under another key, a column unsent
 with src as materialized (
@@ -157,7 +272,7 @@ where case when done.n < (select count(*) from whole as src) and tandem.keepers(
       select
       from "public"."clients" as t
       where t."id" = src."id" and true)), false) else false end;
---   $1: {1}
+--   $1: {1, 1}
 
 -- rekey, a column unsent
 with src as materialized (
@@ -180,8 +295,8 @@ where case when done.n < (select count(*) from src) and tandem.keepers('"public"
       from src
       where t."id" is not distinct from src."tandem old 0" and true)), false)
 else false end;
---   $1: {1}
---   $2: {1}
+--   $1: {1, 1}
+--   $2: {1, 1}
 
 -- delete
 with src as not materialized (select u.c0::integer as "id" from unnest($1) as u(c0)),
@@ -197,7 +312,23 @@ where case when done.n < cardinality($1) and tandem.keepers('"public"."clients"'
     from "public"."clients" as t
     where exists (select from src where t."id" = src."id" and true)), false)
 else false end;
---   $1: of type 23 {00000001}
+--   $1: of type 23 {00000001, 00000001}
+
+-- delete, one row
+with src as not materialized (select u.c0::integer as "id" from (values ($1)) as u(c0)),
+gone as (
+  delete from "public"."clients" as t using src
+  where t."id" = src."id" and true
+  returning 1)
+select
+from (select (select count(*) from gone) as n) as done
+where case when done.n < 1 and tandem.keepers('"public"."clients"'::regclass, 8) is not null then tandem.kept_out('clients',
+  '"public"."clients"'::regclass, 8, done.n, (
+    select count(*)
+    from "public"."clients" as t
+    where exists (select from src where t."id" = src."id" and true)), false)
+else false end;
+--   $1: of type 23 00000001
 
 -- upsert of rows that are new, very many, 1 of 2
 with src as not materialized (

@@ -17,9 +17,9 @@ where case when done.n < (
   4, done.n, (
     select coalesce(sum(src."tandem copies"), 0)::bigint
     from src), false) else false end;
---   $1: {1}
---   $2: {2}
---   $3: {2}
+--   $1: {1, 1}
+--   $2: {2, 2}
+--   $3: {2, 2}
 
 -- remove copies
 with src as materialized (
@@ -42,9 +42,9 @@ where case when done.n < (
   from src) and tandem.keepers('"public"."prices"'::regclass, 8) is not null then tandem.kept_out('prices', '"public"."prices"'::regclass,
   8, done.n, (select count(*) from hit where hit.nth <= hit.copies), false)
 else false end;
---   $1: {1}
---   $2: {2}
---   $3: {2}
+--   $1: {1, 1}
+--   $2: {2, 2}
+--   $3: {2, 2}
 
 -- add copies, very many, 1 of 2
 with src as materialized (

@@ -314,7 +314,11 @@ impl Office {
     /// Waits until the cloud has all that the desktop has committed by now. Panics when the service
     /// ends or takes too long.
     pub async fn caught_up(&self, service: &mut Service) {
-        let observer = self.observer().await;
+        self.seen_by(&self.observer().await, service).await;
+    }
+
+    /// The same for who asks often.
+    pub async fn seen_by(&self, observer: &Observer, service: &mut Service) {
         let marker = observer.mark().await.unwrap();
         let arrives = async {
             let mut looks = Looks::new(Duration::from_millis(100));

@@ -77,6 +77,7 @@ impl<'a> Scope<'a> {
             params: place(self.table, self.step, self.manner),
             table: Some(self.table.id),
             step: Some(self.step),
+            is_lone: false,
         }
     }
 

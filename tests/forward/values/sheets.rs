@@ -125,6 +125,32 @@ impl Sheet {
         )
     }
 
+    /// How many rows wait on the desktop.
+    pub fn rows(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// What becomes of one row that has a key, by and by: it comes, has the next row's values, has another key, and goes. None behind
+    /// the last one.
+    pub fn life(&self, row: usize) -> Option<[String; 4]> {
+        let (keyed, source, rows) = (&self.keyed, &self.source, self.rows.len());
+        let columns = self.columns.join(", ");
+        let set = { self.columns.iter() }.map(|name| format!("{name} = s.{name}"));
+        let set = set.collect::<Vec<_>>().join(", ");
+        let next = (row + 1) % rows;
+        (row < rows).then(|| {
+            [
+                format!("insert into {keyed} select id, {columns} from {source} where id = {row}"),
+                format!(
+                    "update {keyed} as t set {set} from {source} as s where t.id = {row} and s.id = {next}"
+                ),
+                // Nothing but the key is sent of values that are stored apart.
+                format!("update {keyed} set id = id + 100000 where id = {row}"),
+                format!("delete from {keyed} where id = {row} + 100000 and id % 3 = 0"),
+            ]
+        })
+    }
+
     /// Everything goes and comes back in one transaction.
     pub fn refill(&self) -> String {
         let again = self.insert(0);

@@ -37,7 +37,7 @@ impl Page {
     pub fn statement(&mut self, title: &str, statement: &Statement) {
         self.text(title, &statement.sql);
         for (at, param) in statement.params.iter().enumerate() {
-            self.text.push_str(&shown(at + 1, param));
+            self.text.push_str(&shown(at + 1, param, statement.is_lone));
         }
     }
 
@@ -100,10 +100,17 @@ pub fn compare(pages: Vec<Page>) {
 }
 
 /// A parameter on lines of remarks.
-fn shown(number: usize, param: &Param) -> String {
+fn shown(number: usize, param: &Param, is_lone: bool) -> String {
     let Some(value) = &param.value else {
         return format!("--   ${number}: null\n");
     };
+    if param.binary && param.type_oid == oid::TEXT {
+        return format!("--   ${number}: {}\n", String::from_utf8_lossy(value));
+    }
+    if param.binary && is_lone {
+        let (of, value) = (param.type_oid, hex(value));
+        return format!("--   ${number}: of type {of} {value}\n");
+    }
     if param.binary {
         return format!("--   ${number}: {}\n", array(param, value));
     }
@@ -154,7 +161,7 @@ fn array(param: &Param, mut value: &[u8]) -> String {
         value = rest;
         elements.push(match is_text {
             true => String::from_utf8_lossy(element).into_owned(),
-            false => element.iter().map(|byte| format!("{byte:02x}")).collect(),
+            false => hex(element),
         });
     }
     if count > 3 {
@@ -166,6 +173,10 @@ fn array(param: &Param, mut value: &[u8]) -> String {
         format!("of type {of} ")
     };
     format!("{lead}{{{}}}", elements.join(", "))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What begins a line of its own.

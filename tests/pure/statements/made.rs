@@ -171,7 +171,12 @@ fn batch(table: &Table, tables: &Arc<Tables>) -> [Page; 2] {
         rows: vec![row(table); rows],
     };
     for (title, work, shape) in steps(table) {
-        whole.statements(title, &planned(step(work, &shape, 1), &[], tables, false));
+        let several = planned(step(work, &shape, 2), &[], tables, false);
+        whole.statements(title, &several);
+        let one = planned(step(work, &shape, 1), &[], tables, false);
+        if one[0].sql != several[0].sql {
+            whole.statements(&format!("{title}, one row"), &one);
+        }
         let special = shape.moved || shape.reborn || shape.fresh || !shape.unsent.is_empty();
         if !special && work != StepKind::Rekey && !work.only_notes() {
             row_by_row.statements(title, &planned(step(work, &shape, 1), &[], tables, true));
