@@ -142,6 +142,14 @@ impl Tuple {
         Cells { rest: &self.cells }
     }
 
+    /// A value of [`Tuple::cells`] that outlives the tuple, without a copy.
+    ///
+    /// # Panics
+    /// When it is no part of this tuple.
+    pub fn share(&self, text: &[u8]) -> Bytes {
+        self.cells.slice_ref(text)
+    }
+
     /// Whether some column's value was not sent.
     pub fn has_unchanged(&self) -> bool {
         self.cells().any(|cell| cell == Cell::Unchanged)

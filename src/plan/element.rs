@@ -7,7 +7,7 @@
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::model::{Cell, Oid, Param, Reads, Source, StepKind, StepShape, Table, oid};
+use crate::model::{Oid, Param, Reads, Source, StepKind, StepShape, Table, oid};
 
 /// What an array parameter is made of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -124,18 +124,15 @@ impl Element {
         }
     }
 
-    /// A value as a parameter of its own: of this type, else a `text`, as for arrays.
-    pub(super) fn lone(self, cell: Cell<'_>) -> Param {
-        let Cell::Text(text) = cell else {
-            return Param::null(self.oid());
-        };
+    /// A value as a parameter of its own: of this type, else a `text`, as for arrays. Texts are not copied.
+    pub(super) fn lone(self, text: Bytes) -> Param {
         const LENGTH: usize = 4;
         let mut bytes = BytesMut::new();
         let (of, value) = match self {
-            Text => (Text, Bytes::copy_from_slice(text)),
-            _ => match self.put(text, &mut bytes) {
+            Text => (Text, text),
+            _ => match self.put(&text, &mut bytes) {
                 Some(()) => (self, bytes.freeze().slice(LENGTH..)),
-                None => (Text, Bytes::copy_from_slice(text)),
+                None => (Text, text),
             },
         };
         Param {
@@ -379,7 +376,7 @@ mod tests {
     #[test]
     fn a_value_of_its_own_is_a_text_where_its_type_may_read_it_in_another_way() {
         let sent = |element: Element, text: &'static str| {
-            let param = element.lone(Cell::Text(text.as_bytes()));
+            let param = element.lone(Bytes::from_static(text.as_bytes()));
             assert!(param.binary);
             (param.type_oid, param.value.unwrap().to_vec())
         };
@@ -390,10 +387,6 @@ mod tests {
         assert_eq!(sent(Numeric, "NaN"), (oid::TEXT, b"NaN".to_vec()));
         assert_eq!(sent(Bytea, "\\x"), (17, Vec::new()));
         assert_eq!(sent(Text, ""), (oid::TEXT, Vec::new()));
-        for missing in [Cell::Null, Cell::Unchanged] {
-            let param = Int8.lone(missing);
-            assert_eq!((param.type_oid, param.value), (oid::INT8, None));
-        }
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //!
 //! Statements are made once per table, work and shape, so that the same text goes over the wire
 //! each time. Values travel as `text[]` parameters, as arrays of their type where that is the same (`element`), or as rows of the
-//! staging table; those of a row that comes alone are parameters of their own, so that the server can keep its plan. They are parsed as the column's base type and then assigned (P11): nothing is shortened in silence.
+//! staging table; those of a row that comes alone are parameters of their own, so that the server can keep its plan. They are
+//! parsed as the column's base type and then assigned (P11): nothing is shortened in silence.
 
 mod array;
 mod as_text;

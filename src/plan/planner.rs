@@ -212,7 +212,7 @@ fn write(
             });
             Box::new(written.chain(then))
         }
-        Way::Lone(sql) => Box::new(std::iter::once(Statement {
+        Way::Lone(sql) => Box::new(std::iter::once_with(move || Statement {
             sql,
             params: values(table.get(id), &step),
             table: Some(id),
@@ -295,12 +295,12 @@ pub(super) fn params(table: &Table, step: &Step) -> Vec<Param> {
 fn values(table: &Table, step: &Step) -> Vec<Param> {
     let columns = taken(table, step.work, &step.shape);
     let elements = elements(table, step.work, &step.shape, &columns);
-    let nulls = elements.iter().map(|element| element.lone(Cell::Null));
+    let nulls = elements.iter().map(|element| Param::null(element.oid()));
     let mut values: Vec<_> = nulls.collect();
     for row in &step.rows {
         for (cell, to) in row.tuple.cells().zip(targets(row, &columns)) {
-            if let Some(to) = to {
-                values[to] = elements[to].lone(cell);
+            if let (Cell::Text(text), Some(to)) = (cell, to) {
+                values[to] = elements[to].lone(row.tuple.share(text));
             }
         }
     }

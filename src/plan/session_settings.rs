@@ -92,6 +92,8 @@ fn pinned(opening: &TransactionSettings) -> Vec<(&'static str, String)> {
             "synchronous_commit",
             if opening.flush { "on" } else { "off" }.to_owned(),
         ),
+        // Each text is run for a moment: to compile it takes a quarter of a large update, and is paid back by none.
+        ("jit", "off".to_owned()),
         // A policy that hides rows would make our writes do nothing without a word: an error instead.
         (
             "row_security",

@@ -8,7 +8,8 @@ select set_config('tandem.apply', pg_current_xact_id()::text, true), set_config(
   'postgres', true), set_config('extra_float_digits', '3', true), set_config('bytea_output', 'hex', true), set_config('timezone',
   'UTC', true), set_config('lc_monetary', 'C', true), set_config('array_nulls', 'on', true), set_config('xmloption',
   'content', true), set_config('statement_timeout', '600000', true), set_config('lock_timeout', '5000', true), set_config('idle_in_transaction_session_timeout',
-  '30000', true), set_config('synchronous_commit', 'on', true), set_config('row_security', 'off', true);
+  '30000', true), set_config('synchronous_commit', 'on', true), set_config('jit', 'off', true), set_config('row_security',
+  'off', true);
 
 -- in the cloud, 3 of 3
 set constraints all deferred;
@@ -21,7 +22,8 @@ select set_config('tandem.apply', pg_current_xact_id()::text, true), set_config(
   'postgres', true), set_config('extra_float_digits', '3', true), set_config('bytea_output', 'hex', true), set_config('timezone',
   'UTC', true), set_config('lc_monetary', 'C', true), set_config('array_nulls', 'on', true), set_config('xmloption',
   'content', true), set_config('statement_timeout', '600000', true), set_config('lock_timeout', '5000', true), set_config('idle_in_transaction_session_timeout',
-  '30000', true), set_config('synchronous_commit', 'on', true), set_config('row_security', 'on', true);
+  '30000', true), set_config('synchronous_commit', 'on', true), set_config('jit', 'off', true), set_config('row_security',
+  'on', true);
 
 -- in the cloud, confined by policies, 3 of 3
 set constraints all deferred;
@@ -34,7 +36,8 @@ select set_config('tandem.apply', pg_current_xact_id()::text, true), set_config(
   'postgres', true), set_config('extra_float_digits', '3', true), set_config('bytea_output', 'hex', true), set_config('timezone',
   'UTC', true), set_config('lc_monetary', 'C', true), set_config('array_nulls', 'on', true), set_config('xmloption',
   'content', true), set_config('statement_timeout', '30000', true), set_config('lock_timeout', '300', true), set_config('idle_in_transaction_session_timeout',
-  '30000', true), set_config('synchronous_commit', 'on', true), set_config('row_security', 'off', true);
+  '30000', true), set_config('synchronous_commit', 'on', true), set_config('jit', 'off', true), set_config('row_security',
+  'off', true);
 
 -- on the desktop, 3 of 3
 set constraints all deferred;
@@ -63,7 +66,7 @@ select tandem.advance($1, $2, $3, $4, $5, timestamptz '2000-01-01 00:00:00+00' +
 --   $13: {}
 --   $14: {}
 --   $15: {}
---   $16: {"datestyle","ISO","intervalstyle","postgres","extra_float_digits","3","bytea_output","hex","timezone","UTC","lc_monetary","C","array_nulls","on","xmloption","content","statement_timeout","600000","lock_timeout","5000","idle_in_transaction_session_timeout","30000","synchronous_commit","on","row_security","off"}
+--   $16: {"datestyle","ISO","intervalstyle","postgres","extra_float_digits","3","bytea_output","hex","timezone","UTC","lc_monetary","C","array_nulls","on","xmloption","content","statement_timeout","600000","lock_timeout","5000","idle_in_transaction_session_timeout","30000","synchronous_commit","on","jit","off","row_security","off"}
 --   $17: false
 
 -- constraints at once
