@@ -24,6 +24,21 @@ const VERSIONS: &str = "select md5(string_agg(v, ';' order by v)) from (select '
     union all select 'tick' || id || ' ' || xmin || ' ' || ctid from tick union all select 'kept' || id || ' ' || xmin || ' ' || ctid from kept) as all_of(v)";
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_swap_without_a_service_ends_with_its_last_row_and_not_with_the_next_heartbeat() {
+    let settings = SETTINGS.replace("500ms", "1h");
+    let office = Office::with_tables(&newest(), &settings, DESKTOP, CLOUD).await;
+    for command in [
+        &["bootstrap"][..],
+        &["swap", "task", "kept"],
+        &["bootstrap", "--table", "tick"],
+    ] {
+        let (code, out, said) = office.ask(command).await;
+        assert_eq!(code, 0, "{command:?} {out} {said}");
+    }
+    office.assert_equal().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn p9_an_unchanged_swap_writes_no_row_version_and_a_changed_one_only_what_differs() {
     for place in places() {
         let office = Office::with_tables(&place, SETTINGS, DESKTOP, CLOUD).await;

@@ -247,9 +247,6 @@ impl<'a> Forward<'a> {
     ) -> Result<(), Fault> {
         let mut news = self.reloads.news();
         loop {
-            if self.ends && self.copies.are_done() && !self.sender.is_busy() {
-                return Ok(());
-            }
             if self.batcher.was_asked() {
                 self.asking.look();
             }
@@ -258,6 +255,10 @@ impl<'a> Forward<'a> {
             }
             self.copies.begin(&self.sender)?;
             self.copies.go_on(&mut self.batcher, &mut self.sender);
+            // Behind what ends the last copy: nothing else would wake us before the next heartbeat.
+            if self.ends && self.copies.are_done() && !self.sender.is_busy() {
+                return Ok(());
+            }
             let due = self.write_next()?;
             let (parked, unflushed) = (self.sender.parked_due(), self.sender.flush_due());
             let (oldest, progress) = (self.batcher.oldest(), self.sender.progress());
