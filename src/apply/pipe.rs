@@ -3,6 +3,11 @@
 //!
 //! Each is one Sync group that begins with the raising compare-and-set on the checkpoint that the one before it
 //! leaves. So when one fails, none behind it commits: the pipe is emptied, and what was in it has to be sent again.
+//!
+//! Behind a pooler each waits for the answer to the one before it. A pooler gives the server's connection to somebody else
+//! as soon as an answer says that no transaction is open, and what had come of the next one by then stays there: others
+//! read its answers and end its transaction, and its rest goes to another server. PgBouncer 1.18 does so wherever the
+//! Sync of the next one has not come by then, Supavisor always.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -103,7 +108,11 @@ impl Pump {
         answers: mpsc::UnboundedSender<Result<Applied, ApplyError>>,
     ) -> Applier {
         loop {
-            let room = self.sent.len() < limits::IN_FLIGHT_MAX;
+            let most = match self.applier.is_direct() {
+                true => limits::IN_FLIGHT_MAX,
+                false => 1,
+            };
+            let room = self.sent.len() < most;
             let patience = self.applier.patience();
             let late = self
                 .sent

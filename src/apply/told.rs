@@ -77,9 +77,14 @@ impl Way {
 }
 
 impl Told {
-    /// Whether the server at the other end is the one that let us in.
-    pub(super) fn is_direct(&mut self, direct: bool) {
+    /// Notes whether the server at the other end is the one that let us in.
+    pub(super) fn note_direct(&mut self, direct: bool) {
         self.is_direct = direct;
+    }
+
+    /// Whether it is, as far as is known.
+    pub(super) fn is_direct(&self) -> bool {
+        self.is_direct
     }
 
     /// How this statement goes out. What comes for the first time may be the last of its kind and gets no name.
@@ -190,7 +195,7 @@ mod tests {
 
     fn direct() -> Told {
         let mut told = Told::default();
-        told.is_direct(true);
+        told.note_direct(true);
         told
     }
 

@@ -208,9 +208,14 @@ impl Applier {
             shortest = shortest.min(sent.elapsed());
             // Whoever stands between tells a number of his own.
             let process = row.and_then(|row| row.into_iter().next()).flatten();
-            self.told.is_direct(told.is_some() && process == told);
+            self.told.note_direct(told.is_some() && process == told);
         }
         Ok(shortest)
+    }
+
+    /// Whether nobody stands between us and the server, as far as [`Applier::round_trip`] has found.
+    pub fn is_direct(&self) -> bool {
+        self.told.is_direct()
     }
 
     /// Runs one script while nothing else is outstanding.

@@ -37,13 +37,13 @@ pub(super) async fn check(settings: &Settings, report: &mut Report) {
     match pipelines(endpoint).await {
         Ok(()) => report.ok(
             "pooler_pipelines",
-            "transactions may follow one another without waiting",
+            "transactions pass one after the other, each when the one before it is answered; straight to the server they need not wait",
         ),
         Err(what) => {
-            let fix = "let cloud.url lead to the server itself, or to a pooler of this kind: Supavisor, PgBouncer 1.21 or newer";
+            let fix = "let cloud.url lead to the server itself, or to another pooler";
             report.fail(
                 "pooler_pipelines",
-                "batches are sent behind one another, so that distance costs no throughput",
+                "batches go over one connection, one after the other",
                 Wrong::new(what, fix),
             );
         }
@@ -110,7 +110,7 @@ async fn pooler(endpoint: &Endpoint) -> Result<bool, WireError> {
     Ok(row.and_then(|row| row.into_iter().next()).flatten() != told)
 }
 
-/// Sends two transactions behind one another, which change nothing, and waits for both answers.
+/// Sends two transactions, which change nothing, and waits for both answers.
 async fn pipelines(endpoint: &Endpoint) -> Result<(), String> {
     let said =
         |error: ApplyError| format!("transactions that follow one another don't pass: {error}");

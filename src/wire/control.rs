@@ -3,9 +3,10 @@
 //! Only `query_typed` and `simple_query`/`batch_execute` are used: they prepare nothing by name, so
 //! they work through a transaction pooler.
 
+use std::collections::HashMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -13,12 +14,13 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_postgres::config::SslMode as Negotiation;
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
-use tokio_postgres::{Client, Config};
+use tokio_postgres::{Client, Config, SimpleQueryMessage};
 use tokio_rustls::client::TlsStream as Rustls;
 use tokio_util::task::TaskTracker;
 
 use super::quiet::Quiet;
 use super::socket::{self, Stream};
+use super::turns::Gate;
 use super::{ServerError, WireError, tls};
 use crate::config::{ChannelBinding as Binding, Endpoint, SslMode};
 use crate::limits;
@@ -116,9 +118,10 @@ async fn attempt(endpoint: &Endpoint, negotiation: Negotiation) -> Result<Contro
         config.password(password.expose());
     }
     let asks_for_tls = negotiation != Negotiation::Disable;
-    let stream = Quiet::over(socket::connect(endpoint).await?, asks_for_tls);
+    let gate = Arc::<Gate>::default();
+    let stream = Quiet::over(socket::connect(endpoint).await?, asks_for_tls, gate.clone());
     let (client, connection) = config
-        .connect_raw(stream, Upgrade(endpoint.clone()))
+        .connect_raw(stream, Upgrade(endpoint.clone(), gate.clone()))
         .await
         .map_err(refused)?;
     let (told, ended) = watch::channel(None);
@@ -129,7 +132,34 @@ async fn attempt(endpoint: &Endpoint, negotiation: Negotiation) -> Result<Contro
             .and_then(|error| error.as_db_error().map(ServerError::from));
         told.send_replace(Some(End { server }));
     });
+    if is_direct(&client, &gate, endpoint).await {
+        gate.open();
+    }
     Ok(Control { client, ended })
+}
+
+/// Which ends were found to be servers themselves, and which not.
+static DIRECT: LazyLock<Mutex<HashMap<String, bool>>> = LazyLock::new(Mutex::default);
+
+/// Whether nobody stands between us and the server: else he tells a process number of his own. Asked once for each end.
+async fn is_direct(client: &Client, gate: &Gate, endpoint: &Endpoint) -> bool {
+    let Endpoint { user, database, .. } = endpoint;
+    let name = format!("{:?}:{}/{database}/{user}", endpoint.host, endpoint.port);
+    let known = || DIRECT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(direct) = known().get(&name) {
+        return *direct;
+    }
+    let asked = client.simple_query("select pg_backend_pid()");
+    let Ok(Ok(said)) = timeout(limits::PROBE_MAX, asked).await else {
+        return false;
+    };
+    let process = said.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => row.get(0),
+        _ => None,
+    });
+    let direct = process == Some(gate.process().to_string().as_str());
+    known().insert(name, direct);
+    direct
 }
 
 /// Keeps apart what a person has to mend (TLS, authentication) from a network that comes back.
@@ -148,7 +178,7 @@ fn refused(error: tokio_postgres::Error) -> WireError {
 }
 
 /// Performs the TLS handshake in `tokio-postgres`'s stead.
-struct Upgrade(Endpoint);
+struct Upgrade(Endpoint, Arc<Gate>);
 
 impl TlsConnect<Quiet<Stream>> for Upgrade {
     type Stream = Encrypted;
@@ -158,7 +188,7 @@ impl TlsConnect<Quiet<Stream>> for Upgrade {
     fn connect(self, stream: Quiet<Stream>) -> Self::Future {
         Box::pin(async move {
             let stream = tls::upgrade(stream.into_inner(), &self.0).await?;
-            Ok(Encrypted(Quiet::over(stream, false)))
+            Ok(Encrypted(Quiet::over(stream, false, self.1)))
         })
     }
 }

@@ -16,6 +16,7 @@ mod session;
 mod socket;
 mod statement;
 mod tls;
+mod turns;
 
 pub use dial::{Dialed, dial};
 pub use error::{ServerError, WireError};

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, BytesMut};
@@ -12,13 +13,21 @@ use postgres_protocol::message::backend::Header;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::session::is_asynchronous;
+use super::turns::{Gate, Turns};
 
 /// Read at once, as `tokio-postgres` does.
 const CHUNK_BYTES: usize = 8 * 1024;
 
-/// Passes everything on but asynchronous messages.
+/// BackendKeyData.
+const KEY_DATA: u8 = b'K';
+/// A message's kind and length.
+const HEADER_BYTES: usize = 5;
+
+/// Passes everything on but asynchronous messages, and what we send when it is its turn.
 pub(super) struct Quiet<S> {
     stream: S,
+    gate: Arc<Gate>,
+    turns: Turns,
     /// The next byte is the answer to a request for TLS, and no message's beginning.
     answer: bool,
     inbox: BytesMut,
@@ -30,9 +39,11 @@ pub(super) struct Quiet<S> {
 
 impl<S> Quiet<S> {
     /// Over a stream on which TLS is asked for first, or not.
-    pub(super) fn over(stream: S, asks_for_tls: bool) -> Quiet<S> {
+    pub(super) fn over(stream: S, asks_for_tls: bool, gate: Arc<Gate>) -> Quiet<S> {
         Quiet {
             stream,
+            gate,
+            turns: Turns::default(),
             answer: asks_for_tls,
             inbox: BytesMut::new(),
             keeping: 0,
@@ -67,6 +78,13 @@ impl<S> Quiet<S> {
                 return Ok(0);
             };
             let length = 1 + header.len() as usize;
+            if header.tag() == KEY_DATA {
+                let Some(mut process) = self.inbox.get(HEADER_BYTES..HEADER_BYTES + 4) else {
+                    return Ok(0);
+                };
+                self.gate.is_process(process.get_i32());
+            }
+            self.turns.heard(header.tag());
             match is_asynchronous(header.tag()) {
                 true => self.passing = length,
                 false => self.keeping = length,
@@ -116,7 +134,19 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Quiet<S> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let Quiet {
+            stream,
+            gate,
+            turns,
+            ..
+        } = &mut *self;
+        let allowed = turns.allowed(gate, buf, cx);
+        if allowed == 0 && !buf.is_empty() {
+            return Poll::Pending;
+        }
+        let written = ready!(Pin::new(stream).poll_write(cx, &buf[..allowed]))?;
+        turns.sent(&buf[..written]);
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -27,7 +27,9 @@ async fn a_small_database_is_copied_in_a_few_round_trips() {
         .await;
         // 128 before the tables, the questions and the connections went together.
         let first = turns(&office, &["bootstrap"]).await;
-        assert!(first <= 28, "{first} round trips");
+        // Through a pooler questions of one moment wait for each other (`wire::turns`).
+        let most = if place.distant { 80 } else { 28 };
+        assert!(first <= most, "{first} round trips");
         office.assert_equal().await;
         let whole = "select count(*) from tandem.table_state where copied_at is not null";
         let tables = office.tables().await.iter().count().to_string();

@@ -122,6 +122,7 @@ impl<'a> Forward<'a> {
         let distance = machine::Distance {
             round_trip,
             longest_pause: forward.batch_wait,
+            direct: sides.applier.is_direct(),
         };
         let capture = capture_from(sides.settings, from, sender_timeout).await?;
         let asked = { sides.agenda.wanted.iter() }.flat_map(|wanted| wanted.asked.iter().copied());

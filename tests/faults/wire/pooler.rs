@@ -1,17 +1,20 @@
 //! Through PgBouncer in transaction mode, and a desktop that wants to hear from us often.
 
+use std::sync::mpsc;
 use std::time::Duration;
 
-use tandem::apply::{Applier, ApplyError, Script};
+use futures_util::future::join_all;
+use tandem::apply::{Applier, ApplyError, Pipe, Script};
 use tandem::model::{Param, Statement, oid};
 use tandem::plan::{TransactionSettings, opening};
 use tandem::wire::control;
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, block_in_place, spawn_local};
 use tokio::time::timeout;
+use tokio_postgres::types::{ToSql, Type};
 
-use crate::support::bouncer::POOL_SIZE;
+use crate::support::bouncer::{self, POOL_SIZE};
 use crate::support::office::{Office, PATIENCE, Plan, exec, until, value};
-use crate::support::servers::versions;
+use crate::support::servers::{newest, versions};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 const SCRIPTS: u32 = 20;
@@ -213,5 +216,81 @@ async fn feedback_keeps_its_own_time_however_busy_the_applier_is() {
                 .contains("replication timeout")
         );
         assert_eq!(service.stop().await, 0);
+    }
+}
+
+/// A transaction of which a part was sent while the one before it was answered: that answer frees the server's connection, and
+/// whoever asks next would get it.
+#[tokio::test(flavor = "multi_thread")]
+async fn p1_a_transaction_behind_another_one_is_nobody_elses() {
+    if !bouncer::is_here() {
+        println!("skipped: pgbouncer isn't installed");
+        return;
+    }
+    let office = Office::open(&Plan {
+        bouncer: true,
+        ..Plan::empty(&newest())
+    })
+    .await;
+    let endpoint = office.settings.cloud.endpoint.clone();
+    let mut applier = Applier::connect(&endpoint, TIMEOUT).await.unwrap();
+    applier.round_trip().await.unwrap();
+    assert!(!applier.is_direct());
+    let mut pipe = Pipe::over(applier);
+    let (tell, told) = mpsc::channel();
+    // So large that it goes at once; what is behind it comes when others have asked.
+    let large = text("select length($1) + 0", &"x".repeat(1 << 20));
+    let rest = std::iter::once_with(move || {
+        block_in_place(|| told.recv_timeout(PATIENCE).unwrap());
+        text("select length($1)", "rest")
+    });
+    let begin = opening(&TransactionSettings::cloud(TIMEOUT, false));
+    pipe.send(script([text("select length($1)", "first")]));
+    pipe.send(Script::staying(
+        begin.into_iter().chain([large]).chain(rest),
+    ));
+    let begun = "select count(*) > 0 from pg_stat_activity where query = 'select length($1) + 0'";
+    until(&office.cloud, begun).await;
+    let mut others = Vec::new();
+    for number in 1..POOL_SIZE {
+        let other = control::connect(&endpoint).await.unwrap();
+        exec(&other, "begin").await;
+        let own = "select pg_current_xact_id_if_assigned() is null";
+        assert_eq!(value(&other, own).await, "true", "{number}");
+        others.push(other);
+    }
+    for other in &others {
+        exec(other, "commit").await;
+    }
+    tell.send(()).unwrap();
+    for rows in [4, 5] {
+        let done = timeout(PATIENCE, pipe.answer()).await.unwrap().unwrap();
+        assert_eq!(done.answers.len(), rows);
+    }
+    pipe.close().await.unwrap().close().await;
+}
+
+/// Questions of one moment wait for each other's answers where a pooler stands between, and only there.
+#[tokio::test(flavor = "multi_thread")]
+async fn questions_of_one_moment_are_asked_in_turns_through_a_pooler() {
+    for bouncer in [bouncer::is_here(), false] {
+        let office = Office::open(&Plan {
+            bouncer,
+            delay: Duration::from_millis(40),
+            ..Plan::empty(&newest())
+        })
+        .await;
+        let cloud = control::connect(&office.settings.cloud.endpoint)
+            .await
+            .unwrap();
+        let before = office.to_cloud.stats().turns;
+        let numbers = (0..5).map(async |number: i32| {
+            let asked = [(&number as &(dyn ToSql + Sync), Type::INT4)];
+            let rows = cloud.client.query_typed("select $1", &asked).await.unwrap();
+            assert_eq!(rows[0].get::<_, i32>(0), number);
+        });
+        join_all(numbers).await;
+        let turns = office.to_cloud.stats().turns - before;
+        assert_eq!(turns, if bouncer { 5 } else { 1 }, "{bouncer}");
     }
 }

@@ -110,6 +110,7 @@ impl<'a> Session<'a> {
         let distance = Distance {
             round_trip: Duration::from_millis(80),
             longest_pause: Duration::from_millis(50),
+            direct: !dice.once_in(4),
         };
         let (now, from) = (Instant::now(), cloud.checkpoint());
         let opening = TransactionSettings::cloud(Duration::from_secs(60), false);

@@ -80,7 +80,7 @@ impl Machine {
             exclusive: None,
             order: None,
             closing: false,
-            pace: Pace::new(now, distance.round_trip, distance.longest_pause),
+            pace: Pace::new(now, &distance),
             retry_at: now,
             retrying: VecDeque::new(),
             retry_pause: limits::PARKED_RETRY_EVERY,

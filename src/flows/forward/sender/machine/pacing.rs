@@ -6,6 +6,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::state::Distance;
 use crate::limits;
 
 /// What the answers say about the way and the work.
@@ -19,16 +20,19 @@ pub(super) struct Pace {
     work: Duration,
     /// The longest pause.
     most: Duration,
+    /// Nobody stands between.
+    direct: bool,
 }
 
 impl Pace {
-    pub(super) fn new(now: Instant, trip: Duration, most: Duration) -> Pace {
+    pub(super) fn new(now: Instant, distance: &Distance) -> Pace {
         Pace {
             sent: now,
             answered: now,
-            trip,
+            trip: distance.round_trip,
             work: Duration::ZERO,
-            most,
+            most: distance.longest_pause,
+            direct: distance.direct,
         }
     }
 
@@ -53,8 +57,11 @@ impl Pace {
     }
 
     /// How many batches may be on their way: one that the cloud works on, two that wait there, and as many as it could
-    /// work off while an answer comes and the next batch goes.
+    /// work off while an answer comes and the next batch goes. Behind a pooler it is one ([`crate::apply::Pipe`]).
     pub(super) fn depth(&self) -> usize {
+        if !self.direct {
+            return 1;
+        }
         let work = self.work.max(limits::BATCH_PAUSE_MIN);
         let on_the_way = self.trip.as_micros() / work.as_micros().max(1);
         usize::try_from(on_the_way)
@@ -76,10 +83,27 @@ mod tests {
 
     const MS: Duration = Duration::from_millis(1);
 
+    fn pace(start: Instant, trip: Duration, direct: bool) -> Pace {
+        let distance = Distance {
+            round_trip: trip,
+            longest_pause: 50 * MS,
+            direct,
+        };
+        Pace::new(start, &distance)
+    }
+
+    #[test]
+    fn behind_a_pooler_nothing_is_sent_before_the_answer() {
+        let start = Instant::now();
+        let mut pace = pace(start, 80 * MS, false);
+        pace.answered(start, start + 81 * MS);
+        assert_eq!(pace.depth(), 1);
+    }
+
     #[test]
     fn distance_alone_holds_nothing_back_and_work_does() {
         let start = Instant::now();
-        let mut pace = Pace::new(start, 80 * MS, 50 * MS);
+        let mut pace = pace(start, 80 * MS, true);
         // 80 ms away, hardly any work: three on their way, 20 ms apart.
         for (sent, answered) in [(0, 81), (20, 101), (40, 121)] {
             pace.answered(start + sent * MS, start + answered * MS);
@@ -88,16 +112,16 @@ mod tests {
         assert!(pace.next() <= start + 203 * MS, "{:?}", pace.work);
         assert_eq!(pace.depth(), limits::IN_FLIGHT_MAX);
         // Close by, 30 ms of work each.
-        let mut pace = Pace::new(start, MS, 50 * MS);
-        pace.answered(start, start + MS);
-        pace.answered(start + 10 * MS, start + 41 * MS);
-        pace.sent(start + 41 * MS);
-        let next = pace.next().saturating_duration_since(start + 41 * MS);
+        let mut near = self::pace(start, MS, true);
+        near.answered(start, start + MS);
+        near.answered(start + 10 * MS, start + 41 * MS);
+        near.sent(start + 41 * MS);
+        let next = near.next().saturating_duration_since(start + 41 * MS);
         assert!(next >= 28 * MS && next <= 31 * MS, "{next:?}");
-        assert_eq!(pace.depth(), 3);
+        assert_eq!(near.depth(), 3);
         // And never longer than the settings say.
-        pace.answered(start + 100 * MS, start + 900 * MS);
-        pace.sent(start + 1000 * MS);
-        assert_eq!(pace.next(), start + 1050 * MS);
+        near.answered(start + 100 * MS, start + 900 * MS);
+        near.sent(start + 1000 * MS);
+        assert_eq!(near.next(), start + 1050 * MS);
     }
 }

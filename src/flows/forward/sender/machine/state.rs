@@ -74,6 +74,8 @@ pub struct Distance {
     pub round_trip: Duration,
     /// The longest pause between two batches.
     pub longest_pause: Duration,
+    /// Nobody stands between: a batch may be sent before the last one is answered.
+    pub direct: bool,
 }
 
 /// A transaction of which a part was sent.
