@@ -128,9 +128,8 @@ impl<'a> Forward<'a> {
         let asked = { sides.agenda.wanted.iter() }.flat_map(|wanted| wanted.asked.iter().copied());
         let replicator = &sides.lease.replicator;
         let asking = SwapRequests::new(&sides.cloud.client, replicator, tables.clone(), asked);
-        let every = sides.settings.heartbeat.every;
-        let (cloud, known) = (&sides.cloud.client, sides.known);
-        let lookout = Lookout::start(cloud, replicator, every, tables.clone(), known);
+        let (cloud, every) = (&sides.cloud.client, sides.settings.heartbeat.every);
+        let lookout = Lookout::start(cloud, replicator, every, tables.clone(), sides.known);
         // Who only copies runs nothing of the office's.
         let refills = match sides.ends {
             true => Vec::new(),

@@ -36,7 +36,8 @@ pub use attempt::{Attempt, BatchJob, ExclusiveJob, LargeJob};
 pub use command::{Command, Errand, Outgoing, OutgoingChunk};
 pub use event::{Done, Event, JobResult, Outcome};
 pub use notes::Note;
-pub use state::{Distance, Machine};
+pub use pacing::Distance;
+pub use state::Machine;
 
 use crate::apply::{ApplyError, Lease};
 use crate::fault::{Fault, blames_table};

@@ -6,8 +6,18 @@
 
 use std::time::{Duration, Instant};
 
-use super::state::Distance;
 use crate::limits;
+
+/// How far away the cloud is, and how long a batch waits at most for others.
+#[derive(Clone, Copy, Debug)]
+pub struct Distance {
+    /// The way there and back, without any work.
+    pub round_trip: Duration,
+    /// The longest pause between two batches.
+    pub longest_pause: Duration,
+    /// Nobody stands between: a batch may be sent before the last one is answered.
+    pub direct: bool,
+}
 
 /// What the answers say about the way and the work.
 #[derive(Debug)]

@@ -67,17 +67,6 @@ pub(super) struct SentBatch {
     pub(super) flush: bool,
 }
 
-/// How far away the cloud is, and how long a batch waits at most for others.
-#[derive(Clone, Copy, Debug)]
-pub struct Distance {
-    /// The way there and back, without any work.
-    pub round_trip: Duration,
-    /// The longest pause between two batches.
-    pub longest_pause: Duration,
-    /// Nobody stands between: a batch may be sent before the last one is answered.
-    pub direct: bool,
-}
-
 /// A transaction of which a part was sent.
 #[derive(Default)]
 pub(super) struct OnePass {
