@@ -28,7 +28,7 @@ use crate::flows::counters::Counters;
 use crate::flows::reloads::Reloads;
 use crate::fold::StreamState;
 use crate::limits;
-use crate::model::{Committed, Recovery, TableStop, Tables};
+use crate::model::{Committed, Recovery, TableStop, Tables, sqlstate};
 use crate::plan::TransactionSettings;
 use crate::wire::WireError;
 use crate::wire::control::{Control, End};
@@ -124,7 +124,7 @@ impl<'a> Forward<'a> {
             longest_pause: forward.batch_wait,
             direct: sides.applier.is_direct(),
         };
-        let capture = capture_from(sides.settings, from, sender_timeout).await?;
+        let capture = capture_from(&sides, from, sender_timeout).await?;
         let asked = { sides.agenda.wanted.iter() }.flat_map(|wanted| wanted.asked.iter().copied());
         let replicator = &sides.lease.replicator;
         let asking = SwapRequests::new(&sides.cloud.client, replicator, tables.clone(), asked);
@@ -421,11 +421,11 @@ impl<'a> Forward<'a> {
 }
 
 async fn capture_from(
-    settings: &Settings,
+    sides: &Sides<'_>,
     from: Committed,
     sender_timeout: Duration,
 ) -> Result<Capture, Fault> {
-    let forward = &settings.forward;
+    let (desktop, forward) = (&sides.settings.desktop, &sides.settings.forward);
     let start = Start {
         slot: forward.slot.clone(),
         publication: forward.publication.clone(),
@@ -433,9 +433,19 @@ async fn capture_from(
         sender_timeout,
         memory_max: forward.memory_max,
     };
-    Capture::start(&settings.desktop.endpoint, &start)
-        .await
-        .map_err(|error| of_desktop(&error, &forward.publication))
+    let mut begun = Capture::start(&desktop.endpoint, &start).await;
+    if begun.as_ref().is_err_and(is_taken) {
+        // Whoever looks at what waits in the slot (`observe`) has it for a moment.
+        let free = released(&sides.desktop.client, &forward.slot);
+        let _ = timeout(limits::SILENCE_MAX, free).await;
+        begun = Capture::start(&desktop.endpoint, &start).await;
+    }
+    begun.map_err(|error| of_desktop(&error, &forward.publication))
+}
+
+/// Somebody reads the slot.
+fn is_taken(error: &WireError) -> bool {
+    matches!(error, WireError::Server(said) if said.code == sqlstate::OBJECT_IN_USE)
 }
 
 /// An error of the stream.
