@@ -93,6 +93,20 @@ impl Param {
 }
 
 impl Statement {
+    /// A statement about a table's rows, for a step of the batch or for none.
+    pub fn about(
+        table: TableId,
+        step: impl Into<Option<usize>>,
+        sql: impl Into<Arc<str>>,
+        params: Vec<Param>,
+    ) -> Statement {
+        Statement {
+            table: Some(table),
+            step: step.into(),
+            ..Statement::bookkeeping(sql, params)
+        }
+    }
+
     /// A statement of our own bookkeeping.
     pub fn bookkeeping(sql: impl Into<Arc<str>>, params: Vec<Param>) -> Statement {
         Statement {

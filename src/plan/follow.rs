@@ -125,13 +125,7 @@ fn statement(child: &Table, at: usize, touched: Option<Vec<Param>>) -> Statement
         true => format!("{sql} and found.value is not null"),
         false => sql,
     };
-    Statement {
-        sql: sql.into(),
-        params: touched.unwrap_or_default(),
-        table: Some(child.id),
-        step: None,
-        is_lone: false,
-    }
+    Statement::about(child.id, None, sql, touched.unwrap_or_default())
 }
 
 /// The references that the parameters name, one array for each of their columns.

@@ -111,13 +111,12 @@ pub(super) fn knit(parts: &[Part<'_>], manner: &WriteContext<'_>) -> Option<Stat
         )),
         Param::int8(limits::PARKED_ROWS_MAX),
     ];
-    Some(Statement {
-        sql: "select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6)".into(),
+    Some(Statement::about(
+        first.table.id,
+        first.number,
+        "select tandem.knit($1, $2, $3::jsonb, $4, $5::interval, $6)",
         params,
-        table: Some(first.table.id),
-        step: Some(first.number),
-        is_lone: false,
-    })
+    ))
 }
 
 /// Loosens all rows of a copy, so that those of others can be written.
@@ -128,13 +127,12 @@ pub fn loosen_whole(table: &Table, manner: &WriteContext<'_>) -> Option<Statemen
     };
     let part = Part::new(table, COPY_STEP, StepKind::Upsert, &shape);
     let sql = part.loosen(&Rows::Staged)?;
-    Some(Statement {
-        sql: sql.into(),
-        params: place(table, COPY_STEP, manner),
-        table: Some(table.id),
-        step: Some(COPY_STEP),
-        is_lone: false,
-    })
+    Some(Statement::about(
+        table.id,
+        COPY_STEP,
+        sql,
+        place(table, COPY_STEP, manner),
+    ))
 }
 
 fn loosen_upsert(table: &Table, knot: &Knot, shape: &StepShape, rows: &Rows) -> Option<String> {

@@ -21,9 +21,8 @@ use crate::model::{
 /// Makes statements, and remembers their texts.
 #[derive(Default)]
 pub struct Planner {
-    texts: HashMap<(TableId, StepKind, StepShape), Arc<str>>,
-    /// The same for one row.
-    lone: HashMap<(TableId, StepKind, StepShape), Arc<str>>,
+    /// By table, work and shape, and whether they are for one row.
+    texts: HashMap<(TableId, StepKind, StepShape, bool), Arc<str>>,
     /// The same for many new rows.
     plain: HashMap<(TableId, StepKind, StepShape), Option<Arc<str>>>,
     /// Tables with something that may keep rows out without an error, whose rows are counted.
@@ -60,8 +59,8 @@ impl Planner {
             } else {
                 match self.plain(&step, table) {
                     Some(sql) => Way::Plain(sql, Some(uncounted(table).into())),
-                    None if is_lone(&step, table) => Way::Lone(self.lone(&step, table)),
-                    None => Way::Plain(self.text(&step, table), None),
+                    None if is_lone(&step, table) => Way::Lone(self.text(&step, table, true)),
+                    None => Way::Plain(self.text(&step, table, false), None),
                 }
             };
             (number, way, step)
@@ -108,21 +107,15 @@ impl Planner {
         self.plain.entry(name).or_insert_with(made).clone()
     }
 
-    /// What writes one row.
-    fn lone(&mut self, step: &Step, table: &Table) -> Arc<str> {
-        let name = (step.table, step.work, step.shape.clone());
-        let made = || {
-            let rows = Rows::Lone(taken(table, step.work, &step.shape));
-            text(table, step.work, &step.shape, &rows).into()
-        };
-        self.lone.entry(name).or_insert_with(made).clone()
-    }
-
-    fn text(&mut self, step: &Step, table: &Table) -> Arc<str> {
-        let name = (step.table, step.work, step.shape.clone());
+    /// What writes one row, or any number of them.
+    fn text(&mut self, step: &Step, table: &Table, is_lone: bool) -> Arc<str> {
+        let name = (step.table, step.work, step.shape.clone(), is_lone);
         let made = || {
             let taken = taken(table, step.work, &step.shape);
-            let rows = Rows::Arrays(taken, extras(table, step.work));
+            let rows = match is_lone {
+                true => Rows::Lone(taken),
+                false => Rows::Arrays(taken, extras(table, step.work)),
+            };
             text(table, step.work, &step.shape, &rows).into()
         };
         self.texts.entry(name).or_insert_with(made).clone()
@@ -196,19 +189,9 @@ fn write(
     let (id, table) = (step.table, tables.clone());
     match way {
         Way::Plain(sql, then) => {
-            let then = then.map(|sql| Statement {
-                sql,
-                params: Vec::new(),
-                table: Some(id),
-                step: Some(number),
-                is_lone: false,
-            });
-            let written = pieces(step, &tables).map(move |piece| Statement {
-                sql: sql.clone(),
-                params: params(table.get(id), &piece),
-                table: Some(id),
-                step: Some(number),
-                is_lone: false,
+            let then = then.map(|sql| Statement::about(id, number, sql, Vec::new()));
+            let written = pieces(step, &tables).map(move |piece| {
+                Statement::about(id, number, sql.clone(), params(table.get(id), &piece))
             });
             Box::new(written.chain(then))
         }

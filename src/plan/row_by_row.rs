@@ -104,11 +104,8 @@ impl Stage {
         let mut params: Vec<_> = arrays.map(TextArray::finish).collect();
         params.extend(self.place.iter().cloned());
         Statement {
-            sql: self.sql.clone(),
-            params,
-            table: None,
             step: Some(self.step),
-            is_lone: false,
+            ..Statement::bookkeeping(self.sql.clone(), params)
         }
     }
 }
@@ -133,16 +130,14 @@ fn try_staged(part: &Part<'_>, manner: &WriteContext<'_>) -> Statement {
         Param::int8(limits::PARKED_BYTES_MAX),
         Param::int8(limits::PARKED_KEPT_BYTES as u64),
     ]);
-    Statement {
-        sql: "select tandem.try_rows(
+    Statement::about(
+        table.id,
+        part.number,
+        "select tandem.try_rows(
               $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11::interval, $12, $13, $14
-            )::text"
-            .into(),
+            )::text",
         params,
-        table: Some(table.id),
-        step: Some(part.number),
-        is_lone: false,
-    }
+    )
 }
 
 /// Parks the refused ones of rows that `tandem.knit` has tried. Answers as [`try_staged`] does.
@@ -159,14 +154,12 @@ fn park(part: &Part<'_>, manner: &WriteContext<'_>) -> Statement {
         Param::int8(limits::PARKED_BYTES_MAX),
         Param::int8(limits::PARKED_KEPT_BYTES as u64),
     ]);
-    Statement {
-        sql: "select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text"
-            .into(),
+    Statement::about(
+        table.id,
+        part.number,
+        "select tandem.park_rows($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)::text",
         params,
-        table: Some(table.id),
-        step: Some(part.number),
-        is_lone: false,
-    }
+    )
 }
 
 /// Tries the staged rows of some steps: where rows may wait for one another, those of all steps together.

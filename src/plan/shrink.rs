@@ -30,14 +30,13 @@ fn shrinks(table: &Table, deletes: u64) -> Statement {
         "select tandem.shrink({name}, $1, ({counted}), $2)",
         name = literal(&table.name)
     );
-    Statement {
-        sql: sql.into(),
-        params: vec![
+    Statement::about(
+        table.id,
+        None,
+        sql,
+        vec![
             Param::int8(deletes),
             Param::text(oid::FLOAT8, table.max_shrink.to_string()),
         ],
-        table: Some(table.id),
-        step: None,
-        is_lone: false,
-    }
+    )
 }

@@ -133,13 +133,12 @@ fn carry_out(
         if tried {
             run.push(part);
         } else if !step.whole {
-            statements.push(Statement {
-                sql: text(table, step.work, &step.shape, &Rows::Staged).into(),
-                params: place(table, number, manner),
-                table: Some(table.id),
-                step: Some(number),
-                is_lone: false,
-            });
+            statements.push(Statement::about(
+                table.id,
+                number,
+                text(table, step.work, &step.shape, &Rows::Staged),
+                place(table, number, manner),
+            ));
         }
     }
     if !run.is_empty() {
@@ -257,11 +256,7 @@ fn same_keys(
             written = written.join(", "),
             tests = tests.join(" and ")
         );
-        Statement {
-            table: Some(table.id),
-            step: Some(*number),
-            ..Statement::bookkeeping(sql, place(table, *number, manner))
-        }
+        Statement::about(table.id, *number, sql, place(table, *number, manner))
     });
     statements.collect()
 }

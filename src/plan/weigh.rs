@@ -93,11 +93,5 @@ fn ours(table: &Table) -> String {
 }
 
 fn about(table: &Table, manner: &WriteContext<'_>, sql: String) -> Statement {
-    Statement {
-        sql: sql.into(),
-        params: place(table, COPY_STEP, manner),
-        table: Some(table.id),
-        step: None,
-        is_lone: false,
-    }
+    Statement::about(table.id, None, sql, place(table, COPY_STEP, manner))
 }

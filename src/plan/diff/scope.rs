@@ -72,13 +72,12 @@ impl<'a> Scope<'a> {
 
     /// A statement about the rows of the step.
     pub(super) fn statement(&self, sql: String) -> Statement {
-        Statement {
-            sql: sql.into(),
-            params: place(self.table, self.step, self.manner),
-            table: Some(self.table.id),
-            step: Some(self.step),
-            is_lone: false,
-        }
+        Statement::about(
+            self.table.id,
+            self.step,
+            sql,
+            place(self.table, self.step, self.manner),
+        )
     }
 
     /// A statement about the table, not about its rows.
