@@ -13,15 +13,13 @@ use postgres_protocol::message::backend::Header;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::session::is_asynchronous;
-use super::turns::{Gate, Turns};
+use super::turns::{Gate, HEADER, Turns};
 
 /// Read at once, as `tokio-postgres` does.
 const CHUNK_BYTES: usize = 8 * 1024;
 
 /// BackendKeyData.
 const KEY_DATA: u8 = b'K';
-/// A message's kind and length.
-const HEADER_BYTES: usize = 5;
 
 /// Passes everything on but asynchronous messages, and what we send when it is its turn.
 pub(super) struct Quiet<S> {
@@ -79,7 +77,7 @@ impl<S> Quiet<S> {
             };
             let length = 1 + header.len() as usize;
             if header.tag() == KEY_DATA {
-                let Some(mut process) = self.inbox.get(HEADER_BYTES..HEADER_BYTES + 4) else {
+                let Some(mut process) = self.inbox.get(HEADER..HEADER + 4) else {
                     return Ok(0);
                 };
                 self.gate.is_process(process.get_i32());

@@ -83,6 +83,16 @@ impl Session {
         self.process
     }
 
+    /// Whether nobody stands between us and the server, who would tell a process number of his own.
+    ///
+    /// # Errors
+    /// As [`Session::row`].
+    pub async fn is_direct(&mut self) -> Result<bool, WireError> {
+        let told = self.process.map(|process| process.to_string());
+        let row = self.row("select pg_backend_pid()").await?;
+        Ok(told.is_some() && row.and_then(|row| row.into_iter().next()).flatten() == told)
+    }
+
     /// Where messages are put before [`Session::flush`].
     pub fn out(&mut self) -> &mut BytesMut {
         &mut self.outbox

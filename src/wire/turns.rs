@@ -95,7 +95,7 @@ struct Outgoing {
 }
 
 /// A message's kind and length.
-const HEADER: usize = 5;
+pub(super) const HEADER: usize = 5;
 
 impl Outgoing {
     /// Takes bytes up to the end of the next message that ends a question (Sync, Query): how many these were, and whether it

@@ -38,7 +38,7 @@ use batcher::Batcher;
 use beside::{Heartbeat, HeartbeatOf, LagReporter, Lookout, Refiller, Renewal, SwapRequests};
 pub use beside::{Known, LastRefill, last_refills};
 use copies::Copies;
-use sender::{Outcome, Sender};
+use sender::{Outcome, Sender, silent};
 pub use sender::{machine, parked};
 
 /// The names of tables that stop until they fit again, each with what it waits for.
@@ -328,10 +328,7 @@ impl<'a> Forward<'a> {
             return;
         }
         // The slot's position doesn't move, so a shutdown of the desktop would wait for us.
-        tracing::warn!(
-            "the cloud has confirmed nothing for {} s; leaving the stream until it answers",
-            limits::UNCONFIRMED_MAX.as_secs()
-        );
+        tracing::warn!("{}; leaving the stream until it answers", silent());
         if let Some(capture) = self.capture.take() {
             capture.abandon().await;
         }

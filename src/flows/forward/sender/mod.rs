@@ -344,8 +344,8 @@ impl Sender {
     }
 }
 
-/// Whether the cloud has what was on its way, it says at the next start.
-fn silent() -> Fault {
+/// Nothing moved for as long as that is waited for. Whether the cloud has what was on its way, it says at the next start.
+pub(super) fn silent() -> Fault {
     let silence = format!(
         "the cloud has confirmed nothing for {} s",
         limits::UNCONFIRMED_MAX.as_secs()
