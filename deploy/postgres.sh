@@ -98,10 +98,15 @@ quietly() {
 	fi
 }
 
+# By apt-get, as root.
+apt_install() {
+	quietly as_root apt-get update || say "apt-get update failed; trying with the old lists"
+	quietly as_root apt-get install -y --no-install-recommends "$@"
+}
+
 # Debian starts a server of its own on port 5432 after the installation, unless told not to.
 apt_servers() {
-	quietly as_root apt-get update || say "apt-get update failed; trying with the old lists"
-	quietly as_root apt-get install -y --no-install-recommends postgresql-common || return 1
+	apt_install postgresql-common || return 1
 	told=/etc/postgresql-common/createcluster.d/tandem.conf
 	as_root sh -c "mkdir -p ${told%/*} && echo 'create_main_cluster = false' >$told"
 	status=0
@@ -203,8 +208,7 @@ install_servers() {
 install_pgbouncer() {
 	PATH="$PATH:/usr/sbin:/usr/local/sbin" has pgbouncer && return 0
 	if has apt-get && as_root true; then
-		quietly as_root apt-get update || say "apt-get update failed; trying with the old lists"
-		quietly as_root apt-get install -y --no-install-recommends pgbouncer
+		apt_install pgbouncer
 	elif has dnf && as_root true; then
 		quietly as_root dnf install -y pgbouncer
 	elif has brew; then
@@ -217,8 +221,7 @@ install_pgbouncer() {
 install_pgcopydb() {
 	has pgcopydb && return 0
 	if has apt-get && as_root true; then
-		quietly as_root apt-get update || say "apt-get update failed; trying with the old lists"
-		quietly as_root apt-get install -y --no-install-recommends pgcopydb
+		apt_install pgcopydb
 	else
 		false
 	fi || die "couldn't install pgcopydb; install it by hand"
@@ -234,8 +237,7 @@ has_smtp() {
 install_smtp() {
 	has_smtp && return 0
 	if has apt-get && as_root true; then
-		quietly as_root apt-get update || say "apt-get update failed; trying with the old lists"
-		quietly as_root apt-get install -y --no-install-recommends python3-aiosmtpd
+		apt_install python3-aiosmtpd
 	elif has dnf && as_root true; then
 		quietly as_root dnf install -y python3-aiosmtpd
 	else
