@@ -205,31 +205,42 @@ async fn drain(
     (road, rival): (Road, Rival),
     backlog: &Backlog,
 ) -> Cost {
+    let (cloud, _) = side(scene, rival);
+    let finished = Scene::finished(backlog);
+    let work = wait_for(cloud, &finished);
+    let cost = counted(scene, meter, rival, (backlog.rows, work)).await;
+    if rival == Rival::Tandem {
+        let staged = cost.left.staged > 0.0;
+        assert_eq!(staged, road == Road::Staged, "{road:?} took another road");
+    }
+    cost
+}
+
+/// What one receiver costs from the moment that its stream is there until so many rows have come.
+async fn counted(
+    scene: &Scene,
+    meter: &Meter<'_>,
+    rival: Rival,
+    (rows, work): (u64, impl Future<Output = ()>),
+) -> Cost {
     let (cloud, slot) = side(scene, rival);
     let had = Rows::of(cloud).await;
     let running = scene.begin(rival).await;
     let before = meter.read().await;
-    let held = held_while(meter, slot, wait_for(cloud, &Scene::finished(backlog))).await;
+    let held = held_while(meter, slot, work).await;
     let counted = meter.read().await - before;
     scene.end(running).await;
-    let left = Rows::of(cloud).await - had;
-    if rival == Rival::Tandem {
-        let staged = left.staged > 0.0;
-        assert_eq!(staged, road == Road::Staged, "{road:?} took another road");
-    }
     Cost {
-        rows: backlog.rows as f64,
+        rows: rows as f64,
         counted,
-        left,
+        left: Rows::of(cloud).await - had,
         held,
     }
 }
 
 /// Rows that come alone, half of them new: none before the last one is seen.
 async fn alone(scene: &Scene, meter: &Meter<'_>, rival: Rival) -> Cost {
-    let (cloud, slot) = side(scene, rival);
-    let had = Rows::of(cloud).await;
-    let running = scene.begin(rival).await;
+    let (cloud, _) = side(scene, rival);
     let last = number(&scene.desktop, "select max(id) from one").await;
     let rows = async {
         for i in 0..ALONE {
@@ -245,17 +256,7 @@ async fn alone(scene: &Scene, meter: &Meter<'_>, rival: Rival) -> Cost {
             wait_for(cloud, &seen).await;
         }
     };
-    let before = meter.read().await;
-    let held = held_while(meter, slot, rows).await;
-    let counted = meter.read().await - before;
-    scene.end(running).await;
-    let left = Rows::of(cloud).await - had;
-    Cost {
-        rows: ALONE as f64,
-        counted,
-        left,
-        held,
-    }
+    counted(scene, meter, rival, (ALONE, rows)).await
 }
 
 /// Waits for work, and says how much log a slot held at most meanwhile.
